@@ -1,0 +1,48 @@
+// Package configdir turns a directory of netsocket/modsocket pairs into
+// validated specs, and says of every bad file what is wrong in it, and where.
+//
+// The files are upstream joold's (see docs/configuration.md); the keys that
+// upstream does not know, it ignores, so one pair serves both programs.
+package configdir
+
+import "net/netip"
+
+// Spec is what one pair of files asks for: one Jool instance, kept in step
+// over one multicast group. All fields are comparable, so two specs of equal
+// meaning are == whatever their files look like.
+type Spec struct {
+	// Name is the pair's: the part of the file names (or the directory) that
+	// both files share.
+	Name string
+
+	// Group and Port are where sessions are sent to and heard from.
+	// Group is a multicast address, IPv4 or IPv6, never IPv4-mapped, no zone.
+	Group netip.Addr
+	Port  uint16
+	// InInterface and OutInterface are an interface's name or one of its
+	// addresses; empty leaves the choice to the kernel.
+	InInterface  string
+	OutInterface string
+	// ReuseAddr sets SO_REUSEADDR before bind.
+	ReuseAddr bool
+	// TTL is the IPv4 multicast TTL or IPv6 hop limit, 0 to 255.
+	TTL int
+	// ReceiveBuffer is SO_RCVBUFFORCE's argument for the network and the
+	// netlink socket, in bytes.
+	ReceiveBuffer int
+	// NetNamespace is where the network socket lives: a namespace as in
+	// Namespace. It is equal to Namespace where netsocket names none.
+	NetNamespace string
+
+	// Instance is the Jool instance's name, 1 to 15 bytes.
+	Instance string
+	// Namespace is where the instance lives: a name under /run/netns, an
+	// absolute path, or empty for the namespace that the program runs in.
+	Namespace string
+
+	// StatsPort is the UDP port of the stats server; 0: none.
+	StatsPort uint16
+	// StatsAddress is where the stats server listens; the zero Addr: on both
+	// loopback addresses.
+	StatsAddress netip.Addr
+}
