@@ -1,0 +1,264 @@
+package joolnl
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Error is what the kernel answers to a request that it refuses: Jool's own
+// report, or a plain netlink one where Text is empty.
+type Error struct {
+	Code unix.Errno
+	Text string
+}
+
+func (e *Error) Error() string {
+	if e.Text == "" {
+		return fmt.Sprintf("netlink: %v", e.Code)
+	}
+	return fmt.Sprintf("Jool: %s (error %d)", e.Text, int(e.Code))
+}
+
+// Unwrap gives the errno.
+func (e *Error) Unwrap() error { return e.Code }
+
+// Message is one message of the kernel's, taken apart as far as its
+// attributes. It points into the bytes that it was read from.
+type Message struct {
+	Type   uint16 // the genetlink family's id, or one of netlink's own types
+	Seq    uint32 // 0 in multicasts
+	Header Header
+	Attrs  []byte
+}
+
+var errShort = errors.New("a netlink message is shorter than it says")
+
+// ParseMessage reads the first netlink message of b and returns it with what
+// follows it. An *Error is the kernel's refusal of request Seq, and the
+// Message's Seq is set then too.
+func ParseMessage(b []byte) (Message, []byte, error) {
+	if len(b) < unix.NLMSG_HDRLEN {
+		return Message{}, nil, errShort
+	}
+	n := int(binary.NativeEndian.Uint32(b))
+	if n < unix.NLMSG_HDRLEN || n > len(b) {
+		return Message{}, nil, errShort
+	}
+	m := Message{Type: binary.NativeEndian.Uint16(b[4:]), Seq: binary.NativeEndian.Uint32(b[8:])}
+	body, rest := b[unix.NLMSG_HDRLEN:n], b[min((n+3)&^3, len(b)):]
+	if m.Type == unix.NLMSG_ERROR {
+		if len(body) < 4 {
+			return Message{}, nil, errShort
+		}
+		code := int32(binary.NativeEndian.Uint32(body))
+		if code == 0 {
+			return m, rest, nil
+		}
+		return m, rest, &Error{Code: unix.Errno(-code)}
+	}
+	if m.Type < unix.NLMSG_MIN_TYPE {
+		return m, rest, nil
+	}
+	if len(body) < unix.GENL_HDRLEN {
+		return Message{}, nil, errShort
+	}
+	var err error
+	m.Header, m.Attrs, err = ParseHeader(body[unix.GENL_HDRLEN:])
+	if err != nil {
+		return m, rest, err
+	}
+	if m.Header.Flags&flagError != 0 {
+		return m, rest, errorReport(m.Attrs)
+	}
+	return m, rest, nil
+}
+
+// errorReport reads Jool's error report: code (attribute 1, u16) and text (2).
+func errorReport(attrs []byte) error {
+	e := &Error{Code: unix.EINVAL}
+	err := eachAttr(attrs, func(typ int, p []byte) error {
+		switch {
+		case typ == 1 && len(p) >= 2:
+			e.Code = unix.Errno(binary.NativeEndian.Uint16(p))
+		case typ == 2:
+			e.Text = string(bytes.TrimRight(p, "\x00\n"))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if e.Text == "" {
+		e.Text = e.Code.Error()
+	}
+	return e
+}
+
+// SessionEntries is the list of sessions in a multicast's attributes: what
+// joolds exchange in their datagrams. nil where there is none.
+func SessionEntries(attrs []byte) []byte {
+	if len(attrs) < nlaHeader {
+		return nil
+	}
+	n := int(binary.NativeEndian.Uint16(attrs))
+	typ := binary.NativeEndian.Uint16(attrs[2:]) &^ nlaNested
+	if n < nlaHeader || n > len(attrs) || typ != attrSessionEntries {
+		return nil
+	}
+	return attrs[nlaHeader:n]
+}
+
+// ParseHello reads INSTANCE_HELLO's reply: whether the instance exists.
+func ParseHello(attrs []byte) (bool, error) {
+	alive, seen := false, false
+	err := eachAttr(attrs, func(typ int, p []byte) error {
+		if typ == 1 && len(p) >= 1 {
+			alive, seen = p[0] == 0, true
+		}
+		return nil
+	})
+	if err == nil && !seen {
+		err = errors.New("INSTANCE_HELLO's reply has no status")
+	}
+	return alive, err
+}
+
+// ParseSessions appends a page of SESSION_FOREACH to dst. The entries are
+// nested in every version. more says that there is another page.
+func ParseSessions(dst []Session, m Message) (sessions []Session, more bool, err error) {
+	for b := m.Attrs; len(b) >= nlaHeader; b = b[nestedLen:] {
+		if err := Nested.Check(b); err != nil {
+			return dst, false, fmt.Errorf("SESSION_FOREACH's reply: %w", err)
+		}
+		dst = append(dst, decodeNested(b))
+	}
+	return dst, m.Header.Flags&flagMore != 0, nil
+}
+
+// Instance is one entry of INSTANCE_FOREACH.
+type Instance struct {
+	// NamespaceHandle is the low half of a kernel pointer: equal for the
+	// instances of one namespace, and no more use than that.
+	NamespaceHandle uint32
+	Name            string
+	Iptables        bool // else netfilter
+}
+
+// ParseInstances reads a page of INSTANCE_FOREACH.
+func ParseInstances(attrs []byte) ([]Instance, error) {
+	var list []Instance
+	err := eachAttr(attrs, func(typ int, entry []byte) error {
+		if typ != listEntry {
+			return nil
+		}
+		var in Instance
+		err := eachAttr(entry, func(typ int, p []byte) error {
+			switch {
+			case typ == 1 && len(p) >= 4:
+				in.NamespaceHandle = binary.NativeEndian.Uint32(p)
+			case typ == 2 && len(p) >= 1:
+				in.Iptables = p[0]&8 != 0
+			case typ == 3:
+				in.Name = string(bytes.TrimRight(p, "\x00"))
+			}
+			return nil
+		})
+		list = append(list, in)
+		return err
+	})
+	return list, err
+}
+
+// Globals are those of an instance's settings that matter to synchronisation.
+type Globals struct {
+	Pool6           netip.Prefix
+	TCPEstablished  time.Duration
+	TCPTransitory   time.Duration
+	UDP             time.Duration
+	ICMP            time.Duration
+	SSEnabled       bool
+	SSFlushASAP     bool
+	SSFlushDeadline time.Duration
+	SSCapacity      uint32
+	SSMaxPayload    uint32
+	SSMaxSessions   uint32 // per packet; 0 where the module has no such setting
+}
+
+// ParseGlobals reads GLOBAL_FOREACH's reply. A setting of an unexpected length
+// is left at its zero value.
+func ParseGlobals(attrs []byte) (Globals, error) {
+	var g Globals
+	err := eachAttr(attrs, func(typ int, p []byte) error {
+		switch typ {
+		case 2:
+			g.Pool6 = parsePrefix6(p)
+		case 20:
+			g.TCPEstablished = millis(u32(p))
+		case 21:
+			g.TCPTransitory = millis(u32(p))
+		case 22:
+			g.UDP = millis(u32(p))
+		case 23:
+			g.ICMP = millis(u32(p))
+		case 27:
+			g.SSEnabled = len(p) > 0 && p[0] != 0
+		case 28:
+			g.SSFlushASAP = len(p) > 0 && p[0] != 0
+		case 29:
+			g.SSFlushDeadline = millis(u32(p))
+		case 30:
+			g.SSCapacity = u32(p)
+		case 31:
+			g.SSMaxPayload = u32(p)
+		case 32:
+			g.SSMaxSessions = u32(p)
+		}
+		return nil
+	})
+	return g, err
+}
+
+// parsePrefix6 reads a prefix: address (attribute 1) and length (2).
+func parsePrefix6(b []byte) netip.Prefix {
+	var addr netip.Addr
+	bits := -1
+	_ = eachAttr(b, func(typ int, p []byte) error { // a broken one stays invalid
+		switch {
+		case typ == 1 && len(p) == 16:
+			addr = netip.AddrFrom16([16]byte(p))
+		case typ == 2 && len(p) >= 1:
+			bits = int(p[0])
+		}
+		return nil
+	})
+	if !addr.IsValid() {
+		return netip.Prefix{}
+	}
+	return netip.PrefixFrom(addr, bits)
+}
+
+func u32(p []byte) uint32 {
+	if len(p) < 4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(p)
+}
+
+// ParseStats reads STATS_FOREACH's reply: counters by their number in this
+// module's list (see Version.StatName).
+func ParseStats(attrs []byte) (map[int]uint64, error) {
+	stats := make(map[int]uint64)
+	err := eachAttr(attrs, func(typ int, p []byte) error {
+		if len(p) == 8 {
+			stats[typ] = binary.NativeEndian.Uint64(p)
+		}
+		return nil
+	})
+	return stats, err
+}

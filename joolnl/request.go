@@ -1,0 +1,158 @@
+package joolnl
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Op is an operation of Jool's, in 4.1's numbers.
+type Op uint8
+
+const (
+	InstanceForeach Op = 0
+	InstanceHello   Op = 2
+	StatsForeach    Op = 7
+	GlobalForeach   Op = 8
+	SessionForeach  Op = 25
+	JooldAdd        Op = 27
+	JooldAdvertise  Op = 28
+	JooldAck        Op = 29
+)
+
+// command is the operation's number in this module's protocol: 4.2 moved the
+// last three, and gave their old numbers to others.
+func (v Version) command(op Op) uint8 {
+	if v.next() && op >= JooldAdd {
+		return uint8(op) + 4
+	}
+	return uint8(op)
+}
+
+// rootAttrs are the types of SESSION_FOREACH's attributes.
+func (v Version) rootAttrs() (offset, proto int) {
+	if v.next() {
+		return 9, 12
+	}
+	return 8, 11
+}
+
+// Requests builds the messages to one instance of a module of one version.
+// Every message is whole, from the nlmsghdr on; its sequence number tells its
+// reply, and its sender's port is left to the kernel.
+//
+// What would harm the kernel can't be built with it: a JOOLD_ADD without
+// sessions or with entries that Format.Check refuses, or a SESSION_FOREACH for
+// a protocol above 2.
+type Requests struct {
+	// Family is the genetlink family's id, which changes with every load.
+	Family  uint16
+	Version Version
+	// Instance must pass CheckInstanceName.
+	Instance string
+}
+
+// Hello asks whether the instance exists. It leaves no line in dmesg when it
+// does not.
+func (r Requests) Hello(dst []byte, seq uint32) []byte {
+	return r.message(dst, InstanceHello, seq, nil)
+}
+
+// Instances asks for all instances of all namespaces.
+func (r Requests) Instances(dst []byte, seq uint32) []byte {
+	return r.message(dst, InstanceForeach, seq, nil)
+}
+
+// Stats asks for the instance's counters.
+func (r Requests) Stats(dst []byte, seq uint32) []byte {
+	return r.message(dst, StatsForeach, seq, nil)
+}
+
+// Globals asks for the instance's settings.
+func (r Requests) Globals(dst []byte, seq uint32) []byte {
+	return r.message(dst, GlobalForeach, seq, nil)
+}
+
+// Sessions asks for a page of one protocol's table, which is ordered by src4
+// and dst4: the first page if after is nil, else what comes behind that
+// session, whether it still exists or not.
+func (r Requests) Sessions(dst []byte, seq uint32, p Proto, after *Session) ([]byte, error) {
+	if p >= numProtos {
+		return dst, fmt.Errorf("SESSION_FOREACH: %w %v", ErrProto, p)
+	}
+	offsetType, protoType := r.Version.rootAttrs()
+	attrs := appendAttr(nil, protoType, byte(p))
+	if after != nil {
+		entry, err := Nested.Append(nil, *after)
+		if err != nil {
+			return dst, fmt.Errorf("SESSION_FOREACH: %w", err)
+		}
+		// The offset's body is an entry's, without the entry's header.
+		attrs = appendAttrHeader(attrs, nestedLen, offsetType|nlaNested)
+		attrs = append(attrs, entry[nlaHeader:]...)
+	}
+	return r.message(dst, SessionForeach, seq, attrs), nil
+}
+
+// Advertise asks the module to multicast its whole table.
+func (r Requests) Advertise(dst []byte, seq uint32) ([]byte, error) {
+	if !r.Version.HasAdvertise() {
+		return dst, fmt.Errorf("Jool %v has no advertise that works; it came with 4.1.11", r.Version)
+	}
+	return r.message(dst, JooldAdvertise, seq, nil), nil
+}
+
+// Ack tells the module that its last multicast has been taken.
+func (r Requests) Ack(dst []byte, seq uint32) []byte {
+	return r.message(dst, JooldAck, seq, nil)
+}
+
+// AddHeaderLen is how many bytes of a JOOLD_ADD stand before its sessions.
+const AddHeaderLen = attrsAt + nlaHeader
+
+// ErrNoSessions is why an empty JOOLD_ADD is refused.
+var ErrNoSessions = errors.New("a JOOLD_ADD without sessions")
+
+// Add gives sessions to the instance. entries is a list of the module's own
+// format, as in a datagram; it is looked at whole before anything is built.
+func (r Requests) Add(dst []byte, seq uint32, entries []byte) ([]byte, error) {
+	f := r.Version.Format()
+	n, err := f.CheckList(entries)
+	if err == nil && n*f.EntryLen() != len(entries) {
+		err = ErrEntryLength
+	}
+	if err != nil {
+		return dst, fmt.Errorf("JOOLD_ADD: session %d: %w", n, err)
+	}
+	if n == 0 {
+		return dst, ErrNoSessions
+	}
+	dst = r.AddHeader(dst, seq, len(entries))
+	return append(dst, entries...), nil
+}
+
+// AddHeader is a JOOLD_ADD up to its sessions, for a caller that sends these
+// from another buffer and has had CheckList accept them. entriesLen must be
+// more than 0.
+func (r Requests) AddHeader(dst []byte, seq uint32, entriesLen int) []byte {
+	dst = r.header(dst, JooldAdd, seq, nlaHeader+entriesLen)
+	return appendAttrHeader(dst, nlaHeader+entriesLen, attrSessionEntries|nlaNested)
+}
+
+func (r Requests) message(dst []byte, op Op, seq uint32, attrs []byte) []byte {
+	dst = r.header(dst, op, seq, len(attrs))
+	return append(dst, attrs...)
+}
+
+// header writes a message's nlmsghdr, genlmsghdr and Jool's header.
+func (r Requests) header(dst []byte, op Op, seq uint32, attrsLen int) []byte {
+	dst = binary.NativeEndian.AppendUint32(dst, uint32(attrsAt+attrsLen))
+	dst = binary.NativeEndian.AppendUint16(dst, r.Family)
+	dst = binary.NativeEndian.AppendUint16(dst, unix.NLM_F_REQUEST)
+	dst = binary.NativeEndian.AppendUint32(dst, seq)
+	dst = binary.NativeEndian.AppendUint32(dst, 0)
+	dst = append(dst, r.Version.command(op), 1, 0, 0)
+	return Header{Version: r.Version, Instance: r.Instance}.append(dst)
+}

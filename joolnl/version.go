@@ -1,0 +1,80 @@
+package joolnl
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Version is a Jool module's version as it stands in every message:
+// major<<24 | minor<<16 | revision<<8 | dev.
+type Version uint32
+
+// ParseVersion reads the form of /sys/module/jool/version: up to four decimal
+// numbers of 0 to 255 with dots between them, such as "4.1.15.0".
+func ParseVersion(s string) (Version, error) {
+	parts := strings.Split(strings.TrimSpace(s), ".")
+	if len(parts) < 2 || len(parts) > 4 {
+		return 0, fmt.Errorf("Jool version %q: want MAJOR.MINOR.REVISION.DEV", s)
+	}
+	var v Version
+	for i := range 4 {
+		v <<= 8
+		if i >= len(parts) {
+			continue
+		}
+		n, err := strconv.ParseUint(parts[i], 10, 8)
+		if err != nil {
+			return 0, fmt.Errorf("Jool version %q: %q is not a number of 0 to 255", s, parts[i])
+		}
+		v |= Version(n)
+	}
+	return v, nil
+}
+
+// String is the dotted form; the last number is left out where it is 0, as
+// Jool's own tools do.
+func (v Version) String() string {
+	s := fmt.Sprintf("%d.%d.%d", v>>24, v>>16&0xff, v>>8&0xff)
+	if dev := v & 0xff; dev != 0 {
+		s += fmt.Sprintf(".%d", dev)
+	}
+	return s
+}
+
+func (v Version) revision() int { return int(v >> 8 & 0xff) }
+
+// next reports whether v speaks 4.2's shifted numbers. Its release candidates
+// call themselves 4.1.255.
+func (v Version) next() bool { return v>>16 > 4<<8|1 || v>>16 == 4<<8|1 && v.revision() == 255 }
+
+// Supported says why sessions of this module can't be synchronised, or nil.
+// Jool before 4.1 speaks another protocol.
+func (v Version) Supported() error {
+	if v>>16 < 4<<8|1 || v>>24 != 4 {
+		return fmt.Errorf("Jool %v speaks a protocol that joolctl does not; install Jool 4.1.0 or later", v)
+	}
+	return nil
+}
+
+// Format is the form in which this module sends and wants sessions.
+func (v Version) Format() Format {
+	switch {
+	case v.next():
+		// rc1 and rc2 are 4.1.255.2 and .3, rc3 is .5.
+		if v>>16 == 4<<8|1 && v&0xff < 4 {
+			return Nested
+		}
+		return Packed40
+	case v.revision() >= 13:
+		return Packed40
+	case v.revision() == 12:
+		return Packed52
+	default:
+		return Nested
+	}
+}
+
+// HasAdvertise reports whether the module knows JOOLD_ADVERTISE.
+// 4.1.9 and 4.1.10 accept it and send nothing.
+func (v Version) HasAdvertise() bool { return v.next() || v.revision() >= 11 }
