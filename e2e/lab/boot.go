@@ -1,0 +1,177 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Machine is what to boot, and what to run inside as root. Exactly one of Command and Script is given.
+//
+// The command finds bash, ip, ss, bridge, tc, tcpdump, nc, busybox's applets, and the C jool and joold of the chosen
+// version. Its standard input is empty. What it starts in the background is killed when it ends.
+type Machine struct {
+	// Jool is the version that is loaded and whose tools are in the PATH. Empty means the newest.
+	Jool string
+	// NoJool leaves the kernel module unloaded; its file stays in /jool/VERSION.
+	NoJool bool
+	// ExtraJool are further versions to have in the guest. Every version's jool_common.ko, jool.ko, jool and joold
+	// are in /jool/VERSION, ready to be loaded with insmod.
+	ExtraJool []string
+
+	// Files maps guest paths to files or directories of the host, which are copied with their permissions.
+	Files map[string]string
+	// Command is a program of the guest and its arguments.
+	Command []string
+	// Script is run by bash.
+	Script string
+	// Env is added to the command's environment, as KEY=value.
+	Env []string
+	// WorkDir is the directory of the guest to start in. Empty means /.
+	WorkDir string
+
+	MemoryMiB int           // default 1024
+	CPUs      int           // default 2
+	Timeout   time.Duration // from power-on to power-off; default 2 minutes
+	// Stdout takes the command's output and errors, line by line as they come. Nil discards.
+	Stdout io.Writer
+	// QEMUArgs are added to QEMU's command line.
+	QEMUArgs []string
+}
+
+// Result is what a machine left.
+type Result struct {
+	// Exit is the command's exit status; 128 + n if signal n killed it. -1 if it didn't get to its end.
+	Exit int
+	// KernelTrouble has the kernel's panics, oopses, BUGs and WARNINGs, each with its trace.
+	KernelTrouble []string
+	// Files are the regular files below the guest's /out when the command ended, by their path below it.
+	Files map[string][]byte
+	// Console is the kernel's log as far as the console shows it: warnings and worse.
+	Console string
+	// BootTime is from power-on to the command's start.
+	BootTime time.Duration
+}
+
+// Boot boots a machine, runs its command and waits for its end. It is safe to call concurrently.
+//
+// The command's exit status is in the result and isn't an error, nor is kernel trouble that the command survives. The
+// result is valid, as far as things got, with an error too.
+func (l *Lab) Boot(ctx context.Context, m Machine) (Result, error) {
+	result := Result{Exit: -1}
+	if err := l.complete(&m); err != nil {
+		return result, err
+	}
+	dir, err := os.MkdirTemp("", "joolctl-lab-")
+	if err != nil {
+		return result, fmt.Errorf("virtual machine: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	marks := newMarks()
+	if err := l.writeInitrd(filepath.Join(dir, "initrd"), m, marks); err != nil {
+		return result, fmt.Errorf("virtual machine: %w", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, m.Timeout, fmt.Errorf("it wasn't done after %v: %w", m.Timeout, context.DeadlineExceeded))
+	defer cancel()
+	out := newGuestStream(marks, m.Stdout)
+	qemuErrors, err := runQEMU(ctx, l.qemuArgs(m, dir), out)
+	console, _ := os.ReadFile(filepath.Join(dir, "console"))
+	result.Console = strings.ReplaceAll(string(console), "\r", "")
+	result.KernelTrouble = kernelTrouble(result.Console)
+	result.BootTime = out.bootTime
+	if err := out.finish(&result, err); err != nil {
+		return result, bootError(err, result, out, qemuErrors)
+	}
+	return result, nil
+}
+
+// bootError adds to err what helps to see why a machine failed.
+func bootError(err error, r Result, out *guestStream, qemuErrors string) error {
+	var b strings.Builder
+	section := func(title, text string) {
+		if text = strings.TrimSpace(text); text != "" {
+			fmt.Fprintf(&b, "\n--- %s:\n%s", title, text)
+		}
+	}
+	section("end of its output", out.tail())
+	section("end of the kernel's console", tail(r.Console, 25))
+	section("QEMU's errors", tail(qemuErrors, 10))
+	return fmt.Errorf("virtual machine: %w%s", err, b.String())
+}
+
+// complete checks the machine and fills in the defaults.
+func (l *Lab) complete(m *Machine) error {
+	if m.Jool == "" {
+		m.Jool = l.Newest()
+	}
+	for _, v := range append([]string{m.Jool}, m.ExtraJool...) {
+		if !slices.Contains(l.versions, v) {
+			return fmt.Errorf("virtual machine: the lab has no Jool %q; it has %s", v, strings.Join(l.versions, ", "))
+		}
+	}
+	if (len(m.Command) == 0) == (m.Script == "") {
+		return errors.New("virtual machine: give either a command or a script")
+	}
+	for guest := range m.Files {
+		if !strings.HasPrefix(guest, "/") {
+			return fmt.Errorf("virtual machine: the guest path %q of %s must start with /", guest, m.Files[guest])
+		}
+	}
+	if m.MemoryMiB == 0 {
+		m.MemoryMiB = 1024
+	}
+	if m.CPUs == 0 {
+		m.CPUs = 2
+	}
+	if m.Timeout == 0 {
+		m.Timeout = 2 * time.Minute
+	}
+	return nil
+}
+
+// kernelArgs: the console gets warnings and worse. Watchdogs are off because a busy host makes the guest's time pass in
+// jerks, which they would take for a lockup.
+const kernelArgs = "console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog rcupdate.rcu_cpu_stall_suppress=1 " +
+	"random.trust_cpu=on"
+
+// qemuArgs: the first serial port is the kernel's console and goes to a file, the second is the command's output.
+func (l *Lab) qemuArgs(m Machine, dir string) []string {
+	return append([]string{
+		"-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
+		"-smp", strconv.Itoa(m.CPUs), "-m", strconv.Itoa(m.MemoryMiB),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-serial", "file:" + filepath.Join(dir, "console"), "-serial", "stdio",
+		"-kernel", l.path("kernel", "vmlinuz"), "-initrd", filepath.Join(dir, "initrd"), "-append", kernelArgs,
+	}, m.QEMUArgs...)
+}
+
+// runQEMU runs QEMU with its standard output to out, and returns its standard error.
+func runQEMU(ctx context.Context, args []string, out io.Writer) (string, error) {
+	// Pdeathsig goes by the thread that started the process, so this one has to stay.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.CommandContext(ctx, qemu, args...)
+	var errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = out, &errs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = 5 * time.Second
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		err = fmt.Errorf("%w: %w; prepare the lab again as root, or install qemu-system-x86", ErrUnavailable, err)
+	}
+	return errs.String(), err
+}

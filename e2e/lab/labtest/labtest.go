@@ -1,0 +1,37 @@
+// Package labtest gives tests the lab, or the reason why they can't have it.
+package labtest
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"testing"
+
+	"joolctl/e2e/lab"
+)
+
+var prepare struct {
+	once sync.Once
+	lab  *lab.Lab
+	err  error
+}
+
+// Prepare returns the lab, which it prepares once per process. Where the machine can't have it, the test is skipped with
+// the reason; with CI=true in the environment it fails, because nobody reads skips there. With -short it is
+// skipped always.
+func Prepare(t testing.TB) *lab.Lab {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a virtual machine; -short is set")
+	}
+	prepare.once.Do(func() { prepare.lab, prepare.err = lab.Prepare(t.Context(), t.Logf) })
+	switch {
+	case prepare.err == nil:
+		return prepare.lab
+	case errors.Is(prepare.err, lab.ErrUnavailable) && os.Getenv("CI") != "true":
+		t.Skip(prepare.err)
+	default:
+		t.Fatal(prepare.err)
+	}
+	return nil
+}
