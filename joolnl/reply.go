@@ -131,9 +131,17 @@ func ParseHello(attrs []byte) (bool, error) {
 
 // ParseSessions appends a page of SESSION_FOREACH to dst. The entries are
 // nested in every version. more says that there is another page.
+//
+// A session's state and timer are as the table has them, even where they don't
+// belong together: a peer of another version may have left such a session
+// there, and the pages behind it must stay in reach. Format.Append refuses it.
 func ParseSessions(dst []Session, m Message) (sessions []Session, more bool, err error) {
 	for b := m.Attrs; len(b) >= nlaHeader; b = b[nestedLen:] {
-		if err := Nested.Check(b); err != nil {
+		err := Nested.checkHeader(b)
+		if err == nil {
+			err = checkLayout(b)
+		}
+		if err != nil {
 			return dst, false, fmt.Errorf("SESSION_FOREACH's reply: %w", err)
 		}
 		dst = append(dst, decodeNested(b))
@@ -262,3 +270,25 @@ func ParseStats(attrs []byte) (map[int]uint64, error) {
 	})
 	return stats, err
 }
+
+// ParseMulticast is ParseMessage for the hot path: the Message's Header has no
+// Instance, and nothing is allocated.
+func ParseMulticast(b []byte) (Message, []byte, error) {
+	if len(b) < attrsAt {
+		return Message{}, nil, errShort
+	}
+	n := int(binary.NativeEndian.Uint32(b))
+	if n < attrsAt || n > len(b) {
+		return Message{}, nil, errShort
+	}
+	if [4]byte(b[nlHeaderLen:]) != magic {
+		return Message{}, nil, errMagic
+	}
+	return Message{
+		Type:   binary.NativeEndian.Uint16(b[4:]),
+		Header: Header{Version: Version(binary.BigEndian.Uint32(b[nlHeaderLen+4:])), Flags: b[nlHeaderLen+9]},
+		Attrs:  b[attrsAt:n],
+	}, b[min((n+3)&^3, len(b)):], nil
+}
+
+var errMagic = errors.New("a message without Jool's mark")

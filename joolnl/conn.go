@@ -1,0 +1,400 @@
+package joolnl
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/genetlink"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"joolctl/packetio"
+)
+
+// Reasons that Dial fails for, beside the system's own.
+var (
+	// ErrNoModule: no NAT64 Jool is loaded.
+	ErrNoModule = errors.New("the kernel module jool is not loaded")
+	// ErrNoVersion: it is loaded, and does not say which version it is.
+	ErrNoVersion = errors.New("the version of the kernel module jool is unknown")
+)
+
+// replyTimeout bounds the wait for a reply. The module answers inside the
+// request's own system call, so it is never reached in practice.
+const replyTimeout = 2 * time.Second
+
+// largestReply has room for the largest message of the module's: a page of 26
+// nested sessions, or of instances.
+const largestReply = 32 << 10
+
+var replyBuffers = sync.Pool{New: func() any { b := make([]byte, largestReply); return &b }}
+
+// Conn reaches one Jool instance by two sockets: the receiving one hears its
+// multicasts, the asking one sends every request and hears the replies.
+//
+// Jool judges a request by the namespace of the thread that sends it. So Dial
+// and every method but Close must be called on a thread inside the instance's
+// namespace, and not by two goroutines at once.
+type Conn struct {
+	Requests
+	receiver, asker int
+	seq             uint32
+	ack             []byte // a JOOLD_ACK, ready but for its number
+
+	// OnError, if not nil, gets what the module reports about requests that are
+	// not answered otherwise: JOOLD_ADD and JOOLD_ACK.
+	OnError func(seq uint32, err error)
+}
+
+// ModuleVersion reads the loaded module's version, or returns ErrNoModule or
+// ErrNoVersion.
+func ModuleVersion() (Version, error) {
+	b, err := os.ReadFile("/sys/module/jool/version")
+	if err == nil {
+		return ParseVersion(string(b))
+	}
+	if _, err := os.Stat("/sys/module/jool"); err != nil {
+		return 0, ErrNoModule
+	}
+	return 0, ErrNoVersion
+}
+
+// Dial finds the module and opens both sockets in the calling thread's
+// namespace. The receiving one gets a buffer of receiveBuffer bytes, past the
+// system's limit where the process may. It does not ask whether the instance
+// exists.
+func Dial(instance string, receiveBuffer int) (*Conn, error) {
+	if err := CheckInstanceName(instance); err != nil {
+		return nil, fmt.Errorf("instance %q: %w", instance, err)
+	}
+	version, err := ModuleVersion()
+	if err != nil {
+		return nil, err
+	}
+	if err := version.Supported(); err != nil {
+		return nil, err
+	}
+	family, group, err := resolve()
+	if err != nil {
+		return nil, err
+	}
+	receiver, err := open(func(c *netlink.Conn) error {
+		if err := c.SetBPF(instanceFilter(instance)); err != nil {
+			return fmt.Errorf("filtering for instance %q: %w", instance, err)
+		}
+		if err := c.SetReadBuffer(receiveBuffer); err != nil {
+			return fmt.Errorf("setting the receive buffer to %d: %w", receiveBuffer, err)
+		}
+		return c.JoinGroup(group)
+	})
+	if err != nil {
+		return nil, err
+	}
+	asker, err := open(func(*netlink.Conn) error { return nil })
+	if err != nil {
+		unix.Close(receiver)
+		return nil, err
+	}
+	return NewConn(Requests{Family: family, Version: version, Instance: instance}, receiver, asker), nil
+}
+
+// NewConn makes a Conn of two open, non-blocking sockets, which it owns from
+// now on.
+func NewConn(r Requests, receiver, asker int) *Conn {
+	return &Conn{Requests: r, receiver: receiver, asker: asker, ack: r.Ack(nil, 0)}
+}
+
+// Close closes both sockets.
+func (c *Conn) Close() {
+	unix.Close(c.receiver)
+	unix.Close(c.asker)
+}
+
+// Receiver is the descriptor that can be read when a multicast waits.
+func (c *Conn) Receiver() int { return c.receiver }
+
+// Asker is the descriptor that can be read when ReadErrors has something to do.
+func (c *Conn) Asker() int { return c.asker }
+
+// resolve asks genetlink's controller for Jool's family and group.
+func resolve() (family uint16, group uint32, err error) {
+	c, err := genetlink.Dial(nil)
+	if err != nil {
+		return 0, 0, fmt.Errorf("opening a netlink socket: %w", err)
+	}
+	defer c.Close()
+	f, err := c.GetFamily(FamilyName)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, 0, ErrNoModule
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("asking for the netlink family %q: %w", FamilyName, err)
+	}
+	for _, g := range f.Groups {
+		if g.Name == GroupName {
+			return f.ID, g.ID, nil
+		}
+	}
+	return 0, 0, fmt.Errorf("the netlink family %q has no group %q", FamilyName, GroupName)
+}
+
+// open makes a netlink socket with the library and takes its descriptor out of
+// the library's hands, and so out of Go's poller: who waits for it waits with
+// an epoll of its own, and a message would wake two threads otherwise.
+func open(setup func(*netlink.Conn) error) (int, error) {
+	c, err := netlink.Dial(unix.NETLINK_GENERIC, nil)
+	if err != nil {
+		return -1, fmt.Errorf("opening a netlink socket: %w", err)
+	}
+	defer c.Close()
+	if err := setup(c); err != nil {
+		return -1, err
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd, dupErr := -1, error(nil)
+	err = raw.Control(func(old uintptr) { fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(err, dupErr)
+}
+
+// instanceFilter lets pass what names this instance, its NUL included; what
+// stands behind the NUL may be anything.
+func instanceFilter(instance string) []bpf.RawInstruction {
+	want := append([]byte(instance), 0)
+	var prog []bpf.Instruction
+	for i := 0; i < len(want); {
+		n := 1
+		for _, size := range []int{4, 2} {
+			if len(want)-i >= size {
+				n = size
+				break
+			}
+		}
+		var val uint32
+		for _, b := range want[i : i+n] {
+			val = val<<8 | uint32(b)
+		}
+		prog = append(prog, bpf.LoadAbsolute{Off: uint32(inameAt + i), Size: n}, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: val})
+		i += n
+	}
+	drop := len(prog) + 1
+	for i := 1; i < len(prog); i += 2 {
+		j := prog[i].(bpf.JumpIf)
+		j.SkipTrue = uint8(drop - i - 1)
+		prog[i] = j
+	}
+	prog = append(prog, bpf.RetConstant{Val: 1 << 18}, bpf.RetConstant{Val: 0})
+	raw, err := bpf.Assemble(prog)
+	if err != nil {
+		panic(err) // the program is ours alone
+	}
+	return raw
+}
+
+// Receive reads one multicast into buf and returns its sessions' bytes, which
+// point into buf, and the version of the module that sent it. EAGAIN says that
+// none waits, ENOBUFS that some were lost.
+func (c *Conn) Receive(buf []byte) (entries []byte, from Version, err error) {
+	n, err := readFD(c.receiver, buf)
+	if err != nil {
+		return nil, 0, err
+	}
+	m, _, err := ParseMulticast(buf[:n])
+	if err != nil {
+		return nil, 0, err
+	}
+	if m.Type != c.Family {
+		return nil, 0, fmt.Errorf("a message of netlink family %d, Jool's is %d", m.Type, c.Family)
+	}
+	return SessionEntries(m.Attrs), m.Header.Version, nil
+}
+
+// SendAck tells the module that its multicast has been taken, so that it sends
+// the next.
+func (c *Conn) SendAck() error {
+	binary.NativeEndian.PutUint32(c.ack[8:], c.nextSeq())
+	_, err := writeFD(c.asker, c.ack)
+	return err
+}
+
+// AppendAdd begins a JOOLD_ADD in dst (see Requests.AddHeader) and returns the
+// number that an error report about it will have.
+func (c *Conn) AppendAdd(dst []byte, entriesLen int) ([]byte, uint32) {
+	seq := c.nextSeq()
+	return c.AddHeader(dst, seq, entriesLen), seq
+}
+
+// SendAdds sends a batch of whole JOOLD_ADDs, at most about 200 KiB.
+func (c *Conn) SendAdds(batch *packetio.Gather) error { return batch.Send(c.asker) }
+
+// ReadErrors reads what waits on the asking socket and hands it to OnError.
+func (c *Conn) ReadErrors() {
+	buf := replyBuffers.Get().(*[]byte)
+	defer replyBuffers.Put(buf)
+	for {
+		n, err := readFD(c.asker, *buf)
+		if err == unix.ENOBUFS { // some reports are lost: that is an error each, at least one
+			c.report(0, err)
+			continue
+		}
+		if err != nil {
+			return
+		}
+		c.handleUnasked((*buf)[:n])
+	}
+}
+
+// handleUnasked hands the errors in a datagram of replies to OnError.
+func (c *Conn) handleUnasked(b []byte) {
+	for len(b) >= unix.NLMSG_HDRLEN {
+		m, rest, err := ParseMessage(b)
+		if err != nil {
+			c.report(m.Seq, err)
+		}
+		if len(rest) >= len(b) || rest == nil {
+			return
+		}
+		b = rest
+	}
+}
+
+func (c *Conn) report(seq uint32, err error) {
+	if c.OnError != nil {
+		c.OnError(seq, err)
+	}
+}
+
+// ask sends a request and hands its reply to use. The reply's bytes are gone
+// when use returns.
+func (c *Conn) ask(build func(seq uint32) ([]byte, error), use func(Message) error) error {
+	seq := c.nextSeq()
+	req, err := build(seq)
+	if err != nil {
+		return err
+	}
+	if _, err := writeFD(c.asker, req); err != nil {
+		return fmt.Errorf("asking Jool: %w", err)
+	}
+	buf := replyBuffers.Get().(*[]byte)
+	defer replyBuffers.Put(buf)
+	deadline := time.Now().Add(replyTimeout)
+	for {
+		n, err := readFD(c.asker, *buf)
+		switch {
+		case err == unix.EAGAIN:
+			left := time.Until(deadline)
+			if left <= 0 {
+				return errors.New("asking Jool: no reply")
+			}
+			fds := []unix.PollFd{{Fd: int32(c.asker), Events: unix.POLLIN}}
+			_, _ = unix.Poll(fds, int(left.Milliseconds())+1) // the next read tells
+			continue
+		case err == unix.ENOBUFS:
+			c.report(0, err)
+			continue
+		case err != nil:
+			return fmt.Errorf("asking Jool: %w", err)
+		}
+		m, _, err := ParseMessage((*buf)[:n])
+		if m.Seq != seq { // about an earlier JOOLD_ADD or JOOLD_ACK
+			c.handleUnasked((*buf)[:n])
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return use(m)
+	}
+}
+
+func (c *Conn) nextSeq() uint32 {
+	c.seq++
+	if c.seq == 0 { // multicasts have 0
+		c.seq = 1
+	}
+	return c.seq
+}
+
+// AskHello tells whether the instance exists. An *Error with ENOENT says that
+// the family has gone: the module was unloaded, and perhaps loaded again.
+func (c *Conn) AskHello() (alive bool, err error) {
+	err = c.ask(func(seq uint32) ([]byte, error) { return c.Hello(nil, seq), nil }, func(m Message) error {
+		var err error
+		alive, err = ParseHello(m.Attrs)
+		return err
+	})
+	return alive, err
+}
+
+// AskGlobals reads the instance's settings.
+func (c *Conn) AskGlobals() (g Globals, err error) {
+	err = c.ask(func(seq uint32) ([]byte, error) { return c.Globals(nil, seq), nil }, func(m Message) error {
+		var err error
+		g, err = ParseGlobals(m.Attrs)
+		return err
+	})
+	return g, err
+}
+
+// AskStats reads the instance's counters that concern sessions, by name.
+func (c *Conn) AskStats() (stats map[string]uint64, err error) {
+	err = c.ask(func(seq uint32) ([]byte, error) { return c.Stats(nil, seq), nil }, func(m Message) error {
+		byID, err := ParseStats(m.Attrs)
+		stats = c.Version.NamedStats(byID)
+		return err
+	})
+	return stats, err
+}
+
+// AskSessions appends a page of a protocol's table to dst: what comes behind
+// after, or the first page. more says that there is another.
+func (c *Conn) AskSessions(dst []Session, p Proto, after *Session) (page []Session, more bool, err error) {
+	page = dst
+	err = c.ask(func(seq uint32) ([]byte, error) { return c.Sessions(nil, seq, p, after) }, func(m Message) error {
+		var err error
+		page, more, err = ParseSessions(dst, m)
+		return err
+	})
+	return page, more, err
+}
+
+// AskAdvertise has the module multicast its whole table.
+func (c *Conn) AskAdvertise() error {
+	return c.ask(func(seq uint32) ([]byte, error) { return c.Advertise(nil, seq) }, func(Message) error { return nil })
+}
+
+// IsNotLoaded reports whether an error of the module's says that the NAT64
+// part of it is gone: "rmmod jool" leaves jool_common behind, which answers.
+func IsNotLoaded(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Text == "" && e.Code == unix.ENOENT || strings.Contains(e.Text, "modprobed")
+}
+
+func readFD(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, b)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+func writeFD(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Write(fd, b)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}

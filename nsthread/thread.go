@@ -1,0 +1,194 @@
+package nsthread
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// ErrStopped is what a Thread answers once it has been given back.
+var ErrStopped = errors.New("the namespace's thread has ended")
+
+// Thread is one operating system thread inside one namespace. It waits for
+// many descriptors at once, so that all workers of a namespace share it, and
+// calls who watches them; the hot path never changes threads.
+type Thread struct {
+	pool  *Pool
+	id    ID
+	users int // guarded by pool.mu
+
+	epoll, wake int
+
+	mu      sync.Mutex
+	posted  []func()
+	stopped bool
+	done    chan struct{}
+
+	handlers map[int32]func() // owned by the thread itself
+}
+
+// start makes a thread inside h.
+func start(h netns.NsHandle) (*Thread, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epoll)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	t := &Thread{epoll: epoll, wake: wake, done: make(chan struct{}), handlers: make(map[int32]func())}
+	if err := t.add(wake); err != nil {
+		t.closeDescriptors()
+		return nil, err
+	}
+	entered := make(chan error, 1)
+	go func() {
+		// Never unlocked: the thread ends with this goroutine, and no other
+		// goroutine ever finds itself in a strange namespace.
+		runtime.LockOSThread()
+		err := netns.Set(h)
+		entered <- err
+		if err == nil {
+			t.loop()
+		}
+		t.closeDescriptors()
+		close(t.done)
+	}()
+	if err := <-entered; err != nil {
+		<-t.done
+		return nil, fmt.Errorf("setns: %w", err)
+	}
+	return t, nil
+}
+
+func (t *Thread) closeDescriptors() {
+	unix.Close(t.wake)
+	unix.Close(t.epoll)
+}
+
+func (t *Thread) add(fd int) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	if err := unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// loop serves descriptors and posted functions until stop.
+func (t *Thread) loop() {
+	var events [32]unix.EpollEvent
+	for {
+		n, err := unix.EpollWait(t.epoll, events[:], -1)
+		if err != nil && err != unix.EINTR {
+			panic(fmt.Sprintf("epoll_wait: %v", err)) // only a bug of ours can make it fail
+		}
+		for i := range max(n, 0) {
+			if events[i].Fd == int32(t.wake) {
+				if !t.runPosted() {
+					return
+				}
+				continue
+			}
+			// A handler may have stopped watching another descriptor.
+			if handle := t.handlers[events[i].Fd]; handle != nil {
+				handle()
+			}
+		}
+	}
+}
+
+// runPosted runs what was posted, in order. false: the thread is to end.
+func (t *Thread) runPosted() bool {
+	var buf [8]byte
+	_, _ = unix.Read(t.wake, buf[:]) // only resets the counter
+	for {
+		t.mu.Lock()
+		posted, stopped := t.posted, t.stopped
+		t.posted = nil
+		t.mu.Unlock()
+		if len(posted) == 0 {
+			return !stopped
+		}
+		for _, fn := range posted {
+			fn()
+		}
+	}
+}
+
+// Post has the thread call fn soon, and returns at once.
+func (t *Thread) Post(fn func()) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped {
+		return ErrStopped
+	}
+	t.posted = append(t.posted, fn)
+	t.signal()
+	return nil
+}
+
+// Do has the thread call fn and waits for it. It must not be called on the
+// thread itself. A panic in fn is handed on to the
+// caller, as its text and stack.
+func (t *Thread) Do(fn func()) error {
+	done := make(chan any, 1)
+	err := t.Post(func() {
+		panicked := true
+		defer func() {
+			if panicked {
+				done <- fmt.Sprintf("%v\n%s", recover(), debug.Stack())
+			} else {
+				done <- nil
+			}
+		}()
+		fn()
+		panicked = false
+	})
+	if err != nil {
+		return err
+	}
+	if p := <-done; p != nil {
+		panic(p)
+	}
+	return nil
+}
+
+// Watch has the thread call ready whenever fd can be read, until Unwatch. fd
+// must be non-blocking. To be called on the thread (in Do or Post).
+func (t *Thread) Watch(fd int, ready func()) error {
+	if err := t.add(fd); err != nil {
+		return err
+	}
+	t.handlers[int32(fd)] = ready
+	return nil
+}
+
+// Unwatch ends a Watch; only then may fd be closed. To be called on the thread.
+func (t *Thread) Unwatch(fd int) {
+	delete(t.handlers, int32(fd))
+	_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_DEL, fd, nil) // it fails only for what was never watched
+}
+
+// stop ends the thread after what has been posted, and waits for its end.
+func (t *Thread) stop() {
+	t.mu.Lock()
+	t.stopped = true
+	t.signal()
+	t.mu.Unlock()
+	<-t.done
+}
+
+// signal wakes the thread. With mu held, so that wake is not closed yet.
+func (t *Thread) signal() {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, _ = unix.Write(t.wake, one[:]) // fails only when it is due anyway
+}

@@ -1,0 +1,135 @@
+// Package packetio moves many packets with one system call and without
+// allocating: recvmmsg and sendmmsg for datagrams, a gathering sendmsg for
+// netlink. Its descriptors are non-blocking; what would block is EAGAIN.
+package packetio
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// mmsghdr is the kernel's struct mmsghdr on 64-bit machines.
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
+}
+
+// controlLen has room for SO_RXQ_OVFL and IP_PKTINFO or IPV6_PKTINFO.
+const controlLen = 128
+
+// Receiver holds the buffers of a recvmmsg. Several sockets may share one, as
+// long as they are read by the same goroutine and each batch is done with
+// before the next is read.
+type Receiver struct {
+	size     int
+	data     []byte
+	msgs     []mmsghdr
+	iovs     []unix.Iovec
+	names    []unix.RawSockaddrInet6 // large enough for an IPv4 one
+	controls [][controlLen]byte
+}
+
+// NewReceiver makes room for batch datagrams of up to size bytes.
+func NewReceiver(batch, size int) *Receiver {
+	r := &Receiver{
+		size:     size,
+		data:     make([]byte, batch*size),
+		msgs:     make([]mmsghdr, batch),
+		iovs:     make([]unix.Iovec, batch),
+		names:    make([]unix.RawSockaddrInet6, batch),
+		controls: make([][controlLen]byte, batch),
+	}
+	for i := range r.msgs {
+		r.iovs[i].Base = &r.data[i*size]
+		r.iovs[i].SetLen(size)
+		h := &r.msgs[i].hdr
+		h.Iov = &r.iovs[i]
+		h.SetIovlen(1)
+		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
+		h.Control = &r.controls[i][0]
+	}
+	return r
+}
+
+// Batch is how many datagrams one Receive can return.
+func (r *Receiver) Batch() int { return len(r.msgs) }
+
+// Receive takes the datagrams that wait, at most Batch of them. Its errors are
+// those of recvmmsg, as a unix.Errno.
+func (r *Receiver) Receive(fd int) (int, error) {
+	for i := range r.msgs {
+		h := &r.msgs[i].hdr
+		h.Namelen = unix.SizeofSockaddrInet6
+		h.SetControllen(controlLen)
+		h.Flags = 0
+	}
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.msgs[0])),
+			uintptr(len(r.msgs)), unix.MSG_DONTWAIT, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), nil
+	}
+}
+
+// Datagram is one of a batch. Data is valid until the next Receive.
+type Datagram struct {
+	Data      []byte
+	Truncated bool
+	From      netip.AddrPort // without a zone
+	// Interface is the index of the interface that it came by; 0 where the
+	// socket does not tell (IP_PKTINFO, IPV6_RECVPKTINFO).
+	Interface int
+	// Drops is the socket's count of datagrams dropped for want of room, up to
+	// this one (SO_RXQ_OVFL); it wraps. The kernel leaves it out while it is 0.
+	Drops uint32
+}
+
+// Datagram returns the i-th of the last batch.
+func (r *Receiver) Datagram(i int) Datagram {
+	h := &r.msgs[i].hdr
+	d := Datagram{
+		Data:      r.data[i*r.size : i*r.size+min(int(r.msgs[i].n), r.size)],
+		Truncated: h.Flags&unix.MSG_TRUNC != 0,
+	}
+	name := &r.names[i]
+	port := (*[2]byte)(unsafe.Pointer(&name.Port))
+	switch {
+	case h.Namelen >= unix.SizeofSockaddrInet4 && name.Family == unix.AF_INET:
+		addr := (*unix.RawSockaddrInet4)(unsafe.Pointer(name)).Addr
+		d.From = netip.AddrPortFrom(netip.AddrFrom4(addr), binary.BigEndian.Uint16(port[:]))
+	case h.Namelen >= unix.SizeofSockaddrInet6 && name.Family == unix.AF_INET6:
+		d.From = netip.AddrPortFrom(netip.AddrFrom16(name.Addr), binary.BigEndian.Uint16(port[:]))
+	}
+	d.readControl(r.controls[i][:min(int(h.Controllen), controlLen)])
+	return d
+}
+
+// readControl takes what it knows from a datagram's control messages.
+func (d *Datagram) readControl(b []byte) {
+	for len(b) >= unix.SizeofCmsghdr {
+		n := int(binary.NativeEndian.Uint64(b))
+		level, typ := int(int32(binary.NativeEndian.Uint32(b[8:]))), int(int32(binary.NativeEndian.Uint32(b[12:])))
+		if n < unix.SizeofCmsghdr || n > len(b) {
+			return
+		}
+		p := b[unix.SizeofCmsghdr:n]
+		switch {
+		case level == unix.SOL_SOCKET && typ == unix.SO_RXQ_OVFL && len(p) >= 4:
+			d.Drops = binary.NativeEndian.Uint32(p)
+		case level == unix.IPPROTO_IP && typ == unix.IP_PKTINFO && len(p) >= unix.SizeofInet4Pktinfo:
+			d.Interface = int(binary.NativeEndian.Uint32(p))
+		case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_PKTINFO && len(p) >= unix.SizeofInet6Pktinfo:
+			d.Interface = int(binary.NativeEndian.Uint32(p[16:]))
+		}
+		b = b[min((n+7)&^7, len(b)):]
+	}
+}
