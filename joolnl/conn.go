@@ -398,3 +398,12 @@ func writeFD(fd int, b []byte) (int, error) {
 		}
 	}
 }
+
+// Untaken reports whether an error of the module's says that it did not look at
+// the request's sessions at all: no such instance, synchronisation off, the
+// module gone. Other errors concern single sessions, and the rest is stored.
+func Untaken(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Text == "" || IsNotLoaded(err) ||
+		strings.Contains(e.Text, "lacks an instance") || strings.Contains(e.Text, "disabled"))
+}

@@ -120,3 +120,6 @@ func (t *Thread) Release() {
 		t.stop()
 	}
 }
+
+// ID is the namespace's.
+func (t *Thread) ID() ID { return t.id }

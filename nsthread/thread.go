@@ -31,6 +31,7 @@ type Thread struct {
 	done    chan struct{}
 
 	handlers map[int32]func() // owned by the thread itself
+	scratch  any              // likewise
 }
 
 // start makes a thread inside h.

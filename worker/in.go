@@ -1,0 +1,146 @@
+package worker
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/joolnl"
+	"joolctl/packetio"
+	"joolctl/syncwire"
+)
+
+// fromNetwork carries what waits on the network socket to the kernel.
+func (p *pumps) fromNetwork() {
+	for range rounds {
+		n, err := p.received.Receive(p.socket.fd)
+		if err == unix.EAGAIN {
+			return
+		}
+		if err != nil { // an ICMP error about what was sent, say
+			p.w.log.warn("receiving from the network", "error", err)
+			return
+		}
+		now := time.Now()
+		for i := range n {
+			p.take(p.received.Datagram(i), now)
+		}
+		p.toKernel()
+		if n < p.received.Batch() {
+			return
+		}
+	}
+}
+
+// take looks at one datagram and queues its sessions for the kernel.
+func (p *pumps) take(d packetio.Datagram, now time.Time) {
+	c := p.w.counters
+	if lost := d.Drops - p.drops; d.Drops != 0 && lost != 0 {
+		p.drops = d.Drops
+		c.socketDrops.Add(uint64(lost))
+		p.w.log.warn("datagrams overran the network socket and are lost; raise \"receive buffer\"",
+			"lost", lost, "receive buffer", p.w.spec.ReceiveBuffer)
+	}
+	if p.socket.in != 0 && d.Interface != 0 && d.Interface != p.socket.in {
+		return // meant for another member of the group on this host
+	}
+	p.w.peers.heard(d.From.Addr(), now)
+	if d.Truncated {
+		c.malformed.Add(1)
+		p.w.log.warn("dropped a datagram longer than any of Jool's", "from", d.From)
+		return
+	}
+	entries, trailer, err := syncwire.Sessions(d.Data, p.version.Format())
+	switch {
+	case err == nil:
+	case errors.Is(err, syncwire.ErrNotUnderstood):
+		c.notUnderstood.Add(1)
+		return
+	case errors.Is(err, syncwire.ErrOtherFormat):
+		c.otherFormat.Add(1)
+		p.w.log.warn("dropped sessions of another Jool version's format", "from", d.From,
+			"theirs", joolnl.ListFormat(d.Data), "ours", p.version.Format())
+		return
+	default:
+		c.malformed.Add(1)
+		p.w.log.warn("dropped a malformed datagram", "from", d.From, "error", err)
+		return
+	}
+	if len(trailer) > 0 {
+		c.notUnderstood.Add(1)
+	}
+	c.netRcvdPackets.Add(1)
+	c.netRcvdBytes.Add(uint64(len(entries)))
+	start := len(p.headers)
+	var seq uint32
+	p.headers, seq = p.conn.AppendAdd(p.headers, len(entries))
+	p.adds.Add(p.headers[start:])
+	p.adds.Add(entries)
+	p.sent.put(seq, len(entries))
+}
+
+// toKernel sends what take has queued.
+func (p *pumps) toKernel() {
+	if p.adds.Len() == 0 {
+		return
+	}
+	c := p.w.counters
+	packets, bytes := p.sent.flush()
+	if err := p.conn.SendAdds(p.adds); err != nil {
+		c.kernelErrors.Add(uint64(packets))
+		p.w.log.warn("sessions did not reach the kernel", "messages", packets, "error", err)
+	} else {
+		c.kernelSentPackets.Add(uint64(packets))
+		c.kernelSentBytes.Add(uint64(bytes))
+	}
+	p.adds.Reset()
+	p.headers = p.headers[:0]
+}
+
+// kernelError takes an error report about a JOOLD_ADD or a JOOLD_ACK.
+func (p *pumps) kernelError(seq uint32, err error) {
+	c := p.w.counters
+	c.kernelErrors.Add(1)
+	if joolnl.Untaken(err) {
+		// The module did not even look at it.
+		if n, ok := p.sent.take(seq); ok {
+			c.kernelSentPackets.Add(^uint64(0))
+			c.kernelSentBytes.Add(-uint64(n))
+		}
+		p.check()
+	}
+	p.w.log.warn("the kernel refused sessions", "instance", p.w.spec.Instance, "error", err)
+}
+
+// sentAdds remembers the sizes of the last JOOLD_ADDs, for the case that an
+// error report comes back about one.
+type sentAdds struct {
+	ring           [64]struct{ seq, bytes uint32 }
+	packets, bytes int // of the batch that is being put together
+}
+
+func (s *sentAdds) put(seq uint32, bytes int) {
+	slot := &s.ring[seq%uint32(len(s.ring))]
+	slot.seq, slot.bytes = seq, uint32(bytes)
+	s.packets++
+	s.bytes += bytes
+}
+
+// flush returns the size of the batch and begins another.
+func (s *sentAdds) flush() (packets, bytes int) {
+	packets, bytes = s.packets, s.bytes
+	s.packets, s.bytes = 0, 0
+	return packets, bytes
+}
+
+// take finds the size of a message, once.
+func (s *sentAdds) take(seq uint32) (bytes uint32, ok bool) {
+	slot := &s.ring[seq%uint32(len(s.ring))]
+	if slot.seq != seq || seq == 0 {
+		return 0, false
+	}
+	bytes = slot.bytes
+	slot.seq = 0
+	return bytes, true
+}

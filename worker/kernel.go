@@ -1,0 +1,159 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/joolnl"
+	"joolctl/nsthread"
+)
+
+// Kernel reaches Jool instances.
+type Kernel interface {
+	// Dial connects to an instance of the calling thread's namespace, like
+	// joolnl.Dial.
+	Dial(instance string, receiveBuffer int) (*joolnl.Conn, error)
+}
+
+type realKernel struct{}
+
+func (realKernel) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) {
+	return joolnl.Dial(instance, receiveBuffer)
+}
+
+// inNamespace names a namespace in a sentence.
+func inNamespace(ns string) string {
+	if ns == "" {
+		return "here, in joolctl's own namespace"
+	}
+	return fmt.Sprintf("in namespace %q", ns)
+}
+
+// inside prefixes a command with what runs it in a namespace.
+func inside(ns, command string) string {
+	switch {
+	case ns == "":
+		return command
+	case ns[0] == '/':
+		return fmt.Sprintf("nsenter --net=%s %s", ns, command)
+	}
+	return fmt.Sprintf("ip netns exec %s %s", ns, command)
+}
+
+// getThread enters a namespace, or says that it is missing.
+func getThread(pool *nsthread.Pool, ns string) (*nsthread.Thread, error) {
+	th, err := pool.Get(ns)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, nsthread.ErrNotNamespace) && ns != "" && ns[0] != '/' {
+		m := &Missing{What: fmt.Sprintf("namespace %q does not exist", ns)}
+		if ns[0] != '/' {
+			m.Fix = "ip netns add " + ns
+		}
+		return nil, m
+	}
+	if err != nil {
+		return nil, fmt.Errorf("namespace %q: %w", ns, err)
+	}
+	return th, nil
+}
+
+// dial connects to the pair's instance and asks whether it can be
+// synchronised. To be called on the instance's thread.
+func (w *Worker) dial() (*joolnl.Conn, error) {
+	c, err := w.kernel().Dial(w.spec.Instance, w.spec.ReceiveBuffer)
+	if errors.Is(err, joolnl.ErrNoModule) {
+		return nil, noModule()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to Jool's kernel module: %w", err)
+	}
+	if err := w.checkInstance(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (w *Worker) kernel() Kernel {
+	if w.env.Kernel == nil {
+		return realKernel{}
+	}
+	return w.env.Kernel
+}
+
+func noModule() *Missing {
+	return &Missing{What: "the kernel module jool is not loaded", Fix: "modprobe jool"}
+}
+
+// checkInstance asks whether the instance exists and synchronises. To be called
+// on its thread.
+func (w *Worker) checkInstance(c *joolnl.Conn) error {
+	alive, err := c.AskHello()
+	switch {
+	case joolnl.IsNotLoaded(err):
+		return noModule()
+	case errors.Is(err, unix.EPERM):
+		return errors.New("Jool's kernel module refuses: CAP_NET_ADMIN is needed; run joolctl as root")
+	case err != nil:
+		return fmt.Errorf("asking for instance %q %s: %w", w.spec.Instance, inNamespace(w.spec.Namespace), err)
+	case !alive:
+		return &Missing{
+			What: fmt.Sprintf("instance %q does not exist %s", w.spec.Instance, inNamespace(w.spec.Namespace)),
+			Fix:  inside(w.spec.Namespace, fmt.Sprintf("jool instance add %s …", w.spec.Instance)),
+		}
+	}
+	g, err := c.AskGlobals()
+	if err != nil {
+		return fmt.Errorf("reading the settings of instance %q %s: %w", w.spec.Instance, inNamespace(w.spec.Namespace), err)
+	}
+	if !g.SSEnabled {
+		return &Missing{
+			What: fmt.Sprintf("session synchronisation is off in instance %q %s", w.spec.Instance, inNamespace(w.spec.Namespace)),
+			Fix:  inside(w.spec.Namespace, fmt.Sprintf("jool -i %s global update ss-enabled true", w.spec.Instance)),
+		}
+	}
+	return nil
+}
+
+// findInterface looks for an interface by name or address in the calling
+// thread's namespace. nil, without an error, stands for the kernel's choice.
+func findInterface(nameOrAddress, key, ns string) (*net.Interface, error) {
+	if nameOrAddress == "" {
+		return nil, nil
+	}
+	list, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("listing the interfaces %s: %w", inNamespace(ns), err)
+	}
+	want := net.ParseIP(nameOrAddress)
+	for _, ifi := range list {
+		if want == nil {
+			if ifi.Name == nameOrAddress {
+				return &ifi, nil
+			}
+			continue
+		}
+		addrs, err := ifi.Addrs()
+		if err != nil { // it has just gone
+			continue
+		}
+		for _, a := range addrs {
+			if n, ok := a.(*net.IPNet); ok && n.IP.Equal(want) {
+				return &ifi, nil
+			}
+		}
+	}
+	if want == nil {
+		return nil, &Missing{
+			What: fmt.Sprintf("%s %q does not exist %s", key, nameOrAddress, inNamespace(ns)),
+			Fix:  inside(ns, fmt.Sprintf("ip link add %s …", nameOrAddress)),
+		}
+	}
+	return nil, &Missing{
+		What: fmt.Sprintf("%s %s: no interface has this address %s", key, nameOrAddress, inNamespace(ns)),
+		Fix:  inside(ns, fmt.Sprintf("ip address add %s/… dev …", nameOrAddress)),
+	}
+}

@@ -1,0 +1,51 @@
+package worker
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// logEvery is how often one kind of trouble is logged: what a packet can cause
+// must not fill a disk.
+const logEvery = 10 * time.Second
+
+// limitedLog logs each message at most once per logEvery and says how many
+// times it was left out.
+type limitedLog struct {
+	to   *slog.Logger
+	mu   sync.Mutex
+	last map[string]*lastLogged
+}
+
+type lastLogged struct {
+	at         time.Time
+	suppressed int
+}
+
+func newLimitedLog(to *slog.Logger) *limitedLog {
+	return &limitedLog{to: to, last: make(map[string]*lastLogged)}
+}
+
+// warn logs a message with its attributes. Messages are constants: each is a
+// kind of its own.
+func (l *limitedLog) warn(message string, args ...any) {
+	now := time.Now()
+	l.mu.Lock()
+	last := l.last[message]
+	if last == nil {
+		last = &lastLogged{}
+		l.last[message] = last
+	}
+	if now.Sub(last.at) < logEvery {
+		last.suppressed++
+		l.mu.Unlock()
+		return
+	}
+	if last.suppressed > 0 {
+		args = append(args, "left out before", last.suppressed)
+	}
+	last.at, last.suppressed = now, 0
+	l.mu.Unlock()
+	l.to.Warn(message, args...)
+}

@@ -1,0 +1,205 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/nsthread"
+	"joolctl/packetio"
+)
+
+const (
+	// batch is how many datagrams one recvmmsg takes, and one sendmsg gives to
+	// the kernel. 16 of them are well below the 200 KiB that a netlink message
+	// may have.
+	batch = 16
+	// datagramSize is more than any module sends: 41 sessions of 40 bytes, or
+	// what fits into an Ethernet frame of the longer forms.
+	datagramSize = 2048
+	// multicastSize has room for the largest message of the module's.
+	multicastSize = 16 << 10
+	// rounds bounds how long one worker keeps its thread from the others.
+	rounds = 32
+)
+
+// scratch is the memory that the workers of a thread take turns with.
+type scratch struct {
+	multicast []byte
+	received  *packetio.Receiver
+	adds      *packetio.Gather
+	headers   []byte // of the JOOLD_ADDs in adds
+}
+
+func newScratch() any {
+	return &scratch{
+		multicast: make([]byte, multicastSize),
+		received:  packetio.NewReceiver(batch, datagramSize),
+		adds:      packetio.NewGather(2 * batch),
+		headers:   make([]byte, 0, batch*joolnl.AddHeaderLen),
+	}
+}
+
+// pumps are the sockets of a running worker and the flow between them. All of
+// it happens on the instance's thread, but for watch.
+type pumps struct {
+	w         *Worker
+	thread    *nsthread.Thread // the instance's
+	netThread *nsthread.Thread // the network socket's
+	version   joolnl.Version
+
+	conn   *joolnl.Conn
+	socket *netSocket
+	*scratch
+	sent  sentAdds
+	drops uint32 // the socket's count of them (SO_RXQ_OVFL), as last read
+
+	failed  chan error
+	recheck chan struct{}
+}
+
+// open opens everything and begins to listen. What it opened before it failed
+// is closed by close.
+func (p *pumps) open() error {
+	var err error
+	if doErr := p.netThread.Do(func() { p.socket, err = openNetSocket(p.w.spec) }); doErr != nil {
+		return doErr
+	}
+	if err != nil {
+		return err
+	}
+	if doErr := p.thread.Do(func() { err = p.listen() }); doErr != nil {
+		return doErr
+	}
+	return err
+}
+
+// listen connects to the instance and watches all sockets.
+func (p *pumps) listen() (err error) {
+	if p.conn, err = p.w.dial(); err != nil {
+		return err
+	}
+	p.version = p.conn.Version
+	p.conn.OnError = p.kernelError
+	p.scratch = p.thread.Scratch(newScratch).(*scratch)
+	for _, watch := range []struct {
+		fd    int
+		ready func()
+	}{
+		{p.conn.Receiver(), p.fromKernel},
+		{p.conn.Asker(), func() { p.conn.ReadErrors() }},
+		{p.socket.fd, p.fromNetwork},
+	} {
+		if err := p.thread.Watch(watch.fd, p.guard(watch.ready)); err != nil {
+			return err
+		}
+	}
+	// Whoever listened before may have died owing an ACK; the module would wait
+	// out its deadline.
+	return p.conn.SendAck()
+}
+
+// guard turns a panic of fn's into the worker's end. Nothing of the worker is
+// called again after that.
+func (p *pumps) guard(fn func()) func() {
+	return func() {
+		defer func() {
+			if r := recover(); r != nil {
+				p.unwatch()
+				p.fail(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+			}
+		}()
+		fn()
+	}
+}
+
+// fail has Run return err.
+func (p *pumps) fail(err error) {
+	select {
+	case p.failed <- err:
+	default: // it fails already
+	}
+}
+
+// check has watch look at once whether everything is still there.
+func (p *pumps) check() {
+	select {
+	case p.recheck <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pumps) unwatch() {
+	if p.conn != nil {
+		p.thread.Unwatch(p.conn.Receiver())
+		p.thread.Unwatch(p.conn.Asker())
+	}
+	if p.socket != nil {
+		p.thread.Unwatch(p.socket.fd)
+	}
+}
+
+func (p *pumps) close() {
+	_ = p.thread.Do(func() { // it can't have ended before its last user
+		p.unwatch()
+		if p.conn != nil {
+			p.conn.Close()
+			p.conn = nil
+		}
+		if p.socket != nil {
+			p.socket.close()
+			p.socket = nil
+		}
+	})
+}
+
+// watch waits for the end and asks every now and then whether everything is
+// still there.
+func (p *pumps) watch(ctx context.Context) error {
+	// Spread out, so that many workers don't ask at the same moment.
+	timer := time.NewTimer(checkEvery/2 + rand.N(checkEvery/2))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-p.failed:
+			return err
+		case <-timer.C:
+		case <-p.recheck:
+		}
+		if err := p.stillThere(); err != nil {
+			return err
+		}
+		timer.Reset(checkEvery)
+	}
+}
+
+// stillThere finds out whether namespaces, instance and interfaces are the ones
+// that the sockets were opened for.
+func (p *pumps) stillThere() error {
+	spec := p.w.spec
+	for _, ns := range []struct {
+		name   string
+		thread *nsthread.Thread
+	}{{spec.Namespace, p.thread}, {spec.NetNamespace, p.netThread}} {
+		id, err := nsthread.Identify(ns.name)
+		if err != nil || id != ns.thread.ID() {
+			return &Missing{What: fmt.Sprintf("namespace %q was deleted, or made anew", ns.name), Err: err}
+		}
+	}
+	var err error
+	if doErr := p.thread.Do(func() { err = p.w.checkInstance(p.conn) }); doErr != nil {
+		return doErr
+	}
+	if err != nil {
+		return err
+	}
+	if doErr := p.netThread.Do(func() { err = p.socket.interfacesStay(spec.InInterface, spec.OutInterface, spec.NetNamespace) }); doErr != nil {
+		return doErr
+	}
+	return err
+}

@@ -1,0 +1,66 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/configdir"
+)
+
+// StatsServer answers every datagram with upstream's six lines, until Close.
+type StatsServer struct {
+	conns []*net.UDPConn
+	done  sync.WaitGroup
+}
+
+// OpenStats opens a stats server on the spec's port, which must not be 0, in
+// the namespace of the process: on the spec's address, or else on both loopback
+// addresses (on one, where the host has no other). An error names address and
+// port.
+func OpenStats(spec configdir.Spec, stats func() Stats) (*StatsServer, error) {
+	addrs := []netip.Addr{spec.StatsAddress}
+	if !spec.StatsAddress.IsValid() {
+		addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	}
+	s := &StatsServer{}
+	for i, a := range addrs {
+		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, spec.StatsPort)))
+		if i > 0 && (errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT)) {
+			continue // no IPv6 here
+		}
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("stats server on %v port %d: %w", a, spec.StatsPort, errors.Unwrap(err))
+		}
+		s.conns = append(s.conns, c)
+		s.done.Go(func() { answer(c, stats) })
+	}
+	return s, nil
+}
+
+// answer serves one socket until it is closed.
+func answer(c *net.UDPConn, stats func() Stats) {
+	var b [1]byte // whatever was sent
+	for {
+		_, from, err := c.ReadFromUDPAddrPort(b[:])
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil || errors.Is(err, unix.EMSGSIZE) {
+			_, _ = c.WriteToUDPAddrPort([]byte(stats().String()), from) // who asked may have gone
+		}
+	}
+}
+
+// Close stops the server and waits for its end.
+func (s *StatsServer) Close() {
+	for _, c := range s.conns {
+		c.Close()
+	}
+	s.done.Wait()
+}

@@ -1,0 +1,160 @@
+// Package worker keeps one Jool instance in step with its peers: it carries
+// sessions from the kernel module to a multicast group and back.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"joolctl/configdir"
+	"joolctl/joolnl"
+	"joolctl/nsthread"
+)
+
+// Env is what all workers of a process share.
+type Env struct {
+	// Threads are where requests to the module are sent from.
+	Threads *nsthread.Pool
+	// Log takes what an operator should read; nil discards it.
+	Log *slog.Logger
+	// Kernel reaches the Jool modules; nil is the real thing.
+	Kernel Kernel
+}
+
+// checkEvery is how often a worker asks whether what it depends on is still
+// there: nothing announces an instance's end, or that of an interface to it.
+const checkEvery = 2 * time.Second
+
+// Worker serves one pair. Its methods may be called from any goroutine; Run
+// may be called once.
+type Worker struct {
+	spec     configdir.Spec
+	env      Env
+	counters *Counters
+	log      *limitedLog
+	peers    peers
+
+	mu      sync.Mutex
+	running *pumps // nil while Run does not listen
+}
+
+// New makes a worker for a pair; it does nothing before Run.
+func New(spec configdir.Spec, env Env, counters *Counters) *Worker {
+	log := env.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Worker{spec: spec, env: env, counters: counters, log: newLimitedLog(log.With("pair", spec.Name))}
+}
+
+// Run carries sessions until ctx ends (nil), something that it needs is missing
+// (an error that is a *Missing) or it fails. ready is called once, as soon as
+// it listens both ways. A panic inside becomes an error with the stack in its
+// text. Everything that Run opened is closed when it returns.
+func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	thread, err := getThread(w.env.Threads, w.spec.Namespace)
+	if err != nil {
+		return err
+	}
+	defer thread.Release()
+	netThread, err := getThread(w.env.Threads, w.spec.NetNamespace)
+	if err != nil {
+		return err
+	}
+	defer netThread.Release()
+
+	p := &pumps{w: w, thread: thread, netThread: netThread, failed: make(chan error, 1), recheck: make(chan struct{}, 1)}
+	defer p.close()
+	if err := p.open(); err != nil {
+		return err
+	}
+	w.setRunning(p)
+	defer w.setRunning(nil)
+	ready()
+	return p.watch(ctx)
+}
+
+func (w *Worker) setRunning(p *pumps) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running = p
+}
+
+// ErrNotRunning is what a worker answers that does not listen.
+var ErrNotRunning = errors.New("the worker is not running")
+
+// onInstance has fn speak to the module from the instance's thread.
+func (w *Worker) onInstance(ctx context.Context, fn func(*joolnl.Conn) error) error {
+	w.mu.Lock()
+	p := w.running
+	w.mu.Unlock()
+	if p == nil {
+		return ErrNotRunning
+	}
+	result := make(chan error, 1)
+	err := p.thread.Post(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				result <- fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			}
+		}()
+		if p.conn == nil {
+			result <- ErrNotRunning
+			return
+		}
+		result <- fn(p.conn)
+	})
+	if err != nil {
+		return ErrNotRunning
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Peers are the hosts heard so far, by address; at most maxPeers.
+func (w *Worker) Peers() []Peer { return w.peers.list() }
+
+// KernelStats asks the module for the instance's counters that concern
+// sessions, by Jool's names (JSTAT_…). It fails while Run does not listen.
+func (w *Worker) KernelStats(ctx context.Context) (map[string]uint64, error) {
+	stats := make(chan map[string]uint64, 1)
+	err := w.onInstance(ctx, func(c *joolnl.Conn) error {
+		s, err := c.AskStats()
+		stats <- s
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return <-stats, nil
+}
+
+// Advertise has the module send its whole table to the group. It fails with a
+// clear error where the module can't, or Run does not listen.
+func (w *Worker) Advertise(ctx context.Context) error {
+	return w.onInstance(ctx, func(c *joolnl.Conn) error { return c.AskAdvertise() })
+}
+
+// ModuleVersion is the Jool module's version, "" while Run does not listen.
+func (w *Worker) ModuleVersion() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running == nil {
+		return ""
+	}
+	return w.running.version.String()
+}
