@@ -8,8 +8,9 @@ package configdir
 import "net/netip"
 
 // Spec is what one pair of files asks for: one Jool instance, kept in step
-// over one multicast group. All fields are comparable, so two specs of equal
-// meaning are == whatever their files look like.
+// over one multicast group. All fields are comparable: specs are == if their
+// files mean the same, however they are laid out. (Namespaces alone are kept as
+// written; Conflicts knows their other spellings.)
 type Spec struct {
 	// Name is the pair's: the part of the file names (or the directory) that
 	// both files share.
@@ -20,7 +21,8 @@ type Spec struct {
 	Group netip.Addr
 	Port  uint16
 	// InInterface and OutInterface are an interface's name or one of its
-	// addresses; empty leaves the choice to the kernel.
+	// addresses (in netip.Addr's spelling, without a zone); empty leaves the
+	// choice to the kernel.
 	InInterface  string
 	OutInterface string
 	// ReuseAddr sets SO_REUSEADDR before bind.

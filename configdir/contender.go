@@ -1,0 +1,100 @@
+package configdir
+
+// contender is a desired spec and what its pair holds already.
+type contender struct {
+	spec  Spec
+	wants claim
+	// held is what the pair, under this name or its former one, runs with;
+	// nil if it does not run.
+	held    *Spec
+	holds   claim
+	renamed bool
+}
+
+type contenders []contender
+
+func newContenders(desired []Spec, running map[string]Spec) contenders {
+	wanted := make(map[string]bool)
+	for _, spec := range desired {
+		wanted[spec.Name] = true
+	}
+	// What runs under a name that is gone may run on under a new one.
+	orphans := make(map[instanceClaim]Spec)
+	for name, spec := range running {
+		if !wanted[name] {
+			orphans[claimOf(spec).instance] = spec
+		}
+	}
+	var all contenders
+	for _, spec := range desired {
+		c := contender{spec: spec, wants: claimOf(spec)}
+		held, ok := running[spec.Name]
+		if !ok {
+			held, ok = orphans[c.wants.instance]
+			c.renamed = ok
+		}
+		if ok {
+			held.Name = spec.Name
+			c.held, c.holds = &held, claimOf(held)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// round compares every two contenders once and returns who is refused.
+func (all contenders) round() map[string][]Conflict {
+	found := make(map[string][]Conflict)
+	for i := range all {
+		for j := i + 1; j < len(all); j++ {
+			a, b := &all[i], &all[j]
+			for r := range rules {
+				aYields, bYields := rules[r].judge(a, b)
+				if aYields {
+					found[a.spec.Name] = append(found[a.spec.Name], rules[r].conflict(a, b))
+				}
+				if bYields {
+					found[b.spec.Name] = append(found[b.spec.Name], rules[r].conflict(b, a))
+				}
+			}
+		}
+	}
+	return found
+}
+
+// judge says who of two contenders has to yield under a rule.
+func (r *rule) judge(a, b *contender) (aYields, bYields bool) {
+	if !r.collide(&a.wants, &b.wants) {
+		return false, false
+	}
+	aHolds := a.held != nil && r.collide(&a.holds, &b.wants)
+	bHolds := b.held != nil && r.collide(&a.wants, &b.holds)
+	if aHolds != bHolds {
+		return bHolds, aHolds
+	}
+	if aHolds && !a.renamed && !b.renamed && r.collide(&a.holds, &b.holds) {
+		return false, false // both run with it as they are: nothing is new
+	}
+	return true, true
+}
+
+func (r *rule) conflict(loser, winner *contender) Conflict {
+	return Conflict{
+		Key: r.key, Other: winner.spec.Name,
+		Message: r.message(loser.spec, quote(winner.spec.Name)),
+	}
+}
+
+// without drops the refused; those that run with an older spec go back to it.
+func (all contenders) without(refused map[string][]Conflict) contenders {
+	var rest contenders
+	for _, c := range all {
+		if refused[c.spec.Name] == nil {
+			rest = append(rest, c)
+		} else if c.held != nil {
+			c.spec, c.wants = *c.held, c.holds
+			rest = append(rest, c)
+		}
+	}
+	return rest
+}

@@ -1,0 +1,191 @@
+package configdir
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+)
+
+// Result is what a directory holds.
+type Result struct {
+	// Pairs are in natural order of their names, which are unique.
+	Pairs []Pair
+}
+
+// Pair is one name of a directory, read.
+type Pair struct {
+	Name string
+	// Netsocket and Modsocket are the paths of the two files, also of one
+	// that is missing: where it belongs.
+	Netsocket, Modsocket string
+	// Spec is what the files ask for. Meaningful only if OK.
+	Spec Spec
+	// Problems are all errors and warnings of both files: the netsocket's
+	// first, each file's from top to bottom.
+	Problems []Problem
+
+	places places
+}
+
+// places has where each key's value stands, for problems that show only when
+// pairs are compared.
+type places map[keyID]position
+
+// OK is true if the pair is fit to run: it has warnings at most.
+func (p Pair) OK() bool {
+	return !slices.ContainsFunc(p.Problems, func(p Problem) bool { return !p.Warning })
+}
+
+// Read reads every pair of a directory, each by itself: conflicts between
+// pairs depend on what runs and are Conflicts' matter (or Check's). Broken
+// pairs are in the result, with their problems. The error is for a directory
+// that can't be read at all; it wraps the cause.
+func Read(dir string) (Result, error) {
+	candidates, err := scan(dir)
+	if err != nil {
+		return Result{}, err
+	}
+	var result Result
+	for _, c := range candidates {
+		result.Pairs = append(result.Pairs, c.read(dir))
+	}
+	return result, nil
+}
+
+// Check is Read and the conflicts that a cold start of the directory would
+// meet, among the pairs that are OK otherwise.
+func Check(dir string) (Result, error) {
+	result, err := Read(dir)
+	if err != nil {
+		return Result{}, err
+	}
+	var specs []Spec
+	for _, pair := range result.Pairs {
+		if pair.OK() {
+			specs = append(specs, pair.Spec)
+		}
+	}
+	conflicts := Conflicts(specs, nil)
+	for i := range result.Pairs {
+		pair := &result.Pairs[i]
+		if !pair.OK() {
+			continue
+		}
+		for _, conflict := range conflicts[pair.Name] {
+			pair.Problems = append(pair.Problems, pair.Place(conflict))
+		}
+		pair.sort()
+	}
+	return result, nil
+}
+
+// ReadPair reads one pair from two files, wherever they are. The name is the
+// caller's and taken as it is.
+func ReadPair(name, netsocketPath, modsocketPath string) Pair {
+	pair := Pair{
+		Name: name, Netsocket: netsocketPath, Modsocket: modsocketPath,
+		Spec: Defaults(), places: make(places),
+	}
+	pair.Spec.Name = name
+	for _, of := range kinds {
+		report := report{path: pair.path(of)}
+		data, wrong := readFile(report.path, of)
+		if wrong != "" {
+			report.add(0, "", wrong, false)
+		} else {
+			report.data = data
+			decode(&report, of, &pair.Spec, pair.places)
+		}
+		pair.Problems = append(pair.Problems, report.problems...)
+	}
+	// Last, because the modsocket's comes after.
+	if pair.Spec.NetNamespace == "" {
+		pair.Spec.NetNamespace = pair.Spec.Namespace
+	}
+	pair.sort()
+	return pair
+}
+
+// Place puts a conflict where the pair's files say what collides.
+func (p Pair) Place(c Conflict) Problem {
+	of := kinds[0]
+	if find(c.Key, of) == nil {
+		of = kinds[1]
+	}
+	at, ok := p.places[keyID{of, c.Key}]
+	if !ok {
+		at = top
+	}
+	return Problem{File: p.path(of), Line: at.line, Column: at.column, Key: c.Key, Message: c.Message}
+}
+
+func (p Pair) path(of kind) string {
+	if of == netsocket {
+		return p.Netsocket
+	}
+	return p.Modsocket
+}
+
+func (p Pair) sort() {
+	slices.SortStableFunc(p.Problems, func(a, b Problem) int {
+		if a.File != b.File {
+			if a.File == p.Netsocket {
+				return -1
+			}
+			return 1
+		}
+		return byPlace(a, b)
+	})
+}
+
+// read reads what scan has found under one name.
+func (c *candidate) read(dir string) Pair {
+	inside, beside := c.inside != [2]string{}, c.beside != [2]string{}
+	paths := [2]string{}
+	for _, of := range kinds {
+		paths[of] = filepath.Join(dir, c.name, of.fileName())
+		if !inside {
+			paths[of] = filepath.Join(dir, c.name+"."+of.fileName())
+		}
+	}
+	if inside && beside {
+		return c.spelledTwice(paths)
+	}
+	pair := ReadPair(c.name, paths[netsocket], paths[modsocket])
+	if wrong := badName(c.name); wrong != "" {
+		pair.Problems = slices.Insert(pair.Problems, 0, Problem{File: pair.Netsocket, Line: 1, Column: 1, Message: wrong})
+	}
+	pair.adviseStats()
+	pair.sort()
+	return pair
+}
+
+// adviseStats tells of a stats address without a port. That is no matter for
+// ReadPair: without a directory the port may come from elsewhere.
+func (p *Pair) adviseStats() {
+	at, address := p.places[keyID{modsocket, "stats address"}]
+	_, port := p.places[keyID{modsocket, "stats port"}]
+	if !address || port || !p.OK() {
+		return
+	}
+	p.Problems = append(p.Problems, Problem{
+		File: p.Modsocket, Line: at.line, Column: at.column, Key: "stats address", Warning: true,
+		Message: `has no effect without "stats port"; write "stats port": "4000" as well, or leave this out`,
+	})
+}
+
+// spelledTwice refuses a name in both spellings, whole or in part: neither is
+// more right than the other.
+func (c *candidate) spelledTwice(paths [2]string) Pair {
+	pair := Pair{Name: c.name, Netsocket: paths[netsocket], Modsocket: paths[modsocket]}
+	message := fmt.Sprintf("pair %s is spelled both as %s/*.json and as %s.*.json; remove one spelling, or rename it",
+		quote(c.name), plain(c.name), plain(c.name))
+	for _, of := range kinds {
+		for _, path := range []string{c.inside[of], c.beside[of]} {
+			if path != "" {
+				pair.Problems = append(pair.Problems, Problem{File: path, Line: 1, Column: 1, Message: message})
+			}
+		}
+	}
+	return pair
+}

@@ -1,0 +1,91 @@
+package configdir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ParsePort reads a UDP port, as upstream's joold takes it in its files and as
+// its third argument: a number from 1 to 65535, or a service's name as in
+// /etc/services. The error says what to write.
+func ParsePort(s string) (uint16, error) {
+	port, wrong := parsePort(s)
+	if wrong != "" {
+		return 0, errors.New(wrong + "; write a number from 1 to 65535 or the name of a UDP service")
+	}
+	return port, nil
+}
+
+// parsePort returns what is wrong instead of an error, for messages that go
+// on in their own way.
+func parsePort(s string) (port uint16, wrong string) {
+	if s != "" && strings.Trim(s, "0123456789") == "" {
+		number, err := strconv.ParseUint(s, 10, 16)
+		if err != nil || number == 0 {
+			return 0, quote(s) + " is out of range"
+		}
+		return uint16(number), ""
+	}
+	unknown := fmt.Sprintf("%s is neither a port number nor a UDP service in /etc/services", quote(s))
+	if s == "" || strings.ContainsAny(s[:1], "+-0123456789") && strings.Trim(s[1:], "0123456789") == "" {
+		// The resolver would take signs.
+		return 0, unknown
+	}
+	// Go's own resolver reads /etc/services and nothing else: no name service
+	// that may hang.
+	number, err := (&net.Resolver{PreferGo: true}).LookupPort(context.Background(), "udp", s)
+	if err != nil || number < 1 || number > 65535 {
+		return 0, unknown
+	}
+	return uint16(number), ""
+}
+
+func setPort(s *Spec, v value) *complaint {
+	port, c := v.port()
+	if c != nil {
+		return c
+	}
+	s.Port = port
+	if jsontext.Value(v.raw).Kind() == '0' {
+		return &complaint{
+			what: "upstream's C joold takes a string only", write: fmt.Sprintf(`write "%d"`, port), advice: true,
+		}
+	}
+	return nil
+}
+
+func setStatsPort(s *Spec, v value) *complaint {
+	port, c := v.port()
+	if c != nil {
+		return c
+	}
+	s.StatsPort = port
+	return nil
+}
+
+// port is the value as a port: a string or a number.
+func (v value) port() (uint16, *complaint) {
+	switch jsontext.Value(v.raw).Kind() {
+	case '0':
+		number := 0
+		c := v.whole(&number, 1, 65535)
+		return uint16(number), c
+	case '"':
+		text, c := v.text()
+		if c != nil {
+			return 0, c
+		}
+		port, what := parsePort(text)
+		if what != "" {
+			return 0, wrong("%s", what)
+		}
+		return port, nil
+	}
+	return 0, v.wrongType("a string or a number")
+}

@@ -1,0 +1,98 @@
+package configdir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// maxSize is the most that is read of one file. A pair's files are a few
+// hundred bytes.
+const maxSize = 64 << 10
+
+// readFile reads a regular file of at most maxSize bytes, behind links too. It
+// never blocks and never opens what acts on being opened (a FIFO, a device).
+// Where it fails, it returns what is wrong and what to do about it.
+func readFile(path string, of kind) (data []byte, wrong string) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, openMessage(path, err, of)
+	}
+	if wrong := notReadable(info); wrong != "" {
+		return nil, wrong
+	}
+	// The file may have been replaced since, by a FIFO for instance: hence
+	// O_NONBLOCK and a second look.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, openMessage(path, err, of)
+	}
+	defer file.Close()
+	if info, err = file.Stat(); err != nil {
+		return nil, openMessage(path, err, of)
+	}
+	if wrong := notReadable(info); wrong != "" {
+		return nil, wrong
+	}
+	data, err = io.ReadAll(io.LimitReader(file, maxSize+1))
+	if err != nil {
+		return nil, openMessage(path, err, of)
+	}
+	if len(data) > maxSize {
+		return nil, tooLarge
+	}
+	return data, ""
+}
+
+var tooLarge = fmt.Sprintf("file is larger than %d bytes; write the pair's keys and nothing else", maxSize)
+
+// notReadable says why a file should not be read; empty if it should.
+func notReadable(info fs.FileInfo) string {
+	is := ""
+	switch mode := info.Mode(); {
+	case mode.IsRegular() && info.Size() > maxSize:
+		return tooLarge
+	case mode.IsRegular():
+		return ""
+	case mode.IsDir():
+		is = "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		is = "a FIFO"
+	case mode&fs.ModeSocket != 0:
+		is = "a socket"
+	case mode&fs.ModeDevice != 0:
+		is = "a device"
+	default:
+		is = "something special"
+	}
+	return "this is " + is + ", not a file; put a regular file or a link to one in its place"
+}
+
+// openMessage puts the operating system's refusal into words.
+func openMessage(path string, err error, of kind) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			target, _ := os.Readlink(path)
+			return fmt.Sprintf("link to %s leads nowhere; create that file, or link to one that exists", quote(target))
+		}
+		return "file does not exist; create it, as in: " + of.example()
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied; let this user read it (chmod, chown), or run as root"
+	case errors.Is(err, syscall.ELOOP):
+		return "links lead in a circle; link to a regular file"
+	}
+	return "cannot be read (" + plain(cause(err)) + "); put a readable regular file in its place"
+}
+
+// cause strips the operation and the path, which a Problem shows anyway.
+func cause(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,110 @@
+package configdir
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// value is a key's value as the file has it: one JSON value.
+type value struct{ raw []byte }
+
+// complaint is what is wrong with a value.
+type complaint struct {
+	what string
+	// write is what to write instead; empty: what the key's entry wants.
+	write string
+	// advice: the value is taken nonetheless.
+	advice bool
+	// offset is where in the value, if not at its start.
+	offset int
+}
+
+func wrong(format string, arguments ...any) *complaint {
+	return &complaint{what: fmt.Sprintf(format, arguments...)}
+}
+
+// message words a complaint about a key's value.
+func (c *complaint) message(k *key) string {
+	write := c.write
+	if write == "" {
+		write = "write " + k.want + ", as in " + k.example
+	}
+	return c.what + "; " + write
+}
+
+// text is the value as a string.
+func (v value) text() (string, *complaint) {
+	if jsontext.Value(v.raw).Kind() != '"' {
+		return "", v.wrongType("a string")
+	}
+	text, err := jsontext.AppendUnquote(nil, v.raw)
+	if err == nil {
+		return string(text), nil
+	}
+	// What is no Unicode at all is an escaped half of a surrogate pair.
+	if at := invalidUTF8(v.raw); at >= 0 {
+		return "", &complaint{
+			what: fmt.Sprintf("byte 0x%02x is not UTF-8", v.raw[at]), write: "write the file as UTF-8", offset: at,
+		}
+	}
+	return "", wrong(`half of a \u surrogate pair is no character`)
+}
+
+// whole puts a whole number between two bounds into target.
+func (v value) whole(target *int, low, high int) *complaint {
+	if jsontext.Value(v.raw).Kind() != '0' {
+		return v.wrongType("a number")
+	}
+	number, err := strconv.ParseInt(string(v.raw), 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		return wrong("%s is not a whole number in plain digits", shorten(string(v.raw)))
+	case err != nil || number < int64(low) || number > int64(high):
+		return wrong("%s is out of range", shorten(string(v.raw)))
+	}
+	*target = int(number)
+	return nil
+}
+
+// wrongType complains about the value's type. The right value is often the
+// same with or without quotes, so the message shows what was found.
+func (v value) wrongType(want string) *complaint {
+	is := ""
+	switch jsontext.Value(v.raw).Kind() {
+	case 'n':
+		return wrong("null is no value")
+	case 't', 'f':
+		is = string(v.raw)
+	case '"':
+		is = "the string " + v.show()
+	case '0':
+		is = "the number " + shorten(string(v.raw))
+	case '{':
+		is = "an object"
+	case '[':
+		is = "an array"
+	}
+	return wrong("must be %s, not %s", want, is)
+}
+
+// show is a string's value as a message may repeat it.
+func (v value) show() string {
+	text, _ := jsontext.AppendUnquote(nil, v.raw)
+	return quote(string(text))
+}
+
+// invalidUTF8 is the offset of the first byte that is not UTF-8; -1: none.
+func invalidUTF8(data []byte) int {
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
