@@ -75,27 +75,34 @@ var (
 // entry of another format becomes a garbage session, and a state that does not
 // fit its timer is taken, and warns or dies later.
 func (f Format) Check(b []byte) error {
+	if err := f.checkHeader(b); err != nil {
+		return err
+	}
+	if f == Nested {
+		return checkNested(b)
+	}
+	bits := binary.BigEndian.Uint16(b[f.EntryLen()-2:])
+	if bits>>7 != 0 {
+		return ErrReserved
+	}
+	return checkKind(Proto(bits>>5), State(bits>>2&7), Timer(bits&3))
+}
+
+// checkHeader looks at an entry's own attribute header, and that b has all of
+// the entry.
+func (f Format) checkHeader(b []byte) error {
 	n := f.EntryLen()
 	if n == 0 || len(b) < n || int(binary.NativeEndian.Uint16(b)) != n {
 		return ErrEntryLength
 	}
 	typ := binary.NativeEndian.Uint16(b[2:])
-	switch f {
-	case Nested:
-		if typ&^nlaNested != listEntry {
-			return ErrEntryType
-		}
-		return checkNested(b)
-	default:
-		if typ != listEntry {
-			return ErrEntryType
-		}
-		bits := binary.BigEndian.Uint16(b[n-2:])
-		if bits>>7 != 0 {
-			return ErrReserved
-		}
-		return checkKind(Proto(bits>>5), State(bits>>2&7), Timer(bits&3))
+	if f == Nested {
+		typ &^= nlaNested
 	}
+	if typ != listEntry {
+		return ErrEntryType
+	}
+	return nil
 }
 
 // checkKind says whether protocol, state and timer belong together.
@@ -177,6 +184,9 @@ func (f Format) Append(dst []byte, s Session) ([]byte, error) {
 	case Nested:
 		return appendNested(dst, s, uint32(ms)), nil
 	case Packed52:
+		if [4]byte(dst6[12:]) != dst4 {
+			return dst, fmt.Errorf("session %v: dst6 %v does not end in dst4 %v, as Jool 4.1.12 needs it (a pool6 of /96)", s.Src6, s.Dst6, s.Dst4)
+		}
 		dst = appendAttrHeader(dst, 52, listEntry)
 		dst = append(dst, src6[:]...)
 		dst = append(dst, dst6[:]...)

@@ -24,9 +24,17 @@ var nestedHeaders = [...]struct {
 	{132, 8, 8, false}, // time left
 }
 
-// checkNested looks at all of a nested entry but its own header. Kernels
-// before 5.2 leave the nested bit out, so it is not asked for.
+// checkNested looks at all of a nested entry but its own header.
 func checkNested(b []byte) error {
+	if err := checkLayout(b); err != nil {
+		return err
+	}
+	return checkKind(Proto(b[112]), State(b[120]), Timer(b[128]))
+}
+
+// checkLayout looks at a nested entry's inner attribute headers. Kernels
+// before 5.2 leave the nested bit out, so it is not asked for.
+func checkLayout(b []byte) error {
 	for _, h := range nestedHeaders {
 		typ := int(binary.NativeEndian.Uint16(b[h.at+2:]))
 		if h.nested {
@@ -36,7 +44,7 @@ func checkNested(b []byte) error {
 			return ErrNested
 		}
 	}
-	return checkKind(Proto(b[112]), State(b[120]), Timer(b[128]))
+	return nil
 }
 
 func decodeNested(b []byte) Session {

@@ -85,13 +85,20 @@ func (r Requests) Sessions(dst []byte, seq uint32, p Proto, after *Session) ([]b
 	offsetType, protoType := r.Version.rootAttrs()
 	attrs := appendAttr(nil, protoType, byte(p))
 	if after != nil {
-		entry, err := Nested.Append(nil, *after)
+		last := *after
+		if checkKind(last.Proto, last.State, last.Timer) != nil {
+			// The module reads no more of it than src4 and dst4.
+			last.Proto, last.State, last.Timer = p, Established, TimerEstablished
+		}
+		entry, err := Nested.Append(nil, last)
 		if err != nil {
 			return dst, fmt.Errorf("SESSION_FOREACH: %w", err)
 		}
-		// The offset's body is an entry's, without the entry's header.
-		attrs = appendAttrHeader(attrs, nestedLen, offsetType|nlaNested)
-		attrs = append(attrs, entry[nlaHeader:]...)
+		// The offset's body is an entry's without its timer, as Jool's own
+		// tool sends it.
+		attrs = appendAttrHeader(attrs, nestedLen-8, offsetType|nlaNested)
+		attrs = append(attrs, entry[nlaHeader:124]...)
+		attrs = append(attrs, entry[132:]...)
 	}
 	return r.message(dst, SessionForeach, seq, attrs), nil
 }

@@ -62,8 +62,8 @@ var timersOf = [numStates]uint8{
 	Established:   1 << TimerEstablished,
 	V6Init:        1 << TimerTransitory,
 	V4Init:        1<<TimerTransitory | 1<<TimerSYN4,
-	V4FinRcv:      1 << TimerEstablished,
-	V6FinRcv:      1 << TimerEstablished,
+	V4FinRcv:      1<<TimerEstablished | 1<<TimerTransitory, // transitory: an RST with handle-rst-during-fin-rcv on
+	V6FinRcv:      1<<TimerEstablished | 1<<TimerTransitory,
 	V4FinV6FinRcv: 1 << TimerTransitory,
 	Trans:         1 << TimerTransitory,
 }

@@ -48,6 +48,10 @@ func (v Version) revision() int { return int(v >> 8 & 0xff) }
 // call themselves 4.1.255.
 func (v Version) next() bool { return v>>16 > 4<<8|1 || v>>16 == 4<<8|1 && v.revision() == 255 }
 
+// earlyNext reports whether v is 4.2.0-rc1 or rc2, whose session
+// synchronisation is 4.1.9's. They are 4.1.255.2 and .3; rc3 is .5.
+func (v Version) earlyNext() bool { return v.next() && v>>16 == 4<<8|1 && v&0xff < 4 }
+
 // Supported says why sessions of this module can't be synchronised, or nil.
 // Jool before 4.1 speaks another protocol.
 func (v Version) Supported() error {
@@ -61,8 +65,7 @@ func (v Version) Supported() error {
 func (v Version) Format() Format {
 	switch {
 	case v.next():
-		// rc1 and rc2 are 4.1.255.2 and .3, rc3 is .5.
-		if v>>16 == 4<<8|1 && v&0xff < 4 {
+		if v.earlyNext() {
 			return Nested
 		}
 		return Packed40
@@ -75,6 +78,8 @@ func (v Version) Format() Format {
 	}
 }
 
-// HasAdvertise reports whether the module knows JOOLD_ADVERTISE.
-// 4.1.9 and 4.1.10 accept it and send nothing.
-func (v Version) HasAdvertise() bool { return v.next() || v.revision() >= 11 }
+// HasAdvertise reports whether the module's JOOLD_ADVERTISE works. 4.1.9,
+// 4.1.10 and 4.2.0's rc1 and rc2 accept it and send nothing.
+func (v Version) HasAdvertise() bool {
+	return v.next() && !v.earlyNext() || !v.next() && v.revision() >= 11
+}

@@ -1,0 +1,200 @@
+package joolnl
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// parts takes a built message apart: command, and the attributes' types and
+// payloads.
+func parts(t *testing.T, r Requests, b []byte) (command byte, types []int, payloads [][]byte) {
+	t.Helper()
+	m, rest, err := ParseMessage(b)
+	if err != nil || len(rest) > 0 || m.Type != r.Family || m.Header.Version != r.Version || m.Header.Instance != r.Instance {
+		t.Fatalf("built %x: %+v, %d bytes left, %v", b, m, len(rest), err)
+	}
+	err = eachAttr(m.Attrs, func(typ int, p []byte) error {
+		types, payloads = append(types, typ), append(payloads, p)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[16], types, payloads
+}
+
+func TestNumbers(t *testing.T) {
+	for _, tt := range []struct {
+		version                                      string
+		add, advertise, ack, offset, proto, entryLen int
+	}{
+		{"4.1.0", 27, 0, 29, 8, 11, 140},
+		{"4.1.11", 27, 28, 29, 8, 11, 140},
+		{"4.1.12", 27, 28, 29, 8, 11, 52},
+		{"4.1.15", 27, 28, 29, 8, 11, 40},
+		{"4.1.255.2", 31, 0, 33, 9, 12, 140},
+		{"4.1.255.3", 31, 0, 33, 9, 12, 140},
+		{"4.1.255.5", 31, 32, 33, 9, 12, 40},
+		{"4.2.0", 31, 32, 33, 9, 12, 40},
+	} {
+		v, err := ParseVersion(tt.version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := Requests{Family: 77, Version: v, Instance: "nat"}
+		command := func(b []byte) int { c, _, _ := parts(t, r, b); return int(c) }
+		for _, same := range []struct {
+			b    []byte
+			want int
+		}{
+			{r.Instances(nil, 1), 0}, {r.Hello(nil, 1), 2}, {r.Stats(nil, 1), 7}, {r.Globals(nil, 1), 8}, {r.Ack(nil, 1), tt.ack},
+		} {
+			if got := command(same.b); got != same.want || len(same.b) != attrsAt {
+				t.Errorf("%v: command %d of %d bytes, want %d", v, got, len(same.b), same.want)
+			}
+		}
+		b, err := r.Advertise([]byte("before"), 1)
+		if tt.advertise == 0 {
+			if err == nil || string(b) != "before" {
+				t.Errorf("%v: Advertise = %x, %v", v, b, err)
+			}
+		} else if err != nil || command(b[6:]) != tt.advertise {
+			t.Errorf("%v: Advertise = %x, %v", v, b, err)
+		}
+
+		list := bytes.Repeat(mustAppend(t, v.Format(), sampleSession()), 3)
+		b, err = r.Add(nil, 1, list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, types, payloads := parts(t, r, b)
+		if int(got) != tt.add || !slices.Equal(types, []int{7}) || !bytes.Equal(payloads[0], list) || len(list) != 3*tt.entryLen {
+			t.Errorf("%v: Add has command %d, attributes %v", v, got, types)
+		}
+		if b[attrsAt+3]&0x80 == 0 {
+			t.Errorf("%v: the sessions lack the nested bit", v)
+		}
+
+		after := sampleSession()
+		b, err = r.Sessions(nil, 1, TCP, &after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, types, payloads = parts(t, r, b)
+		if got != 25 || !slices.Equal(types, []int{tt.proto, tt.offset}) || !bytes.Equal(payloads[0], []byte{0}) || len(payloads[1]) != 128 {
+			t.Errorf("%v: Sessions has command %d, attributes %v %x", v, got, types, payloads)
+		}
+	}
+}
+
+// TestAddRefuses has what would harm the kernel.
+func TestAddRefuses(t *testing.T) {
+	for _, v := range []Version{0x04010900, 0x04010c00, 0x04010f00, 0x0401ff03, 0x0401ff05} {
+		r := Requests{Family: 77, Version: v, Instance: "nat"}
+		f := v.Format()
+		entry := mustAppend(t, f, sampleSession())
+		other := Packed40
+		if f == Packed40 {
+			other = Packed52
+		}
+		kind := func(p Proto, s State, timer Timer) []byte {
+			b := bytes.Clone(entry)
+			setKind(f, b, p, s, timer)
+			return b
+		}
+		for _, tt := range []struct {
+			name string
+			list []byte
+			want error
+		}{
+			{"nothing", nil, ErrNoSessions},
+			{"empty", []byte{}, ErrNoSessions},
+			{"one byte", []byte{0}, ErrEntryLength},
+			{"a trailer only", []byte{0, 0, 0, 0}, ErrEntryLength},
+			{"a trailer", append(bytes.Clone(entry), 0, 0, 0, 0), ErrEntryLength},
+			{"a cut entry", entry[:len(entry)-1], ErrEntryLength},
+			{"a cut second entry", append(bytes.Clone(entry), entry[:len(entry)-4]...), ErrEntryLength},
+			{"another format", mustAppend(t, other, sampleSession()), ErrEntryLength},
+			{"two formats", append(bytes.Clone(entry), mustAppend(t, other, sampleSession())...), ErrEntryLength},
+			{"42 sessions", bytes.Repeat(entry, MaxSessions+1), ErrTooMany},
+			{"protocol 3", kind(3, 0, 0), ErrProto},
+			{"UDP, V6_INIT", kind(UDP, V6Init, TimerTransitory), ErrStateTimer},
+			{"ICMP, transitory", kind(ICMP, Established, TimerTransitory), ErrStateTimer},
+			{"TCP, state 7", kind(TCP, 7, TimerEstablished), ErrStateTimer},
+			{"TCP, timer 3", kind(TCP, Established, 3), ErrStateTimer},
+			{"TCP, TRANS, established", kind(TCP, Trans, TimerEstablished), ErrStateTimer},
+		} {
+			got, err := r.Add([]byte("before"), 1, tt.list)
+			if !errors.Is(err, tt.want) || string(got) != "before" {
+				t.Errorf("%v, %s: Add = %x, %v; want %v", v, tt.name, got, err, tt.want)
+			}
+		}
+	}
+}
+
+func TestSessionsRefuses(t *testing.T) {
+	r := Requests{Family: 77, Version: 0x04010f00, Instance: "nat"}
+	for _, p := range []Proto{3, 4, 255} {
+		if b, err := r.Sessions([]byte("before"), 1, p, nil); !errors.Is(err, ErrProto) || string(b) != "before" {
+			t.Errorf("protocol %d: Sessions = %x, %v", p, b, err)
+		}
+	}
+	if b, err := r.Sessions([]byte("before"), 1, TCP, new(Session)); err == nil || string(b) != "before" {
+		t.Errorf("behind no session: Sessions = %x, %v", b, err)
+	}
+}
+
+// A session that a module took though it makes no sense must not keep the
+// pages behind it out of reach.
+func TestSessionsBehindUnsound(t *testing.T) {
+	r := Requests{Family: 77, Version: 0x04010f00, Instance: "nat"}
+	sound := sampleSession()
+	want, err := r.Sessions(nil, 1, UDP, &sound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unsound := sound
+	unsound.State, unsound.Timer = V6Init, TimerSYN4
+	got, err := r.Sessions(nil, 1, UDP, &unsound)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("Sessions = %x, %v; want %x", got, err, want)
+	}
+}
+
+func TestAddHeader(t *testing.T) {
+	r := Requests{Family: 77, Version: 0x04010f00, Instance: "nat"}
+	list := bytes.Repeat(mustAppend(t, Packed40, sampleSession()), 2)
+	want, err := r.Add(nil, 9, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := r.AddHeader(nil, 9, len(list))
+	if len(got) != AddHeaderLen || !bytes.Equal(append(got, list...), want) {
+		t.Errorf("AddHeader = %x, want the front of %x", got, want)
+	}
+}
+
+func TestInstanceName(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"": false, "n": true, "nat": true, strings.Repeat("x", 15): true,
+		strings.Repeat("x", 16): false, "na\x00t": false, "nat\x00": false, "n t": true,
+	} {
+		if err := CheckInstanceName(name); (err == nil) != ok {
+			t.Errorf("CheckInstanceName(%q) = %v", name, err)
+		}
+		if !ok {
+			continue
+		}
+		b := Requests{Family: 77, Version: 0x04010f00, Instance: name}.Ack(nil, 1)
+		if n := binary.NativeEndian.Uint32(b); int(n) != len(b) || b[attrsAt-1] != 0 {
+			t.Errorf("%q: %x", name, b)
+		}
+		if m, _, err := ParseMessage(b); err != nil || m.Header.Instance != name {
+			t.Errorf("%q comes back as %q, %v", name, m.Header.Instance, err)
+		}
+	}
+}
