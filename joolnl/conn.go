@@ -122,6 +122,18 @@ func (c *Conn) Receiver() int { return c.receiver }
 // Asker is the descriptor that can be read when ReadErrors has something to do.
 func (c *Conn) Asker() int { return c.asker }
 
+// SetReceiveBuffer sets the receiving socket's buffer, in bytes, past the
+// system's limit where the process may. It may be called from anywhere.
+func (c *Conn) SetReceiveBuffer(bytes int) error {
+	if unix.SetsockoptInt(c.receiver, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes) == nil {
+		return nil
+	}
+	if err := unix.SetsockoptInt(c.receiver, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes); err != nil {
+		return fmt.Errorf("setting the netlink socket's receive buffer to %d: %w", bytes, err)
+	}
+	return nil
+}
+
 // resolve asks genetlink's controller for Jool's family and group.
 func resolve() (family uint16, group uint32, err error) {
 	c, err := genetlink.Dial(nil)

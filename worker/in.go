@@ -40,7 +40,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		p.drops = d.Drops
 		c.socketDrops.Add(uint64(lost))
 		p.w.log.warn("datagrams overran the network socket and are lost; raise \"receive buffer\"",
-			"lost", lost, "receive buffer", p.w.spec.ReceiveBuffer)
+			"lost", lost, "receive buffer", p.w.spec().ReceiveBuffer)
 	}
 	if p.socket.in != 0 && d.Interface != 0 && d.Interface != p.socket.in {
 		return // meant for another member of the group on this host
@@ -110,7 +110,7 @@ func (p *pumps) kernelError(seq uint32, err error) {
 		}
 		p.check()
 	}
-	p.w.log.warn("the kernel refused sessions", "instance", p.w.spec.Instance, "error", err)
+	p.w.log.warn("the kernel refused sessions", "instance", p.w.spec().Instance, "error", err)
 }
 
 // sentAdds remembers the sizes of the last JOOLD_ADDs, for the case that an

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"joolctl/configdir"
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 )
@@ -62,15 +63,15 @@ func getThread(pool *nsthread.Pool, ns string) (*nsthread.Thread, error) {
 
 // dial connects to the pair's instance and asks whether it can be
 // synchronised. To be called on the instance's thread.
-func (w *Worker) dial() (*joolnl.Conn, error) {
-	c, err := w.kernel().Dial(w.spec.Instance, w.spec.ReceiveBuffer)
+func (w *Worker) dial(spec configdir.Spec) (*joolnl.Conn, error) {
+	c, err := w.kernel().Dial(spec.Instance, spec.ReceiveBuffer)
 	if errors.Is(err, joolnl.ErrNoModule) {
 		return nil, noModule()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Jool's kernel module: %w", err)
 	}
-	if err := w.checkInstance(c); err != nil {
+	if err := w.checkInstance(c, spec); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func noModule() *Missing {
 
 // checkInstance asks whether the instance exists and synchronises. To be called
 // on its thread.
-func (w *Worker) checkInstance(c *joolnl.Conn) error {
+func (w *Worker) checkInstance(c *joolnl.Conn, spec configdir.Spec) error {
 	alive, err := c.AskHello()
 	switch {
 	case joolnl.IsNotLoaded(err):
@@ -98,21 +99,21 @@ func (w *Worker) checkInstance(c *joolnl.Conn) error {
 	case errors.Is(err, unix.EPERM):
 		return errors.New("Jool's kernel module refuses: CAP_NET_ADMIN is needed; run joolctl as root")
 	case err != nil:
-		return fmt.Errorf("asking for instance %q %s: %w", w.spec.Instance, inNamespace(w.spec.Namespace), err)
+		return fmt.Errorf("asking for instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
 	case !alive:
 		return &Missing{
-			What: fmt.Sprintf("instance %q does not exist %s", w.spec.Instance, inNamespace(w.spec.Namespace)),
-			Fix:  inside(w.spec.Namespace, fmt.Sprintf("jool instance add %s …", w.spec.Instance)),
+			What: fmt.Sprintf("instance %q does not exist %s", spec.Instance, inNamespace(spec.Namespace)),
+			Fix:  inside(spec.Namespace, fmt.Sprintf("jool instance add %s …", spec.Instance)),
 		}
 	}
 	g, err := c.AskGlobals()
 	if err != nil {
-		return fmt.Errorf("reading the settings of instance %q %s: %w", w.spec.Instance, inNamespace(w.spec.Namespace), err)
+		return fmt.Errorf("reading the settings of instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
 	}
 	if !g.SSEnabled {
 		return &Missing{
-			What: fmt.Sprintf("session synchronisation is off in instance %q %s", w.spec.Instance, inNamespace(w.spec.Namespace)),
-			Fix:  inside(w.spec.Namespace, fmt.Sprintf("jool -i %s global update ss-enabled true", w.spec.Instance)),
+			What: fmt.Sprintf("session synchronisation is off in instance %q %s", spec.Instance, inNamespace(spec.Namespace)),
+			Fix:  inside(spec.Namespace, fmt.Sprintf("jool -i %s global update ss-enabled true", spec.Instance)),
 		}
 	}
 	return nil

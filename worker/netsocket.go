@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
+	"joolctl/nsthread"
 	"joolctl/packetio"
 )
 
@@ -22,39 +23,72 @@ const sendBuffer = 4 << 20
 // netSocket is a pair's UDP socket: bound to the group, so that it hears
 // nothing else, and a member of it on one interface.
 type netSocket struct {
+	thread  *nsthread.Thread // of the socket's namespace
 	fd      int
 	in, out int // interface indices; 0: the kernel's choice
 	sender  *packetio.Sender
 }
 
-// openNetSocket opens it in the calling thread's namespace, the spec's.
-func openNetSocket(spec configdir.Spec) (*netSocket, error) {
-	in, err := findInterface(spec.InInterface, "in interface", spec.NetNamespace)
+// openNetSocket opens it in the spec's network namespace.
+func openNetSocket(threads *nsthread.Pool, spec configdir.Spec) (*netSocket, error) {
+	thread, err := getThread(threads, spec.NetNamespace)
 	if err != nil {
 		return nil, err
 	}
-	out, err := findInterface(spec.OutInterface, "out interface", spec.NetNamespace)
+	s := &netSocket{thread: thread, fd: -1}
+	if doErr := thread.Do(func() { err = s.open(spec) }); doErr != nil {
+		err = doErr
+	}
 	if err != nil {
+		s.close()
 		return nil, err
+	}
+	return s, nil
+}
+
+// open is openNetSocket inside the namespace.
+func (s *netSocket) open(spec configdir.Spec) error {
+	in, out, err := findInterfaces(spec)
+	if err != nil {
+		return err
 	}
 	family := unix.AF_INET6
 	if spec.Group.Is4() {
 		family = unix.AF_INET
 	}
-	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	s.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("opening the network socket %s: %w", inNamespace(spec.NetNamespace), err)
+		return fmt.Errorf("opening the network socket %s: %w", inNamespace(spec.NetNamespace), err)
 	}
-	s := &netSocket{fd: fd, in: index(in), out: index(out)}
-	if err := s.setUp(spec, in, out); err != nil {
-		s.close()
-		return nil, err
+	if err := s.bind(spec, index(in)); err != nil {
+		return socketError(spec, err)
 	}
-	s.sender = packetio.NewSender(netip.AddrPortFrom(spec.Group, spec.Port), s.out)
-	return s, nil
+	return socketError(spec, s.set(spec, in, out))
 }
 
-func (s *netSocket) close() { unix.Close(s.fd) }
+func (s *netSocket) close() {
+	if s.fd >= 0 {
+		unix.Close(s.fd)
+	}
+	s.thread.Release()
+}
+
+// socketError says which socket an error is about.
+func socketError(spec configdir.Spec, err error) error {
+	if err == nil || errors.As(err, new(*Missing)) {
+		return err
+	}
+	return fmt.Errorf("network socket for %v port %d %s: %w", spec.Group, spec.Port, inNamespace(spec.NetNamespace), err)
+}
+
+// findInterfaces looks for both in the calling thread's namespace.
+func findInterfaces(spec configdir.Spec) (in, out *net.Interface, err error) {
+	if in, err = findInterface(spec.InInterface, "in interface", spec.NetNamespace); err != nil {
+		return nil, nil, err
+	}
+	out, err = findInterface(spec.OutInterface, "out interface", spec.NetNamespace)
+	return in, out, err
+}
 
 func index(ifi *net.Interface) int {
 	if ifi == nil {
@@ -63,60 +97,95 @@ func index(ifi *net.Interface) int {
 	return ifi.Index
 }
 
-// setUp takes the socket from its opening to its membership. Before it is bound
-// it is told to hear its own memberships only, not the whole host's.
-func (s *netSocket) setUp(spec configdir.Spec, in, out *net.Interface) error {
-	where := inNamespace(spec.NetNamespace)
-	fail := func(what string, err error) error {
-		return fmt.Errorf("network socket for %v port %d %s: %s: %w", spec.Group, spec.Port, where, what, err)
-	}
-	level, all := unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL
-	if spec.Group.Is4() {
-		level, all = unix.IPPROTO_IP, unix.IP_MULTICAST_ALL
-	}
-	opts := []struct {
+// bind binds the socket to the group. Before that it is told to hear its own
+// memberships only, not the whole host's.
+func (s *netSocket) bind(spec configdir.Spec, in int) error {
+	type option struct {
 		level, opt, val int
-		what            string
-	}{
+		name            string
+	}
+	opts := []option{
 		{unix.SOL_SOCKET, unix.SO_REUSEADDR, b2i(spec.ReuseAddr), "SO_REUSEADDR"},
 		{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1, "SO_RXQ_OVFL"},
-		{level, all, 0, "MULTICAST_ALL"},
 	}
-	if !spec.Group.Is4() {
-		opts = append(opts, struct {
-			level, opt, val int
-			what            string
-		}{level, unix.IPV6_V6ONLY, 1, "IPV6_V6ONLY"})
+	if spec.Group.Is4() {
+		opts = append(opts, option{unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL"})
+	} else {
+		opts = append(opts, option{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0, "IPV6_MULTICAST_ALL"},
+			option{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1, "IPV6_V6ONLY"})
 	}
 	for _, o := range opts {
 		if err := unix.SetsockoptInt(s.fd, o.level, o.opt, o.val); err != nil {
-			return fail("setting "+o.what, err)
+			return fmt.Errorf("setting %s: %w", o.name, err)
 		}
+	}
+	err := unix.Bind(s.fd, groupAddress(spec, in))
+	if errors.Is(err, unix.EADDRINUSE) {
+		return fmt.Errorf("bind: %w: another program has it, and one of the two has no \"reuseaddr\": 1", err)
+	}
+	if err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return nil
+}
+
+// set gives the bound socket everything that may change while it lives. To be
+// called in its namespace. On an error a membership that was new is left again.
+func (s *netSocket) set(spec configdir.Spec, in, out *net.Interface) error {
+	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, b2i(spec.ReuseAddr)); err != nil {
+		return fmt.Errorf("setting SO_REUSEADDR: %w", err)
 	}
 	if err := forceBuffers(s.fd, spec.ReceiveBuffer); err != nil {
-		return fail("setting the buffers", err)
+		return fmt.Errorf("setting the buffers: %w", err)
 	}
-	if err := unix.Bind(s.fd, groupAddress(spec, s.in)); err != nil {
-		if errors.Is(err, unix.EADDRINUSE) {
-			return fail("bind", fmt.Errorf("%w: another program has it and one of the two has no \"reuseaddr\": 1", err))
+	first := s.sender == nil
+	moved := first || index(in) != s.in
+	err := s.withConn(spec, func(c multicastConn) error {
+		group := &net.UDPAddr{IP: spec.Group.AsSlice()}
+		if moved {
+			if err := joined(c.JoinGroup(in, group), spec); err != nil {
+				return err
+			}
 		}
-		return fail("bind", err)
-	}
-	return s.withConn(func(c net.PacketConn) error {
-		if spec.Group.Is4() {
-			return s.join4(ipv4.NewPacketConn(c), spec, in, out, fail)
+		err := s.setSending(c, spec, out)
+		switch {
+		case err != nil && moved && !first:
+			_ = c.LeaveGroup(in, group) // it is no worse for staying a member
+		case err == nil && moved && !first:
+			// The old interface may be gone, and its membership with it.
+			_ = c.LeaveGroup(&net.Interface{Index: s.in}, group)
 		}
-		return s.join6(ipv6.NewPacketConn(c), spec, in, out, fail)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	s.in, s.out = index(in), index(out)
+	s.sender = packetio.NewSender(netip.AddrPortFrom(spec.Group, spec.Port), s.out)
+	return nil
+}
+
+// setSending sets what concerns what is sent.
+func (s *netSocket) setSending(c multicastConn, spec configdir.Spec, out *net.Interface) error {
+	if err := c.SetTTL(spec.TTL); err != nil {
+		return fmt.Errorf("ttl %d: %w", spec.TTL, err)
+	}
+	if err := c.SetMulticastLoopback(false); err != nil {
+		return fmt.Errorf("switching the multicast loop off: %w", err)
+	}
+	if err := c.SetOut(s.fd, spec, out); err != nil {
+		return fmt.Errorf("out interface %q: %w", spec.OutInterface, err)
+	}
+	return nil
 }
 
 // withConn lends the socket to x/net as a connection of Go's. It is a copy of
 // the descriptor and gone at the end: as long as it lived, each datagram would
 // wake Go's poller too.
-func (s *netSocket) withConn(use func(net.PacketConn) error) error {
+func (s *netSocket) withConn(spec configdir.Spec, use func(multicastConn) error) error {
 	fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("copying a socket's descriptor: %w", err)
+		return fmt.Errorf("copying the descriptor: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "network socket")
 	defer f.Close()
@@ -125,51 +194,14 @@ func (s *netSocket) withConn(use func(net.PacketConn) error) error {
 		return err
 	}
 	defer c.Close()
-	return use(c)
-}
-
-func (s *netSocket) join4(c *ipv4.PacketConn, spec configdir.Spec, in, out *net.Interface, fail func(string, error) error) error {
-	if err := c.SetMulticastTTL(spec.TTL); err != nil {
-		return fail("ttl", err)
+	if spec.Group.Is4() {
+		return use(conn4{ipv4.NewPacketConn(c)})
 	}
-	if err := c.SetMulticastLoopback(false); err != nil {
-		return fail("IP_MULTICAST_LOOP", err)
-	}
-	if out != nil {
-		mreq := &unix.IPMreqn{Ifindex: int32(out.Index)}
-		// Named by an address, it is also the one to send from.
-		if a, err := netip.ParseAddr(spec.OutInterface); err == nil && a.Is4() {
-			mreq.Address = a.As4()
-		}
-		if err := unix.SetsockoptIPMreqn(s.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, mreq); err != nil {
-			return fail("out interface "+spec.OutInterface, err)
-		}
-	}
-	return joined(c.JoinGroup(in, &net.UDPAddr{IP: spec.Group.AsSlice()}), spec, fail)
-}
-
-func (s *netSocket) join6(c *ipv6.PacketConn, spec configdir.Spec, in, out *net.Interface, fail func(string, error) error) error {
-	if err := c.SetMulticastHopLimit(spec.TTL); err != nil {
-		return fail("ttl", err)
-	}
-	if err := c.SetMulticastLoopback(false); err != nil {
-		return fail("IPV6_MULTICAST_LOOP", err)
-	}
-	// An IPv6 socket takes what any interface brings for its group; the in pump
-	// looks at where it came from.
-	if err := c.SetControlMessage(ipv6.FlagInterface, true); err != nil {
-		return fail("IPV6_RECVPKTINFO", err)
-	}
-	if out != nil {
-		if err := c.SetMulticastInterface(out); err != nil {
-			return fail("out interface "+spec.OutInterface, err)
-		}
-	}
-	return joined(c.JoinGroup(in, &net.UDPAddr{IP: spec.Group.AsSlice()}), spec, fail)
+	return use(conn6{ipv6.NewPacketConn(c)})
 }
 
 // joined sorts what joining a group can fail with.
-func joined(err error, spec configdir.Spec, fail func(string, error) error) error {
+func joined(err error, spec configdir.Spec) error {
 	if err == nil {
 		return nil
 	}
@@ -183,7 +215,7 @@ func joined(err error, spec configdir.Spec, fail func(string, error) error) erro
 	if errors.Is(err, unix.ENODEV) {
 		return &Missing{What: fmt.Sprintf("in interface %q has just gone %s", spec.InInterface, inNamespace(spec.NetNamespace)), Err: err}
 	}
-	return fail("joining the group", err)
+	return fmt.Errorf("joining the group: %w", err)
 }
 
 // forceBuffers sets the buffers past the system's limits where the process may.
@@ -217,21 +249,23 @@ func b2i(b bool) int {
 	return 0
 }
 
-// interfacesStay says whether the interfaces are still the ones that the socket
-// was set up for: one that was made anew has another index, and no member. To
-// be called in the socket's namespace.
-func (s *netSocket) interfacesStay(in, out, ns string) error {
-	for _, i := range []struct {
-		key, name string
-		index     int
-	}{{"in interface", in, s.in}, {"out interface", out, s.out}} {
-		now, err := findInterface(i.name, i.key, ns)
-		if err != nil {
-			return err
-		}
-		if index(now) != i.index {
-			return &Missing{What: fmt.Sprintf("%s %q was made anew %s", i.key, i.name, inNamespace(ns))}
-		}
+// stillThere says whether namespace and interfaces are still the ones that the
+// socket was set up for: an interface that was made anew has another index, and
+// no member.
+func (s *netSocket) stillThere(spec configdir.Spec) error {
+	if err := sameNamespace(spec.NetNamespace, s.thread); err != nil {
+		return err
+	}
+	var in, out *net.Interface
+	var err error
+	if doErr := s.thread.Do(func() { in, out, err = findInterfaces(spec) }); doErr != nil {
+		return doErr
+	}
+	if err != nil {
+		return err
+	}
+	if index(in) != s.in || index(out) != s.out {
+		return &Missing{What: fmt.Sprintf("an interface was made anew %s", inNamespace(spec.NetNamespace))}
 	}
 	return nil
 }

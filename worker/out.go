@@ -17,7 +17,7 @@ func (p *pumps) fromKernel() {
 		case err == unix.ENOBUFS:
 			c.netlinkOverruns.Add(1)
 			p.w.log.warn("the kernel's sessions overran the netlink socket: some are lost; raise \"receive buffer\"",
-				"receive buffer", p.w.spec.ReceiveBuffer)
+				"receive buffer", p.w.spec().ReceiveBuffer)
 			p.ack() // the module waits for one, and what it is for is lost
 			continue
 		case err != nil:
@@ -47,7 +47,7 @@ func (p *pumps) toNetwork(entries []byte) {
 	c := p.w.counters
 	if err := p.socket.sender.Send(p.socket.fd, entries); err != nil {
 		c.sendErrors.Add(1)
-		p.w.log.warn("a datagram could not be sent", "group", p.w.spec.Group, "error", err)
+		p.w.log.warn("a datagram could not be sent", "group", p.w.spec().Group, "error", err)
 		return
 	}
 	c.netSentPackets.Add(1)

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"sync"
 	"time"
 
+	"joolctl/configdir"
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 	"joolctl/packetio"
@@ -46,10 +48,9 @@ func newScratch() any {
 // pumps are the sockets of a running worker and the flow between them. All of
 // it happens on the instance's thread, but for watch.
 type pumps struct {
-	w         *Worker
-	thread    *nsthread.Thread // the instance's
-	netThread *nsthread.Thread // the network socket's
-	version   joolnl.Version
+	w       *Worker
+	thread  *nsthread.Thread // the instance's
+	version joolnl.Version
 
 	conn   *joolnl.Conn
 	socket *netSocket
@@ -59,27 +60,28 @@ type pumps struct {
 
 	failed  chan error
 	recheck chan struct{}
+
+	changing sync.Mutex // held while a Reconfigure or close is under way
+	closed   bool       // guarded by changing
 }
 
 // open opens everything and begins to listen. What it opened before it failed
 // is closed by close.
-func (p *pumps) open() error {
-	var err error
-	if doErr := p.netThread.Do(func() { p.socket, err = openNetSocket(p.w.spec) }); doErr != nil {
-		return doErr
-	}
+func (p *pumps) open(spec configdir.Spec) error {
+	socket, err := openNetSocket(p.w.env.Threads, spec)
 	if err != nil {
 		return err
 	}
-	if doErr := p.thread.Do(func() { err = p.listen() }); doErr != nil {
+	p.socket = socket
+	if doErr := p.thread.Do(func() { err = p.listen(spec) }); doErr != nil {
 		return doErr
 	}
 	return err
 }
 
 // listen connects to the instance and watches all sockets.
-func (p *pumps) listen() (err error) {
-	if p.conn, err = p.w.dial(); err != nil {
+func (p *pumps) listen(spec configdir.Spec) (err error) {
+	if p.conn, err = p.w.dial(spec); err != nil {
 		return err
 	}
 	p.version = p.conn.Version
@@ -143,6 +145,9 @@ func (p *pumps) unwatch() {
 }
 
 func (p *pumps) close() {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	p.closed = true
 	_ = p.thread.Do(func() { // it can't have ended before its last user
 		p.unwatch()
 		if p.conn != nil {
@@ -181,25 +186,27 @@ func (p *pumps) watch(ctx context.Context) error {
 // stillThere finds out whether namespaces, instance and interfaces are the ones
 // that the sockets were opened for.
 func (p *pumps) stillThere() error {
-	spec := p.w.spec
-	for _, ns := range []struct {
-		name   string
-		thread *nsthread.Thread
-	}{{spec.Namespace, p.thread}, {spec.NetNamespace, p.netThread}} {
-		id, err := nsthread.Identify(ns.name)
-		if err != nil || id != ns.thread.ID() {
-			return &Missing{What: fmt.Sprintf("namespace %q was deleted, or made anew", ns.name), Err: err}
-		}
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	spec := p.w.spec()
+	if err := sameNamespace(spec.Namespace, p.thread); err != nil {
+		return err
 	}
 	var err error
-	if doErr := p.thread.Do(func() { err = p.w.checkInstance(p.conn) }); doErr != nil {
+	if doErr := p.thread.Do(func() { err = p.w.checkInstance(p.conn, spec) }); doErr != nil {
 		return doErr
 	}
 	if err != nil {
 		return err
 	}
-	if doErr := p.netThread.Do(func() { err = p.socket.interfacesStay(spec.InInterface, spec.OutInterface, spec.NetNamespace) }); doErr != nil {
-		return doErr
+	return p.socket.stillThere(spec)
+}
+
+// sameNamespace says whether the name still leads to the thread's namespace.
+func sameNamespace(ns string, th *nsthread.Thread) error {
+	id, err := nsthread.Identify(ns)
+	if err != nil || id != th.ID() {
+		return &Missing{What: fmt.Sprintf("namespace %q was deleted, or made anew", ns), Err: err}
 	}
-	return err
+	return nil
 }

@@ -33,13 +33,13 @@ const checkEvery = 2 * time.Second
 // Worker serves one pair. Its methods may be called from any goroutine; Run
 // may be called once.
 type Worker struct {
-	spec     configdir.Spec
 	env      Env
 	counters *Counters
 	log      *limitedLog
 	peers    peers
 
 	mu      sync.Mutex
+	current configdir.Spec
 	running *pumps // nil while Run does not listen
 }
 
@@ -49,7 +49,7 @@ func New(spec configdir.Spec, env Env, counters *Counters) *Worker {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Worker{spec: spec, env: env, counters: counters, log: newLimitedLog(log.With("pair", spec.Name))}
+	return &Worker{current: spec, env: env, counters: counters, log: newLimitedLog(log.With("pair", spec.Name))}
 }
 
 // Run carries sessions until ctx ends (nil), something that it needs is missing
@@ -62,26 +62,28 @@ func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	thread, err := getThread(w.env.Threads, w.spec.Namespace)
+	spec := w.spec()
+	thread, err := getThread(w.env.Threads, spec.Namespace)
 	if err != nil {
 		return err
 	}
 	defer thread.Release()
-	netThread, err := getThread(w.env.Threads, w.spec.NetNamespace)
-	if err != nil {
-		return err
-	}
-	defer netThread.Release()
-
-	p := &pumps{w: w, thread: thread, netThread: netThread, failed: make(chan error, 1), recheck: make(chan struct{}, 1)}
+	p := &pumps{w: w, thread: thread, failed: make(chan error, 1), recheck: make(chan struct{}, 1)}
 	defer p.close()
-	if err := p.open(); err != nil {
+	if err := p.open(spec); err != nil {
 		return err
 	}
 	w.setRunning(p)
 	defer w.setRunning(nil)
 	ready()
 	return p.watch(ctx)
+}
+
+// spec is what the worker runs with now.
+func (w *Worker) spec() configdir.Spec {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.current
 }
 
 func (w *Worker) setRunning(p *pumps) {

@@ -1,0 +1,108 @@
+package worker
+
+import (
+	"fmt"
+
+	"joolctl/configdir"
+)
+
+// Reconfigure has a running worker go on with another spec for the same
+// instance and namespace, without a break: the network socket is kept where
+// namespace, group and port stay, and takes the new interface, ttl and buffers
+// while it lives; otherwise the new one is open before the old one closes.
+//
+// On an error everything runs on as before. ErrNotRunning says that Run does
+// not listen.
+func (w *Worker) Reconfigure(spec configdir.Spec) error {
+	w.mu.Lock()
+	p, old := w.running, w.current
+	w.mu.Unlock()
+	if p == nil {
+		return ErrNotRunning
+	}
+	if spec.Instance != old.Instance || spec.Namespace != old.Namespace {
+		return fmt.Errorf("a worker for instance %q %s can't go over to another", old.Instance, inNamespace(old.Namespace))
+	}
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if p.closed {
+		return ErrNotRunning
+	}
+	if err := p.reconfigure(old, spec); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.current = spec
+	w.mu.Unlock()
+	return nil
+}
+
+// reconfigure changes or replaces the network socket. With changing held.
+func (p *pumps) reconfigure(old, spec configdir.Spec) error {
+	if spec.NetNamespace == old.NetNamespace && spec.Group == old.Group && spec.Port == old.Port {
+		if err := p.resetSocket(spec); err != nil {
+			return err
+		}
+	} else if err := p.replaceSocket(spec); err != nil {
+		return err
+	}
+	return p.conn.SetReceiveBuffer(spec.ReceiveBuffer)
+}
+
+// resetSocket gives the live socket what changed. The pumps stand still
+// meanwhile: they use what it changes.
+func (p *pumps) resetSocket(spec configdir.Spec) error {
+	s := p.socket
+	change := func() error {
+		in, out, err := findInterfaces(spec)
+		if err != nil {
+			return err
+		}
+		return socketError(spec, s.set(spec, in, out))
+	}
+	return p.standing(func() error {
+		if s.thread == p.thread {
+			return change()
+		}
+		var err error
+		if doErr := s.thread.Do(func() { err = change() }); doErr != nil {
+			return doErr
+		}
+		return err
+	})
+}
+
+// standing runs fn while no pump does.
+func (p *pumps) standing(fn func() error) error {
+	var err error
+	if doErr := p.thread.Do(func() { err = fn() }); doErr != nil {
+		return doErr
+	}
+	return err
+}
+
+// replaceSocket opens another socket and only then lets go of the old one,
+// after having taken what waits on it.
+func (p *pumps) replaceSocket(spec configdir.Spec) error {
+	socket, err := openNetSocket(p.w.env.Threads, spec)
+	if err != nil {
+		return err
+	}
+	var old *netSocket
+	err = p.standing(func() error {
+		if err := p.thread.Watch(socket.fd, p.guard(p.fromNetwork)); err != nil {
+			return err
+		}
+		p.guard(p.fromNetwork)()
+		old = p.socket
+		p.thread.Unwatch(old.fd)
+		p.socket, p.drops = socket, 0
+		return nil
+	})
+	if err != nil {
+		socket.close()
+		return err
+	}
+	old.close()
+	return nil
+}
