@@ -70,16 +70,22 @@ func runScript(m Machine) string {
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// initScript is the guest's first process. It speaks on the second serial port: see guestStream.
+// port is the virtio serial port in the guest. Its device appears before it can be opened, its name after.
+const port = "vport0p1"
+
+// initScript is the guest's first process. It speaks on the virtio serial port, as guestStream describes, by its
+// file descriptor 3; before that is open, on the kernel's console. It never ends: the host ends the machine.
 func initScript(m Machine, depends []string, marks marks) string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p(`#!/bin/busybox sh`)
 	p(`export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root TERM=dumb`)
 	p(`mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mkdir -p /dev/shm`)
-	p(`stty -F /dev/ttyS1 raw -echo`)
-	p(`exec </dev/null >/dev/ttyS1 2>&1`)
-	p(`fail() { echo "%s$*"; exec >/dev/null 2>&1; poweroff -f; }`, marks.fail)
+	p(`exec </dev/null >/dev/console 2>&1`)
+	p(`modprobe -a virtio_pci virtio_console || poweroff -f`)
+	p(`until [ -e /sys/class/virtio-ports/%s/name ]; do sleep 0.01; done`, port)
+	p(`exec 3>/dev/%s >&3 2>&1`, port)
+	p(`fail() { echo "%s$*"; while :; do sleep 1000; done; }`, marks.fail)
 	p(`hostname lab`)
 	p(`ip link set lo up || fail "loopback didn't come up"`)
 	if len(depends) > 0 {
@@ -94,14 +100,19 @@ func initScript(m Machine, depends []string, marks marks) string {
 		key, value, _ := strings.Cut(env, "=")
 		p(`export %s=%s`, key, shellQuote(value))
 	}
-	p(`cd %s || fail "no directory "%s`, shellQuote("/"+m.WorkDir), shellQuote(m.WorkDir))
+	p(`cd %s || fail no directory %s`, shellQuote("/"+m.WorkDir), shellQuote(m.WorkDir))
 	p(`echo "%s"`, marks.begin)
-	p(`/usr/bin/bash /lab/run`)
+	// The port can be opened only once, so that /dev/stderr and the like need a pipe. At the end, all that the command left
+	// behind is stopped, so that none can start others, and killed, so that none holds the pipe; then cat finds its end.
+	p(`mkfifo /lab/output; cat /lab/output & cat=$!`)
+	p(`/usr/bin/bash /lab/run >/lab/output 2>&1 3>&-`)
 	p(`status=$?`)
-	p(`kill -9 -1`)
-	p(`echo "%s$status"`, marks.end)
-	p(`tar -c -f - -C /out .`)
-	p(`exec >/dev/null 2>&1`) // closing the port waits until all is out
-	p(`poweroff -f`)
+	p(`exec 2>/dev/null`)
+	p(`kill -STOP -1; kill -CONT $cat`)
+	p(`for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p = 1 ] || [ $p = $cat ] || kill -9 $p; done`)
+	p(`wait $cat`)
+	p(`exec 2>&1`)
+	p(`echo "%s$status"; tar -c -f - -C /out .; echo "%s"`, marks.end, marks.done)
+	p(`while :; do sleep 1000; done`)
 	return b.String()
 }

@@ -15,15 +15,15 @@ import (
 
 // marks are the words that tell the init script's own lines from the command's output. They are new for each machine, so
 // that no output can have them by chance.
-type marks struct{ begin, end, fail string }
+type marks struct{ begin, end, done, fail string }
 
 func newMarks() marks {
 	id := rand.Text()
-	return marks{begin: "@begin-" + id, end: "@end-" + id + " ", fail: "@fail-" + id + " "}
+	return marks{begin: "@begin-" + id, end: "@end-" + id + " ", done: "@done-" + id, fail: "@fail-" + id + " "}
 }
 
-// guestStream takes what the guest writes to its second serial port, which is raw: the begin mark on a line, the
-// command's output, the end mark with the exit status on the rest of its line, and a tar archive of /out. Or, if
+// guestStream takes what the guest writes to its virtio serial port: the begin mark on a line, the command's output,
+// the end mark with the exit status on the rest of its line, a tar archive of /out, and the done mark on a line. Or, if
 // the guest couldn't be set up: noise, and the fail mark with the reason.
 type guestStream struct {
 	marks    marks
@@ -31,6 +31,8 @@ type guestStream struct {
 	outErr   error
 	start    time.Time
 	bootTime time.Duration
+
+	ended func() // called when nothing more is to come
 
 	phase  phase
 	line   []byte   // without an end yet
@@ -46,22 +48,23 @@ const (
 	phaseBoot phase = iota
 	phaseCommand
 	phaseFiles
+	phaseDone
 	phaseFailed
 )
 
 const tailLines = 40
 
-func newGuestStream(m marks, out io.Writer) *guestStream {
+func newGuestStream(m marks, out io.Writer, ended func()) *guestStream {
 	if out == nil {
 		out = io.Discard
 	}
-	return &guestStream{marks: m, out: out, start: time.Now(), exit: -1}
+	return &guestStream{marks: m, out: out, ended: ended, start: time.Now(), exit: -1}
 }
 
 // Write never fails: the machine goes on even if nobody can take its output.
 func (s *guestStream) Write(p []byte) (int, error) {
 	n := len(p)
-	for len(p) > 0 && s.phase != phaseFiles {
+	for len(p) > 0 && s.phase < phaseFiles {
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {
 			s.line = append(s.line, p...)
@@ -71,8 +74,19 @@ func (s *guestStream) Write(p []byte) (int, error) {
 		p = p[end+1:]
 		s.endLine()
 	}
-	s.tar.Write(p)
+	if s.phase == phaseFiles {
+		s.endFiles(p)
+	}
 	return n, nil
+}
+
+func (s *guestStream) endFiles(p []byte) {
+	s.tar.Write(p)
+	if bytes.HasSuffix(s.tar.Bytes(), []byte(s.marks.done+"\n")) {
+		s.tar.Truncate(s.tar.Len() - len(s.marks.done) - 1)
+		s.phase = phaseDone
+		s.ended()
+	}
 }
 
 func (s *guestStream) endLine() {
@@ -80,6 +94,7 @@ func (s *guestStream) endLine() {
 	s.line = s.line[:0]
 	if _, reason, ok := strings.Cut(line, s.marks.fail); ok {
 		s.phase, s.reason = phaseFailed, reason
+		s.ended()
 		return
 	}
 	if s.phase == phaseBoot && line == s.marks.begin {
@@ -111,19 +126,23 @@ func (s *guestStream) emit(text string) {
 // finish completes the result after the machine has ended, with QEMU's error or nil. A line that was begun is
 // emitted.
 func (s *guestStream) finish(r *Result, err error) error {
-	if s.phase != phaseFiles && len(s.line) > 0 {
+	if s.phase < phaseFiles && len(s.line) > 0 {
 		s.emit(string(s.line))
 	}
-	r.Exit = s.exit
+	r.Exit, r.BootTime = s.exit, s.bootTime
 	switch {
 	case s.phase == phaseFailed:
 		return fmt.Errorf("the guest couldn't be set up: %s", s.reason)
+	case s.phase == phaseDone:
+		// QEMU's error is that it was ended.
 	case err != nil:
 		return err
 	case s.phase == phaseBoot:
 		return errors.New("it ended before it had booted")
 	case s.phase == phaseCommand:
 		return errors.New("it ended before the command did: the kernel panicked, or the command powered it off")
+	default:
+		return errors.New("it ended while the files of /out were being sent")
 	}
 	r.Files, err = readFiles(s.tar.Bytes())
 	if err != nil {
@@ -137,12 +156,8 @@ func (s *guestStream) finish(r *Result, err error) error {
 
 func (s *guestStream) tail() string { return strings.Join(s.last, "") }
 
-// readFiles reads the regular files of a tar archive. It insists on the archive's end mark, two blocks of zeros, because
-// an archive cut between two files would look complete.
+// readFiles reads the regular files of a tar archive.
 func readFiles(archive []byte) (map[string][]byte, error) {
-	if !bytes.HasSuffix(archive, make([]byte, 1024)) {
-		return nil, fmt.Errorf("the archive is cut off after %d bytes", len(archive))
-	}
 	files := map[string][]byte{}
 	for r := tar.NewReader(bytes.NewReader(archive)); ; {
 		h, err := r.Next()

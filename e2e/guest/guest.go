@@ -1,0 +1,73 @@
+// Package guest has the tests that run inside the lab's virtual machine, on a
+// real Jool module, and what they share: a topology of namespaces, the programs
+// under test, traffic and the session tables. Outside a machine they skip.
+//
+// Package e2e builds this package's test binary and the two programs, boots a
+// machine for each version of Jool and runs the tests in it.
+package guest
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// EnvRun is set inside the machine. Its value chooses what to run: "test", "demo" or "bench".
+const EnvRun = "JOOLCTL_GUEST"
+
+// Where the programs are in the machine. The C joold of the module's own
+// version is in the PATH.
+const (
+	joolctl = "/p/joolctl"
+	joold   = "/p/joold"
+	cJoold  = "/usr/bin/joold"
+)
+
+// enter skips the test unless it runs inside a machine that was started for this purpose.
+func enter(t testing.TB, purpose string) {
+	t.Helper()
+	if os.Getenv(EnvRun) != purpose {
+		t.Skipf("runs in a virtual machine only, with %s=%s; go test ./e2e boots one", EnvRun, purpose)
+	}
+}
+
+// module is the version of the module that is loaded.
+func module(t testing.TB) joolnl.Version {
+	t.Helper()
+	v, err := joolnl.ModuleVersion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// countsJoold says whether the module has counters of its synchronisation.
+func countsJoold(v joolnl.Version) bool { return v.Format() != joolnl.Nested }
+
+// losesBursts says whether the module itself loses sessions that are opened
+// at once. Traffic has to be paced, and repeated where it can't be.
+func losesBursts(v joolnl.Version) bool { return !v.HasAdvertise() }
+
+// pollEvery is how often a condition is looked at.
+const pollEvery = 100 * time.Millisecond
+
+// eventually polls until the condition holds, which it says by returning "", and
+// fails the test with what it said last if that takes longer than limit.
+func eventually(t testing.TB, limit time.Duration, what string, condition func() string) {
+	t.Helper()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	deadline := time.Now().Add(limit)
+	for {
+		missing := condition()
+		if missing == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: still not after %v:\n%s", what, limit, missing)
+		}
+		<-tick.C
+	}
+}

@@ -1,0 +1,106 @@
+package guest
+
+import (
+	"bytes"
+	"errors"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a running program.
+type process struct {
+	name  string
+	cmd   *exec.Cmd
+	log   logBuffer
+	ended chan struct{}
+	err   error // once it has ended
+}
+
+// logBuffer keeps a program's output.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// start starts a program, inside n unless n is nil. It is killed when the test
+// ends, and what it said is printed if the test has failed.
+func start(t testing.TB, n *namespace, args ...string) *process {
+	t.Helper()
+	p := &process{name: strings.Join(args, " "), ended: make(chan struct{})}
+	if n != nil {
+		p.name = n.name + ": " + p.name
+		args = append([]string{"ip", "netns", "exec", n.name}, args...) // ip becomes the program: the process stays
+	}
+	p.cmd = exec.Command(args[0], args[1:]...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("starting %s: %v", p.name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("output of %s:\n%s", p.name, p.log.String())
+		}
+	})
+	return p
+}
+
+// pid is the program's process id.
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// kill ends the program the hard way.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.ended
+}
+
+// running fails the test if the program has ended.
+func (p *process) running(t testing.TB) {
+	t.Helper()
+	select {
+	case <-p.ended:
+		t.Fatalf("%s has ended: %v", p.name, p.err)
+	default:
+	}
+}
+
+// stopWithin is how long a program of ours may take to end after SIGTERM.
+const stopWithin = 2 * time.Second
+
+// stop ends a program of ours by SIGTERM, which has to take it to exit status
+// 0 in time.
+func (p *process) stop(t testing.TB) {
+	t.Helper()
+	p.running(t)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+		if p.err != nil {
+			t.Errorf("%s after SIGTERM: %v, want exit status 0", p.name, p.err)
+		}
+	case <-time.After(stopWithin):
+		t.Errorf("%s still runs %v after SIGTERM", p.name, stopWithin)
+	}
+}

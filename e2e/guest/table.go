@@ -1,0 +1,138 @@
+package guest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/packetio"
+)
+
+// onInstance has fn speak to an instance's module.
+func (n *namespace) onInstance(t testing.TB, instance string, fn func(*joolnl.Conn) error) {
+	t.Helper()
+	n.do(t, func() error {
+		c, err := joolnl.Dial(instance, 1<<16)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return fn(c)
+	})
+}
+
+// sessions reads an instance's whole table.
+func (n *namespace) sessions(t testing.TB, instance string) []joolnl.Session {
+	t.Helper()
+	var all []joolnl.Session
+	n.onInstance(t, instance, func(c *joolnl.Conn) error {
+		for _, proto := range []joolnl.Proto{joolnl.TCP, joolnl.UDP, joolnl.ICMP} {
+			var last *joolnl.Session
+			for more := true; more; {
+				var err error
+				before := len(all)
+				if all, more, err = c.AskSessions(all, proto, last); err != nil {
+					return err
+				}
+				if len(all) > before {
+					last = &all[len(all)-1]
+				}
+			}
+		}
+		return nil
+	})
+	return all
+}
+
+// stats reads an instance's counters.
+func (n *namespace) stats(t testing.TB, instance string) (stats map[string]uint64) {
+	t.Helper()
+	n.onInstance(t, instance, func(c *joolnl.Conn) (err error) {
+		stats, err = c.AskStats()
+		return err
+	})
+	return stats
+}
+
+// addSessions gives an instance sessions by JOOLD_ADD, which it takes and tells nobody of.
+func (n *namespace) addSessions(t testing.TB, instance string, sessions ...joolnl.Session) {
+	t.Helper()
+	const perMessage = 8 // fits every format
+	n.onInstance(t, instance, func(c *joolnl.Conn) error {
+		var failed error
+		c.OnError = func(_ uint32, err error) { failed = err }
+		for chunk := range slices.Chunk(sessions, perMessage) {
+			var entries []byte
+			for _, s := range chunk {
+				var err error
+				if entries, err = c.Version.Format().Append(entries, s); err != nil {
+					return err
+				}
+			}
+			request, seq := c.AppendAdd(nil, len(entries))
+			batch := packetio.NewGather(2)
+			batch.Add(request)
+			batch.Add(entries)
+			if err := c.SendAdds(batch); err != nil {
+				return fmt.Errorf("JOOLD_ADD %d: %w", seq, err)
+			}
+			c.ReadErrors()
+		}
+		return failed
+	})
+}
+
+// expiresTolerance is how far the times left may be apart: the tables are read
+// one after the other, and a session that waits for its batch to fill, up to 4 s in the kernel, is sent with
+// the time left that it had at the beginning.
+const expiresTolerance = 6 * time.Second
+
+// diff says what is different between the tables of two instances, "" if
+// nothing is but the time left, within the tolerance.
+func diff(j, k []joolnl.Session) string {
+	type key struct {
+		proto joolnl.Proto
+		pairs string
+	}
+	keyOf := func(s joolnl.Session) key {
+		return key{s.Proto, fmt.Sprint(s.Src6, s.Dst6, s.Src4, s.Dst4)}
+	}
+	inK := make(map[key]joolnl.Session)
+	for _, s := range k {
+		inK[keyOf(s)] = s
+	}
+	var lines []string
+	for _, a := range j {
+		b, ok := inK[keyOf(a)]
+		delete(inK, keyOf(a))
+		switch {
+		case !ok:
+			lines = append(lines, fmt.Sprintf("missing in K: %v", a))
+		case a.State != b.State || a.Timer != b.Timer || (a.Expires-b.Expires).Abs() > expiresTolerance:
+			lines = append(lines, fmt.Sprintf("different: J %v\n           K %v", a, b))
+		}
+	}
+	for _, s := range inK {
+		lines = append(lines, fmt.Sprintf("only in K: %v", s))
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	slices.SortFunc(lines, cmp.Compare)
+	const most = 10
+	n := len(lines)
+	return fmt.Sprintf("J has %d sessions, K %d, %d differences:\n%s", len(j), len(k), n, strings.Join(lines[:min(n, most)], "\n"))
+}
+
+// count counts the sessions by protocol.
+func count(sessions []joolnl.Session) map[joolnl.Proto]int {
+	n := make(map[joolnl.Proto]int)
+	for _, s := range sessions {
+		n[s.Proto]++
+	}
+	return n
+}
