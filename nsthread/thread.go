@@ -34,6 +34,11 @@ type Thread struct {
 	scratch  any              // likewise
 }
 
+// The process's first thread can't end: it would stay in the namespace for
+// good, and Path("") would lead there. So it is kept for the main goroutine, as
+// LockOSThread does when an init calls it, and no Thread is ever that one.
+func init() { runtime.LockOSThread() }
+
 // start makes a thread inside h.
 func start(h netns.NsHandle) (*Thread, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
