@@ -57,7 +57,7 @@ func (l *Lab) buildJool(ctx context.Context, s *suite, dir, release string) (ver
 	for _, part := range []string{"common", "nat64"} {
 		if _, err := run(ctx, dir, "make", "-s", "-j", strconv.Itoa(runtime.NumCPU()), "-C", "/usr/src/linux-headers-"+release,
 			"M="+filepath.Join(mod, part), "modules"); err != nil {
-			return "", fmt.Errorf("Jool %s doesn't build for Linux %s: %w", version, release, err)
+			return "", fmt.Errorf("the modules of Jool %s don't build for Linux %s: %w", version, release, err)
 		}
 	}
 	out := filepath.Join(dir, "out")

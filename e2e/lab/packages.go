@@ -50,6 +50,14 @@ func installed(ctx context.Context, pkg string) bool {
 	return err == nil && strings.Contains(out, "installed\n") && !strings.Contains(out, "not-installed\n")
 }
 
+// updateLists brings the host's package lists up to date. A failure is only logged: it may be of a source that the
+// lab doesn't need, and installing says what is missing.
+func updateLists(ctx context.Context, log Logf) {
+	if _, err := run(ctx, "", "apt-get", "-qq", "update"); err != nil {
+		log("going on with the package lists as they are: %v", err)
+	}
+}
+
 // install installs those of the packages that the host lacks.
 func install(ctx context.Context, log Logf, pkgs ...string) error {
 	var missing []string
@@ -90,16 +98,28 @@ type suite struct {
 	apt  []string // options that point apt to this suite only
 }
 
-// mirror is the address that the machine's apt takes the suite of this code name from.
+// mirror is the address that the machine's apt takes the suite of this code name from, or else (sid calls itself by
+// the name of the next release) any Debian suite.
 func mirror(ctx context.Context, codename string) (string, error) {
 	out, err := run(ctx, "", "apt-get", "indextargets", "--format", "$(CODENAME) $(RELEASE) $(REPO_URI)", "Identifier: Packages")
 	if err != nil {
 		return "", err
 	}
+	other := ""
 	for line := range strings.Lines(out) {
-		if f := strings.Fields(line); len(f) == 3 && (f[0] == codename || f[1] == codename) {
+		f := strings.Fields(line)
+		if len(f) != 3 {
+			continue
+		}
+		if f[0] == codename || f[1] == codename {
 			return f[2], nil
 		}
+		if strings.HasSuffix(strings.TrimRight(f[2], "/"), "/debian") {
+			other = f[2]
+		}
+	}
+	if other != "" {
+		return other, nil
 	}
 	return "", fmt.Errorf("apt has no source for Debian %q; see /etc/apt/sources.list.d", codename)
 }

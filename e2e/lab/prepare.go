@@ -39,6 +39,7 @@ func Prepare(ctx context.Context, log Logf) (*Lab, error) {
 	}
 	l := &Lab{dir: filepath.Join(dir, schema)}
 	if l.load() == nil && haveQEMU() {
+		l.logSkipped(log)
 		return l, nil
 	}
 	unlock, err := lock(ctx, dir, log)
@@ -53,6 +54,7 @@ func Prepare(ctx context.Context, log Logf) (*Lab, error) {
 		return nil, err
 	}
 	if l.load() == nil { // the lab is there, but no QEMU
+		updateLists(ctx, log)
 		return l, install(ctx, log, hostPackages[0])
 	}
 	if err := l.prepare(ctx, log); err != nil {
@@ -120,12 +122,17 @@ func (l *Lab) prepare(ctx context.Context, log Logf) error {
 	return writeWhole(l.path("ready"), strings.Join(versions, "\n")+"\n")
 }
 
+// logSkipped reminds of the suites that were left out when the lab was prepared.
+func (l *Lab) logSkipped(log Logf) {
+	if names, err := readLine(l.path("skipped")); err == nil && names != "" {
+		log("the lab was prepared without the Jool of Debian %s; to try again, remove %s", names, l.dir)
+	}
+}
+
 // prepareHost installs what the host lacks. It forgets what an interrupted run left if that was made for another
 // kernel, and returns the release of the kernel to use.
 func (l *Lab) prepareHost(ctx context.Context, log Logf) (release string, err error) {
-	if _, err := run(ctx, "", "apt-get", "-qq", "update"); err != nil {
-		return "", fmt.Errorf("%w: the package lists can't be had: %w", ErrUnavailable, err)
-	}
+	updateLists(ctx, log)
 	release, err = kernelRelease(ctx)
 	if err != nil {
 		return "", err
@@ -152,6 +159,7 @@ func (l *Lab) prepareSuites(ctx context.Context, log Logf, release string) (vers
 		return nil, nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	var failures []error
+	var skipped []string
 	for _, name := range suiteNames(codename) {
 		version, s, err := l.prepareSuite(ctx, log, name, uri, release)
 		if ctx.Err() != nil {
@@ -160,6 +168,7 @@ func (l *Lab) prepareSuites(ctx context.Context, log Logf, release string) (vers
 		if err != nil {
 			log("Jool of Debian %s is left out: %v", name, err)
 			failures = append(failures, fmt.Errorf("%s: %w", name, err))
+			skipped = append(skipped, name)
 			continue
 		}
 		log("Jool %s of Debian %s is ready", version, name)
@@ -170,7 +179,7 @@ func (l *Lab) prepareSuites(ctx context.Context, log Logf, release string) (vers
 		return nil, nil, fmt.Errorf("no version of Jool could be built: %w", errors.Join(failures...))
 	}
 	slices.SortFunc(versions, compareVersions)
-	return slices.Compact(versions), newest, nil
+	return slices.Compact(versions), newest, writeWhole(l.path("skipped"), strings.Join(skipped, ", "))
 }
 
 // suiteNames lists the suites to take Jool from: the machine's own, and the newer ones.

@@ -28,13 +28,19 @@ const usage = `usage:
   lab run [FLAG]... -- COMMAND [ARG]...  run a command in a virtual machine
 lab run -help lists the flags.`
 
+// errUsage makes main print the usage.
+var errUsage = errors.New("wrong usage")
+
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("lab: ")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status, err := command(ctx, os.Args[1:])
 	stop()
-	if err != nil {
+	switch {
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, usage)
+	case err != nil:
 		log.Print(err)
 	}
 	os.Exit(status)
@@ -43,7 +49,7 @@ func main() {
 // command runs one of the commands and returns the exit status.
 func command(ctx context.Context, args []string) (int, error) {
 	if len(args) == 0 {
-		return 2, errors.New(usage)
+		return 2, errUsage
 	}
 	switch args[0] {
 	case "prepare":
@@ -53,7 +59,7 @@ func command(ctx context.Context, args []string) (int, error) {
 	case "run":
 		return run(ctx, args[1:])
 	default:
-		return 2, errors.New(usage)
+		return 2, errUsage
 	}
 }
 
@@ -134,7 +140,7 @@ func setCommand(m *lab.Machine, args, rest []string) error {
 		return nil
 	}
 	if len(rest) != 1 {
-		return errors.New(usage)
+		return errUsage
 	}
 	script, err := os.ReadFile(rest[0])
 	m.Script = string(script)
