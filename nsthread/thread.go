@@ -32,6 +32,7 @@ type Thread struct {
 
 	handlers map[int32]func() // owned by the thread itself
 	scratch  any              // likewise
+	timers   timerHeap        // likewise
 }
 
 // The process's first thread can't end: it would stay in the namespace for
@@ -88,11 +89,11 @@ func (t *Thread) add(fd int) error {
 	return nil
 }
 
-// loop serves descriptors and posted functions until stop.
+// loop serves descriptors, timers and posted functions until stop.
 func (t *Thread) loop() {
 	var events [32]unix.EpollEvent
 	for {
-		n, err := unix.EpollWait(t.epoll, events[:], -1)
+		n, err := unix.EpollWait(t.epoll, events[:], t.fireTimers())
 		if err != nil && err != unix.EINTR {
 			panic(fmt.Sprintf("epoll_wait: %v", err)) // only a bug of ours can make it fail
 		}

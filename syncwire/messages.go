@@ -1,0 +1,395 @@
+package syncwire
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Bounds of what a message may say.
+const (
+	MaxRanges   = 64 // in a NACK or GONE
+	MaxAudience = 32 // in a BEGIN
+	// MaxBulk is how many sessions a BULK holds: as many as fit MaxMessage.
+	MaxBulk = (MaxMessage - TrailerLen - 2*7 - 3) / RecordLen
+)
+
+// Settings are those of an instance that peers should agree on.
+type Settings struct {
+	Pool6 netip.Prefix
+	// TTLs are tcp-est, tcp-trans, udp and icmp, in milliseconds.
+	TTLs [4]uint32
+	// SSCapacity and SSMaxSessions are ss-capacity and
+	// ss-max-sessions-per-packet.
+	SSCapacity, SSMaxSessions uint32
+	// Pool4 is a digest of the pool4 table; 0: not known.
+	Pool4 uint32
+}
+
+// TTL is how long a session lives without a packet, by protocol (0 to 2) and
+// timer. SYN4's is fixed by the module.
+func (s Settings) TTL(proto, timer uint8) time.Duration {
+	i := 0
+	switch {
+	case timer == 2:
+		return 6 * time.Second
+	case proto == 0:
+		i = int(timer)
+	default:
+		i = 1 + int(proto)
+	}
+	return time.Duration(s.TTLs[i]) * time.Millisecond
+}
+
+// Diff names the settings that differ, in Jool's words.
+func (s Settings) Diff(t Settings) []string {
+	var names []string
+	add := func(differ bool, name string) {
+		if differ {
+			names = append(names, name)
+		}
+	}
+	add(s.Pool6 != t.Pool6, "pool6")
+	for i, name := range []string{"tcp-est-timeout", "tcp-trans-timeout", "udp-timeout", "icmp-timeout"} {
+		add(s.TTLs[i] != t.TTLs[i], name)
+	}
+	add(s.SSCapacity != t.SSCapacity, "ss-capacity")
+	add(s.SSMaxSessions != t.SSMaxSessions, "ss-max-sessions-per-packet")
+	add(s.Pool4 != t.Pool4 && s.Pool4 != 0 && t.Pool4 != 0, "pool4")
+	return names
+}
+
+const settingsLen = 17 + 4*7
+
+func (s Settings) append(dst []byte) []byte {
+	addr := [16]byte{}
+	bits := byte(0)
+	if s.Pool6.IsValid() {
+		addr, bits = s.Pool6.Addr().As16(), byte(s.Pool6.Bits())
+	}
+	dst = append(append(dst, addr[:]...), bits)
+	for _, v := range append(s.TTLs[:], s.SSCapacity, s.SSMaxSessions, s.Pool4) {
+		dst = binary.BigEndian.AppendUint32(dst, v)
+	}
+	return dst
+}
+
+func (s *Settings) parse(b []byte) error {
+	if len(b) < settingsLen {
+		return errLength
+	}
+	if b[16] > 128 {
+		return errRange
+	}
+	s.Pool6 = netip.PrefixFrom(netip.AddrFrom16([16]byte(b)), int(b[16]))
+	if b[16] == 0 {
+		s.Pool6 = netip.Prefix{}
+	}
+	for i, to := range []*uint32{&s.TTLs[0], &s.TTLs[1], &s.TTLs[2], &s.TTLs[3], &s.SSCapacity, &s.SSMaxSessions, &s.Pool4} {
+		*to = binary.BigEndian.Uint32(b[17+4*i:])
+	}
+	return nil
+}
+
+// Sync is how complete a sender holds its own table to be.
+type Sync uint8
+
+const (
+	SyncNo    Sync = 0
+	SyncYes   Sync = 1
+	SyncAlone Sync = 2
+)
+
+// Hello says who lives: at the start, every second while busy, every ten when
+// idle.
+type Hello struct {
+	Asks     bool // for a HELLO back
+	Sync     Sync
+	Sessions uint32 // that the sender's instance holds
+	Module   uint32 // Jool's version, as in its messages
+	Settings Settings
+	Software string // at most 32 bytes
+}
+
+func (*Hello) messageType() Type { return TypeHello }
+
+func (h *Hello) appendFields(dst []byte) []byte {
+	asks := byte(0)
+	if h.Asks {
+		asks = 1
+	}
+	dst = appendField(dst, 1, asks, byte(h.Sync))
+	dst = appendField32(dst, 2, h.Sessions, h.Module)
+	dst = appendField(dst, 3, h.Settings.append(nil)...)
+	return appendField(dst, 4, []byte(h.Software)...)
+}
+
+func (h *Hello) setField(tag uint8, v []byte) error {
+	switch tag {
+	case 1:
+		if len(v) < 2 {
+			return errLength
+		}
+		if v[1] > byte(SyncAlone) {
+			return errRange
+		}
+		h.Asks, h.Sync = v[0]&1 != 0, Sync(v[1])
+	case 2:
+		if len(v) < 8 {
+			return errLength
+		}
+		h.Sessions, h.Module = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+	case 3:
+		return h.Settings.parse(v)
+	case 4:
+		if len(v) > 32 || slices.ContainsFunc(v, func(b byte) bool { return b < ' ' || b > '~' }) {
+			return errRange
+		}
+		h.Software = string(v)
+	}
+	return nil
+}
+
+func (h *Hello) check() error { return nil }
+
+// Solicit asks one sender for a resync.
+type Solicit struct{ To ID }
+
+func (*Solicit) messageType() Type                { return TypeSolicit }
+func (s *Solicit) appendFields(dst []byte) []byte { return appendField32(dst, 1, uint32(s.To)) }
+func (s *Solicit) check() error                   { return needID(s.To) }
+
+func (s *Solicit) setField(tag uint8, v []byte) error {
+	if tag == 1 {
+		return field32(v, &s.To)
+	}
+	return nil
+}
+
+func needID(id ID) error {
+	if id == 0 {
+		return errMissing
+	}
+	return nil
+}
+
+// Range is a run of sequences, or of a resync's BULKs, both ends included.
+type Range struct{ From, To uint32 }
+
+// Nack asks a sender to repeat: live datagrams by their sequence or, if Resync
+// is not 0, BULKs of that resync by their index.
+type Nack struct {
+	To     ID
+	Resync uint32
+	Ranges []Range
+}
+
+func (*Nack) messageType() Type                { return TypeNack }
+func (n *Nack) appendFields(dst []byte) []byte { return appendRanges(dst, n.To, n.Resync, n.Ranges) }
+func (n *Nack) check() error                   { return checkRanges(n.To, n.Ranges) }
+
+func (n *Nack) setField(tag uint8, v []byte) error {
+	return setRanges(tag, v, &n.To, &n.Resync, &n.Ranges)
+}
+
+// Gone answers a Nack: what is left of these ranges can't be repeated. To is
+// who asked.
+type Gone struct {
+	To     ID
+	Resync uint32
+	Ranges []Range
+}
+
+func (*Gone) messageType() Type                { return TypeGone }
+func (g *Gone) appendFields(dst []byte) []byte { return appendRanges(dst, g.To, g.Resync, g.Ranges) }
+func (g *Gone) check() error                   { return checkRanges(g.To, g.Ranges) }
+
+func (g *Gone) setField(tag uint8, v []byte) error {
+	return setRanges(tag, v, &g.To, &g.Resync, &g.Ranges)
+}
+
+func appendRanges(dst []byte, to ID, resync uint32, ranges []Range) []byte {
+	dst = appendField32(dst, 1, uint32(to), resync)
+	values := make([]uint32, 0, 2*len(ranges))
+	for _, r := range ranges {
+		values = append(values, r.From, r.To)
+	}
+	return appendField32(dst, 2, values...)
+}
+
+func setRanges(tag uint8, v []byte, to *ID, resync *uint32, ranges *[]Range) error {
+	switch tag {
+	case 1:
+		if len(v) < 8 {
+			return errLength
+		}
+		*to, *resync = ID(binary.BigEndian.Uint32(v)), binary.BigEndian.Uint32(v[4:])
+	case 2:
+		if len(v)%8 != 0 || len(v)/8 > MaxRanges || *ranges != nil {
+			return errLength
+		}
+		for ; len(v) > 0; v = v[8:] {
+			*ranges = append(*ranges, Range{binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])})
+		}
+	}
+	return nil
+}
+
+func checkRanges(to ID, ranges []Range) error {
+	if to == 0 || len(ranges) == 0 {
+		return errMissing
+	}
+	for _, r := range ranges {
+		if int32(r.To-r.From) < 0 {
+			return errRange
+		}
+	}
+	return nil
+}
+
+// Why is the reason for a resync.
+type Why uint8
+
+const (
+	WhyAnswer    Why = 0 // to SOLICITs
+	WhyReturn    Why = 1 // what the one who was answered has and the sender lacked
+	WhyAdvertise Why = 2 // an operator wants it
+)
+
+// Begin announces a resync.
+type Begin struct {
+	Resync   uint32
+	Why      Why
+	Audience []ID // empty: everybody
+	Sessions uint32
+	Settings Settings // the sender's: idle times follow from its TTLs
+}
+
+func (*Begin) messageType() Type { return TypeBegin }
+
+func (b *Begin) appendFields(dst []byte) []byte {
+	dst = appendField32(dst, 1, b.Resync, b.Sessions)
+	dst = appendField(dst, 2, byte(b.Why))
+	ids := make([]uint32, len(b.Audience))
+	for i, id := range b.Audience {
+		ids[i] = uint32(id)
+	}
+	dst = appendField32(dst, 3, ids...)
+	return appendField(dst, 4, b.Settings.append(nil)...)
+}
+
+func (b *Begin) setField(tag uint8, v []byte) error {
+	switch tag {
+	case 1:
+		if len(v) < 8 {
+			return errLength
+		}
+		b.Resync, b.Sessions = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+	case 2:
+		if len(v) < 1 {
+			return errLength
+		}
+		if v[0] > byte(WhyAdvertise) {
+			return errRange
+		}
+		b.Why = Why(v[0])
+	case 3:
+		if len(v)%4 != 0 || len(v)/4 > MaxAudience || b.Audience != nil {
+			return errLength
+		}
+		for ; len(v) > 0; v = v[4:] {
+			b.Audience = append(b.Audience, ID(binary.BigEndian.Uint32(v)))
+		}
+	case 4:
+		return b.Settings.parse(v)
+	}
+	return nil
+}
+
+func (b *Begin) check() error {
+	if b.Resync == 0 {
+		return errMissing
+	}
+	for _, ttl := range b.Settings.TTLs {
+		if ttl == 0 {
+			return errMissing
+		}
+	}
+	return nil
+}
+
+// For reports whether the resync is meant for this receiver.
+func (b *Begin) For(id ID) bool { return len(b.Audience) == 0 || slices.Contains(b.Audience, id) }
+
+// RecordLen is the length of a session in a BULK: the body of Jool's own
+// 40-byte entry, whatever the version of the sender's module.
+const RecordLen = 36
+
+// Bulk is a piece of a resync.
+type Bulk struct {
+	Resync  uint32
+	Index   uint32
+	Records []byte // whole records, at least one
+}
+
+func (*Bulk) messageType() Type { return TypeBulk }
+
+func (b *Bulk) appendFields(dst []byte) []byte {
+	dst = appendField32(dst, 1, b.Resync, b.Index)
+	return appendField(dst, 2, b.Records...)
+}
+
+func (b *Bulk) setField(tag uint8, v []byte) error {
+	switch tag {
+	case 1:
+		if len(v) < 8 {
+			return errLength
+		}
+		b.Resync, b.Index = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+	case 2:
+		if len(v)%RecordLen != 0 || len(v) > MaxBulk*RecordLen {
+			return errLength
+		}
+		b.Records = v
+	}
+	return nil
+}
+
+func (b *Bulk) check() error {
+	if b.Resync == 0 || len(b.Records) == 0 {
+		return errMissing
+	}
+	return nil
+}
+
+// End closes a resync.
+type End struct {
+	Resync   uint32
+	Sessions uint32
+	Bulks    uint32
+}
+
+func (*End) messageType() Type { return TypeEnd }
+
+func (e *End) appendFields(dst []byte) []byte {
+	return appendField32(dst, 1, e.Resync, e.Sessions, e.Bulks)
+}
+
+func (e *End) setField(tag uint8, v []byte) error {
+	if tag != 1 {
+		return nil
+	}
+	if len(v) < 12 {
+		return errLength
+	}
+	e.Resync, e.Sessions, e.Bulks = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:]), binary.BigEndian.Uint32(v[8:])
+	return nil
+}
+
+func (e *End) check() error {
+	if e.Resync == 0 || uint64(e.Sessions) > uint64(e.Bulks)*MaxBulk {
+		return errMissing
+	}
+	return nil
+}
