@@ -30,13 +30,16 @@ func (p *pumps) fromNetwork() {
 		if n < p.received.Batch() {
 			return
 		}
+		// While sent still remembers what the reports are about.
+		p.conn.ReadErrors()
 	}
 }
 
 // take looks at one datagram and queues its sessions for the kernel.
 func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	c := p.w.counters
-	if lost := d.Drops - p.drops; d.Drops != 0 && lost != 0 {
+	// It wraps, and can come out of order where several CPUs receive.
+	if lost := int32(d.Drops - p.drops); d.Drops != 0 && lost > 0 {
 		p.drops = d.Drops
 		c.socketDrops.Add(uint64(lost))
 		p.w.log.warn("datagrams overran the network socket and are lost; raise \"receive buffer\"",
@@ -94,8 +97,7 @@ func (p *pumps) toKernel() {
 		c.kernelSentPackets.Add(uint64(packets))
 		c.kernelSentBytes.Add(uint64(bytes))
 	}
-	p.adds.Reset()
-	p.headers = p.headers[:0]
+	p.scratch.reset()
 }
 
 // kernelError takes an error report about a JOOLD_ADD or a JOOLD_ACK.

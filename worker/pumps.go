@@ -45,6 +45,12 @@ func newScratch() any {
 	}
 }
 
+// reset forgets what was queued for the kernel.
+func (s *scratch) reset() {
+	s.adds.Reset()
+	s.headers = s.headers[:0]
+}
+
 // pumps are the sockets of a running worker and the flow between them. All of
 // it happens on the instance's thread, but for watch.
 type pumps struct {
@@ -111,6 +117,7 @@ func (p *pumps) guard(fn func()) func() {
 		defer func() {
 			if r := recover(); r != nil {
 				p.unwatch()
+				p.scratch.reset() // not for the next worker to send
 				p.fail(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
 			}
 		}()
