@@ -1,0 +1,129 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// The control API. Questions are in the URL, bodies are not taken; answers are
+// JSON, an error being {"error": "…"} (and for an unknown name the known ones).
+const (
+	pathStatus    = "/v1/status"    // GET, ?name=…: Status
+	pathAdvertise = "/v1/advertise" // POST, ?name=… or ?all=true: []Outcome
+	pathRestart   = "/v1/restart"   // POST, ?name=… or ?all=true: []Outcome
+	pathReload    = "/v1/reload"    // POST: Reload
+	pathDown      = "/v1/down"      // POST: Down
+)
+
+// Down is the answer to /v1/down, given when the workers have stopped.
+type Down struct {
+	// Hung are those that have not.
+	Hung []string `json:"hung"`
+}
+
+// failure is an error's JSON.
+type failure struct {
+	Error string `json:"error"`
+	// Unknown is the name that no pair has, Known has those that pairs have.
+	Unknown string   `json:"unknown,omitempty"`
+	Known   []string `json:"known,omitempty"`
+}
+
+// handler is the API of one supervisor.
+type handler struct {
+	supervisor *Supervisor
+	socket     string
+	endpoints  map[string]endpoint
+}
+
+type endpoint struct {
+	method string
+	serve  func(context.Context, url.Values) (any, error)
+}
+
+func newHandler(s *Supervisor, socket string) *handler {
+	return &handler{s, socket, map[string]endpoint{
+		pathStatus: {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
+			return s.Status(ctx, q["name"])
+		}},
+		pathAdvertise: {http.MethodPost, forNames(s.Advertise)},
+		pathRestart:   {http.MethodPost, forNames(s.Restart)},
+		pathReload: {http.MethodPost, func(ctx context.Context, _ url.Values) (any, error) {
+			return s.Reload(ctx)
+		}},
+		pathDown: {http.MethodPost, func(ctx context.Context, _ url.Values) (any, error) {
+			hung, err := s.Down(ctx)
+			return Down{hung}, err
+		}},
+	}}
+}
+
+var errNoNames = errors.New("name pairs by ?name=…, or all of them by ?all=true")
+
+func forNames(do func(context.Context, []string, bool) ([]Outcome, error)) func(context.Context, url.Values) (any, error) {
+	return func(ctx context.Context, q url.Values) (any, error) {
+		names, all := q["name"], q.Get("all") == "true"
+		if all == (len(names) > 0) {
+			return nil, errNoNames
+		}
+		return do(ctx, names, all)
+	}
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	code, answer := h.answer(w, r)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(answer)
+}
+
+func (h *handler) answer(w http.ResponseWriter, r *http.Request) (code int, answer any) {
+	if r.ContentLength != 0 {
+		// The server reads on to the body's end, for so long at most.
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerPatience))
+		return http.StatusRequestEntityTooLarge, failure{Error: "the control API takes no bodies"}
+	}
+	e, ok := h.endpoints[r.URL.Path]
+	if !ok {
+		return http.StatusNotFound, failure{Error: fmt.Sprintf("the control API has no %.100q", r.URL.Path)}
+	}
+	if r.Method != e.method {
+		w.Header().Set("Allow", e.method)
+		return http.StatusMethodNotAllowed, failure{Error: fmt.Sprintf("%s takes %s only", r.URL.Path, e.method)}
+	}
+	if e.method != http.MethodGet {
+		who, _ := r.Context().Value(callerKey{}).(caller)
+		if !who.mayChange(h.socket) {
+			return http.StatusForbidden, failure{Error: "only root, the supervisor's user and the socket's group may do this"}
+		}
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return http.StatusBadRequest, failure{Error: "the query can't be read"}
+	}
+	answer, err = e.serve(r.Context(), query)
+	if err != nil {
+		return errorAnswer(err)
+	}
+	return http.StatusOK, answer
+}
+
+func errorAnswer(err error) (code int, answer failure) {
+	answer.Error = err.Error()
+	var unknown *UnknownName
+	switch {
+	case errors.As(err, &unknown):
+		answer.Unknown, answer.Known = unknown.Name, unknown.Known
+		return http.StatusNotFound, answer
+	case errors.Is(err, errNoNames):
+		return http.StatusBadRequest, answer
+	case errors.Is(err, ErrStopping):
+		return http.StatusServiceUnavailable, answer
+	}
+	return http.StatusInternalServerError, answer
+}

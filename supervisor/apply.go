@@ -1,0 +1,178 @@
+package supervisor
+
+import (
+	"time"
+
+	"joolctl/configdir"
+	"joolctl/worker"
+)
+
+// scan is the reading of the directory that is under way, if any.
+type scan struct {
+	busy bool
+	// callers wait for the scan that is under way, next for the one after: what
+	// is written while a scan runs may have escaped it.
+	callers, next []func(Reload, error)
+	again         bool
+}
+
+// changed asks for a scan, without waiting.
+func (s *Supervisor) changed() { s.post(func() { s.rescan(nil) }) }
+
+func (s *Supervisor) rescan(done func(Reload, error)) {
+	if s.closing {
+		return
+	}
+	if s.scan.busy {
+		s.scan.again = true
+		if done != nil {
+			s.scan.next = append(s.scan.next, done)
+		}
+		return
+	}
+	s.scan.busy = true
+	if done != nil {
+		s.scan.callers = append(s.scan.callers, done)
+	}
+	// Elsewhere, because a file system may take its time.
+	go func() {
+		result, err := configdir.Read(s.opt.Dir)
+		s.post(func() { s.scanned(result, err) })
+	}()
+}
+
+func (s *Supervisor) scanned(result configdir.Result, err error) {
+	if s.closing {
+		return
+	}
+	var reload Reload
+	if err == nil {
+		s.troubled = ""
+		reload = s.apply(result)
+	} else if s.troubled != err.Error() {
+		s.troubled = err.Error()
+		s.log.Error("everything runs on as it was", "problem", err)
+	}
+	for _, done := range s.scan.callers {
+		done(reload, err)
+	}
+	again := s.scan.again
+	s.scan = scan{callers: s.scan.next}
+	if again {
+		s.rescan(nil)
+	}
+}
+
+// apply makes the state what the directory asks for. Workers stop and start in
+// the background.
+func (s *Supervisor) apply(result configdir.Result) Reload {
+	running := make(map[string]held)
+	for name, p := range s.pairs {
+		if p.has() {
+			running[name] = held{spec: p.spec, ran: p.ran}
+		}
+	}
+	actions := plan(result.Pairs, running)
+	before := s.pairs
+	s.pairs = make(map[string]*pair)
+	for _, a := range actions {
+		if a.verb != stop {
+			s.pairs[a.name] = rowFor(a, before)
+		}
+	}
+	s.dropRows(before)
+	reload := Reload{Changes: []Change{}, Refused: []Refusal{}}
+	for _, a := range actions {
+		if change, ok := s.carryOut(a); ok {
+			reload.Changes = append(reload.Changes, change)
+		}
+		if a.refused != nil {
+			reload.Refused = append(reload.Refused, Refusal{Name: a.name, State: s.pairs[a.name].state, Problems: a.refused})
+		}
+	}
+	s.placeStats()
+	s.startPending()
+	return reload
+}
+
+// rowFor is the row of an action's pair: one that is taken over, the pair's own
+// if nobody else takes it, or a new one.
+func rowFor(a action, before map[string]*pair) *pair {
+	if a.from != "" {
+		p := before[a.from]
+		p.name = a.name
+		return p
+	}
+	if p := before[a.name]; p != nil && !p.has() {
+		return p
+	}
+	return &pair{name: a.name, counters: new(worker.Counters)}
+}
+
+// dropRows stops what belongs to rows that are no longer there.
+func (s *Supervisor) dropRows(before map[string]*pair) {
+	kept := make(map[*pair]bool)
+	for _, p := range s.pairs {
+		kept[p] = true
+	}
+	for _, p := range before {
+		if !kept[p] {
+			s.stop(p)
+			p.closeStats()
+		}
+	}
+}
+
+// carryOut does what an action asks for; ok if that is a change.
+func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
+	change = Change{Name: a.name}
+	if a.from != a.name {
+		change.From = a.from
+	}
+	p := s.pairs[a.name]
+	if p != nil {
+		s.refuse(p, a.refused)
+	}
+	switch a.verb {
+	case stop:
+		s.log.Info("pair is gone", "pair", a.name)
+		change.What, change.From = "stopped", ""
+		return change, true
+	case fail:
+		s.become(p, Failed, "")
+		return change, false
+	case start:
+		change.What = "started"
+		s.begin(p, a.spec)
+		return change, true
+	case replace:
+		change.What = "changed"
+		return change, s.replace(p, a.spec)
+	}
+	s.adopt(p, a.spec)
+	s.aim(p, nil)
+	if change.From != "" {
+		change.What = "renamed"
+		s.log.Info("pair renamed", "pair", a.name, "before", a.from)
+		return change, true
+	}
+	return change, false
+}
+
+// refuse notes that a pair's newest files can't be used, or that they can.
+func (s *Supervisor) refuse(p *pair, problems []string) {
+	before := summary(p.refused)
+	now := summary(problems)
+	if now == before {
+		return
+	}
+	if before == "" {
+		p.refusedSince = time.Now()
+	}
+	p.refused = problems
+	if now != "" {
+		s.log.Error("files are refused", "pair", p.name, "problem", now)
+	} else {
+		s.log.Info("files are good again", "pair", p.name)
+	}
+}

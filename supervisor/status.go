@@ -1,0 +1,144 @@
+package supervisor
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"joolctl/configdir"
+	"joolctl/worker"
+)
+
+// Status is everything that a supervisor knows of its pairs.
+type Status struct {
+	Directory     string `json:"directory"`
+	Version       string `json:"version"`
+	UptimeSeconds int64  `json:"uptime_seconds"`
+	// Reason is why the directory can't be read at the moment.
+	Reason string `json:"reason,omitempty"`
+	// Totals is the sum over the rows that are shown.
+	Totals  worker.Stats `json:"totals"`
+	Workers []Row        `json:"workers"`
+}
+
+// Row is one pair.
+type Row struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Instance  string `json:"instance"`
+	State     State  `json:"state"`
+	Reason    string `json:"reason"`
+	// Since is when it came into its state (RFC 3339).
+	Since time.Time `json:"since"`
+	// Restarts is how often its worker was started again.
+	Restarts int `json:"restarts"`
+	// Synced is yes, no, or alone: no peer that could tell has been heard.
+	Synced string        `json:"synced"`
+	Stats  worker.Stats  `json:"stats"`
+	Losses worker.Losses `json:"losses"`
+	// Kernel has the module's counters by Jool's names; empty where they can't
+	// be had.
+	Kernel map[string]uint64 `json:"kernel"`
+	Peers  []Peer            `json:"peers"`
+}
+
+// Peer is a host that sessions were heard from.
+type Peer struct {
+	Address          string `json:"address"`
+	LastHeardSeconds int64  `json:"last_heard_seconds"`
+	// What follows only our own kind tells.
+	Version  string  `json:"version,omitempty"`
+	Sessions *uint64 `json:"sessions,omitempty"`
+	Lost     *uint64 `json:"lost,omitempty"`
+}
+
+// Status describes the named pairs, all of them if no names are given. It does
+// not wait for a kernel that is stuck.
+func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error) {
+	type entry struct {
+		Row
+		counters *worker.Counters
+		live     *live
+	}
+	var status Status
+	var entries []entry
+	err := s.do(ctx, func() error {
+		status = Status{
+			Directory: s.opt.Dir, Version: s.opt.Version, Reason: s.troubled,
+			UptimeSeconds: int64(time.Since(s.started).Seconds()),
+		}
+		selected, err := s.selection(names, len(names) == 0)
+		for _, p := range selected {
+			entries = append(entries, entry{p.row(), p.counters, p.live})
+		}
+		return err
+	})
+	if err != nil {
+		return Status{}, err
+	}
+	var asking sync.WaitGroup
+	for i := range entries {
+		e := &entries[i]
+		e.Stats, e.Losses = e.counters.Stats(), e.counters.Losses()
+		status.Totals = status.Totals.Add(e.Stats)
+		if e.live != nil {
+			e.Peers = peersOf(e.live.Peers())
+			asking.Go(func() { e.Kernel = e.live.kernel(ctx) })
+		}
+	}
+	asking.Wait()
+	status.Workers = []Row{}
+	for _, e := range entries {
+		status.Workers = append(status.Workers, e.Row)
+	}
+	return status, nil
+}
+
+func (p *pair) row() Row {
+	return Row{
+		Name: p.name, Namespace: p.spec.Namespace, Instance: p.spec.Instance,
+		State: p.state, Reason: p.explanation(), Since: p.since.UTC().Truncate(time.Second),
+		Restarts: p.restarts + p.current, Synced: "alone",
+		Kernel: map[string]uint64{}, Peers: []Peer{},
+	}
+}
+
+func peersOf(heard []worker.Peer) []Peer {
+	peers := []Peer{}
+	for _, peer := range heard {
+		peers = append(peers, Peer{
+			Address:          peer.Address.String(),
+			LastHeardSeconds: int64(time.Since(peer.LastHeard).Seconds()),
+		})
+	}
+	return peers
+}
+
+// selection is the pairs named, or all, in natural order.
+func (s *Supervisor) selection(names []string, all bool) ([]*pair, error) {
+	if all {
+		names = s.names()
+	}
+	var selected []*pair
+	for _, name := range names {
+		p := s.pairs[name]
+		if p == nil {
+			return nil, &UnknownName{Name: name, Known: s.names()}
+		}
+		if !slices.Contains(selected, p) {
+			selected = append(selected, p)
+		}
+	}
+	slices.SortFunc(selected, func(a, b *pair) int { return configdir.NaturalCompare(a.name, b.name) })
+	return selected, nil
+}
+
+func (s *Supervisor) names() []string {
+	names := []string{}
+	for name := range s.pairs {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, configdir.NaturalCompare)
+	return names
+}

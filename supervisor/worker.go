@@ -1,0 +1,31 @@
+package supervisor
+
+import (
+	"context"
+
+	"joolctl/configdir"
+	"joolctl/worker"
+)
+
+// Worker is what the supervisor needs of a *worker.Worker.
+type Worker interface {
+	// Run works until ctx ends; ready is called once it does. A *worker.Missing
+	// is waited for, any other error leads to a backoff.
+	Run(ctx context.Context, ready func()) error
+	// Reconfigure has it go on with another spec for the same instance and
+	// namespace, or, on an error, as before.
+	Reconfigure(configdir.Spec) error
+	Peers() []worker.Peer
+	KernelStats(ctx context.Context) (map[string]uint64, error)
+	ModuleVersion() string
+	Advertise(ctx context.Context) error
+}
+
+// StatsServer is what the supervisor needs of a *worker.StatsServer.
+type StatsServer interface{ Close() }
+
+// NewWorker makes a worker for a pair, to be run once.
+type NewWorker func(configdir.Spec, *worker.Counters) Worker
+
+// OpenStats opens a pair's stats server, as worker.OpenStats does.
+type OpenStats func(spec configdir.Spec, stats func() worker.Stats) (StatsServer, error)
