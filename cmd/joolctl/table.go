@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"joolctl/supervisor"
+	"joolctl/worker"
+)
+
+// kernelDrops is the module's counter of sessions that it had no room to send.
+const kernelDrops = "JSTAT_JOOLD_SSS_ENOSPC"
+
+type tableOptions struct {
+	now     time.Time
+	colours bool
+	wide    bool
+}
+
+// writeTable shows one row a worker, totals below, and then why some are not
+// as they should be.
+func writeTable(w io.Writer, s supervisor.Status, o tableOptions) error {
+	var out bytes.Buffer
+	rows := [][]string{{"NAME", "NAMESPACE", "INSTANCE", "STATE", "SYNCED", "SENT", "RCVD", "LOST", "PEERS", "SINCE"}}
+	if o.wide {
+		rows[0] = append(rows[0], "RESTARTS")
+	}
+	lost := uint64(0)
+	for _, row := range s.Workers {
+		rows = append(rows, cells(row, o))
+		lost += lostBy(row)
+	}
+	rows = append(rows, []string{"total", "", "", "", "",
+		number(s.Totals.NetSentPackets), number(s.Totals.NetRcvdPackets), number(lost)})
+	writeRows(&out, rows, s.Workers, o.colours)
+	fmt.Fprintf(&out, "\n%s\n", states(s.Workers))
+	if s.Reason != "" {
+		fmt.Fprintf(&out, "%s\n", s.Reason)
+	}
+	for _, row := range s.Workers {
+		if row.Reason != "" {
+			fmt.Fprintf(&out, "%s: %s\n", row.Name, row.Reason)
+		}
+		if o.wide {
+			writeDetails(&out, row)
+		}
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+func cells(row supervisor.Row, o tableOptions) []string {
+	c := []string{
+		cell(row.Name), cell(row.Namespace), cell(row.Instance), cell(string(row.State)), cell(row.Synced),
+		number(row.Stats.NetSentPackets), number(row.Stats.NetRcvdPackets), number(lostBy(row)),
+		heard(row.Peers), age(o.now.Sub(row.Since)),
+	}
+	if o.wide {
+		c = append(c, strconv.Itoa(row.Restarts))
+	}
+	return c
+}
+
+// lostBy adds up what is known to be lost: all losses but what a newer peer
+// said (nothing that we could miss), and the kernel's own drops.
+func lostBy(row supervisor.Row) uint64 {
+	l := row.Losses
+	return l.NetlinkOverruns + l.SocketDrops + l.Malformed + l.OtherFormat + l.KernelErrors + l.SendErrors +
+		row.Kernel[kernelDrops]
+}
+
+// heard is the number of peers and how long ago each was heard.
+func heard(peers []supervisor.Peer) string {
+	if len(peers) == 0 {
+		return "0"
+	}
+	var ages []string
+	for i, peer := range peers {
+		if i == 3 {
+			ages = append(ages, "…")
+			break
+		}
+		ages = append(ages, age(time.Duration(peer.LastHeardSeconds)*time.Second))
+	}
+	return fmt.Sprintf("%d (%s)", len(peers), strings.Join(ages, ", "))
+}
+
+// writeDetails shows what a worker's losses consist of, the kernel's counters
+// and the peers, one to a line.
+func writeDetails(out *bytes.Buffer, row supervisor.Row) {
+	for _, peer := range row.Peers {
+		fmt.Fprintf(out, "%s: peer %s heard %s ago\n", row.Name, peer.Address,
+			age(time.Duration(peer.LastHeardSeconds)*time.Second))
+	}
+	if text := losses(row.Losses); text != "" {
+		fmt.Fprintf(out, "%s: losses: %s\n", row.Name, text)
+	}
+	if len(row.Kernel) > 0 {
+		var counters []string
+		for _, name := range slices.Sorted(maps.Keys(row.Kernel)) {
+			counters = append(counters, fmt.Sprintf("%s %d", name, row.Kernel[name]))
+		}
+		fmt.Fprintf(out, "%s: kernel: %s\n", row.Name, strings.Join(counters, ", "))
+	}
+}
+
+// losses names those that there were.
+func losses(l worker.Losses) string {
+	var parts []string
+	for _, loss := range []struct {
+		name string
+		n    uint64
+	}{
+		{"netlink overruns", l.NetlinkOverruns}, {"socket drops", l.SocketDrops}, {"malformed", l.Malformed},
+		{"other format", l.OtherFormat}, {"not understood", l.NotUnderstood}, {"kernel errors", l.KernelErrors},
+		{"send errors", l.SendErrors},
+	} {
+		if loss.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", loss.name, loss.n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// states counts workers by state.
+func states(rows []supervisor.Row) string {
+	n := make(map[supervisor.State]int)
+	for _, row := range rows {
+		n[row.State]++
+	}
+	var parts []string
+	for _, state := range []supervisor.State{supervisor.Running, supervisor.Waiting, supervisor.Backoff, supervisor.Failed} {
+		if n[state] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[state], state))
+		}
+	}
+	text := count(len(rows), "worker", "workers")
+	if len(parts) > 0 {
+		text += ": " + strings.Join(parts, ", ")
+	}
+	return text
+}
+
+// writeRows aligns the rows: the head, the workers', the total.
+func writeRows(out *bytes.Buffer, rows [][]string, workers []supervisor.Row, colour bool) {
+	const state, firstNumber, lastNumber = 3, 5, 7
+	width := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, text := range row {
+			width[i] = max(width[i], utf8.RuneCountInString(text))
+		}
+	}
+	for r, row := range rows {
+		var line strings.Builder
+		for i, text := range row {
+			padding := strings.Repeat(" ", width[i]-utf8.RuneCountInString(text))
+			switch {
+			case i >= firstNumber && i <= lastNumber:
+				text = padding + text
+			case i == state && colour && r > 0 && r <= len(workers):
+				text = colours[workers[r-1].State] + text + colourEnd + padding
+			default:
+				text += padding
+			}
+			line.WriteString(text + "  ")
+		}
+		fmt.Fprintln(out, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// cell is text that can't upset a table or a terminal; "-" for none.
+func cell(text string) string {
+	if text == "" {
+		return "-"
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) || !utf8.ValidString(text) {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// age is a duration in its two largest units.
+func age(d time.Duration) string {
+	s := int64(max(d, 0) / time.Second)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case s < 3600:
+		return fmt.Sprintf("%dm%ds", s/60, s%60)
+	case s < 86400:
+		return fmt.Sprintf("%dh%dm", s/3600, s/60%60)
+	}
+	return fmt.Sprintf("%dd%dh", s/86400, s/3600%24)
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/supervisor"
+)
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// coloured is true on a terminal whose user has not said no (no-color.org).
+func coloured(w io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
+}
+
+// colours are the states' escape sequences.
+var colours = map[supervisor.State]string{
+	supervisor.Running: "\x1b[32m",
+	supervisor.Waiting: "\x1b[33m",
+	supervisor.Backoff: "\x1b[31m",
+	supervisor.Failed:  "\x1b[31m",
+}
+
+const colourEnd = "\x1b[0m"

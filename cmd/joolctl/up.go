@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"joolctl/cmd/internal/version"
+	"joolctl/configdir"
+	"joolctl/nsthread"
+	"joolctl/supervisor"
+	"joolctl/worker"
+)
+
+func newUp(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use:   "up [DIR]",
+		Short: "Supervise a directory of pairs, in the foreground",
+		Long: `Supervise the pairs of a directory (default ` + defaultDir + `), in the foreground.
+
+A pair is NAME/netsocket.json and NAME/modsocket.json, or NAME.netsocket.json and
+NAME.modsocket.json. Each gets a worker for its Jool instance. Changes of the files
+take effect by themselves; SIGHUP rereads them at once, SIGTERM and SIGINT stop
+all workers. The log goes to stderr.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := p.up(cmd.Context(), directory(args)); err != nil {
+				return failed{err}
+			}
+			return nil
+		},
+	}
+}
+
+func directory(args []string) string {
+	if len(args) == 0 {
+		return defaultDir
+	}
+	return args[0]
+}
+
+func (p *program) up(ctx context.Context, dir string) error {
+	log := slog.New(slog.NewTextHandler(p.stderr, nil))
+	env := worker.Env{Threads: nsthread.NewPool(), Log: log}
+	s := supervisor.New(supervisor.Options{
+		Dir:     dir,
+		Socket:  p.socket,
+		Version: version.String(),
+		NewWorker: func(spec configdir.Spec, counters *worker.Counters) supervisor.Worker {
+			return worker.New(spec, env, counters)
+		},
+		OpenStats: func(spec configdir.Spec, stats func() worker.Stats) (supervisor.StatsServer, error) {
+			return worker.OpenStats(spec, stats)
+		},
+		Watch: func(ctx context.Context, dir string, changed func()) {
+			supervisor.Watch(ctx, log, dir, changed)
+		},
+		Notify: func(message string) {
+			if err := notify(os.Getenv("NOTIFY_SOCKET"), message); err != nil {
+				log.Warn("systemd could not be told", "problem", err)
+			}
+		},
+		Log: log,
+	})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	reloading := make(chan struct{})
+	go func() {
+		defer close(reloading)
+		reloadOn(ctx, hangup, s, log)
+	}()
+	err := s.Run(ctx)
+	cancel()
+	<-reloading
+	return err
+}
+
+// reloadOn has the supervisor read its directory again at every signal.
+func reloadOn(ctx context.Context, hangup <-chan os.Signal, s *supervisor.Supervisor, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+		}
+		reload, err := s.Reload(ctx)
+		if err != nil {
+			log.Error("the directory was not read again", "problem", err)
+			continue
+		}
+		log.Info("the directory was read again", "result",
+			fmt.Sprintf("%d changes, %d refused", len(reload.Changes), len(reload.Refused)))
+	}
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// clear moves a terminal's cursor home and clears what is below.
+const clear = "\x1b[H\x1b[J"
+
+// watchStatus shows the status again and again, until it is interrupted or the
+// supervisor is gone.
+func (p *program) watchStatus(ctx context.Context, names []string, output string) error {
+	for first := true; ; first = false {
+		var screen bytes.Buffer
+		err := p.showStatus(ctx, names, output, &screen)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !errors.Is(err, errNotWell) {
+			return err
+		}
+		switch {
+		case isTerminal(p.stdout) && output != "json":
+			fmt.Fprint(p.stdout, clear)
+		case !first && output != "json":
+			fmt.Fprintln(p.stdout)
+		}
+		if _, err := p.stdout.Write(screen.Bytes()); err != nil {
+			return failed{err}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchPeriod):
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"joolctl/cmd/internal/version"
+	"joolctl/configdir"
+)
+
+// The exit codes.
+const (
+	exitWell    = 0
+	exitNotWell = 1
+	exitUsage   = 2
+)
+
+// errBad ends a run whose files are bad; each problem has been told already.
+var errBad = errors.New("bad files")
+
+// run is the whole program: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	cmd := newCommand(stderr)
+	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	err := cmd.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitWell
+	case errors.Is(err, errBad):
+		return exitNotWell
+	}
+	fmt.Fprintf(stderr, "joold: %v; see `joold --help`\n", err)
+	return exitUsage
+}
+
+func newCommand(stderr io.Writer) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "joold [NETSOCKET [MODSOCKET [STATSPORT]]]",
+		Short: "Keeps one Jool instance in step with its peers",
+		Long: `Keeps the sessions of one Jool instance in step with its peers' over a multicast
+group: what the kernel module reports goes to the group, and what the group says
+goes to the module. Runs in the foreground and logs to stderr; SIGTERM and SIGINT
+end it. What is missing (module, instance, interface) is waited for.
+
+  NETSOCKET  the file that describes the network socket: "multicast address",
+             "multicast port", "in interface", "out interface", "reuseaddr", "ttl"
+             (default: netsocket.json in the current directory)
+  MODSOCKET  the file that names the "instance", and its "namespace" if that is
+             not the one joold is started in
+             (default: modsocket.json in the current directory)
+  STATSPORT  a UDP port, or a service's name. Every datagram that is sent to it is
+             answered with the statistics (default: modsocket's "stats port", else
+             no statistics)
+
+To run many instances on one host, see joolctl.`,
+		Example: `  joold
+  joold /etc/joold.d/blue/netsocket.json /etc/joold.d/blue/modsocket.json 4000`,
+		Version:       version.String(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.MaximumNArgs(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pair, err := readArguments(args)
+			if err != nil {
+				return err
+			}
+			if !tellProblems(stderr, pair) {
+				return errBad
+			}
+			synchronise(cmd.Context(), pair.Spec, stderr)
+			return nil
+		},
+	}
+	cmd.SetVersionTemplate("{{.Version}}\n")
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	return cmd
+}
+
+// readArguments reads the two files. The stats port of the arguments goes
+// before that of the file.
+func readArguments(args []string) (configdir.Pair, error) {
+	paths := []string{"netsocket.json", "modsocket.json"}
+	copy(paths, args)
+	pair := configdir.ReadPair("joold", paths[0], paths[1])
+	if len(args) == 3 {
+		port, err := configdir.ParsePort(args[2])
+		if err != nil {
+			return pair, fmt.Errorf("stats port: %w", err)
+		}
+		pair.Spec.StatsPort = port
+	}
+	return pair, nil
+}
+
+// tellProblems prints what is wrong with the files, and whether they are fit to
+// run all the same.
+func tellProblems(stderr io.Writer, pair configdir.Pair) (ok bool) {
+	for _, problem := range pair.Problems {
+		line := problem.Error()
+		if problem.Warning {
+			line += " (warning)"
+		}
+		fmt.Fprintf(stderr, "joold: %s\n", line)
+	}
+	return pair.OK()
+}

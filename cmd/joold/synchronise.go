@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"joolctl/configdir"
+	"joolctl/nsthread"
+	"joolctl/supervisor"
+	"joolctl/worker"
+)
+
+const (
+	// grace is what the worker has to stop in.
+	grace = 1500 * time.Millisecond
+	// statsPeriod is how often a stats server that can't be opened is tried.
+	statsPeriod = time.Second
+)
+
+// synchronise runs one worker until ctx ends.
+func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	env := worker.Env{Threads: nsthread.NewPool(), Log: log}
+	counters := new(worker.Counters)
+	var said news
+	keep := supervisor.Keep{
+		New:    func() supervisor.Worker { return worker.New(spec, env, counters) },
+		Report: func(c supervisor.Condition) { said.log(log, c) },
+		Log:    log,
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		keep.Run(ctx)
+	}()
+	serveStats(ctx, spec, counters, log)
+	select {
+	case <-ended:
+		log.Info("stopped")
+	case <-time.After(grace):
+		log.Error("the worker does not stop; left behind")
+	}
+}
+
+// news keeps the log short: a state and its reason are told once.
+type news struct {
+	state  supervisor.State
+	reason string
+}
+
+func (n *news) log(log *slog.Logger, c supervisor.Condition) {
+	if n.state == c.State && n.reason == c.Reason {
+		return
+	}
+	n.state, n.reason = c.State, c.Reason
+	switch c.State {
+	case supervisor.Running:
+		log.Info("running", "module", c.Worker.ModuleVersion())
+	case supervisor.Waiting:
+		log.Warn("waiting", "reason", c.Reason)
+	default:
+		log.Error("not running", "state", c.State, "reason", c.Reason)
+	}
+}
+
+// serveStats answers for the counters until ctx ends, if the spec has a port.
+// A port that is taken stops nobody: it is tried again.
+func serveStats(ctx context.Context, spec configdir.Spec, counters *worker.Counters, log *slog.Logger) {
+	told := ""
+	for spec.StatsPort != 0 && ctx.Err() == nil {
+		server, err := worker.OpenStats(spec, counters.Stats)
+		if err == nil {
+			defer server.Close()
+			break
+		}
+		if told != err.Error() {
+			told = err.Error()
+			log.Error("no stats server; it is tried again", "problem", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(statsPeriod):
+		}
+	}
+	<-ctx.Done()
+}
