@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -22,7 +21,7 @@ type namespace struct {
 // newNamespace makes one.
 func newNamespace(t testing.TB, name string) *namespace {
 	t.Helper()
-	shell(t, "ip netns add "+name)
+	run(t, "ip", "netns", "add", name)
 	n := &namespace{name: name}
 	t.Cleanup(func() { n.delete(t) })
 	thread, err := threads.Get(name)
@@ -38,7 +37,7 @@ func (n *namespace) delete(t testing.TB) {
 	if n.thread != nil {
 		n.thread.Release()
 		n.thread = nil
-		shell(t, "ip netns del "+n.name)
+		run(t, "ip", "netns", "del", n.name)
 	}
 }
 
@@ -103,10 +102,4 @@ func run(t testing.TB, args ...string) string {
 		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return string(out)
-}
-
-// shell runs a bash script that stops at its first error.
-func shell(t testing.TB, format string, args ...any) {
-	t.Helper()
-	run(t, "bash", "-ec", fmt.Sprintf(format, args...))
 }

@@ -75,7 +75,7 @@ link set k4 master br4 up
 link set lo up
 address add %s/96 dev e6 nodad
 link set e6 up
--6 route add %s via %s
+route add %s via %s
 `, addr6, pool6, gateway6))
 	top.n4.ip(t, fmt.Sprintf(`
 link set lo up

@@ -1,0 +1,68 @@
+package guest
+
+import (
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// daemon is a way to run a worker for an instance.
+type daemon string
+
+const (
+	oneJoold   daemon = "joold"      // ours, alone in the namespace
+	upstream   daemon = "C joold"    // the module's own
+	supervised daemon = "joolctl up" // ours, from outside of the namespace
+)
+
+// ours says whether it is a program of this project.
+func (d daemon) ours() bool { return d != upstream }
+
+// worker is a running daemon that serves one pair.
+type worker struct {
+	*process
+	kind      daemon
+	namespace *namespace
+	pair      pair
+	socket    string // of a supervisor
+}
+
+// startWorker starts a daemon for a pair of the namespace's and waits until it
+// listens. Ours has a stats server if the pair has a port for it.
+func startWorker(t testing.TB, kind daemon, n *namespace, p pair) worker {
+	t.Helper()
+	w := worker{kind: kind, namespace: n, pair: p}
+	dir := t.TempDir()
+	switch kind {
+	case supervised:
+		p.namespace = n.name
+		p.write(t, dir)
+		w.socket = filepath.Join(dir, "control.sock")
+		w.process = start(t, nil, joolctl, "up", dir, "--socket", w.socket)
+	case oneJoold:
+		statsPort := p.statsPort
+		p.statsPort = 0
+		net, mod := p.write(t, dir)
+		args := []string{joold, net, mod}
+		if statsPort != 0 {
+			args = append(args, strconv.Itoa(int(statsPort)))
+		}
+		w.process = start(t, n, args...)
+	case upstream:
+		p.statsPort = 0
+		net, mod := p.write(t, dir)
+		w.process = start(t, n, cJoold, net, mod)
+	}
+	n.awaitListening(t, w.process, p.group, p.port, 1)
+	return w
+}
+
+// stop ends the worker; ours has to end well.
+func (w worker) stop(t testing.TB) {
+	t.Helper()
+	if w.kind.ours() {
+		w.process.stop(t)
+		return
+	}
+	w.process.kill()
+}

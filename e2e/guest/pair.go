@@ -1,0 +1,126 @@
+package guest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Multicast groups of the tests.
+const (
+	group6    = "ff08::db8:64:64"
+	group4    = "233.252.0.64"
+	groupPort = 6464
+)
+
+// pair is a netsocket and a modsocket file, as an operator writes them.
+type pair struct {
+	name      string
+	namespace string // "" leaves it to where the program runs
+	instance  string
+	group     string
+	port      uint16
+	link      string // what both interface keys name
+	statsPort uint16 // 0: none
+}
+
+// pairs are J's and K's for the instance "nat". An IPv4 group's interface is
+// named by its address, an IPv6 group's by its name: C joold wants it so.
+func (top *topology) pairs(group string) (j, k pair) {
+	j = pair{name: top.j.name, instance: "nat", group: group, port: groupPort, link: syncLink}
+	k = j
+	k.name = top.k.name
+	if netip.MustParseAddr(group).Is4() {
+		j.link, k.link = syncJ, syncK
+	}
+	return j, k
+}
+
+// write writes the files and returns their names.
+func (p pair) write(t testing.TB, dir string) (netsocket, modsocket string) {
+	t.Helper()
+	net := map[string]any{
+		"multicast address": p.group, "multicast port": strconv.Itoa(int(p.port)),
+		"in interface": p.link, "out interface": p.link, "reuseaddr": 1, "ttl": 3,
+	}
+	mod := map[string]any{"instance": p.instance}
+	if p.namespace != "" {
+		mod["namespace"] = p.namespace
+	}
+	if p.statsPort != 0 {
+		mod["stats port"] = strconv.Itoa(int(p.statsPort))
+	}
+	netsocket = filepath.Join(dir, p.name+".netsocket.json")
+	modsocket = filepath.Join(dir, p.name+".modsocket.json")
+	writeJSON(t, netsocket, net)
+	writeJSON(t, modsocket, mod)
+	return netsocket, modsocket
+}
+
+func writeJSON(t testing.TB, file string, value any) {
+	t.Helper()
+	b, err := json.MarshalIndent(value, "", "  ")
+	if err == nil {
+		err = os.WriteFile(file, append(b, '\n'), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listensWithin is how long a program may take to listen.
+const listensWithin = 20 * time.Second
+
+// awaitListening waits until workers programs of the namespace listen both to
+// a group on the port and to the kernel. The process is one that has to run meanwhile.
+func (n *namespace) awaitListening(t testing.TB, p *process, group string, port uint16, workers int) {
+	t.Helper()
+	udp, members := "udp6", "igmp6"
+	if netip.MustParseAddr(group).Is4() {
+		udp, members = "udp", "igmp"
+	}
+	eventually(t, listensWithin, n.name+" listens", func() string {
+		p.running(t)
+		sockets := strings.Count(n.proc(t, udp), fmt.Sprintf(":%04X ", port))
+		if sockets < workers {
+			return fmt.Sprintf("%d sockets of %d have port %d:\n%s", sockets, workers, port, n.proc(t, udp))
+		}
+		if joined := n.proc(t, members); !strings.Contains(joined, procAddress(group)) {
+			return "the group is not joined:\n" + joined
+		}
+		if l := kernelListeners(n.proc(t, "netlink")); l < workers {
+			return fmt.Sprintf("%d of %d listen to the kernel:\n%s", l, workers, n.proc(t, "netlink"))
+		}
+		return ""
+	})
+}
+
+// procAddress is an address in the spelling of /proc/net/igmp or igmp6.
+func procAddress(addr string) string {
+	a := netip.MustParseAddr(addr)
+	b := a.AsSlice()
+	if a.Is4() {
+		b[0], b[1], b[2], b[3] = b[3], b[2], b[1], b[0]
+		return fmt.Sprintf("%X", b)
+	}
+	return fmt.Sprintf("%x", b)
+}
+
+// kernelListeners counts the generic netlink sockets that have joined a group, in /proc/net/netlink's text.
+func kernelListeners(text string) int {
+	const generic = "16"
+	n := 0
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line) // sk, protocol, port, groups, …
+		if len(f) > 3 && f[1] == generic && strings.Trim(f[3], "0") != "" {
+			n++
+		}
+	}
+	return n
+}
