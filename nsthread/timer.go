@@ -1,0 +1,83 @@
+package nsthread
+
+import (
+	"container/heap"
+	"time"
+)
+
+// Timer has its thread call a function at a moment that is set, and set again,
+// as often as one likes. Its methods are to be called on the thread.
+type Timer struct {
+	thread *Thread
+	fn     func()
+	at     time.Time
+	index  int // in the thread's heap; -1: not set
+}
+
+// NewTimer makes a timer that is not set. It may be called from anywhere.
+func (t *Thread) NewTimer(fn func()) *Timer { return &Timer{thread: t, fn: fn, index: -1} }
+
+// Set has the function called once at, or soon after, that moment, instead of
+// any that was set before.
+func (m *Timer) Set(at time.Time) {
+	m.at = at
+	if m.index >= 0 {
+		heap.Fix(&m.thread.timers, m.index)
+		return
+	}
+	heap.Push(&m.thread.timers, m)
+}
+
+// SetSooner is Set unless the timer is set for an earlier moment already.
+func (m *Timer) SetSooner(at time.Time) {
+	if m.index < 0 || at.Before(m.at) {
+		m.Set(at)
+	}
+}
+
+// Stop takes the timer back.
+func (m *Timer) Stop() {
+	if m.index >= 0 {
+		heap.Remove(&m.thread.timers, m.index)
+	}
+}
+
+// fireTimers calls what is due and returns how long epoll may wait for the
+// rest, in milliseconds; -1: for ever.
+func (t *Thread) fireTimers() int {
+	for len(t.timers) > 0 {
+		first := t.timers[0]
+		if wait := time.Until(first.at); wait > 0 {
+			return int((wait + time.Millisecond - 1) / time.Millisecond)
+		}
+		heap.Pop(&t.timers)
+		first.fn()
+	}
+	return -1
+}
+
+// timerHeap has the timers that are set, the next to fire first.
+type timerHeap []*Timer
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+
+func (h timerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func (h *timerHeap) Push(x any) {
+	m := x.(*Timer)
+	m.index = len(*h)
+	*h = append(*h, m)
+}
+
+func (h *timerHeap) Pop() any {
+	old := *h
+	m := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	m.index = -1
+	return m
+}
