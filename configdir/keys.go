@@ -94,6 +94,16 @@ var keys = []key{
 		set: func(s *Spec, v value) *complaint { return v.whole(&s.ReceiveBuffer, 4096, 1<<30) },
 	},
 	{
+		keyID: keyID{netsocket, "refresh period"},
+		want:  "a number of seconds from 0 to 60", example: "1", preset: "1",
+		set: setRefreshPeriod,
+	},
+	{
+		keyID: keyID{netsocket, "sequence"},
+		want:  "true or false", example: "false", preset: "true",
+		set: func(s *Spec, v value) *complaint { return v.boolean(&s.Sequence) },
+	},
+	{
 		keyID: keyID{netsocket, "namespace"},
 		want:  "a name under /run/netns or an absolute path", example: `"blue"`,
 		absent: "the modsocket's",

@@ -5,7 +5,10 @@
 // upstream does not know, it ignores, so one pair serves both programs.
 package configdir
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Spec is what one pair of files asks for: one Jool instance, kept in step
 // over one multicast group. All fields are comparable: specs are == if their
@@ -32,6 +35,12 @@ type Spec struct {
 	// ReceiveBuffer is SO_RCVBUFFORCE's argument for the network and the
 	// netlink socket, in bytes.
 	ReceiveBuffer int
+	// RefreshPeriod is how often a session that changes nothing but its time left
+	// is passed on at most; 0: every time.
+	RefreshPeriod time.Duration
+	// Sequence puts a trailer behind what is sent and exchanges control messages
+	// with peers that do so too; without it there are upstream's bytes only.
+	Sequence bool
 	// NetNamespace is where the network socket lives: a namespace as in
 	// Namespace. It is equal to Namespace where netsocket names none.
 	NetNamespace string

@@ -70,6 +70,16 @@ func (v value) whole(target *int, low, high int) *complaint {
 	return nil
 }
 
+// boolean puts true or false into target.
+func (v value) boolean(target *bool) *complaint {
+	switch jsontext.Value(v.raw).Kind() {
+	case 't', 'f':
+		*target = jsontext.Value(v.raw).Kind() == 't'
+		return nil
+	}
+	return v.wrongType("true or false")
+}
+
 // wrongType complains about the value's type. The right value is often the
 // same with or without quotes, so the message shows what was found.
 func (v value) wrongType(want string) *complaint {

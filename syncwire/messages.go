@@ -193,19 +193,32 @@ func (n *Nack) setField(tag uint8, v []byte) error {
 	return setRanges(tag, v, &n.To, &n.Resync, &n.Ranges)
 }
 
-// Gone answers a Nack: what is left of these ranges can't be repeated. To is
-// who asked.
+// Gone answers a Nack: these ranges can't be repeated or, if Superseded, need
+// not be, because all that was in them has been sent again since. To is who
+// asked.
 type Gone struct {
-	To     ID
-	Resync uint32
-	Ranges []Range
+	To         ID
+	Resync     uint32
+	Ranges     []Range
+	Superseded bool
 }
 
-func (*Gone) messageType() Type                { return TypeGone }
-func (g *Gone) appendFields(dst []byte) []byte { return appendRanges(dst, g.To, g.Resync, g.Ranges) }
-func (g *Gone) check() error                   { return checkRanges(g.To, g.Ranges) }
+func (*Gone) messageType() Type { return TypeGone }
+func (g *Gone) check() error    { return checkRanges(g.To, g.Ranges) }
+
+func (g *Gone) appendFields(dst []byte) []byte {
+	dst = appendRanges(dst, g.To, g.Resync, g.Ranges)
+	if g.Superseded {
+		dst = appendField(dst, 3, 1)
+	}
+	return dst
+}
 
 func (g *Gone) setField(tag uint8, v []byte) error {
+	if tag == 3 {
+		g.Superseded = len(v) > 0 && v[0]&1 != 0
+		return nil
+	}
 	return setRanges(tag, v, &g.To, &g.Resync, &g.Ranges)
 }
 

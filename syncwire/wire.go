@@ -10,7 +10,7 @@ import (
 // ignores what has another one.
 const Version = 1
 
-// ID names one run of one worker: random, new with every start.
+// ID names one run of one worker: random, new with every start, never 0.
 type ID uint32
 
 // Seq numbers a sender's datagrams, one up for each.
@@ -46,7 +46,7 @@ func (t Trailer) Append(dst []byte) []byte { return appendHead(dst, uint8(t.Kind
 // version may have put more behind it.
 func ParseTrailer(b []byte) (Trailer, bool) {
 	kind, sender, seq, ok := parseHead(b)
-	if !ok || kind > uint8(Advertised) {
+	if !ok || sender == 0 || kind > uint8(Advertised) {
 		return Trailer{}, false
 	}
 	return Trailer{Kind(kind), sender, seq}, true
@@ -135,6 +135,9 @@ func Parse(b []byte) (Message, error) {
 	typ, sender, last, ok := parseHead(b)
 	if !ok {
 		return Message{}, errVersion
+	}
+	if sender == 0 {
+		return Message{}, errMissing
 	}
 	body := newBody(Type(typ))
 	if body == nil {

@@ -16,10 +16,13 @@ type Counters struct {
 	netlinkOverruns atomic.Uint64
 	socketDrops     atomic.Uint64
 	malformed       atomic.Uint64
-	otherFormat     atomic.Uint64
 	notUnderstood   atomic.Uint64
 	kernelErrors    atomic.Uint64
 	sendErrors      atomic.Uint64
+
+	reported, coalesced, sentSessions atomic.Uint64
+	translated, untranslated, cut     atomic.Uint64
+	injected, collisions              atomic.Uint64
 }
 
 // Stats are the six numbers of upstream's stats server. Packets are datagrams,
@@ -70,8 +73,12 @@ type Losses struct {
 	SocketDrops uint64 `json:"socket_drops"`
 	// Malformed are datagrams that hold anything but sessions.
 	Malformed uint64 `json:"malformed"`
-	// OtherFormat are datagrams of another Jool version's format.
-	OtherFormat uint64 `json:"other_format"`
+	// Untranslated are sessions of another Jool version's format that this
+	// module has no form for.
+	Untranslated uint64 `json:"untranslated"`
+	// Collisions are sessions that a resync brought and the module refused in
+	// silence, because their mask belongs to another one here.
+	Collisions uint64 `json:"collisions"`
 	// NotUnderstood are datagrams, and bytes behind a datagram's sessions, that
 	// begin with 00 00: what a newer peer has to say.
 	NotUnderstood uint64 `json:"not_understood"`
@@ -96,7 +103,8 @@ func (c *Counters) Losses() Losses {
 		NetlinkOverruns: c.netlinkOverruns.Load(),
 		SocketDrops:     c.socketDrops.Load(),
 		Malformed:       c.malformed.Load(),
-		OtherFormat:     c.otherFormat.Load(),
+		Untranslated:    c.untranslated.Load(),
+		Collisions:      c.collisions.Load(),
 		NotUnderstood:   c.notUnderstood.Load(),
 		KernelErrors:    c.kernelErrors.Load(),
 		SendErrors:      c.sendErrors.Load(),

@@ -48,33 +48,106 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	if p.socket.in != 0 && d.Interface != 0 && d.Interface != p.socket.in {
 		return // meant for another member of the group on this host
 	}
-	p.w.peers.heard(d.From.Addr(), now)
+	from := p.w.peers.heard(d.From.Addr(), now)
 	if d.Truncated {
 		c.malformed.Add(1)
 		p.w.log.warn("dropped a datagram longer than any of Jool's", "from", d.From)
 		return
 	}
-	entries, trailer, err := syncwire.Sessions(d.Data, p.version.Format())
+	entries, trailer, err := syncwire.Sessions(d.Data, p.format)
+	if errors.Is(err, syncwire.ErrOtherFormat) {
+		entries, trailer, err = syncwire.Sessions(d.Data, joolnl.ListFormat(d.Data))
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, syncwire.ErrNotUnderstood):
-		c.notUnderstood.Add(1)
-		return
-	case errors.Is(err, syncwire.ErrOtherFormat):
-		c.otherFormat.Add(1)
-		p.w.log.warn("dropped sessions of another Jool version's format", "from", d.From,
-			"theirs", joolnl.ListFormat(d.Data), "ours", p.version.Format())
+		if p.sequence {
+			p.fromPeer(from, d.Data, now)
+		} else {
+			c.notUnderstood.Add(1)
+		}
 		return
 	default:
 		c.malformed.Add(1)
 		p.w.log.warn("dropped a malformed datagram", "from", d.From, "error", err)
 		return
 	}
-	if len(trailer) > 0 {
-		c.notUnderstood.Add(1)
-	}
+	p.active = now
 	c.netRcvdPackets.Add(1)
 	c.netRcvdBytes.Add(uint64(len(entries)))
+	t, known := syncwire.ParseTrailer(trailer)
+	switch {
+	case !known || !p.sequence:
+		if len(trailer) > 0 {
+			c.notUnderstood.Add(1)
+		}
+		p.deliver(entries)
+	case t.Sender == p.self:
+	case t.Kind == syncwire.Advertised: // for upstream's peers; ours get BULKs
+		p.w.peers.named(from, t.Sender)
+	default:
+		p.w.peers.named(from, t.Sender)
+		before := from.stream.repaired
+		from.stream.take(t.Kind, t.Seq, entries, now, p.deliverFn)
+		if from.stream.repaired != before {
+			p.w.peers.update(from, func() {})
+		}
+		if len(from.stream.held) > 0 {
+			p.wakeAt(from.stream.holdUntil)
+		}
+	}
+}
+
+// deliver takes sessions, of whatever module's format, on their way to the
+// kernel: at once, or behind the resync that is under way.
+func (p *pumps) deliver(entries []byte) {
+	if p.resync.hold(entries) {
+		return
+	}
+	if f := joolnl.ListFormat(entries); f != p.format {
+		if entries = p.translate(entries, f); len(entries) == 0 {
+			return
+		}
+	}
+	p.cut(entries)
+	p.add(entries)
+}
+
+// translate writes sessions of another module's format in ours.
+func (p *pumps) translate(entries []byte, from joolnl.Format) []byte {
+	out := make([]byte, 0, len(entries)/from.EntryLen()*p.format.EntryLen())
+	for ; len(entries) > 0; entries = entries[from.EntryLen():] {
+		r := from.Record(entries)
+		var err error
+		if out, err = p.format.AppendRecord(out, &r, p.settings.Pool6); err != nil {
+			p.w.counters.untranslated.Add(1)
+			p.w.log.warn("a session of another Jool version's format can't be translated", "theirs", from, "ours", p.format, "error", err)
+		} else {
+			p.w.counters.translated.Add(1)
+		}
+	}
+	return out
+}
+
+// cut takes from a session what time it has left above our own timeouts:
+// settings may differ, and the module would take it to be of the future.
+func (p *pumps) cut(entries []byte) {
+	f := p.format
+	for b := entries; len(b) > 0; b = b[f.EntryLen():] {
+		proto, timer := f.Kind(b)
+		ttl := uint32(p.settings.TTL(uint8(proto), uint8(timer)).Milliseconds())
+		if f.Expires(b) > ttl {
+			f.SetExpires(b, ttl)
+			p.w.counters.cut.Add(1)
+		}
+	}
+}
+
+// add queues sessions for the kernel.
+func (p *pumps) add(entries []byte) {
+	if cap(p.headers)-len(p.headers) < joolnl.AddHeaderLen || p.adds.Len() > maxAdd {
+		p.toKernel()
+	}
 	start := len(p.headers)
 	var seq uint32
 	p.headers, seq = p.conn.AppendAdd(p.headers, len(entries))
@@ -82,6 +155,9 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	p.adds.Add(entries)
 	p.sent.put(seq, len(entries))
 }
+
+// maxAdd is how many bytes of JOOLD_ADDs are put together at most, in bytes.
+const maxAdd = 64 << 10
 
 // toKernel sends what take has queued.
 func (p *pumps) toKernel() {

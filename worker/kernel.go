@@ -63,19 +63,20 @@ func getThread(pool *nsthread.Pool, ns string) (*nsthread.Thread, error) {
 
 // dial connects to the pair's instance and asks whether it can be
 // synchronised. To be called on the instance's thread.
-func (w *Worker) dial(spec configdir.Spec) (*joolnl.Conn, error) {
+func (w *Worker) dial(spec configdir.Spec) (*joolnl.Conn, joolnl.Globals, error) {
 	c, err := w.kernel().Dial(spec.Instance, spec.ReceiveBuffer)
 	if errors.Is(err, joolnl.ErrNoModule) {
-		return nil, noModule()
+		return nil, joolnl.Globals{}, noModule()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connecting to Jool's kernel module: %w", err)
+		return nil, joolnl.Globals{}, fmt.Errorf("connecting to Jool's kernel module: %w", err)
 	}
-	if err := w.checkInstance(c, spec); err != nil {
+	g, err := w.checkInstance(c, spec)
+	if err != nil {
 		c.Close()
-		return nil, err
+		return nil, joolnl.Globals{}, err
 	}
-	return c, nil
+	return c, g, nil
 }
 
 func (w *Worker) kernel() Kernel {
@@ -90,33 +91,33 @@ func noModule() *Missing {
 }
 
 // checkInstance asks whether the instance exists and synchronises. To be called
-// on its thread.
-func (w *Worker) checkInstance(c *joolnl.Conn, spec configdir.Spec) error {
+// on its thread; it returns the instance's settings.
+func (w *Worker) checkInstance(c *joolnl.Conn, spec configdir.Spec) (g joolnl.Globals, err error) {
 	alive, err := c.AskHello()
 	switch {
 	case joolnl.IsNotLoaded(err):
-		return noModule()
+		return g, noModule()
 	case errors.Is(err, unix.EPERM):
-		return errors.New("Jool's kernel module refuses: CAP_NET_ADMIN is needed; run joolctl as root")
+		return g, errors.New("Jool's kernel module refuses: CAP_NET_ADMIN is needed; run joolctl as root")
 	case err != nil:
-		return fmt.Errorf("asking for instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
+		return g, fmt.Errorf("asking for instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
 	case !alive:
-		return &Missing{
+		return g, &Missing{
 			What: fmt.Sprintf("instance %q does not exist %s", spec.Instance, inNamespace(spec.Namespace)),
 			Fix:  inside(spec.Namespace, fmt.Sprintf("jool instance add %s …", spec.Instance)),
 		}
 	}
-	g, err := c.AskGlobals()
+	g, err = c.AskGlobals()
 	if err != nil {
-		return fmt.Errorf("reading the settings of instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
+		return g, fmt.Errorf("reading the settings of instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
 	}
 	if !g.SSEnabled {
-		return &Missing{
+		return g, &Missing{
 			What: fmt.Sprintf("session synchronisation is off in instance %q %s", spec.Instance, inNamespace(spec.Namespace)),
 			Fix:  inside(spec.Namespace, fmt.Sprintf("jool -i %s global update ss-enabled true", spec.Instance)),
 		}
 	}
-	return nil
+	return g, nil
 }
 
 // findInterface looks for an interface by name or address in the calling

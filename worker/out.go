@@ -2,13 +2,22 @@ package worker
 
 import (
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
 )
+
+// maxSessionBytes is what a datagram that we put together holds of sessions:
+// with the trailer it just fits an Ethernet frame.
+const maxSessionBytes = syncwire.MaxMessage - syncwire.TrailerLen
 
 // fromKernel carries what waits on the netlink socket to the network.
 func (p *pumps) fromKernel() {
 	c := p.w.counters
+	now := time.Now()
 	for range rounds {
 		entries, from, err := p.conn.Receive(p.multicast)
 		switch {
@@ -19,6 +28,8 @@ func (p *pumps) fromKernel() {
 			p.w.log.warn("the kernel's sessions overran the netlink socket: some are lost; raise \"receive buffer\"",
 				"receive buffer", p.w.spec().ReceiveBuffer)
 			p.ack() // the module waits for one, and what it is for is lost
+			p.answers.offer(now)
+			p.wake(now)
 			continue
 		case err != nil:
 			p.w.log.warn("a message of the kernel's makes no sense", "error", err)
@@ -31,7 +42,7 @@ func (p *pumps) fromKernel() {
 			return
 		}
 		if len(entries) > 0 {
-			p.toNetwork(entries)
+			p.report(entries, now)
 		}
 	}
 }
@@ -42,14 +53,98 @@ func (p *pumps) ack() {
 	}
 }
 
-// toNetwork sends one datagram to the group.
-func (p *pumps) toNetwork(entries []byte) {
+// report passes on what the kernel has reported: what is new at once, the rest
+// at the end of its period.
+func (p *pumps) report(entries []byte, now time.Time) {
 	c := p.w.counters
-	if err := p.socket.sender.Send(p.socket.fd, entries); err != nil {
+	f := p.format
+	n, err := f.CheckList(entries)
+	if err != nil || n*f.EntryLen() != len(entries) {
+		p.w.log.warn("the kernel reports sessions that make no sense", "session", n, "error", err)
+	}
+	entries = entries[:n*f.EntryLen()]
+	c.reported.Add(uint64(n))
+	if p.coalesce.period <= 0 && p.resync.touched == nil {
+		p.sendLive(entries, now)
+		return
+	}
+	out, all := p.out[:0], true
+	for b := entries; len(b) > 0; b = b[f.EntryLen():] {
+		r := f.Record(b)
+		p.resync.touch(&r)
+		atOnce, owed, owes := p.coalesce.pass(&r, now)
+		if owes {
+			all = false
+			out = p.appendRecord(out, &owed)
+		}
+		if !atOnce {
+			all = false
+			c.coalesced.Add(1)
+			continue
+		}
+		out = append(out, b[:f.EntryLen()]...)
+	}
+	p.out = out
+	if all {
+		p.sendLive(entries, now)
+	} else {
+		p.sendInPieces(out, now)
+	}
+	p.wakeAt(p.coalesce.next())
+}
+
+// refresh passes on what has come to the end of its period.
+func (p *pumps) refresh(now time.Time) (again time.Time) {
+	out := p.out[:0]
+	again = p.coalesce.flush(now, func(r *joolnl.Record) { out = p.appendRecord(out, r) })
+	p.out = out
+	p.sendInPieces(out, now)
+	return again
+}
+
+// appendRecord writes a record in the module's format.
+func (p *pumps) appendRecord(b []byte, r *joolnl.Record) []byte {
+	b, err := p.format.AppendRecord(b, r, p.settings.Pool6)
+	if err != nil { // it came in this very format
+		p.w.log.warn("a session can't be written in the module's own format", "error", err)
+	}
+	return b
+}
+
+// sendInPieces sends any number of sessions.
+func (p *pumps) sendInPieces(entries []byte, now time.Time) {
+	size := p.format.PerDatagram(maxSessionBytes) * p.format.EntryLen()
+	for len(entries) > 0 {
+		n := min(size, len(entries))
+		p.piece = append(p.piece[:0], entries[:n]...) // with room for the trailer
+		p.sendLive(p.piece, now)
+		entries = entries[n:]
+	}
+}
+
+// sendLive sends a datagram of sessions. It may write behind them.
+func (p *pumps) sendLive(entries []byte, now time.Time) {
+	p.active = now
+	if p.sequence {
+		p.seq++
+		p.ring.put(p.seq, entries, now)
+	}
+	p.sendDatagram(entries, syncwire.Trailer{Kind: syncwire.Live, Sender: p.self, Seq: p.seq})
+}
+
+// sendDatagram sends sessions and a trailer, which it writes behind them.
+func (p *pumps) sendDatagram(entries []byte, t syncwire.Trailer) {
+	c := p.w.counters
+	b := entries
+	if p.sequence {
+		b = t.Append(entries)
+	}
+	if err := p.socket.sender.Send(p.socket.fd, b); err != nil {
 		c.sendErrors.Add(1)
 		p.w.log.warn("a datagram could not be sent", "group", p.w.spec().Group, "error", err)
 		return
 	}
 	c.netSentPackets.Add(1)
 	c.netSentBytes.Add(uint64(len(entries)))
+	c.sentSessions.Add(uint64(len(entries) / p.format.EntryLen()))
 }

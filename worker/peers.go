@@ -1,14 +1,23 @@
 package worker
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
 )
 
-// maxPeers bounds what a flood of forged source addresses can make us keep.
-const maxPeers = 64
+const (
+	// maxPeers bounds what a flood of forged source addresses can make us keep.
+	maxPeers = 64
+	// aliveFor is how long after its last datagram a peer is still asked for
+	// something: two idle HELLOs may get lost.
+	aliveFor = 25 * time.Second
+)
 
 // Peer is a host that datagrams were heard from.
 type Peer struct {
@@ -16,46 +25,130 @@ type Peer struct {
 	Address netip.Addr
 	// LastHeard is when the last datagram came.
 	LastHeard time.Time
+	// ID tells a worker of ours; 0 is upstream's joold, of which nothing that
+	// follows is known.
+	ID       syncwire.ID
+	Software string
+	Module   joolnl.Version
+	Sync     syncwire.Sync
+	Sessions uint32
+	// Lost and Repaired are datagrams of this peer's that did not come: for good,
+	// and until they were asked for.
+	Lost, Repaired uint64
+	// Differs has the names of settings that are not ours.
+	Differs []string
 }
 
-// peers is the table of them.
+// peer is one of them with what it takes to listen to it.
+type peer struct {
+	Peer
+	stream stream
+	asks   bool // in its last HELLO
+	served bool // has been sent our whole table
+	behind int  // HELLOs in a row in which it held more sessions than we
+}
+
+// peers is the table of them. Only the instance's thread writes, and reads
+// without the lock.
 type peers struct {
-	mu   sync.Mutex
-	last map[netip.Addr]time.Time
+	mu        sync.Mutex
+	byAddress map[netip.Addr]*peer
 }
 
 // heard notes a datagram. Where the table is full, the peer that was silent for
 // longest makes room.
-func (p *peers) heard(from netip.Addr, now time.Time) {
+func (p *peers) heard(from netip.Addr, now time.Time) *peer {
+	known := p.byAddress[from]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, known := p.last[from]; !known {
-		if p.last == nil {
-			p.last = make(map[netip.Addr]time.Time)
+	if known == nil {
+		if p.byAddress == nil {
+			p.byAddress = make(map[netip.Addr]*peer)
 		}
-		if len(p.last) >= maxPeers {
+		if len(p.byAddress) >= maxPeers {
 			p.forgetOldest()
 		}
+		known = &peer{Peer: Peer{Address: from}, stream: stream{jitter: jitter}}
+		p.byAddress[from] = known
 	}
-	p.last[from] = now
+	known.LastHeard = now
+	return known
 }
+
+// jitter spreads what several receivers ask for at the same moment.
+func jitter() time.Duration { return rand.N(10 * time.Millisecond) }
 
 func (p *peers) forgetOldest() {
-	var oldest netip.Addr
-	for a, t := range p.last {
-		if !oldest.IsValid() || t.Before(p.last[oldest]) {
-			oldest = a
+	var oldest *peer
+	for _, other := range p.byAddress {
+		if oldest == nil || other.LastHeard.Before(oldest.LastHeard) {
+			oldest = other
 		}
 	}
-	delete(p.last, oldest)
+	delete(p.byAddress, oldest.Address)
 }
 
+// named gives the peer the id that it now has; a new one retires the old, and
+// what was missing of that.
+func (p *peers) named(known *peer, id syncwire.ID) (isNew bool) {
+	if known.ID == id {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known.ID = id
+	known.Sync, known.behind, known.served = syncwire.SyncNo, 0, false
+	known.stream = stream{sender: id, jitter: jitter, lost: known.stream.lost, repaired: known.stream.repaired}
+	return true
+}
+
+// update changes what others see of a peer.
+func (p *peers) update(known *peer, change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+	known.Lost, known.Repaired = known.stream.lost, known.stream.repaired
+}
+
+// withID finds a worker of ours.
+func (p *peers) withID(id syncwire.ID) *peer {
+	for _, known := range p.byAddress {
+		if known.ID == id && id != 0 {
+			return known
+		}
+	}
+	return nil
+}
+
+// best is the peer to ask for its table: of ours, alive, not among tried; one
+// that is complete itself before others, then the one that holds the most.
+func (p *peers) best(tried []syncwire.ID, now time.Time) *peer {
+	var best *peer
+	for _, known := range p.byAddress {
+		if known.ID == 0 || now.Sub(known.LastHeard) > aliveFor || slices.Contains(tried, known.ID) {
+			continue
+		}
+		if best == nil || better(known, best) {
+			best = known
+		}
+	}
+	return best
+}
+
+func better(a, b *peer) bool {
+	if as, bs := a.Sync == syncwire.SyncYes, b.Sync == syncwire.SyncYes; as != bs {
+		return as
+	}
+	return a.Sessions > b.Sessions
+}
+
+// list copies the table, by address.
 func (p *peers) list() []Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := make([]Peer, 0, len(p.last))
-	for a, t := range p.last {
-		list = append(list, Peer{a, t})
+	list := make([]Peer, 0, len(p.byAddress))
+	for _, known := range p.byAddress {
+		list = append(list, known.Peer)
 	}
 	slices.SortFunc(list, func(a, b Peer) int { return a.Address.Compare(b.Address) })
 	return list

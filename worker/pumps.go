@@ -34,6 +34,8 @@ type scratch struct {
 	received  *packetio.Receiver
 	adds      *packetio.Gather
 	headers   []byte // of the JOOLD_ADDs in adds
+	out       []byte // sessions on their way to the network
+	piece     []byte // one datagram of them
 }
 
 func newScratch() any {
@@ -42,6 +44,8 @@ func newScratch() any {
 		received:  packetio.NewReceiver(batch, datagramSize),
 		adds:      packetio.NewGather(2 * batch),
 		headers:   make([]byte, 0, batch*joolnl.AddHeaderLen),
+		out:       make([]byte, 0, 2*datagramSize),
+		piece:     make([]byte, 0, datagramSize),
 	}
 }
 
@@ -58,11 +62,20 @@ type pumps struct {
 	thread  *nsthread.Thread // the instance's
 	version joolnl.Version
 
-	conn   *joolnl.Conn
-	socket *netSocket
+	conn     *joolnl.Conn
+	socket   *netSocket
+	format   joolnl.Format
+	sequence bool
 	*scratch
-	sent  sentAdds
-	drops uint32 // the socket's count of them (SO_RXQ_OVFL), as last read
+	controls
+	ring      ring
+	coalesce  *coalescer
+	resync    resync
+	answers   answers
+	timer     *nsthread.Timer
+	deliverFn func([]byte)
+	sent      sentAdds
+	drops     uint32 // the socket's count of them (SO_RXQ_OVFL), as last read
 
 	failed  chan error
 	recheck chan struct{}
@@ -87,12 +100,15 @@ func (p *pumps) open(spec configdir.Spec) error {
 
 // listen connects to the instance and watches all sockets.
 func (p *pumps) listen(spec configdir.Spec) (err error) {
-	if p.conn, err = p.w.dial(spec); err != nil {
+	var globals joolnl.Globals
+	if p.conn, globals, err = p.w.dial(spec); err != nil {
 		return err
 	}
-	p.version = p.conn.Version
+	p.settings = settingsOf(globals)
+	p.version, p.format = p.conn.Version, p.conn.Version.Format()
 	p.conn.OnError = p.kernelError
 	p.scratch = p.thread.Scratch(newScratch).(*scratch)
+	p.prepare(spec, time.Now())
 	for _, watch := range []struct {
 		fd    int
 		ready func()
@@ -107,7 +123,58 @@ func (p *pumps) listen(spec configdir.Spec) (err error) {
 	}
 	// Whoever listened before may have died owing an ACK; the module would wait
 	// out its deadline.
-	return p.conn.SendAck()
+	if err := p.conn.SendAck(); err != nil {
+		return err
+	}
+	now := time.Now()
+	p.readKernel(now)
+	if p.sequence {
+		p.resync.start(now)
+		p.asks = true
+		p.hello = now
+	}
+	p.wake(now)
+	return nil
+}
+
+// prepare sets up what a worker has beside its sockets.
+func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
+	p.self, p.sequence = newID(), spec.Sequence
+	p.coalesce = newCoalescer(spec.RefreshPeriod)
+	p.resync.p, p.answers.p = p, p
+	p.deliverFn = p.deliver
+	p.timer = p.thread.NewTimer(p.guard(p.tick))
+	p.hello, p.active = now, now
+}
+
+// post has fn called on the instance's thread, unless the worker ends before.
+func (p *pumps) post(fn func()) {
+	_ = p.thread.Post(p.guard(func() {
+		if p.conn != nil {
+			fn()
+			p.wake(time.Now())
+		}
+	})) // it can't have ended before its last user
+}
+
+// background runs fn, which must touch nothing that is the thread's, beside the
+// pumps.
+func (p *pumps) background(fn func()) {
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				p.fail(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+			}
+		}()
+		fn()
+	}()
+}
+
+// wakeAt has tick called at that moment; zero: no need.
+func (p *pumps) wakeAt(at time.Time) {
+	if !at.IsZero() {
+		p.timer.SetSooner(at)
+	}
 }
 
 // guard turns a panic of fn's into the worker's end. Nothing of the worker is
@@ -148,6 +215,9 @@ func (p *pumps) unwatch() {
 	}
 	if p.socket != nil {
 		p.thread.Unwatch(p.socket.fd)
+	}
+	if p.timer != nil {
+		p.timer.Stop()
 	}
 }
 
@@ -200,7 +270,12 @@ func (p *pumps) stillThere() error {
 		return err
 	}
 	var err error
-	if doErr := p.thread.Do(func() { err = p.w.checkInstance(p.conn, spec) }); doErr != nil {
+	if doErr := p.thread.Do(func() {
+		var g joolnl.Globals
+		if g, err = p.w.checkInstance(p.conn, spec); err == nil {
+			p.settings = settingsOf(g)
+		}
+	}); doErr != nil {
 		return doErr
 	}
 	if err != nil {

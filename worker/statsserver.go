@@ -38,13 +38,13 @@ func OpenStats(spec configdir.Spec, stats func() Stats) (*StatsServer, error) {
 			return nil, fmt.Errorf("stats server on %v port %d: %w", a, spec.StatsPort, errors.Unwrap(err))
 		}
 		s.conns = append(s.conns, c)
-		s.done.Go(func() { answer(c, stats) })
+		s.done.Go(func() { serveStats(c, stats) })
 	}
 	return s, nil
 }
 
-// answer serves one socket until it is closed.
-func answer(c *net.UDPConn, stats func() Stats) {
+// serveStats serves one socket until it is closed.
+func serveStats(c *net.UDPConn, stats func() Stats) {
 	var b [1]byte // whatever was sent
 	for {
 		_, from, err := c.ReadFromUDPAddrPort(b[:])

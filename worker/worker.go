@@ -41,6 +41,7 @@ type Worker struct {
 	mu      sync.Mutex
 	current configdir.Spec
 	running *pumps // nil while Run does not listen
+	state   SyncState
 }
 
 // New makes a worker for a pair; it does nothing before Run.

@@ -73,7 +73,7 @@ func cells(row supervisor.Row, o tableOptions) []string {
 // said (nothing that we could miss), and the kernel's own drops.
 func lostBy(row supervisor.Row) uint64 {
 	l := row.Losses
-	return l.NetlinkOverruns + l.SocketDrops + l.Malformed + l.OtherFormat + l.KernelErrors + l.SendErrors +
+	return l.NetlinkOverruns + l.SocketDrops + l.Malformed+l.Untranslated+l.Collisions + l.KernelErrors + l.SendErrors +
 		row.Kernel[kernelDrops]
 }
 
@@ -120,7 +120,7 @@ func losses(l worker.Losses) string {
 		n    uint64
 	}{
 		{"netlink overruns", l.NetlinkOverruns}, {"socket drops", l.SocketDrops}, {"malformed", l.Malformed},
-		{"other format", l.OtherFormat}, {"not understood", l.NotUnderstood}, {"kernel errors", l.KernelErrors},
+		{"untranslated", l.Untranslated}, {"collisions", l.Collisions}, {"not understood", l.NotUnderstood}, {"kernel errors", l.KernelErrors},
 		{"send errors", l.SendErrors},
 	} {
 		if loss.n > 0 {

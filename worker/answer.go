@@ -1,0 +1,238 @@
+package worker
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+const (
+	// gatherAskers is how long a resync waits for others who want it too.
+	gatherAskers = 20 * time.Millisecond
+	// bulkTick is how often a sender of a resync sends, and the rates are
+	// BULKs per tick: it begins with firstRate, goes up while nothing is lost,
+	// and down when something is.
+	bulkTick  = 2 * time.Millisecond
+	firstRate = 4
+	minRate   = 1
+	maxRate   = 16
+	// keepAnswer is how long a sender can still repeat BULKs after its last one.
+	keepAnswer = 3 * time.Second
+)
+
+// answer is a resync that we send.
+type answer struct {
+	id        uint32
+	why       syncwire.Why
+	audience  []syncwire.ID // empty: everybody
+	table     table
+	reading   bool
+	announced time.Time // when BEGIN was last sent
+
+	next  uint32 // BULK to send
+	bulks uint32
+	again []uint32 // BULKs to repeat
+	rate  int
+	ended time.Time // when END was last sent; zero: not yet
+	slow  time.Time // when the rate last went down
+}
+
+// answers are the resyncs that we send, one at a time.
+type answers struct {
+	p       *pumps
+	current *answer
+	// Who asked since, and when the next one may begin.
+	asked    []syncwire.ID
+	everyone bool
+	begin    time.Time
+	returns  []*answer
+}
+
+// solicited queues a peer for the next resync.
+func (a *answers) solicited(by syncwire.ID, now time.Time) {
+	if len(a.asked) < syncwire.MaxAudience && !slices.Contains(a.asked, by) {
+		a.asked = append(a.asked, by)
+	}
+	a.schedule(now)
+}
+
+// offer queues a resync for everybody: they miss something that we know of.
+func (a *answers) offer(now time.Time) {
+	a.everyone = true
+	a.schedule(now)
+}
+
+func (a *answers) schedule(now time.Time) {
+	if a.begin.IsZero() {
+		a.begin = now.Add(gatherAskers)
+	}
+}
+
+// giveBack queues what an answered peer turned out to lack.
+func (a *answers) giveBack(to syncwire.ID, t table) {
+	if len(a.returns) < 4 {
+		a.returns = append(a.returns, &answer{why: syncwire.WhyReturn, audience: []syncwire.ID{to}, table: t})
+	}
+}
+
+// tick does what is due and returns when to come again.
+func (a *answers) tick(now time.Time) time.Time {
+	if a.current != nil {
+		return a.send(now)
+	}
+	if len(a.returns) > 0 {
+		a.current, a.returns = a.returns[0], a.returns[1:]
+		a.start(now)
+		return now
+	}
+	if a.begin.IsZero() {
+		return time.Time{}
+	}
+	if now.Before(a.begin) {
+		return a.begin
+	}
+	c := &answer{id: newResyncID(), why: syncwire.WhyAnswer, audience: a.asked, reading: true}
+	if a.everyone {
+		c.audience = nil
+	}
+	a.current, a.asked, a.everyone, a.begin = c, nil, false, time.Time{}
+	a.announce(now, a.p.sessions())
+	a.p.readTable(a.p.sessions(), now, func() bool { return a.current != c }, func(t table, err error) {
+		if err != nil {
+			a.p.w.log.warn("reading the session table for a peer", "error", err)
+			a.current = nil
+			return
+		}
+		// Sorting a large table takes longer than the pumps may wait.
+		our := a.p.settings
+		a.p.background(func() {
+			oldestFirst(t.records, our)
+			a.p.post(func() {
+				if a.current == c {
+					c.table, c.reading = t, false
+					a.start(time.Now())
+				}
+			})
+		})
+	})
+	return time.Time{}
+}
+
+// start sends BEGIN.
+func (a *answers) start(now time.Time) {
+	c := a.current
+	if c.id == 0 {
+		c.id = newResyncID()
+	}
+	c.rate = firstRate
+	c.bulks = uint32((len(c.table.records) + syncwire.MaxBulk - 1) / syncwire.MaxBulk)
+	a.announce(now, len(c.table.records))
+}
+
+func newResyncID() uint32 { return rand.Uint32() | 1 }
+
+// announce sends BEGIN: with a guess at first and again while the table is
+// read, so that who waits knows that it goes on, and then with the number.
+func (a *answers) announce(now time.Time, sessions int) {
+	c := a.current
+	c.announced = now
+	a.p.sendControl(&syncwire.Begin{Resync: c.id, Why: c.why, Audience: c.audience,
+		Sessions: uint32(sessions), Settings: a.p.settings})
+}
+
+// send sends the next BULKs, END, or nothing any more.
+func (a *answers) send(now time.Time) time.Time {
+	c := a.current
+	if c.reading {
+		if now.Sub(c.announced) >= stallFor/2 {
+			a.announce(now, a.p.sessions())
+		}
+		return c.announced.Add(stallFor / 2)
+	}
+	for range c.rate {
+		switch {
+		case len(c.again) > 0:
+			a.bulk(c.again[0], now)
+			c.again = c.again[1:]
+		case c.next < c.bulks:
+			a.bulk(c.next, now)
+			c.next++
+		case c.ended.IsZero():
+			a.end(now)
+		}
+	}
+	if len(c.again) > 0 || c.ended.IsZero() {
+		if c.rate < maxRate && now.Sub(c.slow) > 50*time.Millisecond {
+			c.rate, c.slow = c.rate+1, now
+		}
+		return now.Add(bulkTick)
+	}
+	// Whoever waits has waited long enough, unless somebody still asks.
+	keep := keepAnswer
+	if !a.begin.IsZero() || len(a.returns) > 0 {
+		keep /= 6
+	}
+	if now.Sub(c.ended) > keep {
+		a.current = nil
+		a.p.freeLater(len(c.table.records))
+		return now
+	}
+	return now.Add(100 * time.Millisecond)
+}
+
+func (a *answers) end(now time.Time) {
+	c := a.current
+	c.ended = now
+	for _, id := range c.audience {
+		if to := a.p.w.peers.withID(id); to != nil && c.why == syncwire.WhyAnswer {
+			to.served = true
+		}
+	}
+	a.p.sendControl(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.records)), Bulks: c.bulks})
+}
+
+// bulk sends one BULK, its times corrected.
+func (a *answers) bulk(index uint32, now time.Time) {
+	c := a.current
+	at := int(index) * syncwire.MaxBulk
+	records := c.table.records[at:min(at+syncwire.MaxBulk, len(c.table.records))]
+	b := a.p.bulkBuf[:0]
+	for i := range records {
+		r := records[i]
+		age(&r, now.Sub(c.table.base))
+		b = append(b, r[:]...)
+	}
+	a.p.bulkBuf = b
+	a.p.sendControl(&syncwire.Bulk{Resync: c.id, Index: index, Records: b})
+}
+
+// missed queues BULKs again that a peer asks for.
+func (a *answers) missed(n *syncwire.Nack, by syncwire.ID, now time.Time) {
+	c := a.current
+	if c == nil || c.id != n.Resync {
+		a.p.sendControl(&syncwire.Gone{To: by, Resync: n.Resync, Ranges: n.Ranges})
+		return
+	}
+	if c.reading {
+		a.announce(now, a.p.sessions())
+		return
+	}
+	if now.Sub(c.slow) > 20*time.Millisecond {
+		c.rate, c.slow = max(c.rate/2, minRate), now
+	}
+	for _, r := range n.Ranges {
+		for i := uint64(r.From); i <= uint64(r.To) && i < uint64(c.bulks) && len(c.again) < 1<<16; i++ {
+			if !slices.Contains(c.again[:min(len(c.again), 256)], uint32(i)) {
+				c.again = append(c.again, uint32(i))
+			}
+		}
+	}
+	if !c.ended.IsZero() {
+		c.ended = now // and END once more, behind them
+		if len(c.again) > 0 {
+			c.ended = time.Time{}
+		}
+	}
+}

@@ -1,0 +1,319 @@
+package worker
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+)
+
+const (
+	// helloBusy and helloIdle are how often a worker says that it lives.
+	helloBusy = time.Second
+	helloIdle = 10 * time.Second
+	// helloBack is within what time a HELLO that asks is answered, so that not
+	// all answer at once.
+	helloBack = 100 * time.Millisecond
+	// repeatWindow is how long a datagram is not repeated again, and
+	// repeatBudget how many are repeated in that time at most.
+	repeatWindow = 40 * time.Millisecond
+	repeatBudget = 256
+	// behindFor is for how many HELLOs in a row a peer may hold more sessions
+	// before its table is asked for.
+	behindFor = 3
+	// software is what HELLO calls us.
+	software = "joolctl"
+)
+
+// controls is what a worker has to say beside sessions.
+type controls struct {
+	self      syncwire.ID
+	seq       syncwire.Seq
+	settings  syncwire.Settings
+	hello     time.Time // when the next is due
+	asks      bool      // it asks for HELLOs back
+	active    time.Time // when sessions were last sent or received
+	repeats   int       // in this window
+	window    time.Time
+	kernel    map[string]uint64 // the instance's counters, as last read
+	messages  []byte
+	bulkBuf   []byte
+	injectBuf []byte
+}
+
+// settingsOf is what peers should agree on.
+func settingsOf(g joolnl.Globals) syncwire.Settings {
+	ms := func(d time.Duration) uint32 { return uint32(d.Milliseconds()) }
+	return syncwire.Settings{
+		Pool6:         g.Pool6,
+		TTLs:          [4]uint32{ms(g.TCPEstablished), ms(g.TCPTransitory), ms(g.UDP), ms(g.ICMP)},
+		SSCapacity:    g.SSCapacity,
+		SSMaxSessions: g.SSMaxSessions,
+	}
+}
+
+func newID() syncwire.ID { return syncwire.ID(rand.Uint32() | 1) }
+
+// sendControl sends a control message to the group.
+func (p *pumps) sendControl(body syncwire.Body) {
+	if !p.sequence {
+		return
+	}
+	p.messages = syncwire.Message{Sender: p.self, Last: p.seq, Body: body}.Append(p.messages[:0])
+	if err := p.socket.sender.Send(p.socket.fd, p.messages); err != nil {
+		p.w.counters.sendErrors.Add(1)
+		p.w.log.warn("a control message could not be sent", "group", p.w.spec().Group, "error", err)
+	}
+}
+
+// fromPeer takes a datagram that begins with 00 00.
+func (p *pumps) fromPeer(from *peer, data []byte, now time.Time) {
+	m, err := syncwire.Parse(data)
+	switch {
+	case syncwire.Unknown(err):
+		p.w.counters.notUnderstood.Add(1)
+		return
+	case err != nil:
+		p.w.counters.malformed.Add(1)
+		p.w.log.warn("dropped a malformed control message", "from", from.Address, "error", err)
+		return
+	case m.Sender == p.self:
+		return
+	}
+	isNew := p.w.peers.named(from, m.Sender)
+	from.stream.expectUpTo(m.Last, now, p.deliverFn)
+	switch b := m.Body.(type) {
+	case *syncwire.Hello:
+		p.helloFrom(from, b, isNew, now)
+	case *syncwire.Solicit:
+		if b.To == p.self {
+			p.answers.solicited(m.Sender, now)
+		}
+	case *syncwire.Nack:
+		p.nackFrom(b, m.Sender, now)
+	case *syncwire.Gone:
+		p.goneFrom(from, b, now)
+	case *syncwire.Begin:
+		p.resync.begin(b, from, now)
+	case *syncwire.Bulk:
+		p.resync.bulk(b, from, now)
+	case *syncwire.End:
+		p.resync.end(b, from, now)
+	}
+	p.wake(now)
+}
+
+// helloFrom takes a peer's HELLO.
+func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, isNew bool, now time.Time) {
+	p.w.peers.update(from, func() {
+		from.Software, from.Module, from.Sync, from.Sessions = h.Software, joolnl.Version(h.Module), h.Sync, h.Sessions
+		from.Differs = p.settings.Diff(h.Settings)
+	})
+	from.asks = h.Asks
+	if h.Asks || isNew {
+		p.helloWithin(helloBack, now)
+	}
+	// The kernel may lose sessions without a trace; only the tables tell.
+	if ours := p.sessions(); h.Sync != syncwire.SyncNo && int(h.Sessions) > ours+ours/100 {
+		from.behind++
+	} else {
+		from.behind = 0
+	}
+	if from.behind >= behindFor {
+		from.behind = 0
+		p.resync.want("a peer holds more sessions", now)
+	}
+	p.resync.helloHeard(from, isNew, now)
+}
+
+// helloWithin sends a HELLO at a random moment within d.
+func (p *pumps) helloWithin(d time.Duration, now time.Time) {
+	p.hello = minTime(p.hello, now.Add(rand.N(d)))
+}
+
+// helloSoon tells peers about a change.
+func (p *pumps) helloSoon(now time.Time) { p.helloWithin(helloBack/10, now) }
+
+// sendHello says that we live.
+func (p *pumps) sendHello(now time.Time) {
+	p.readKernel(now)
+	p.sendControl(&syncwire.Hello{
+		Asks: p.asks, Sync: p.resync.sync, Sessions: uint32(p.sessions()), Module: uint32(p.version),
+		Settings: p.settings, Software: software,
+	})
+	p.asks = false
+	every := helloIdle
+	if now.Sub(p.active) < helloIdle || p.resync.phase != settled {
+		every = helloBusy
+	}
+	p.hello = now.Add(every)
+}
+
+// sessions is how many the instance held when it was last asked.
+func (p *pumps) sessions() int { return int(p.kernel[joolnl.StatSessions]) }
+
+// readKernel reads the instance's counters and notices what they tell: that the
+// module dropped sessions that peers will miss, or that the instance is new.
+func (p *pumps) readKernel(now time.Time) {
+	stats, err := p.conn.AskStats()
+	if err != nil {
+		p.check()
+		return
+	}
+	old := p.kernel
+	p.kernel = stats
+	if old == nil {
+		return
+	}
+	if dropped := joolnl.StatSessionsDropped; stats[dropped] > old[dropped] {
+		p.w.log.warn("the module dropped sessions because they came too fast; peers get them by a resync",
+			"dropped", stats[dropped]-old[dropped])
+		p.answers.offer(now)
+	}
+	if received := "JSTAT_RECEIVED6"; stats[received] < old[received] {
+		p.resync.want("the instance was made anew", now)
+	}
+}
+
+// nackFrom repeats what a peer asks for, or leaves it to others to ask.
+func (p *pumps) nackFrom(n *syncwire.Nack, by syncwire.ID, now time.Time) {
+	switch {
+	case n.To != p.self:
+		if sender := p.w.peers.withID(n.To); sender != nil && n.Resync == 0 {
+			sender.stream.othersAsked(n.Ranges, now)
+		}
+	case n.Resync != 0:
+		p.answers.missed(n, by, now)
+	default:
+		p.repeat(n.Ranges, by, now)
+	}
+}
+
+// repeat sends datagrams again: what has been sent again since left out, the
+// times left corrected.
+func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
+	if now.Sub(p.window) > repeatWindow {
+		p.window, p.repeats = now, 0
+	}
+	var gone, superseded []syncwire.Range
+	var newest map[joolnl.Key]syncwire.Seq
+	f := p.format
+	for _, r := range ranges {
+		for seq := syncwire.Seq(r.From); !seq.After(syncwire.Seq(r.To)) && p.repeats < repeatBudget; seq++ {
+			entries, sent, ok := p.ring.get(seq)
+			if !ok {
+				gone = addToRanges(gone, uint32(seq))
+				if uint32(seq)-r.From > maxMissing {
+					break
+				}
+				continue
+			}
+			if p.ring.repeatedWithin(seq, repeatWindow, now) {
+				continue
+			}
+			p.repeats++
+			if newest == nil {
+				newest = p.ring.newest(syncwire.Seq(r.From), f)
+			}
+			b := p.out[:0]
+			for ; len(entries) > 0; entries = entries[f.EntryLen():] {
+				rec := f.Record(entries)
+				if last, ok := newest[rec.Key()]; ok && last.After(seq) {
+					continue
+				}
+				b = append(b, entries[:f.EntryLen()]...)
+				left := rec.Expires()
+				f.SetExpires(b[len(b)-f.EntryLen():], left-min(left, uint32(now.Sub(sent).Milliseconds())))
+			}
+			p.out = b
+			if len(b) == 0 {
+				superseded = addToRanges(superseded, uint32(seq))
+				continue
+			}
+			p.sendDatagram(b, syncwire.Trailer{Kind: syncwire.Repeat, Sender: p.self, Seq: seq})
+		}
+	}
+	for _, answer := range []*syncwire.Gone{{To: by, Ranges: gone}, {To: by, Ranges: superseded, Superseded: true}} {
+		for len(answer.Ranges) > 0 {
+			n := min(len(answer.Ranges), syncwire.MaxRanges)
+			p.sendControl(&syncwire.Gone{To: by, Ranges: answer.Ranges[:n], Superseded: answer.Superseded})
+			answer.Ranges = answer.Ranges[n:]
+		}
+	}
+}
+
+// goneFrom takes a sender's word that something is not to be had any more.
+func (p *pumps) goneFrom(from *peer, g *syncwire.Gone, now time.Time) {
+	if g.Resync != 0 {
+		if g.To == p.self && p.resync.in != nil && p.resync.in.from == from {
+			p.resync.gone(g, now)
+		}
+		return
+	}
+	n := 0
+	p.w.peers.update(from, func() { n = from.stream.drop(g.Ranges, !g.Superseded) })
+	if n > 0 && !g.Superseded {
+		p.resync.want("datagrams are lost for good", now)
+	}
+}
+
+// tick does everything that is due, and sets the timer for the next time.
+func (p *pumps) tick() {
+	if !p.sequence && p.coalesce.period <= 0 {
+		return
+	}
+	now := time.Now()
+	next := p.refresh(now)
+	sooner := func(at time.Time) {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	if p.sequence {
+		for _, from := range p.w.peers.byAddress {
+			sooner(p.tickStream(from, now))
+		}
+		p.toKernel()
+		sooner(p.resync.tick(now))
+		sooner(p.answers.tick(now))
+		if !now.Before(p.hello) {
+			p.sendHello(now)
+		}
+		sooner(p.hello)
+		p.freeIdle(now)
+	}
+	if !next.IsZero() {
+		p.timer.Set(next)
+	}
+}
+
+// wake has tick called soon, to see what has come to be due.
+func (p *pumps) wake(now time.Time) { p.timer.SetSooner(now) }
+
+// tickStream asks a peer for what is missing of it.
+func (p *pumps) tickStream(from *peer, now time.Time) time.Time {
+	if len(from.stream.missing) == 0 && len(from.stream.held) == 0 {
+		return time.Time{}
+	}
+	lost := from.stream.lost
+	ask, again := from.stream.tick(now, p.deliverFn)
+	if len(ask) > 0 {
+		p.sendControl(&syncwire.Nack{To: from.ID, Ranges: ask})
+	}
+	if from.stream.lost != lost {
+		p.w.peers.update(from, func() {})
+		p.resync.want("datagrams are lost for good", now)
+	}
+	return again
+}
+
+// freeIdle lets go of what only traffic needs, once there is none.
+func (p *pumps) freeIdle(now time.Time) {
+	if now.Sub(p.active) > time.Minute {
+		p.ring.free()
+		if p.coalesce.idle() {
+			p.coalesce.free()
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package worker
+
+import (
+	"slices"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+const (
+	// holdFor and maxHeld bound how long, and how many, datagrams wait behind a
+	// gap: what is reordered on the way is in order again by then.
+	holdFor = 20 * time.Millisecond
+	maxHeld = 64
+	// maxMissing bounds how many datagrams of one sender are waited for; who
+	// misses more needs a resync.
+	maxMissing = 2048
+	// asks is how often a missing datagram is asked for.
+	asks = 4
+)
+
+// stream puts one sender's datagrams in order. It is pure: time comes from
+// outside, and what it has to say is in its return values.
+//
+// A datagram that was missing when what is behind it went on is not taken any
+// more when it comes late: its repeat is on the way, and that leaves out what
+// has been reported again since. So nothing moves a session backwards.
+type stream struct {
+	sender    syncwire.ID
+	started   bool
+	next      syncwire.Seq // in order
+	held      []held       // behind a gap, by sequence
+	holdUntil time.Time
+	missing   []missing // by sequence
+	// jitter spreads what several receivers ask for at the same moment.
+	jitter func() time.Duration
+
+	lost, repaired uint64
+}
+
+type held struct {
+	seq  syncwire.Seq
+	data []byte
+}
+
+type missing struct {
+	seq   syncwire.Seq
+	asked int
+	again time.Time // when to ask next
+}
+
+// take receives a datagram's sessions and hands over, in order, what may go
+// on. data is copied if it has to wait.
+func (s *stream) take(kind syncwire.Kind, seq syncwire.Seq, data []byte, now time.Time, deliver func([]byte)) {
+	if !s.started {
+		s.started, s.next = true, seq
+		if kind == syncwire.Repeat {
+			return // whoever asked for it is somebody else
+		}
+	}
+	if s.next.After(seq) {
+		if kind == syncwire.Repeat && s.found(seq) {
+			s.repaired++
+			deliver(data)
+		}
+		return
+	}
+	if seq == s.next {
+		s.next++
+		deliver(data)
+		s.release(deliver)
+		return
+	}
+	s.hold(seq, data, now, deliver)
+}
+
+// found forgets that a datagram is missing.
+func (s *stream) found(seq syncwire.Seq) bool {
+	for i := range s.missing {
+		if s.missing[i].seq == seq {
+			s.missing = slices.Delete(s.missing, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// hold keeps what is behind a gap.
+func (s *stream) hold(seq syncwire.Seq, data []byte, now time.Time, deliver func([]byte)) {
+	i, dup := slices.BinarySearchFunc(s.held, seq, func(h held, seq syncwire.Seq) int { return int(int32(h.seq - seq)) })
+	if dup {
+		return
+	}
+	if len(s.held) == 0 {
+		s.holdUntil = now.Add(holdFor)
+	}
+	s.held = slices.Insert(s.held, i, held{seq, slices.Clone(data)})
+	if len(s.held) > maxHeld {
+		s.giveUp(now, deliver)
+	}
+}
+
+// release hands over what has come to be in order.
+func (s *stream) release(deliver func([]byte)) {
+	n := 0
+	for n < len(s.held) && s.held[n].seq == s.next {
+		deliver(s.held[n].data)
+		s.next++
+		n++
+	}
+	s.held = slices.Delete(s.held, 0, n)
+}
+
+// giveUp waits no longer for what is missing before the first that is held, and
+// hands that over.
+func (s *stream) giveUp(now time.Time, deliver func([]byte)) {
+	if len(s.held) == 0 {
+		return
+	}
+	s.miss(s.held[0].seq, now)
+	s.release(deliver)
+	s.holdUntil = now.Add(holdFor) // for the next gap, if there is one
+}
+
+// miss notes that everything before seq is missing.
+func (s *stream) miss(seq syncwire.Seq, now time.Time) {
+	gap := uint32(seq - s.next)
+	if over := len(s.missing) + int(gap) - maxMissing; over > 0 {
+		s.lost += uint64(over)
+		s.next += syncwire.Seq(min(uint32(over), gap))
+	}
+	again := now
+	if s.jitter != nil {
+		again = now.Add(s.jitter())
+	}
+	for ; s.next != seq; s.next++ {
+		s.missing = append(s.missing, missing{seq: s.next, again: again})
+	}
+}
+
+// expectUpTo notes, from what the sender says that it sent last, that
+// something is missing at the end.
+func (s *stream) expectUpTo(last syncwire.Seq, now time.Time, deliver func([]byte)) {
+	if !s.started {
+		s.started, s.next = true, last+1
+		return
+	}
+	if last+1 == s.next || s.next.After(last) {
+		return
+	}
+	for len(s.held) > 0 {
+		s.giveUp(now, deliver)
+	}
+	if !s.next.After(last) {
+		s.miss(last+1, now)
+	}
+}
+
+// tick does what is due and returns what to ask for now, and when to come
+// again (zero: no need).
+func (s *stream) tick(now time.Time, deliver func([]byte)) (ask []syncwire.Range, again time.Time) {
+	for len(s.held) > 0 && !now.Before(s.holdUntil) {
+		s.giveUp(now, deliver)
+	}
+	if len(s.held) > 0 {
+		again = s.holdUntil
+	}
+	kept := s.missing[:0]
+	for _, m := range s.missing {
+		if !now.Before(m.again) {
+			if m.asked == asks {
+				s.lost++
+				continue
+			}
+			if len(ask) == syncwire.MaxRanges && ask[len(ask)-1].To+1 != uint32(m.seq) {
+				m.again = now.Add(holdFor) // the message is full
+			} else {
+				ask = addToRanges(ask, uint32(m.seq))
+				m.again = now.Add(50 * time.Millisecond << (2 * m.asked))
+				m.asked++
+			}
+		}
+		if again.IsZero() || m.again.Before(again) {
+			again = m.again
+		}
+		kept = append(kept, m)
+	}
+	s.missing = kept
+	return ask, again
+}
+
+// othersAsked puts off asking for what another receiver has just asked for: the
+// repeat is for everybody.
+func (s *stream) othersAsked(ranges []syncwire.Range, now time.Time) {
+	for i := range s.missing {
+		m := &s.missing[i]
+		if m.asked == 0 && inRanges(ranges, uint32(m.seq)) {
+			m.again = now.Add(50 * time.Millisecond)
+		}
+	}
+}
+
+// drop forgets what can't be had any more, or needn't: what the sender says is
+// gone.
+func (s *stream) drop(ranges []syncwire.Range, lost bool) (n int) {
+	before := len(s.missing)
+	s.missing = slices.DeleteFunc(s.missing, func(m missing) bool { return inRanges(ranges, uint32(m.seq)) })
+	n = before - len(s.missing)
+	if lost {
+		s.lost += uint64(n)
+	} else {
+		s.repaired += uint64(n)
+	}
+	return n
+}
+
+// addToRanges appends a number that is not below any in ranges.
+func addToRanges(ranges []syncwire.Range, n uint32) []syncwire.Range {
+	if last := len(ranges) - 1; last >= 0 && ranges[last].To+1 == n {
+		ranges[last].To = n
+		return ranges
+	}
+	return append(ranges, syncwire.Range{From: n, To: n})
+}
+
+func inRanges(ranges []syncwire.Range, n uint32) bool {
+	for _, r := range ranges {
+		if n-r.From <= r.To-r.From {
+			return true
+		}
+	}
+	return false
+}

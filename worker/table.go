@@ -1,0 +1,154 @@
+package worker
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+)
+
+// slice is how long a long task keeps the instance's thread from the pumps.
+const slice = 2 * time.Millisecond
+
+// table is an instance's sessions at one moment: every time left is as it was
+// at base, whenever the page was read that the session stood on.
+type table struct {
+	records []joolnl.Record
+	base    time.Time
+}
+
+// readTable reads the instance's whole table, page by page and giving way to
+// the pumps in between, and hands it to done, on the instance's thread. stop
+// tells that nobody wants it any more.
+func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done func(table, error)) {
+	t := table{records: make([]joolnl.Record, 0, sizeHint+sizeHint/16), base: base}
+	var page []joolnl.Session
+	proto, last, more := joolnl.TCP, (*joolnl.Session)(nil), false
+	var step func()
+	step = func() {
+		if p.conn == nil || stop() {
+			return
+		}
+		for began := time.Now(); time.Since(began) < slice; {
+			var err error
+			page, more, err = p.conn.AskSessions(page[:0], proto, last)
+			if err != nil {
+				done(table{}, err)
+				return
+			}
+			later := uint32(max(time.Since(base).Milliseconds(), 0))
+			for _, s := range page {
+				r := s.Record()
+				if r.Check() == nil {
+					r.SetExpires(r.Expires() + later)
+					t.records = append(t.records, r)
+				}
+			}
+			switch {
+			case more && len(page) > 0:
+				s := page[len(page)-1]
+				last = &s
+			case proto < joolnl.ICMP:
+				proto, last = proto+1, nil
+			default:
+				done(t, nil)
+				return
+			}
+		}
+		p.post(step)
+	}
+	step()
+}
+
+// idle is how long a session has been without a packet at the table's base, in
+// milliseconds: the time left says nothing by itself, for a stale established
+// session has more of it than a closing one.
+func idle(r *joolnl.Record, s syncwire.Settings) int64 {
+	return s.TTL(uint8(r.Proto()), uint8(r.Timer())).Milliseconds() - int64(r.Expires())
+}
+
+// byKey sorts records by their keys.
+func byKey(records []joolnl.Record) {
+	slices.SortFunc(records, func(a, b joolnl.Record) int { return compareKeys(&a, &b) })
+}
+
+func compareKeys(a, b *joolnl.Record) int {
+	ka, kb := a.Key(), b.Key()
+	return bytes.Compare(ka[:], kb[:])
+}
+
+// oldestFirst sorts records so that the module, whose lists are sorted by age,
+// finds each one's place at once.
+func oldestFirst(records []joolnl.Record, s syncwire.Settings) {
+	slices.SortFunc(records, func(a, b joolnl.Record) int { return int(idle(&b, s) - idle(&a, s)) })
+}
+
+// diff compares a peer's table with ours, both with the same base, by idle
+// time. inject is what we lack or have older, give what the peer lacks or has
+// older, both as slices of the arguments, which it sorts and overwrites;
+// differences of up to tolerance milliseconds don't count.
+func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance int64) (d difference) {
+	byKey(theirs)
+	byKey(ours)
+	inject, give := theirs[:0], ours[:0]
+	i, j := 0, 0
+	for i < len(theirs) || j < len(ours) {
+		c := 1
+		switch {
+		case j == len(ours):
+			c = -1
+		case i < len(theirs):
+			c = compareKeys(&theirs[i], &ours[j])
+		}
+		switch {
+		case c < 0:
+			inject = append(inject, theirs[i])
+			d.fresh++
+			i++
+		case c > 0:
+			give = append(give, ours[j])
+			j++
+		default:
+			behind := idle(&ours[j], our) - idle(&theirs[i], their)
+			switch {
+			case behind > tolerance:
+				if theirs[i].Src4() != ours[j].Src4() {
+					d.moved++
+				}
+				inject = append(inject, theirs[i])
+			case behind < -tolerance:
+				give = append(give, ours[j])
+			default:
+				d.same++
+			}
+			i, j = i+1, j+1
+		}
+	}
+	d.inject, d.give = inject, give
+	return d
+}
+
+// difference is what diff finds.
+type difference struct {
+	inject, give []joolnl.Record
+	same         int
+	fresh        int // of inject: we have no such session
+	moved        int // of inject: we have it under another mask
+}
+
+// rebase turns a peer's records into ours: the same idle time under our own
+// TTLs. What we would have forgotten by now is left out.
+func rebase(records []joolnl.Record, their, our syncwire.Settings) []joolnl.Record {
+	kept := records[:0]
+	for i := range records {
+		r := &records[i]
+		left := our.TTL(uint8(r.Proto()), uint8(r.Timer())).Milliseconds() - idle(r, their)
+		if left > 0 {
+			r.SetExpires(uint32(left))
+			kept = append(kept, *r)
+		}
+	}
+	return kept
+}
