@@ -119,6 +119,9 @@ func (s *netSocket) bind(spec configdir.Spec, in int) error {
 			return fmt.Errorf("setting %s: %w", o.name, err)
 		}
 	}
+	if in == 0 && needsInterface(spec.Group) {
+		return errors.New("bind: a group of one link alone needs an \"in interface\" in netsocket")
+	}
 	err := unix.Bind(s.fd, groupAddress(spec, in))
 	if errors.Is(err, unix.EADDRINUSE) {
 		return fmt.Errorf("bind: %w: another program has it, and one of the two has no \"reuseaddr\": 1", err)
@@ -236,10 +239,16 @@ func groupAddress(spec configdir.Spec, in int) unix.Sockaddr {
 		return &unix.SockaddrInet4{Port: int(spec.Port), Addr: spec.Group.As4()}
 	}
 	sa := &unix.SockaddrInet6{Port: int(spec.Port), Addr: spec.Group.As16()}
-	if spec.Group.IsLinkLocalMulticast() || spec.Group.IsInterfaceLocalMulticast() {
+	if needsInterface(spec.Group) {
 		sa.ZoneId = uint32(in)
 	}
 	return sa
+}
+
+// needsInterface tells whether the group's address means something on one
+// interface only.
+func needsInterface(group netip.Addr) bool {
+	return group.Is6() && (group.IsLinkLocalMulticast() || group.IsInterfaceLocalMulticast())
 }
 
 func b2i(b bool) int {
