@@ -43,13 +43,12 @@ func (l *logBuffer) String() string {
 func start(t testing.TB, n *namespace, args ...string) *process {
 	t.Helper()
 	p := &process{name: strings.Join(args, " "), ended: make(chan struct{})}
-	if n != nil {
-		p.name = n.name + ": " + p.name
-		args = append([]string{"ip", "netns", "exec", n.name}, args...) // ip becomes the program: the process stays
-	}
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
+	if n != nil {
+		p.name = n.name + ": " + p.name
+		n.do(t, p.cmd.Start)
+	} else if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", p.name, err)
 	}
 	go func() {

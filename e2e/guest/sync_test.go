@@ -24,7 +24,7 @@ func TestSync(t *testing.T) {
 	enter(t, "test")
 	for _, group := range []struct{ name, address string }{{"IPv6", group6}, {"IPv4", group4}} {
 		for _, d := range []struct{ j, k daemon }{
-{oneJoold, oneJoold},
+			{oneJoold, oneJoold},
 			{oneJoold, upstream},
 			{upstream, oneJoold},
 			{supervised, supervised},
