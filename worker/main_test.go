@@ -264,6 +264,9 @@ func (p *plain) open(group netip.Addr, port int, ifname string) error {
 		if err := p.p4.SetControlMessage(ipv4.FlagTTL, true); err != nil {
 			return err
 		}
+		if err := p.p4.SetMulticastLoopback(false); err != nil {
+			return err
+		}
 		if err := p.p4.SetMulticastInterface(ifi); err != nil {
 			return err
 		}
@@ -271,6 +274,9 @@ func (p *plain) open(group netip.Addr, port int, ifname string) error {
 	}
 	p.p6 = ipv6.NewPacketConn(p.UDPConn)
 	if err := p.p6.SetControlMessage(ipv6.FlagHopLimit, true); err != nil {
+		return err
+	}
+	if err := p.p6.SetMulticastLoopback(false); err != nil {
 		return err
 	}
 	if err := p.p6.SetMulticastInterface(ifi); err != nil {
