@@ -8,9 +8,11 @@ import (
 	"joolctl/joolnl"
 )
 
-// TestFailover has TCP connections, one of them silent for 20 minutes, survive the death of the NAT64 that opened them.
+// TestFailover has TCP connections, one of them silent for 20 minutes, survive
+// the death of the NAT64 that opened them.
 func TestFailover(t *testing.T) {
 	enter(t, "test")
+	t.Parallel()
 	for _, kind := range []daemon{oneJoold, supervised} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
@@ -32,8 +34,8 @@ func testFailover(t *testing.T, kind daemon) {
 		old.mustEcho(t, text)
 		young.mustEcho(t, text)
 	}
-	talk("through J")
-	top.awaitSame(t, "nat", mix{map[joolnl.Proto]int{joolnl.TCP: 2}, func() { talk("again") }})
+	top.keep(map[joolnl.Proto]int{joolnl.TCP: 2}, func() { talk("through J") })
+	top.awaitSynced(t)
 
 	const silent = 20 * time.Minute
 	s := top.j.session(t, "nat", joolnl.TCP, oldPort)

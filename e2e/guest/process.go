@@ -64,9 +64,6 @@ func start(t testing.TB, n *namespace, args ...string) *process {
 	return p
 }
 
-// pid is the program's process id.
-func (p *process) pid() int { return p.cmd.Process.Pid }
-
 // kill ends the program the hard way.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+
+	"joolctl/joolnl"
 )
 
 // Addresses of a topology.
@@ -34,17 +37,23 @@ const (
 // J and K have an instance "nat", which synchronises.
 type topology struct {
 	n6, j, k, n4 *namespace
+	load
 }
 
-var topologies atomic.Int32
+var (
+	topologies atomic.Int32
+	modprobe   sync.Once
+)
 
 // newTopology makes one, whose namespaces' names no other has.
 func newTopology(t testing.TB) *topology {
 	t.Helper()
+	// The kernel loads them by itself, but fails whoever asks meanwhile.
+	modprobe.Do(func() { run(t, "modprobe", "-a", "bridge", "veth") })
 	id := topologies.Add(1)
 	name := func(role string) string { return fmt.Sprintf("t%d-%s", id, role) }
 	made := newNamespaces(t, name("n6"), name("J"), name("K"), name("n4"), name("switch"))
-	top := &topology{n6: made[0], j: made[1], k: made[2], n4: made[3]}
+	top := &topology{n6: made[0], j: made[1], k: made[2], n4: made[3], load: load{sessions: map[joolnl.Proto]int{}}}
 	top.wire(t, made[4])
 	for _, n := range []*namespace{top.j, top.k} {
 		n.sysctl(t, [2]string{"ipv4/conf/all/forwarding", "1"}, [2]string{"ipv6/conf/all/forwarding", "1"})
