@@ -31,7 +31,7 @@ type Keep struct {
 // takes, so a caller in a hurry does not wait for it.
 func (k *Keep) Run(ctx context.Context) {
 	failures, again := 0, false
-	now := Condition{}
+	now, told := Condition{}, Condition{}
 	for {
 		if again {
 			now.Restarts++
@@ -45,7 +45,6 @@ func (k *Keep) Run(ctx context.Context) {
 		}
 		var missing *worker.Missing
 		pause := waitingPeriod
-		before := now
 		if errors.As(err, &missing) {
 			again = ran >= 0
 			now.State, now.Reason = Waiting, missing.Error()
@@ -56,8 +55,9 @@ func (k *Keep) Run(ctx context.Context) {
 			next := time.Now().Add(pause).UTC().Format(time.RFC3339)
 			now.State, now.Reason = Backoff, fmt.Sprintf("failed: %s; next try at %s", k.line(err), next)
 		}
-		if ran >= 0 || now != before {
+		if ran >= 0 || now != told {
 			k.Report(now)
+			told = now
 		}
 		select {
 		case <-ctx.Done():

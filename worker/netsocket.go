@@ -119,12 +119,22 @@ func (s *netSocket) bind(spec configdir.Spec, in int) error {
 			return fmt.Errorf("setting %s: %w", o.name, err)
 		}
 	}
+	if in == 0 && needsInterface(spec.Group) {
+		return errors.New("bind: a group of one link alone needs an \"in interface\" in netsocket")
+	}
 	err := unix.Bind(s.fd, groupAddress(spec, in))
 	if errors.Is(err, unix.EADDRINUSE) {
 		return fmt.Errorf("bind: %w: another program has it, and one of the two has no \"reuseaddr\": 1", err)
 	}
 	if err != nil {
 		return fmt.Errorf("bind: %w", err)
+	}
+	if needsInterface(spec.Group) {
+		// The address is bound, and no longer the interface: it may change, and
+		// sending may go by another.
+		if err := unix.BindToDevice(s.fd, ""); err != nil {
+			return fmt.Errorf("unbinding from the interface: %w", err)
+		}
 	}
 	return nil
 }
@@ -138,31 +148,62 @@ func (s *netSocket) set(spec configdir.Spec, in, out *net.Interface) error {
 	if err := forceBuffers(s.fd, spec.ReceiveBuffer); err != nil {
 		return fmt.Errorf("setting the buffers: %w", err)
 	}
-	first := s.sender == nil
-	moved := first || index(in) != s.in
+	sendBy := out
+	if out == nil && needsInterface(spec.Group) {
+		sendBy = in
+	}
 	err := s.withConn(spec, func(c multicastConn) error {
-		group := &net.UDPAddr{IP: spec.Group.AsSlice()}
-		if moved {
-			if err := joined(c.JoinGroup(in, group), spec); err != nil {
-				return err
-			}
+		undo, settle, err := s.join(c, spec, in)
+		if err != nil {
+			return err
 		}
-		err := s.setSending(c, spec, out)
-		switch {
-		case err != nil && moved && !first:
-			_ = c.LeaveGroup(in, group) // it is no worse for staying a member
-		case err == nil && moved && !first:
-			// The old interface may be gone, and its membership with it.
-			_ = c.LeaveGroup(&net.Interface{Index: s.in}, group)
+		if err := s.setSending(c, spec, sendBy); err != nil {
+			undo()
+			return err
 		}
-		return err
+		settle()
+		return nil
 	})
 	if err != nil {
 		return err
 	}
 	s.in, s.out = index(in), index(out)
-	s.sender = packetio.NewSender(netip.AddrPortFrom(spec.Group, spec.Port), s.out)
+	s.sender = packetio.NewSender(netip.AddrPortFrom(spec.Group, spec.Port), index(sendBy))
 	return nil
+}
+
+// join makes the socket a member of the group on another interface than before,
+// or for the first time. Either undo or settle must follow; only then the old
+// membership is sure to last, or gone.
+func (s *netSocket) join(c multicastConn, spec configdir.Spec, in *net.Interface) (undo, settle func(), err error) {
+	group := &net.UDPAddr{IP: spec.Group.AsSlice()}
+	first, was, now := s.sender == nil, &net.Interface{Index: s.in}, &net.Interface{Index: index(in)}
+	nothing := func() {}
+	if !first && was.Index == now.Index {
+		return nothing, nothing, nil
+	}
+	undo, settle = nothing, nothing
+	if !first {
+		undo = func() { _ = c.LeaveGroup(now, group) }
+		// The old interface may be gone, and its membership with it.
+		settle = func() { _ = c.LeaveGroup(was, group) }
+	}
+	if !first && (was.Index == 0 || now.Index == 0) {
+		// The kernel does not tell a membership on an interface of its own choice
+		// from another one: there is only room for one of the two.
+		leaveNew := undo
+		settle()
+		undo = func() {
+			leaveNew()
+			_ = c.JoinGroup(was, group)
+		}
+		settle = nothing
+	}
+	if err := joined(c.JoinGroup(in, group), spec); err != nil {
+		undo()
+		return nil, nil, err
+	}
+	return undo, settle, nil
 }
 
 // setSending sets what concerns what is sent.
@@ -236,10 +277,16 @@ func groupAddress(spec configdir.Spec, in int) unix.Sockaddr {
 		return &unix.SockaddrInet4{Port: int(spec.Port), Addr: spec.Group.As4()}
 	}
 	sa := &unix.SockaddrInet6{Port: int(spec.Port), Addr: spec.Group.As16()}
-	if spec.Group.IsLinkLocalMulticast() || spec.Group.IsInterfaceLocalMulticast() {
+	if needsInterface(spec.Group) {
 		sa.ZoneId = uint32(in)
 	}
 	return sa
+}
+
+// needsInterface tells whether the group's address means something on one
+// interface only.
+func needsInterface(group netip.Addr) bool {
+	return group.Is6() && (group.IsLinkLocalMulticast() || group.IsInterfaceLocalMulticast())
 }
 
 func b2i(b bool) int {

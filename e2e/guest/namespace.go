@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,31 +20,35 @@ type namespace struct {
 	thread *nsthread.Thread
 }
 
-// newNamespace makes one.
-func newNamespace(t testing.TB, name string) *namespace {
+// newNamespaces makes some.
+func newNamespaces(t testing.TB, names ...string) []*namespace {
 	t.Helper()
-	run(t, "ip", "netns", "add", name)
-	n := &namespace{name: name}
-	t.Cleanup(func() { n.delete(t) })
-	thread, err := threads.Get(name)
-	if err != nil {
-		t.Fatal(err)
+	made := make([]*namespace, len(names))
+	var add, del strings.Builder
+	for i, name := range names {
+		made[i] = &namespace{name: name}
+		fmt.Fprintf(&add, "netns add %s\n", name)
+		fmt.Fprintf(&del, "netns del %s\n", name)
 	}
-	n.thread = thread
-	return n
-}
-
-// delete removes the namespace; a second time does nothing.
-func (n *namespace) delete(t testing.TB) {
-	if n.thread != nil {
-		n.thread.Release()
-		n.thread = nil
-		run(t, "ip", "netns", "del", n.name)
+	ip(t, add.String())
+	t.Cleanup(func() {
+		for _, n := range made {
+			n.thread.Release()
+		}
+		ip(t, del.String())
+	})
+	for _, n := range made {
+		thread, err := threads.Get(n.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.thread = thread
 	}
+	return made
 }
 
 // do has a thread inside the namespace call fn. Sockets that fn opens stay in
-// the namespace.
+// the namespace, and programs that it starts.
 func (n *namespace) do(t testing.TB, fn func() error) {
 	t.Helper()
 	var err error
@@ -81,17 +87,31 @@ func (n *namespace) proc(t testing.TB, file string) string {
 // ip runs commands of ip's inside the namespace, one a line.
 func (n *namespace) ip(t testing.TB, commands string) {
 	t.Helper()
-	cmd := exec.Command("ip", "-n", n.name, "-batch", "-")
-	cmd.Stdin = strings.NewReader(commands)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("ip -n %s: %v\n%s\n%s", n.name, err, commands, out)
-	}
+	ip(t, commands, "-n", n.name)
 }
 
-// exec runs a program inside the namespace and returns its output.
+// exec runs a program inside the namespace, which must succeed, and returns its output.
 func (n *namespace) exec(t testing.TB, args ...string) string {
 	t.Helper()
-	return run(t, append([]string{"ip", "netns", "exec", n.name}, args...)...)
+	var out bytes.Buffer
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	n.do(t, cmd.Start)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%s: %s: %v\n%s", n.name, strings.Join(args, " "), err, out.String())
+	}
+	return out.String()
+}
+
+// ip runs commands of ip's, one a line. Starting a program is slow in the
+// machine.
+func ip(t testing.TB, commands string, options ...string) {
+	t.Helper()
+	cmd := exec.Command("ip", append(options, "-batch", "-")...)
+	cmd.Stdin = strings.NewReader(commands)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("ip %s: %v\n%s\n%s", strings.Join(options, " "), err, commands, out)
+	}
 }
 
 // run runs a program, which must succeed, and returns its output.

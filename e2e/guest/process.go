@@ -43,13 +43,12 @@ func (l *logBuffer) String() string {
 func start(t testing.TB, n *namespace, args ...string) *process {
 	t.Helper()
 	p := &process{name: strings.Join(args, " "), ended: make(chan struct{})}
-	if n != nil {
-		p.name = n.name + ": " + p.name
-		args = append([]string{"ip", "netns", "exec", n.name}, args...) // ip becomes the program: the process stays
-	}
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
+	if n != nil {
+		p.name = n.name + ": " + p.name
+		n.do(t, p.cmd.Start)
+	} else if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", p.name, err)
 	}
 	go func() {
@@ -64,9 +63,6 @@ func start(t testing.TB, n *namespace, args ...string) *process {
 	})
 	return p
 }
-
-// pid is the program's process id.
-func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // kill ends the program the hard way.
 func (p *process) kill() {

@@ -2,8 +2,13 @@ package guest
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+
+	"joolctl/joolnl"
 )
 
 // Addresses of a topology.
@@ -22,7 +27,8 @@ const (
 	syncLink  = "sync"               // the interface's name in J and K
 )
 
-// topology is two NAT64s between an IPv6 and an IPv4 host, each in a namespace of its own:
+// topology is two NAT64s between an IPv6 and an IPv4 host, each in a namespace
+// of its own:
 //
 //	n6 --+-- e6 J e4 --+-- n4     J has the traffic
 //	     |     sync    |          the link of the session synchronisation
@@ -31,20 +37,27 @@ const (
 // J and K have an instance "nat", which synchronises.
 type topology struct {
 	n6, j, k, n4 *namespace
+	load
 }
 
-var topologies atomic.Int32
+var (
+	topologies atomic.Int32
+	modprobe   sync.Once
+)
 
 // newTopology makes one, whose namespaces' names no other has.
 func newTopology(t testing.TB) *topology {
 	t.Helper()
+	// The kernel loads them by itself, but fails whoever asks meanwhile.
+	modprobe.Do(func() { run(t, "modprobe", "-a", "bridge", "veth") })
 	id := topologies.Add(1)
-	make := func(role string) *namespace { return newNamespace(t, fmt.Sprintf("t%d-%s", id, role)) }
-	top := &topology{n6: make("n6"), j: make("J"), k: make("K"), n4: make("n4")}
-	top.wire(t, make("switch"))
+	name := func(role string) string { return fmt.Sprintf("t%d-%s", id, role) }
+	made := newNamespaces(t, name("n6"), name("J"), name("K"), name("n4"), name("switch"))
+	top := &topology{n6: made[0], j: made[1], k: made[2], n4: made[3], load: load{sessions: map[joolnl.Proto]int{}}}
+	top.wire(t, made[4])
 	for _, n := range []*namespace{top.j, top.k} {
 		n.sysctl(t, [2]string{"ipv4/conf/all/forwarding", "1"}, [2]string{"ipv6/conf/all/forwarding", "1"})
-		addInstance(t, n, "nat", "--netfilter --pool6 "+pool6)
+		addInstance(t, n, instance{name: "nat", framework: "netfilter", pool6: pool6})
 	}
 	return top
 }
@@ -53,24 +66,17 @@ func newTopology(t testing.TB) *topology {
 // stand in for each other, as VRRP does it.
 func (top *topology) wire(t testing.TB, sw *namespace) {
 	t.Helper()
-	sw.ip(t, fmt.Sprintf(`
-link add br6 type bridge mcast_snooping 0
-link add br4 type bridge mcast_snooping 0
-link set br6 up
-link set br4 up
-link add n6 type veth peer name e6 netns %[1]s
-link add j6 type veth peer name e6 address 02:00:00:00:06:01 netns %[2]s
-link add k6 type veth peer name e6 address 02:00:00:00:06:01 netns %[3]s
-link add n4 type veth peer name e4 netns %[4]s
-link add j4 type veth peer name e4 address 02:00:00:00:04:01 netns %[2]s
-link add k4 type veth peer name e4 address 02:00:00:00:04:01 netns %[3]s
+	top.addLinks(t, sw.name)
+	sw.ip(t, `
 link set n6 master br6 up
 link set j6 master br6 up
 link set k6 master br6 up
 link set n4 master br4 up
 link set j4 master br4 up
 link set k4 master br4 up
-`, top.n6.name, top.j.name, top.k.name, top.n4.name))
+link set br6 up
+link set br4 up
+`)
 	top.n6.ip(t, fmt.Sprintf(`
 link set lo up
 address add %s/96 dev e6 nodad
@@ -82,9 +88,40 @@ link set lo up
 address add %s/24 dev e4
 link set e4 up
 `, addr4))
-	top.j.ip(t, fmt.Sprintf("link add %s type veth peer name %[1]s netns %s", syncLink, top.k.name))
-	nat64 := func(n *namespace, sync4, sync6, state string) {
-		n.ip(t, fmt.Sprintf(`
+	top.addAddresses(t, top.j, syncJ, syncJ6, "up")
+	top.addAddresses(t, top.k, syncK, syncK6, "down")
+}
+
+func (top *topology) addLinks(t testing.TB, sw string) {
+	t.Helper()
+	const mac6, mac4 = "02:00:00:00:06:01", "02:00:00:00:04:01"
+	var b strings.Builder
+	for _, bridge := range []string{"br6", "br4"} {
+		fmt.Fprintf(&b, "link add %s netns %s type bridge mcast_snooping 0\n", bridge, sw)
+	}
+	for _, l := range []struct {
+		port, name string
+		host       *namespace
+		mac        string
+	}{
+		{"n6", "e6", top.n6, ""}, {"j6", "e6", top.j, mac6}, {"k6", "e6", top.k, mac6},
+		{"n4", "e4", top.n4, ""}, {"j4", "e4", top.j, mac4}, {"k4", "e4", top.k, mac4},
+	} {
+		address := ""
+		if l.mac != "" {
+			address = "address " + l.mac
+		}
+		fmt.Fprintf(&b, "link add %s netns %s %s type veth peer name %s netns %s\n", l.name, l.host.name, address, l.port, sw)
+	}
+	fmt.Fprintf(&b, "link add %[1]s netns %[2]s type veth peer name %[1]s netns %[3]s\n", syncLink, top.j.name, top.k.name)
+	ip(t, b.String())
+}
+
+// addAddresses gives a NAT64 its addresses. Its links to the hosts are brought
+// to the given state, up or down.
+func (top *topology) addAddresses(t testing.TB, n *namespace, sync4, sync6, state string) {
+	t.Helper()
+	n.ip(t, fmt.Sprintf(`
 link set lo up
 address add %s/96 dev e6 nodad
 address add %s/24 dev e4
@@ -94,17 +131,26 @@ address add %[4]s/24 dev %[5]s
 address add %[6]s/96 dev %[5]s nodad
 link set %[5]s up
 `, gateway6, pool4, state, sync4, syncLink, sync6))
-	}
-	nat64(top.j, syncJ, syncJ6, "up")
-	nat64(top.k, syncK, syncK6, "down")
 }
 
-// addInstance adds a synchronising instance with the topology's pool4.
-func addInstance(t testing.TB, n *namespace, name, options string) {
+// instance is what to give an instance beside the topology's pool4.
+type instance struct {
+	name, framework, pool6 string
+}
+
+// addInstance adds an instance that synchronises.
+func addInstance(t testing.TB, n *namespace, i instance) {
 	t.Helper()
-	n.exec(t, "bash", "-ec", fmt.Sprintf(`jool instance add %[1]s %[2]s
-for p in tcp udp icmp; do jool -i %[1]s pool4 add %[3]s %[4]s --$p; done
-jool -i %[1]s global update ss-enabled true`, name, options, pool4, pool4Port))
+	var pool []map[string]string
+	for _, protocol := range []string{"TCP", "UDP", "ICMP"} {
+		pool = append(pool, map[string]string{"protocol": protocol, "prefix": pool4 + "/32", "port range": pool4Port})
+	}
+	file := filepath.Join(t.TempDir(), i.name+".json")
+	writeJSON(t, file, map[string]any{
+		"instance": i.name, "framework": i.framework, "pool4": pool,
+		"global": map[string]any{"pool6": i.pool6, "ss-enabled": true},
+	})
+	n.exec(t, "jool", "file", "handle", file)
 }
 
 // failOver ends J, all at once, and gives its place to K.

@@ -83,7 +83,7 @@ func TestCPIOHost(t *testing.T) {
 	}
 
 	to := t.TempDir()
-	cmd := exec.Command(cpio, "-idm", "--no-absolute-filenames", "--no-preserve-owner", "--quiet")
+	cmd := exec.Command(cpio, "-idm")
 	cmd.Dir, cmd.Stdin = to, bytes.NewReader(b.Bytes())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("cpio: %v: %s", err, out)

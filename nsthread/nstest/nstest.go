@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 var made atomic.Int64
@@ -89,13 +90,32 @@ func Veth(t testing.TB, a, b End) {
 		}
 		IP(t, e.Namespace, lines...)
 	}
+	waitUp(t, a)
+	waitUp(t, b)
 }
 
-func ip(t testing.TB, stdin string, args ...string) {
+// waitUp waits for the kernel's own workers to notice that an end has become
+// good for sending: it drops in silence until then.
+func waitUp(t testing.TB, e End) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; {
+		out := ip(t, "", "-n", e.Namespace, "link", "show", "dev", e.Name)
+		if strings.Contains(out, "state UP") && !strings.Contains(out, "qdisc noop ") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s of %s does not come up: %s", e.Name, e.Namespace, out)
+		}
+	}
+}
+
+func ip(t testing.TB, stdin string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("ip", args...)
 	cmd.Stdin = strings.NewReader(stdin)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Fatalf("ip %s: %v\n%s%s", strings.Join(args, " "), err, stdin, out)
 	}
+	return string(out)
 }

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"joolctl/supervisor"
+	"joolctl/worker"
+)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// sample is a status with something of everything.
+func sample() supervisor.Status {
+	return supervisor.Status{
+		Directory: "/etc/joold.d", Version: "1.2.3", UptimeSeconds: 93784,
+		Totals: worker.Stats{KernelSentPackets: 9, KernelSentBytes: 360, NetRcvdPackets: 10, NetRcvdBytes: 400,
+			NetSentPackets: 123456, NetSentBytes: 4938240},
+		Workers: []supervisor.Row{
+			{
+				Name: "p2", Namespace: "blue", Instance: "nat", State: supervisor.Running,
+				Since: now.Add(-26 * time.Hour), Synced: "alone",
+				Stats: worker.Stats{KernelSentPackets: 9, KernelSentBytes: 360, NetRcvdPackets: 10, NetRcvdBytes: 400,
+					NetSentPackets: 123456, NetSentBytes: 4938240},
+				Losses: worker.Losses{NetlinkOverruns: 1, Malformed: 2, NotUnderstood: 5},
+				Kernel: map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 4, "JSTAT_JOOLD_PKT_RCVD": 9},
+				Peers: []supervisor.Peer{
+					{Address: "192.0.2.2", LastHeardSeconds: 1},
+					{Address: "2001:db8::2", LastHeardSeconds: 75},
+				},
+			},
+			{
+				Name: "p10", Instance: "default", State: supervisor.Waiting, Since: now.Add(-90 * time.Second), Restarts: 3,
+				Reason: `instance "default" does not exist; type: jool instance add default --netfilter --pool6 64:ff9b::/96`,
+				Synced: "alone", Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
+			},
+			{
+				Name: "p11", Instance: "tab\there", State: supervisor.Backoff, Since: now.Add(-4 * time.Hour), Restarts: 12,
+				Reason: "failed: boom; next try at 2026-03-01T12:00:10Z",
+				Synced: "alone", Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
+			},
+			{
+				Name: "p12", State: supervisor.Failed, Since: now,
+				Reason: "/etc/joold.d/p12.netsocket.json:3:9: ttl: is out of range; write 0 to 255",
+				Synced: "alone", Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
+			},
+		},
+	}
+}
+
+func TestFormats(t *testing.T) {
+	for name, format := range formats {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := format(&out, sample(), now, false); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "status."+name, out.String())
+		})
+	}
+}
+
+func TestEmptyTable(t *testing.T) {
+	var out bytes.Buffer
+	s := supervisor.Status{Reason: "cannot read directory /etc/joold.d: permission denied"}
+	if err := writeTable(&out, s, tableOptions{now: now}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "status.empty", out.String())
+}
+
+// Colours change nothing but the colour.
+func TestColours(t *testing.T) {
+	var plain, colourful bytes.Buffer
+	if err := writeTable(&plain, sample(), tableOptions{now: now}); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeTable(&colourful, sample(), tableOptions{now: now, colours: true}); err != nil {
+		t.Fatal(err)
+	}
+	text := colourful.String()
+	if n := strings.Count(text, colourEnd); n != 4 {
+		t.Errorf("%d coloured words, want 4", n)
+	}
+	for _, colour := range colours {
+		text = strings.ReplaceAll(text, colour, "")
+	}
+	if strings.ReplaceAll(text, colourEnd, "") != plain.String() {
+		t.Errorf("without its colours:\n%s", text)
+	}
+}
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 59 * time.Second: "59s", time.Minute: "1m0s", time.Hour - 1: "59m59s",
+		25 * time.Hour: "1d1h", 400*24*time.Hour + time.Minute: "400d0h", 90 * time.Minute: "1h30m",
+	} {
+		if got := age(d); got != want {
+			t.Errorf("age(%v) = %s, want %s", d, got, want)
+		}
+	}
+}

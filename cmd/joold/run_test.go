@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	goodNetsocket = `{"multicast address": "233.252.0.64", "multicast port": "6464", "in interface": "192.0.2.1",
+		"out interface": "192.0.2.1", "reuseaddr": 1}`
+	// Nobody has this namespace, so the worker waits wherever the test runs.
+	goodModsocket = `{"instance": "nat", "namespace": "joold-test-none"}`
+)
+
+// inDir makes a directory with these files the current one.
+func inDir(t *testing.T, netsocket, modsocket string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"netsocket.json": netsocket, "modsocket.json": modsocket} {
+		if text == "" {
+			continue
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestArguments(t *testing.T) {
+	for _, test := range []struct {
+		name, netsocket, modsocket string
+		args                       []string
+		code                       int
+		stdout, stderr             []string
+	}{
+		{"help", "", "", []string{"--help"}, 0, []string{"NETSOCKET", "MODSOCKET", "STATSPORT"}, nil},
+		{"version", "", "", []string{"--version"}, 0, []string{"\n"}, nil},
+		{"no files", "", "", nil, 1, nil, []string{
+			"joold: netsocket.json:1:1: file does not exist", "joold: modsocket.json:1:1: file does not exist"}},
+		{"bad files", `{"multicast address": "192.0.2.1"}`, `{"instance": ""}`, nil, 1, nil, []string{
+			"netsocket.json:1:23: multicast address: ", "multicast port: missing", "modsocket.json:1:14: instance: "}},
+		{"other files", goodNetsocket, "", []string{"netsocket.json", "other.json"}, 1, nil, []string{"other.json:1:1: "}},
+		{"too many", "", "", []string{"a", "b", "1", "c"}, 2, nil, []string{"at most 3"}},
+		{"bad port", goodNetsocket, goodModsocket, []string{"netsocket.json", "modsocket.json", "70000"}, 2, nil,
+			[]string{`joold: stats port: "70000" is out of range`}},
+		{"bad flag", "", "", []string{"--port", "1"}, 2, nil, []string{"unknown flag: --port"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inDir(t, test.netsocket, test.modsocket)
+			var stdout, stderr bytes.Buffer
+			// Had it nothing to complain about, it would run on.
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			if code := run(ctx, test.args, &stdout, &stderr); code != test.code {
+				t.Errorf("code %d, want %d; stderr %s", code, test.code, stderr.String())
+			}
+			contains(t, "stdout", stdout.String(), test.stdout)
+			contains(t, "stderr", stderr.String(), test.stderr)
+		})
+	}
+}
+
+func contains(t *testing.T, what, text string, parts []string) {
+	t.Helper()
+	if parts == nil && text != "" {
+		t.Errorf("%s: %s", what, text)
+	}
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s lacks %q: %s", what, part, text)
+		}
+	}
+}
+
+// log collects what joold says and calls back when it has said all words.
+type log struct {
+	mu    sync.Mutex
+	text  string
+	words []string
+	said  func()
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text += string(b)
+	for _, word := range l.words {
+		if !strings.Contains(l.text, word) {
+			return len(b), nil
+		}
+	}
+	l.said()
+	return len(b), nil
+}
+
+// What is missing is waited for, and being told to end is no failure. A stats
+// port that is taken is told and stops nothing.
+func TestWaitsAndEnds(t *testing.T) {
+	inDir(t, goodNetsocket, goodModsocket)
+	taken, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	port := fmt.Sprint(taken.LocalAddr().(*net.UDPAddr).Port)
+	stderr := &log{words: []string{"waiting", "joold-test-none", "no stats server", port}, said: cancel}
+	if code := run(ctx, []string{"netsocket.json", "modsocket.json", port}, nil, stderr); code != 0 {
+		t.Errorf("code %d", code)
+	}
+	contains(t, "stderr", stderr.text, append(stderr.words, "stopped"))
+}
+
+// The third argument goes before the file's key.
+func TestStatsPort(t *testing.T) {
+	inDir(t, goodNetsocket, `{"instance": "nat", "stats port": 4000}`)
+	for _, test := range []struct {
+		args []string
+		want uint16
+	}{
+		{nil, 4000},
+		{[]string{"netsocket.json", "modsocket.json"}, 4000},
+		{[]string{"netsocket.json", "modsocket.json", "4001"}, 4001},
+		{[]string{"netsocket.json", "modsocket.json", "ntp"}, 123},
+	} {
+		pair, err := readArguments(test.args)
+		if err != nil || !pair.OK() || pair.Spec.StatsPort != test.want {
+			t.Errorf("%v: port %d, %v; want %d", test.args, pair.Spec.StatsPort, err, test.want)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package guest
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// load is the traffic that a topology has had, and the sessions that it must have opened.
+type load struct {
+	sessions map[joolnl.Proto]int
+	traffic  []func()
+}
+
+// keep runs traffic that opens so many sessions, and keeps it for repetition.
+func (l *load) keep(sessions map[joolnl.Proto]int, traffic func()) {
+	traffic()
+	l.traffic = append(l.traffic, traffic)
+	for proto, n := range sessions {
+		l.sessions[proto] += n
+	}
+}
+
+// repeat runs all traffic again, which opens nothing new.
+func (l *load) repeat() {
+	for _, traffic := range l.traffic {
+		traffic()
+	}
+}
+
+// trafficOf is how many sessions of each protocol one mixedTraffic makes.
+var trafficOf = map[joolnl.Proto]int{joolnl.TCP: 5, joolnl.UDP: 20, joolnl.ICMP: 5}
+
+// mixedTraffic opens sessions of every protocol through J, other ones each
+// time. n4 must echo.
+func (top *topology) mixedTraffic(t testing.TB) {
+	t.Helper()
+	first := uint16(10000 + 100*len(top.traffic))
+	var open []connection
+	for _, port := range portRange(first, trafficOf[joolnl.TCP]) {
+		open = append(open, top.connect(t, port))
+	}
+	const ports = 5
+	top.keep(trafficOf, func() {
+		for _, c := range open {
+			c.mustEcho(t, "hello from "+c.LocalAddr().String())
+		}
+		top.ping(t, portRange(first, trafficOf[joolnl.ICMP]), slowly())
+		top.sendUDP(t, portRange(first, trafficOf[joolnl.UDP]/ports), ports, slowly())
+	})
+}
+
+// syncedWithin is how long sessions may take to the other side. The kernel
+// keeps a batch that isn't full for up to 4 s; the machine is slow.
+const syncedWithin = 30 * time.Second
+
+// awaitSynced waits until K's "nat" has the sessions of J's, which are those
+// that the traffic has opened.
+func (top *topology) awaitSynced(t testing.TB) {
+	t.Helper()
+	top.awaitSame(t, "nat", top.sessions, top.repeat)
+}
+
+// awaitSame waits until an instance has the same sessions in J and in K, so
+// many of each protocol. A module that loses some is helped by more of the same
+// traffic.
+func (top *topology) awaitSame(t testing.TB, instance string, want map[joolnl.Proto]int, more func()) {
+	t.Helper()
+	if got := count(top.j.sessions(t, instance)); !maps.Equal(got, want) {
+		t.Fatalf("%s has sessions %v in J, want %v", instance, got, want)
+	}
+	lossy := losesBursts(module(t))
+	eventually(t, syncedWithin, fmt.Sprintf("%s has the same sessions in K", instance), func() string {
+		missing := diff(top.j.sessions(t, instance), top.k.sessions(t, instance))
+		if missing != "" && lossy {
+			more()
+		}
+		return missing
+	})
+}

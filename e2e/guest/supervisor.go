@@ -1,0 +1,72 @@
+package guest
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// supervisor is a running `joolctl up`.
+type supervisor struct {
+	*process
+	dir, socket string
+}
+
+// startSupervisor starts one, in the machine's own namespace, for pairs that
+// name theirs. It doesn't wait for their workers.
+func startSupervisor(t testing.TB, pairs ...pair) supervisor {
+	t.Helper()
+	dir := t.TempDir()
+	for _, p := range pairs {
+		p.write(t, dir)
+	}
+	s := supervisor{dir: dir, socket: filepath.Join(t.TempDir(), "control.sock")}
+	s.process = start(t, nil, joolctl, "up", dir, "--socket", s.socket)
+	return s
+}
+
+// awaitRunning waits until so many workers run, and no other is there.
+func (s supervisor) awaitRunning(t testing.TB, workers int, limit time.Duration) {
+	t.Helper()
+	eventually(t, limit, fmt.Sprintf("%d workers run", workers), func() string {
+		s.running(t)
+		out, code := s.command(t, "status")
+		if code == exitOK {
+			if st := s.status(t); len(st.Workers) != workers {
+				return fmt.Sprintf("there are %d workers", len(st.Workers))
+			}
+			return ""
+		}
+		return fmt.Sprintf("exit status %d:\n%s", code, out)
+	})
+}
+
+// Exit statuses of joolctl's.
+const (
+	exitOK           = 0
+	exitNotWell      = 1
+	exitNoSupervisor = 3
+)
+
+// command runs one of joolctl's commands with this supervisor.
+func (s supervisor) command(t testing.TB, args ...string) (string, int) {
+	t.Helper()
+	return command(t, append([]string{joolctl, "--socket", s.socket}, args...)...)
+}
+
+// status is what the supervisor says of all its workers, which all run.
+func (s supervisor) status(t testing.TB) status {
+	t.Helper()
+	st, code := statusOf(t, s.socket)
+	if code != exitOK {
+		t.Fatalf("joolctl status -o json ended with %d, want %d", code, exitOK)
+	}
+	return st
+}
+
+// in is the pair for an instance of another namespace.
+func (p pair) in(n *namespace) pair {
+	p.namespace = n.name
+	return p
+}

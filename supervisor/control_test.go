@@ -1,0 +1,283 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// started runs a supervisor with a control socket until the test's end.
+func started(t *testing.T, socket string) (Client, *fleet) {
+	t.Helper()
+	dir := t.TempDir()
+	f := newFleet()
+	two(t)(dir, f)
+	ready, done := make(chan struct{}), make(chan error, 1)
+	var once sync.Once
+	s := New(Options{
+		Dir: dir, Socket: socket, Version: "1.2.3", NewWorker: f.newWorker, OpenStats: f.openStats,
+		Notify: func(string) { once.Do(func() { close(ready) }) },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	select {
+	case <-ready:
+	case err := <-done:
+		done <- err
+		t.Fatalf("Run: %v", err)
+	}
+	return Client{socket}, f
+}
+
+// socketIn is a path of a control socket whose directory is yet to be made.
+func socketIn(t *testing.T) string { return filepath.Join(t.TempDir(), "run", "s") }
+
+func TestControl(t *testing.T) {
+	ctx := context.Background()
+	c, _ := started(t, socketIn(t))
+	info, err := os.Stat(c.Socket)
+	if err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("socket: %v, %v", info.Mode(), err)
+	}
+	status, err := c.Status(ctx, []string{"b"})
+	if err != nil || len(status.Workers) != 1 || status.Workers[0].Name != "b" || status.Version != "1.2.3" {
+		t.Errorf("Status: %+v, %v", status, err)
+	}
+	_, err = c.Status(ctx, []string{"x"})
+	var unknown *UnknownName
+	if !errors.As(err, &unknown) || unknown.Name != "x" || !cmp.Equal(unknown.Known, []string{"a", "b"}) {
+		t.Errorf("Status of an unknown name: %v", err)
+	}
+	if outcomes, err := c.Restart(ctx, []string{"a"}, false); err != nil || len(outcomes) != 1 || outcomes[0].State != Running {
+		t.Errorf("Restart: %+v, %v", outcomes, err)
+	}
+	if outcomes, err := c.Advertise(ctx, nil, true); err != nil || len(outcomes) != 2 || outcomes[0].Error != "" {
+		t.Errorf("Advertise: %+v, %v", outcomes, err)
+	}
+	if _, err := c.Advertise(ctx, nil, false); !strings.Contains(fmt.Sprint(err), "all=true") {
+		t.Errorf("Advertise of nothing: %v", err)
+	}
+	if reload, err := c.Reload(ctx); err != nil || len(reload.Changes) != 0 {
+		t.Errorf("Reload: %+v, %v", reload, err)
+	}
+}
+
+// When down answers, a successor can start at once.
+func TestDownAndSuccessor(t *testing.T) {
+	socket := socketIn(t)
+	for range 3 {
+		c, _ := started(t, socket)
+		if down, err := c.Down(context.Background()); err != nil || len(down.Hung) != 0 {
+			t.Fatalf("Down: %+v, %v", down, err)
+		}
+	}
+	_, err := Client{socket}.Status(context.Background(), nil)
+	var none *NoSupervisor
+	if !errors.As(err, &none) {
+		t.Errorf("Status of nobody: %v", err)
+	}
+}
+
+func TestSecondSupervisorIsRefused(t *testing.T) {
+	c, _ := started(t, socketIn(t))
+	err := New(Options{Dir: t.TempDir(), Socket: c.Socket}).Run(context.Background())
+	if want := fmt.Sprintf("another supervisor (process %d) has it", os.Getpid()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Run: %v, want %s", err, want)
+	}
+	if _, err := c.Status(context.Background(), nil); err != nil {
+		t.Errorf("the first one after that: %v", err)
+	}
+}
+
+func TestSocketPath(t *testing.T) {
+	t.Run("stale", func(t *testing.T) {
+		socket := filepath.Join(t.TempDir(), "s")
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		l.Close()
+		c, _ := started(t, socket)
+		if _, err := c.Status(context.Background(), nil); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("of another program", func(t *testing.T) {
+		socket := filepath.Join(t.TempDir(), "s")
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		wantRunError(t, socket, "some other program listens there")
+	})
+	t.Run("a file", func(t *testing.T) {
+		socket := filepath.Join(t.TempDir(), "s")
+		if err := os.WriteFile(socket, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wantRunError(t, socket, "there is something else")
+	})
+	t.Run("too long", func(t *testing.T) {
+		wantRunError(t, "/"+strings.Repeat("x", 200), "longer than 107 bytes")
+	})
+	t.Run("below a file", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wantRunError(t, filepath.Join(file, "s"), "not a directory")
+	})
+}
+
+func wantRunError(t *testing.T, socket, want string) {
+	t.Helper()
+	err := New(Options{Dir: t.TempDir(), Socket: socket}).Run(context.Background())
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Run: %v, want %s", err, want)
+	}
+}
+
+// raw sends bytes and returns the whole answer.
+func raw(t *testing.T, socket, request string) string {
+	t.Helper()
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil && len(answer) == 0 {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+func TestBadRequests(t *testing.T) {
+	c, _ := started(t, socketIn(t))
+	for _, test := range []struct{ name, request, want string }{
+		{"path", "GET /v1/nothing HTTP/1.0\r\n\r\n", `{"error":"the control API has no \"/v1/nothing\""}`},
+		{"method", "GET /v1/down HTTP/1.0\r\n\r\n", `{"error":"/v1/down takes POST only"}`},
+		{"other method", "DELETE /v1/status HTTP/1.0\r\n\r\n", `{"error":"/v1/status takes GET only"}`},
+		{"query", "GET /v1/status?name=%zz HTTP/1.0\r\n\r\n", `{"error":"the query can't be read"}`},
+		{"body", "POST /v1/reload HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}", `{"error":"the control API takes no bodies"}`},
+		{"huge body", "POST /v1/reload HTTP/1.0\r\nContent-Length: 99999999999\r\n\r\n{}", `{"error":"the control API takes no bodies"}`},
+		{"body that never ends", "POST /v1/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", `{"error":"the control API takes no bodies"}`},
+		{"slow header", "GET /v1/sta", "408"},
+		{"no HTTP", "hello\r\n\r\n", "400 Bad Request"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			start := time.Now()
+			if answer := raw(t, c.Socket, test.request); !strings.Contains(answer, test.want) && test.want != "408" {
+				t.Errorf("answer: %s, want %s", answer, test.want)
+			}
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+func TestThousandConnections(t *testing.T) {
+	c, _ := started(t, socketIn(t))
+	// Some that say nothing, as many as are served at a time.
+	for range maxConnections {
+		conn, err := net.Dial("unix", c.Socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	var asking sync.WaitGroup
+	for range 1000 - maxConnections {
+		asking.Go(func() {
+			if _, err := c.Status(context.Background(), []string{"a"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+}
+
+func TestWhoMayChange(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(socket, nil, 0o660); err != nil {
+		t.Fatal(err)
+	}
+	group := uint32(os.Getegid())
+	for _, test := range []struct {
+		name string
+		who  caller
+		want bool
+	}{
+		{"root", caller{known: true}, true},
+		{"own user", caller{known: true, uid: uint32(os.Geteuid()), groups: []uint32{group + 1}}, true},
+		{"group", caller{known: true, uid: 4711, groups: []uint32{group + 1, group}}, true},
+		{"stranger", caller{known: true, uid: 4711, groups: []uint32{group + 1}}, false},
+		{"nobody knows", caller{}, false},
+	} {
+		if got := test.who.mayChange(socket); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestStrangersMayOnlyRead(t *testing.T) {
+	h := newHandler(New(Options{}), "/nonexistent")
+	for _, path := range []string{pathAdvertise, pathRestart, pathReload, pathDown} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path+"?all=true", nil))
+		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "only root") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
+// FuzzRequest: whatever is asked, there is an answer in JSON, and none but a
+// good one for a path that exists.
+func FuzzRequest(f *testing.F) {
+	f.Add("GET", "/v1/status", "name=a&name=b")
+	f.Add("POST", "/v1/restart", "all=true")
+	f.Add("POST", "/v1/advertise", "name=%zz;")
+	f.Add("DELETE", "/../v1/down", "\x00")
+	s := New(Options{})
+	close(s.stopped)
+	h := newHandler(s, "/")
+	root := context.WithValue(context.Background(), callerKey{}, caller{known: true})
+	f.Fuzz(func(t *testing.T, method, path, query string) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(root)
+		r.Method, r.URL.Path, r.URL.RawQuery = method, path, query
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if !json.Valid(w.Body.Bytes()) {
+			t.Errorf("no JSON: %q", w.Body)
+		}
+		if w.Code == http.StatusOK && path != pathDown {
+			t.Errorf("%s %s?%s: answered by a supervisor that has stopped", method, path, query)
+		}
+	})
+}

@@ -1,0 +1,277 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"go.uber.org/goleak"
+
+	"joolctl/configdir"
+	"joolctl/worker"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fleet makes fake workers and remembers them.
+type fleet struct {
+	mu sync.Mutex
+	// runs has what the workers of an instance do instead of running well.
+	runs map[string]func(ctx context.Context, ready func()) error
+	// reconfigures likewise.
+	reconfigures map[string]func(configdir.Spec) error
+	kernel       func(ctx context.Context) (map[string]uint64, error)
+	advertise    func(ctx context.Context) error
+	// statsTaken are ports that can't be opened.
+	statsTaken map[uint16]bool
+	statsOpen  map[uint16]func() worker.Stats
+	made       []*fakeWorker
+	log        []string
+	active     map[key]int
+	overlap    bool
+}
+
+func newFleet() *fleet {
+	return &fleet{
+		runs:         make(map[string]func(context.Context, func()) error),
+		reconfigures: make(map[string]func(configdir.Spec) error),
+		statsTaken:   make(map[uint16]bool),
+		statsOpen:    make(map[uint16]func() worker.Stats),
+		active:       make(map[key]int),
+	}
+}
+
+type fakeWorker struct {
+	fleet    *fleet
+	spec     configdir.Spec
+	counters *worker.Counters
+}
+
+func (f *fleet) newWorker(spec configdir.Spec, counters *worker.Counters) Worker {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := &fakeWorker{f, spec, counters}
+	f.made = append(f.made, w)
+	return w
+}
+
+// note logs what happened, for tests of the order.
+func (f *fleet) note(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, fmt.Sprintf(format, args...))
+}
+
+// notes are those since the last call.
+func (f *fleet) notes() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	log := f.log
+	f.log = nil
+	return log
+}
+
+func (f *fleet) behave(instance string, run func(context.Context, func()) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.runs[instance] = run
+}
+
+func (f *fleet) enter(k key, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.active[k] += n
+	f.overlap = f.overlap || f.active[k] > 1
+}
+
+func (w *fakeWorker) Run(ctx context.Context, ready func()) error {
+	w.fleet.enter(keyOf(w.spec), 1)
+	defer w.fleet.enter(keyOf(w.spec), -1)
+	w.fleet.mu.Lock()
+	run := w.fleet.runs[w.spec.Instance]
+	w.fleet.mu.Unlock()
+	if run != nil {
+		return run(ctx, ready)
+	}
+	w.fleet.note("start %s/%s", w.spec.Name, w.spec.Instance)
+	ready()
+	<-ctx.Done()
+	w.fleet.note("stop %s/%s", w.spec.Name, w.spec.Instance)
+	return nil
+}
+
+func (w *fakeWorker) Reconfigure(spec configdir.Spec) error {
+	w.fleet.mu.Lock()
+	do := w.fleet.reconfigures[w.spec.Instance]
+	w.fleet.mu.Unlock()
+	if do != nil {
+		if err := do(spec); err != nil {
+			return err
+		}
+	}
+	w.fleet.note("reconfigure %s/%s ttl %d", spec.Name, spec.Instance, spec.TTL)
+	return nil
+}
+
+func (w *fakeWorker) Peers() []worker.Peer  { return nil }
+func (w *fakeWorker) ModuleVersion() string { return "4.1.13" }
+
+func (w *fakeWorker) KernelStats(ctx context.Context) (map[string]uint64, error) {
+	if w.fleet.kernel != nil {
+		return w.fleet.kernel(ctx)
+	}
+	return map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 3}, nil
+}
+
+func (w *fakeWorker) Advertise(ctx context.Context) error {
+	if w.fleet.advertise != nil {
+		return w.fleet.advertise(ctx)
+	}
+	return nil
+}
+
+type fakeStats struct {
+	fleet *fleet
+	port  uint16
+}
+
+func (s fakeStats) Close() {
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
+	delete(s.fleet.statsOpen, s.port)
+}
+
+func (f *fleet) openStats(spec configdir.Spec, stats func() worker.Stats) (StatsServer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.statsTaken[spec.StatsPort] || f.statsOpen[spec.StatsPort] != nil {
+		return nil, fmt.Errorf("stats server on port %d: address already in use", spec.StatsPort)
+	}
+	f.statsOpen[spec.StatsPort] = stats
+	return fakeStats{f, spec.StatsPort}, nil
+}
+
+// rig is a supervisor over a directory, run inside a bubble.
+type rig struct {
+	t     *testing.T
+	dir   string
+	fleet *fleet
+	*Supervisor
+	end  context.CancelFunc
+	done chan error
+}
+
+// inBubble runs a test with a supervisor on fake time. fill writes the
+// directory before the supervisor starts.
+func inBubble(t *testing.T, fill func(dir string, f *fleet), test func(*rig)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet()
+		fill(dir, f)
+		r := &rig{t: t, dir: dir, fleet: f, done: make(chan error, 1)}
+		r.Supervisor = New(Options{Dir: dir, Version: "1.2.3", NewWorker: f.newWorker, OpenStats: f.openStats})
+		ctx, cancel := context.WithCancel(t.Context())
+		r.end = cancel
+		go func() { r.done <- r.Run(ctx) }()
+		synctest.Wait()
+		test(r)
+		cancel()
+		if err := <-r.done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if f.overlap {
+			t.Error("two workers served one instance at a time")
+		}
+	})
+}
+
+// status is the whole status.
+func (r *rig) status() Status {
+	r.t.Helper()
+	status, err := r.Status(context.Background(), nil)
+	if err != nil {
+		r.t.Fatalf("Status: %v", err)
+	}
+	return status
+}
+
+// row is one pair's row.
+func (r *rig) row(name string) Row {
+	r.t.Helper()
+	status, err := r.Status(context.Background(), []string{name})
+	if err != nil {
+		r.t.Fatalf("Status of %s: %v", name, err)
+	}
+	return status.Workers[0]
+}
+
+// reload has the directory read again.
+func (r *rig) reload() Reload {
+	r.t.Helper()
+	reload, err := r.Reload(context.Background())
+	if err != nil {
+		r.t.Fatalf("Reload: %v", err)
+	}
+	synctest.Wait()
+	return reload
+}
+
+// files is a pair as it is written.
+type files struct {
+	group     string // the last number
+	instance  string
+	namespace string
+	ttl       int
+	stats     int
+	broken    bool
+}
+
+func write(t testing.TB, dir, name string, f files) {
+	t.Helper()
+	if f.group == "" {
+		f.group = "1"
+	}
+	if f.ttl == 0 {
+		f.ttl = 1
+	}
+	net := fmt.Sprintf(`{"multicast address": "233.252.0.%s", "multicast port": "6464", "ttl": %d}`, f.group, f.ttl)
+	if f.broken {
+		net = `{"multicast adress": "233.252.0.1"}`
+	}
+	mod := fmt.Sprintf(`{"instance": %q`, f.instance)
+	if f.namespace != "" {
+		mod += fmt.Sprintf(`, "namespace": %q`, f.namespace)
+	}
+	if f.stats != 0 {
+		mod += fmt.Sprintf(`, "stats port": %d`, f.stats)
+	}
+	for file, text := range map[string]string{"netsocket": net, "modsocket": mod + "}"} {
+		if err := os.WriteFile(filepath.Join(dir, name+"."+file+".json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func remove(t testing.TB, dir, name string) {
+	t.Helper()
+	for _, file := range []string{"netsocket", "modsocket"} {
+		if err := os.Remove(filepath.Join(dir, name+"."+file+".json")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func rename(t testing.TB, dir, from, to string) {
+	t.Helper()
+	for _, file := range []string{"netsocket", "modsocket"} {
+		old := filepath.Join(dir, from+"."+file+".json")
+		if err := os.Rename(old, filepath.Join(dir, to+"."+file+".json")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package supervisor
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// watched watches a directory; the function waits for the next change.
+func watched(t *testing.T, dir string) (wait func(what string)) {
+	t.Helper()
+	changes := make(chan struct{}, 100)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		Watch(ctx, slog.New(slog.DiscardHandler), dir, func() { changes <- struct{}{} })
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	wait = func(what string) {
+		t.Helper()
+		select {
+		case <-changes:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("not noticed: %s", what)
+		}
+	}
+	wait("the beginning")
+	return wait
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "joold.d")
+	must(t, os.Mkdir(dir, 0o755))
+	wait := watched(t, dir)
+
+	write(t, dir, "a", files{instance: "i1"})
+	wait("new files")
+	write(t, dir, "a", files{instance: "i2"})
+	wait("changed files")
+	rename(t, dir, "a", "b")
+	wait("renamed files")
+
+	must(t, os.Mkdir(filepath.Join(dir, "c"), 0o755))
+	wait("a pair's directory")
+	must(t, os.WriteFile(filepath.Join(dir, "c", "netsocket.json"), []byte("{}"), 0o644))
+	wait("a file in it")
+	must(t, os.WriteFile(filepath.Join(dir, "c", "netsocket.json"), []byte("{ }"), 0o644))
+	wait("a changed file in it")
+
+	must(t, os.Rename(dir, dir+".old"))
+	wait("the directory renamed")
+	must(t, os.Mkdir(dir, 0o755))
+	wait("the directory made again")
+	write(t, dir, "a", files{instance: "i1"})
+	wait("files in the new one")
+	must(t, os.RemoveAll(dir))
+	wait("the directory removed")
+}
+
+// A ConfigMap's files are links through one link that is swapped.
+func TestWatchLinkSwap(t *testing.T) {
+	dir := t.TempDir()
+	for _, version := range []string{"..1", "..2"} {
+		must(t, os.Mkdir(filepath.Join(dir, version), 0o755))
+		write(t, filepath.Join(dir, version), "a", files{instance: "i" + version[2:]})
+	}
+	must(t, os.Symlink("..1", filepath.Join(dir, "..data")))
+	for _, file := range []string{"a.netsocket.json", "a.modsocket.json"} {
+		must(t, os.Symlink(filepath.Join("..data", file), filepath.Join(dir, file)))
+	}
+	wait := watched(t, dir)
+	must(t, os.Symlink("..2", filepath.Join(dir, "..tmp")))
+	must(t, os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")))
+	wait("the swap")
+	must(t, os.WriteFile(filepath.Join(dir, "..2", "a.netsocket.json"), nil, 0o644))
+	wait("a change behind the link")
+}
+
+func TestWatchThroughLinks(t *testing.T) {
+	root := t.TempDir()
+	real, dir := filepath.Join(root, "real"), filepath.Join(root, "link")
+	elsewhere := filepath.Join(root, "elsewhere")
+	must(t, os.Mkdir(real, 0o755))
+	must(t, os.Mkdir(elsewhere, 0o755))
+	must(t, os.Symlink("real", dir))
+	must(t, os.WriteFile(filepath.Join(elsewhere, "file"), nil, 0o644))
+	must(t, os.Symlink(filepath.Join(elsewhere, "file"), filepath.Join(real, "a.netsocket.json")))
+	wait := watched(t, dir)
+	write(t, real, "b", files{instance: "i1"})
+	wait("a file in the real directory")
+	must(t, os.WriteFile(filepath.Join(elsewhere, "file"), []byte("{}"), 0o644))
+	wait("a change of what a link leads to")
+	must(t, os.Mkdir(filepath.Join(root, "other"), 0o755))
+	must(t, os.Symlink("other", filepath.Join(root, "new")))
+	must(t, os.Rename(filepath.Join(root, "new"), dir))
+	wait("the directory's link swapped")
+	write(t, filepath.Join(root, "other"), "c", files{instance: "i1"})
+	wait("a file in the new directory")
+}
+
+// Many writes shortly after each other are one change.
+func TestWatchDebounces(t *testing.T) {
+	dir := t.TempDir()
+	wait := watched(t, dir)
+	file, err := os.Create(filepath.Join(dir, "a.netsocket.json"))
+	must(t, err)
+	defer file.Close()
+	start := time.Now()
+	for range 2000 {
+		_, err := file.WriteString(" ")
+		must(t, err)
+	}
+	wait("the writes")
+	if took := time.Since(start); took < quiet {
+		t.Errorf("noticed after %v", took)
+	}
+}

@@ -1,0 +1,266 @@
+package worker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/joolnl"
+	"joolctl/worker/workertest"
+)
+
+// blocked keeps the worker's thread busy while fn runs: what arrives meanwhile
+// is taken in one batch.
+func (h *host) blocked(fn func()) {
+	h.t.Helper()
+	h.mu.Lock()
+	th := h.running.thread
+	h.mu.Unlock()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	if err := th.Post(func() { close(entered); <-leave }); err != nil {
+		h.t.Fatal(err)
+	}
+	<-entered
+	defer close(leave)
+	fn()
+}
+
+// TestBadDatagrams sends each kind between two good ones.
+func TestBadDatagrams(t *testing.T) {
+	a, b := hosts(t)
+	good := entries(t, jool4115, 1, 3)
+	broken := slices.Clone(good)
+	broken[len(broken)-1] = 0xff
+	malformed, other, notUnderstood := Losses{Malformed: 1}, Losses{OtherFormat: 1}, Losses{NotUnderstood: 1}
+	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+		sender := openPlain(t, a, group, port, "sync")
+		for _, c := range []struct {
+			name string
+			in   []byte
+			want Losses
+			// sessions reach the kernel all the same
+			sessions []byte
+			log      string
+		}{
+			{"empty", nil, malformed, nil, "malformed"},
+			{"one byte", []byte{1}, malformed, nil, "malformed"},
+			{"cut", good[:len(good)-1], malformed, nil, "malformed"},
+			{"a broken session", broken, malformed, nil, "malformed"},
+			{"42 sessions", entries(t, jool4115, 1, 42), malformed, nil, "malformed"},
+			{"text", []byte("Is anybody there?"), malformed, nil, "malformed"},
+			{"longer than the buffer", make([]byte, datagramSize+1), malformed, nil, "longer than any"},
+			{"good, but longer than the buffer", append(entries(t, jool4115, 1, 41), make([]byte, datagramSize)...), malformed, nil, "longer than any"},
+			{"Jool 4.1.9's", entries(t, jool419, 1, 3), other, nil, "another Jool version's format"},
+			{"Jool 4.1.12's", entries(t, jool4112, 1, 3), other, nil, "another Jool version's format"},
+			{"a leading mark", []byte{0, 0, 9, 9, 9}, notUnderstood, nil, ""},
+			{"a mark alone", []byte{0, 0}, notUnderstood, nil, ""},
+			{"sessions behind a mark", append([]byte{0, 0}, good...), notUnderstood, nil, ""},
+			{"a trailer", append(slices.Clone(good), 0, 0, 9, 9, 9), notUnderstood, good, ""},
+			{"the shortest trailer", append(slices.Clone(good), 0, 0), notUnderstood, good, ""},
+			{"41 sessions", entries(t, jool4115, 1, 41), Losses{}, entries(t, jool4115, 1, 41), ""},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				h := newHost(t, jool4115, specFor(b, group)).start()
+				first, last := entries(t, jool4115, 100, 1), entries(t, jool4115, 200, 1)
+				sender.send(first)
+				sender.send(c.in)
+				sender.send(last)
+				want := [][]byte{first, last}
+				if c.sessions != nil {
+					want = [][]byte{first, c.sessions, last}
+				}
+				same(t, h.adds(len(want)), want...)
+				n, size := uint64(len(want)), uint64(len(slices.Concat(want...)))
+				counts(t, h, Stats{NetRcvdPackets: n, NetRcvdBytes: size, KernelSentPackets: n, KernelSentBytes: size})
+				if got := h.counters.Losses(); got != c.want {
+					t.Errorf("losses %+v, want %+v", got, c.want)
+				}
+				if c.log != "" && h.log.count(c.log) != 1 {
+					t.Errorf("the log has %d lines with %q", h.log.count(c.log), c.log)
+				}
+				h.stop()
+				if got := h.instance.Count(joolnl.JooldAdd); got != len(want) {
+					t.Errorf("%d JOOLD_ADDs", got)
+				}
+			})
+		}
+	})
+}
+
+// TestOtherModulesFormat gives a 4.1.9 module what a 4.1.15 one sends.
+func TestOtherModulesFormat(t *testing.T) {
+	a, b := hosts(t)
+	old, fresh := newHost(t, jool419, specFor(a, group6)).start(), newHost(t, jool4115, specFor(b, group6)).start()
+	fresh.instance.Multicast(entries(t, jool4115, 1, 3))
+	eventually(t, "it is counted", func() bool { return old.counters.Losses() == Losses{OtherFormat: 1} })
+	if n := old.instance.Count(joolnl.JooldAdd); n != 0 {
+		t.Errorf("%d JOOLD_ADDs", n)
+	}
+}
+
+// TestBatch has more datagrams wait than one recvmmsg takes.
+func TestBatch(t *testing.T) {
+	a, b := hosts(t)
+	sender := openPlain(t, a, group6, port, "sync")
+	h := newHost(t, jool4115, specFor(b, group6)).start()
+	const n = 5*batch + 3
+	var want [][]byte
+	size := 0
+	h.blocked(func() {
+		for i := range n {
+			want = append(want, entries(t, jool4115, 40*i, 1+i%36))
+			size += len(want[i])
+			sender.send(want[i])
+		}
+	})
+	got := h.adds(n)
+	same(t, got, want...)
+	seqs := make(map[uint32]bool)
+	for _, r := range got {
+		seqs[r.Seq] = true
+	}
+	if len(seqs) != n || seqs[0] {
+		t.Errorf("%d numbers for %d requests", len(seqs), n)
+	}
+	counts(t, h, Stats{NetRcvdPackets: n, NetRcvdBytes: uint64(size), KernelSentPackets: n, KernelSentBytes: uint64(size)})
+}
+
+// TestSocketDrops overruns the network socket.
+func TestSocketDrops(t *testing.T) {
+	a, b := hosts(t)
+	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+		sender := openPlain(t, a, group, port, "sync")
+		spec := specFor(b, group)
+		spec.ReceiveBuffer = 10_000
+		h := newHost(t, jool4115, spec).start()
+		const n = 300
+		h.blocked(func() {
+			for i := range n {
+				sender.send(entries(t, jool4115, 10*i, 10))
+			}
+		})
+		sent := uint64(n)
+		eventually(t, "all are accounted for", func() bool {
+			sender.send(entries(t, jool4115, 0, 1)) // tells of those before it
+			sent++
+			return h.counters.Stats().NetRcvdPackets+h.counters.Losses().SocketDrops == sent
+		})
+		if h.counters.Losses().SocketDrops < n/2 {
+			t.Errorf("%+v: a buffer of %d held too much", h.counters.Losses(), spec.ReceiveBuffer)
+		}
+		if c := h.log.count("receive buffer"); c == 0 {
+			t.Error("nothing in the log")
+		}
+	})
+}
+
+// TestKernelErrors has the module refuse some requests for some reasons.
+func TestKernelErrors(t *testing.T) {
+	a, b := hosts(t)
+	for _, c := range []struct {
+		name    string
+		err     joolnl.Error
+		untaken bool
+	}{
+		{"single sessions", joolnl.Error{Code: unix.EEXIST, Text: "Something about one session."}, false},
+		{"synchronisation off", joolnl.Error{Code: unix.EINVAL, Text: "Session Sync is disabled on this instance."}, true},
+		{"no instance", joolnl.Error{Code: unix.ESRCH, Text: "This namespace lacks an instance named 'nat'."}, true},
+		{"netlink's own", joolnl.Error{Code: unix.EPERM}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sender := openPlain(t, a, group6, port, "sync")
+			h := newHost(t, jool4115, specFor(b, group6))
+			n := 0
+			h.instance.Refuse = func(r workertest.Request) *joolnl.Error {
+				if r.Op != joolnl.JooldAdd {
+					return nil
+				}
+				if n++; n%3 == 0 {
+					return &c.err
+				}
+				return nil
+			}
+			h.start()
+			const sent, refused = 3 * 15, 15
+			kept, size := uint64(sent), 0
+			rcvd := 0
+			h.blocked(func() {
+				for i := range sent {
+					list := entries(t, jool4115, 10*i, 1+i%5)
+					rcvd += len(list)
+					if !c.untaken || (i+1)%3 != 0 {
+						size += len(list)
+					}
+					sender.send(list)
+				}
+			})
+			if c.untaken {
+				kept -= refused
+			}
+			h.adds(sent)
+			eventually(t, "the errors are counted", func() bool { return h.counters.Losses() == Losses{KernelErrors: refused} })
+			counts(t, h, Stats{NetRcvdPackets: sent, NetRcvdBytes: uint64(rcvd), KernelSentPackets: kept, KernelSentBytes: uint64(size)})
+			if lines := h.log.count("the kernel refused sessions"); lines != 1 {
+				t.Errorf("%d lines in the log for %d errors, want 1", lines, refused)
+			}
+		})
+	}
+}
+
+func TestSentAdds(t *testing.T) {
+	var s sentAdds
+	for seq := uint32(1); seq <= 100; seq++ {
+		s.put(seq, int(10*seq))
+	}
+	if p, b := s.flush(); p != 100 || b != 50500 {
+		t.Errorf("flush: %d, %d", p, b)
+	}
+	if p, b := s.flush(); p != 0 || b != 0 {
+		t.Errorf("second flush: %d, %d", p, b)
+	}
+	for _, c := range []struct {
+		seq   uint32
+		bytes uint32
+		ok    bool
+	}{{100, 1000, true}, {100, 0, false}, {37, 370, true}, {36, 0, false}, {0, 0, false}, {101, 0, false}, {64, 640, true}} {
+		if b, ok := s.take(c.seq); b != c.bytes || ok != c.ok {
+			t.Errorf("take(%d) = %d, %v; want %d, %v", c.seq, b, ok, c.bytes, c.ok)
+		}
+	}
+}
+
+func TestPeersAreBounded(t *testing.T) {
+	a, b := hosts(t)
+	sender := openPlain(t, a, group6, port, "sync")
+	h := newHost(t, jool4115, specFor(b, group6)).start()
+	// What is heard from is a peer, whatever it says.
+	sender.send([]byte{0, 0})
+	eventually(t, "a peer is heard", func() bool { return len(h.Peers()) == 1 })
+	heard := h.Peers()[0]
+	if heard.Address.Zone() != "" || fmt.Sprint(heard.Address) == "" || heard.LastHeard.IsZero() {
+		t.Errorf("%+v", heard)
+	}
+	later := heard.LastHeard
+	for i := range 100 {
+		later = later.Add(1)
+		h.peers.heard(netip.AddrFrom16([16]byte{0xfd, 15: byte(i)}), later)
+	}
+	peers := h.Peers()
+	if len(peers) != maxPeers {
+		t.Fatalf("%d peers", len(peers))
+	}
+	for i, p := range peers {
+		if want := netip.AddrFrom16([16]byte{0xfd, 15: byte(100 - maxPeers + i)}); p.Address != want {
+			t.Errorf("peer %d is %v, want %v", i, p.Address, want)
+		}
+	}
+	h.peers.heard(peers[0].Address, later.Add(5))
+	h.peers.heard(netip.MustParseAddr("192.0.2.1"), later.Add(6))
+	again := h.Peers()
+	if len(again) != maxPeers || !again[0].Address.Is4() || again[1].Address != peers[0].Address || again[2].Address != peers[2].Address {
+		t.Errorf("the one that was silent for longest did not make room: %v", again[:3])
+	}
+}

@@ -1,0 +1,318 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/joolnl"
+	"joolctl/nsthread"
+	"joolctl/nsthread/nstest"
+	"joolctl/worker/workertest"
+)
+
+// TestPanic has one of two workers on a thread panic between two datagrams.
+func TestPanic(t *testing.T) {
+	a, b := hosts(t)
+	sender := openPlain(t, a, group6, port, "sync")
+	victim := newHost(t, jool4115, specFor(b, group6))
+	victim.log.panics = "malformed"
+	victim.start()
+	spec := specFor(b, group6)
+	spec.Instance, spec.Port = "other", port+1
+	neighbour := victim.beside(spec).start()
+	cries := openPlain(t, a, group6, port+1, "sync")
+
+	victim.blocked(func() {
+		sender.send(entries(t, jool4115, 1, 5)) // queued when it happens
+		sender.send([]byte("no sessions"))
+		sender.send(entries(t, jool4115, 50, 5))
+	})
+	err := victim.end()
+	if err == nil || errors.As(err, new(*Missing)) {
+		t.Fatalf("the worker ended with %v", err)
+	}
+	for _, want := range []string{"panic: as the test wants it: malformed\n", "(*pumps).take", "in.go:"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error lacks %q: %v", want, err)
+		}
+	}
+	want := [][]byte{entries(t, jool4115, 100, 2), entries(t, jool4115, 200, 3)}
+	for _, list := range want {
+		cries.send(list)
+	}
+	same(t, neighbour.adds(len(want)), want...)
+	neighbour.instance.Multicast(want[0])
+	if got, _ := cries.receive(); len(got) < len(want[0]) {
+		t.Errorf("%d bytes sent", len(got))
+	}
+	counts(t, neighbour, Stats{2, 200, 2, 200, 1, 80})
+	if n := victim.instance.Count(joolnl.JooldAdd); n != 0 {
+		t.Errorf("%d additions of the worker that panicked were sent, perhaps by another", n)
+	}
+	if victim.ModuleVersion() != "" || neighbour.ModuleVersion() != "4.1.15" {
+		t.Errorf("module versions %q and %q", victim.ModuleVersion(), neighbour.ModuleVersion())
+	}
+}
+
+type panicKernel struct{}
+
+func (panicKernel) Dial(string, int) (*joolnl.Conn, error) { panic("no kernel") }
+
+// TestPanicAtStart has Dial, and then ready, panic.
+func TestPanicAtStart(t *testing.T) {
+	a, _ := hosts(t)
+	fds := countDir(t, "/proc/self/fd")
+	h := newHost(t, jool4115, specFor(a, group6))
+	h.env.Kernel = panicKernel{}
+	err := h.Run(context.Background(), func() { t.Error("ready") })
+	if err == nil || !strings.Contains(err.Error(), "no kernel") || !strings.Contains(err.Error(), "panicKernel.Dial") {
+		t.Errorf("Run: %v", err)
+	}
+	h.env.Kernel = h.kernel
+	err = h.Run(context.Background(), func() { panic("not ready") })
+	if err == nil || !strings.Contains(err.Error(), "not ready") {
+		t.Errorf("Run: %v", err)
+	}
+	eventually(t, "all descriptors are closed", func() bool { return countDir(t, "/proc/self/fd") <= fds })
+}
+
+// TestCycles starts and stops workers a thousand times.
+func TestCycles(t *testing.T) {
+	a, _ := hosts(t)
+	k := workertest.NewKernel(jool4115)
+	k.Add(t, a, "nat")
+	pool := nsthread.NewPool()
+	var counters Counters
+	cycle := func(n int) {
+		for i := range n {
+			spec := specFor(a, group6)
+			if i%2 == 1 {
+				spec = specFor(a, group4)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			w := New(spec, Env{Threads: pool, Kernel: k}, &counters)
+			if err := w.Run(ctx, cancel); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cycle(20) // Go starts what threads it needs
+	gone := func() { eventually(t, "all connections are closed", func() bool { return k.Connections() == 0 }) }
+	gone()
+	fds, goroutines, threads := countDir(t, "/proc/self/fd"), runtime.NumGoroutine(), countDir(t, "/proc/self/task")
+	begin := time.Now()
+	cycle(1000)
+	gone()
+	t.Logf("1,000 cycles in %v", time.Since(begin))
+	for _, c := range []struct {
+		what  string
+		base  int
+		now   func() int
+		slack int
+	}{
+		{"descriptors", fds, func() int { return countDir(t, "/proc/self/fd") }, 0},
+		{"goroutines", goroutines, runtime.NumGoroutine, 0},
+		// Go keeps the threads that it once needed for blocking calls.
+		{"threads", threads, func() int { return countDir(t, "/proc/self/task") }, 8},
+	} {
+		eventually(t, fmt.Sprintf("%s are as few as before, %d (now %d)", c.what, c.base, c.now()), func() bool { return c.now() <= c.base+c.slack })
+	}
+}
+
+// TestNamespaceIsLetGo deletes a namespace after its worker has ended.
+func TestNamespaceIsLetGo(t *testing.T) {
+	a, b := hosts(t)
+	h := newHost(t, jool4115, specFor(a, group6)).start()
+	h.stop()
+	nstest.Delete(t, a)
+	pool := nsthread.NewPool()
+	th, err := pool.Get(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer th.Release()
+	eventually(t, "the other end of its veth goes with it", func() (gone bool) {
+		if err := th.Do(func() {
+			_, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d/net/dev_snmp6/sync", os.Getpid(), unix.Gettid()))
+			gone = err != nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return gone
+	})
+}
+
+func TestKernelStatsAndAdvertise(t *testing.T) {
+	a, _ := hosts(t)
+	ctx := context.Background()
+	h := newHost(t, jool4115, specFor(a, group6))
+	h.instance.Stats = map[int]uint64{5: 40000, 76: 7, 78: 9, 30: 1}
+	if _, err := h.KernelStats(ctx); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("before Run: %v", err)
+	}
+	if v := h.ModuleVersion(); v != "" {
+		t.Errorf("before Run: %q", v)
+	}
+	h.start()
+	stats, err := h.KernelStats(ctx)
+	if err != nil || stats[joolnl.StatSessions] != 40000 || stats[joolnl.StatSessionsDropped] != 9 || stats[joolnl.StatSessionsSent] != 7 && len(stats) != 3 {
+		t.Errorf("%v, %v", stats, err)
+	}
+	if err := h.Advertise(ctx); err != nil || h.instance.Count(joolnl.JooldAdvertise) != 1 {
+		t.Errorf("Advertise: %v", err)
+	}
+	h.instance.Set(func(i *workertest.Instance) {
+		i.Refuse = func(workertest.Request) *joolnl.Error {
+			return &joolnl.Error{Code: unix.EINVAL, Text: "An advertisement is already in progress."}
+		}
+	})
+	wantError(t, h.Advertise(ctx), false, "already in progress")
+	h.instance.Set(func(i *workertest.Instance) { i.Refuse = nil })
+	late, cancel := context.WithCancel(ctx)
+	cancel()
+	h.blocked(func() {
+		if _, err := h.KernelStats(late); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+	})
+	h.stop()
+	if err := h.Advertise(ctx); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("after Run: %v", err)
+	}
+
+	old := newHost(t, jool419, specFor(a, group6)).start()
+	wantError(t, old.Advertise(ctx), false, "Jool 4.1.9 has no advertise", "4.1.11")
+	if v := old.ModuleVersion(); v != "4.1.9" {
+		t.Errorf("module version %q", v)
+	}
+}
+
+// TestNonsenseFromKernel sends what no module does; what makes sense is taken.
+func TestNonsenseFromKernel(t *testing.T) {
+	a, b := hosts(t)
+	receiver := openPlain(t, b, group6, port, "sync")
+	h := newHost(t, jool4115, specFor(a, group6)).start()
+	good := workertest.Multicast(jool4115, "nat", entries(t, jool4115, 1, 2))
+	for _, m := range [][]byte{{1}, good[:47], good[:60], append([]byte{0, 0, 0, 0}, good[4:]...), make([]byte, 100)} {
+		h.instance.MulticastRaw(m)
+	}
+	// One without sessions is acknowledged; there is nothing to send.
+	h.instance.Multicast(nil)
+	h.instance.MulticastRaw(good)
+	if got, _ := receiver.receive(); len(got) < 80 {
+		t.Errorf("received %x", got)
+	}
+	h.instance.Wait(t, joolnl.JooldAck, 3)
+	counts(t, h, Stats{NetSentPackets: 1, NetSentBytes: 80})
+	if n := h.log.count("makes no sense"); n != 1 {
+		t.Errorf("%d lines in the log", n)
+	}
+}
+
+// overrun is a kernel whose multicasts come by a real netlink socket.
+type overrun struct {
+	*workertest.Kernel
+	sender int
+}
+
+func (k *overrun) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) {
+	inner, err := k.Kernel.Dial(instance, receiveBuffer)
+	if err != nil {
+		return nil, err
+	}
+	open := func() int {
+		fd, openErr := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_USERSOCK)
+		if openErr != nil {
+			err = openErr
+			return -1
+		}
+		if bindErr := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); bindErr != nil {
+			err = bindErr
+		}
+		return fd
+	}
+	receiver := open()
+	k.sender = open()
+	if err == nil {
+		err = unix.SetsockoptInt(receiver, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, 1)
+	}
+	if err == nil {
+		err = unix.SetsockoptInt(receiver, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
+	if err == nil {
+		err = unix.Dup3(receiver, inner.Receiver(), unix.O_CLOEXEC)
+	}
+	unix.Close(receiver)
+	return inner, err
+}
+
+func (k *overrun) multicast(t *testing.T, b []byte) {
+	t.Helper()
+	// It goes to the group, and then to a kernel that does not hear this family.
+	err := unix.Sendto(k.sender, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1})
+	if err != nil && err != unix.ECONNREFUSED {
+		t.Error(err)
+	}
+}
+
+// TestNetlinkOverrun overruns the netlink socket: what comes behind is taken,
+// and what was lost acknowledged.
+func TestNetlinkOverrun(t *testing.T) {
+	a, b := hosts(t)
+	receiver := openPlain(t, b, group6, port, "sync")
+	spec := specFor(a, group6)
+	spec.ReceiveBuffer = 10_000
+	h := newHost(t, jool4115, spec)
+	k := &overrun{Kernel: h.kernel}
+	h.env.Kernel = k
+	h.start()
+	defer unix.Close(k.sender)
+	acks := h.instance.Count(joolnl.JooldAck)
+	h.blocked(func() {
+		for i := range 200 {
+			k.multicast(t, workertest.Multicast(jool4115, "nat", entries(t, jool4115, 10*i, 10)))
+		}
+	})
+	eventually(t, "the overrun is counted", func() bool { return h.counters.Losses() == Losses{NetlinkOverruns: 1} })
+	h.blocked(func() {}) // the kernel drops all until what fitted has been read
+	last := entries(t, jool4115, 5000, 3)
+	k.multicast(t, workertest.Multicast(jool4115, "nat", last))
+	received := 0
+	for got := []byte(nil); !bytes.HasPrefix(got, last); received++ {
+		got, _ = receiver.receive()
+	}
+	if received < 2 || received > 100 {
+		t.Errorf("%d of 201 were received", received)
+	}
+	h.instance.Wait(t, joolnl.JooldAck, acks+received+1) // and one for what was lost
+	if h.log.count("overran the netlink socket") != 1 {
+		t.Error("nothing in the log")
+	}
+}
+
+func TestLimitedLog(t *testing.T) {
+	var log logged
+	l := newLimitedLog(slog.New(slog.NewTextHandler(&log, nil)))
+	for range 100 {
+		l.warn("one", "n", 1)
+		l.warn("another")
+	}
+	if log.count("msg=one") != 1 || log.count("msg=another") != 1 || log.count("left out") != 0 {
+		t.Errorf("logged %q", log.text.String())
+	}
+	l.last["one"].at = l.last["one"].at.Add(-logEvery)
+	l.warn("one", "n", 2)
+	if log.count("msg=one n=2 \"left out before\"=99") != 1 {
+		t.Errorf("logged %q", log.text.String())
+	}
+}

@@ -1,0 +1,356 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+
+	"joolctl/configdir"
+	"joolctl/joolnl"
+	"joolctl/nsthread"
+	"joolctl/nsthread/nstest"
+	"joolctl/worker/workertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must come.
+const patience = workertest.Patience
+
+const (
+	jool419  joolnl.Version = 0x04010900
+	jool4112 joolnl.Version = 0x04010c00
+	jool4115 joolnl.Version = 0x04010f00
+)
+
+var (
+	group6 = netip.MustParseAddr("ff08::db8:64:64")
+	group4 = netip.MustParseAddr("239.64.64.64")
+)
+
+const port = 6464
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(patience); !holds(); {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// entries are n sessions of a version's format, others for each first.
+func entries(t testing.TB, v joolnl.Version, first, n int) []byte {
+	t.Helper()
+	return inFormat(t, v.Format(), first, n)
+}
+
+func inFormat(t testing.TB, f joolnl.Format, first, n int) []byte {
+	t.Helper()
+	var b []byte
+	for i := first; i < first+n; i++ {
+		dst4 := [4]byte{192, 0, 2, byte(i)}
+		dst6 := [16]byte{0, 0x64, 0xff, 0x9b, 12: 192, 13: 0, 14: 2, 15: byte(i)}
+		var err error
+		b, err = f.Append(b, joolnl.Session{
+			Proto:   joolnl.UDP,
+			Src6:    netip.AddrPortFrom(netip.MustParseAddr("2001:db8::8"), uint16(i)),
+			Dst6:    netip.AddrPortFrom(netip.AddrFrom16(dst6), 53),
+			Src4:    netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), uint16(i)),
+			Dst4:    netip.AddrPortFrom(netip.AddrFrom4(dst4), 53),
+			Expires: 5 * time.Minute,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// hosts joins two namespaces by a veth that is called "sync" in both, with the
+// addresses fd64::1 and 10.64.0.1 in a, and those that end in 2 in b.
+func hosts(t testing.TB) (a, b string) {
+	t.Helper()
+	a, b = nstest.New(t), nstest.New(t)
+	nstest.Veth(t,
+		nstest.End{Namespace: a, Name: "sync", Addrs: []string{"fd64::1/64", "10.64.0.1/24"}},
+		nstest.End{Namespace: b, Name: "sync", Addrs: []string{"fd64::2/64", "10.64.0.2/24"}})
+	return a, b
+}
+
+// specFor is a pair's in a namespace.
+func specFor(ns string, group netip.Addr) configdir.Spec {
+	return configdir.Spec{
+		Name: "pair", Group: group, Port: port, InInterface: "sync", OutInterface: "sync", TTL: 1,
+		ReceiveBuffer: 1 << 20, NetNamespace: ns, Instance: "nat", Namespace: ns,
+	}
+}
+
+// logged collects what a worker logs.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	// panics, if not empty, is a text that makes the logger panic.
+	panics string
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.panics != "" && bytes.Contains(b, []byte(l.panics)) {
+		panic("as the test wants it: " + l.panics)
+	}
+	return l.text.Write(b)
+}
+
+// count is how many lines have text in them.
+func (l *logged) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for line := range strings.Lines(l.text.String()) {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// host is one worker in one namespace and all that it needs.
+type host struct {
+	t        testing.TB
+	kernel   *workertest.Kernel
+	instance *workertest.Instance
+	pool     *nsthread.Pool
+	counters Counters
+	log      logged
+	*Worker
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// newHost makes a host whose worker does not run yet.
+func newHost(t testing.TB, v joolnl.Version, spec configdir.Spec) *host {
+	t.Helper()
+	k := workertest.NewKernel(v)
+	h := &host{t: t, kernel: k, pool: nsthread.NewPool()}
+	h.instance = k.Add(t, spec.Namespace, spec.Instance)
+	h.init(spec)
+	return h
+}
+
+// beside makes another on the same kernel and threads.
+func (h *host) beside(spec configdir.Spec) *host {
+	h.t.Helper()
+	other := &host{t: h.t, kernel: h.kernel, pool: h.pool}
+	other.instance = h.kernel.Add(h.t, spec.Namespace, spec.Instance)
+	other.init(spec)
+	return other
+}
+
+func (h *host) init(spec configdir.Spec) {
+	log := slog.New(slog.NewTextHandler(&h.log, nil))
+	h.Worker = New(spec, Env{Threads: h.pool, Kernel: h.kernel, Log: log}, &h.counters)
+}
+
+// start runs the worker until the test's end and waits until it listens.
+func (h *host) start() *host {
+	h.t.Helper()
+	if err := h.tryStart(); err != nil {
+		h.t.Fatal(err)
+	}
+	return h
+}
+
+// tryStart is start for a worker that may end at once, with an error.
+func (h *host) tryStart() error {
+	h.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ready := make(chan struct{})
+	h.cancel, h.ended = cancel, make(chan error, 1)
+	go func() { h.ended <- h.Run(ctx, func() { close(ready) }) }()
+	h.t.Cleanup(h.stop)
+	select {
+	case <-ready:
+		return nil
+	case err := <-h.ended:
+		h.ended <- err
+		if err == nil {
+			h.t.Fatal("Run returned nil before it was ready")
+		}
+		return err
+	case <-time.After(patience):
+		h.t.Fatal("the worker did not get ready")
+	}
+	return nil
+}
+
+// stop ends the worker.
+func (h *host) stop() {
+	h.cancel()
+	h.end()
+}
+
+// end waits for the end of the worker.
+func (h *host) end() error {
+	h.t.Helper()
+	select {
+	case err := <-h.ended:
+		h.ended <- err
+		return err
+	case <-time.After(patience):
+		h.t.Error("the worker did not end")
+		return nil
+	}
+}
+
+// plain is an ordinary UDP socket of a namespace, a member of the group on one
+// interface, which it also sends through.
+type plain struct {
+	*net.UDPConn
+	t  testing.TB
+	to *net.UDPAddr
+	p4 *ipv4.PacketConn
+	p6 *ipv6.PacketConn
+}
+
+func openPlain(t testing.TB, ns string, group netip.Addr, port int, ifname string) *plain {
+	t.Helper()
+	pool := nsthread.NewPool()
+	th, err := pool.Get(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer th.Release()
+	p := &plain{t: t, to: &net.UDPAddr{IP: group.AsSlice(), Port: port}}
+	doErr := th.Do(func() { err = p.open(group, port, ifname) })
+	if err != nil || doErr != nil {
+		t.Fatal(err, doErr)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func (p *plain) open(group netip.Addr, port int, ifname string) error {
+	ifi, err := net.InterfaceByName(ifname)
+	if err != nil {
+		return err
+	}
+	network := "udp6"
+	if group.Is4() {
+		network = "udp4"
+	}
+	if p.UDPConn, err = net.ListenUDP(network, &net.UDPAddr{Port: port}); err != nil {
+		return err
+	}
+	if group.Is4() {
+		p.p4 = ipv4.NewPacketConn(p.UDPConn)
+		if err := p.p4.SetControlMessage(ipv4.FlagTTL, true); err != nil {
+			return err
+		}
+		if err := p.p4.SetMulticastLoopback(false); err != nil {
+			return err
+		}
+		if err := p.p4.SetMulticastInterface(ifi); err != nil {
+			return err
+		}
+		return p.p4.JoinGroup(ifi, p.to)
+	}
+	p.p6 = ipv6.NewPacketConn(p.UDPConn)
+	if err := p.p6.SetControlMessage(ipv6.FlagHopLimit, true); err != nil {
+		return err
+	}
+	if err := p.p6.SetMulticastLoopback(false); err != nil {
+		return err
+	}
+	if err := p.p6.SetMulticastInterface(ifi); err != nil {
+		return err
+	}
+	return p.p6.JoinGroup(ifi, p.to)
+}
+
+// send sends a datagram to the group.
+func (p *plain) send(b []byte) {
+	p.t.Helper()
+	if _, err := p.WriteToUDP(b, p.to); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// receive returns the next datagram and its time to live.
+func (p *plain) receive() ([]byte, int) {
+	p.t.Helper()
+	if err := p.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		p.t.Fatal(err)
+	}
+	b := make([]byte, 64<<10)
+	var n, ttl int
+	var err error
+	if p.p4 != nil {
+		var cm *ipv4.ControlMessage
+		if n, cm, _, err = p.p4.ReadFrom(b); cm != nil {
+			ttl = cm.TTL
+		}
+	} else {
+		var cm *ipv6.ControlMessage
+		if n, cm, _, err = p.p6.ReadFrom(b); cm != nil {
+			ttl = cm.HopLimit
+		}
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return b[:n], ttl
+}
+
+// bothFamilies runs a test with an IPv6 and an IPv4 group.
+func bothFamilies(t *testing.T, fn func(t *testing.T, group netip.Addr)) {
+	t.Run("IPv6", func(t *testing.T) { fn(t, group6) })
+	t.Run("IPv4", func(t *testing.T) { fn(t, group4) })
+}
+
+func countDir(t testing.TB, dir string) int {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+// same compares what an instance was given with the lists of sessions that it
+// was to get.
+func same(t *testing.T, got []workertest.Request, want ...[]byte) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%d JOOLD_ADDs, want %d", len(got), len(want))
+		return
+	}
+	for i := range want {
+		if !bytes.Equal(got[i].Entries, want[i]) {
+			t.Errorf("JOOLD_ADD %d:\n got %x\nwant %x", i, got[i].Entries, want[i])
+		}
+	}
+}
+
+// adds waits for n JOOLD_ADDs.
+func (h *host) adds(n int) []workertest.Request {
+	h.t.Helper()
+	return h.instance.Wait(h.t, joolnl.JooldAdd, n)
+}

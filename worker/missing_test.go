@@ -1,0 +1,169 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/configdir"
+	"joolctl/joolnl"
+	"joolctl/nsthread/nstest"
+	"joolctl/worker/workertest"
+)
+
+// wantError checks an error's text, and whether it is a *Missing.
+func wantError(t *testing.T, err error, missing bool, texts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one with %q", texts)
+		return
+	}
+	if got := errors.As(err, new(*Missing)); got != missing {
+		t.Errorf("%v: a *Missing: %v, want %v", err, got, missing)
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("%q lacks %q", err, text)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q is more than a line", err)
+	}
+}
+
+func TestMissing(t *testing.T) {
+	a, _ := hosts(t)
+	inNS := fmt.Sprintf("%q", a)
+	plainFile := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(plainFile, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		change  func(*host, *configdir.Spec)
+		missing bool
+		want    []string
+	}{
+		{"namespace", func(_ *host, s *configdir.Spec) { s.Namespace = "nowhere-" + a },
+			true, []string{`namespace "nowhere-`, "does not exist", "; type: ip netns add nowhere-"}},
+		{"network namespace", func(_ *host, s *configdir.Spec) { s.NetNamespace = "nowhere-" + a },
+			true, []string{`namespace "nowhere-`, "does not exist", "; type: ip netns add nowhere-"}},
+		{"namespace by path", func(_ *host, s *configdir.Spec) { s.Namespace = "/nowhere/" + a },
+			true, []string{`namespace "/nowhere/`, "does not exist"}},
+		{"a file that is no namespace", func(_ *host, s *configdir.Spec) { s.Namespace = plainFile },
+			false, []string{plainFile, "is not a network namespace"}},
+		{"in interface", func(_ *host, s *configdir.Spec) { s.InInterface = "eth7" },
+			true, []string{`in interface "eth7" does not exist in namespace ` + inNS, "; type: ip netns exec " + a + " ip link add eth7"}},
+		{"out interface", func(_ *host, s *configdir.Spec) { s.OutInterface = "eth8" },
+			true, []string{`out interface "eth8" does not exist in namespace ` + inNS}},
+		{"in interface's address", func(_ *host, s *configdir.Spec) { s.InInterface = "fd64::77" },
+			true, []string{"in interface fd64::77: no interface has this address in namespace " + inNS, "ip address add fd64::77/"}},
+		{"out interface's address", func(_ *host, s *configdir.Spec) { s.OutInterface = "10.64.0.77" },
+			true, []string{"out interface 10.64.0.77", inNS}},
+		{"instance", func(h *host, _ *configdir.Spec) { h.instance.Remove() },
+			true, []string{`instance "nat" does not exist in namespace ` + inNS, "; type: ip netns exec " + a + " jool instance add nat"}},
+		{"synchronisation", func(h *host, _ *configdir.Spec) { h.instance.Off = true },
+			true, []string{`session synchronisation is off in instance "nat" in namespace ` + inNS, "; type: ip netns exec " + a + " jool -i nat global update ss-enabled true"}},
+		{"module", func(h *host, _ *configdir.Spec) { h.kernel.Load(false) },
+			true, []string{"the kernel module jool is not loaded; type: modprobe jool"}},
+		{"module but for jool_common", func(h *host, _ *configdir.Spec) {
+			h.instance.Refuse = func(workertest.Request) *joolnl.Error {
+				return &joolnl.Error{Code: unix.EINVAL, Text: "NAT64 Jool has not been modprobed. (Try `modprobe jool`)"}
+			}
+		}, true, []string{"the kernel module jool is not loaded; type: modprobe jool"}},
+		{"permission", func(h *host, _ *configdir.Spec) {
+			h.instance.Refuse = func(workertest.Request) *joolnl.Error { return &joolnl.Error{Code: unix.EPERM} }
+		}, false, []string{"CAP_NET_ADMIN", "run joolctl as root"}},
+		{"any other refusal", func(h *host, _ *configdir.Spec) {
+			h.instance.Refuse = func(r workertest.Request) *joolnl.Error {
+				if r.Op == joolnl.GlobalForeach {
+					return &joolnl.Error{Code: unix.EINVAL, Text: "not today"}
+				}
+				return nil
+			}
+		}, false, []string{`reading the settings of instance "nat" in namespace ` + inNS, "not today"}},
+		{"a route to the group", func(_ *host, s *configdir.Spec) { s.InInterface, s.Group = "", group4 },
+			true, []string{"no interface leads to 239.64.64.64 in namespace " + inNS, `"in interface"`, "ip route add 239.64.64.64 dev"}},
+		{"a link-local group's interface", func(_ *host, s *configdir.Spec) {
+			s.InInterface, s.Group = "", netip.MustParseAddr("ff02::64")
+		}, false, []string{"ff02::64", `"in interface"`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spec := specFor(a, group6)
+			h := newHost(t, jool4115, spec)
+			c.change(h, &spec)
+			h.init(spec)
+			fds := countDir(t, "/proc/self/fd")
+			wantError(t, h.tryStart(), c.missing, c.want...)
+			h.end()
+			eventually(t, "all descriptors are closed", func() bool { return countDir(t, "/proc/self/fd") <= fds })
+		})
+	}
+}
+
+// TestGoneMeanwhile takes away what a running worker needs.
+func TestGoneMeanwhile(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		take func(t *testing.T, h *host, ns string)
+		want string
+	}{
+		{"instance", func(_ *testing.T, h *host, _ string) { h.instance.Remove() }, `instance "nat" does not exist`},
+		{"synchronisation", func(_ *testing.T, h *host, _ string) {
+			h.instance.Set(func(i *workertest.Instance) { i.Off = true })
+		}, "session synchronisation is off"},
+		{"module", func(_ *testing.T, h *host, _ string) { h.kernel.Load(false) }, "jool is not loaded"},
+		{"interface", func(t *testing.T, _ *host, ns string) { nstest.IP(t, ns, "link del sync") }, `"sync" does not exist`},
+		{"interface, made anew", func(t *testing.T, _ *host, ns string) {
+			nstest.IP(t, ns, "link del sync", "link add sync type veth peer name sync2", "link set sync up")
+		}, "an interface was made anew"},
+		{"namespace", func(t *testing.T, _ *host, ns string) { nstest.Delete(t, ns) }, "was deleted, or made anew"},
+		{"namespace, made anew", func(t *testing.T, _ *host, ns string) {
+			nstest.Delete(t, ns)
+			nstest.Add(t, ns)
+		}, "was deleted, or made anew"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // they wait for the next look, and no more
+			a, _ := hosts(t)
+			h := newHost(t, jool4115, specFor(a, group6)).start()
+			c.take(t, h, a)
+			wantError(t, h.end(), true, c.want)
+			eventually(t, "the connection is closed", func() bool { return h.kernel.Connections() == 0 })
+		})
+	}
+}
+
+// TestRefusalIsLookedInto removes the instance and does not wait for the next
+// look: an acknowledgement is refused.
+func TestRefusalIsLookedInto(t *testing.T) {
+	a, _ := hosts(t)
+	h := newHost(t, jool4115, specFor(a, group6)).start()
+	listening := h.kernel.Connections()
+	h.instance.Remove()
+	if n := h.instance.Multicast(entries(t, jool4115, 1, 1)); n != listening {
+		t.Fatalf("%d listen", n)
+	}
+	wantError(t, h.end(), true, `instance "nat" does not exist`)
+	if n := h.counters.Losses().KernelErrors; n == 0 {
+		t.Error("the refusal was not counted")
+	}
+}
+
+// TestOtherModule has another version of the module speak.
+func TestOtherModule(t *testing.T) {
+	a, _ := hosts(t)
+	h := newHost(t, jool4115, specFor(a, group6)).start()
+	h.kernel.SetVersion(jool419)
+	h.instance.Multicast(entries(t, jool419, 1, 1))
+	wantError(t, h.end(), false, "changed from 4.1.15 to 4.1.9")
+	if h.counters.Stats().NetSentPackets != 0 {
+		t.Error("its sessions were sent on")
+	}
+}

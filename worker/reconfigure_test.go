@@ -1,0 +1,172 @@
+package worker
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/configdir"
+	"joolctl/joolnl"
+	"joolctl/nsthread/nstest"
+)
+
+// TestReconfigure changes a running worker's spec and sees how sessions come
+// and go then.
+func TestReconfigure(t *testing.T) {
+	a, b := hosts(t)
+	nstest.Veth(t,
+		nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
+		nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
+	// What the kernel chooses where nothing is named.
+	for _, ns := range []string{a, b} {
+		nstest.IP(t, ns, "route add 239.0.0.0/8 dev sync")
+	}
+	away := map[netip.Addr]netip.Addr{group6: netip.MustParseAddr("ff08::77"), group4: netip.MustParseAddr("239.7.7.7")}
+	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+		for _, c := range []struct {
+			name   string
+			before func(*configdir.Spec)
+			after  func(*configdir.Spec)
+			// via is the interface by which sessions come and go afterwards.
+			via  string
+			ttl  int
+			kept bool
+		}{
+			{"nothing", nil, func(*configdir.Spec) {}, "sync", 1, true},
+			{"another interface", nil, func(s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, "other", 1, true},
+			{"the same interface by address", nil, func(s *configdir.Spec) { s.InInterface, s.OutInterface = "fd64::1", "fd64::1" }, "sync", 1, true},
+			{"ttl", nil, func(s *configdir.Spec) { s.TTL = 9 }, "sync", 9, true},
+			{"another group", nil, func(s *configdir.Spec) { s.Group = away[group] }, "sync", 1, false},
+			{"another port", nil, func(s *configdir.Spec) { s.Port += 5 }, "sync", 1, false},
+			{"another group and interface", nil, func(s *configdir.Spec) { s.Group, s.InInterface, s.OutInterface = away[group], "other", "other" }, "other", 1, false},
+			{"a group of one link alone", nil, func(s *configdir.Spec) {
+				if group == group6 {
+					s.Group, s.OutInterface = netip.MustParseAddr("ff02::64"), ""
+				}
+			}, "sync", 1, group == group4},
+			{"another link for such a group", func(s *configdir.Spec) {
+				if group == group6 {
+					s.Group = netip.MustParseAddr("ff02::64")
+				}
+			}, func(s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, "other", 1, true},
+			{"in interface no longer named", nil, func(s *configdir.Spec) { s.InInterface = "" }, "sync", 1, true},
+			{"in interface named", func(s *configdir.Spec) { s.InInterface = "" }, func(s *configdir.Spec) { s.InInterface = "sync" }, "sync", 1, true},
+			{"another in interface named", func(s *configdir.Spec) { s.InInterface = "" }, func(s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, "other", 1, true},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				spec := specFor(a, group)
+				if c.before != nil {
+					c.before(&spec)
+				}
+				h := newHost(t, jool4115, spec).start()
+				socket := h.running.socket.fd
+				c.after(&spec)
+				spec.ReceiveBuffer = 3 << 20
+				if err := h.Reconfigure(spec); err != nil {
+					t.Fatal(err)
+				}
+				peer := openPlain(t, b, spec.Group, int(spec.Port), c.via)
+				list := entries(t, jool4115, 10, 3)
+				peer.send(list)
+				same(t, h.adds(1), list)
+				h.instance.Multicast(entries(t, jool4115, 20, 2))
+				if got, ttl := peer.receive(); len(got) < 80 || ttl != c.ttl {
+					t.Errorf("%d bytes with a ttl of %d, want %d", len(got), ttl, c.ttl)
+				}
+				if kept := h.running.socket.fd == socket; kept != c.kept {
+					t.Errorf("the socket was kept: %v, want %v", kept, c.kept)
+				}
+				for name, fd := range map[string]int{"network": h.running.socket.fd, "netlink": h.running.conn.Receiver()} {
+					if n, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF); n != 2*spec.ReceiveBuffer {
+						t.Errorf("%s socket: a receive buffer of %d", name, n)
+					}
+				}
+				if n := len(h.kernel.Dials()); n != 1 {
+					t.Errorf("dialled %d times", n)
+				}
+			})
+		}
+	})
+}
+
+// TestReconfigureFails asks for what can't be had; the old goes on.
+func TestReconfigureFails(t *testing.T) {
+	a, b := hosts(t)
+	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+		spec := specFor(a, group)
+		h := newHost(t, jool4115, spec)
+		if err := h.Reconfigure(spec); !errors.Is(err, ErrNotRunning) {
+			t.Errorf("before Run: %v", err)
+		}
+		h.start()
+		peer := openPlain(t, b, group, port, "sync")
+		taken := h.beside(func() configdir.Spec { s := spec; s.Instance, s.Port = "other", port+1; return s }()).start()
+		fds := countDir(t, "/proc/self/fd")
+		for i, c := range []struct {
+			change  func(*configdir.Spec)
+			missing bool
+			want    string
+		}{
+			{func(s *configdir.Spec) { s.InInterface = "nothere" }, true, `in interface "nothere"`},
+			{func(s *configdir.Spec) { s.OutInterface = "nothere" }, true, `out interface "nothere"`},
+			{func(s *configdir.Spec) { s.NetNamespace = "nothere" }, true, `namespace "nothere"`},
+			{func(s *configdir.Spec) { s.Port = port + 1 }, false, "address already in use"},
+			{func(s *configdir.Spec) { s.Instance = "other" }, false, `"nat"`},
+			{func(s *configdir.Spec) { s.Namespace = b }, false, `"nat"`},
+		} {
+			bad := spec
+			c.change(&bad)
+			wantError(t, h.Reconfigure(bad), c.missing, c.want)
+			list := entries(t, jool4115, 10*i, 3)
+			peer.send(list)
+			if got := h.adds(i + 1); len(got) != i+1 || string(got[i].Entries) != string(list) {
+				t.Errorf("after %d: %v", i, got)
+			}
+			h.instance.Multicast(entries(t, jool4115, 1000+10*i, 2))
+			if got, ttl := peer.receive(); len(got) < 80 || ttl != 1 {
+				t.Errorf("%d bytes with a ttl of %d", len(got), ttl)
+			}
+		}
+		if now := countDir(t, "/proc/self/fd"); now != fds {
+			t.Errorf("%d descriptors before, %d after", fds, now)
+		}
+		if n := taken.instance.Count(joolnl.JooldAdd); n != 0 {
+			t.Errorf("the neighbour got %d", n)
+		}
+		h.stop()
+		if err := h.Reconfigure(spec); !errors.Is(err, ErrNotRunning) {
+			t.Errorf("after Run: %v", err)
+		}
+	})
+}
+
+// TestReconfigureWithoutLoss changes group and interface under traffic: every
+// datagram to the old group that was sent before arrives.
+func TestReconfigureWithoutLoss(t *testing.T) {
+	a, b := hosts(t)
+	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+		spec := specFor(a, group)
+		h := newHost(t, jool4115, spec).start()
+		peer := openPlain(t, b, group, port, "sync")
+		n := 0
+		for i := range 20 {
+			for range 10 {
+				peer.send(entries(t, jool4115, 3*n, 3))
+				n++
+			}
+			spec.Port = port + uint16(i%2)
+			if err := h.Reconfigure(spec); err != nil {
+				t.Fatal(err)
+			}
+			if spec.Port != port { // and back
+				spec.Port = port
+				if err := h.Reconfigure(spec); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		h.adds(n)
+	})
+}

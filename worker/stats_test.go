@@ -1,0 +1,122 @@
+package worker
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"joolctl/configdir"
+)
+
+// ask sends a datagram and returns what comes back.
+func ask(t *testing.T, to netip.AddrPort, question []byte) string {
+	t.Helper()
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(question); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 2048)
+	n, err := c.Read(b)
+	if err != nil {
+		t.Fatalf("%v: %v", to, err)
+	}
+	return string(b[:n])
+}
+
+// freePort is one that nobody had a moment ago.
+func freePort(t *testing.T) uint16 {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+}
+
+func TestStatsServer(t *testing.T) {
+	var c Counters
+	c.kernelSentPackets.Store(1)
+	c.kernelSentBytes.Store(40)
+	c.netRcvdPackets.Store(2)
+	c.netRcvdBytes.Store(80)
+	c.netSentPackets.Store(1 << 40)
+	c.netSentBytes.Store(1<<64 - 1)
+	const want = "KERNEL_SENT_PKTS,1\nKERNEL_SENT_BYTES,40\nNET_RCVD_PKTS,2\nNET_RCVD_BYTES,80\n" +
+		"NET_SENT_PKTS,1099511627776\nNET_SENT_BYTES,18446744073709551615\n"
+	spec := configdir.Spec{StatsPort: freePort(t)}
+	s, err := OpenStats(spec, c.Stats)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, addr := range []string{"127.0.0.1", "::1"} {
+		to := netip.AddrPortFrom(netip.MustParseAddr(addr), spec.StatsPort)
+		for _, question := range [][]byte{nil, {}, []byte("stats\n"), make([]byte, 20_000)} {
+			if got := ask(t, to, question); got != want {
+				t.Errorf("%v, %d bytes: %q", to, len(question), got)
+			}
+		}
+	}
+	c.netRcvdPackets.Add(5)
+	to := netip.AddrPortFrom(netip.MustParseAddr("::1"), spec.StatsPort)
+	if got := ask(t, to, nil); !strings.Contains(got, "NET_RCVD_PKTS,7\n") {
+		t.Errorf("later: %q", got)
+	}
+
+	for _, addr := range []netip.Addr{{}, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")} {
+		second := spec
+		second.StatsAddress = addr
+		if _, err := OpenStats(second, c.Stats); err == nil {
+			t.Errorf("%v: opened twice", addr)
+		} else {
+			text := "127.0.0.1"
+			if addr.IsValid() {
+				text = addr.String()
+			}
+			wantError(t, err, false, "stats server on "+text+" port "+fmt.Sprint(spec.StatsPort), "address already in use")
+		}
+	}
+	nowhere := spec
+	nowhere.StatsAddress = netip.MustParseAddr("2001:db8::1")
+	_, err = OpenStats(nowhere, c.Stats)
+	wantError(t, err, false, "stats server on 2001:db8::1 port "+fmt.Sprint(spec.StatsPort), "assign")
+
+	s.Close()
+	again, err := OpenStats(spec, c.Stats)
+	if err != nil {
+		t.Fatalf("after Close: %v", err)
+	}
+	again.Close()
+}
+
+// TestStatsServerInUse has the second of the two loopback addresses taken.
+func TestStatsServerInUse(t *testing.T) {
+	fds := countDir(t, "/proc/self/fd")
+	taken, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
+	if err != nil {
+		t.Skip(err)
+	}
+	port := taken.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	_, err = OpenStats(configdir.Spec{StatsPort: port}, func() Stats { return Stats{} })
+	wantError(t, err, false, "stats server on ::1 port "+fmt.Sprint(port))
+	taken.Close()
+	eventually(t, "all descriptors are closed", func() bool { return countDir(t, "/proc/self/fd") <= fds })
+}
+
+func TestStatsAdd(t *testing.T) {
+	got := Stats{1, 2, 3, 4, 5, 6}.Add(Stats{10, 20, 30, 40, 50, 60})
+	if want := (Stats{11, 22, 33, 44, 55, 66}); got != want {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,0 +1,181 @@
+package workertest
+
+import (
+	"encoding/binary"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/joolnl"
+)
+
+// roomFor is more than the largest message that a worker sends.
+const roomFor = 256 << 10
+
+// conn is the kernel's end of a joolnl.Conn.
+type conn struct {
+	kernel     *Kernel
+	key        key
+	multicasts *os.File
+	requests   *os.File
+}
+
+// newConn returns the kernel's end, and the two descriptors of the other.
+func newConn(k *Kernel, to key) (c *conn, receiver, asker int, err error) {
+	var fds [2][2]int
+	for i := range fds {
+		// Each message stays one, however many requests it holds.
+		fds[i], err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return nil, -1, -1, err
+		}
+		for _, fd := range fds[i] {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, roomFor); err != nil {
+				return nil, -1, -1, err
+			}
+		}
+	}
+	c = &conn{kernel: k, key: to, multicasts: os.NewFile(uintptr(fds[0][1]), "multicasts"), requests: os.NewFile(uintptr(fds[1][1]), "requests")}
+	return c, fds[0][0], fds[1][0], nil
+}
+
+// serve answers requests until the worker closes its end.
+func (c *conn) serve() {
+	buf := make([]byte, roomFor)
+	for {
+		n, err := c.requests.Read(buf)
+		if err != nil {
+			break
+		}
+		for b := buf[:n]; len(b) >= 16; {
+			m, rest, err := joolnl.ParseMessage(b)
+			if err != nil || rest == nil {
+				panic("a worker sent what is no message: " + err.Error())
+			}
+			c.serveOne(m, b[:len(b)-len(rest)])
+			b = rest
+		}
+	}
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	c.multicasts.Close()
+	c.requests.Close()
+	delete(c.kernel.conns, c)
+}
+
+// serveOne carries out one request.
+func (c *conn) serveOne(m joolnl.Message, b []byte) {
+	k := c.kernel
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := Request{Op: joolnl.Op(b[16]), Seq: m.Seq}
+	if r.Op == joolnl.JooldAdd {
+		r.Entries = append([]byte(nil), joolnl.SessionEntries(m.Attrs)...)
+	}
+	i := k.instances[c.key]
+	if i != nil {
+		i.requests = append(i.requests, r)
+		i.changed.Broadcast()
+	}
+	if reply := c.answer(i, r, m); reply != nil {
+		_, _ = c.requests.Write(reply) // the worker may have gone
+	}
+}
+
+// answer is what a request is answered with, if anything.
+func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
+	reply := func(flags byte, attrs ...byte) []byte {
+		return message(m.Header.Version, m.Header.Instance, m.Seq, flags, attrs)
+	}
+	refuse := func(e *joolnl.Error) []byte {
+		if e.Text == "" {
+			return netlinkError(m.Seq, e.Code)
+		}
+		return reply(1, append(attr(1, byte(e.Code), byte(e.Code>>8)), attr(2, append([]byte(e.Text), 0)...)...)...)
+	}
+	switch {
+	case c.kernel.unloaded:
+		return refuse(&joolnl.Error{Code: unix.ENOENT})
+	case i == nil && r.Op == joolnl.InstanceHello:
+		return reply(0, attr(1, 1)...)
+	case i == nil:
+		return refuse(&joolnl.Error{Code: unix.ESRCH, Text: "This namespace lacks an instance named '" + m.Header.Instance + "'."})
+	}
+	if i.Refuse != nil {
+		if e := i.Refuse(r); e != nil {
+			return refuse(e)
+		}
+	}
+	switch r.Op {
+	case joolnl.InstanceHello:
+		return reply(0, attr(1, 0)...)
+	case joolnl.GlobalForeach:
+		return reply(0, attr(27, b2u(!i.Off))...)
+	case joolnl.StatsForeach:
+		var attrs []byte
+		for id, n := range i.Stats {
+			attrs = append(attrs, attr(id, binary.NativeEndian.AppendUint64(nil, n)...)...)
+		}
+		return reply(0, attrs...)
+	case joolnl.JooldAdd, joolnl.JooldAck:
+		if i.Off {
+			return refuse(&joolnl.Error{Code: unix.EINVAL, Text: "Session Sync is disabled on this instance."})
+		}
+		return nil
+	}
+	return reply(0)
+}
+
+func b2u(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Multicast is the message that a module announces sessions with. What stands
+// behind the instance's name is as undefined as in a real one.
+func Multicast(v joolnl.Version, instance string, entries []byte) []byte {
+	b := message(v, instance, 0, 0, attr(7|1<<15, entries...))
+	for i := 20 + 12 + len(instance) + 1; i < 20+28; i++ {
+		b[i] = 0xa5
+	}
+	return b
+}
+
+// message is one of the module's.
+func message(v joolnl.Version, instance string, seq uint32, flags byte, attrs []byte) []byte {
+	b := binary.NativeEndian.AppendUint32(nil, uint32(48+len(attrs)))
+	b = binary.NativeEndian.AppendUint16(b, Family)
+	b = binary.NativeEndian.AppendUint16(b, 0)
+	b = binary.NativeEndian.AppendUint32(b, seq)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	b = append(b, 0, 2, 0, 0, 'j', 'o', 'o', 'l')
+	b = binary.BigEndian.AppendUint32(b, uint32(v))
+	b = append(b, 2, flags, 0, 0)
+	var name [16]byte
+	copy(name[:15], instance)
+	b = append(b, name[:]...)
+	return append(b, attrs...)
+}
+
+func netlinkError(seq uint32, code unix.Errno) []byte {
+	b := binary.NativeEndian.AppendUint32(nil, 36)
+	b = binary.NativeEndian.AppendUint16(b, unix.NLMSG_ERROR)
+	b = binary.NativeEndian.AppendUint16(b, 0)
+	b = binary.NativeEndian.AppendUint32(b, seq)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	b = binary.NativeEndian.AppendUint32(b, uint32(-int32(code)))
+	return append(b, make([]byte, 16)...)
+}
+
+// attr is one attribute.
+func attr(typ int, payload ...byte) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(payload)))
+	b = binary.NativeEndian.AppendUint16(b, uint16(typ))
+	b = append(b, payload...)
+	for len(b)%4 != 0 {
+		b = append(b, 0)
+	}
+	return b
+}
