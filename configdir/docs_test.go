@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -58,7 +59,7 @@ func TestKeyTable(t *testing.T) {
 			}
 		}
 	}
-	want := Spec{TTL: 1, ReceiveBuffer: 16 << 20, Instance: "default"}
+	want := Spec{TTL: 1, ReceiveBuffer: 16 << 20, RefreshPeriod: time.Second, Sequence: true, Instance: "default"}
 	if d := cmp.Diff(want, Defaults(), address); d != "" {
 		t.Errorf("defaults: %s", d)
 	}

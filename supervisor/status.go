@@ -34,7 +34,11 @@ type Row struct {
 	// Restarts is how often its worker was started again.
 	Restarts int `json:"restarts"`
 	// Synced is yes, no, or alone: no peer that could tell has been heard.
-	Synced string        `json:"synced"`
+	Synced string `json:"synced"`
+	// Resync is what a resync that is under way does; LastResync what the last
+	// one came to.
+	Resync     string               `json:"resync,omitempty"`
+	LastResync *worker.ResyncReport `json:"last_resync,omitempty"`
 	Stats  worker.Stats  `json:"stats"`
 	Losses worker.Losses `json:"losses"`
 	// Kernel has the module's counters by Jool's names; empty where they can't
@@ -47,10 +51,14 @@ type Row struct {
 type Peer struct {
 	Address          string `json:"address"`
 	LastHeardSeconds int64  `json:"last_heard_seconds"`
-	// What follows only our own kind tells.
-	Version  string  `json:"version,omitempty"`
-	Sessions *uint64 `json:"sessions,omitempty"`
-	Lost     *uint64 `json:"lost,omitempty"`
+	// What follows only our own kind tells; Version is the Jool module's.
+	Software string   `json:"software,omitempty"`
+	Version  string   `json:"version,omitempty"`
+	Synced   string   `json:"synced,omitempty"`
+	Sessions *uint32  `json:"sessions,omitempty"`
+	Lost     *uint64  `json:"lost,omitempty"`
+	Repaired *uint64  `json:"repaired,omitempty"`
+	Differs  []string `json:"differs,omitempty"`
 }
 
 // Status describes the named pairs, all of them if no names are given. It does
@@ -84,6 +92,7 @@ func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error)
 		status.Totals = status.Totals.Add(e.Stats)
 		if e.live != nil {
 			e.Peers = peersOf(e.live.Peers())
+			e.Synced, e.Resync, e.LastResync = synced(e.live.Sync())
 			asking.Go(func() { e.Kernel = e.live.kernel(ctx) })
 		}
 	}
@@ -107,12 +116,25 @@ func (p *pair) row() Row {
 func peersOf(heard []worker.Peer) []Peer {
 	peers := []Peer{}
 	for _, peer := range heard {
-		peers = append(peers, Peer{
-			Address:          peer.Address.String(),
-			LastHeardSeconds: int64(time.Since(peer.LastHeard).Seconds()),
-		})
+		p := Peer{Address: peer.Address.String(), LastHeardSeconds: int64(time.Since(peer.LastHeard).Seconds())}
+		if peer.ID != 0 {
+			p.Lost, p.Repaired = &peer.Lost, &peer.Repaired
+		}
+		if peer.Software != "" { // it has said HELLO
+			p.Software, p.Version, p.Synced = peer.Software, peer.Module.String(), peer.Sync.String()
+			p.Sessions, p.Differs = &peer.Sessions, peer.Differs
+		}
+		peers = append(peers, p)
 	}
 	return peers
+}
+
+// synced puts a worker's word into a row's.
+func synced(s worker.SyncState) (yesNoAlone, underWay string, last *worker.ResyncReport) {
+	if s.Phase != "" {
+		underWay = s.String()
+	}
+	return s.Synced.String(), underWay, s.Last
 }
 
 // selection is the pairs named, or all, in natural order.

@@ -16,6 +16,8 @@ type Worker interface {
 	// namespace, or, on an error, as before.
 	Reconfigure(configdir.Spec) error
 	Peers() []worker.Peer
+	// Sync is how complete its table is.
+	Sync() worker.SyncState
 	KernelStats(ctx context.Context) (map[string]uint64, error)
 	ModuleVersion() string
 	Advertise(ctx context.Context) error

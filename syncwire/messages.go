@@ -101,6 +101,17 @@ const (
 	SyncAlone Sync = 2
 )
 
+// String is yes, no or alone.
+func (s Sync) String() string {
+	switch s {
+	case SyncYes:
+		return "yes"
+	case SyncAlone:
+		return "alone"
+	}
+	return "no"
+}
+
 // Hello says who lives: at the start, every second while busy, every ten when
 // idle.
 type Hello struct {

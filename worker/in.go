@@ -136,7 +136,7 @@ func (p *pumps) cut(entries []byte) {
 	for b := entries; len(b) > 0; b = b[f.EntryLen():] {
 		proto, timer := f.Kind(b)
 		ttl := uint32(p.settings.TTL(uint8(proto), uint8(timer)).Milliseconds())
-		if f.Expires(b) > ttl {
+		if ttl > 0 && f.Expires(b) > ttl {
 			f.SetExpires(b, ttl)
 			p.w.counters.cut.Add(1)
 		}

@@ -90,21 +90,24 @@ type resync struct {
 
 // incoming is a resync that arrives.
 type incoming struct {
-	id                           uint32
-	from                         *peer
-	forUs                        bool // an answer to what we asked: what its sender lacks goes back
-	settings                     syncwire.Settings
-	base                         time.Time
-	expected                     uint32
-	records                      []joolnl.Record // BULK i's are at i × MaxBulk
-	have                         []uint64        // bitmap of BULKs
-	got                          uint32          // BULKs
-	bulks                        uint32          // as END says; 0 before
-	sessions                     uint32
-	ended                        bool
-	stalls                       int
-	own                          []joolnl.Record // our own table
-	ownRead                      bool
+	id       uint32
+	from     *peer
+	forUs    bool // an answer to what we asked: what its sender lacks goes back
+	settings syncwire.Settings
+	base     time.Time
+	expected uint32
+	records  []joolnl.Record // BULK i's are at i × MaxBulk
+	have     []uint64        // bitmap of BULKs
+	got      uint32          // BULKs
+	bulks    uint32          // as END says; 0 before
+	sessions uint32
+	ended    bool
+	stalls   int
+	own      []joolnl.Record // our own table
+	ownRead  bool
+	// The instance's number of sessions before the injection, and what of that is
+	// new, or under another mask than ours.
+	before, fresh, moved         int
 	received, compared, injected time.Time // when that was done
 }
 

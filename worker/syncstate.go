@@ -28,7 +28,7 @@ func (s SyncState) String() string {
 	case s.Phase != "":
 		return s.Phase
 	}
-	return [...]string{"no", "yes", "alone"}[s.Synced]
+	return s.Synced.String()
 }
 
 // Sync tells how complete the table is.
