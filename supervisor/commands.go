@@ -63,7 +63,9 @@ func (s *Supervisor) Advertise(ctx context.Context, names []string, all bool) ([
 }
 
 // Restart replaces the workers of the named pairs, or of all, and returns when
-// each has reached a state, or ctx has ended. Failed pairs are left alone.
+// each has reached a state, or ctx has ended. Failed pairs are left alone. A
+// pair whose new configuration can't start beside the old one starts with the
+// new one.
 func (s *Supervisor) Restart(ctx context.Context, names []string, all bool) ([]Outcome, error) {
 	var rows []*pair
 	err := s.do(ctx, func() (err error) {
@@ -73,8 +75,12 @@ func (s *Supervisor) Restart(ctx context.Context, names []string, all bool) ([]O
 		for _, p := range rows {
 			if p.has() {
 				s.log.Info("restart was asked for", "pair", p.name)
+				spec := p.spec
+				if p.target != nil {
+					spec = *p.target
+				}
 				s.stop(p)
-				s.begin(p, p.spec)
+				s.begin(p, spec)
 			}
 		}
 		return nil

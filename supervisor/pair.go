@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -22,6 +23,9 @@ type pair struct {
 	// worker has to stop first.
 	keeper  *keeper
 	pending bool
+	// successor runs beside keeper until it is ready to take over: it has the
+	// target, which is another instance.
+	successor *keeper
 	// unsettled until the worker has reached its first state.
 	unsettled bool
 	// live is the worker that runs, if one does.
@@ -55,10 +59,15 @@ type keeper struct {
 	spec atomic.Pointer[configdir.Spec]
 	stop context.CancelFunc
 	ran  bool
+	// restarts are those from before it took over.
+	restarts int
 }
 
 // has is true if the pair has a worker, or is about to.
 func (p *pair) has() bool { return p.keeper != nil || p.pending }
+
+// starting is the reason of a pair whose worker has not reached a state yet.
+const starting = "starting"
 
 // become changes the state; since moves only with it.
 func (s *Supervisor) become(p *pair, state State, reason string) {
@@ -73,6 +82,9 @@ func (s *Supervisor) become(p *pair, state State, reason string) {
 	case Running:
 		s.log.Info("worker is running", "pair", p.name, "module", p.live.ModuleVersion())
 	case Waiting:
+		if reason == starting {
+			return
+		}
 		s.log.Info("worker is waiting", "pair", p.name, "reason", reason)
 	case Backoff:
 		s.log.Warn("worker has failed", "pair", p.name, "reason", reason)
@@ -93,35 +105,49 @@ func (s *Supervisor) startPending() {
 		if !p.pending {
 			continue
 		}
-		if k := s.inTheWay(p.spec); k != nil {
+		if k := s.inTheWay(p, p.spec); k != nil {
 			s.become(p, Waiting, fmt.Sprintf("starts when the worker before it, of pair %q, has stopped", k.spec.Load().Name))
 			continue
 		}
 		p.pending = false
-		s.become(p, Waiting, "starting")
-		s.launch(p)
+		s.become(p, Waiting, starting)
+		p.keeper = s.launch(p, p.spec)
 	}
 }
 
-// inTheWay is a stopping worker that has what a spec needs.
-func (s *Supervisor) inTheWay(spec configdir.Spec) *keeper {
-	spec.Name, spec.StatsPort = "", 0
+// inTheWay is a worker, of another pair or stopping, that has what a spec of p
+// needs.
+func (s *Supervisor) inTheWay(p *pair, spec configdir.Spec) *keeper {
 	for k := range s.stopping {
-		other := *k.spec.Load()
-		other.Name, other.StatsPort = "stopping", 0
-		if len(configdir.Conflicts([]configdir.Spec{spec, other}, nil)) > 0 {
+		if collide(spec, *k.spec.Load()) {
 			return k
+		}
+	}
+	for _, other := range s.pairs {
+		for _, k := range []*keeper{other.keeper, other.successor} {
+			if other != p && k != nil && collide(spec, *k.spec.Load()) {
+				return k
+			}
 		}
 	}
 	return nil
 }
 
-func (s *Supervisor) launch(p *pair) {
+// collide is true if two workers can't run at the same time.
+func collide(a, b configdir.Spec) bool {
+	if a.Instance != b.Instance && (a.Group != b.Group || a.Port != b.Port) {
+		return false // quickly, for most
+	}
+	a.Name, b.Name = "a", "b"
+	a.StatsPort, b.StatsPort = 0, 0
+	return len(configdir.Conflicts([]configdir.Spec{a, b}, nil)) > 0
+}
+
+// launch keeps a worker with the spec running.
+func (s *Supervisor) launch(p *pair, spec configdir.Spec) *keeper {
 	ctx, stop := context.WithCancel(context.Background())
 	k := &keeper{pair: p, stop: stop}
-	spec := p.spec
 	k.spec.Store(&spec)
-	p.keeper = k
 	counters := p.counters
 	keep := Keep{
 		New:    func() Worker { return s.opt.NewWorker(*k.spec.Load(), counters) },
@@ -133,22 +159,32 @@ func (s *Supervisor) launch(p *pair) {
 		keep.Run(ctx)
 		s.post(func() { delete(s.stopping, k) })
 	}()
+	return k
 }
 
 // report is a keeper's news.
 func (s *Supervisor) report(k *keeper, c Condition) {
 	p := k.pair
+	if p.successor == k {
+		s.reportSuccessor(p, c)
+		return
+	}
 	if p.keeper != k {
 		return
 	}
 	p.unsettled = false
-	p.current = c.Restarts
+	p.current = c.Restarts - k.restarts
 	p.live = nil
 	if c.State == Running {
 		p.live = &live{Worker: c.Worker}
 		p.ran, k.ran = true, true
-	} else if p.target != nil {
+	} else if p.successor != nil {
 		// Nothing runs that would have to be spared.
+		reason := p.trouble
+		s.takeOver(p, 0)
+		s.become(p, Waiting, cmp.Or(reason, starting))
+		return
+	} else if p.target != nil {
 		s.adopt(p, *p.target)
 		s.aim(p, nil)
 		s.placeStats()
@@ -170,6 +206,11 @@ func (s *Supervisor) stop(p *pair) {
 	if k.ran {
 		p.restarts++
 	}
+	s.end(k)
+}
+
+// end stops a worker that is no longer any pair's.
+func (s *Supervisor) end(k *keeper) {
 	k.stop()
 	s.stopping[k] = true
 }

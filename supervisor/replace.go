@@ -6,28 +6,78 @@ import (
 	"joolctl/configdir"
 )
 
-// replace has a pair go over to another spec: its worker, if it runs and
-// serves the same instance, takes it while it runs; else another worker is
-// started when the old one has stopped. It returns false if that was under way
-// already.
+// replace has a pair go over to another spec, and returns false if that was
+// under way already. The old worker runs on until the new spec does, wherever
+// that can be: for the same instance it takes it while it runs; for another
+// one a successor is started beside it, unless that needs the same group's
+// socket or what some other worker still has.
 func (s *Supervisor) replace(p *pair, spec configdir.Spec) bool {
-	if p.live == nil || keyOf(p.spec) != keyOf(spec) {
+	if p.target != nil && equal(*p.target, spec) {
+		return false
+	}
+	same := keyOf(p.spec) == keyOf(spec)
+	if p.live == nil || !same && (collide(p.spec, spec) || s.sharesSocket(p, spec) || s.inTheWay(p, spec) != nil) {
 		s.stop(p)
 		s.begin(p, spec)
 		return true
 	}
-	if p.target != nil && equal(*p.target, spec) {
-		return false
-	}
 	s.aim(p, &spec)
 	p.unsettled = true
-	s.reconfigure(p)
+	if same {
+		s.reconfigure(p)
+	} else {
+		p.successor = s.launch(p, spec)
+	}
 	return true
+}
+
+// sharesSocket is true if a spec binds what the pair's worker has bound.
+func (s *Supervisor) sharesSocket(p *pair, spec configdir.Spec) bool {
+	return p.spec.NetNamespace == spec.NetNamespace && p.spec.Group == spec.Group && p.spec.Port == spec.Port
+}
+
+// reportSuccessor is news of the worker that shall take over.
+func (s *Supervisor) reportSuccessor(p *pair, c Condition) {
+	p.unsettled = false
+	if c.State != Running {
+		s.suffer(p, c.Reason)
+		return
+	}
+	s.takeOver(p, c.Restarts)
+	p.live = &live{Worker: c.Worker}
+	p.keeper.ran = true
+	s.log.Info("worker for another instance took over", "pair", p.name, "module", p.live.ModuleVersion())
+}
+
+// takeOver makes the successor the pair's worker.
+func (s *Supervisor) takeOver(p *pair, restarts int) {
+	k := p.successor
+	p.successor = nil
+	s.stop(p)
+	k.restarts = restarts
+	p.keeper = k
+	p.spec = *k.spec.Load()
+	s.placeStats()
 }
 
 // aim sets or forgets what a running worker shall take.
 func (s *Supervisor) aim(p *pair, target *configdir.Spec) {
+	if p.successor != nil {
+		s.end(p.successor)
+		p.successor = nil
+	}
 	p.target, p.trouble = target, ""
+}
+
+// suffer notes why the target can't be had.
+func (s *Supervisor) suffer(p *pair, trouble string) {
+	if p.trouble == "" {
+		p.troubleSince = time.Now()
+	}
+	if p.trouble != trouble {
+		p.trouble = trouble
+		s.log.Error("new configuration can't start; the old one runs on", "pair", p.name, "problem", trouble)
+	}
 }
 
 // adopt makes a spec the pair's.
@@ -79,13 +129,7 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 		}
 	case wanted:
 		p.unsettled = false
-		if p.trouble == "" {
-			p.troubleSince = time.Now()
-		}
-		if p.trouble != err.Error() {
-			p.trouble = err.Error()
-			s.log.Error("new configuration can't start; the old one runs on", "pair", p.name, "problem", err)
-		}
+		s.suffer(p, err.Error())
 	case p.target != nil:
 		s.reconfigure(p)
 	}
@@ -95,7 +139,7 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 // again.
 func (s *Supervisor) wantsRepair() bool {
 	for _, p := range s.pairs {
-		if p.trouble != "" || p.stats.port != 0 && p.stats.server == nil {
+		if p.trouble != "" && p.successor == nil || p.stats.port != 0 && p.stats.server == nil {
 			return true
 		}
 	}
@@ -105,7 +149,7 @@ func (s *Supervisor) wantsRepair() bool {
 func (s *Supervisor) repair() {
 	s.openStats()
 	for _, p := range s.pairs {
-		if p.trouble != "" {
+		if p.trouble != "" && p.successor == nil {
 			s.reconfigure(p)
 		}
 	}

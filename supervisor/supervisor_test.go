@@ -289,3 +289,77 @@ func TestRunFailsWithoutDirectory(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 }
+
+// A pair that goes over to another instance keeps its worker until the new one
+// runs.
+func TestSuccessor(t *testing.T) {
+	inBubble(t, two(t), func(r *rig) {
+		before := r.row("a")
+		r.fleet.notes()
+		r.fleet.behave("i3", missing)
+		write(t, r.dir, "a", files{instance: "i3", group: "3", stats: 4000})
+		if got := r.reload(); len(got.Changes) != 0 || len(got.Refused) != 1 {
+			t.Errorf("reload: %+v", got)
+		}
+		row := r.row("a")
+		if row.State != Running || row.Instance != "i1" || !strings.Contains(row.Reason, `instance "i" does not exist`) {
+			t.Errorf("row: %+v", row)
+		}
+		r.wantStats()
+		if got := r.reload(); len(got.Changes) != 0 {
+			t.Errorf("reload: %+v", got)
+		}
+		r.wantNotes()
+		// What the old worker has is not another's yet.
+		write(t, r.dir, "c", files{instance: "i1", group: "9"})
+		r.reload()
+		r.wantStates("a:running b:running c:waiting")
+		r.fleet.behave("i3", nil)
+		time.Sleep(1100 * time.Millisecond)
+		r.wantNotes("start a/i3", "stop a/i1", "start c/i1")
+		after := r.row("a")
+		if after.Instance != "i3" || after.Reason != "" || after.Restarts != 1 || after.Since != before.Since {
+			t.Errorf("row: %+v", after)
+		}
+		r.wantStats(4000)
+		r.wantStates("a:running b:running c:running")
+	})
+}
+
+// A successor is given up when the files go back.
+func TestSuccessorGivenUp(t *testing.T) {
+	inBubble(t, two(t), func(r *rig) {
+		before := r.row("a")
+		r.fleet.notes()
+		r.fleet.behave("i3", missing)
+		write(t, r.dir, "a", files{instance: "i3", group: "3"})
+		r.reload()
+		write(t, r.dir, "a", files{instance: "i1", group: "1"})
+		r.reload()
+		r.fleet.behave("i3", nil)
+		time.Sleep(5 * time.Second)
+		r.wantNotes()
+		if diff := cmp.Diff(before, r.row("a")); diff != "" {
+			t.Errorf("row (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// Where the old worker is gone, the successor has its place.
+func TestSuccessorOfADeadWorker(t *testing.T) {
+	inBubble(t, func(dir string, f *fleet) {
+		two(t)(dir, f)
+		f.behave("i1", runsFor(3*time.Second, errors.New("boom")))
+	}, func(r *rig) {
+		r.fleet.behave("i3", missing)
+		write(t, r.dir, "a", files{instance: "i3", group: "3"})
+		r.reload()
+		time.Sleep(3100 * time.Millisecond)
+		if row := r.row("a"); row.State != Waiting || row.Instance != "i3" || !strings.Contains(row.Reason, "does not exist") {
+			t.Errorf("row: %+v", row)
+		}
+		r.fleet.behave("i3", nil)
+		time.Sleep(2 * time.Second)
+		r.wantStates("a:running b:running")
+	})
+}

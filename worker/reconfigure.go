@@ -49,27 +49,38 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 	return p.conn.SetReceiveBuffer(spec.ReceiveBuffer)
 }
 
-// resetSocket gives the live socket what changed. The pumps stand still
-// meanwhile: they use what it changes.
+// resetSocket gives the live socket what changed. Its thread may be another
+// than the pumps', and neither waits for the other: two workers may have theirs
+// the other way round.
 func (p *pumps) resetSocket(spec configdir.Spec) error {
-	s := p.socket
+	changed := *p.socket
 	change := func() error {
 		in, out, err := findInterfaces(spec)
 		if err != nil {
 			return err
 		}
-		return socketError(spec, s.set(spec, in, out))
+		return socketError(spec, changed.set(spec, in, out))
 	}
-	return p.standing(func() error {
-		if s.thread == p.thread {
-			return change()
-		}
-		var err error
-		if doErr := s.thread.Do(func() { err = change() }); doErr != nil {
-			return doErr
-		}
+	take := func() error {
+		*p.socket = changed
+		return nil
+	}
+	if changed.thread == p.thread {
+		return p.standing(func() error {
+			if err := change(); err != nil {
+				return err
+			}
+			return take()
+		})
+	}
+	var err error
+	if doErr := changed.thread.Do(func() { err = change() }); doErr != nil {
+		return doErr
+	}
+	if err != nil {
 		return err
-	})
+	}
+	return p.standing(take)
 }
 
 // standing runs fn while no pump does.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -169,4 +170,40 @@ func TestReconfigureWithoutLoss(t *testing.T) {
 		}
 		h.adds(n)
 	})
+}
+
+// TestReconfigureCrossed has two workers whose network sockets live where the
+// other's instance does.
+func TestReconfigureCrossed(t *testing.T) {
+	a, b := hosts(t)
+	specA, specB := specFor(a, group6), specFor(b, group6)
+	specA.NetNamespace, specB.NetNamespace = b, a
+	first := newHost(t, jool4115, specA).start()
+	second := first.beside(specB).start()
+	done := make(chan error, 2)
+	for _, h := range []*host{first, second} {
+		go func() {
+			spec := h.spec()
+			for i := range 200 {
+				spec.TTL = 1 + i%2
+				if err := h.Reconfigure(spec); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range 2 {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(patience):
+			t.Fatal("they wait for each other")
+		}
+	}
+	cross(t, jool4115, first, second)
+	cross(t, jool4115, second, first)
 }
