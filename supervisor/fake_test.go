@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"joolctl/configdir"
+	"joolctl/syncwire"
 	"joolctl/worker"
 )
 
@@ -119,6 +120,8 @@ func (w *fakeWorker) Reconfigure(spec configdir.Spec) error {
 
 func (w *fakeWorker) Peers() []worker.Peer  { return nil }
 func (w *fakeWorker) ModuleVersion() string { return "4.1.13" }
+
+func (w *fakeWorker) Sync() worker.SyncState { return worker.SyncState{Synced: syncwire.SyncAlone} }
 
 func (w *fakeWorker) KernelStats(ctx context.Context) (map[string]uint64, error) {
 	if w.fleet.kernel != nil {

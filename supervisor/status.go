@@ -39,8 +39,8 @@ type Row struct {
 	// one came to.
 	Resync     string               `json:"resync,omitempty"`
 	LastResync *worker.ResyncReport `json:"last_resync,omitempty"`
-	Stats  worker.Stats  `json:"stats"`
-	Losses worker.Losses `json:"losses"`
+	Stats      worker.Stats         `json:"stats"`
+	Losses     worker.Losses        `json:"losses"`
 	// Kernel has the module's counters by Jool's names; empty where they can't
 	// be had.
 	Kernel map[string]uint64 `json:"kernel"`
@@ -108,7 +108,7 @@ func (p *pair) row() Row {
 	return Row{
 		Name: p.name, Namespace: p.spec.Namespace, Instance: p.spec.Instance,
 		State: p.state, Reason: p.explanation(), Since: p.since.UTC().Truncate(time.Second),
-		Restarts: p.restarts + p.current, Synced: "alone",
+		Restarts: p.restarts + p.current, Synced: "no",
 		Kernel: map[string]uint64{}, Peers: []Peer{},
 	}
 }

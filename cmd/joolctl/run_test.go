@@ -39,6 +39,7 @@ func (f fake) Run(ctx context.Context, ready func()) error {
 func (f fake) Reconfigure(configdir.Spec) error { return nil }
 func (f fake) Peers() []worker.Peer             { return nil }
 func (f fake) ModuleVersion() string            { return "" }
+func (f fake) Sync() worker.SyncState           { return worker.SyncState{} }
 func (f fake) KernelStats(context.Context) (map[string]uint64, error) {
 	return map[string]uint64{}, nil
 }

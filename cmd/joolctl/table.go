@@ -73,7 +73,7 @@ func cells(row supervisor.Row, o tableOptions) []string {
 // said (nothing that we could miss), and the kernel's own drops.
 func lostBy(row supervisor.Row) uint64 {
 	l := row.Losses
-	return l.NetlinkOverruns + l.SocketDrops + l.Malformed+l.Untranslated+l.Collisions + l.KernelErrors + l.SendErrors +
+	return l.NetlinkOverruns + l.SocketDrops + l.Malformed + l.Untranslated + l.Collisions + l.KernelErrors + l.SendErrors +
 		row.Kernel[kernelDrops]
 }
 

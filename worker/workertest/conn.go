@@ -110,7 +110,7 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 	case joolnl.InstanceHello:
 		return reply(0, attr(1, 0)...)
 	case joolnl.GlobalForeach:
-		return reply(0, attr(27, b2u(!i.Off))...)
+		return reply(0, append(globals(), attr(27, b2u(!i.Off))...)...)
 	case joolnl.StatsForeach:
 		var attrs []byte
 		for id, n := range i.Stats {
@@ -124,6 +124,16 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 		return nil
 	}
 	return reply(0)
+}
+
+// globals are a new instance's: pool6 64:ff9b::/96 and the default timeouts.
+func globals() []byte {
+	pool6 := append(attr(1, 0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), attr(2, 96)...)
+	b := attr(2|1<<15, pool6...)
+	for i, minutes := range []uint32{120, 4, 5, 1} { // tcp-est, tcp-trans, udp, icmp
+		b = append(b, attr(20+i, binary.NativeEndian.AppendUint32(nil, minutes*60_000)...)...)
+	}
+	return b
 }
 
 func b2u(b bool) byte {
