@@ -2,7 +2,10 @@ package worker
 
 import (
 	"net/netip"
+	"os"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -10,6 +13,54 @@ import (
 	"joolctl/packetio"
 	"joolctl/worker/workertest"
 )
+
+// tap is a kernel whose requests pass through the test.
+type tap struct {
+	*workertest.Kernel
+	near, far *os.File
+	passed    chan struct{}
+}
+
+func (k *tap) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) {
+	inner, err := k.Kernel.Dial(instance, receiveBuffer)
+	if err != nil {
+		return nil, err
+	}
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	k.near, k.far = os.NewFile(uintptr(p[1]), "worker"), os.NewFile(uintptr(inner.Asker()), "kernel")
+	k.passed = make(chan struct{}, 2)
+	pass := func(to, from *os.File) {
+		buf := make([]byte, 256<<10)
+		for {
+			n, err := from.Read(buf)
+			if err != nil {
+				break
+			}
+			_, _ = to.Write(buf[:n])
+		}
+		k.passed <- struct{}{}
+	}
+	go pass(k.near, k.far)
+	go pass(k.far, k.near)
+	return joolnl.NewConn(inner.Requests, inner.Receiver(), p[0]), nil
+}
+
+// hold ends the passing of requests and leaves them to the test.
+func (k *tap) hold() {
+	past := time.Unix(1, 0)
+	_ = k.near.SetDeadline(past)
+	_ = k.far.SetDeadline(past)
+	<-k.passed
+	<-k.passed
+}
+
+func (k *tap) close() {
+	k.near.Close()
+	k.far.Close()
+}
 
 // ends is a kernel that leaves its ends of the sockets to the test, once the
 // worker runs.
@@ -50,17 +101,7 @@ func TestNoAllocations(t *testing.T) {
 	h.instance.Wait(t, joolnl.JooldAck, 1)
 	k.hold()
 
-	rawPeer, err := peer.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rawNear, err := k.near.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var peerFD, near int
-	_ = rawPeer.Control(func(fd uintptr) { peerFD = int(fd) })
-	_ = rawNear.Control(func(fd uintptr) { near = int(fd) })
+	peerFD, near := fdOf(t, peer.UDPConn), fdOf(t, k.near)
 	p := h.running
 	to := packetio.NewSender(netip.AddrPortFrom(group6, port), 0)
 	lists := make([][]byte, 300)
@@ -105,4 +146,18 @@ func TestNoAllocations(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// fdOf is a connection's descriptor, which stays the connection's.
+func fdOf(t *testing.T, c syscall.Conn) int {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := -1
+	if err := raw.Control(func(fd uintptr) { n = int(fd) }); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
