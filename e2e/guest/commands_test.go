@@ -74,7 +74,7 @@ func testStatus(t *testing.T, top *topology, sJ, sK supervisor) {
 	for _, s := range []supervisor{sJ, sK} {
 		st := s.status(t)
 		w := st.Workers[0]
-		if st.Directory != s.dir || w.State != "running" || w.Instance != "nat" || w.Synced != "alone" || w.Restarts != 0 {
+		if st.Directory != s.dir || w.State != "running" || w.Instance != "nat" || w.Synced != "yes" || w.Restarts != 0 {
 			t.Errorf("joolctl status -o json says %+v", st)
 		}
 		if !maps.Equal(st.Totals, w.Stats) {

@@ -38,9 +38,9 @@ func TestSync(t *testing.T) {
 func testSync(t *testing.T, top *topology, group string, kindJ, kindK daemon) {
 	pairJ, pairK := top.pairs(group)
 	pairJ.statsPort, pairK.statsPort = newStatsPort(), newStatsPort()
+	before := top.k.stats(t, "nat")
 	workerK := startWorker(t, kindK, top.k, pairK)
 	workerJ := startWorker(t, kindJ, top.j, pairJ)
-	before := top.k.stats(t, "nat")
 
 	top.mixedTraffic(t)
 	top.awaitSynced(t)
