@@ -98,14 +98,12 @@ func testAdvertise(t *testing.T, top *topology, s supervisor) {
 	const n = 40
 	top.j.addSessions(t, "nat", madeUp(pool6, n)...)
 	out, code := s.command(t, "advertise", "--all")
-	if !module(t).HasAdvertise() {
-		if code != exitNotWell || !strings.Contains(out, "advertise") || !strings.Contains(out, module(t).String()) {
-			t.Errorf("joolctl advertise ended with %d, want %d and a clear reason:\n%s", code, exitNotWell, out)
+	if code != exitOK {
+		// Jool before 4.1.11 can't do it by itself.
+		if module(t).HasAdvertise() || code != exitNotWell || !strings.Contains(out, "advertise") || !strings.Contains(out, module(t).String()) {
+			t.Errorf("joolctl advertise ended with %d, want %d or a clear reason:\n%s", code, exitOK, out)
 		}
 		return
-	}
-	if code != exitOK {
-		t.Fatalf("joolctl advertise ended with %d:\n%s", code, out)
 	}
 	top.sessions[joolnl.UDP] += n
 	top.awaitSynced(t)

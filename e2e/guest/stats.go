@@ -85,18 +85,21 @@ type status struct {
 	Directory string            `json:"directory"`
 	Totals    map[string]uint64 `json:"totals"`
 	Workers   []struct {
-		Name      string            `json:"name"`
-		Namespace string            `json:"namespace"`
-		Instance  string            `json:"instance"`
-		State     string            `json:"state"`
-		Reason    string            `json:"reason"`
-		Since     time.Time         `json:"since"`
-		Restarts  int               `json:"restarts"`
-		Synced    string            `json:"synced"`
-		Stats     map[string]uint64 `json:"stats"`
-		Losses    map[string]uint64 `json:"losses"`
-		Kernel    map[string]uint64 `json:"kernel"`
-		Peers     []struct {
+		Name      string    `json:"name"`
+		Namespace string    `json:"namespace"`
+		Instance  string    `json:"instance"`
+		State     string    `json:"state"`
+		Reason    string    `json:"reason"`
+		Since     time.Time `json:"since"`
+		Restarts  int       `json:"restarts"`
+		Synced    string    `json:"synced"`
+		Resync    string    `json:"resync"`
+		// LastResync is nil before the first.
+		LastResync *resyncReport     `json:"last_resync"`
+		Stats      map[string]uint64 `json:"stats"`
+		Losses     map[string]uint64 `json:"losses"`
+		Kernel     map[string]uint64 `json:"kernel"`
+		Peers      []struct {
 			Address string `json:"address"`
 		} `json:"peers"`
 	} `json:"workers"`

@@ -156,6 +156,6 @@ func addInstance(t testing.TB, n *namespace, i instance) {
 // failOver ends J, all at once, and gives its place to K.
 func (top *topology) failOver(t testing.TB) {
 	t.Helper()
-	top.j.ip(t, "link del e6\nlink del e4\nlink del "+syncLink)
+	top.j.ip(t, "link set e6 down\nlink set e4 down\nlink set "+syncLink+" down")
 	top.k.ip(t, "link set e6 up\nlink set e4 up")
 }

@@ -1,0 +1,112 @@
+package guest
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/packetio"
+)
+
+// madeUpUDP is the i-th of n made-up sessions, the first the oldest: 1,000
+// destination ports behind each mask, up to four million of them.
+func madeUpUDP(i, n int) joolnl.Session {
+	const perMask, masks = 1000, 4000
+	host := netip.MustParseAddr(addr6).As16()
+	host[13] = byte(i / (perMask * masks))
+	port := uint16(10000 + i%perMask)
+	return joolnl.Session{
+		Proto: joolnl.UDP,
+		Src6:  netip.AddrPortFrom(netip.AddrFrom16(host), uint16(1000+i/perMask%masks)),
+		Dst6:  netip.AddrPortFrom(netip.MustParseAddr(addr4in6), port),
+		Src4:  netip.AddrPortFrom(netip.MustParseAddr(pool4), uint16(61001+i/perMask%masks)),
+		Dst4:  netip.AddrPortFrom(netip.MustParseAddr(addr4), port),
+		// The module's own timeout is five minutes.
+		Expires: 4*time.Minute + time.Duration(i)*50*time.Second/time.Duration(n),
+	}
+}
+
+// fill gives an instance n made-up sessions, oldest first, as fast as it takes them.
+func (n *namespace) fill(t testing.TB, instance string, sessions int) {
+	t.Helper()
+	n.onInstance(t, instance, func(c *joolnl.Conn) error {
+		format := c.Version.Format()
+		per := format.PerDatagram(1440)
+		var entries, header []byte
+		for i := range sessions {
+			var err error
+			if entries, err = format.Append(entries, madeUpUDP(i, sessions)); err != nil {
+				return err
+			}
+			if (i+1)%per != 0 && i != sessions-1 {
+				continue
+			}
+			header, _ = c.AppendAdd(header[:0], len(entries))
+			batch := packetio.NewGather(2)
+			batch.Add(header)
+			batch.Add(entries)
+			if err := c.SendAdds(batch); err != nil {
+				return err
+			}
+			entries = entries[:0]
+		}
+		return nil
+	})
+}
+
+// sessionCount is how many sessions an instance says that it has.
+func (n *namespace) sessionCount(t testing.TB, instance string) int {
+	t.Helper()
+	return int(n.stats(t, instance)["JSTAT_SESSIONS"])
+}
+
+// awaitCount waits until an instance has so many sessions and returns how long
+// that took.
+func (n *namespace) awaitCount(t testing.TB, instance string, want int, limit time.Duration) time.Duration {
+	t.Helper()
+	began := time.Now()
+	eventually(t, limit, fmt.Sprintf("%s has %d sessions", n.name, want), func() string {
+		if got := n.sessionCount(t, instance); got != want {
+			return fmt.Sprintf("it has %d", got)
+		}
+		return ""
+	})
+	return time.Since(began)
+}
+
+// resyncReport is what joolctl status says of the last resync.
+type resyncReport struct {
+	From, Why                                          string
+	Got, Had, Injected, Replaced, Collisions, GaveBack int `json:"gave_back"`
+	Took, Receiving, Comparing, Injecting              time.Duration
+}
+
+// awaitResync waits until a supervised worker has ended a resync since another
+// one, and is at rest.
+func (w worker) awaitResync(t testing.TB, since *resyncReport, limit time.Duration) *resyncReport {
+	t.Helper()
+	var last *resyncReport
+	eventually(t, limit, w.namespace.name+" has ended a resync", func() string {
+		s, _ := statusOf(t, w.socket)
+		row := s.Workers[0]
+		last = row.LastResync
+		switch {
+		case row.Resync != "":
+			return row.Resync
+		case last == nil || since != nil && *last == *since:
+			return "none yet"
+		}
+		return ""
+	})
+	return last
+}
+
+// lossy drops part of what both ends of the link "sync" send.
+func (top *topology) lossy(t testing.TB, percent int) {
+	t.Helper()
+	for _, n := range []*namespace{top.j, top.k} {
+		n.exec(t, "tc", "qdisc", "replace", "dev", syncLink, "root", "netem", "loss", fmt.Sprintf("%d%%", percent))
+	}
+}

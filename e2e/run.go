@@ -1,0 +1,78 @@
+// Package e2e runs what package guest has on real kernels: it builds it and the
+// two programs, and boots virtual machines of the lab's.
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"joolctl/e2e/guest"
+	"joolctl/e2e/lab"
+)
+
+// guestTest is where the guest's tests are in a machine.
+const guestTest = "/p/guest.test"
+
+// Programs are the files that a machine needs, by their paths in it.
+type Programs map[string]string
+
+// Build builds them into dir. The working directory must be in the module.
+func Build(ctx context.Context, dir string) (Programs, error) {
+	programs := make(Programs)
+	for _, p := range []struct {
+		guest, source string
+		command       []string
+	}{
+		{guestTest, "joolctl/e2e/guest", []string{"test", "-c"}},
+		{"/p/joolctl", "joolctl/cmd/joolctl", []string{"build"}},
+		{"/p/joold", "joolctl/cmd/joold", []string{"build"}},
+	} {
+		file := filepath.Join(dir, filepath.Base(p.guest))
+		cmd := exec.CommandContext(ctx, "go", append(p.command, "-trimpath", "-ldflags=-s -w", "-o", file, p.source)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // the machine has no C library that fits
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("building %s: %w\n%s", p.source, err, out)
+		}
+		programs[p.guest] = file
+	}
+	return programs, nil
+}
+
+// Guest is what to run in one machine.
+type Guest struct {
+	Jool    string   // the module's version
+	Purpose string   // guest.EnvRun's value
+	Args    []string // of the test binary
+	Timeout time.Duration
+	Stdout  io.Writer
+}
+
+// Run boots a machine, runs the guest's tests in it and returns the files that they left. An error says why they
+// failed, or that the kernel complained meanwhile.
+func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]byte, error) {
+	result, err := l.Boot(ctx, lab.Machine{
+		Jool:    g.Jool,
+		Files:   p,
+		Command: append([]string{guestTest, "-test.timeout=" + g.Timeout.String()}, g.Args...),
+		Env:     []string{guest.EnvRun + "=" + g.Purpose},
+		Timeout: g.Timeout + 30*time.Second,
+		Stdout:  g.Stdout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(result.KernelTrouble) > 0 {
+		err = fmt.Errorf("the kernel complained:\n%s", strings.Join(result.KernelTrouble, "\n"))
+	}
+	if result.Exit != 0 {
+		err = errors.Join(fmt.Errorf("the machine's command ended with status %d", result.Exit), err)
+	}
+	return result.Files, err
+}
