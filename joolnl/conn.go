@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -376,6 +377,11 @@ func (c *Conn) AskSessions(dst []Session, p Proto, after *Session) (page []Sessi
 		return err
 	})
 	return page, more, err
+}
+
+// AskRemoveBIB ends a BIB entry and its sessions.
+func (c *Conn) AskRemoveBIB(p Proto, src4 netip.AddrPort) error {
+	return c.ask(func(seq uint32) ([]byte, error) { return c.RemoveBIB(nil, seq, p, src4) }, func(Message) error { return nil })
 }
 
 // AskAdvertise has the module multicast its whole table.

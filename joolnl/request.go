@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +17,7 @@ const (
 	InstanceHello   Op = 2
 	StatsForeach    Op = 7
 	GlobalForeach   Op = 8
+	BIBRemove       Op = 24
 	SessionForeach  Op = 25
 	JooldAdd        Op = 27
 	JooldAdvertise  Op = 28
@@ -101,6 +103,24 @@ func (r Requests) Sessions(dst []byte, seq uint32, p Proto, after *Session) ([]b
 		attrs = append(attrs, entry[132:]...)
 	}
 	return r.message(dst, SessionForeach, seq, attrs), nil
+}
+
+// RemoveBIB asks for the end of a BIB entry, known by its mask, and of all its
+// sessions.
+func (r Requests) RemoveBIB(dst []byte, seq uint32, p Proto, src4 netip.AddrPort) ([]byte, error) {
+	if p >= numProtos || !src4.Addr().Is4() {
+		return dst, fmt.Errorf("BIB_RM: no such entry: %v %v", p, src4)
+	}
+	operandType := 10
+	if r.Version.next() {
+		operandType++
+	}
+	addr := src4.Addr().As4()
+	mask := appendAttr(nil, 1, addr[:]...)
+	mask = appendAttr(mask, 2, binary.NativeEndian.AppendUint16(nil, src4.Port())...)
+	entry := appendAttr(nil, 2|nlaNested, mask...)
+	entry = appendAttr(entry, 3, byte(p))
+	return r.message(dst, BIBRemove, seq, appendAttr(nil, operandType|nlaNested, entry...)), nil
 }
 
 // Advertise asks the module to multicast its whole table.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"maps"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -107,7 +108,9 @@ type incoming struct {
 	ownRead  bool
 	// The instance's number of sessions before the injection, and what of that is
 	// new, or under another mask than ours.
-	before, fresh, moved         int
+	before, fresh, moved int
+	// cleared: what was in the way of others has been removed.
+	cleared                      bool
 	received, compared, injected time.Time // when that was done
 }
 
@@ -488,11 +491,12 @@ func (r *resync) injectSome(report *ResyncReport) {
 }
 
 // readBack looks which of the injected sessions the module has refused in
-// silence: their mask belongs to another one here.
+// silence: their mask belongs to another one here. What is in their way goes, if
+// all of it is older; then they are tried once more.
 func (r *resync) readBack(report *ResyncReport) {
 	in := r.in
 	r.enter(checking, time.Now(), time.Time{})
-	injected := r.inject
+	injected, touched, our := r.inject, maps.Clone(r.touched), r.p.settings
 	r.p.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
 		if err != nil {
 			r.done(report)
@@ -500,16 +504,39 @@ func (r *resync) readBack(report *ResyncReport) {
 		}
 		r.p.background(func() {
 			missing := absent(injected, own.records)
+			old, again := inTheWay(missing, own.records, our, touched)
 			r.p.post(func() {
 				if r.in == in {
-					report.Collisions = len(missing)
-					r.p.w.counters.collisions.Add(uint64(len(missing)))
-					r.done(report)
+					r.checked(report, len(missing), old, again)
 				}
 			})
 		})
 	})
 }
+
+// checked makes way for what collided, or counts it.
+func (r *resync) checked(report *ResyncReport, missing int, old []mask, again []joolnl.Record) {
+	if r.in.cleared || len(again) == 0 {
+		report.Collisions = missing
+		r.p.w.counters.collisions.Add(uint64(missing))
+		r.done(report)
+		return
+	}
+	r.in.cleared = true
+	for _, m := range old[:min(len(old), maxCleared)] {
+		if err := r.p.conn.AskRemoveBIB(m.proto, m.src4); err != nil {
+			r.p.w.log.warn("an old BIB entry could not be removed", "protocol", m.proto, "mask", m.src4, "error", err)
+		}
+	}
+	report.Replaced = len(again)
+	oldestFirst(again, r.p.settings)
+	r.inject, r.injected, r.in.moved = again, 0, len(again)
+	r.enter(injecting, time.Now(), time.Time{})
+	r.injectSome(report)
+}
+
+// maxCleared bounds how many BIB entries one resync removes.
+const maxCleared = 4096
 
 // absent returns those of want that are not in have under the same mask. It
 // sorts both.
