@@ -1,0 +1,157 @@
+package guest
+
+import (
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// TestStandby has a standby that missed something come to hold what the active
+// NAT64 holds, in each of the ways in which it can have missed it. The sizes
+// and bounds are those of a busy test machine; docs/benchmarks.md has the rest.
+func TestStandby(t *testing.T) {
+	enter(t, "test")
+	t.Parallel()
+	t.Run("cold, and again", func(t *testing.T) { t.Parallel(); testCold(t) })
+	t.Run("loss", func(t *testing.T) { t.Parallel(); testLoss(t) })
+	t.Run("away", func(t *testing.T) { t.Parallel(); testAway(t) })
+	t.Run("burst", func(t *testing.T) { t.Parallel(); testBurst(t) })
+	t.Run("stale", func(t *testing.T) { t.Parallel(); testStale(t) })
+}
+
+// testCold starts an empty standby, then starts it again.
+func testCold(t *testing.T) {
+	const n = 10_000
+	top := newTopology(t)
+	pairJ, pairK := top.pairs(group6)
+	top.j.fill(t, "nat", n)
+	startWorker(t, supervised, top.j, pairJ)
+	k := startWorker(t, supervised, top.k, pairK)
+	cold := k.awaitResync(t, nil, time.Minute)
+	if got := top.k.sessionCount(t, "nat"); got != n || cold.Injected != n || cold.Collisions != 0 {
+		t.Errorf("a cold standby has %d of %d sessions; %+v", got, n, cold)
+	}
+	if d := diff(top.j.sessions(t, "nat"), top.k.sessions(t, "nat")); d != "" {
+		t.Error(d)
+	}
+	k.stop(t)
+	k = startWorker(t, supervised, top.k, pairK)
+	again := k.awaitResync(t, nil, time.Minute)
+	if again.Injected > n/100 || again.GaveBack > n/100 || again.Got != n {
+		t.Errorf("a complete standby: %+v", again)
+	}
+	// The other way round: the active NAT64 comes back empty.
+	k.stop(t)
+}
+
+// testLoss opens sessions while one datagram in ten is lost, both ways.
+func testLoss(t *testing.T) {
+	const sources, ports = 40, 25
+	top := newTopology(t)
+	pairJ, pairK := top.pairs(group6)
+	startWorker(t, supervised, top.k, pairK)
+	startWorker(t, supervised, top.j, pairJ)
+	top.lossy(t, 10)
+	top.sendUDP(t, portRange(10000, sources), ports, pace{time.NewTicker(time.Millisecond)})
+	opened := top.j.sessionCount(t, "nat")
+	if opened < sources*ports*9/10 {
+		t.Fatalf("J has %d sessions", opened)
+	}
+	top.k.awaitCount(t, "nat", opened, time.Minute)
+	if d := diff(top.j.sessions(t, "nat"), top.k.sessions(t, "nat")); d != "" {
+		t.Error(d)
+	}
+}
+
+// testAway opens sessions while the active NAT64's worker is away.
+func testAway(t *testing.T) {
+	const sources, ports = 40, 25
+	top := newTopology(t)
+	pairJ, pairK := top.pairs(group6)
+	startWorker(t, supervised, top.k, pairK)
+	j := startWorker(t, supervised, top.j, pairJ)
+	j.stop(t)
+	top.sendUDP(t, portRange(10000, sources), ports, pace{})
+	opened := top.j.sessionCount(t, "nat")
+	startWorker(t, supervised, top.j, pairJ)
+	top.k.awaitCount(t, "nat", opened, time.Minute)
+}
+
+// testBurst opens sessions faster than an old module can tell of them.
+func testBurst(t *testing.T) {
+	const sources, ports = 40, 100
+	top := newTopology(t)
+	pairJ, pairK := top.pairs(group6)
+	startWorker(t, supervised, top.k, pairK)
+	startWorker(t, supervised, top.j, pairJ)
+	top.flood(t, portRange(10000, sources), ports)
+	opened := top.j.sessionCount(t, "nat")
+	top.k.awaitCount(t, "nat", opened, 2*time.Minute)
+}
+
+// testStale has a standby rejoin that was cut off while mappings changed: what
+// is newer wins on both sides, whoever starts last.
+func testStale(t *testing.T) {
+	top := newTopology(t)
+	pairJ, pairK := top.pairs(group6)
+	const n = 100
+	at := func(i int, left time.Duration) joolnl.Session {
+		s := madeUpUDP(i*1000, 1) // one behind each mask
+		s.Expires = left
+		return s
+	}
+	var inJ, inK []joolnl.Session
+	for i := range n {
+		switch i % 4 {
+		case 0: // J has had traffic since
+			inJ, inK = append(inJ, at(i, 290*time.Second)), append(inK, at(i, 100*time.Second))
+		case 1: // K has
+			inJ, inK = append(inJ, at(i, 100*time.Second)), append(inK, at(i, 290*time.Second))
+		case 2: // the host has another mask in K, which is older
+			s := at(i, 100*time.Second)
+			s.Src4 = at(i+1000, 0).Src4
+			inJ, inK = append(inJ, at(i, 290*time.Second)), append(inK, s)
+		case 3: // the mask has another host in K, which is older
+			s := at(i, 100*time.Second)
+			s.Src6 = at(i+1000, 0).Src6
+			inJ, inK = append(inJ, at(i, 290*time.Second)), append(inK, s)
+		}
+	}
+	top.j.addSessions(t, "nat", inJ...)
+	top.k.addSessions(t, "nat", inK...)
+	startWorker(t, supervised, top.j, pairJ)
+	k := startWorker(t, supervised, top.k, pairK)
+	report := k.awaitResync(t, nil, time.Minute)
+	eventually(t, time.Minute, "the newer ones are on both sides", func() string {
+		want := make(map[string]joolnl.Session)
+		for _, list := range [][]joolnl.Session{inK, inJ} {
+			for _, s := range list {
+				key := s.Src6.String() + s.Dst4.String()
+				if old, ok := want[key]; !ok || s.Expires > old.Expires {
+					want[key] = s
+				}
+			}
+		}
+		return missingIn(want, top.j.sessions(t, "nat"), "J") + missingIn(want, top.k.sessions(t, "nat"), "K")
+	})
+	t.Logf("%+v", report)
+}
+
+// missingIn says which of the newest sessions a table has not, or has older.
+func missingIn(want map[string]joolnl.Session, have []joolnl.Session, where string) string {
+	byKey := make(map[string]joolnl.Session)
+	for _, s := range have {
+		byKey[s.Src6.String()+s.Dst4.String()] = s
+	}
+	text := ""
+	for key, w := range want {
+		if w.Expires < 200*time.Second {
+			continue // older ones may go, where they are in the way
+		}
+		if h := byKey[key]; h.Src4 != w.Src4 || w.Expires-h.Expires > time.Minute {
+			text += where + " has " + h.Src4.String() + " for " + key + ", left " + h.Expires.String() + "\n"
+		}
+	}
+	return text
+}
