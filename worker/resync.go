@@ -57,6 +57,7 @@ type ResyncReport struct {
 	Got        int    `json:"got"`
 	Had        int    `json:"had"`
 	Injected   int    `json:"injected"`
+	Replaced   int    `json:"replaced"` // BIB entries that made way
 	Collisions int    `json:"collisions"`
 	GaveBack   int    `json:"gave_back"`
 	// Took is the time from BEGIN to the end; the others are its parts.

@@ -78,9 +78,15 @@ func (n *namespace) awaitCount(t testing.TB, instance string, want int, limit ti
 
 // resyncReport is what joolctl status says of the last resync.
 type resyncReport struct {
-	From, Why                                          string
-	Got, Had, Injected, Replaced, Collisions, GaveBack int `json:"gave_back"`
-	Took, Receiving, Comparing, Injecting              time.Duration
+	From       string        `json:"from"`
+	Why        string        `json:"why"`
+	Got        int           `json:"got"`
+	Had        int           `json:"had"`
+	Injected   int           `json:"injected"`
+	Replaced   int           `json:"replaced"`
+	Collisions int           `json:"collisions"`
+	GaveBack   int           `json:"gave_back"`
+	Took       time.Duration `json:"took"`
 }
 
 // awaitResync waits until a supervised worker has ended a resync since another
