@@ -56,6 +56,7 @@ func marshal(t *testing.T, of kind, s Spec) string {
 			"multicast address": s.Group.String(), "multicast port": fmt.Sprint(s.Port),
 			"reuseaddr": 0, "ttl": s.TTL, "receive buffer": s.ReceiveBuffer,
 			"refresh period": int(s.RefreshPeriod.Seconds()), "sequence": s.Sequence,
+			"advertise rate": s.AdvertiseRate,
 		}
 		if s.ReuseAddr {
 			file["reuseaddr"] = 1

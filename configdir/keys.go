@@ -99,6 +99,11 @@ var keys = []key{
 		set: setRefreshPeriod,
 	},
 	{
+		keyID: keyID{netsocket, "advertise rate"},
+		want:  "a number of sessions per second from 1 to 1000000", example: "2000", preset: "4000",
+		set: func(s *Spec, v value) *complaint { return v.whole(&s.AdvertiseRate, 1, 1_000_000) },
+	},
+	{
 		keyID: keyID{netsocket, "sequence"},
 		want:  "true or false", example: "false", preset: "true",
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.Sequence) },

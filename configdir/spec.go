@@ -38,6 +38,9 @@ type Spec struct {
 	// RefreshPeriod is how often a session that changes nothing but its time left
 	// is passed on at most; 0: every time.
 	RefreshPeriod time.Duration
+	// AdvertiseRate is how many sessions per second "joolctl advertise" sends to
+	// upstream's peers.
+	AdvertiseRate int
 	// Sequence puts a trailer behind what is sent and exchanges control messages
 	// with peers that do so too; without it there are upstream's bytes only.
 	Sequence bool

@@ -13,7 +13,9 @@ import (
 // The control API. Questions are in the URL, bodies are not taken; answers are
 // JSON, an error being {"error": "…"} (and for an unknown name the known ones).
 const (
-	pathStatus    = "/v1/status"    // GET, ?name=…: Status
+	pathStatus = "/v1/status" // GET, ?name=…: Status
+	// GET, ?name=… or ?all=true, and &allow-alone=true, &since-start=DURATION: Ready
+	pathReady     = "/v1/ready"
 	pathAdvertise = "/v1/advertise" // POST, ?name=… or ?all=true: []Outcome
 	pathRestart   = "/v1/restart"   // POST, ?name=… or ?all=true: []Outcome
 	pathReload    = "/v1/reload"    // POST: Reload
@@ -51,6 +53,15 @@ func newHandler(s *Supervisor, socket string) *handler {
 		pathStatus: {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
 			return s.Status(ctx, q["name"])
 		}},
+		pathReady: {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
+			o, err := readyOptions(q)
+			if err != nil {
+				return nil, err
+			}
+			return forNames(func(ctx context.Context, names []string, all bool) (Ready, error) {
+				return s.Ready(ctx, names, all, o)
+			})(ctx, q)
+		}},
 		pathAdvertise: {http.MethodPost, forNames(s.Advertise)},
 		pathRestart:   {http.MethodPost, forNames(s.Restart)},
 		pathReload: {http.MethodPost, func(ctx context.Context, _ url.Values) (any, error) {
@@ -65,7 +76,20 @@ func newHandler(s *Supervisor, socket string) *handler {
 
 var errNoNames = errors.New("name pairs by ?name=…, or all of them by ?all=true")
 
-func forNames(do func(context.Context, []string, bool) ([]Outcome, error)) func(context.Context, url.Values) (any, error) {
+// errNoDuration is a bad ?since-start=….
+var errNoDuration = errors.New("since-start wants a duration, as in 5m")
+
+func readyOptions(q url.Values) (o ReadyOptions, err error) {
+	o.AllowAlone = q.Get("allow-alone") == "true"
+	if text := q.Get("since-start"); text != "" {
+		if o.SinceStart, err = time.ParseDuration(text); err != nil {
+			return o, errNoDuration
+		}
+	}
+	return o, nil
+}
+
+func forNames[T any](do func(context.Context, []string, bool) (T, error)) func(context.Context, url.Values) (any, error) {
 	return func(ctx context.Context, q url.Values) (any, error) {
 		names, all := q["name"], q.Get("all") == "true"
 		if all == (len(names) > 0) {
@@ -120,7 +144,7 @@ func errorAnswer(err error) (code int, answer failure) {
 	case errors.As(err, &unknown):
 		answer.Unknown, answer.Known = unknown.Name, unknown.Known
 		return http.StatusNotFound, answer
-	case errors.Is(err, errNoNames):
+	case errors.Is(err, errNoNames), errors.Is(err, errNoDuration):
 		return http.StatusBadRequest, answer
 	case errors.Is(err, ErrStopping):
 		return http.StatusServiceUnavailable, answer

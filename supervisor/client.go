@@ -36,7 +36,21 @@ func (c Client) Status(ctx context.Context, names []string) (status Status, err 
 	return status, err
 }
 
-// Advertise has the named workers, or all, send their tables.
+// Ready asks whether it is safe to fail over to this host: to the named pairs,
+// or to all.
+func (c Client) Ready(ctx context.Context, names []string, all bool, o ReadyOptions) (ready Ready, err error) {
+	query := selectionQuery(names, all)
+	if o.AllowAlone {
+		query.Set("allow-alone", "true")
+	}
+	if o.SinceStart > 0 {
+		query.Set("since-start", o.SinceStart.String())
+	}
+	err = c.call(ctx, http.MethodGet, pathReady, query, &ready)
+	return ready, err
+}
+
+// Advertise has the named workers, or all, begin to send their tables.
 func (c Client) Advertise(ctx context.Context, names []string, all bool) (outcomes []Outcome, err error) {
 	err = c.call(ctx, http.MethodPost, pathAdvertise, selectionQuery(names, all), &outcomes)
 	return outcomes, err

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"joolctl/worker"
 )
 
 // UnknownName is the error for a name that no pair has.
@@ -28,9 +30,12 @@ type Outcome struct {
 	Error  string `json:"error,omitempty"`
 	State  State  `json:"state"`
 	Reason string `json:"reason,omitempty"`
+	// Advertise is what an advertise has begun to send.
+	Advertise *worker.Advertise `json:"advertise,omitempty"`
 }
 
-// Advertise has the named workers, or all of them, send their tables.
+// Advertise has the named workers, or all of them, begin to send their tables;
+// Status tells how far that is.
 func (s *Supervisor) Advertise(ctx context.Context, names []string, all bool) ([]Outcome, error) {
 	outcomes := []Outcome{}
 	var lives []*live
@@ -53,9 +58,12 @@ func (s *Supervisor) Advertise(ctx context.Context, names []string, all bool) ([
 			continue
 		}
 		advertising.Go(func() {
-			if err := lives[i].advertise(ctx); err != nil {
+			state, err := lives[i].advertise(ctx)
+			if err != nil {
 				o.Error = err.Error()
+				return
 			}
+			o.Advertise = &state
 		})
 	}
 	advertising.Wait()

@@ -27,6 +27,7 @@ type fleet struct {
 	reconfigures map[string]func(configdir.Spec) error
 	kernel       func(ctx context.Context) (map[string]uint64, error)
 	advertise    func(ctx context.Context) error
+	sync         func() worker.SyncState
 	// statsTaken are ports that can't be opened.
 	statsTaken map[uint16]bool
 	statsOpen  map[uint16]func() worker.Stats
@@ -121,7 +122,12 @@ func (w *fakeWorker) Reconfigure(spec configdir.Spec) error {
 func (w *fakeWorker) Peers() []worker.Peer  { return nil }
 func (w *fakeWorker) ModuleVersion() string { return "4.1.13" }
 
-func (w *fakeWorker) Sync() worker.SyncState { return worker.SyncState{Synced: syncwire.SyncAlone} }
+func (w *fakeWorker) Sync() worker.SyncState {
+	if w.fleet.sync != nil {
+		return w.fleet.sync()
+	}
+	return worker.SyncState{Synced: syncwire.SyncAlone}
+}
 
 func (w *fakeWorker) KernelStats(ctx context.Context) (map[string]uint64, error) {
 	if w.fleet.kernel != nil {
@@ -130,11 +136,11 @@ func (w *fakeWorker) KernelStats(ctx context.Context) (map[string]uint64, error)
 	return map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 3}, nil
 }
 
-func (w *fakeWorker) Advertise(ctx context.Context) error {
+func (w *fakeWorker) Advertise(ctx context.Context) (worker.Advertise, error) {
 	if w.fleet.advertise != nil {
-		return w.fleet.advertise(ctx)
+		return worker.Advertise{}, w.fleet.advertise(ctx)
 	}
-	return nil
+	return worker.Advertise{Total: 40000, Rate: 4000}, nil
 }
 
 type fakeStats struct {
@@ -166,6 +172,9 @@ type rig struct {
 	*Supervisor
 	end  context.CancelFunc
 	done chan error
+	// moves are all changes of states, those of Run's goroutine: to be read
+	// when it waits.
+	moves []transition
 }
 
 // inBubble runs a test with a supervisor on fake time. fill writes the
@@ -178,6 +187,12 @@ func inBubble(t *testing.T, fill func(dir string, f *fleet), test func(*rig)) {
 		fill(dir, f)
 		r := &rig{t: t, dir: dir, fleet: f, done: make(chan error, 1)}
 		r.Supervisor = New(Options{Dir: dir, Version: "1.2.3", NewWorker: f.newWorker, OpenStats: f.openStats})
+		r.moved = func(from, to State) {
+			r.moves = append(r.moves, transition{from: from, to: to})
+			if !foreseen(from, to) {
+				t.Errorf("a pair went from %q to %q", from, to)
+			}
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		r.end = cancel
 		go func() { r.done <- r.Run(ctx) }()

@@ -6,12 +6,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"joolctl/worker"
 )
 
 const (
 	// kernelPatience is how long status waits for the kernel's counters.
 	kernelPatience = 500 * time.Millisecond
-	// advertisePatience is how long the module may take for its table.
+	// advertisePatience is how long the module may take to tell its table's size.
 	advertisePatience = 10 * time.Second
 )
 
@@ -72,22 +74,27 @@ func (l *live) ask() *question {
 	return q
 }
 
-// advertise has the worker advertise, once at a time.
-func (l *live) advertise(ctx context.Context) error {
+// advertise has the worker begin to advertise.
+func (l *live) advertise(ctx context.Context) (worker.Advertise, error) {
 	if !l.advertising.CompareAndSwap(false, true) {
-		return errors.New("it is advertising already; wait for that to end")
+		return worker.Advertise{}, errors.New("it was asked to advertise already, and the module has not answered yet; see `dmesg`")
+	}
+	type result struct {
+		worker.Advertise
+		err error
 	}
 	ctx, cancel := context.WithTimeout(ctx, advertisePatience)
-	result := make(chan error, 1)
+	answer := make(chan result, 1)
 	go func() {
 		defer l.advertising.Store(false)
-		result <- l.Worker.Advertise(ctx)
+		state, err := l.Worker.Advertise(ctx)
+		answer <- result{state, err}
 	}()
 	defer cancel()
 	select {
-	case err := <-result:
-		return err
+	case r := <-answer:
+		return r.Advertise, r.err
 	case <-ctx.Done():
-		return errors.New("the module took too long to answer; see `dmesg`")
+		return worker.Advertise{}, errors.New("the module took too long to answer; see `dmesg`")
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"joolctl/worker"
 )
 
 func (r *rig) wantStats(ports ...uint16) {
@@ -103,7 +105,7 @@ func TestAdvertise(t *testing.T) {
 		reason := `instance "i" does not exist; type: jool instance add i`
 		want := []Outcome{
 			{Name: "a", Error: "it is waiting, not running: " + reason, State: Waiting, Reason: reason},
-			{Name: "b", State: Running},
+			{Name: "b", State: Running, Advertise: &worker.Advertise{Total: 40000, Rate: 4000}},
 		}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("Advertise: %v (-want +got):\n%s", err, diff)
@@ -116,7 +118,7 @@ func TestAdvertiseToAStuckKernel(t *testing.T) {
 		write(t, dir, "a", files{instance: "i1"})
 		f.advertise = func(context.Context) error { time.Sleep(time.Minute); return nil }
 	}, func(r *rig) {
-		for _, want := range []string{"took too long", "advertising already"} {
+		for _, want := range []string{"took too long", "not answered yet"} {
 			got, err := r.Advertise(context.Background(), []string{"a"}, false)
 			if err != nil || !strings.Contains(got[0].Error, want) {
 				t.Errorf("Advertise: %+v, %v; want %s", got, err, want)

@@ -39,8 +39,15 @@ type Row struct {
 	// one came to.
 	Resync     string               `json:"resync,omitempty"`
 	LastResync *worker.ResyncReport `json:"last_resync,omitempty"`
-	Stats      worker.Stats         `json:"stats"`
-	Losses     worker.Losses        `json:"losses"`
+	// Advertise is the last advertise, under way or ended.
+	Advertise *worker.Advertise `json:"advertise,omitempty"`
+	Stats     worker.Stats      `json:"stats"`
+	// Ledger and Losses account for every session on its way.
+	Ledger worker.Ledger `json:"ledger"`
+	Losses worker.Losses `json:"losses"`
+	// Broken names, one line each, counters of the module's and ours that should
+	// be equal and are not.
+	Broken []string `json:"broken,omitempty"`
 	// Kernel has the module's counters by Jool's names; empty where they can't
 	// be had.
 	Kernel map[string]uint64 `json:"kernel"`
@@ -88,11 +95,11 @@ func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error)
 	var asking sync.WaitGroup
 	for i := range entries {
 		e := &entries[i]
-		e.Stats, e.Losses = e.counters.Stats(), e.counters.Losses()
+		e.Stats, e.Ledger, e.Losses = e.counters.Stats(), e.counters.Ledger(), e.counters.Losses()
 		status.Totals = status.Totals.Add(e.Stats)
 		if e.live != nil {
 			e.Peers = peersOf(e.live.Peers())
-			e.Synced, e.Resync, e.LastResync = synced(e.live.Sync())
+			e.take(e.live.Sync())
 			asking.Go(func() { e.Kernel = e.live.kernel(ctx) })
 		}
 	}
@@ -129,12 +136,12 @@ func peersOf(heard []worker.Peer) []Peer {
 	return peers
 }
 
-// synced puts a worker's word into a row's.
-func synced(s worker.SyncState) (yesNoAlone, underWay string, last *worker.ResyncReport) {
+// take puts into a row what its worker says.
+func (r *Row) take(s worker.SyncState) {
+	r.Synced, r.LastResync, r.Advertise, r.Broken = s.Synced.String(), s.Last, s.Advertise, s.Broken
 	if s.Phase != "" {
-		underWay = s.String()
+		r.Resync = s.String()
 	}
-	return s.Synced.String(), underWay, s.Last
 }
 
 // selection is the pairs named, or all, in natural order.

@@ -20,7 +20,8 @@ type Worker interface {
 	Sync() worker.SyncState
 	KernelStats(ctx context.Context) (map[string]uint64, error)
 	ModuleVersion() string
-	Advertise(ctx context.Context) error
+	// Advertise begins to send its whole table; Sync tells how far that is.
+	Advertise(ctx context.Context) (worker.Advertise, error)
 }
 
 // StatsServer is what the supervisor needs of a *worker.StatsServer.

@@ -46,6 +46,7 @@ type answers struct {
 	// Who asked since, and when the next one may begin.
 	asked    []syncwire.ID
 	everyone bool
+	why      syncwire.Why
 	begin    time.Time
 	returns  []*answer
 }
@@ -55,11 +56,22 @@ func (a *answers) solicited(by syncwire.ID, now time.Time) {
 	if len(a.asked) < syncwire.MaxAudience && !slices.Contains(a.asked, by) {
 		a.asked = append(a.asked, by)
 	}
+	a.why = syncwire.WhyAnswer
 	a.schedule(now)
 }
 
 // offer queues a resync for everybody: they miss something that we know of.
 func (a *answers) offer(now time.Time) {
+	a.everyone, a.why = true, syncwire.WhyAnswer
+	a.schedule(now)
+}
+
+// advertise queues a resync for everybody, of whom nobody is known to miss
+// anything.
+func (a *answers) advertise(now time.Time) {
+	if a.begin.IsZero() {
+		a.why = syncwire.WhyAdvertise
+	}
 	a.everyone = true
 	a.schedule(now)
 }
@@ -93,7 +105,7 @@ func (a *answers) tick(now time.Time) time.Time {
 	if now.Before(a.begin) {
 		return a.begin
 	}
-	c := &answer{id: newResyncID(), why: syncwire.WhyAnswer, audience: a.asked, reading: true}
+	c := &answer{id: newResyncID(), why: a.why, audience: a.asked, reading: true}
 	if a.everyone {
 		c.audience = nil
 	}

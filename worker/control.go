@@ -153,16 +153,22 @@ func (p *pumps) sendHello(now time.Time) {
 // sessions is how many the instance held when it was last asked.
 func (p *pumps) sessions() int { return int(p.kernel[joolnl.StatSessions]) }
 
-// readKernel reads the instance's counters and notices what they tell: that the
-// module dropped sessions that peers will miss, or that the instance is new.
+// readKernel reads the instance's counters.
 func (p *pumps) readKernel(now time.Time) {
 	stats, err := p.conn.AskStats()
 	if err != nil {
 		p.check()
 		return
 	}
+	p.kernelSays(stats, now)
+}
+
+// kernelSays takes the instance's counters and notices what they tell: that the
+// module dropped sessions that peers will miss, or that the instance is new.
+func (p *pumps) kernelSays(stats map[string]uint64, now time.Time) {
 	old := p.kernel
 	p.kernel = stats
+	p.auditKernel(old, stats, now)
 	if old == nil {
 		return
 	}
@@ -260,7 +266,7 @@ func (p *pumps) goneFrom(from *peer, g *syncwire.Gone, now time.Time) {
 
 // tick does everything that is due, and sets the timer for the next time.
 func (p *pumps) tick() {
-	if !p.sequence && p.coalesce.period <= 0 {
+	if !p.sequence && p.coalesce.period <= 0 && p.advertise.current == nil {
 		return
 	}
 	now := time.Now()
@@ -270,7 +276,9 @@ func (p *pumps) tick() {
 			next = at
 		}
 	}
+	sooner(p.advertise.tick(now))
 	if p.sequence {
+		p.auditPeers(now)
 		for _, from := range p.w.peers.byAddress {
 			sooner(p.tickStream(from, now))
 		}

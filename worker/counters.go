@@ -20,9 +20,14 @@ type Counters struct {
 	kernelErrors    atomic.Uint64
 	sendErrors      atomic.Uint64
 
-	reported, coalesced, sentSessions atomic.Uint64
-	translated, untranslated, cut     atomic.Uint64
-	injected, collisions              atomic.Uint64
+	reported, coalesced, refreshed atomic.Uint64
+	sentSessions, repeated         atomic.Uint64
+	advertised, unsent             atomic.Uint64
+	receivedSessions               atomic.Uint64
+	translated, untranslated, cut  atomic.Uint64
+	injected, collisions           atomic.Uint64
+	kernelDropped, netlinkLost     atomic.Uint64
+	networkLost, networkRepaired   atomic.Uint64
 }
 
 // Stats are the six numbers of upstream's stats server. Packets are datagrams,
@@ -65,9 +70,19 @@ func (s Stats) String() string {
 // Losses are what a worker knows to have gone missing, or to have been kept
 // from where it was going.
 type Losses struct {
+	// KernelDropped are sessions that the module did not report because too many
+	// waited (the rise of its JSTAT_JOOLD_SSS_ENOSPC since the worker's start).
+	KernelDropped uint64 `json:"kernel_dropped"`
+	// NetlinkLost are the sessions that were lost by NetlinkOverruns: what the
+	// module says that it reported (JSTAT_JOOLD_SSS_SENT) and did not come.
+	// Modules before 4.1.12 don't tell.
+	NetlinkLost uint64 `json:"netlink_lost"`
 	// NetlinkOverruns is how often the kernel's multicasts overran the netlink
 	// socket's buffer (ENOBUFS); each time sessions were lost.
 	NetlinkOverruns uint64 `json:"netlink_overruns"`
+	// NetworkLost are peers' datagrams that never came, by their sequence, not
+	// even when they were asked for. A resync brings what was in them.
+	NetworkLost uint64 `json:"network_lost"`
 	// SocketDrops are datagrams that overran the network socket's buffer
 	// (SO_RXQ_OVFL).
 	SocketDrops uint64 `json:"socket_drops"`
@@ -100,6 +115,9 @@ func (c *Counters) Stats() Stats {
 // Losses reads the rest.
 func (c *Counters) Losses() Losses {
 	return Losses{
+		KernelDropped:   c.kernelDropped.Load(),
+		NetlinkLost:     c.netlinkLost.Load(),
+		NetworkLost:     c.networkLost.Load(),
 		NetlinkOverruns: c.netlinkOverruns.Load(),
 		SocketDrops:     c.socketDrops.Load(),
 		Malformed:       c.malformed.Load(),
@@ -108,5 +126,58 @@ func (c *Counters) Losses() Losses {
 		NotUnderstood:   c.notUnderstood.Load(),
 		KernelErrors:    c.kernelErrors.Load(),
 		SendErrors:      c.sendErrors.Load(),
+	}
+}
+
+// Ledger accounts for sessions on their way that were not lost. On the way out
+//
+//	Reported - Coalesced + Refreshed = Sent + Unsent
+//
+// holds at every moment in which no report is being looked at.
+type Ledger struct {
+	// Reported are the sessions that the module has reported to us.
+	Reported uint64 `json:"reported"`
+	// Coalesced are reports that were not passed on at once, because nothing but
+	// the time left had changed; Refreshed those whose session was sent at the
+	// end of its period, with the newest time.
+	Coalesced uint64 `json:"coalesced"`
+	Refreshed uint64 `json:"refreshed"`
+	// Sent are sessions in live datagrams; Unsent those in datagrams that the
+	// network socket would not take.
+	Sent   uint64 `json:"sent"`
+	Unsent uint64 `json:"unsent"`
+	// Repeated were sent again because a peer had missed them; Advertised are
+	// those of a whole table, for upstream's peers.
+	Repeated   uint64 `json:"repeated"`
+	Advertised uint64 `json:"advertised"`
+	// Received are the sessions in all datagrams that were heard: live ones,
+	// repeats that somebody else has asked for, and advertised ones.
+	Received uint64 `json:"received"`
+	// Repaired are peers' datagrams that were missed and came when they were
+	// asked for, or whose sessions have come since.
+	Repaired uint64 `json:"repaired"`
+	// Translated came in another Jool version's format; Cut had more time left
+	// than this instance gives.
+	Translated uint64 `json:"translated"`
+	Cut        uint64 `json:"cut"`
+	// Injected were brought by resyncs.
+	Injected uint64 `json:"injected"`
+}
+
+// Ledger reads the counters of what went well.
+func (c *Counters) Ledger() Ledger {
+	return Ledger{
+		Reported:   c.reported.Load(),
+		Coalesced:  c.coalesced.Load(),
+		Refreshed:  c.refreshed.Load(),
+		Sent:       c.sentSessions.Load(),
+		Unsent:     c.unsent.Load(),
+		Repeated:   c.repeated.Load(),
+		Advertised: c.advertised.Load(),
+		Received:   c.receivedSessions.Load(),
+		Repaired:   c.networkRepaired.Load(),
+		Translated: c.translated.Load(),
+		Cut:        c.cut.Load(),
+		Injected:   c.injected.Load(),
 	}
 }

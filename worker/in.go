@@ -75,6 +75,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	p.active = now
 	c.netRcvdPackets.Add(1)
 	c.netRcvdBytes.Add(uint64(len(entries)))
+	c.receivedSessions.Add(uint64(len(entries) / joolnl.ListFormat(entries).EntryLen()))
 	t, known := syncwire.ParseTrailer(trailer)
 	switch {
 	case !known || !p.sequence:
@@ -172,6 +173,8 @@ func (p *pumps) toKernel() {
 	} else {
 		c.kernelSentPackets.Add(uint64(packets))
 		c.kernelSentBytes.Add(uint64(bytes))
+		p.audit.given.packets += uint64(packets)
+		p.audit.given.bytes += uint64(bytes)
 	}
 	p.scratch.reset()
 }
@@ -185,6 +188,8 @@ func (p *pumps) kernelError(seq uint32, err error) {
 		if n, ok := p.sent.take(seq); ok {
 			c.kernelSentPackets.Add(^uint64(0))
 			c.kernelSentBytes.Add(-uint64(n))
+			p.audit.given.packets--
+			p.audit.given.bytes -= uint64(n)
 		}
 		p.check()
 	}

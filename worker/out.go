@@ -64,7 +64,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	}
 	entries = entries[:n*f.EntryLen()]
 	c.reported.Add(uint64(n))
-	if p.coalesce.period <= 0 && p.resync.touched == nil {
+	if p.coalesce.period <= 0 && p.resync.touched == nil && p.advertise.touched == nil {
 		p.sendLive(entries, now)
 		return
 	}
@@ -72,9 +72,11 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	for b := entries; len(b) > 0; b = b[f.EntryLen():] {
 		r := f.Record(b)
 		p.resync.touch(&r)
+		p.advertise.touch(&r)
 		atOnce, owed, owes := p.coalesce.pass(&r, now)
 		if owes {
 			all = false
+			c.refreshed.Add(1)
 			out = p.appendRecord(out, &owed)
 		}
 		if !atOnce {
@@ -96,7 +98,10 @@ func (p *pumps) report(entries []byte, now time.Time) {
 // refresh passes on what has come to the end of its period.
 func (p *pumps) refresh(now time.Time) (again time.Time) {
 	out := p.out[:0]
-	again = p.coalesce.flush(now, func(r *joolnl.Record) { out = p.appendRecord(out, r) })
+	again = p.coalesce.flush(now, func(r *joolnl.Record) {
+		p.w.counters.refreshed.Add(1)
+		out = p.appendRecord(out, r)
+	})
 	p.out = out
 	p.sendInPieces(out, now)
 	return again
@@ -139,12 +144,23 @@ func (p *pumps) sendDatagram(entries []byte, t syncwire.Trailer) {
 	if p.sequence {
 		b = t.Append(entries)
 	}
+	sessions := uint64(len(entries) / p.format.EntryLen())
 	if err := p.socket.sender.Send(p.socket.fd, b); err != nil {
 		c.sendErrors.Add(1)
+		if t.Kind == syncwire.Live {
+			c.unsent.Add(sessions)
+		}
 		p.w.log.warn("a datagram could not be sent", "group", p.w.spec().Group, "error", err)
 		return
 	}
 	c.netSentPackets.Add(1)
 	c.netSentBytes.Add(uint64(len(entries)))
-	c.sentSessions.Add(uint64(len(entries) / p.format.EntryLen()))
+	switch t.Kind {
+	case syncwire.Repeat:
+		c.repeated.Add(sessions)
+	case syncwire.Advertised:
+		c.advertised.Add(sessions)
+	default:
+		c.sentSessions.Add(sessions)
+	}
 }

@@ -46,6 +46,8 @@ type peer struct {
 	asks   bool // in its last HELLO
 	served bool // has been sent our whole table
 	behind int  // HELLOs in a row in which it held more sessions than we
+	// Of its stream's lost and repaired, what audit has counted.
+	lostCounted, repairedCounted uint64
 }
 
 // peers is the table of them. Only the instance's thread writes, and reads

@@ -72,6 +72,8 @@ type pumps struct {
 	coalesce  *coalescer
 	resync    resync
 	answers   answers
+	advertise advertiser
+	audit     audit
 	timer     *nsthread.Timer
 	deliverFn func([]byte)
 	sent      sentAdds
@@ -141,7 +143,7 @@ func (p *pumps) listen(spec configdir.Spec) (err error) {
 func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.self, p.sequence = newID(), spec.Sequence
 	p.coalesce = newCoalescer(spec.RefreshPeriod)
-	p.resync.p, p.answers.p = p, p
+	p.resync.p, p.answers.p, p.advertise.p = p, p, p
 	p.deliverFn = p.deliver
 	p.timer = p.thread.NewTimer(p.guard(p.tick))
 	p.hello, p.active = now, now
@@ -273,7 +275,12 @@ func (p *pumps) stillThere() error {
 	if doErr := p.thread.Do(func() {
 		var g joolnl.Globals
 		if g, err = p.w.checkInstance(p.conn, spec); err == nil {
+			pool4 := p.settings.Pool4
 			p.settings = settingsOf(g)
+			p.settings.Pool4 = pool4
+			if stats, err := p.conn.AskStats(); err == nil {
+				p.kernelSays(stats, time.Now())
+			}
 		}
 	}); doErr != nil {
 		return doErr

@@ -105,6 +105,7 @@ type incoming struct {
 	sessions uint32
 	ended    bool
 	stalls   int
+	mends    uint64          // of the datagrams that are lost, if it ends complete
 	own      []joolnl.Record // our own table
 	ownRead  bool
 	// The instance's number of sessions before the injection, and what of that is
@@ -234,7 +235,7 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, now time.Time) {
 		}
 	}
 	if r.why == "" {
-		r.why = map[syncwire.Why]string{syncwire.WhyReturn: "given back", syncwire.WhyAdvertise: "advertised"}[b.Why]
+		r.why = map[syncwire.Why]string{syncwire.WhyReturn: whyReturned, syncwire.WhyAdvertise: whyAdvertised}[b.Why]
 		if r.why == "" {
 			r.why = "offered"
 		}
@@ -248,7 +249,7 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, now time.Time) {
 		return
 	}
 	r.in = &incoming{id: b.Resync, from: from, forUs: b.Why == syncwire.WhyAnswer && len(b.Audience) > 0,
-		settings: b.Settings, base: now, expected: b.Sessions}
+		settings: b.Settings, base: now, expected: b.Sessions, mends: r.p.audit.mendedBy(b)}
 	if r.touched == nil {
 		r.touched = make(map[joolnl.Key]struct{})
 	}
@@ -563,6 +564,7 @@ func (r *resync) done(report *ResyncReport) {
 	report.Took, report.Receiving = now.Sub(in.base), in.received.Sub(in.base)
 	report.Comparing, report.Injecting = in.compared.Sub(in.received), in.injected.Sub(in.compared)
 	r.sync = syncwire.SyncYes
+	r.p.audit.repaired = in.mends
 	if report.Injected == 0 && report.GaveBack == 0 {
 		r.pause = max(r.pause, firstPause)
 	}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"time"
 
 	"joolctl/syncwire"
 )
@@ -18,6 +19,30 @@ type SyncState struct {
 	Done, Total int
 	// Last is the last resync that ended complete; nil: none yet.
 	Last *ResyncReport
+	// Unrepaired are peers' datagrams that are lost for good and that no complete
+	// resync has made good since.
+	Unrepaired uint64
+	// Answered is when the module last answered; a worker asks it every two
+	// seconds. KernelDropped is when it was last seen to have dropped sessions.
+	Answered, KernelDropped time.Time
+	// Broken names, one line each, counters of the module's and ours that should
+	// be equal and are not.
+	Broken []string
+	// Advertise is the last advertise, under way or ended; nil: there was none.
+	Advertise *Advertise
+}
+
+// Reasons for a resync that tell nothing of what we lack: a peer has something
+// to say, and we listen.
+const (
+	whyReturned   = "given back"
+	whyAdvertised = "advertised"
+)
+
+// Incomplete reports whether the resync under way brings what this host is known
+// to lack, or may lack.
+func (s SyncState) Incomplete() bool {
+	return s.Phase != "" && (s.Synced != syncwire.SyncYes || s.Unrepaired > 0 || s.Why != whyReturned && s.Why != whyAdvertised)
 }
 
 // String is the state in a few words.
@@ -53,8 +78,8 @@ func (p *pumps) publishSync() {
 	}
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
-	s.Last = p.w.state.Last
-	p.w.state = s
+	was := &p.w.state
+	was.Synced, was.Phase, was.Why, was.Done, was.Total = s.Synced, s.Phase, s.Why, s.Done, s.Total
 }
 
 // reportResync lets others see what the last resync came to.

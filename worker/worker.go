@@ -98,6 +98,11 @@ var ErrNotRunning = errors.New("the worker is not running")
 
 // onInstance has fn speak to the module from the instance's thread.
 func (w *Worker) onInstance(ctx context.Context, fn func(*joolnl.Conn) error) error {
+	return w.onPumps(ctx, func(p *pumps) error { return fn(p.conn) })
+}
+
+// onPumps calls fn on the instance's thread.
+func (w *Worker) onPumps(ctx context.Context, fn func(*pumps) error) error {
 	w.mu.Lock()
 	p := w.running
 	w.mu.Unlock()
@@ -115,7 +120,7 @@ func (w *Worker) onInstance(ctx context.Context, fn func(*joolnl.Conn) error) er
 			result <- ErrNotRunning
 			return
 		}
-		result <- fn(p.conn)
+		result <- fn(p)
 	})
 	if err != nil {
 		return ErrNotRunning
@@ -144,12 +149,6 @@ func (w *Worker) KernelStats(ctx context.Context) (map[string]uint64, error) {
 		return nil, err
 	}
 	return <-stats, nil
-}
-
-// Advertise has the module send its whole table to the group. It fails with a
-// clear error where the module can't, or Run does not listen.
-func (w *Worker) Advertise(ctx context.Context) error {
-	return w.onInstance(ctx, func(c *joolnl.Conn) error { return c.AskAdvertise() })
 }
 
 // ModuleVersion is the Jool module's version, "" while Run does not listen.

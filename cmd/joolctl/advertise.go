@@ -1,38 +1,99 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"joolctl/supervisor"
 )
 
+// advertisePeriod is how often advertise --wait asks how far it is.
+const advertisePeriod = 200 * time.Millisecond
+
 func newAdvertise(p *program) *cobra.Command {
-	var all bool
-	return namesOrAll(&cobra.Command{
+	var all, wait bool
+	cmd := &cobra.Command{
 		Use:   "advertise NAME...|--all",
 		Short: "Send the peers all sessions of some instances",
+		Long: `Send the peers all sessions of some instances, oldest first. Upstream's joolds get
+them in their own form, at netsocket's "advertise rate"; joolctls get a resync.
+Returns as soon as it has begun; "status" shows how far it is.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			outcomes, err := p.client().Advertise(cmd.Context(), args, all)
 			if err != nil {
 				return failed{err}
 			}
-			return p.tell(outcomes, "advertised")
+			result := p.tell(outcomes, "advertising")
+			if !wait {
+				return result
+			}
+			if err := p.waitAdvertised(cmd.Context(), outcomes); err != nil {
+				return err
+			}
+			return result
 		},
-	}, p, &all)
+	}
+	cmd.Flags().BoolVar(&wait, "wait", false, "return when everything has been sent")
+	return namesOrAll(cmd, p, &all)
 }
 
 // tell prints what a command came to for each pair.
 func (p *program) tell(outcomes []supervisor.Outcome, done string) error {
 	var result error
 	for _, o := range outcomes {
-		if o.Error != "" {
+		switch a := o.Advertise; {
+		case o.Error != "":
 			fmt.Fprintf(p.stderr, "joolctl: %s: %s\n", o.Name, o.Error)
 			result = errNotWell
-			continue
+		case a != nil:
+			fmt.Fprintf(p.stdout, "%s: %s %s at %d a second\n", o.Name, done, count(a.Total, "session", "sessions"), a.Rate)
+		default:
+			fmt.Fprintf(p.stdout, "%s: %s\n", o.Name, done)
 		}
-		fmt.Fprintf(p.stdout, "%s: %s\n", o.Name, done)
+	}
+	return result
+}
+
+// waitAdvertised returns when everything that began has ended.
+func (p *program) waitAdvertised(ctx context.Context, outcomes []supervisor.Outcome) error {
+	var names []string
+	for _, o := range outcomes {
+		if o.Error == "" {
+			names = append(names, o.Name)
+		}
+	}
+	var result error
+	for len(names) > 0 {
+		status, err := p.client().Status(ctx, names)
+		if err != nil {
+			return failed{err}
+		}
+		names = nil
+		for _, row := range status.Workers {
+			switch a := row.Advertise; {
+			case a == nil:
+				fmt.Fprintf(p.stderr, "joolctl: %s: its worker ended before all was sent; it is %s now\n", row.Name, row.State)
+				result = errNotWell
+			case a.Error != "":
+				fmt.Fprintf(p.stderr, "joolctl: %s: %v\n", row.Name, a)
+				result = errNotWell
+			case a.Ended:
+				fmt.Fprintf(p.stdout, "%s: %v\n", row.Name, a)
+			default:
+				names = append(names, row.Name)
+			}
+		}
+		if len(names) == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return failed{ctx.Err()}
+		case <-time.After(advertisePeriod):
+		}
 	}
 	return result
 }

@@ -83,7 +83,7 @@ file); 2 wrong usage; 3 no supervisor answers.`,
 	root.PersistentFlags().StringVar(&p.socket, "socket", socket,
 		"the supervisor's control socket (environment: "+socketEnv+")")
 	root.AddCommand(
-		newUp(p), newStatus(p), newCheck(p), newAdvertise(p), newRestart(p),
+		newUp(p), newStatus(p), newReady(p), newCheck(p), newAdvertise(p), newRestart(p),
 		newReload(p), newDown(p), newVersion(p),
 	)
 	return root

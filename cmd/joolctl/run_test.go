@@ -11,11 +11,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"joolctl/configdir"
 	"joolctl/supervisor"
+	"joolctl/syncwire"
 	"joolctl/worker"
 )
 
@@ -39,16 +41,24 @@ func (f fake) Run(ctx context.Context, ready func()) error {
 func (f fake) Reconfigure(configdir.Spec) error { return nil }
 func (f fake) Peers() []worker.Peer             { return nil }
 func (f fake) ModuleVersion() string            { return "" }
-func (f fake) Sync() worker.SyncState           { return worker.SyncState{} }
+
+// Sync is of one that is complete and has advertised, or of one that is neither.
+func (f fake) Sync() worker.SyncState {
+	if f.spec.Instance == "new" {
+		return worker.SyncState{Answered: time.Now(), Phase: "receiving", Done: 63, Total: 100}
+	}
+	return worker.SyncState{Synced: syncwire.SyncYes, Answered: time.Now(), Advertise: &worker.Advertise{Sent: 40000, Total: 40000, Ended: true}}
+}
+
 func (f fake) KernelStats(context.Context) (map[string]uint64, error) {
 	return map[string]uint64{}, nil
 }
 
-func (f fake) Advertise(context.Context) error {
-	if f.spec.Instance == "old" {
-		return errors.New("the module can't advertise")
+func (f fake) Advertise(context.Context) (worker.Advertise, error) {
+	if f.spec.Instance == "busy" {
+		return worker.Advertise{}, errors.New("it is advertising already, 1 of 2 sessions sent, 4000 a second; wait for that to end")
 	}
-	return nil
+	return worker.Advertise{Total: 40000, Rate: f.spec.AdvertiseRate}, nil
 }
 
 // supervised runs a supervisor with fake workers for pairs, given as name and
@@ -198,15 +208,16 @@ type writerFunc func([]byte)
 func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 
 func TestAdvertiseAndRestart(t *testing.T) {
-	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent", "c": "old"})
+	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent", "c": "busy"})
 	for _, test := range []struct {
 		args           string
 		code           int
 		stdout, stderr string
 	}{
-		{"advertise a", 0, "a: advertised\n", ""},
-		{"advertise --all", 1, "a: advertised\n", "joolctl: b: it is waiting, not running: instance \"absent\" does not exist; " +
-			"type: jool instance add absent\njoolctl: c: the module can't advertise\n"},
+		{"advertise a", 0, "a: advertising 40000 sessions at 4000 a second\n", ""},
+		{"advertise a --wait", 0, "a: advertising 40000 sessions at 4000 a second\na: sent 40000 sessions\n", ""},
+		{"advertise --all", 1, "a: advertising 40000 sessions at 4000 a second\n", "joolctl: b: it is waiting, not running: instance \"absent\" does not exist; " +
+			"type: jool instance add absent\njoolctl: c: it is advertising already, 1 of 2 sessions sent, 4000 a second; wait for that to end\n"},
 		{"restart a c", 0, "a: restarted\nc: restarted\n", ""},
 		{"restart x", 1, "", "joolctl: there is no pair \"x\"; known are: a, b, c\n"},
 	} {

@@ -1,6 +1,7 @@
 package workertest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 
@@ -117,6 +118,9 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 			attrs = append(attrs, attr(id, binary.NativeEndian.AppendUint64(nil, n)...)...)
 		}
 		return reply(0, attrs...)
+	case joolnl.SessionForeach:
+		page, more := i.page(m)
+		return reply(more, page...)
 	case joolnl.JooldAdd, joolnl.JooldAck:
 		if i.Off {
 			return refuse(&joolnl.Error{Code: unix.EINVAL, Text: "Session Sync is disabled on this instance."})
@@ -124,6 +128,44 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 		return nil
 	}
 	return reply(0)
+}
+
+// pageLen is how many sessions a page of SESSION_FOREACH has at most.
+const pageLen = 26
+
+// page is one of the table: what comes behind the request's offset, or the first
+// one. more has the flag for another one.
+func (i *Instance) page(m joolnl.Message) (page []byte, more byte) {
+	var proto joolnl.Proto
+	var offset []byte
+	for b := m.Attrs; len(b) >= 4; {
+		n := int(binary.NativeEndian.Uint16(b))
+		switch binary.NativeEndian.Uint16(b[2:]) &^ (1 << 15) {
+		case 11:
+			proto = joolnl.Proto(b[4])
+		case 8:
+			offset = b[4+64 : 4+104] // its src4 and dst4
+		}
+		b = b[min((n+3)&^3, len(b)):]
+	}
+	n, found := 0, offset == nil
+	for _, s := range i.Table {
+		entry, err := joolnl.Nested.Append(nil, s)
+		if err != nil {
+			panic(err)
+		}
+		switch {
+		case s.Proto != proto:
+		case !found:
+			found = bytes.Equal(offset, entry[68:108])
+		case n == pageLen:
+			return page, 8
+		default:
+			page = append(page, entry...)
+			n++
+		}
+	}
+	return page, 0
 }
 
 // globals are a new instance's: pool6 64:ff9b::/96 and the default timeouts.

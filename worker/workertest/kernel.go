@@ -126,6 +126,8 @@ type Instance struct {
 	Off bool
 	// Stats are the counters by number.
 	Stats map[int]uint64
+	// Table are the sessions that SESSION_FOREACH tells, in this order.
+	Table []joolnl.Session
 	// Refuse, if not nil, is asked about every request; what it returns is
 	// answered instead. An Error without a text is netlink's own.
 	Refuse func(Request) *joolnl.Error

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"joolctl/supervisor"
+)
+
+const (
+	// readyPatience bounds one question: keepalived waits for the answer.
+	readyPatience = 200 * time.Millisecond
+	// readyPeriod is how often --wait asks.
+	readyPeriod = 200 * time.Millisecond
+)
+
+func newReady(p *program) *cobra.Command {
+	var all bool
+	var wait time.Duration
+	var o supervisor.ReadyOptions
+	cmd := &cobra.Command{
+		Use:   "ready NAME...|--all",
+		Short: "Tell whether it is safe to fail over to this host now",
+		Long: `Tell whether it is safe to fail over to this host now: "NAME: yes", or every
+reason why not, one to a line. Exits with 0 if all are ready, 1 if not, 3 if no
+supervisor answers. It answers within 200 ms, as keepalived's track_script needs
+it, whatever the kernel and the peers are doing.
+
+A host is ready when its worker runs, a resync has ended complete and nothing
+has been lost since. A peer that dies later does not take that away.`,
+		Example: `  joolctl ready --all --since-start 5m
+  joolctl ready blue --wait 1m && systemctl start keepalived`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if wait < 0 || o.SinceStart < 0 {
+				return errors.New("a duration can't be negative")
+			}
+			ask := func(ctx context.Context) (supervisor.Ready, error) { return p.client().Ready(ctx, args, all, o) }
+			ready, err := askReady(cmd.Context(), ask, wait)
+			if err != nil {
+				return failed{err}
+			}
+			return p.tellReady(ready)
+		},
+	}
+	cmd.Flags().BoolVar(&o.AllowAlone, "allow-alone", false, "ready though no peer can tell what this host lacks")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for it to be ready")
+	cmd.Flags().DurationVar(&o.SinceStart, "since-start", 0,
+		"ready so long after the supervisor's start, whatever peers say, as long as the worker runs")
+	return namesOrAll(cmd, p, &all)
+}
+
+// askReady asks once, or again and again until it is ready or the time is over.
+// Who waits also waits for a supervisor.
+func askReady(ctx context.Context, ask func(context.Context) (supervisor.Ready, error), wait time.Duration) (supervisor.Ready, error) {
+	late := time.After(wait)
+	for {
+		once, cancel := context.WithTimeout(ctx, readyPatience)
+		ready, err := ask(once)
+		cancel()
+		var none *supervisor.NoSupervisor
+		if wait == 0 || err == nil && ready.Ready || err != nil && !errors.As(err, &none) {
+			return ready, err
+		}
+		select {
+		case <-ctx.Done():
+			return ready, err
+		case <-late:
+			return ready, err
+		case <-time.After(readyPeriod):
+		}
+	}
+}
+
+// tellReady prints the answer.
+func (p *program) tellReady(ready supervisor.Ready) error {
+	for _, pair := range ready.Pairs {
+		if pair.Ready {
+			fmt.Fprintf(p.stdout, "%s: yes\n", pair.Name)
+		}
+		for _, reason := range pair.Reasons {
+			fmt.Fprintf(p.stdout, "%s: %s\n", pair.Name, reason)
+		}
+	}
+	switch {
+	case ready.Ready:
+		return nil
+	case len(ready.Pairs) == 0:
+		return failed{errors.New("the directory has no pairs")}
+	}
+	return errNotWell
+}

@@ -1,0 +1,165 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"joolctl/syncwire"
+	"joolctl/worker"
+)
+
+const (
+	// readyPatience is what an answer to "is it ready?" may take, here and on the
+	// way: keepalived asks every other second.
+	readyPatience = 100 * time.Millisecond
+	// silentFor is from when on a module that does not answer is stuck; a worker
+	// asks it every two seconds.
+	silentFor = 10 * time.Second
+	// droppingFor is how long the module's drops are held against it.
+	droppingFor = time.Minute
+	// heardWithin is how long ago a peer may have been heard that is still there.
+	heardWithin = 25 * time.Second
+)
+
+// ReadyOptions are what a question for readiness leaves out of account.
+type ReadyOptions struct {
+	// AllowAlone: that nobody is there who could tell what is missing.
+	AllowAlone bool
+	// SinceStart: everything that only peers and time can mend, as soon as the
+	// supervisor has run for so long; 0: never.
+	SinceStart time.Duration
+}
+
+// Ready says whether it is safe to fail over to this host now.
+type Ready struct {
+	// Ready is true if all pairs that were asked for are.
+	Ready bool        `json:"ready"`
+	Pairs []PairReady `json:"pairs"`
+}
+
+// PairReady is a pair's part of the answer.
+type PairReady struct {
+	Name  string `json:"name"`
+	Ready bool   `json:"ready"`
+	// Reasons are why it is not, one line each.
+	Reasons []string `json:"reasons,omitempty"`
+}
+
+// standing is all that decides whether a pair is ready.
+type standing struct {
+	state    State
+	reason   string
+	sequence bool // of its spec
+	sync     worker.SyncState
+	peers    []worker.Peer
+	uptime   time.Duration // the supervisor's
+}
+
+// Ready answers for the named pairs, or for all, from what the workers have
+// said last: it asks no kernel.
+func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o ReadyOptions) (Ready, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	answer := Ready{Pairs: []PairReady{}}
+	err := s.do(ctx, func() error {
+		selected, err := s.selection(names, all)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		answer.Ready = len(selected) > 0
+		for _, p := range selected {
+			why := p.standing(now.Sub(s.started)).reasons(now, o)
+			answer.Pairs = append(answer.Pairs, PairReady{p.name, len(why) == 0, why})
+			answer.Ready = answer.Ready && len(why) == 0
+		}
+		return nil
+	})
+	return answer, err
+}
+
+func (p *pair) standing(uptime time.Duration) standing {
+	st := standing{state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, uptime: uptime}
+	if p.live != nil {
+		st.sync, st.peers = p.live.Sync(), p.live.Peers()
+	}
+	return st
+}
+
+// reasons are all reasons not to fail over to this host; none: it is ready.
+func (st standing) reasons(now time.Time, o ReadyOptions) []string {
+	if st.state != Running {
+		return []string{fmt.Sprintf("it is %s, not running: %s", st.state, st.reason)}
+	}
+	if silent := now.Sub(st.sync.Answered); silent > silentFor {
+		return []string{fmt.Sprintf("the kernel has not answered for %d seconds; see `dmesg`", int(silent.Seconds()))}
+	}
+	if o.SinceStart > 0 && st.uptime >= o.SinceStart {
+		return nil
+	}
+	why := st.incomplete(o.AllowAlone)
+	for _, peer := range st.peers {
+		if names := matters(peer.Differs); len(names) > 0 && now.Sub(peer.LastHeard) <= heardWithin {
+			why = append(why, fmt.Sprintf("settings differ from peer %v: %s", peer.Address, strings.Join(names, ", ")))
+		}
+	}
+	if ago := now.Sub(st.sync.KernelDropped); ago <= droppingFor {
+		why = append(why, fmt.Sprintf("the kernel drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last %d seconds ago; raise ss-capacity",
+			int(ago.Seconds())))
+	}
+	return why
+}
+
+// incomplete tells why the table may lack sessions.
+func (st standing) incomplete(allowAlone bool) (why []string) {
+	s := st.sync
+	alone := s.Synced == syncwire.SyncAlone || !st.sequence
+	if alone && s.Phase == "" {
+		if allowAlone {
+			return nil // what is lost, nobody has
+		}
+		why = append(why, st.aloneness())
+	}
+	switch {
+	case s.Incomplete() && s.Total > 0:
+		why = append(why, fmt.Sprintf("a resync is under way: %s at %d %% (%d of %d sessions)", s.Phase, 100*s.Done/s.Total, s.Done, s.Total))
+	case s.Incomplete():
+		why = append(why, "a resync is under way: "+s.Phase)
+	case s.Synced == syncwire.SyncNo && st.sequence:
+		why = append(why, "no resync has ended complete yet")
+	}
+	if s.Unrepaired > 0 {
+		why = append(why, fmt.Sprintf("%d datagrams lost and not repaired", s.Unrepaired))
+	}
+	return why
+}
+
+// aloneness words that nobody can tell what this host lacks.
+func (st standing) aloneness() string {
+	ours := slices.ContainsFunc(st.peers, func(p worker.Peer) bool { return p.ID != 0 })
+	switch {
+	case len(st.peers) == 0:
+		return "no peer has been heard since the start"
+	case !st.sequence:
+		return `"sequence" is false, so no peer can tell what this host lacks`
+	case !ours:
+		return "only upstream's joolds have been heard, which can't tell what this host lacks"
+	case st.sync.Last == nil:
+		return "alone since the start: no peer has answered"
+	}
+	return "alone: no peer answers any more"
+}
+
+// matters are the settings without which sessions mean something else here;
+// those of the synchronisation alone may differ.
+func matters(differs []string) (names []string) {
+	for _, name := range differs {
+		if !strings.HasPrefix(name, "ss-") {
+			names = append(names, name)
+		}
+	}
+	return names
+}

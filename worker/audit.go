@@ -1,0 +1,174 @@
+package worker
+
+import (
+	"fmt"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+)
+
+// audit compares what the module counts with what we do, and keeps what tells
+// whether the table can be relied on. It belongs to the instance's thread.
+type audit struct {
+	// given is what the module has been given since the worker's start.
+	given struct{ packets, bytes uint64 }
+	base  *books // at the worker's start, or the instance's
+
+	packets, bytes, reports balance
+	// reportsBase is the least of what the module has reported beyond what we
+	// have read: it began before we could count.
+	reportsBase int64
+	overruns    uint64 // when base was taken
+	netlinkLost uint64 // since then
+
+	// lost are peers' datagrams that were lost for good, repaired how many of
+	// them a complete resync has made good since.
+	lost, repaired, published uint64
+	answered                  time.Time // when the module last did
+	dropped                   time.Time // when it was last seen to have dropped sessions
+}
+
+// books are both sides' counters at one moment.
+type books struct {
+	packets, sessions, reported               uint64 // the module's
+	givenPackets, givenBytes, reportedSession uint64 // ours
+}
+
+// balance watches two counters that should be equal. What is on its way makes
+// them differ, so only a difference that outlasts two checks without traffic,
+// or has grown at three in a row, is one.
+type balance struct {
+	diff  int64
+	total uint64 // of both counters
+	still int    // checks at which neither has moved and they differed
+	grown int    // checks in a row at which the difference had grown
+}
+
+// check takes the counters and returns the difference where it is real, else 0.
+func (b *balance) check(theirs, ours uint64) int64 {
+	diff, total := int64(theirs-ours), theirs+ours
+	switch {
+	case diff == 0:
+		b.still, b.grown = 0, 0
+	case diff == b.diff && total == b.total:
+		b.still++
+	case diff > 0 && diff > b.diff, diff < 0 && diff < b.diff:
+		b.still = 0
+		b.grown++
+	case diff == b.diff: // it moves, but no further apart
+	default:
+		b.still, b.grown = 0, 0
+	}
+	b.diff, b.total = diff, total
+	if b.still >= 2 || b.grown >= 3 {
+		return diff
+	}
+	return 0
+}
+
+// sinceBase is a counter's rise. A fall (an error report that took back what was
+// counted) is 0.
+func sinceBase(now, base uint64) uint64 { return now - min(now, base) }
+
+// check compares the module's counters with ours and names what differs.
+// Modules without the counters have nothing to compare.
+func (a *audit) check(stats map[string]uint64, c *Counters, entryLen int) (broken []string) {
+	packets, has := stats[joolnl.StatPacketsRcvd]
+	if !has {
+		return nil
+	}
+	now := books{
+		packets: packets, sessions: stats[joolnl.StatSessionsRcvd], reported: stats[joolnl.StatSessionsSent],
+		givenPackets: a.given.packets, givenBytes: a.given.bytes, reportedSession: c.reported.Load(),
+	}
+	if b := a.base; b == nil || now.packets < b.packets || now.sessions < b.sessions || now.reported < b.reported {
+		// A new worker, or a new instance.
+		a.base, a.packets, a.bytes, a.reports, a.reportsBase = &now, balance{}, balance{}, balance{}, 0
+		a.overruns, a.netlinkLost = c.netlinkOverruns.Load(), 0
+		return nil
+	}
+	b := a.base
+	if d := a.packets.check(now.packets-b.packets, sinceBase(now.givenPackets, b.givenPackets)); d != 0 {
+		broken = append(broken, differ("KERNEL_SENT_PKTS", joolnl.StatPacketsRcvd, d, "packets"))
+	}
+	theirs := (now.sessions - b.sessions) * uint64(entryLen)
+	if d := a.bytes.check(theirs, sinceBase(now.givenBytes, b.givenBytes)); d != 0 {
+		broken = append(broken, differ("KERNEL_SENT_BYTES", joolnl.StatSessionsRcvd, d, "bytes"))
+	}
+	diff := int64(now.reported-b.reported) - int64(now.reportedSession-b.reportedSession)
+	a.reportsBase = min(a.reportsBase, diff)
+	if d := a.reports.check(uint64(diff-a.reportsBase), 0); d != 0 {
+		if c.netlinkOverruns.Load() == a.overruns {
+			broken = append(broken, differ("reported", joolnl.StatSessionsSent, d, "sessions"))
+		} else if uint64(d) > a.netlinkLost {
+			c.netlinkLost.Add(uint64(d) - a.netlinkLost)
+			a.netlinkLost = uint64(d)
+		}
+	}
+	return broken
+}
+
+// differ words a broken identity.
+func differ(ours, theirs string, d int64, unit string) string {
+	if d < 0 {
+		return fmt.Sprintf("%s: %s is %d %s behind: the module did not take them", ours, theirs, -d, unit)
+	}
+	if ours == "reported" {
+		return fmt.Sprintf("%s: %s is %d %s ahead: they did not reach us", ours, theirs, d, unit)
+	}
+	return fmt.Sprintf("%s: %s is %d %s ahead: another program writes to the instance", ours, theirs, d, unit)
+}
+
+// auditKernel takes the module's counters: what they say of drops, and whether
+// they agree with ours.
+func (p *pumps) auditKernel(old, stats map[string]uint64, now time.Time) {
+	a := &p.audit
+	a.answered = now
+	if old != nil {
+		if n := stats[joolnl.StatSessionsDropped]; n > old[joolnl.StatSessionsDropped] {
+			a.dropped = now
+			p.w.counters.kernelDropped.Add(n - old[joolnl.StatSessionsDropped])
+		}
+	}
+	broken := a.check(stats, p.w.counters, p.format.EntryLen())
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.w.state.Answered, p.w.state.KernelDropped, p.w.state.Broken = now, a.dropped, broken
+}
+
+// auditPeers counts what of peers' datagrams is lost, and has it made good.
+func (p *pumps) auditPeers(now time.Time) {
+	a, c := &p.audit, p.w.counters
+	for _, from := range p.w.peers.byAddress {
+		if n := from.stream.lost - from.lostCounted; n > 0 {
+			from.lostCounted += n
+			a.lost += n
+			c.networkLost.Add(n)
+		}
+		if n := from.stream.repaired - from.repairedCounted; n > 0 {
+			from.repairedCounted += n
+			c.networkRepaired.Add(n)
+		}
+	}
+	unrepaired := a.lost - a.repaired
+	if unrepaired > 0 && p.resync.phase == settled && p.resync.why == "" && p.w.peers.best(nil, now) != nil {
+		p.resync.want("datagrams are lost for good", now)
+	}
+	if unrepaired != a.published {
+		a.published = unrepaired
+		p.w.mu.Lock()
+		p.w.state.Unrepaired = unrepaired
+		p.w.mu.Unlock()
+	}
+}
+
+// mendedBy is how many of the datagrams lost so far a resync makes good that
+// begins now: all, unless it brings no more than what its sender was found to
+// lack.
+func (a *audit) mendedBy(b *syncwire.Begin) uint64 {
+	if b.Why == syncwire.WhyReturn {
+		return a.repaired
+	}
+	return a.lost
+}
