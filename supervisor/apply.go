@@ -74,12 +74,7 @@ func (s *Supervisor) apply(result configdir.Result) Reload {
 	}
 	actions := plan(result.Pairs, running)
 	before := s.pairs
-	s.pairs = make(map[string]*pair)
-	for _, a := range actions {
-		if a.verb != stop {
-			s.pairs[a.name] = rowFor(a, before)
-		}
-	}
+	s.pairs = rowsFor(actions, before)
 	s.dropRows(before)
 	reload := Reload{Changes: []Change{}, Refused: []Refusal{}}
 	for _, a := range actions {
@@ -95,18 +90,27 @@ func (s *Supervisor) apply(result configdir.Result) Reload {
 	return reload
 }
 
-// rowFor is the row of an action's pair: one that is taken over, the pair's own
-// if nobody else takes it, or a new one.
-func rowFor(a action, before map[string]*pair) *pair {
-	if a.from != "" {
-		p := before[a.from]
-		p.name = a.name
-		return p
+// rowsFor are the rows of the actions' pairs: each one that is taken over, the
+// pair's own if nobody else takes it, or a new one.
+func rowsFor(actions []action, before map[string]*pair) map[string]*pair {
+	rows, taken := make(map[string]*pair), make(map[*pair]bool)
+	for _, a := range actions {
+		if a.verb != stop && a.from != "" {
+			p := before[a.from]
+			p.name, taken[p], rows[a.name] = a.name, true, p
+		}
 	}
-	if p := before[a.name]; p != nil && !p.has() {
-		return p
+	for _, a := range actions {
+		if a.verb == stop || a.from != "" {
+			continue
+		}
+		p := before[a.name]
+		if p == nil || taken[p] || p.has() && a.verb != fail {
+			p = &pair{name: a.name, counters: new(worker.Counters)}
+		}
+		rows[a.name] = p
 	}
-	return &pair{name: a.name, counters: new(worker.Counters)}
+	return rows
 }
 
 // dropRows stops what belongs to rows that are no longer there.
@@ -139,6 +143,7 @@ func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
 		change.What, change.From = "stopped", ""
 		return change, true
 	case fail:
+		s.stop(p)
 		s.become(p, Failed, "")
 		return change, false
 	case start:

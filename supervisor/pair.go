@@ -75,6 +75,12 @@ func (s *Supervisor) become(p *pair, state State, reason string) {
 		return
 	}
 	if p.state != state {
+		if !foreseen(p.state, state) {
+			s.log.Error("a state that should not follow; please report this", "pair", p.name, "from", p.state, "to", state)
+		}
+		if s.moved != nil {
+			s.moved(p.state, state)
+		}
 		p.since = time.Now()
 	}
 	p.state, p.reason = state, reason

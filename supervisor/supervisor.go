@@ -62,6 +62,8 @@ type Supervisor struct {
 	notified string
 	// hung are the workers that did not stop in time.
 	hung []string
+	// moved, in tests, is told of every change of a state.
+	moved func(from, to State)
 }
 
 // New makes a supervisor; it does nothing before Run.
