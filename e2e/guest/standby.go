@@ -109,6 +109,18 @@ func (w worker) awaitResync(t testing.TB, since *resyncReport, limit time.Durati
 	return last
 }
 
+// awaitSynced waits until a supervised worker says so of itself.
+func (w worker) awaitSynced(t testing.TB, synced string) {
+	t.Helper()
+	eventually(t, time.Minute, w.namespace.name+" is synced: "+synced, func() string {
+		s, _ := statusOf(t, w.socket)
+		if got := s.Workers[0].Synced; got != synced {
+			return got
+		}
+		return ""
+	})
+}
+
 // lossy drops part of what both ends of the link "sync" send.
 func (top *topology) lossy(t testing.TB, percent int) {
 	t.Helper()

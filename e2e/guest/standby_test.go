@@ -26,7 +26,7 @@ func testCold(t *testing.T) {
 	top := newTopology(t)
 	pairJ, pairK := top.pairs(group6)
 	top.j.fill(t, "nat", n)
-	startWorker(t, supervised, top.j, pairJ)
+	startWorker(t, supervised, top.j, pairJ).awaitSynced(t, "alone")
 	k := startWorker(t, supervised, top.k, pairK)
 	cold := k.awaitResync(t, nil, time.Minute)
 	if got := top.k.sessionCount(t, "nat"); got != n || cold.Injected != n || cold.Collisions != 0 {
@@ -41,8 +41,6 @@ func testCold(t *testing.T) {
 	if again.Injected > n/100 || again.GaveBack > n/100 || again.Got != n {
 		t.Errorf("a complete standby: %+v", again)
 	}
-	// The other way round: the active NAT64 comes back empty.
-	k.stop(t)
 }
 
 // testLoss opens sessions while one datagram in ten is lost, both ways.
