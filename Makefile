@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 2s
 
-.PHONY: all build test vet unit race fuzz vm lab clean
+.PHONY: all build test vet unit race fuzz vm lab demo bench clean
 
 all: build
 
@@ -34,6 +34,12 @@ lab: ## prepares kernel and Jool modules for the virtual machines, once
 
 vm: lab ## tests on the real Jool module
 	$(GO) test -count=1 -timeout 8m ./e2e/...
+
+demo: ## a failover, narrated: two NAT64s in a virtual machine, one of them dies
+	@$(GO) run ./e2e/cmd/demo
+
+bench: ## measures ours beside C joold, and writes docs/benchmarks.md
+	$(GO) run ./e2e/cmd/bench
 
 clean:
 	rm -rf bin

@@ -14,17 +14,6 @@ const (
 	benchRounds  = 5
 )
 
-// Measurement is one round: new sessions at full rate from J to K.
-type Measurement struct {
-	Daemon  string        // which joold runs on both sides
-	Opened  uint64        // sessions that J has in the end
-	Sent    uint64        // those that J's kernel gave to the daemon
-	Dropped uint64        // those that J's kernel dropped by itself (ENOSPC)
-	Stored  uint64        // those that K has in the end
-	SendCPU time.Duration // processor time of J's daemon
-	RecvCPU time.Duration // processor time of K's
-}
-
 // TestBench measures C joold and ours in turn, and leaves the measurements in /out.
 func TestBench(t *testing.T) {
 	enter(t, "bench")
