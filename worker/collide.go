@@ -2,6 +2,7 @@ package worker
 
 import (
 	"net/netip"
+	"slices"
 
 	"joolctl/joolnl"
 	"joolctl/syncwire"
@@ -28,30 +29,33 @@ func hostOf(r *joolnl.Record) bibHost {
 	return h
 }
 
-// inTheWay finds the BIB entries of ours that keep sessions of a peer's out: one
-// that gives their mask to another host, or their host another mask. Where all
-// sessions of all that is in a session's way are older than it, and none was
-// reported by our own kernel lately, old has those entries and again the
-// session. Idle times are those of our settings at one base.
-func inTheWay(wanted, own []joolnl.Record, our syncwire.Settings, touched map[joolnl.Key]struct{}) (old []mask, again []joolnl.Record) {
-	if len(wanted) == 0 {
-		return nil, nil
+// clearWay finds the BIB entries of ours that would keep the sessions to inject
+// out: one that gives their mask to another host, or their host another mask.
+// The module would refuse them in silence, or warn. Where all sessions of all
+// that is in a session's way are older than it, and none was reported by our own
+// kernel lately, it has to go: it is in old, and no more in give. Else the
+// session is blocked and leaves inject. Idle times are those of our settings.
+func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touched map[joolnl.Key]struct{}) {
+	if len(own) == 0 || len(d.inject) == 0 {
+		return
 	}
-	masks, hosts := make(map[mask]struct{}), make(map[bibHost]struct{}) // of the wanted
-	for i := range wanted {
-		masks[maskOf(&wanted[i])], hosts[hostOf(&wanted[i])] = struct{}{}, struct{}{}
+	hosts, masks := make(map[mask]bibHost), make(map[bibHost]mask) // to inject
+	for i := range d.inject {
+		m, h := maskOf(&d.inject[i]), hostOf(&d.inject[i])
+		hosts[m], masks[h] = h, m
 	}
-	hostOfMask, maskOfHost := make(map[mask]bibHost), make(map[bibHost]mask) // ours
-	youngest := make(map[mask]int64)                                         // idle time
+	// Ours that is in the way of either, by mask, and the idle time of the youngest.
+	youngest := make(map[mask]int64)
+	maskOfHost := make(map[bibHost]mask)
 	for i := range own {
 		r := &own[i]
 		m, h := maskOf(r), hostOf(r)
-		_, sameMask := masks[m]
-		_, sameHost := hosts[h]
-		if !sameMask && !sameHost {
+		otherHost, sameMask := hosts[m]
+		otherMask, sameHost := masks[h]
+		if !(sameMask && otherHost != h) && !(sameHost && otherMask != m) {
 			continue
 		}
-		hostOfMask[m], maskOfHost[h] = h, m
+		maskOfHost[h] = m
 		age := idle(r, our)
 		if _, live := touched[r.Key()]; live {
 			age = -1 << 62
@@ -60,31 +64,40 @@ func inTheWay(wanted, own []joolnl.Record, our syncwire.Settings, touched map[jo
 			youngest[m] = age
 		}
 	}
-	chosen := make(map[mask]struct{})
-	for i := range wanted {
-		w := &wanted[i]
-		m, h := maskOf(w), hostOf(w)
+	if len(youngest) == 0 {
+		return
+	}
+	gone := make(map[mask]struct{})
+	free := d.inject[:0]
+	for i := range d.inject {
+		w := d.inject[i]
 		var ways []mask
-		if other, taken := hostOfMask[m]; taken && other != h {
-			ways = append(ways, m)
+		if _, taken := youngest[maskOf(&w)]; taken {
+			ways = append(ways, maskOf(&w))
 		}
-		if other, has := maskOfHost[h]; has && other != m {
+		if other, has := maskOfHost[hostOf(&w)]; has && other != maskOf(&w) {
 			ways = append(ways, other)
 		}
-		older := len(ways) > 0
+		older := true
 		for _, way := range ways {
-			older = older && youngest[way] > idle(w, our)+minTolerance.Milliseconds()
+			older = older && youngest[way] > idle(&w, our)+minTolerance.Milliseconds()
 		}
 		if !older {
+			d.blocked++
 			continue
 		}
-		again = append(again, *w)
 		for _, way := range ways {
-			if _, twice := chosen[way]; !twice {
-				chosen[way] = struct{}{}
-				old = append(old, way)
-			}
+			gone[way] = struct{}{}
 		}
+		free = append(free, w)
 	}
-	return old, again
+	d.inject = free
+	d.fresh -= d.blocked
+	for m := range gone {
+		d.old = append(d.old, m)
+	}
+	d.give = slices.DeleteFunc(d.give, func(r joolnl.Record) bool {
+		_, goes := gone[maskOf(&r)]
+		return goes
+	})
 }

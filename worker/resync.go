@@ -57,7 +57,7 @@ type ResyncReport struct {
 	Got        int    `json:"got"`
 	Had        int    `json:"had"`
 	Injected   int    `json:"injected"`
-	Replaced   int    `json:"replaced"` // BIB entries that made way
+	Replaced   int    `json:"replaced"` // BIB entries of ours that made way for newer ones
 	Collisions int    `json:"collisions"`
 	GaveBack   int    `json:"gave_back"`
 	// Took is the time from BEGIN to the end; the others are its parts.
@@ -108,11 +108,9 @@ type incoming struct {
 	mends    uint64          // of the datagrams that are lost, if it ends complete
 	own      []joolnl.Record // our own table
 	ownRead  bool
-	// The instance's number of sessions before the injection, and what of that is
-	// new, or under another mask than ours.
-	before, fresh, moved int
-	// cleared: what was in the way of others has been removed.
-	cleared                      bool
+	// The instance's number of sessions before the injection, and how many of
+	// these are new to it.
+	before, fresh                int
 	received, compared, injected time.Time // when that was done
 }
 
@@ -404,11 +402,12 @@ func (r *resync) complete(now time.Time) {
 
 // compare compares the peer's table with the own one.
 func (r *resync) compare() {
-	in, our := r.in, r.p.settings
+	in, our, touched := r.in, r.p.settings, maps.Clone(r.touched)
 	tolerance := max(2*r.p.w.spec().RefreshPeriod, minTolerance)
 	r.p.background(func() { // sorting takes longer than the pumps may wait
 		d := diff(in.records[:in.sessions], in.own, in.settings, our, tolerance.Milliseconds())
 		d.inject = rebase(d.inject, in.settings, our)
+		d.clearWay(in.own, our, touched)
 		oldestFirst(d.inject, our)
 		oldestFirst(d.give, our)
 		r.p.post(func() {
@@ -423,6 +422,9 @@ func (r *resync) compare() {
 // clocks, pages and datagrams take on their way.
 const minTolerance = 2 * time.Second
 
+// maxCleared bounds how many BIB entries one resync removes.
+const maxCleared = 4096
+
 // compared injects what the comparison found, and gives back.
 func (r *resync) compared(d difference) {
 	now := time.Now()
@@ -432,8 +434,15 @@ func (r *resync) compared(d difference) {
 		report.GaveBack = len(d.give)
 		r.p.answers.giveBack(in.from.stream.sender, table{d.give, in.base})
 	}
+	for _, m := range d.old[:min(len(d.old), maxCleared)] {
+		if err := r.p.conn.AskRemoveBIB(m.proto, m.src4); err != nil {
+			r.p.w.log.warn("an old BIB entry could not be removed", "protocol", m.proto, "mask", m.src4, "error", err)
+		}
+	}
+	report.Replaced, report.Collisions = len(d.old), d.blocked
+	r.p.w.counters.collisions.Add(uint64(d.blocked))
 	r.p.readKernel(now)
-	in.before, in.fresh, in.moved = r.p.sessions(), d.fresh, d.moved
+	in.before, in.fresh = r.p.sessions(), d.fresh
 	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
 	r.inject, r.injected = d.inject, 0
 	r.enter(injecting, now, time.Time{})
@@ -484,7 +493,7 @@ func (r *resync) injectSome(report *ResyncReport) {
 	}
 	r.in.injected = time.Now()
 	p.readKernel(time.Now())
-	if r.in.moved == 0 && r.p.sessions() == r.in.before+r.in.fresh {
+	if r.p.sessions() == r.in.before+r.in.fresh {
 		r.done(report) // the count alone proves that each has its place
 		return
 	}
@@ -493,52 +502,28 @@ func (r *resync) injectSome(report *ResyncReport) {
 }
 
 // readBack looks which of the injected sessions the module has refused in
-// silence: their mask belongs to another one here. What is in their way goes, if
-// all of it is older; then they are tried once more.
+// silence: their mask has come to belong to another one here.
 func (r *resync) readBack(report *ResyncReport) {
 	in := r.in
 	r.enter(checking, time.Now(), time.Time{})
-	injected, touched, our := r.inject, maps.Clone(r.touched), r.p.settings
+	injected := r.inject
 	r.p.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
 		if err != nil {
 			r.done(report)
 			return
 		}
 		r.p.background(func() {
-			missing := absent(injected, own.records)
-			old, again := inTheWay(missing, own.records, our, touched)
+			missing := len(absent(injected, own.records))
 			r.p.post(func() {
 				if r.in == in {
-					r.checked(report, len(missing), old, again)
+					report.Collisions += missing
+					r.p.w.counters.collisions.Add(uint64(missing))
+					r.done(report)
 				}
 			})
 		})
 	})
 }
-
-// checked makes way for what collided, or counts it.
-func (r *resync) checked(report *ResyncReport, missing int, old []mask, again []joolnl.Record) {
-	if r.in.cleared || len(again) == 0 {
-		report.Collisions = missing
-		r.p.w.counters.collisions.Add(uint64(missing))
-		r.done(report)
-		return
-	}
-	r.in.cleared = true
-	for _, m := range old[:min(len(old), maxCleared)] {
-		if err := r.p.conn.AskRemoveBIB(m.proto, m.src4); err != nil {
-			r.p.w.log.warn("an old BIB entry could not be removed", "protocol", m.proto, "mask", m.src4, "error", err)
-		}
-	}
-	report.Replaced = len(again)
-	oldestFirst(again, r.p.settings)
-	r.inject, r.injected, r.in.moved = again, 0, len(again)
-	r.enter(injecting, time.Now(), time.Time{})
-	r.injectSome(report)
-}
-
-// maxCleared bounds how many BIB entries one resync removes.
-const maxCleared = 4096
 
 // absent returns those of want that are not in have under the same mask. It
 // sorts both.

@@ -87,12 +87,13 @@ func oldestFirst(records []joolnl.Record, s syncwire.Settings) {
 
 // diff compares a peer's table with ours, both with the same base, by idle
 // time. inject is what we lack or have older, give what the peer lacks or has
-// older, both as slices of the arguments, which it sorts and overwrites;
-// differences of up to tolerance milliseconds don't count.
+// older. It sorts both, and inject takes the place of theirs. Differences of up
+// to tolerance milliseconds don't count.
 func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance int64) (d difference) {
 	byKey(theirs)
 	byKey(ours)
-	inject, give := theirs[:0], ours[:0]
+	inject := theirs[:0]
+	var give []joolnl.Record
 	i, j := 0, 0
 	for i < len(theirs) || j < len(ours) {
 		c := 1
@@ -115,7 +116,7 @@ func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance 
 			switch {
 			case behind > tolerance:
 				if theirs[i].Src4() != ours[j].Src4() {
-					d.moved++
+					d.fresh++ // once ours has made way
 				}
 				inject = append(inject, theirs[i])
 			case behind < -tolerance:
@@ -134,8 +135,9 @@ func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance 
 type difference struct {
 	inject, give []joolnl.Record
 	same         int
-	fresh        int // of inject: we have no such session
-	moved        int // of inject: we have it under another mask
+	fresh        int    // of inject: we have no such session, or not under this mask
+	old          []mask // BIB entries that have to make way for inject
+	blocked      int    // sessions that were left out of inject: something newer has their mask
 }
 
 // rebase turns a peer's records into ours: the same idle time under our own

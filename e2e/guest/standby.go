@@ -62,18 +62,20 @@ func (n *namespace) sessionCount(t testing.TB, instance string) int {
 	return int(n.stats(t, instance)["JSTAT_SESSIONS"])
 }
 
-// awaitCount waits until an instance has so many sessions and returns how long
-// that took.
-func (n *namespace) awaitCount(t testing.TB, instance string, want int, limit time.Duration) time.Duration {
+// awaitSameCount waits until J and K have as many sessions, and J has at least
+// so many. J may still be opening some when the traffic has been sent.
+func (top *topology) awaitSameCount(t testing.TB, least int, limit time.Duration) {
 	t.Helper()
-	began := time.Now()
-	eventually(t, limit, fmt.Sprintf("%s has %d sessions", n.name, want), func() string {
-		if got := n.sessionCount(t, instance); got != want {
-			return fmt.Sprintf("it has %d", got)
+	before := -1
+	eventually(t, limit, "J and K have as many sessions", func() string {
+		j, k := top.j.sessionCount(t, "nat"), top.k.sessionCount(t, "nat")
+		still := j == before
+		before = j
+		if j != k || j < least || !still {
+			return fmt.Sprintf("J has %d, K %d, want %d at least", j, k, least)
 		}
 		return ""
 	})
-	return time.Since(began)
 }
 
 // resyncReport is what joolctl status says of the last resync.
@@ -107,6 +109,18 @@ func (w worker) awaitResync(t testing.TB, since *resyncReport, limit time.Durati
 		return ""
 	})
 	return last
+}
+
+// awaitSynced waits until a supervised worker says so of itself.
+func (w worker) awaitSynced(t testing.TB, synced string) {
+	t.Helper()
+	eventually(t, time.Minute, w.namespace.name+" is synced: "+synced, func() string {
+		s, _ := statusOf(t, w.socket)
+		if got := s.Workers[0].Synced; got != synced {
+			return got
+		}
+		return ""
+	})
 }
 
 // lossy drops part of what both ends of the link "sync" send.
