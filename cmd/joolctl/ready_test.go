@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"joolctl/supervisor"
+)
+
+func TestReady(t *testing.T) {
+	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent", "c": "new"})
+	notB := "b: it is waiting, not running: instance \"absent\" does not exist; type: jool instance add absent\n"
+	notC := "c: a resync is under way: receiving at 63 % (63 of 100 sessions)\n"
+	for _, test := range []struct {
+		args           string
+		code           int
+		stdout, stderr string
+	}{
+		{"a", 0, "a: yes\n", ""},
+		{"c a", 1, "a: yes\n" + notC, ""},
+		{"--all", 1, "a: yes\n" + notB + notC, ""},
+		{"--all --since-start 1ns", 1, "a: yes\n" + notB + "c: yes\n", ""},
+		{"c --since-start 1ns", 0, "c: yes\n", ""},
+		{"c --allow-alone --wait 1ms", 1, notC, ""},
+		{"x", 1, "", "joolctl: there is no pair \"x\"; known are: a, b, c\n"},
+		{"x --wait 1h", 1, "", "joolctl: there is no pair \"x\"; known are: a, b, c\n"},
+		{"", 2, "", "joolctl: name the pairs, or say --all; see `joolctl --help`\n"},
+		{"a --wait -1s", 2, "", "joolctl: a duration can't be negative; see `joolctl --help`\n"},
+	} {
+		code, stdout, stderr := ran(append(strings.Fields("ready "+test.args), "--socket", socket)...)
+		if code != test.code || stdout != test.stdout || stderr != test.stderr {
+			t.Errorf("joolctl ready %s: code %d, stdout %q, stderr %q; want %d, %q, %q",
+				test.args, code, stdout, stderr, test.code, test.stdout, test.stderr)
+		}
+	}
+}
+
+func TestReadyOfNobody(t *testing.T) {
+	for _, args := range []string{"ready --all", "ready --all --wait 1ms"} {
+		code, stdout, stderr := ran(append(strings.Fields(args), "--socket", filepath.Join(t.TempDir(), "none"))...)
+		if code != 3 || stdout != "" || !strings.Contains(stderr, "no supervisor answers") {
+			t.Errorf("joolctl %s: code %d, stdout %q, stderr %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+// askReady goes on until it is ready, though there be no supervisor at first.
+func TestAskReady(t *testing.T) {
+	answers := []error{&supervisor.NoSupervisor{}, nil, nil}
+	n := 0
+	ready, err := askReady(context.Background(), func(context.Context) (supervisor.Ready, error) {
+		n++
+		return supervisor.Ready{Ready: n == len(answers)}, answers[n-1]
+	}, time.Minute)
+	if err != nil || !ready.Ready || n != len(answers) {
+		t.Errorf("%+v, %v after %d questions", ready, err, n)
+	}
+}

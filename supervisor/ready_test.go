@@ -1,0 +1,166 @@
+package supervisor
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"joolctl/syncwire"
+	"joolctl/worker"
+)
+
+func TestReasons(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	ours := worker.Peer{Address: netip.MustParseAddr("fd64::2"), ID: 7, LastHeard: now, Software: "joolctl"}
+	upstream := worker.Peer{Address: netip.MustParseAddr("fd64::3"), LastHeard: now}
+	differs := ours
+	differs.Differs = []string{"pool6", "udp-timeout", "ss-capacity"}
+	trifle := ours
+	trifle.Differs = []string{"ss-max-sessions-per-packet"}
+	gone := differs
+	gone.LastHeard = now.Add(-time.Minute)
+	yes := worker.SyncState{Synced: syncwire.SyncYes, Last: &worker.ResyncReport{}}
+	alone := worker.SyncState{Synced: syncwire.SyncAlone}
+	with := func(s worker.SyncState, change func(*worker.SyncState)) worker.SyncState {
+		change(&s)
+		return s
+	}
+	allow := ReadyOptions{AllowAlone: true}
+	gate := ReadyOptions{SinceStart: 5 * time.Minute}
+	for _, test := range []struct {
+		name   string
+		state  State // "": running
+		reason string
+		silent bool
+		mute   bool // "sequence": false
+		sync   worker.SyncState
+		peers  []worker.Peer
+		uptime time.Duration
+		o      ReadyOptions
+		want   []string
+	}{
+		{name: "ready", sync: yes, peers: []worker.Peer{ours}},
+		{name: "peer has died", sync: yes, peers: []worker.Peer{gone}},
+		{name: "upstream beside ours", sync: yes, peers: []worker.Peer{ours, upstream}},
+		{name: "waiting", state: Waiting, reason: `instance "nat" does not exist`, o: allow,
+			want: []string{`it is waiting, not running: instance "nat" does not exist`}},
+		{name: "failed, gate open", state: Failed, reason: "f.json:1:1: no", uptime: time.Hour, o: gate,
+			want: []string{"it is failed, not running: f.json:1:1: no"}},
+		{name: "stuck kernel, gate open", silent: true, sync: yes, uptime: time.Hour, o: gate,
+			want: []string{"the kernel has not answered for 60 seconds; see `dmesg`"}},
+		{name: "listening", sync: worker.SyncState{Phase: "listening for peers"}, o: allow,
+			want: []string{"a resync is under way: listening for peers"}},
+		{name: "nobody", sync: alone, want: []string{"no peer has been heard since the start"}},
+		{name: "nobody, allowed", sync: alone, o: allow},
+		{name: "only upstream", sync: alone, peers: []worker.Peer{upstream},
+			want: []string{"only upstream's joolds have been heard, which can't tell what this host lacks"}},
+		{name: "only upstream, allowed", sync: alone, peers: []worker.Peer{upstream}, o: allow},
+		{name: "ours say nothing", sync: alone, peers: []worker.Peer{ours},
+			want: []string{"alone since the start: no peer has answered"}},
+		{name: "alone later", sync: with(yes, func(s *worker.SyncState) { s.Synced = syncwire.SyncAlone }), peers: []worker.Peer{gone},
+			want: []string{"alone: no peer answers any more"}},
+		{name: "no sequence", mute: true, peers: []worker.Peer{upstream},
+			want: []string{`"sequence" is false, so no peer can tell what this host lacks`}},
+		{name: "no sequence, allowed", mute: true, peers: []worker.Peer{upstream}, o: allow},
+		{name: "resync", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000}, peers: []worker.Peer{ours},
+			want: []string{"a resync is under way: receiving at 63 % (630 of 1000 sessions)"}},
+		{name: "resync again", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "comparing", "a peer holds more sessions" }),
+			want: []string{"a resync is under way: comparing"}},
+		{name: "a peer advertises", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "receiving", "advertised" })},
+		{name: "between two tries", sync: worker.SyncState{}, peers: []worker.Peer{ours},
+			want: []string{"no resync has ended complete yet"}},
+		{name: "lost", sync: with(yes, func(s *worker.SyncState) { s.Unrepaired = 12 }), peers: []worker.Peer{ours},
+			want: []string{"12 datagrams lost and not repaired"}},
+		{name: "settings", sync: yes, peers: []worker.Peer{differs},
+			want: []string{"settings differ from peer fd64::2: pool6, udp-timeout"}},
+		{name: "settings of no weight", sync: yes, peers: []worker.Peer{trifle}},
+		{name: "kernel drops", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now.Add(-59 * time.Second) }),
+			want: []string{"the kernel drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 59 seconds ago; raise ss-capacity"}},
+		{name: "kernel dropped", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now.Add(-61 * time.Second) })},
+		{name: "everything", peers: []worker.Peer{differs},
+			sync: worker.SyncState{Phase: "asking a peer", Unrepaired: 3, KernelDropped: now},
+			want: []string{"a resync is under way: asking a peer", "3 datagrams lost and not repaired",
+				"settings differ from peer fd64::2: pool6, udp-timeout",
+				"the kernel drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago; raise ss-capacity"}},
+		{name: "gate closed", sync: alone, uptime: 5*time.Minute - 1, o: gate,
+			want: []string{"no peer has been heard since the start"}},
+		{name: "gate open", sync: alone, uptime: 5 * time.Minute, o: gate},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			st := standing{state: Running, reason: test.reason, sequence: !test.mute, sync: test.sync, peers: test.peers, uptime: test.uptime}
+			if test.state != "" {
+				st.state = test.state
+			}
+			st.sync.Answered = now.Add(-3 * time.Second)
+			if test.silent {
+				st.sync.Answered = now.Add(-time.Minute)
+			}
+			if diff := cmp.Diff(test.want, st.reasons(now, test.o)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// A kernel that is stuck is not waited for.
+func TestReadyDoesNotAskTheKernel(t *testing.T) {
+	inBubble(t, func(dir string, f *fleet) {
+		write(t, dir, "a", files{instance: "i1"})
+		write(t, dir, "b", files{group: "2", instance: "i2"})
+		f.kernel = func(context.Context) (map[string]uint64, error) { select {} }
+		start := time.Now()
+		f.sync = func() worker.SyncState {
+			return worker.SyncState{Synced: syncwire.SyncYes, Answered: start}
+		}
+	}, func(r *rig) {
+		begin := time.Now()
+		got, err := r.Ready(context.Background(), nil, true, ReadyOptions{})
+		want := Ready{Ready: true, Pairs: []PairReady{{Name: "a", Ready: true}, {Name: "b", Ready: true}}}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil || time.Since(begin) > 0 {
+			t.Errorf("Ready: %v, after %v (-want +got):\n%s", err, time.Since(begin), diff)
+		}
+		time.Sleep(time.Minute)
+		got, err = r.Ready(context.Background(), []string{"a"}, false, ReadyOptions{})
+		why := []string{"the kernel has not answered for 60 seconds; see `dmesg`"}
+		if diff := cmp.Diff(Ready{Pairs: []PairReady{{Name: "a", Reasons: why}}}, got); diff != "" || err != nil {
+			t.Errorf("Ready of a stuck one: %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+// Nothing to fail over to is not ready; a busy supervisor says so in time.
+func TestReadyOfNone(t *testing.T) {
+	inBubble(t, func(string, *fleet) {}, func(r *rig) {
+		got, err := r.Ready(context.Background(), nil, true, ReadyOptions{})
+		if err != nil || got.Ready || got.Pairs == nil {
+			t.Errorf("Ready: %+v, %v", got, err)
+		}
+		free := make(chan struct{})
+		go r.post(func() { <-free })
+		time.Sleep(time.Millisecond)
+		begin := time.Now()
+		if _, err := r.Ready(context.Background(), nil, true, ReadyOptions{}); err == nil || time.Since(begin) > readyPatience {
+			t.Errorf("Ready: %v after %v", err, time.Since(begin))
+		}
+		close(free)
+	})
+}
+
+func TestReadyAPI(t *testing.T) {
+	ctx := context.Background()
+	c, _ := started(t, socketIn(t))
+	ready, err := c.Ready(ctx, []string{"a"}, false, ReadyOptions{AllowAlone: true, SinceStart: time.Nanosecond})
+	if err != nil || len(ready.Pairs) != 1 {
+		t.Errorf("Ready: %+v, %v", ready, err)
+	}
+	if _, err := c.Ready(ctx, nil, false, ReadyOptions{}); err == nil || err.Error() != errNoNames.Error() {
+		t.Errorf("of nothing: %v", err)
+	}
+	err = c.call(ctx, "GET", pathReady, map[string][]string{"all": {"true"}, "since-start": {"soon"}}, &ready)
+	if err == nil || err.Error() != errNoDuration.Error() {
+		t.Errorf("soon: %v", err)
+	}
+}

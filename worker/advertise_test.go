@@ -1,0 +1,171 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+	"joolctl/worker/workertest"
+)
+
+// aged are n UDP sessions with others' times left in between, so that the order
+// of the table is not that of their age.
+func aged(n int) []joolnl.Session {
+	var list []joolnl.Session
+	for i := range n {
+		dst4 := [4]byte{192, 0, 2, byte(i)}
+		dst6 := [16]byte{0, 0x64, 0xff, 0x9b, 12: 192, 13: 0, 14: 2, 15: byte(i)}
+		list = append(list, joolnl.Session{
+			Proto: joolnl.UDP,
+			Src6:  netip.AddrPortFrom(netip.MustParseAddr("2001:db8::8"), uint16(i)),
+			Dst6:  netip.AddrPortFrom(netip.AddrFrom16(dst6), 53),
+			Src4:  netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), uint16(i)),
+			Dst4:  netip.AddrPortFrom(netip.AddrFrom4(dst4), 53),
+			// Up to the 5 minutes that the instance gives.
+			Expires: time.Duration(100+(i*37)%200) * time.Second,
+		})
+	}
+	return list
+}
+
+// advertised reads datagrams until n sessions have come, control messages and
+// their like aside.
+func (p *plain) advertised(f joolnl.Format, n int) (records []joolnl.Record, trailers []syncwire.Trailer) {
+	p.t.Helper()
+	for len(records) < n {
+		b, _ := p.receive()
+		entries, rest, err := syncwire.Sessions(b, f)
+		if err != nil {
+			continue
+		}
+		if len(rest) > 0 {
+			trailer, ok := syncwire.ParseTrailer(rest)
+			if !ok {
+				p.t.Fatalf("a trailer that makes no sense: %x", rest)
+			}
+			trailers = append(trailers, trailer)
+		}
+		for ; len(entries) > 0; entries = entries[f.EntryLen():] {
+			records = append(records, f.Record(entries))
+		}
+	}
+	return records, trailers
+}
+
+// TestAdvertise: on modules of every format, the whole table goes out oldest
+// first, at the rate, and with trailers only where there is a sequence.
+func TestAdvertise(t *testing.T) {
+	for _, version := range []joolnl.Version{jool419, jool4112, jool4115} {
+		for _, sequence := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v sequence %v", version, sequence), func(t *testing.T) {
+				a, b := hosts(t)
+				p := openPlain(t, b, group6, port, "sync")
+				spec := specFor(a, group6)
+				spec.Sequence, spec.AdvertiseRate = sequence, 1000
+				h := newHost(t, version, spec)
+				const n = 200
+				h.instance.Table = aged(n)
+				h.instance.Stats = map[int]uint64{5: n}
+				h.start()
+				began := time.Now()
+				state, err := h.Advertise(context.Background())
+				if err != nil || state.Total != n || state.Rate != 1000 || state.Ended {
+					t.Fatalf("Advertise: %+v, %v", state, err)
+				}
+				if _, err := h.Advertise(context.Background()); err == nil || !strings.Contains(err.Error(), "advertising already") {
+					t.Errorf("a second one: %v", err)
+				}
+				records, trailers := p.advertised(version.Format(), n)
+				took := time.Since(began)
+				if size := version.Format().PerDatagram(maxSessionBytes); took < time.Duration(n-2*size)*time.Millisecond {
+					t.Errorf("%d sessions took %v at 1000 a second", n, took)
+				}
+				for i := 1; i < len(records); i++ {
+					if records[i].Expires() < records[i-1].Expires() {
+						t.Fatalf("session %d is older than the one before it", i)
+					}
+				}
+				for _, trailer := range trailers {
+					if trailer.Kind != syncwire.Advertised || trailer.Seq != 0 {
+						t.Errorf("trailer %+v", trailer)
+					}
+				}
+				if sequence != (len(trailers) > 0) {
+					t.Errorf("%d trailers", len(trailers))
+				}
+				eventually(t, "it ends", func() bool { return h.Sync().Advertise.Ended })
+				if s := *h.Sync().Advertise; s != (Advertise{Sent: n, Total: n, Rate: 1000, Ended: true}) || h.counters.Ledger().Advertised != n {
+					t.Errorf("%+v, ledger %+v", s, h.counters.Ledger())
+				}
+				if h.instance.Count(joolnl.JooldAdvertise) != 0 {
+					t.Error("the module was asked to advertise")
+				}
+			})
+		}
+	}
+}
+
+// TestAdvertiseLeavesOutNewer: what the module reports meanwhile is not sent
+// again as it was.
+func TestAdvertiseLeavesOutNewer(t *testing.T) {
+	a, b := hosts(t)
+	p := openPlain(t, b, group6, port, "sync")
+	spec := specFor(a, group6)
+	spec.AdvertiseRate = 200
+	h := newHost(t, jool4115, spec)
+	h.instance.Table = aged(100)
+	h.start()
+	if _, err := h.Advertise(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	first, _ := p.advertised(joolnl.Packed40, 36)
+	// The youngest is still to come.
+	youngest := h.instance.Table[0].Record()
+	for _, s := range h.instance.Table {
+		if r := s.Record(); r.Expires() > youngest.Expires() {
+			youngest = r
+		}
+	}
+	live, err := joolnl.Packed40.AppendRecord(nil, &youngest, netip.Prefix{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.instance.Multicast(live)
+	eventually(t, "it ends", func() bool { return h.Sync().Advertise.Ended })
+	rest, _ := p.advertised(joolnl.Packed40, 64)
+	n := 0
+	for _, r := range append(first, rest...) {
+		if bytes.Equal(r[:24], youngest[:24]) && r.Key() == youngest.Key() {
+			n++
+		}
+	}
+	if s := h.Sync().Advertise; n != 1 || s.Sent != 99 || s.Total != 99 {
+		t.Errorf("the session that was reported came %d times; %+v", n, s)
+	}
+}
+
+// TestAdvertiseFails: a table that can't be read is told.
+func TestAdvertiseFails(t *testing.T) {
+	a, _ := hosts(t)
+	h := newHost(t, jool4115, specFor(a, group6)).start()
+	h.instance.Set(func(i *workertest.Instance) {
+		i.Refuse = func(r workertest.Request) *joolnl.Error {
+			if r.Op == joolnl.SessionForeach {
+				return &joolnl.Error{Code: 22, Text: "no"}
+			}
+			return nil
+		}
+	})
+	if _, err := h.Advertise(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if s := h.Sync().Advertise; !s.Ended || !strings.Contains(s.String(), "failed after 0 of 0 sessions: reading the session table: Jool: no") {
+		t.Errorf("%v", s)
+	}
+}

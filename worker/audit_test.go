@@ -1,0 +1,143 @@
+package worker
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+	"joolctl/worker/workertest"
+)
+
+// TestBalance gives pairs of counters, one a check, and wants the difference
+// that the last one reports.
+func TestBalance(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		checks [][2]uint64
+		want   int64
+	}{
+		{"equal", [][2]uint64{{1, 1}, {5, 5}, {5, 5}}, 0},
+		{"on its way", [][2]uint64{{4, 9}, {12, 15}, {19, 20}, {23, 23}}, 0},
+		{"on its way, evenly", [][2]uint64{{4, 9}, {14, 19}, {24, 29}, {34, 39}, {44, 49}}, 0},
+		{"arrived late", [][2]uint64{{4, 9}, {4, 9}, {9, 9}, {9, 9}}, 0},
+		{"lasts for one check", [][2]uint64{{4, 9}, {4, 9}}, 0},
+		{"lasts", [][2]uint64{{4, 9}, {4, 9}, {4, 9}}, -5},
+		{"the other way", [][2]uint64{{9, 4}, {9, 4}, {9, 4}}, 5},
+		{"lasts, with a pause", [][2]uint64{{4, 9}, {4, 9}, {4, 9}, {14, 19}}, -5},
+		{"grows", [][2]uint64{{9, 8}, {19, 17}, {29, 26}, {39, 35}}, 4},
+		{"grows twice", [][2]uint64{{9, 9}, {19, 17}, {29, 26}}, 0},
+		{"grows and shrinks", [][2]uint64{{9, 8}, {19, 17}, {29, 28}, {39, 37}, {49, 46}}, 0},
+		{"mended", [][2]uint64{{4, 9}, {4, 9}, {4, 9}, {9, 9}}, 0},
+	} {
+		var b balance
+		got := int64(0)
+		for _, c := range test.checks {
+			got = b.check(c[0], c[1])
+		}
+		if got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+// stats are a module's counters.
+func stats(packets, sessions, reported uint64) map[string]uint64 {
+	return map[string]uint64{joolnl.StatPacketsRcvd: packets, joolnl.StatSessionsRcvd: sessions, joolnl.StatSessionsSent: reported}
+}
+
+func TestAudit(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*audit, *Counters) // after the worker's start
+		stats  map[string]uint64
+		want   string // "": nothing is broken
+		lost   uint64 // on netlink
+	}{
+		{name: "nothing happens", change: func(*audit, *Counters) {}, stats: stats(100, 1000, 500)},
+		{name: "all is taken", change: func(a *audit, c *Counters) {
+			a.given.packets, a.given.bytes = 2, 72*40
+			c.reported.Add(36)
+		}, stats: stats(102, 1072, 536)},
+		{name: "another writes", change: func(*audit, *Counters) {}, stats: stats(103, 1000, 500),
+			want: "KERNEL_SENT_PKTS: JSTAT_JOOLD_PKT_RCVD is 3 packets ahead: another program writes to the instance"},
+		{name: "not taken", change: func(a *audit, _ *Counters) { a.given.bytes = 400 }, stats: stats(100, 1008, 500),
+			want: "KERNEL_SENT_BYTES: JSTAT_JOOLD_SSS_RCVD is 80 bytes behind: the module did not take them"},
+		{name: "lost in silence", change: func(*audit, *Counters) {}, stats: stats(100, 1000, 510),
+			want: "reported: JSTAT_JOOLD_SSS_SENT is 10 sessions ahead: they did not reach us"},
+		{name: "lost and known", change: func(_ *audit, c *Counters) { c.netlinkOverruns.Add(1) }, stats: stats(100, 1000, 510), lost: 10},
+		{name: "reported before the start", change: func(_ *audit, c *Counters) { c.reported.Add(36) }, stats: stats(100, 1000, 500)},
+		{name: "made anew", change: func(*audit, *Counters) {}, stats: stats(0, 0, 0)},
+		{name: "old module", change: func(*audit, *Counters) {}, stats: map[string]uint64{joolnl.StatSessions: 5}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var a audit
+			var c Counters
+			a.check(stats(100, 1000, 500), &c, 40)
+			a.check(stats(100, 1000, 500), &c, 40)
+			test.change(&a, &c)
+			var broken []string
+			for range 4 {
+				broken = a.check(test.stats, &c, 40)
+			}
+			if got := strings.Join(broken, "; "); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+			if lost := c.Losses().NetlinkLost; lost != test.lost {
+				t.Errorf("%d lost on netlink, want %d", lost, test.lost)
+			}
+		})
+	}
+}
+
+// TestDropsShow: what the module drops is in the state and in the losses.
+func TestDropsShow(t *testing.T) {
+	a, _ := hosts(t)
+	h := newHost(t, jool4115, specFor(a, group6))
+	h.instance.Stats = map[int]uint64{78: 5} // JSTAT_JOOLD_SSS_ENOSPC
+	h.start()
+	if s := h.Sync(); s.Answered.IsZero() || !s.KernelDropped.IsZero() {
+		t.Errorf("at the start: answered %v, dropped %v", s.Answered, s.KernelDropped)
+	}
+	h.instance.Set(func(i *workertest.Instance) { i.Stats = map[int]uint64{78: 12} })
+	eventually(t, "the drops show", func() bool { return !h.Sync().KernelDropped.IsZero() })
+	if n := h.counters.Losses().KernelDropped; n != 7 {
+		t.Errorf("%d dropped, want 7", n)
+	}
+}
+
+// TestUnrepaired: what is lost for good counts until a resync that began
+// after it has ended complete.
+func TestUnrepaired(t *testing.T) {
+	var counters Counters
+	w := &Worker{counters: &counters}
+	p := &pumps{w: w}
+	p.resync.p = p
+	now := time.Now()
+	from := w.peers.heard(group6, now)
+	lose := func(n uint64) {
+		from.stream.lost += n
+		p.auditPeers(now)
+	}
+	lose(3)
+	lose(4)
+	if n := w.Sync().Unrepaired; n != 7 || counters.Losses().NetworkLost != 7 {
+		t.Errorf("%d unrepaired, %d lost", n, counters.Losses().NetworkLost)
+	}
+	mends := p.audit.mendedBy(&syncwire.Begin{Why: syncwire.WhyAnswer})
+	lose(2)
+	p.audit.repaired = mends
+	p.auditPeers(now)
+	if n := w.Sync().Unrepaired; n != 2 {
+		t.Errorf("%d unrepaired after a resync, want the 2 that came later", n)
+	}
+	if n := p.audit.mendedBy(&syncwire.Begin{Why: syncwire.WhyReturn}); n != 7 {
+		t.Errorf("a return mends up to %d, want the 7 that are mended", n)
+	}
+	from.ID, from.Sessions = 9, 1 // somebody to ask
+	p.auditPeers(now)
+	if p.resync.why == "" {
+		t.Error("nobody is asked for what is missing")
+	}
+}
