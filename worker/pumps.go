@@ -74,6 +74,7 @@ type pumps struct {
 	answers   answers
 	advertise advertiser
 	audit     audit
+	pool4Due  time.Time // when it is read again
 	timer     *nsthread.Timer
 	deliverFn func([]byte)
 	sent      sentAdds
@@ -129,6 +130,7 @@ func (p *pumps) listen(spec configdir.Spec) (err error) {
 	}
 	now := time.Now()
 	p.readKernel(now)
+	p.refreshPool4(now)
 	if p.sequence {
 		p.resync.start(now)
 		p.asks = true
@@ -282,6 +284,7 @@ func (p *pumps) stillThere(all bool) error {
 			if stats, err := p.conn.AskStats(); err == nil {
 				p.kernelSays(stats, time.Now())
 			}
+			p.refreshPool4(time.Now())
 		}
 	}); doErr != nil {
 		return doErr
