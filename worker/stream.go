@@ -128,12 +128,16 @@ func (s *stream) giveUp(now time.Time, deliver func([]byte)) {
 	s.release(deliver)
 }
 
-// miss notes that everything before seq is missing.
+// miss notes that everything before seq is missing. The oldest are lost where
+// there are too many.
 func (s *stream) miss(seq syncwire.Seq, now time.Time) {
-	gap := uint32(seq - s.next)
-	if over := len(s.missing) + int(gap) - maxMissing; over > 0 {
+	if gap := uint32(seq - s.next); gap > maxMissing {
+		s.lost += uint64(gap - maxMissing)
+		s.next = seq - maxMissing
+	}
+	if over := len(s.missing) + int(seq-s.next) - maxMissing; over > 0 {
 		s.lost += uint64(over)
-		s.next += syncwire.Seq(min(uint32(over), gap))
+		s.missing = slices.Delete(s.missing, 0, over)
 	}
 	again := now
 	if s.jitter != nil {

@@ -81,7 +81,7 @@ func (l *listener) counts(lost, repaired uint64) {
 func (l *listener) idle() {
 	l.t.Helper()
 	if ask, again := l.tick(l.now, l.deliver); len(l.held)+len(l.missing)+len(ask) > 0 || !again.IsZero() {
-		l.t.Errorf("held %d, missing %v, asks for %v and comes again at %v", len(l.held), l.missing, ask, again)
+		l.t.Errorf("held %d, missing %d, asks for %v and comes again at %v", len(l.held), len(l.missing), ask, again)
 	}
 }
 
@@ -325,8 +325,8 @@ func TestStreamJumps(t *testing.T) {
 			// Once more: there is no more room.
 			l.live(next + 11)
 			l.after(holdFor)
-			if len(l.missing) > maxMissing {
-				t.Errorf("%d missing", len(l.missing))
+			if len(l.missing) > maxMissing || uint64(len(l.missing))+l.lost != gap+10 || l.missing[len(l.missing)-1].seq != next+10 {
+				t.Errorf("%s of %d and 10: %d missing, %d lost", name, far, len(l.missing), l.lost)
 			}
 		}
 	}
@@ -530,7 +530,7 @@ func TestStreamOverBadNetwork(t *testing.T) {
 			t.Errorf("seed %d: %d of %d were not delivered, %d are known to be lost", seed, lost, n, l.lost)
 		}
 		if l.next != last+1 || len(l.held)+len(l.missing) > 0 {
-			t.Errorf("seed %d: in the end it waits: %+v", seed, l.stream)
+			t.Errorf("seed %d: in the end it waits for %d, %d held, %d missing", seed, l.next, len(l.held), len(l.missing))
 		}
 	}
 }
@@ -579,12 +579,12 @@ func FuzzStream(f *testing.F) {
 			}
 			for i, h := range l.held {
 				if !h.seq.After(l.next) || i > 0 && !h.seq.After(l.held[i-1].seq) || h.until.Before(l.holdUntil) {
-					t.Fatalf("held %v, next %d, until %v", l.held, l.next, l.holdUntil)
+					t.Fatalf("held %d of %d is %d, next %d, until %v", i, len(l.held), h.seq, l.next, l.holdUntil)
 				}
 			}
 			for i, m := range l.missing {
 				if !l.next.After(m.seq) || i > 0 && !m.seq.After(l.missing[i-1].seq) {
-					t.Fatalf("missing %v, next %d", l.missing, l.next)
+					t.Fatalf("missing %d of %d is %d, next %d", i, len(l.missing), m.seq, l.next)
 				}
 			}
 		}
