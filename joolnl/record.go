@@ -14,7 +14,8 @@ const RecordLen = 36
 type Record [RecordLen]byte
 
 // Key is what tells sessions apart, whatever they are mapped to: src6 and its
-// port, dst4 and its port, protocol.
+// port, dst4 and its port, protocol. An ICMP session's dst4 has the mask's
+// identifier for a port, which is left out.
 type Key [25]byte
 
 // Key is the session's.
@@ -22,8 +23,9 @@ func (r *Record) Key() (k Key) {
 	copy(k[:16], r[:16])
 	copy(k[16:18], r[28:30])
 	copy(k[18:22], r[20:24])
-	copy(k[22:24], r[32:34])
-	k[24] = byte(r.Proto())
+	if k[24] = byte(r.Proto()); r.Proto() != ICMP {
+		copy(k[22:24], r[32:34])
+	}
 	return k
 }
 

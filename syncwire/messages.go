@@ -412,8 +412,11 @@ func (e *End) setField(tag uint8, v []byte) error {
 }
 
 func (e *End) check() error {
-	if e.Resync == 0 || uint64(e.Sessions) > uint64(e.Bulks)*MaxBulk {
+	if e.Resync == 0 {
 		return errMissing
+	}
+	if uint64(e.Sessions) > uint64(e.Bulks)*MaxBulk {
+		return errRange
 	}
 	return nil
 }

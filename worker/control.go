@@ -157,7 +157,7 @@ func (p *pumps) sessions() int { return int(p.kernel[joolnl.StatSessions]) }
 func (p *pumps) readKernel(now time.Time) {
 	stats, err := p.conn.AskStats()
 	if err != nil {
-		p.check()
+		p.w.Check()
 		return
 	}
 	p.kernelSays(stats, now)

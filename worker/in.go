@@ -191,7 +191,7 @@ func (p *pumps) kernelError(seq uint32, err error) {
 			p.audit.given.packets--
 			p.audit.given.bytes -= uint64(n)
 		}
-		p.check()
+		p.w.Check()
 	}
 	p.w.log.warn("the kernel refused sessions", "instance", p.w.spec().Instance, "error", err)
 }

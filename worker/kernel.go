@@ -122,40 +122,27 @@ func (w *Worker) checkInstance(c *joolnl.Conn, spec configdir.Spec) (g joolnl.Gl
 
 // findInterface looks for an interface by name or address in the calling
 // thread's namespace. nil, without an error, stands for the kernel's choice.
+// Of the interface, only the index is sure to be there.
 func findInterface(nameOrAddress, key, ns string) (*net.Interface, error) {
 	if nameOrAddress == "" {
 		return nil, nil
 	}
-	list, err := net.Interfaces()
+	find, missing := interfaceByName, &Missing{
+		What: fmt.Sprintf("%s %q does not exist %s", key, nameOrAddress, inNamespace(ns)),
+		Fix:  inside(ns, fmt.Sprintf("ip link add %s …", nameOrAddress)),
+	}
+	if net.ParseIP(nameOrAddress) != nil {
+		find, missing = interfaceByAddress, &Missing{
+			What: fmt.Sprintf("%s %s: no interface has this address %s", key, nameOrAddress, inNamespace(ns)),
+			Fix:  inside(ns, fmt.Sprintf("ip address add %s/… dev …", nameOrAddress)),
+		}
+	}
+	index, err := find(nameOrAddress)
 	if err != nil {
-		return nil, fmt.Errorf("listing the interfaces %s: %w", inNamespace(ns), err)
+		return nil, fmt.Errorf("%s %s %s: %w", key, nameOrAddress, inNamespace(ns), err)
 	}
-	want := net.ParseIP(nameOrAddress)
-	for _, ifi := range list {
-		if want == nil {
-			if ifi.Name == nameOrAddress {
-				return &ifi, nil
-			}
-			continue
-		}
-		addrs, err := ifi.Addrs()
-		if err != nil { // it has just gone
-			continue
-		}
-		for _, a := range addrs {
-			if n, ok := a.(*net.IPNet); ok && n.IP.Equal(want) {
-				return &ifi, nil
-			}
-		}
+	if index == 0 {
+		return nil, missing
 	}
-	if want == nil {
-		return nil, &Missing{
-			What: fmt.Sprintf("%s %q does not exist %s", key, nameOrAddress, inNamespace(ns)),
-			Fix:  inside(ns, fmt.Sprintf("ip link add %s …", nameOrAddress)),
-		}
-	}
-	return nil, &Missing{
-		What: fmt.Sprintf("%s %s: no interface has this address %s", key, nameOrAddress, inNamespace(ns)),
-		Fix:  inside(ns, fmt.Sprintf("ip address add %s/… dev …", nameOrAddress)),
-	}
+	return &net.Interface{Index: index}, nil
 }

@@ -130,10 +130,11 @@ func TestGoneMeanwhile(t *testing.T) {
 		}, "was deleted, or made anew"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel() // they wait for the next look, and no more
+			t.Parallel()
 			a, _ := hosts(t)
 			h := newHost(t, jool4115, specFor(a, group6)).start()
 			c.take(t, h, a)
+			h.Check()
 			wantError(t, h.end(), true, c.want)
 			eventually(t, "the connection is closed", func() bool { return h.kernel.Connections() == 0 })
 		})

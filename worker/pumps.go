@@ -74,13 +74,13 @@ type pumps struct {
 	answers   answers
 	advertise advertiser
 	audit     audit
+	pool4Due  time.Time // when it is read again
 	timer     *nsthread.Timer
 	deliverFn func([]byte)
 	sent      sentAdds
 	drops     uint32 // the socket's count of them (SO_RXQ_OVFL), as last read
 
-	failed  chan error
-	recheck chan struct{}
+	failed chan error
 
 	changing sync.Mutex // held while a Reconfigure or close is under way
 	closed   bool       // guarded by changing
@@ -130,6 +130,7 @@ func (p *pumps) listen(spec configdir.Spec) (err error) {
 	}
 	now := time.Now()
 	p.readKernel(now)
+	p.refreshPool4(now)
 	if p.sequence {
 		p.resync.start(now)
 		p.asks = true
@@ -202,14 +203,6 @@ func (p *pumps) fail(err error) {
 	}
 }
 
-// check has watch look at once whether everything is still there.
-func (p *pumps) check() {
-	select {
-	case p.recheck <- struct{}{}:
-	default:
-	}
-}
-
 func (p *pumps) unwatch() {
 	if p.conn != nil {
 		p.thread.Unwatch(p.conn.Receiver())
@@ -244,32 +237,42 @@ func (p *pumps) close() {
 // still there.
 func (p *pumps) watch(ctx context.Context) error {
 	// Spread out, so that many workers don't ask at the same moment.
-	timer := time.NewTimer(checkEvery/2 + rand.N(checkEvery/2))
+	timer := time.NewTimer(askEvery/2 + rand.N(askEvery/2))
 	defer timer.Stop()
+	checked := time.Now().Add(-rand.N(checkEvery))
 	for {
+		all := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-p.failed:
 			return err
 		case <-timer.C:
-		case <-p.recheck:
+			all = time.Since(checked) >= checkEvery
+		case <-p.w.recheck:
+			all = true
 		}
-		if err := p.stillThere(); err != nil {
+		if all {
+			checked = time.Now()
+		}
+		if err := p.stillThere(all); err != nil {
 			return err
 		}
-		timer.Reset(checkEvery)
+		timer.Reset(askEvery)
 	}
 }
 
-// stillThere finds out whether namespaces, instance and interfaces are the ones
-// that the sockets were opened for.
-func (p *pumps) stillThere() error {
+// stillThere finds out whether the instance is there, and, if asked for all,
+// whether namespaces and interfaces are the ones that the sockets were opened
+// for.
+func (p *pumps) stillThere(all bool) error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	spec := p.w.spec()
-	if err := sameNamespace(spec.Namespace, p.thread); err != nil {
-		return err
+	if all {
+		if err := sameNamespace(spec.Namespace, p.thread); err != nil {
+			return err
+		}
 	}
 	var err error
 	if doErr := p.thread.Do(func() {
@@ -281,11 +284,12 @@ func (p *pumps) stillThere() error {
 			if stats, err := p.conn.AskStats(); err == nil {
 				p.kernelSays(stats, time.Now())
 			}
+			p.refreshPool4(time.Now())
 		}
 	}); doErr != nil {
 		return doErr
 	}
-	if err != nil {
+	if err != nil || !all {
 		return err
 	}
 	return p.socket.stillThere(spec)

@@ -30,8 +30,8 @@ type stream struct {
 	started   bool
 	next      syncwire.Seq // in order
 	held      []held       // behind a gap, by sequence
-	holdUntil time.Time
-	missing   []missing // by sequence
+	holdUntil time.Time    // the first of their ends
+	missing   []missing    // by sequence
 	// jitter spreads what several receivers ask for at the same moment.
 	jitter func() time.Duration
 
@@ -39,8 +39,9 @@ type stream struct {
 }
 
 type held struct {
-	seq  syncwire.Seq
-	data []byte
+	seq   syncwire.Seq
+	data  []byte
+	until time.Time
 }
 
 type missing struct {
@@ -53,10 +54,10 @@ type missing struct {
 // on. data is copied if it has to wait.
 func (s *stream) take(kind syncwire.Kind, seq syncwire.Seq, data []byte, now time.Time, deliver func([]byte)) {
 	if !s.started {
-		s.started, s.next = true, seq
 		if kind == syncwire.Repeat {
 			return // whoever asked for it is somebody else
 		}
+		s.started, s.next = true, seq
 	}
 	if s.next.After(seq) {
 		if kind == syncwire.Repeat && s.found(seq) {
@@ -91,10 +92,11 @@ func (s *stream) hold(seq syncwire.Seq, data []byte, now time.Time, deliver func
 	if dup {
 		return
 	}
+	until := now.Add(holdFor)
 	if len(s.held) == 0 {
-		s.holdUntil = now.Add(holdFor)
+		s.holdUntil = until
 	}
-	s.held = slices.Insert(s.held, i, held{seq, slices.Clone(data)})
+	s.held = slices.Insert(s.held, i, held{seq, slices.Clone(data), until})
 	if len(s.held) > maxHeld {
 		s.giveUp(now, deliver)
 	}
@@ -109,6 +111,11 @@ func (s *stream) release(deliver func([]byte)) {
 		n++
 	}
 	s.held = slices.Delete(s.held, 0, n)
+	for i, h := range s.held {
+		if i == 0 || h.until.Before(s.holdUntil) {
+			s.holdUntil = h.until
+		}
+	}
 }
 
 // giveUp waits no longer for what is missing before the first that is held, and
@@ -119,15 +126,18 @@ func (s *stream) giveUp(now time.Time, deliver func([]byte)) {
 	}
 	s.miss(s.held[0].seq, now)
 	s.release(deliver)
-	s.holdUntil = now.Add(holdFor) // for the next gap, if there is one
 }
 
-// miss notes that everything before seq is missing.
+// miss notes that everything before seq is missing. The oldest are lost where
+// there are too many.
 func (s *stream) miss(seq syncwire.Seq, now time.Time) {
-	gap := uint32(seq - s.next)
-	if over := len(s.missing) + int(gap) - maxMissing; over > 0 {
+	if gap := uint32(seq - s.next); gap > maxMissing {
+		s.lost += uint64(gap - maxMissing)
+		s.next = seq - maxMissing
+	}
+	if over := len(s.missing) + int(seq-s.next) - maxMissing; over > 0 {
 		s.lost += uint64(over)
-		s.next += syncwire.Seq(min(uint32(over), gap))
+		s.missing = slices.Delete(s.missing, 0, over)
 	}
 	again := now
 	if s.jitter != nil {
@@ -148,11 +158,12 @@ func (s *stream) expectUpTo(last syncwire.Seq, now time.Time, deliver func([]byt
 	if last+1 == s.next || s.next.After(last) {
 		return
 	}
-	for len(s.held) > 0 {
+	for len(s.held) > 0 && !s.held[0].seq.After(last) {
 		s.giveUp(now, deliver)
 	}
 	if !s.next.After(last) {
 		s.miss(last+1, now)
+		s.release(deliver)
 	}
 }
 

@@ -26,9 +26,14 @@ type Env struct {
 	Kernel Kernel
 }
 
-// checkEvery is how often a worker asks whether what it depends on is still
-// there: nothing announces an instance's end, or that of an interface to it.
-const checkEvery = 2 * time.Second
+const (
+	// askEvery is how often a worker asks the module for its instance: nothing
+	// announces that one is removed, or made anew.
+	askEvery = 2 * time.Second
+	// checkEvery is how often it looks at its namespaces and interfaces too.
+	// Whoever knows of a change calls Check.
+	checkEvery = 15 * time.Second
+)
 
 // Worker serves one pair. Its methods may be called from any goroutine; Run
 // may be called once.
@@ -37,6 +42,7 @@ type Worker struct {
 	counters *Counters
 	log      *limitedLog
 	peers    peers
+	recheck  chan struct{}
 
 	mu      sync.Mutex
 	current configdir.Spec
@@ -50,7 +56,8 @@ func New(spec configdir.Spec, env Env, counters *Counters) *Worker {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Worker{current: spec, env: env, counters: counters, log: newLimitedLog(log.With("pair", spec.Name))}
+	return &Worker{current: spec, env: env, counters: counters,
+		log: newLimitedLog(log.With("pair", spec.Name)), recheck: make(chan struct{}, 1)}
 }
 
 // Run carries sessions until ctx ends (nil), something that it needs is missing
@@ -69,7 +76,7 @@ func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 		return err
 	}
 	defer thread.Release()
-	p := &pumps{w: w, thread: thread, failed: make(chan error, 1), recheck: make(chan struct{}, 1)}
+	p := &pumps{w: w, thread: thread, failed: make(chan error, 1)}
 	defer p.close()
 	if err := p.open(spec); err != nil {
 		return err
@@ -78,6 +85,15 @@ func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 	defer w.setRunning(nil)
 	ready()
 	return p.watch(ctx)
+}
+
+// Check has the worker look at once whether everything that it depends on is
+// still there, and what it was. Run ends with a *Missing if it is not.
+func (w *Worker) Check() {
+	select {
+	case w.recheck <- struct{}{}:
+	default: // it is about to
+	}
 }
 
 // spec is what the worker runs with now.

@@ -16,9 +16,6 @@ import (
 	"joolctl/worker"
 )
 
-// kernelDrops is the module's counter of sessions that it had no room to send.
-const kernelDrops = "JSTAT_JOOLD_SSS_ENOSPC"
-
 type tableOptions struct {
 	now     time.Time
 	colours bool
@@ -49,6 +46,15 @@ func writeTable(w io.Writer, s supervisor.Status, o tableOptions) error {
 		if row.Reason != "" {
 			fmt.Fprintf(&out, "%s: %s\n", row.Name, row.Reason)
 		}
+		for _, text := range row.Broken {
+			fmt.Fprintf(&out, "%s: the counters disagree: %s\n", row.Name, text)
+		}
+		if row.Resync != "" {
+			fmt.Fprintf(&out, "%s: resync: %s\n", row.Name, row.Resync)
+		}
+		if a := row.Advertise; a != nil && (o.wide || !a.Ended || a.Error != "") {
+			fmt.Fprintf(&out, "%s: advertise: %v\n", row.Name, a)
+		}
 		if o.wide {
 			writeDetails(&out, row)
 		}
@@ -70,38 +76,42 @@ func cells(row supervisor.Row, o tableOptions) []string {
 }
 
 // lostBy adds up what is known to be lost: all losses but what a newer peer
-// said (nothing that we could miss), and the kernel's own drops.
+// said (nothing that we could miss).
 func lostBy(row supervisor.Row) uint64 {
 	l := row.Losses
-	return l.NetlinkOverruns + l.SocketDrops + l.Malformed + l.Untranslated + l.Collisions + l.KernelErrors + l.SendErrors +
-		row.Kernel[kernelDrops]
+	return l.KernelDropped + max(l.NetlinkOverruns, l.NetlinkLost) + l.NetworkLost + l.SocketDrops + l.Malformed +
+		l.Untranslated + l.Collisions + l.KernelErrors + l.SendErrors
 }
 
-// heard is the number of peers and how long ago each was heard.
+// heard is the number of peers and how long ago the most silent one was heard.
 func heard(peers []supervisor.Peer) string {
 	if len(peers) == 0 {
 		return "0"
 	}
-	var ages []string
-	for i, peer := range peers {
-		if i == 3 {
-			ages = append(ages, "…")
-			break
-		}
-		ages = append(ages, age(time.Duration(peer.LastHeardSeconds)*time.Second))
+	oldest := int64(0)
+	for _, peer := range peers {
+		oldest = max(oldest, peer.LastHeardSeconds)
 	}
-	return fmt.Sprintf("%d (%s)", len(peers), strings.Join(ages, ", "))
+	return fmt.Sprintf("%d (%s)", len(peers), age(time.Duration(oldest)*time.Second))
 }
 
-// writeDetails shows what a worker's losses consist of, the kernel's counters
-// and the peers, one to a line.
+// writeDetails shows the peers, the last resync, what became of the sessions,
+// and the kernel's counters, one to a line.
 func writeDetails(out *bytes.Buffer, row supervisor.Row) {
 	for _, peer := range row.Peers {
-		fmt.Fprintf(out, "%s: peer %s heard %s ago\n", row.Name, peer.Address,
+		fmt.Fprintf(out, "%s: peer %s: %s, heard %s ago\n", row.Name, peer.Address, whatIs(peer),
 			age(time.Duration(peer.LastHeardSeconds)*time.Second))
 	}
-	if text := losses(row.Losses); text != "" {
-		fmt.Fprintf(out, "%s: losses: %s\n", row.Name, text)
+	if r := row.LastResync; r != nil {
+		fmt.Fprintf(out, "%s: last resync: from %s (%s) in %v: got %d, had %d, injected %d, replaced %d, collisions %d, gave back %d\n",
+			row.Name, r.From, r.Why, r.Took.Round(time.Millisecond), r.Got, r.Had, r.Injected, r.Replaced, r.Collisions, r.GaveBack)
+	}
+	for _, part := range []struct{ name, text string }{
+		{"out", wayOut(row.Ledger)}, {"in", wayIn(row.Ledger)}, {"losses", losses(row.Losses)},
+	} {
+		if part.text != "" {
+			fmt.Fprintf(out, "%s: %s: %s\n", row.Name, part.name, part.text)
+		}
 	}
 	if len(row.Kernel) > 0 {
 		var counters []string
@@ -112,19 +122,56 @@ func writeDetails(out *bytes.Buffer, row supervisor.Row) {
 	}
 }
 
-// losses names those that there were.
+// whatIs describes a peer.
+func whatIs(peer supervisor.Peer) string {
+	switch {
+	case peer.Lost == nil:
+		return "upstream joold, cannot tell"
+	case peer.Sessions == nil:
+		return fmt.Sprintf("has not introduced itself yet, lost %d, repaired %d", *peer.Lost, *peer.Repaired)
+	}
+	text := fmt.Sprintf("%s, Jool %s, synced %s, %s, lost %d, repaired %d", cell(peer.Software), peer.Version, peer.Synced,
+		count(int(*peer.Sessions), "session", "sessions"), *peer.Lost, *peer.Repaired)
+	if len(peer.Differs) > 0 {
+		text += ", differs in " + strings.Join(peer.Differs, " and ")
+	}
+	return text
+}
+
+// wayOut accounts for sessions on their way to the peers, wayIn from them.
+func wayOut(l worker.Ledger) string {
+	return named([]counter{
+		{"reported", l.Reported}, {"coalesced", l.Coalesced}, {"refreshed", l.Refreshed}, {"sent", l.Sent}, {"unsent", l.Unsent},
+		{"repeated", l.Repeated}, {"advertised", l.Advertised},
+	})
+}
+
+func wayIn(l worker.Ledger) string {
+	return named([]counter{
+		{"received", l.Received}, {"repaired", l.Repaired}, {"translated", l.Translated}, {"cut", l.Cut}, {"injected", l.Injected},
+	})
+}
+
 func losses(l worker.Losses) string {
+	return named([]counter{
+		{"kernel dropped", l.KernelDropped}, {"netlink lost", l.NetlinkLost}, {"netlink overruns", l.NetlinkOverruns},
+		{"network lost", l.NetworkLost}, {"socket drops", l.SocketDrops}, {"malformed", l.Malformed},
+		{"untranslated", l.Untranslated}, {"collisions", l.Collisions}, {"not understood", l.NotUnderstood},
+		{"kernel errors", l.KernelErrors}, {"send errors", l.SendErrors},
+	})
+}
+
+type counter struct {
+	name string
+	n    uint64
+}
+
+// named lists those that are not 0.
+func named(counters []counter) string {
 	var parts []string
-	for _, loss := range []struct {
-		name string
-		n    uint64
-	}{
-		{"netlink overruns", l.NetlinkOverruns}, {"socket drops", l.SocketDrops}, {"malformed", l.Malformed},
-		{"untranslated", l.Untranslated}, {"collisions", l.Collisions}, {"not understood", l.NotUnderstood}, {"kernel errors", l.KernelErrors},
-		{"send errors", l.SendErrors},
-	} {
-		if loss.n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %d", loss.name, loss.n))
+	for _, c := range counters {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", c.name, c.n))
 		}
 	}
 	return strings.Join(parts, ", ")

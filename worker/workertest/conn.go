@@ -118,6 +118,9 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 			attrs = append(attrs, attr(id, binary.NativeEndian.AppendUint64(nil, n)...)...)
 		}
 		return reply(0, attrs...)
+	case joolnl.Pool4Foreach:
+		page, more := i.pool4Page(m)
+		return reply(more, page...)
 	case joolnl.SessionForeach:
 		page, more := i.page(m)
 		return reply(more, page...)
@@ -128,6 +131,31 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 		return nil
 	}
 	return reply(0)
+}
+
+// pool4Page is the prefix behind the request's offset, or the first one.
+func (i *Instance) pool4Page(m joolnl.Message) (page []byte, more byte) {
+	next := 0
+	switch {
+	case binary.NativeEndian.Uint16(m.Attrs[2:]) != 11: // the offset
+		for k, prefix := range i.Pool4 {
+			if bytes.Contains(m.Attrs, prefix.Addr().AsSlice()) {
+				next = k + 1
+			}
+		}
+	case joolnl.Proto(m.Attrs[4]) != joolnl.UDP:
+		return nil, 0
+	}
+	if next >= len(i.Pool4) {
+		return nil, 0
+	}
+	prefix := append(attr(1, i.Pool4[next].Addr().AsSlice()...), attr(2, byte(i.Pool4[next].Bits()))...)
+	entry := append(attr(4, byte(joolnl.UDP)), attr(5|1<<15, prefix...)...)
+	entry = append(append(entry, attr(6, 0, 0)...), attr(7, 0xff, 0xff)...)
+	if next+1 < len(i.Pool4) {
+		more = 8
+	}
+	return attr(1|1<<15, entry...), more
 }
 
 // pageLen is how many sessions a page of SESSION_FOREACH has at most.

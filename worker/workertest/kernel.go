@@ -7,6 +7,7 @@ package workertest
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -128,6 +129,9 @@ type Instance struct {
 	Stats map[int]uint64
 	// Table are the sessions that SESSION_FOREACH tells, in this order.
 	Table []joolnl.Session
+	// Pool4 are its prefixes, all of UDP and with all ports, one to a page of
+	// POOL4_FOREACH.
+	Pool4 []netip.Prefix
 	// Refuse, if not nil, is asked about every request; what it returns is
 	// answered instead. An Error without a text is netlink's own.
 	Refuse func(Request) *joolnl.Error

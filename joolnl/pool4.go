@@ -1,0 +1,164 @@
+package joolnl
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+)
+
+// Pool4Foreach is the operation that pages through pool4. Its replies, and its
+// offset, hold entries in the same form in every version
+// (src/common/config.h, src/mod/common/nl/pool4.c, attribute.c).
+const Pool4Foreach Op = 18
+
+// Pool4Entry is one range of pool4.
+type Pool4Entry struct {
+	Mark       uint32
+	Iterations uint32
+	Flags      uint8
+	Proto      Proto
+	Prefix     netip.Prefix // IPv4
+	PortMin    uint16
+	PortMax    uint16
+}
+
+var errPool4 = errors.New("a pool4 entry without protocol, prefix or ports")
+
+// Pool4 asks for a page of one protocol's pool4: the first one if after is nil,
+// else what comes behind that entry.
+func (r Requests) Pool4(dst []byte, seq uint32, p Proto, after *Pool4Entry) ([]byte, error) {
+	if p >= numProtos {
+		return dst, fmt.Errorf("POOL4_FOREACH: %w %v", ErrProto, p)
+	}
+	offsetType, protoType := r.Version.rootAttrs()
+	if after == nil {
+		return r.message(dst, Pool4Foreach, seq, appendAttr(nil, protoType, byte(p))), nil
+	}
+	entry, err := after.append(nil)
+	if err != nil {
+		return dst, fmt.Errorf("POOL4_FOREACH: %w", err)
+	}
+	return r.message(dst, Pool4Foreach, seq, appendAttr(nil, offsetType|nlaNested, entry...)), nil
+}
+
+// append writes the entry's attributes: mark (1), iterations (2), flags (3),
+// protocol (4), prefix (5, nested: address 1, length 2), ports (6 and 7).
+func (e *Pool4Entry) append(dst []byte) ([]byte, error) {
+	if !e.Prefix.IsValid() || !e.Prefix.Addr().Is4() {
+		return dst, errPool4
+	}
+	u32 := func(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+	u16 := func(v uint16) []byte { return binary.NativeEndian.AppendUint16(nil, v) }
+	prefix := appendAttr(appendAttr(nil, 1, e.Prefix.Addr().AsSlice()...), 2, byte(e.Prefix.Bits()))
+	dst = appendAttr(dst, 1, u32(e.Mark)...)
+	dst = appendAttr(dst, 2, u32(e.Iterations)...)
+	dst = appendAttr(dst, 3, e.Flags)
+	dst = appendAttr(dst, 4, byte(e.Proto))
+	dst = appendAttr(dst, 5|nlaNested, prefix...)
+	dst = appendAttr(dst, 6, u16(e.PortMin)...)
+	return appendAttr(dst, 7, u16(e.PortMax)...), nil
+}
+
+// ParsePool4 appends a page of POOL4_FOREACH to dst. more says that there is
+// another page.
+func ParsePool4(dst []Pool4Entry, m Message) (entries []Pool4Entry, more bool, err error) {
+	entries = dst
+	err = eachAttr(m.Attrs, func(typ int, p []byte) error {
+		if typ != listEntry {
+			return nil
+		}
+		e, err := parsePool4Entry(p)
+		entries = append(entries, e)
+		return err
+	})
+	if err != nil {
+		return dst, false, fmt.Errorf("POOL4_FOREACH's reply: %w", err)
+	}
+	return entries, m.Header.Flags&flagMore != 0, nil
+}
+
+func parsePool4Entry(b []byte) (e Pool4Entry, err error) {
+	var has byte
+	err = eachAttr(b, func(typ int, p []byte) error {
+		switch {
+		case typ == 1:
+			e.Mark = u32(p)
+		case typ == 2:
+			e.Iterations = u32(p)
+		case typ == 3 && len(p) >= 1:
+			e.Flags = p[0]
+		case typ == 4 && len(p) >= 1:
+			e.Proto = Proto(p[0])
+			has |= 1
+		case typ == 5:
+			e.Prefix = parsePrefix4(p)
+		case typ == 6 && len(p) >= 2:
+			e.PortMin = binary.NativeEndian.Uint16(p)
+			has |= 2
+		case typ == 7 && len(p) >= 2:
+			e.PortMax = binary.NativeEndian.Uint16(p)
+			has |= 4
+		}
+		return nil
+	})
+	if err == nil && (has != 7 || !e.Prefix.IsValid()) {
+		err = errPool4
+	}
+	return e, err
+}
+
+// parsePrefix4 reads a prefix: address (attribute 1) and length (2).
+func parsePrefix4(b []byte) netip.Prefix {
+	var addr netip.Addr
+	bits := -1
+	_ = eachAttr(b, func(typ int, p []byte) error { // a broken one stays invalid
+		switch {
+		case typ == 1 && len(p) == 4:
+			addr = netip.AddrFrom4([4]byte(p))
+		case typ == 2 && len(p) >= 1:
+			bits = int(p[0])
+		}
+		return nil
+	})
+	if !addr.IsValid() {
+		return netip.Prefix{}
+	}
+	return netip.PrefixFrom(addr, bits)
+}
+
+// AskPool4 appends a page of a protocol's pool4 to dst: what comes behind after,
+// or the first page. more says that there is another.
+func (c *Conn) AskPool4(dst []Pool4Entry, p Proto, after *Pool4Entry) (page []Pool4Entry, more bool, err error) {
+	page = dst
+	err = c.ask(func(seq uint32) ([]byte, error) { return c.Pool4(nil, seq, p, after) }, func(m Message) error {
+		var err error
+		page, more, err = ParsePool4(dst, m)
+		return err
+	})
+	return page, more, err
+}
+
+// Pool4Digest is a number that two pools have in common if, and as good as only
+// if, they hold the same ranges by mark and protocol, in whatever order. It is
+// never 0. How often a mask is looked for (iterations) is no part of it.
+func Pool4Digest(entries []Pool4Entry) uint32 {
+	lines := make([][16]byte, len(entries))
+	for i, e := range entries {
+		b := binary.BigEndian.AppendUint32(lines[i][:0], e.Mark)
+		b = append(b, byte(e.Proto), byte(e.Prefix.Bits()))
+		b = append(b, e.Prefix.Addr().AsSlice()...)
+		b = binary.BigEndian.AppendUint16(b, e.PortMin)
+		binary.BigEndian.AppendUint16(b, e.PortMax)
+	}
+	slices.SortFunc(lines, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	h := fnv.New32a()
+	for _, line := range lines {
+		h.Write(line[:])
+	}
+	return cmp.Or(h.Sum32(), 1)
+}

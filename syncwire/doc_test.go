@@ -1,0 +1,101 @@
+package syncwire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"joolctl/joolnl"
+)
+
+// equal compares the address types, whose fields are private, by ==.
+var equal = cmpopts.EquateComparable(netip.Prefix{})
+
+var exampleSettings = Settings{
+	Pool6: netip.MustParsePrefix("64:ff9b::/96"),
+	TTLs:  [4]uint32{7_200_000, 240_000, 300_000, 60_000}, SSCapacity: 512, SSMaxSessions: 36, Pool4: 0x01020304,
+}
+
+// exampleRecord is the one in docs/wire.md.
+func exampleRecord() []byte {
+	s := joolnl.Session{
+		Proto: joolnl.TCP, State: joolnl.Established, Timer: joolnl.TimerEstablished,
+		Src6: netip.MustParseAddrPort("[2001:db8::8]:1000"), Src4: netip.MustParseAddrPort("198.51.100.1:2000"),
+		Dst4: netip.MustParseAddrPort("192.0.2.1:80"), Expires: 7_200_000_000_000,
+	}
+	r := s.Record()
+	return r[:]
+}
+
+// examples are the messages of docs/wire.md, by the name of their bytes.
+func examples() map[string]Message {
+	const peer ID = 0x0badcafe
+	bodies := map[string]Body{
+		"hello":   &Hello{Asks: true, Sync: SyncYes, Sessions: 300, Module: 0x04010f00, Settings: exampleSettings, Software: "joolctl"},
+		"solicit": &Solicit{To: peer},
+		"nack":    &Nack{To: peer, Ranges: []Range{{0xffffffff, 1}, {5, 5}}},
+		"gone":    &Gone{To: peer, Ranges: []Range{{2, 4}}, Superseded: true},
+		"begin":   &Begin{Resync: 42, Why: WhyAnswer, Audience: []ID{peer, 99}, Sessions: 1, Settings: exampleSettings},
+		"bulk":    &Bulk{Resync: 42, Records: exampleRecord()},
+		"end":     &End{Resync: 42, Sessions: 1, Bulks: 1},
+	}
+	messages := make(map[string]Message)
+	for name, b := range bodies {
+		messages[name] = Message{Sender: 0xdeadbeef, Last: 7, Body: b}
+	}
+	return messages
+}
+
+// wireDoc has the bytes in docs/wire.md by their names.
+func wireDoc(t testing.TB) map[string][]byte {
+	t.Helper()
+	text, err := os.ReadFile("../docs/wire.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := make(map[string][]byte)
+	for rest := string(text); ; {
+		_, after, found := strings.Cut(rest, "```hex ")
+		if !found {
+			return blocks
+		}
+		name, after, _ := strings.Cut(after, "\n")
+		block, after, _ := strings.Cut(after, "```")
+		b, err := hex.DecodeString(strings.Join(strings.Fields(block), ""))
+		if err != nil || blocks[name] != nil {
+			t.Fatalf("docs/wire.md, %s: %v, or it comes twice", name, err)
+		}
+		blocks[name], rest = b, after
+	}
+}
+
+// TestDocumentation compares the bytes in docs/wire.md with the code's.
+func TestDocumentation(t *testing.T) {
+	doc, want := wireDoc(t), examples()
+	trailer := Trailer{Live, 0xdeadbeef, 7}
+	if got := trailer.Append(nil); !bytes.Equal(got, doc["trailer"]) {
+		t.Errorf("trailer\n got %x\nwant %x", got, doc["trailer"])
+	}
+	if got, ok := ParseTrailer(doc["trailer"]); !ok || got != trailer {
+		t.Errorf("trailer %+v, %v", got, ok)
+	}
+	delete(doc, "trailer")
+	if len(doc) != len(want) {
+		t.Errorf("docs/wire.md has %d messages, want %d", len(doc), len(want))
+	}
+	for name, m := range want {
+		if got := m.Append(nil); !bytes.Equal(got, doc[name]) {
+			t.Errorf("%s\n got %x\nwant %x", name, got, doc[name])
+		}
+		got, err := Parse(doc[name])
+		if diff := cmp.Diff(m, got, equal); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+}

@@ -1,0 +1,494 @@
+package syncwire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"joolctl/joolnl"
+)
+
+func head(typ Type) []byte { return appendHead(nil, uint8(typ), 0xdeadbeef, 7) }
+
+func cat(typ Type, fields ...[]byte) []byte { return append(head(typ), slices.Concat(fields...)...) }
+
+func field(tag uint8, value ...byte) []byte      { return appendField(nil, tag, value...) }
+func numbers(tag uint8, values ...uint32) []byte { return appendField32(nil, tag, values...) }
+
+// settingsWith are the example's with bytes changed.
+func settingsWith(at int, b ...byte) []byte {
+	s := exampleSettings.append(nil)
+	copy(s[at:], b)
+	return s
+}
+
+func TestParseRefuses(t *testing.T) {
+	long := slices.Repeat([]uint32{1}, 2*(MaxRanges+1))
+	goodTo, goodRange := numbers(1, 9, 0), numbers(2, 3, 4)
+	goodBegin := []byte(slices.Concat(numbers(1, 42, 1), field(2, 0), numbers(3)))
+	settings := field(4, settingsWith(0)...)
+	record := exampleRecord()
+	for _, c := range []struct {
+		name string
+		in   []byte
+		want error
+	}{
+		{"nothing", nil, errVersion},
+		{"a mark alone", []byte{0, 0}, errVersion},
+		{"half a head", head(TypeSolicit)[:11], errVersion},
+		{"no mark", append([]byte{1}, cat(TypeSolicit, numbers(1, 9))[1:]...), errVersion},
+		{"version 0", append([]byte{0, 0, 0}, cat(TypeSolicit, numbers(1, 9))[3:]...), errVersion},
+		{"version 2", append([]byte{0, 0, 2}, cat(TypeSolicit, numbers(1, 9))[3:]...), errVersion},
+		{"type 0", cat(0), errType},
+		{"type 8", cat(TypeGone + 1), errType},
+		{"type 255", cat(255), errType},
+		{"sender 0", appendHead(nil, uint8(TypeHello), 0, 7), errMissing},
+
+		{"a tag alone", cat(TypeHello, []byte{1}), errField},
+		{"half a length", cat(TypeHello, []byte{1, 0}), errField},
+		{"a field longer than the message", cat(TypeHello, []byte{9, 0, 1}), errField},
+		{"a field of 65535", cat(TypeHello, []byte{9, 255, 255, 0}), errField},
+		{"a good field and half of one", cat(TypeSolicit, numbers(1, 9), []byte{9, 0, 2, 1}), errField},
+
+		{"HELLO, short state", cat(TypeHello, field(1, 1)), errLength},
+		{"HELLO, sync 3", cat(TypeHello, field(1, 1, 3)), errRange},
+		{"HELLO, short numbers", cat(TypeHello, field(2, 0, 0, 0, 1, 4, 1, 15)), errLength},
+		{"HELLO, short settings", cat(TypeHello, field(3, settingsWith(0)[:settingsLen-1]...)), errLength},
+		{"HELLO, pool6 of /129", cat(TypeHello, field(3, settingsWith(16, 129)...)), errRange},
+		{"HELLO, a long name", cat(TypeHello, field(4, bytes.Repeat([]byte{'a'}, 33)...)), errRange},
+		{"HELLO, a name of two lines", cat(TypeHello, field(4, []byte("a\nb")...)), errRange},
+		{"HELLO, an escape in its name", cat(TypeHello, field(4, []byte("\x1b[2J")...)), errRange},
+		{"HELLO, a name that is not ASCII", cat(TypeHello, field(4, []byte("ä")...)), errRange},
+
+		{"SOLICIT without a field", cat(TypeSolicit), errMissing},
+		{"SOLICIT, short", cat(TypeSolicit, field(1, 0, 0, 9)), errLength},
+		{"SOLICIT to nobody", cat(TypeSolicit, numbers(1, 0)), errMissing},
+
+		{"NACK without fields", cat(TypeNack), errMissing},
+		{"NACK, short", cat(TypeNack, numbers(1, 9), goodRange), errLength},
+		{"NACK to nobody", cat(TypeNack, numbers(1, 0, 0), goodRange), errMissing},
+		{"NACK without ranges", cat(TypeNack, goodTo), errMissing},
+		{"NACK, no range", cat(TypeNack, goodTo, numbers(2)), errMissing},
+		{"NACK, half a range", cat(TypeNack, goodTo, numbers(2, 3, 4, 5)), errLength},
+		{"NACK, 65 ranges", cat(TypeNack, goodTo, numbers(2, long...)), errLength},
+		{"NACK, ranges twice", cat(TypeNack, goodTo, goodRange, goodRange), errLength},
+		{"NACK, 64 ranges twice", cat(TypeNack, goodTo, numbers(2, long[2:]...), numbers(2, long[2:]...)), errLength},
+		{"NACK, a range reversed", cat(TypeNack, goodTo, numbers(2, 4, 3)), errRange},
+		{"NACK, the last range reversed", cat(TypeNack, goodTo, numbers(2, 1, 1, 4, 3)), errRange},
+		{"NACK, a range of half of all", cat(TypeNack, goodTo, numbers(2, 0, 1<<31)), errRange},
+		{"NACK, a range of all", cat(TypeNack, goodTo, numbers(2, 0, 1<<32-1)), errRange},
+
+		{"GONE without fields", cat(TypeGone), errMissing},
+		{"GONE without ranges", cat(TypeGone, goodTo, field(3, 1)), errMissing},
+		{"GONE, a range reversed", cat(TypeGone, goodTo, numbers(2, 4, 3)), errRange},
+		{"GONE, 65 ranges", cat(TypeGone, goodTo, numbers(2, long...)), errLength},
+
+		{"BEGIN without fields", cat(TypeBegin), errMissing},
+		{"BEGIN, short", cat(TypeBegin, numbers(1, 42), settings), errLength},
+		{"BEGIN 0", cat(TypeBegin, numbers(1, 0, 1), settings), errMissing},
+		{"BEGIN without settings", cat(TypeBegin, goodBegin), errMissing},
+		{"BEGIN, short settings", cat(TypeBegin, goodBegin, field(4, settingsWith(0)[:settingsLen-1]...)), errLength},
+		{"BEGIN, a timeout of 0", cat(TypeBegin, goodBegin, field(4, settingsWith(29, 0, 0, 0, 0)...)), errMissing},
+		{"BEGIN, no reason", cat(TypeBegin, numbers(1, 42, 1), field(2), settings), errLength},
+		{"BEGIN, reason 3", cat(TypeBegin, numbers(1, 42, 1), field(2, 3), settings), errRange},
+		{"BEGIN, half a receiver", cat(TypeBegin, numbers(1, 42, 1), field(3, 0, 0, 9), settings), errLength},
+		{"BEGIN, 33 receivers", cat(TypeBegin, numbers(1, 42, 1), numbers(3, slices.Repeat([]uint32{9}, MaxAudience+1)...), settings), errLength},
+		{"BEGIN, receivers twice", cat(TypeBegin, numbers(1, 42, 1), numbers(3, 9), numbers(3, 8), settings), errLength},
+
+		{"BULK without fields", cat(TypeBulk), errMissing},
+		{"BULK of resync 0", cat(TypeBulk, numbers(1, 0, 1), field(2, record...)), errMissing},
+		{"BULK, short", cat(TypeBulk, numbers(1, 42), field(2, record...)), errLength},
+		{"BULK without sessions", cat(TypeBulk, numbers(1, 42, 0)), errMissing},
+		{"BULK of no sessions", cat(TypeBulk, numbers(1, 42, 0), field(2)), errMissing},
+		{"BULK, a session cut", cat(TypeBulk, numbers(1, 42, 0), field(2, record[:35]...)), errLength},
+		{"BULK, a byte more", cat(TypeBulk, numbers(1, 42, 0), field(2, append(record, 0)...)), errLength},
+		{"BULK, too many", cat(TypeBulk, numbers(1, 42, 0), field(2, bytes.Repeat(record, MaxBulk+1)...)), errLength},
+
+		{"END without a field", cat(TypeEnd), errMissing},
+		{"END, short", cat(TypeEnd, numbers(1, 42, 1)), errLength},
+		{"END 0", cat(TypeEnd, numbers(1, 0, 1, 1)), errMissing},
+		{"END, more sessions than fit", cat(TypeEnd, numbers(1, 42, 2*MaxBulk+1, 2)), errRange},
+		{"END, sessions in no BULK", cat(TypeEnd, numbers(1, 42, 1, 0)), errRange},
+	} {
+		m, err := Parse(c.in)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+		if m.Body != nil || m.Sender != 0 {
+			t.Errorf("%s: %+v beside the error", c.name, m)
+		}
+		if newer := c.want == errVersion || c.want == errType; Unknown(err) != newer {
+			t.Errorf("%s: Unknown(%v) = %v", c.name, err, !newer)
+		}
+		if err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %q", c.name, err)
+		}
+	}
+	if Unknown(nil) {
+		t.Error("no error is an unknown message")
+	}
+}
+
+// TestParseAccepts has what a later version may send, and what is at the edge of
+// what is allowed.
+func TestParseAccepts(t *testing.T) {
+	most := slices.Repeat([]uint32{1}, 2*MaxRanges)
+	var ranges []Range
+	for range MaxRanges {
+		ranges = append(ranges, Range{1, 1})
+	}
+	for _, c := range []struct {
+		name string
+		in   []byte
+		want Body
+	}{
+		{"HELLO without fields", cat(TypeHello), &Hello{}},
+		{"HELLO, other bits", cat(TypeHello, field(1, 0xfe, 2)), &Hello{Sync: SyncAlone}},
+		{"HELLO, longer fields", cat(TypeHello, field(1, 0xff, 1, 9, 9), field(2, 0, 0, 1, 0, 4, 1, 15, 0, 9), field(3, append(settingsWith(0), 9)...)),
+			&Hello{Asks: true, Sync: SyncYes, Sessions: 256, Module: 0x04010f00, Settings: exampleSettings}},
+		{"HELLO, no pool6", cat(TypeHello, field(3, settingsWith(16, 0)...)), &Hello{Settings: func() Settings { s := exampleSettings; s.Pool6 = netip.Prefix{}; return s }()}},
+		{"HELLO, the longest name", cat(TypeHello, field(4, bytes.Repeat([]byte{'~'}, 32)...)), &Hello{Software: strings.Repeat("~", 32)}},
+		{"HELLO, the last of two", cat(TypeHello, field(1, 1, 1), field(1, 0, 2)), &Hello{Sync: SyncAlone}},
+		{"unknown tags", cat(TypeSolicit, field(0), field(99, 1, 2, 3), numbers(1, 9), field(255, bytes.Repeat([]byte{1}, 900)...)), &Solicit{To: 9}},
+		{"an unknown tag that looks like fields", cat(TypeSolicit, numbers(1, 9), field(9, numbers(1, 8)...)), &Solicit{To: 9}},
+		{"SOLICIT, longer", cat(TypeSolicit, numbers(1, 9, 8)), &Solicit{To: 9}},
+		{"NACK, fields turned", cat(TypeNack, numbers(2, 3, 4), numbers(1, 9, 5, 77)), &Nack{To: 9, Resync: 5, Ranges: []Range{{3, 4}}}},
+		{"NACK, 64 ranges", cat(TypeNack, numbers(1, 9, 0), numbers(2, most...)), &Nack{To: 9, Ranges: ranges}},
+		{"NACK, the longest range", cat(TypeNack, numbers(1, 9, 0), numbers(2, 5, 5+1<<31-1)), &Nack{To: 9, Ranges: []Range{{5, 4 + 1<<31}}}},
+		{"NACK, a range over the wrap", cat(TypeNack, numbers(1, 9, 0), numbers(2, 1<<32-2, 1)), &Nack{To: 9, Ranges: []Range{{1<<32 - 2, 1}}}},
+		{"GONE, superseded of no bytes", cat(TypeGone, numbers(1, 9, 0), numbers(2, 1, 1), field(3)), &Gone{To: 9, Ranges: []Range{{1, 1}}}},
+		{"GONE, other bits", cat(TypeGone, numbers(1, 9, 0), numbers(2, 1, 1), field(3, 0xfe, 1)), &Gone{To: 9, Ranges: []Range{{1, 1}}}},
+		{"BEGIN, the least", cat(TypeBegin, numbers(1, 42, 0), field(4, settingsWith(0)...)), &Begin{Resync: 42, Settings: exampleSettings}},
+		{"BEGIN, longer", cat(TypeBegin, numbers(1, 42, 3, 9), field(2, 2, 9), numbers(3, 9), field(4, append(settingsWith(0), 9)...)),
+			&Begin{Resync: 42, Sessions: 3, Why: WhyAdvertise, Audience: []ID{9}, Settings: exampleSettings}},
+		{"BULK, any index", cat(TypeBulk, numbers(1, 42, 1<<32-1), field(2, exampleRecord()...)), &Bulk{Resync: 42, Index: 1<<32 - 1, Records: exampleRecord()}},
+		{"END, nothing", cat(TypeEnd, numbers(1, 42, 0, 0)), &End{Resync: 42}},
+		{"END, full", cat(TypeEnd, numbers(1, 42, 2*MaxBulk, 2, 9)), &End{Resync: 42, Sessions: 2 * MaxBulk, Bulks: 2}},
+	} {
+		m, err := Parse(c.in)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if diff := cmp.Diff(Message{0xdeadbeef, 7, c.want}, m, equal); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+// randomBody makes a message that we could send; big makes it as long as it can
+// be.
+func randomBody(r *rand.Rand, big bool) Body {
+	n := func(most int) int {
+		if big {
+			return most
+		}
+		return r.IntN(most + 1)
+	}
+	id := func() ID { return ID(r.Uint32() | 1) }
+	settings := Settings{SSCapacity: r.Uint32(), SSMaxSessions: r.Uint32(), Pool4: r.Uint32()}
+	for i := range settings.TTLs {
+		settings.TTLs[i] = r.Uint32() | 1
+	}
+	if big || r.IntN(2) == 0 {
+		settings.Pool6 = netip.PrefixFrom(netip.AddrFrom16([16]byte{byte(r.Uint32()), 15: byte(r.Uint32())}), 1+r.IntN(128))
+	}
+	var ranges []Range
+	for range 1 + n(MaxRanges-1) {
+		from := r.Uint32()
+		ranges = append(ranges, Range{from, from + r.Uint32()>>1})
+	}
+	var audience []ID
+	for range n(MaxAudience) {
+		audience = append(audience, id())
+	}
+	records := make([]byte, (1+n(MaxBulk-1))*RecordLen)
+	for i := range records {
+		records[i] = byte(r.Uint32())
+	}
+	bulks := r.Uint32N(1 << 26)
+	return []Body{
+		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32))},
+		&Solicit{id()},
+		&Nack{id(), r.Uint32(), ranges},
+		&Gone{id(), r.Uint32(), ranges, big || r.IntN(2) == 0},
+		&Begin{r.Uint32() | 1, Why(r.IntN(3)), audience, r.Uint32(), settings},
+		&Bulk{r.Uint32() | 1, r.Uint32(), records},
+		&End{r.Uint32() | 1, uint32(min(1<<32-1, uint64(bulks)*MaxBulk)), bulks},
+	}[r.IntN(7)]
+}
+
+// TestMessages makes all kinds: each comes back as it was, fits a frame, and is
+// nothing to a module.
+func TestMessages(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	longest := 0
+	for i := range 2000 {
+		m := Message{ID(r.Uint32() | 1), Seq(r.Uint32()), randomBody(r, i%2 == 0)}
+		b := m.Append([]byte("before"))[6:]
+		longest = max(longest, len(b))
+		if len(b) > MaxMessage || !isMark(b) {
+			t.Fatalf("%d bytes: %x", len(b), b)
+		}
+		got, err := Parse(b)
+		if diff := cmp.Diff(m, got, equal); err != nil || diff != "" {
+			t.Fatalf("%x: %v (-want +got):\n%s", b, err, diff)
+		}
+		for _, f := range formats {
+			if n, err := f.CheckList(b); n != 0 || err != nil {
+				t.Fatalf("a module of format %v sees %d sessions in %x, %v", f, n, b, err)
+			}
+			if _, _, err := Sessions(b, f); err != ErrNotUnderstood {
+				t.Fatalf("Sessions of %x: %v", b, err)
+			}
+		}
+		if _, err := Parse(append(b, 200, 0, 1, 7)); err != nil {
+			t.Fatalf("%x with a later version's field: %v", b, err)
+		}
+	}
+	full := Message{1, 0, &Bulk{1, 1, make([]byte, MaxBulk*RecordLen)}}
+	if n := len(full.Append(nil)); n != longest || n+RecordLen <= MaxMessage {
+		t.Errorf("a full BULK has %d bytes, the longest message %d; another session would fit, or it is not the longest", n, longest)
+	}
+}
+
+// TestTrailerBehindSessions is what a module sees of a datagram with a trailer.
+func TestTrailerBehindSessions(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, f := range formats {
+		for range 1000 {
+			n := 1 + r.IntN(joolnl.MaxSessions)
+			want := list(t, f, n)
+			trailer := Trailer{Kind(r.IntN(3)), ID(r.Uint32() | 1), Seq(r.Uint32())}
+			b := trailer.Append(slices.Clone(want))
+			if len(b) != len(want)+TrailerLen {
+				t.Fatalf("a trailer of %d bytes", len(b)-len(want))
+			}
+			for range r.IntN(3) { // a later version's
+				b = append(b, byte(r.Uint32()))
+			}
+			if got, err := f.CheckList(b); got != n || err != nil {
+				t.Fatalf("%v: a module sees %d sessions of %d, %v", f, got, n, err)
+			}
+			entries, behind, err := Sessions(b, f)
+			if err != nil || !bytes.Equal(entries, want) {
+				t.Fatalf("%v: %d bytes of sessions, %v", f, len(entries), err)
+			}
+			if got, ok := ParseTrailer(behind); !ok || got != trailer {
+				t.Fatalf("%+v comes back as %+v, %v", trailer, got, ok)
+			}
+		}
+	}
+}
+
+func TestParseTrailerRefuses(t *testing.T) {
+	good := Trailer{Repeat, 5, 6}.Append(nil)
+	change := func(at int, v byte) []byte { b := slices.Clone(good); b[at] = v; return b }
+	for name, b := range map[string][]byte{
+		"nothing": nil, "a mark": good[:2], "cut": good[:11], "no mark": change(0, 1), "half a mark": change(1, 1),
+		"version 0": change(2, 0), "version 2": change(2, 2), "kind 3": change(3, 3), "sender 0": change(7, 0),
+	} {
+		if got, ok := ParseTrailer(b); ok || got != (Trailer{}) {
+			t.Errorf("%s: %+v, %v", name, got, ok)
+		}
+	}
+	if got, ok := ParseTrailer(append(good, 1, 2, 3)); !ok || got != (Trailer{Repeat, 5, 6}) {
+		t.Errorf("a longer one: %+v, %v", got, ok)
+	}
+}
+
+func TestSeq(t *testing.T) {
+	for _, base := range []Seq{0, 1, 1000, 1<<31 - 1, 1 << 31, 1<<31 + 1, 1<<32 - 2, 1<<32 - 1} {
+		for _, c := range []struct {
+			ahead Seq
+			after bool
+		}{{0, false}, {1, true}, {2, true}, {1<<31 - 1, true}, {1<<31 + 1, false}, {1<<32 - 1, false}} {
+			if got := (base + c.ahead).After(base); got != c.after {
+				t.Errorf("%d after %d: %v", base+c.ahead, base, got)
+			}
+			if c.ahead != 0 && base.After(base+c.ahead) == c.after {
+				t.Errorf("%d and %d are in no order", base, base+c.ahead)
+			}
+		}
+		// Half of all numbers away there is no order, but neither is there one both ways.
+		if far := base + 1<<31; far.After(base) && base.After(far) {
+			t.Errorf("%d and %d come after each other", base, far)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	s := exampleSettings
+	for _, c := range []struct {
+		proto joolnl.Proto
+		timer joolnl.Timer
+		want  time.Duration
+	}{
+		{joolnl.TCP, joolnl.TimerEstablished, 2 * time.Hour}, {joolnl.TCP, joolnl.TimerTransitory, 4 * time.Minute},
+		{joolnl.TCP, joolnl.TimerSYN4, 6 * time.Second}, {joolnl.UDP, joolnl.TimerEstablished, 5 * time.Minute},
+		{joolnl.ICMP, joolnl.TimerEstablished, time.Minute},
+	} {
+		if got := s.TTL(uint8(c.proto), uint8(c.timer)); got != c.want {
+			t.Errorf("%v, timer %d: %v", c.proto, c.timer, got)
+		}
+	}
+	if d := s.Diff(s); d != nil {
+		t.Errorf("the same settings differ in %v", d)
+	}
+	other := Settings{Pool6: netip.MustParsePrefix("64:ff9b::/64"), Pool4: 1}
+	want := []string{"pool6", "tcp-est-timeout", "tcp-trans-timeout", "udp-timeout", "icmp-timeout", "ss-capacity", "ss-max-sessions-per-packet", "pool4"}
+	if got := s.Diff(other); !slices.Equal(got, want) {
+		t.Errorf("they differ in %v", got)
+	}
+	other = s
+	if other.Pool4 = 0; s.Diff(other) != nil || other.Diff(s) != nil {
+		t.Error("a pool4 that is not known differs")
+	}
+}
+
+func TestNames(t *testing.T) {
+	got := fmt.Sprint(TypeHello, TypeSolicit, TypeNack, TypeBegin, TypeBulk, TypeEnd, TypeGone, Type(0), Type(8), SyncNo, SyncYes, SyncAlone, Sync(9))
+	if want := "HELLO SOLICIT NACK BEGIN BULK END GONE Type(0) Type(8) no yes alone no"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	everybody, two := Begin{}, Begin{Audience: []ID{5, 6}}
+	if !everybody.For(7) || two.For(7) || !two.For(6) {
+		t.Error("For")
+	}
+}
+
+// TestParseAllocatesLittle gives Parse the longest of what a peer can send.
+func TestParseAllocatesLittle(t *testing.T) {
+	fields := func(f []byte) []byte { return bytes.Repeat(f, 60_000/len(f)) }
+	full := numbers(2, slices.Repeat([]uint32{1}, 2*MaxRanges)...)
+	for name, b := range map[string][]byte{
+		"unknown fields":    cat(TypeHello, fields(field(9))),
+		"names":             cat(TypeHello, fields(field(4, bytes.Repeat([]byte{'a'}, 32)...))[:30_000/35*35]),
+		"settings":          cat(TypeHello, fields(field(3, settingsWith(0)...))),
+		"ranges":            cat(TypeNack, numbers(1, 9, 0), full),
+		"ranges many times": cat(TypeNack, numbers(1, 9, 0), fields(full)),
+		"no ranges":         cat(TypeNack, fields(numbers(2))),
+		"sessions":          cat(TypeBulk, fields(field(2, make([]byte, MaxBulk*RecordLen)...))),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		const rounds = 100
+		for range rounds {
+			_, _ = Parse(b)
+		}
+		runtime.ReadMemStats(&after)
+		if n := (after.TotalAlloc - before.TotalAlloc) / rounds; n > uint64(len(b))+4096 {
+			t.Errorf("%s: %d bytes are allocated for a message of %d", name, n, len(b))
+		}
+	}
+}
+
+func seed(f *testing.F) {
+	for _, m := range examples() {
+		b := m.Append(nil)
+		f.Add(b)
+		f.Add(b[:len(b)-1])
+		f.Add(append(b, 200, 0, 2, 1, 2))
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 50 {
+		f.Add(Message{1, 2, randomBody(r, true)}.Append(nil))
+	}
+	f.Add([]byte{0, 0})
+}
+
+func FuzzParse(f *testing.F) {
+	seed(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before := slices.Clone(b)
+		m, err := Parse(b)
+		if !bytes.Equal(b, before) {
+			t.Fatal("the message was changed")
+		}
+		if err != nil {
+			if m.Body != nil || m.Sender != 0 {
+				t.Errorf("%v, and yet %+v", err, m)
+			}
+			return
+		}
+		again := m.Append(nil)
+		if len(again) > MaxMessage || !isMark(again) {
+			t.Errorf("%+v takes %d bytes", m, len(again))
+		}
+		got, err := Parse(again)
+		if diff := cmp.Diff(m, got, equal); err != nil || diff != "" {
+			t.Errorf("it comes back otherwise: %v (-want +got):\n%s", err, diff)
+		}
+		bounded(t, m)
+	})
+}
+
+// bounded checks what the code behind Parse relies on.
+func bounded(t *testing.T, m Message) {
+	t.Helper()
+	if m.Sender == 0 {
+		t.Error("no sender")
+	}
+	ranges := func(r []Range) {
+		if len(r) == 0 || len(r) > MaxRanges {
+			t.Errorf("%d ranges", len(r))
+		}
+		for _, r := range r {
+			if r.To-r.From >= 1<<31 {
+				t.Errorf("range %v", r)
+			}
+		}
+	}
+	switch b := m.Body.(type) {
+	case *Hello:
+		if len(b.Software) > 32 || b.Sync > SyncAlone {
+			t.Errorf("%+v", b)
+		}
+	case *Nack:
+		ranges(b.Ranges)
+	case *Gone:
+		ranges(b.Ranges)
+	case *Begin:
+		if len(b.Audience) > MaxAudience || b.Resync == 0 || slices.Contains(b.Settings.TTLs[:], 0) {
+			t.Errorf("%+v", b)
+		}
+	case *Bulk:
+		if n := len(b.Records); n == 0 || n%RecordLen != 0 || n > MaxBulk*RecordLen || b.Resync == 0 {
+			t.Errorf("%d bytes of records", n)
+		}
+	case *End:
+		if uint64(b.Sessions) > uint64(b.Bulks)*MaxBulk {
+			t.Errorf("%+v", b)
+		}
+	}
+}
+
+func FuzzTrailer(f *testing.F) {
+	for k := range Kind(4) {
+		f.Add(Trailer{k, 5, 6}.Append(nil))
+	}
+	f.Add([]byte{0, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 2, 9})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, ok := ParseTrailer(b)
+		if !ok {
+			return
+		}
+		again := got.Append(nil)
+		if !bytes.HasPrefix(b, again) || got.Sender == 0 || got.Kind > Advertised {
+			t.Errorf("%x is %+v, which is %x", b, got, again)
+		}
+		if binary.NativeEndian.Uint16(again) != 0 {
+			t.Errorf("%x is something to a module", again)
+		}
+	})
+}

@@ -1,0 +1,58 @@
+package worker
+
+import (
+	"time"
+
+	"joolctl/joolnl"
+)
+
+const (
+	// pool4Every is how often pool4 is read: nothing announces a change.
+	pool4Every = 10 * time.Second
+	// maxPool4 bounds what of it is read; the digest of a larger one is unknown.
+	maxPool4 = 1 << 16
+)
+
+// refreshPool4 reads pool4, page by page and giving way to the pumps in between,
+// for the digest that HELLO has of it.
+func (p *pumps) refreshPool4(now time.Time) {
+	if now.Before(p.pool4Due) {
+		return
+	}
+	p.pool4Due = now.Add(pool4Every)
+	var entries []joolnl.Pool4Entry
+	proto, last, more := joolnl.TCP, (*joolnl.Pool4Entry)(nil), false
+	var step func()
+	step = func() {
+		for began := time.Now(); time.Since(began) < slice; {
+			before := len(entries)
+			var err error
+			entries, more, err = p.conn.AskPool4(entries, proto, last)
+			if err != nil || len(entries) > maxPool4 {
+				p.setPool4(0) // again the next time
+				return
+			}
+			switch {
+			case more && len(entries) > before:
+				e := entries[len(entries)-1]
+				last = &e
+			case proto < joolnl.ICMP:
+				proto, last = proto+1, nil
+			default:
+				p.setPool4(joolnl.Pool4Digest(entries))
+				return
+			}
+		}
+		p.post(step)
+	}
+	step()
+}
+
+// setPool4 takes the digest, and tells peers of a change.
+func (p *pumps) setPool4(digest uint32) {
+	if p.settings.Pool4 != digest {
+		p.settings.Pool4 = digest
+		p.helloSoon(time.Now())
+		p.wake(time.Now())
+	}
+}

@@ -1,0 +1,592 @@
+package worker
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"joolctl/syncwire"
+)
+
+// listener is a stream and what it has delivered.
+type listener struct {
+	stream
+	t   testing.TB
+	now time.Time
+	got []syncwire.Seq
+}
+
+func newListener(t testing.TB) *listener {
+	return &listener{stream: stream{sender: 7}, t: t, now: time.Unix(1_000_000, 0)}
+}
+
+func payload(seq syncwire.Seq) []byte { return binary.BigEndian.AppendUint32(nil, uint32(seq)) }
+
+func (l *listener) deliver(b []byte) { l.got = append(l.got, syncwire.Seq(binary.BigEndian.Uint32(b))) }
+
+// hear receives datagrams of one kind.
+func (l *listener) hear(kind syncwire.Kind, seqs ...syncwire.Seq) {
+	for _, seq := range seqs {
+		b := payload(seq)
+		l.take(kind, seq, b, l.now, l.deliver)
+		clear(b) // the buffer is used again
+	}
+}
+
+func (l *listener) live(seqs ...syncwire.Seq)   { l.hear(syncwire.Live, seqs...) }
+func (l *listener) repeat(seqs ...syncwire.Seq) { l.hear(syncwire.Repeat, seqs...) }
+func (l *listener) says(last syncwire.Seq)      { l.expectUpTo(last, l.now, l.deliver) }
+
+// after lets time pass, and returns what is asked for.
+func (l *listener) after(d time.Duration) []syncwire.Range {
+	l.now = l.now.Add(d)
+	ask, _ := l.tick(l.now, l.deliver)
+	return ask
+}
+
+// want compares what was delivered since it was last called.
+func (l *listener) want(seqs ...syncwire.Seq) {
+	l.t.Helper()
+	if !slices.Equal(l.got, seqs) {
+		l.t.Errorf("delivered %v, want %v", l.got, seqs)
+	}
+	l.got = nil
+}
+
+// asks checks what is asked for now: pairs of from and to.
+func (l *listener) asks(got []syncwire.Range, want ...uint32) {
+	l.t.Helper()
+	var ranges []syncwire.Range
+	for i := 0; i < len(want); i += 2 {
+		ranges = append(ranges, syncwire.Range{From: want[i], To: want[i+1]})
+	}
+	if !slices.Equal(got, ranges) {
+		l.t.Errorf("asked for %v, want %v", got, ranges)
+	}
+}
+
+// counts checks the losses, and that nothing waits.
+func (l *listener) counts(lost, repaired uint64) {
+	l.t.Helper()
+	if l.lost != lost || l.repaired != repaired {
+		l.t.Errorf("%d lost and %d repaired, want %d and %d", l.lost, l.repaired, lost, repaired)
+	}
+}
+
+func (l *listener) idle() {
+	l.t.Helper()
+	if ask, again := l.tick(l.now, l.deliver); len(l.held)+len(l.missing)+len(ask) > 0 || !again.IsZero() {
+		l.t.Errorf("held %d, missing %d, asks for %v and comes again at %v", len(l.held), len(l.missing), ask, again)
+	}
+}
+
+func TestStreamInOrder(t *testing.T) {
+	l := newListener(t)
+	l.live(41, 42, 43)
+	l.want(41, 42, 43)
+	l.says(43)
+	l.idle()
+	l.counts(0, 0)
+}
+
+func TestStreamBegins(t *testing.T) {
+	t.Run("with a datagram", func(t *testing.T) {
+		l := newListener(t)
+		l.live(100, 99)
+		l.want(100)
+	})
+	t.Run("with a control message", func(t *testing.T) {
+		l := newListener(t)
+		l.says(0)
+		l.live(1)
+		l.want(1)
+		l.idle()
+	})
+	t.Run("not with somebody else's repeat", func(t *testing.T) {
+		l := newListener(t)
+		l.repeat(10)
+		l.live(100)
+		l.want(100)
+		l.idle()
+	})
+}
+
+// TestStreamReordered fills gaps within the time that is waited.
+func TestStreamReordered(t *testing.T) {
+	l := newListener(t)
+	l.live(1, 3, 5, 4)
+	l.want(1)
+	l.asks(l.after(holdFor - 1))
+	l.live(2)
+	l.want(2, 3, 4, 5)
+	l.idle()
+	l.live(2, 3, 4, 5, 1) // once more
+	l.want()
+	l.idle()
+	l.counts(0, 0)
+}
+
+func TestStreamGap(t *testing.T) {
+	l := newListener(t)
+	l.live(1, 3, 4, 6, 3)
+	l.asks(l.after(holdFor-1), nil...)
+	l.want(1)
+	l.asks(l.after(1), 2, 2, 5, 5)
+	l.want(3, 4, 6)
+	l.live(2, 5) // late originals: the repeats are on the way, with less in them
+	l.want()
+	l.repeat(5, 5, 2, 2, 4)
+	l.want(5, 2)
+	l.counts(0, 2)
+	l.idle()
+	l.live(7)
+	l.want(7)
+}
+
+// TestStreamHoldsEachItsTime has a second gap open while the first is waited
+// for: nothing waits longer than it may because of that.
+func TestStreamHoldsEachItsTime(t *testing.T) {
+	l := newListener(t)
+	l.live(1, 3)
+	l.after(holdFor / 2)
+	l.live(5)
+	l.want(1)
+	l.asks(l.after(holdFor/2), 2, 2)
+	l.want(3)
+	l.asks(l.after(holdFor/2), 4, 4)
+	l.want(5)
+
+	l = newListener(t)
+	l.live(1, 9)
+	l.after(holdFor / 2)
+	l.live(7, 5)
+	l.want(1)
+	l.asks(l.after(holdFor/2), 2, 4, 6, 6, 8, 8) // 9 may not wait longer
+	l.want(5, 7, 9)
+}
+
+// TestStreamTickTellsWhen goes from moment to moment.
+func TestStreamTickTellsWhen(t *testing.T) {
+	l := newListener(t)
+	l.live(1, 3)
+	begin := l.now
+	var asked []time.Duration
+	for range 20 {
+		ask, again := l.tick(l.now, l.deliver)
+		if len(ask) > 0 {
+			asked = append(asked, l.now.Sub(begin))
+		}
+		if again.IsZero() {
+			break
+		}
+		if !again.After(l.now) {
+			t.Fatalf("at %v it is to come again at %v", l.now.Sub(begin), again.Sub(begin))
+		}
+		l.now = again
+	}
+	ms := time.Millisecond
+	if want := []time.Duration{20 * ms, 70 * ms, 270 * ms, 1070 * ms}; !slices.Equal(asked, want) {
+		t.Errorf("asked after %v, want %v", asked, want)
+	}
+	if took := l.now.Sub(begin); took != 4270*ms {
+		t.Errorf("given up after %v", took)
+	}
+	l.counts(1, 0)
+	l.repeat(2) // too late
+	l.want(1, 3)
+	l.idle()
+}
+
+func TestStreamHoldsSoMany(t *testing.T) {
+	l := newListener(t)
+	l.live(1)
+	for i := range maxHeld {
+		l.live(syncwire.Seq(3 + i))
+	}
+	l.want(1)
+	l.live(3 + maxHeld)
+	if len(l.got) != maxHeld+1 || len(l.held) != 0 {
+		t.Errorf("%d delivered, %d held", len(l.got), len(l.held))
+	}
+	l.asks(l.after(0), 2, 2)
+}
+
+func TestStreamTail(t *testing.T) {
+	l := newListener(t)
+	l.live(1, 2)
+	l.says(5)
+	l.asks(l.after(0), 3, 5)
+	l.live(6)
+	l.says(6)
+	l.says(3) // an old message
+	l.want(1, 2, 6)
+	l.repeat(3, 4, 5)
+	l.want(3, 4, 5)
+	l.idle()
+	l.counts(0, 3)
+
+	// What the sender says ends the wait for what it says, not for more.
+	l = newListener(t)
+	l.live(1, 3, 5, 7)
+	l.says(4)
+	l.want(1, 3, 5)
+	l.asks(l.after(0), 2, 2, 4, 4)
+	l.live(6)
+	l.want(6, 7)
+}
+
+func TestStreamBacksOffForOthers(t *testing.T) {
+	l := newListener(t)
+	l.live(1, 3, 4, 6)
+	l.jitter = func() time.Duration { return 5 * time.Millisecond }
+	l.asks(l.after(holdFor))
+	l.othersAsked([]syncwire.Range{{From: 0, To: 3}}, l.now)
+	l.asks(l.after(5*time.Millisecond), 5, 5)
+	l.asks(l.after(44 * time.Millisecond))
+	l.asks(l.after(time.Millisecond), 2, 2)
+	// Who has asked does not let others put it off.
+	l.othersAsked([]syncwire.Range{{From: 2, To: 5}}, l.now)
+	l.asks(l.after(5*time.Millisecond), 5, 5)
+}
+
+func TestStreamGone(t *testing.T) {
+	l := newListener(t)
+	l.live(1, 10)
+	l.after(holdFor)
+	l.want(1, 10)
+	if n := l.drop([]syncwire.Range{{From: 0, To: 4}}, true); n != 3 {
+		t.Errorf("%d dropped", n)
+	}
+	if n := l.drop([]syncwire.Range{{From: 3, To: 5}, {From: 9, To: 20}}, false); n != 2 {
+		t.Errorf("%d dropped", n)
+	}
+	l.counts(3, 2)
+	if n := l.drop([]syncwire.Range{{From: 100, To: 3}}, true); n != 0 {
+		t.Errorf("%d dropped of another range", n)
+	}
+	l.repeat(2, 5, 6)
+	l.want(6)
+	l.asks(l.after(50*time.Millisecond), 7, 8)
+}
+
+// TestStreamWraps runs over the end of the numbers.
+func TestStreamWraps(t *testing.T) {
+	const end = 1<<32 - 1
+	l := newListener(t)
+	l.live(end-2, end-1)
+	l.live(1, end) // 0 is missing
+	l.want(end-2, end-1, end)
+	l.asks(l.after(holdFor), 0, 0)
+	l.live(3, 0)
+	l.asks(l.after(holdFor), 2, 2)
+	l.repeat(0, 2)
+	l.want(1, 3, 0, 2)
+	l.idle()
+
+	l = newListener(t)
+	l.live(end - 1)
+	l.says(1)
+	l.asks(l.after(0), end, 1)
+	l.othersAsked([]syncwire.Range{{From: end - 5, To: 0}}, l.now)
+	l.repeat(1, end, 0)
+	l.want(end-1, 1, end, 0)
+	l.idle()
+}
+
+// TestStreamJumps has the sender's number jump by any distance.
+func TestStreamJumps(t *testing.T) {
+	for _, far := range []syncwire.Seq{maxMissing, maxMissing + 1, 1 << 20, 1<<31 - 1, 1 << 31} {
+		for name, jump := range map[string]func(*listener){
+			"datagram": func(l *listener) { l.live(far); l.after(holdFor) },
+			"message":  func(l *listener) { l.says(far - 1); l.after(0) },
+		} {
+			l := newListener(t)
+			l.live(0)
+			jump(l)
+			gap := uint64(far - 1)
+			if uint64(len(l.missing))+l.lost != gap || len(l.missing) > maxMissing || cap(l.missing) > 4*maxMissing {
+				t.Errorf("%s of %d: %d missing, %d lost", name, far, len(l.missing), l.lost)
+			}
+			if far > maxMissing+1 && l.missing[len(l.missing)-1].seq != far-1 {
+				t.Errorf("%s of %d: it waits for other than the newest", name, far)
+			}
+			next := far
+			if name == "datagram" {
+				next++
+			}
+			l.got = nil
+			l.live(next)
+			l.want(next)
+			// Once more: there is no more room.
+			l.live(next + 11)
+			l.after(holdFor)
+			if len(l.missing) > maxMissing || uint64(len(l.missing))+l.lost != gap+10 || l.missing[len(l.missing)-1].seq != next+10 {
+				t.Errorf("%s of %d and 10: %d missing, %d lost", name, far, len(l.missing), l.lost)
+			}
+		}
+	}
+	// Back by more than half of all numbers is forth.
+	l := newListener(t)
+	l.live(5, 4)
+	l.says(4)
+	l.want(5)
+	l.idle()
+}
+
+// TestStreamAsksInPieces misses every other datagram.
+func TestStreamAsksInPieces(t *testing.T) {
+	l := newListener(t)
+	const n = 3 * syncwire.MaxRanges
+	for i := range syncwire.Seq(n) {
+		l.live(1 + 2*i)
+		l.says(1 + 2*i)
+	}
+	asked := make(map[uint32]int)
+	for range 20 {
+		ask := l.after(holdFor)
+		if len(ask) > syncwire.MaxRanges {
+			t.Fatalf("%d ranges", len(ask))
+		}
+		for _, r := range ask {
+			for i := r.From; i <= r.To; i++ {
+				asked[i]++
+			}
+		}
+	}
+	if len(asked) != n-1 {
+		t.Errorf("%d were asked for, %d are missing", len(asked), n-1)
+	}
+}
+
+func TestRanges(t *testing.T) {
+	var got []syncwire.Range
+	for _, n := range []uint32{1<<32 - 2, 1<<32 - 1, 0, 1, 3, 4, 9} {
+		got = addToRanges(got, n)
+	}
+	want := []syncwire.Range{{From: 1<<32 - 2, To: 1}, {From: 3, To: 4}, {From: 9, To: 9}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for n, in := range map[uint32]bool{1<<32 - 3: false, 1<<32 - 2: true, 0: true, 1: true, 2: false, 3: true, 4: true, 5: false, 9: true, 10: false} {
+		if inRanges(want, n) != in {
+			t.Errorf("%d: %v", n, !in)
+		}
+	}
+}
+
+// wire is a network in virtual time.
+type wire struct {
+	at    time.Duration
+	queue events
+}
+
+type event struct {
+	at time.Duration
+	n  int // in the order in which they were put
+	do func()
+}
+
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].n < e[j].n
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
+func (e *events) Pop() any     { last := (*e)[len(*e)-1]; *e = (*e)[:len(*e)-1]; return last }
+
+func (w *wire) in(d time.Duration, do func()) {
+	heap.Push(&w.queue, event{w.at + d, len(w.queue), do})
+}
+
+// run does everything until nothing is to be done.
+func (w *wire) run() {
+	for len(w.queue) > 0 {
+		e := heap.Pop(&w.queue).(event)
+		w.at = e.at
+		e.do()
+	}
+}
+
+// TestStreamOverBadNetwork loses, doubles and reorders datagrams at random, and
+// answers what is asked for.
+func TestStreamOverBadNetwork(t *testing.T) {
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		// Every other network loses what is asked and repeated too.
+		loses := func(p float64) bool { return r.Float64() < p }
+		loss, badBack := r.Float64()*0.3, seed%2 == 1
+		first := syncwire.Seq(1<<32 - 1 - r.Uint32N(3000))
+		const n = 3000
+		var w wire
+		l := newListener(t)
+		begin := l.now
+		l.jitter = func() time.Duration { return time.Duration(r.IntN(int(10 * time.Millisecond))) }
+
+		delivered := make(map[syncwire.Seq]int)
+		arrived := make(map[syncwire.Seq]time.Duration) // the original, first
+		var newest syncwire.Seq
+		inRepeat, some := false, false
+		deliver := func(b []byte) {
+			seq := syncwire.Seq(binary.BigEndian.Uint32(b))
+			delivered[seq]++
+			if inRepeat && seq != newest+1 {
+				return
+			}
+			if some && !seq.After(newest) {
+				t.Errorf("seed %d: %d is delivered behind %d", seed, seq, newest)
+			}
+			newest, some = seq, true
+			if at, ok := arrived[seq]; ok && w.at-at > holdFor {
+				t.Errorf("seed %d: %d waited for %v", seed, seq, w.at-at)
+			}
+		}
+		now := func() time.Time { return begin.Add(w.at) }
+		var tick func()
+		var next time.Duration = -1
+		wake := func() { // what the worker's timer does
+			_, again := l.holdUntil, time.Time{}
+			if len(l.held) > 0 {
+				again = l.holdUntil
+			}
+			for _, m := range l.missing {
+				if again.IsZero() || m.again.Before(again) {
+					again = m.again
+				}
+			}
+			if at := max(again.Sub(begin), w.at); !again.IsZero() && (next < w.at || at < next) {
+				next = at
+				w.in(at-w.at, tick)
+			}
+		}
+		tick = func() {
+			next = -1
+			ask, _ := l.tick(now(), deliver)
+			if len(ask) > 0 && !(badBack && loses(loss)) {
+				w.in(time.Millisecond, func() {
+					for _, a := range ask {
+						for seq := syncwire.Seq(a.From); ; seq++ {
+							if !(badBack && loses(loss)) {
+								w.in(time.Millisecond, func() {
+									inRepeat = true
+									l.take(syncwire.Repeat, seq, payload(seq), now(), deliver)
+									inRepeat = false
+									wake()
+								})
+							}
+							if uint32(seq) == a.To {
+								break
+							}
+						}
+					}
+				})
+			}
+			wake()
+		}
+		for i := range n {
+			seq := first + syncwire.Seq(i)
+			sent := time.Duration(i) * 300 * time.Microsecond
+			for range 1 + r.IntN(10)/9 { // some twice
+				if i > 0 && loses(loss) {
+					continue
+				}
+				late := time.Duration(0)
+				if i > 0 && loses(0.1) {
+					late = time.Duration(r.IntN(int(30 * time.Millisecond)))
+				}
+				w.in(sent+late, func() {
+					if _, twice := arrived[seq]; !twice {
+						arrived[seq] = w.at
+					}
+					l.take(syncwire.Live, seq, payload(seq), now(), deliver)
+					wake()
+					if len(l.held) > maxHeld || len(l.missing) > maxMissing {
+						t.Fatalf("seed %d: %d held, %d missing", seed, len(l.held), len(l.missing))
+					}
+				})
+			}
+		}
+		last := first + n - 1
+		w.in(2*time.Second, func() { l.expectUpTo(last, now(), deliver); wake() })
+		w.run()
+
+		lost := 0
+		for i := range n {
+			switch delivered[first+syncwire.Seq(i)] {
+			case 0:
+				lost++
+			case 1:
+			default:
+				t.Errorf("seed %d: %d was delivered %d times", seed, first+syncwire.Seq(i), delivered[first+syncwire.Seq(i)])
+			}
+		}
+		if uint64(lost) != l.lost || !badBack && lost > 0 {
+			t.Errorf("seed %d: %d of %d were not delivered, %d are known to be lost", seed, lost, n, l.lost)
+		}
+		if l.next != last+1 || len(l.held)+len(l.missing) > 0 {
+			t.Errorf("seed %d: in the end it waits for %d, %d held, %d missing", seed, l.next, len(l.held), len(l.missing))
+		}
+	}
+}
+
+// FuzzStream gives a stream any sequence of calls.
+func FuzzStream(f *testing.F) {
+	f.Add([]byte{0, 1, 0, 3, 4, 20, 1, 2, 2, 9})
+	f.Add([]byte{0, 1, 3, 200, 4, 255, 4, 255, 5, 7})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		l := newListener(t)
+		delivered := make(map[syncwire.Seq]bool)
+		deliver := func(b []byte) {
+			seq := syncwire.Seq(binary.BigEndian.Uint32(b))
+			if delivered[seq] {
+				t.Errorf("%d twice", seq)
+			}
+			delivered[seq] = true
+		}
+		base := syncwire.Seq(1<<32 - 40)
+		for ; len(ops) >= 2; ops = ops[2:] {
+			seq := base + syncwire.Seq(ops[1])
+			switch ops[0] % 8 {
+			case 0:
+				l.take(syncwire.Live, seq, payload(seq), l.now, deliver)
+			case 1:
+				l.take(syncwire.Repeat, seq, payload(seq), l.now, deliver)
+			case 2:
+				l.expectUpTo(seq, l.now, deliver)
+			case 3:
+				l.expectUpTo(seq<<6, l.now, deliver)
+				delivered = make(map[syncwire.Seq]bool) // as far as the numbers come again
+				base = l.next - 10
+			case 4:
+				l.now = l.now.Add(time.Duration(ops[1]) * time.Millisecond)
+				ask, _ := l.tick(l.now, deliver)
+				if len(ask) > syncwire.MaxRanges {
+					t.Errorf("%d ranges", len(ask))
+				}
+			case 5:
+				l.drop([]syncwire.Range{{From: uint32(seq), To: uint32(seq + 5)}}, ops[0]&8 != 0)
+			case 6:
+				l.othersAsked([]syncwire.Range{{From: uint32(seq), To: uint32(seq + 5)}}, l.now)
+			}
+			if len(l.held) > maxHeld || len(l.missing) > maxMissing {
+				t.Fatalf("%d held, %d missing", len(l.held), len(l.missing))
+			}
+			for i, h := range l.held {
+				if !h.seq.After(l.next) || i > 0 && !h.seq.After(l.held[i-1].seq) || h.until.Before(l.holdUntil) {
+					t.Fatalf("held %d of %d is %d, next %d, until %v", i, len(l.held), h.seq, l.next, l.holdUntil)
+				}
+			}
+			for i, m := range l.missing {
+				if !l.next.After(m.seq) || i > 0 && !m.seq.After(l.missing[i-1].seq) {
+					t.Fatalf("missing %d of %d is %d, next %d", i, len(l.missing), m.seq, l.next)
+				}
+			}
+		}
+	})
+}
