@@ -112,22 +112,20 @@ func (t *Thread) loop() {
 	}
 }
 
-// runPosted runs what was posted, in order. false: the thread is to end.
+// runPosted runs what was posted so far, in order. What is posted meanwhile, by
+// a long task that goes on later, has its turn after the descriptors. false:
+// the thread is to end.
 func (t *Thread) runPosted() bool {
 	var buf [8]byte
 	_, _ = unix.Read(t.wake, buf[:]) // only resets the counter
-	for {
-		t.mu.Lock()
-		posted, stopped := t.posted, t.stopped
-		t.posted = nil
-		t.mu.Unlock()
-		if len(posted) == 0 {
-			return !stopped
-		}
-		for _, fn := range posted {
-			fn()
-		}
+	t.mu.Lock()
+	posted, stopped := t.posted, t.stopped
+	t.posted = nil
+	t.mu.Unlock()
+	for _, fn := range posted {
+		fn()
 	}
+	return !stopped
 }
 
 // Post has the thread call fn soon, and returns at once.

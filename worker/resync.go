@@ -169,6 +169,10 @@ func (r *resync) tick(now time.Time) time.Time {
 	}
 	switch r.phase {
 	case settled:
+		if r.sync == syncwire.SyncAlone && r.p.answers.current != nil {
+			r.due = now.Add(listenFor) // who is being served gives back what we lack
+			return r.due
+		}
 		r.tried = nil
 		r.ask(now)
 	case listening, asking:

@@ -10,25 +10,25 @@ import (
 	"joolctl/packetio"
 )
 
-// madeUpUDP is the i-th of n made-up sessions, the first the oldest: 1,000
-// destination ports behind each mask, up to four million of them.
-func madeUpUDP(i, n int) joolnl.Session {
+// madeUpUDP is a made-up session: 1,000 destination ports behind each mask, up
+// to four million of them.
+func madeUpUDP(place int, left time.Duration) joolnl.Session {
 	const perMask, masks = 1000, 4000
 	host := netip.MustParseAddr(addr6).As16()
-	host[13] = byte(i / (perMask * masks))
-	port := uint16(10000 + i%perMask)
+	host[13] = byte(place / (perMask * masks))
+	port := uint16(10000 + place%perMask)
 	return joolnl.Session{
-		Proto: joolnl.UDP,
-		Src6:  netip.AddrPortFrom(netip.AddrFrom16(host), uint16(1000+i/perMask%masks)),
-		Dst6:  netip.AddrPortFrom(netip.MustParseAddr(addr4in6), port),
-		Src4:  netip.AddrPortFrom(netip.MustParseAddr(pool4), uint16(61001+i/perMask%masks)),
-		Dst4:  netip.AddrPortFrom(netip.MustParseAddr(addr4), port),
-		// The module's own timeout is five minutes.
-		Expires: 4*time.Minute + time.Duration(i)*50*time.Second/time.Duration(n),
+		Proto:   joolnl.UDP,
+		Src6:    netip.AddrPortFrom(netip.AddrFrom16(host), uint16(1000+place/perMask%masks)),
+		Dst6:    netip.AddrPortFrom(netip.MustParseAddr(addr4in6), port),
+		Src4:    netip.AddrPortFrom(netip.MustParseAddr(pool4), uint16(61001+place/perMask%masks)),
+		Dst4:    netip.AddrPortFrom(netip.MustParseAddr(addr4), port),
+		Expires: left,
 	}
 }
 
-// fill gives an instance n made-up sessions, oldest first, as fast as it takes them.
+// fill gives an instance n made-up sessions, oldest first, as fast as it takes
+// them. Their age has nothing to do with their place in the table, as in life.
 func (n *namespace) fill(t testing.TB, instance string, sessions int) {
 	t.Helper()
 	n.onInstance(t, instance, func(c *joolnl.Conn) error {
@@ -37,7 +37,9 @@ func (n *namespace) fill(t testing.TB, instance string, sessions int) {
 		var entries, header []byte
 		for i := range sessions {
 			var err error
-			if entries, err = format.Append(entries, madeUpUDP(i, sessions)); err != nil {
+			const prime = 7919 // divides no number of sessions here
+			left := 4*time.Minute + time.Duration(i)*50*time.Second/time.Duration(sessions)
+			if entries, err = format.Append(entries, madeUpUDP(i*prime%sessions, left)); err != nil {
 				return err
 			}
 			if (i+1)%per != 0 && i != sessions-1 {

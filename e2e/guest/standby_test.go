@@ -89,9 +89,7 @@ func testStale(t *testing.T) {
 	pairJ, pairK := top.pairs(group6)
 	const n = 100
 	at := func(i int, left time.Duration) joolnl.Session {
-		s := madeUpUDP(i*1000, 1) // one behind each mask
-		s.Expires = left
-		return s
+		return madeUpUDP(i*1000, left) // one behind each mask
 	}
 	var inJ, inK []joolnl.Session
 	for i := range n {
