@@ -52,6 +52,10 @@ type Guest struct {
 	Args    []string // of the test binary
 	Timeout time.Duration
 	Stdout  io.Writer
+
+	MemoryMiB int // as lab.Machine's
+
+	CountInstructions bool // as lab.Machine's
 }
 
 // Run boots a machine, runs the guest's tests in it and returns the files that they left. An error says why they
@@ -64,6 +68,10 @@ func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]by
 		Env:     []string{guest.EnvRun + "=" + g.Purpose},
 		Timeout: g.Timeout + 30*time.Second,
 		Stdout:  g.Stdout,
+
+		MemoryMiB: g.MemoryMiB,
+
+		CountInstructions: g.CountInstructions,
 	})
 	if err != nil {
 		return nil, err

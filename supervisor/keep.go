@@ -21,6 +21,9 @@ type Keep struct {
 	New func() Worker
 	// Report is told of every change, from Run's goroutine.
 	Report func(Condition)
+	// Wake has a worker that waits for something missing look again at once. One
+	// signal should fit into it, so that none is lost; nil: there are none.
+	Wake <-chan struct{}
 	// Log takes the stacks of panics; nil discards them.
 	Log *slog.Logger
 	// Jitter draws from [0, 1) for the backoff; nil is the real thing.
@@ -44,12 +47,17 @@ func (k *Keep) Run(ctx context.Context) {
 			failures = 0
 		}
 		var missing *worker.Missing
-		pause := waitingPeriod
+		// Spread out, so that many don't look at the same moment.
+		pause := waitingPeriod - time.Duration(k.jitter()*float64(waitingPeriod/4))
+		wake := k.Wake
 		if errors.As(err, &missing) {
 			again = ran >= 0
+			if ran > waitingPeriod {
+				pause = 0 // what has gone may be back already, another one
+			}
 			now.State, now.Reason = Waiting, missing.Error()
 		} else {
-			again = true
+			again, wake = true, nil
 			pause = backoff(failures, k.jitter())
 			failures++
 			next := time.Now().Add(pause).UTC().Format(time.RFC3339)
@@ -63,6 +71,7 @@ func (k *Keep) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
+		case <-wake:
 		}
 	}
 }

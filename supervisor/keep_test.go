@@ -87,11 +87,14 @@ func TestKeep(t *testing.T) {
 		{"well", time.Minute, []func(context.Context, func()) error{runsWell}, []string{"0.0 running 0"}},
 		{"waits once, without restarts", time.Minute,
 			[]func(context.Context, func()) error{missing, missing, missing, runsWell},
-			[]string{"0.0 " + waits, "3.0 running 0"}},
+			[]string{"0.0 " + waits, "2.2 running 0"}},
 		{"resumes after what it needs was gone", time.Minute,
 			[]func(context.Context, func()) error{runsFor(5*time.Second, &worker.Missing{What: "gone"}), missing, runsWell},
 			[]string{"0.0 running 0", "5.0 waiting 0 gone",
-				"6.0 " + strings.Replace(waits, "waiting 0", "waiting 1", 1), "7.0 running 1"}},
+				"5.0 " + strings.Replace(waits, "waiting 0", "waiting 1", 1), "5.8 running 1"}},
+		{"is in no hurry for what goes again at once", 2 * time.Second,
+			[]func(context.Context, func()) error{runsFor(time.Millisecond, &worker.Missing{What: "gone"})},
+			[]string{"0.0 running 0", "0.0 waiting 0 gone", "0.8 running 1", "0.8 waiting 1 gone", "1.5 running 2", "1.5 waiting 2 gone"}},
 		{"backs off, twice as long each time", time.Minute,
 			[]func(context.Context, func()) error{fails(boom), fails(boom), fails(boom), runsWell},
 			[]string{
@@ -139,4 +142,42 @@ func TestKeepPanic(t *testing.T) {
 	if log := out.String(); !strings.Contains(log, "keep_test.go") {
 		t.Errorf("the log has no stack: %s", log)
 	}
+}
+
+// A signal ends a wait at once, one that comes a moment too early too, but not
+// a backoff.
+func TestKeepWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet()
+		start, wake := time.Now(), make(chan struct{}, 1)
+		var reports []string
+		tries := []func(context.Context, func()) error{
+			missing, missing, fails(errors.New("boom")), missing, runsWell,
+		}
+		k := Keep{
+			New: func() Worker {
+				f.behave("i", tries[0])
+				tries = tries[1:]
+				return f.newWorker(configdir.Spec{Instance: "i"}, nil)
+			},
+			Report: func(c Condition) {
+				reports = append(reports, fmt.Sprintf("%.2f %s", time.Since(start).Seconds(), c.State))
+			},
+			Wake:   wake,
+			Jitter: func() float64 { return 1 },
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go func() {
+			for range 3 { // the third comes during the backoff
+				time.Sleep(10 * time.Millisecond)
+				wake <- struct{}{}
+			}
+		}()
+		k.Run(ctx)
+		want := []string{"0.00 waiting", "0.02 backoff", "0.12 waiting", "0.12 running"}
+		if diff := cmp.Diff(want, reports); diff != "" {
+			t.Errorf("reports (-want +got):\n%s", diff)
+		}
+	})
 }

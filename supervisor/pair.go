@@ -58,6 +58,7 @@ type keeper struct {
 	// spec changes only its name.
 	spec atomic.Pointer[configdir.Spec]
 	stop context.CancelFunc
+	wake chan struct{}
 	ran  bool
 	// restarts are those from before it took over.
 	restarts int
@@ -152,12 +153,13 @@ func collide(a, b configdir.Spec) bool {
 // launch keeps a worker with the spec running.
 func (s *Supervisor) launch(p *pair, spec configdir.Spec) *keeper {
 	ctx, stop := context.WithCancel(context.Background())
-	k := &keeper{pair: p, stop: stop}
+	k := &keeper{pair: p, stop: stop, wake: make(chan struct{}, 1)}
 	k.spec.Store(&spec)
 	counters := p.counters
 	keep := Keep{
 		New:    func() Worker { return s.opt.NewWorker(*k.spec.Load(), counters) },
 		Report: func(c Condition) { s.post(func() { s.report(k, c) }) },
+		Wake:   k.wake,
 		Log:    s.log.With("pair", p.name),
 	}
 	go func() {

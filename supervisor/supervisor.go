@@ -27,6 +27,9 @@ type Options struct {
 	// Watch calls changed when the directory may have changed, until ctx ends;
 	// nil leaves it to Reload.
 	Watch func(ctx context.Context, dir string, changed func())
+	// Events tells where something may have appeared or gone that workers depend
+	// on; nil leaves it to polls.
+	Events Events
 	// Notify takes messages of sd_notify's form; nil discards them.
 	Notify func(message string)
 	// Log takes what an operator should read; nil discards it.
@@ -60,6 +63,8 @@ type Supervisor struct {
 	// troubled is the directory's own problem, "" if it could be read.
 	troubled string
 	notified string
+	// following are the namespaces that Events follows.
+	following map[string]bool
 	// hung are the workers that did not stop in time.
 	hung []string
 	// moved, in tests, is told of every change of a state.
@@ -116,6 +121,10 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if control != nil {
 		background.Go(func() { control.serve(s) })
 	}
+	if s.opt.Events != nil {
+		s.follow()
+		background.Go(func() { s.opt.Events.Run(ctx, s.stirred) })
+	}
 	if s.opt.Watch != nil {
 		background.Go(func() { s.opt.Watch(ctx, s.opt.Dir, s.changed) })
 	}
@@ -154,6 +163,7 @@ func (s *Supervisor) loop(ctx context.Context) {
 		case f := <-s.inbox:
 			f()
 			s.startPending()
+			s.follow()
 			s.wake()
 			s.tell()
 		case <-repair:

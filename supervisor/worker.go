@@ -15,6 +15,9 @@ type Worker interface {
 	// Reconfigure has it go on with another spec for the same instance and
 	// namespace, or, on an error, as before.
 	Reconfigure(configdir.Spec) error
+	// Check has it look at once whether everything that it depends on is still
+	// there.
+	Check()
 	Peers() []worker.Peer
 	// Sync is how complete its table is.
 	Sync() worker.SyncState

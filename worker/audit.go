@@ -15,7 +15,9 @@ type audit struct {
 	given struct{ packets, bytes uint64 }
 	base  *books // at the worker's start, or the instance's
 
-	packets, bytes, reports balance
+	packets, bytes, reports, out balance
+	checked                      time.Time
+	broken                       []string
 	// reportsBase is the least of what the module has reported beyond what we
 	// have read: it began before we could count.
 	reportsBase int64
@@ -34,6 +36,10 @@ type books struct {
 	packets, sessions, reported               uint64 // the module's
 	givenPackets, givenBytes, reportedSession uint64 // ours
 }
+
+// auditEvery is the least time between two checks: enough for what is on its way
+// to arrive.
+const auditEvery = time.Second
 
 // balance watches two counters that should be equal. What is on its way makes
 // them differ, so only a difference that outlasts two checks without traffic,
@@ -71,12 +77,16 @@ func (b *balance) check(theirs, ours uint64) int64 {
 // counted) is 0.
 func sinceBase(now, base uint64) uint64 { return now - min(now, base) }
 
-// check compares the module's counters with ours and names what differs.
+// check compares counters that should be equal and names those that are not.
 // Modules without the counters have nothing to compare.
 func (a *audit) check(stats map[string]uint64, c *Counters, entryLen int) (broken []string) {
+	l := c.Ledger()
+	if d := a.out.check(l.Reported+l.Refreshed, l.Coalesced+l.Sent+l.Unsent); d != 0 {
+		broken = append(broken, fmt.Sprintf("reported - coalesced + refreshed - sent - unsent is %d sessions, not 0; please report this", d))
+	}
 	packets, has := stats[joolnl.StatPacketsRcvd]
 	if !has {
-		return nil
+		return broken
 	}
 	now := books{
 		packets: packets, sessions: stats[joolnl.StatSessionsRcvd], reported: stats[joolnl.StatSessionsSent],
@@ -86,7 +96,7 @@ func (a *audit) check(stats map[string]uint64, c *Counters, entryLen int) (broke
 		// A new worker, or a new instance.
 		a.base, a.packets, a.bytes, a.reports, a.reportsBase = &now, balance{}, balance{}, balance{}, 0
 		a.overruns, a.netlinkLost = c.netlinkOverruns.Load(), 0
-		return nil
+		return broken
 	}
 	b := a.base
 	if d := a.packets.check(now.packets-b.packets, sinceBase(now.givenPackets, b.givenPackets)); d != 0 {
@@ -131,10 +141,13 @@ func (p *pumps) auditKernel(old, stats map[string]uint64, now time.Time) {
 			p.w.counters.kernelDropped.Add(n - old[joolnl.StatSessionsDropped])
 		}
 	}
-	broken := a.check(stats, p.w.counters, p.format.EntryLen())
+	if now.Sub(a.checked) >= auditEvery {
+		a.checked = now
+		a.broken = a.check(stats, p.w.counters, p.format.EntryLen())
+	}
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
-	p.w.state.Answered, p.w.state.KernelDropped, p.w.state.Broken = now, a.dropped, broken
+	p.w.state.Answered, p.w.state.KernelDropped, p.w.state.Broken = now, a.dropped, a.broken
 }
 
 // auditPeers counts what of peers' datagrams is lost, and has it made good.

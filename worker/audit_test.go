@@ -59,7 +59,10 @@ func TestAudit(t *testing.T) {
 		{name: "all is taken", change: func(a *audit, c *Counters) {
 			a.given.packets, a.given.bytes = 2, 72*40
 			c.reported.Add(36)
+			c.sentSessions.Add(36)
 		}, stats: stats(102, 1072, 536)},
+		{name: "vanished inside", change: func(_ *audit, c *Counters) { c.reported.Add(36); c.coalesced.Add(30) }, stats: stats(100, 1000, 536),
+			want: "reported - coalesced + refreshed - sent - unsent is 6 sessions, not 0; please report this"},
 		{name: "another writes", change: func(*audit, *Counters) {}, stats: stats(103, 1000, 500),
 			want: "KERNEL_SENT_PKTS: JSTAT_JOOLD_PKT_RCVD is 3 packets ahead: another program writes to the instance"},
 		{name: "not taken", change: func(a *audit, _ *Counters) { a.given.bytes = 400 }, stats: stats(100, 1008, 500),
@@ -67,7 +70,7 @@ func TestAudit(t *testing.T) {
 		{name: "lost in silence", change: func(*audit, *Counters) {}, stats: stats(100, 1000, 510),
 			want: "reported: JSTAT_JOOLD_SSS_SENT is 10 sessions ahead: they did not reach us"},
 		{name: "lost and known", change: func(_ *audit, c *Counters) { c.netlinkOverruns.Add(1) }, stats: stats(100, 1000, 510), lost: 10},
-		{name: "reported before the start", change: func(_ *audit, c *Counters) { c.reported.Add(36) }, stats: stats(100, 1000, 500)},
+		{name: "reported before the start", change: func(_ *audit, c *Counters) { c.reported.Add(36); c.unsent.Add(36) }, stats: stats(100, 1000, 500)},
 		{name: "made anew", change: func(*audit, *Counters) {}, stats: stats(0, 0, 0)},
 		{name: "old module", change: func(*audit, *Counters) {}, stats: map[string]uint64{joolnl.StatSessions: 5}},
 	} {
@@ -139,5 +142,26 @@ func TestUnrepaired(t *testing.T) {
 	p.auditPeers(now)
 	if p.resync.why == "" {
 		t.Error("nobody is asked for what is missing")
+	}
+}
+
+// TestLedgerBalances: whatever is kept back, thrown out or refused, the way out
+// of every session is accounted for.
+func TestLedgerBalances(t *testing.T) {
+	a, _ := hosts(t)
+	spec := specFor(a, group6)
+	spec.RefreshPeriod = 20 * time.Millisecond
+	h := newHost(t, jool4115, spec).start()
+	for range 5 {
+		for first := range 4 {
+			h.instance.Multicast(entries(t, jool4115, 30*first, 36)) // they overlap
+		}
+	}
+	eventually(t, "all is accounted for", func() bool {
+		l := h.counters.Ledger()
+		return l.Reported == 5*4*36 && l.Coalesced > 0 && l.Refreshed > 0 && l.Reported-l.Coalesced+l.Refreshed == l.Sent+l.Unsent
+	})
+	if broken := h.Sync().Broken; len(broken) > 0 {
+		t.Errorf("%q", broken)
 	}
 }

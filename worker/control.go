@@ -266,16 +266,14 @@ func (p *pumps) goneFrom(from *peer, g *syncwire.Gone, now time.Time) {
 
 // tick does everything that is due, and sets the timer for the next time.
 func (p *pumps) tick() {
-	if !p.sequence && p.coalesce.period <= 0 && p.advertise.current == nil {
-		return
-	}
 	now := time.Now()
-	next := p.refresh(now)
+	next := p.askWhenDue(now)
 	sooner := func(at time.Time) {
-		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+		if !at.IsZero() && at.Before(next) {
 			next = at
 		}
 	}
+	sooner(p.refresh(now))
 	sooner(p.advertise.tick(now))
 	if p.sequence {
 		p.auditPeers(now)
@@ -291,9 +289,7 @@ func (p *pumps) tick() {
 		sooner(p.hello)
 		p.freeIdle(now)
 	}
-	if !next.IsZero() {
-		p.timer.Set(next)
-	}
+	p.timer.Set(next)
 }
 
 // wake has tick called soon, to see what has come to be due.

@@ -71,7 +71,11 @@ func (w *Worker) dial(spec configdir.Spec) (*joolnl.Conn, joolnl.Globals, error)
 	if err != nil {
 		return nil, joolnl.Globals{}, fmt.Errorf("connecting to Jool's kernel module: %w", err)
 	}
-	g, err := w.checkInstance(c, spec)
+	err = checkAlive(c, spec)
+	var g joolnl.Globals
+	if err == nil {
+		g, err = askSettings(c, spec)
+	}
 	if err != nil {
 		c.Close()
 		return nil, joolnl.Globals{}, err
@@ -90,24 +94,29 @@ func noModule() *Missing {
 	return &Missing{What: "the kernel module jool is not loaded", Fix: "modprobe jool"}
 }
 
-// checkInstance asks whether the instance exists and synchronises. To be called
-// on its thread; it returns the instance's settings.
-func (w *Worker) checkInstance(c *joolnl.Conn, spec configdir.Spec) (g joolnl.Globals, err error) {
+// checkAlive asks whether the instance exists. To be called on its thread.
+func checkAlive(c *joolnl.Conn, spec configdir.Spec) error {
 	alive, err := c.AskHello()
 	switch {
 	case joolnl.IsNotLoaded(err):
-		return g, noModule()
+		return noModule()
 	case errors.Is(err, unix.EPERM):
-		return g, errors.New("Jool's kernel module refuses: CAP_NET_ADMIN is needed; run joolctl as root")
+		return errors.New("Jool's kernel module refuses: CAP_NET_ADMIN is needed; run joolctl as root")
 	case err != nil:
-		return g, fmt.Errorf("asking for instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
+		return fmt.Errorf("asking for instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
 	case !alive:
-		return g, &Missing{
+		return &Missing{
 			What: fmt.Sprintf("instance %q does not exist %s", spec.Instance, inNamespace(spec.Namespace)),
 			Fix:  inside(spec.Namespace, fmt.Sprintf("jool instance add %s …", spec.Instance)),
 		}
 	}
-	g, err = c.AskGlobals()
+	return nil
+}
+
+// askSettings asks for the instance's settings, and whether it synchronises. To
+// be called on its thread.
+func askSettings(c *joolnl.Conn, spec configdir.Spec) (joolnl.Globals, error) {
+	g, err := c.AskGlobals()
 	if err != nil {
 		return g, fmt.Errorf("reading the settings of instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
 	}

@@ -75,10 +75,13 @@ type pumps struct {
 	advertise advertiser
 	audit     audit
 	pool4Due  time.Time // when it is read again
-	timer     *nsthread.Timer
-	deliverFn func([]byte)
-	sent      sentAdds
-	drops     uint32 // the socket's count of them (SO_RXQ_OVFL), as last read
+	// askDue and settingsDue are when the module is asked for the instance, and
+	// for its settings too.
+	askDue, settingsDue time.Time
+	timer               *nsthread.Timer
+	deliverFn           func([]byte)
+	sent                sentAdds
+	drops               uint32 // the socket's count of them (SO_RXQ_OVFL), as last read
 
 	failed chan error
 
@@ -148,6 +151,8 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.deliverFn = p.deliver
 	p.timer = p.thread.NewTimer(p.guard(p.tick))
 	p.hello, p.active = now, now
+	// Spread out, so that many workers don't ask at the same moment.
+	p.askDue, p.settingsDue = now.Add(rand.N(askEvery)), now.Add(rand.N(settingsEvery))
 }
 
 // post has fn called on the instance's thread, unless the worker ends before.
@@ -233,66 +238,87 @@ func (p *pumps) close() {
 	})
 }
 
-// watch waits for the end and asks every now and then whether everything is
+// watch waits for the end and looks every now and then whether everything is
 // still there.
 func (p *pumps) watch(ctx context.Context) error {
-	// Spread out, so that many workers don't ask at the same moment.
-	timer := time.NewTimer(askEvery/2 + rand.N(askEvery/2))
+	// Spread out, so that many workers don't look at the same moment.
+	timer := time.NewTimer(rand.N(checkEvery))
 	defer timer.Stop()
-	checked := time.Now().Add(-rand.N(checkEvery))
 	for {
-		all := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-p.failed:
 			return err
 		case <-timer.C:
-			all = time.Since(checked) >= checkEvery
 		case <-p.w.recheck:
-			all = true
 		}
-		if all {
-			checked = time.Now()
-		}
-		if err := p.stillThere(all); err != nil {
+		if err := p.stillThere(); err != nil {
 			return err
 		}
-		timer.Reset(askEvery)
+		timer.Reset(checkEvery)
 	}
 }
 
-// stillThere finds out whether the instance is there, and, if asked for all,
-// whether namespaces and interfaces are the ones that the sockets were opened
-// for.
-func (p *pumps) stillThere(all bool) error {
+// stillThere finds out whether namespaces, instance and interfaces are the ones
+// that the sockets were opened for.
+func (p *pumps) stillThere() error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	spec := p.w.spec()
-	if all {
-		if err := sameNamespace(spec.Namespace, p.thread); err != nil {
-			return err
-		}
+	if err := sameNamespace(spec.Namespace, p.thread); err != nil {
+		return err
 	}
 	var err error
 	if doErr := p.thread.Do(func() {
-		var g joolnl.Globals
-		if g, err = p.w.checkInstance(p.conn, spec); err == nil {
-			pool4 := p.settings.Pool4
-			p.settings = settingsOf(g)
-			p.settings.Pool4 = pool4
-			if stats, err := p.conn.AskStats(); err == nil {
-				p.kernelSays(stats, time.Now())
-			}
-			p.refreshPool4(time.Now())
-		}
+		now := time.Now()
+		p.settingsDue = now
+		err = p.ask(now)
 	}); doErr != nil {
 		return doErr
 	}
-	if err != nil || !all {
+	if err != nil {
 		return err
 	}
 	return p.socket.stillThere(spec)
+}
+
+// askWhenDue asks the module every now and then, from the timer, since waking
+// another goroutine costs more than all the rest, and returns when the next time
+// is.
+func (p *pumps) askWhenDue(now time.Time) time.Time {
+	if now.Before(p.askDue) {
+		return p.askDue
+	}
+	if err := p.ask(now); err != nil {
+		p.fail(err)
+	}
+	return p.askDue
+}
+
+// ask finds out whether the instance is there and synchronises, and takes its
+// counters.
+func (p *pumps) ask(now time.Time) error {
+	p.askDue = now.Add(askEvery)
+	spec := p.w.spec()
+	if err := checkAlive(p.conn, spec); err != nil {
+		return err
+	}
+	if !now.Before(p.settingsDue) {
+		p.settingsDue = now.Add(settingsEvery)
+		g, err := askSettings(p.conn, spec)
+		if err != nil {
+			return err
+		}
+		pool4 := p.settings.Pool4
+		p.settings = settingsOf(g)
+		p.settings.Pool4 = pool4
+	}
+	if stats, err := p.conn.AskStats(); err == nil {
+		p.kernelSays(stats, now)
+	}
+	p.refreshPool4(now)
+	return nil
 }
 
 // sameNamespace says whether the name still leads to the thread's namespace.

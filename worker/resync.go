@@ -409,9 +409,10 @@ func (r *resync) compare() {
 	in, our, touched := r.in, r.p.settings, maps.Clone(r.touched)
 	tolerance := max(2*r.p.w.spec().RefreshPeriod, minTolerance)
 	r.p.background(func() { // sorting takes longer than the pumps may wait
-		d := diff(in.records[:in.sessions], in.own, in.settings, our, tolerance.Milliseconds())
+		theirs, own := unique(in.records[:in.sessions], in.settings), unique(in.own, our)
+		d := diff(theirs, own, in.settings, our, tolerance.Milliseconds())
 		d.inject = rebase(d.inject, in.settings, our)
-		d.clearWay(in.own, our, touched)
+		d.clearWay(own, our, touched)
 		oldestFirst(d.inject, our)
 		oldestFirst(d.give, our)
 		r.p.post(func() {

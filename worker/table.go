@@ -87,11 +87,9 @@ func oldestFirst(records []joolnl.Record, s syncwire.Settings) {
 
 // diff compares a peer's table with ours, both with the same base, by idle
 // time. inject is what we lack or have older, give what the peer lacks or has
-// older. It sorts both, and inject takes the place of theirs. Differences of up
-// to tolerance milliseconds don't count.
+// older. Both must come from unique, and inject takes the place of theirs.
+// Differences of up to tolerance milliseconds don't count.
 func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance int64) (d difference) {
-	byKey(theirs)
-	byKey(ours)
 	inject := theirs[:0]
 	var give []joolnl.Record
 	i, j := 0, 0
@@ -129,6 +127,23 @@ func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance 
 	}
 	d.inject, d.give = inject, give
 	return d
+}
+
+// unique sorts records by their keys and leaves the youngest of each: a session
+// that got another mask while the table was read stands in it twice.
+func unique(records []joolnl.Record, s syncwire.Settings) []joolnl.Record {
+	byKey(records)
+	kept := records[:0]
+	for i := range records {
+		last := len(kept) - 1
+		switch {
+		case last < 0 || compareKeys(&kept[last], &records[i]) != 0:
+			kept = append(kept, records[i])
+		case idle(&records[i], s) < idle(&kept[last], s):
+			kept[last] = records[i]
+		}
+	}
+	return kept
 }
 
 // difference is what diff finds.

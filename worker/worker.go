@@ -30,6 +30,8 @@ const (
 	// askEvery is how often a worker asks the module for its instance: nothing
 	// announces that one is removed, or made anew.
 	askEvery = 2 * time.Second
+	// settingsEvery is how often it asks for the instance's settings.
+	settingsEvery = 4 * time.Second
 	// checkEvery is how often it looks at its namespaces and interfaces too.
 	// Whoever knows of a change calls Check.
 	checkEvery = 15 * time.Second

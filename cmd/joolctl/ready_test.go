@@ -30,7 +30,12 @@ func TestReady(t *testing.T) {
 		{"", 2, "", "joolctl: name the pairs, or say --all; see `joolctl --help`\n"},
 		{"a --wait -1s", 2, "", "joolctl: a duration can't be negative; see `joolctl --help`\n"},
 	} {
-		code, stdout, stderr := ran(append(strings.Fields("ready "+test.args), "--socket", socket)...)
+		code, stdout, stderr := 3, "", ""
+		for range 50 { // a busy machine may take longer than it may
+			if code, stdout, stderr = ran(append(strings.Fields("ready "+test.args), "--socket", socket)...); code != 3 {
+				break
+			}
+		}
 		if code != test.code || stdout != test.stdout || stderr != test.stderr {
 			t.Errorf("joolctl ready %s: code %d, stdout %q, stderr %q; want %d, %q, %q",
 				test.args, code, stdout, stderr, test.code, test.stdout, test.stderr)

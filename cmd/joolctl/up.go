@@ -12,6 +12,7 @@ import (
 
 	"joolctl/cmd/internal/version"
 	"joolctl/configdir"
+	"joolctl/events"
 	"joolctl/nsthread"
 	"joolctl/supervisor"
 	"joolctl/worker"
@@ -60,6 +61,7 @@ func (p *program) up(ctx context.Context, dir string) error {
 		Watch: func(ctx context.Context, dir string, changed func()) {
 			supervisor.Watch(ctx, log, dir, changed)
 		},
+		Events: events.New(env.Threads, log),
 		Notify: func(message string) {
 			if err := notify(os.Getenv("NOTIFY_SOCKET"), message); err != nil {
 				log.Warn("systemd could not be told", "problem", err)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/events"
 	"joolctl/nsthread"
 	"joolctl/supervisor"
 	"joolctl/worker"
@@ -25,17 +27,41 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
 	env := worker.Env{Threads: nsthread.NewPool(), Log: log}
 	counters := new(worker.Counters)
 	var said news
+	var now atomic.Pointer[worker.Worker]
+	wake := make(chan struct{}, 1)
 	keep := supervisor.Keep{
-		New:    func() supervisor.Worker { return worker.New(spec, env, counters) },
+		New: func() supervisor.Worker {
+			w := worker.New(spec, env, counters)
+			now.Store(w)
+			return w
+		},
 		Report: func(c supervisor.Condition) { said.log(log, c) },
+		Wake:   wake,
 		Log:    log,
 	}
+	look := func(string, bool) {
+		if w := now.Load(); w != nil {
+			w.Check()
+		}
+		select {
+		case wake <- struct{}{}:
+		default: // it is about to
+		}
+	}
+	watcher := events.New(env.Threads, log)
+	watcher.Follow([]string{spec.Namespace, spec.NetNamespace})
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		watcher.Run(ctx, look)
+	}()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		keep.Run(ctx)
 	}()
 	serveStats(ctx, spec, counters, log)
+	<-watching // it has a limit of its own
 	select {
 	case <-ended:
 		log.Info("stopped")

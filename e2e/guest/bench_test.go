@@ -11,7 +11,7 @@ import (
 const (
 	benchSources = 40
 	benchPorts   = 1000
-	benchRounds  = 5
+	benchRounds  = 3
 )
 
 // TestBench measures C joold and ours in turn, and leaves the measurements in /out.

@@ -41,9 +41,12 @@ type Machine struct {
 	// WorkDir is the directory of the guest to start in. Empty means /.
 	WorkDir string
 
-	MemoryMiB int           // default 1024
-	CPUs      int           // default 2
-	Timeout   time.Duration // from power-on to power-off; default 2 minutes
+	MemoryMiB int // default 1024
+	CPUs      int // default 2
+	// CountInstructions makes the number of instructions executed the machine's clock, 4 ns each, on one processor. It is
+	// slow, but no load of the host's changes what a program seems to take.
+	CountInstructions bool
+	Timeout           time.Duration // from power-on to power-off; default 2 minutes
 	// Stdout takes the command's output and errors, line by line as they come. Nil discards.
 	Stdout io.Writer
 	// QEMUArgs are added to QEMU's command line.
@@ -152,8 +155,13 @@ const kernelArgs = "console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog
 // A second serial port would do, but it takes 10 µs of the guest's processor for a byte, and a virtio console drops what
 // the host doesn't read fast enough.
 func (l *Lab) qemuArgs(m Machine, dir string) []string {
+	accel := "tcg,thread=multi"
+	if m.CountInstructions {
+		accel = "tcg,thread=single"
+		m.CPUs, m.QEMUArgs = 1, append([]string{"-icount", "shift=2,sleep=off"}, m.QEMUArgs...)
+	}
 	return append([]string{
-		"-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
+		"-M", "q35", "-accel", accel, "-cpu", "max",
 		"-smp", strconv.Itoa(m.CPUs), "-m", strconv.Itoa(m.MemoryMiB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-serial", "file:" + filepath.Join(dir, "console"),

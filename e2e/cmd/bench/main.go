@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -56,14 +57,23 @@ func bench(ctx context.Context) error {
 		return err
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "Jool %s, Linux %s, %d sessions, %d rounds of each.\n\n", l.Newest(), kernel, all[0].Opened-1, len(all)/2)
+	fmt.Fprintf(&text, "Commit %s, Jool %s, Linux %s, %d sessions, %d rounds of each.\n\n", commit(), l.Newest(), kernel, all[0].Opened-1, len(all)/2)
 	writeTable(&text, all)
 	fmt.Print("\n", text.String())
-	document2, err := replaceTable(string(old), text.String())
+	changed, err := replaceTable(string(old), text.String())
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(document, []byte(document2), 0o644)
+	return os.WriteFile(document, []byte(changed), 0o644)
+}
+
+// commit names what was measured, as far as git knows.
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // measure runs the rounds in one machine.
@@ -83,6 +93,8 @@ func measure(ctx context.Context, l *lab.Lab) ([]guest.Measurement, error) {
 		Args:    []string{"-test.v", "-test.run=^TestBench$"},
 		Timeout: 8 * time.Minute,
 		Stdout:  os.Stderr,
+
+		CountInstructions: true,
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,80 @@
+package supervisor
+
+import (
+	"context"
+	"maps"
+	"slices"
+)
+
+// Events is what the supervisor needs of an *events.Watcher.
+type Events interface {
+	// Follow has it watch these namespaces and let go of all others.
+	Follow(namespaces []string)
+	// Run calls changed when something may have changed in a namespace that is
+	// followed, or anywhere.
+	Run(ctx context.Context, changed func(namespace string, all bool))
+}
+
+// follow has the namespaces watched that have pairs, and no others.
+func (s *Supervisor) follow() {
+	if s.opt.Events == nil {
+		return
+	}
+	now := make(map[string]bool)
+	for _, p := range s.pairs {
+		if !p.has() {
+			continue
+		}
+		now[p.spec.Namespace], now[p.spec.NetNamespace] = true, true
+		if p.target != nil {
+			now[p.target.Namespace], now[p.target.NetNamespace] = true, true
+		}
+	}
+	if s.following == nil || !maps.Equal(now, s.following) {
+		s.following = now
+		s.opt.Events.Follow(slices.Collect(maps.Keys(now)))
+	}
+}
+
+// stirred has all workers of a namespace, or all, look at what they depend on.
+func (s *Supervisor) stirred(namespace string, all bool) {
+	s.post(func() {
+		if s.closing {
+			return
+		}
+		for _, p := range s.pairs {
+			if all || p.dependsOn(namespace) {
+				s.nudge(p)
+			}
+		}
+	})
+}
+
+func (p *pair) dependsOn(namespace string) bool {
+	if !p.has() {
+		return false
+	}
+	return p.spec.Namespace == namespace || p.spec.NetNamespace == namespace ||
+		p.target != nil && (p.target.Namespace == namespace || p.target.NetNamespace == namespace)
+}
+
+// nudge has a pair's workers look: those that wait try to start, those that run
+// look whether they still can, and what could not be reconfigured is tried
+// again.
+func (s *Supervisor) nudge(p *pair) {
+	for _, k := range []*keeper{p.keeper, p.successor} {
+		if k == nil {
+			continue
+		}
+		select {
+		case k.wake <- struct{}{}:
+		default: // it is about to
+		}
+	}
+	if p.live != nil {
+		p.live.Check()
+	}
+	if p.trouble != "" && p.successor == nil {
+		s.reconfigure(p)
+	}
+}

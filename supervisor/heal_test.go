@@ -1,0 +1,188 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"joolctl/configdir"
+	"joolctl/events"
+	"joolctl/nsthread"
+	"joolctl/nsthread/nstest"
+	"joolctl/worker"
+	"joolctl/worker/workertest"
+)
+
+// healWithin is how soon a pair has to run again once what it needs is there.
+// It is meant to be one second; a busy machine is given another.
+const healWithin = 2 * time.Second
+
+// real is a supervisor with real workers, in real namespaces, on a kernel whose
+// Jool is not real.
+type real struct {
+	t      testing.TB
+	dir    string
+	kernel *workertest.Kernel
+	pool   *nsthread.Pool
+	*Supervisor
+}
+
+// startReal runs one until the test's end. fill writes the directory.
+func startReal(t testing.TB, fill func(*real)) *real {
+	t.Helper()
+	nstest.Need(t)
+	r := &real{t: t, dir: t.TempDir(), kernel: workertest.NewKernel(0x04010f00), pool: nsthread.NewPool()}
+	fill(r)
+	env := worker.Env{Threads: r.pool, Kernel: r.kernel}
+	r.Supervisor = New(Options{
+		Dir: r.dir,
+		NewWorker: func(spec configdir.Spec, counters *worker.Counters) Worker {
+			return worker.New(spec, env, counters)
+		},
+		OpenStats: func(spec configdir.Spec, stats func() worker.Stats) (StatsServer, error) {
+			return worker.OpenStats(spec, stats)
+		},
+		Events: events.New(r.pool, nil),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return r
+}
+
+// pair writes a pair for an instance of a namespace, over one interface.
+func (r *real) pair(name, ns, link string) {
+	r.t.Helper()
+	for file, text := range map[string]string{
+		"netsocket": fmt.Sprintf(`{"multicast address": "233.252.0.64", "multicast port": "6464", "in interface": %q, "out interface": %[1]q}`, link),
+		"modsocket": fmt.Sprintf(`{"instance": "nat", "namespace": %q}`, ns),
+	} {
+		if err := os.WriteFile(filepath.Join(r.dir, name+"."+file+".json"), []byte(text), 0o644); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// within waits until the one pair's row is as wanted, and returns how long that
+// took.
+func (r *real) within(limit time.Duration, state State, restarts int, reason string) time.Duration {
+	r.t.Helper()
+	var row Row
+	for start := time.Now(); time.Since(start) < limit; time.Sleep(time.Millisecond) {
+		status, err := r.Status(context.Background(), nil)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if len(status.Workers) == 0 {
+			continue
+		}
+		if row = status.Workers[0]; row.State == state && row.Restarts >= restarts && strings.Contains(row.Reason, reason) {
+			return time.Since(start)
+		}
+	}
+	r.t.Fatalf("not within %v %s with %d restarts because of %q: %+v", limit, state, restarts, reason, row)
+	return 0
+}
+
+const makeSync = "link add sync type veth peer name sync2"
+
+// TestWaitingIsOver makes what a pair waits for.
+func TestWaitingIsOver(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		// link is the pair's interface; before is done in its namespace at the
+		// start, which is not there if there is nothing to do.
+		link   string
+		before []string
+		off    bool
+		none   bool
+		reason string
+		cure   func(t *testing.T, r *real, ns string, i *workertest.Instance)
+	}{
+		{name: "interface", link: "sync", before: []string{"link set lo up"}, reason: `"sync" does not exist`,
+			cure: func(t *testing.T, _ *real, ns string, _ *workertest.Instance) { nstest.IP(t, ns, makeSync) }},
+		{name: "address", link: "192.0.2.1", before: []string{makeSync}, reason: "no interface has this address",
+			cure: func(t *testing.T, _ *real, ns string, _ *workertest.Instance) {
+				nstest.IP(t, ns, "address add 192.0.2.1/24 dev sync")
+			}},
+		{name: "instance", link: "sync", before: []string{makeSync}, none: true, reason: `instance "nat" does not exist`,
+			cure: func(t *testing.T, r *real, ns string, _ *workertest.Instance) { r.kernel.Add(t, ns, "nat") }},
+		{name: "synchronisation", link: "sync", before: []string{makeSync}, off: true, reason: "is off",
+			cure: func(_ *testing.T, _ *real, _ string, i *workertest.Instance) {
+				i.Set(func(i *workertest.Instance) { i.Off = false })
+			}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var i *workertest.Instance
+			ns := nstest.New(t)
+			nstest.IP(t, ns, c.before...)
+			r := startReal(t, func(r *real) {
+				if !c.none {
+					i = r.kernel.Add(t, ns, "nat")
+					i.Off = c.off
+				}
+				r.pair("a", ns, c.link)
+			})
+			r.within(5*time.Second, Waiting, 0, c.reason)
+			c.cure(t, r, ns, i)
+			t.Logf("ran after %v", r.within(healWithin, Running, 0, ""))
+		})
+	}
+}
+
+// TestNamespaceComesAndGoes has a pair wait for a namespace, which is then
+// deleted, made anew while it runs, and deleted for good.
+func TestNamespaceComesAndGoes(t *testing.T) {
+	nstest.Need(t)
+	ns := nstest.Name()
+	r := startReal(t, func(r *real) { r.pair("a", ns, "sync") })
+	missing := fmt.Sprintf("namespace %q does not exist", ns)
+	r.within(5*time.Second, Waiting, 0, missing)
+	for round := range 2 {
+		nstest.Add(t, ns)
+		r.kernel.Add(t, ns, "nat")
+		nstest.IP(t, ns, makeSync)
+		t.Logf("ran after %v", r.within(healWithin, Running, 2*round, ""))
+
+		nstest.Delete(t, ns)
+		nstest.Add(t, ns)
+		r.kernel.Add(t, ns, "nat")
+		nstest.IP(t, ns, makeSync)
+		t.Logf("ran in another one after %v", r.within(healWithin, Running, 2*round+1, ""))
+
+		nstest.Delete(t, ns)
+		t.Logf("noticed after %v", r.within(healWithin, Waiting, 0, missing))
+		if n := r.kernel.Connections(); n != 0 {
+			t.Errorf("%d connections are left in a namespace that is gone", n)
+		}
+	}
+}
+
+// TestInterfaceMadeAnew has the interface of a running pair go and come.
+func TestInterfaceMadeAnew(t *testing.T) {
+	ns := nstest.New(t)
+	nstest.IP(t, ns, makeSync)
+	r := startReal(t, func(r *real) {
+		r.kernel.Add(t, ns, "nat")
+		r.pair("a", ns, "sync")
+	})
+	r.within(5*time.Second, Running, 0, "")
+	for round := range 3 {
+		nstest.IP(t, ns, "link del sync", makeSync)
+		t.Logf("ran after %v", r.within(healWithin, Running, round+1, ""))
+	}
+	nstest.IP(t, ns, "link del sync")
+	t.Logf("noticed after %v", r.within(healWithin, Waiting, 0, `"sync" does not exist`))
+	nstest.IP(t, ns, makeSync)
+	t.Logf("ran after %v", r.within(healWithin, Running, 4, ""))
+}

@@ -1,0 +1,373 @@
+package worker
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// tcpRecord is session n, established, with so many ms left.
+func tcpRecord(n int, ms uint32) joolnl.Record {
+	var r joolnl.Record
+	copy(r[:], []byte{0x20, 0x01, 0x0d, 0xb8})
+	binary.BigEndian.PutUint32(r[12:], uint32(n))
+	copy(r[16:], []byte{198, 51, 100, 1, 192, 0, 2, 1})
+	binary.BigEndian.PutUint16(r[28:], uint16(n))
+	binary.BigEndian.PutUint16(r[30:], uint16(n))
+	binary.BigEndian.PutUint16(r[32:], 80)
+	r.SetExpires(ms)
+	return r
+}
+
+// with gives a record a state and a timer.
+func with(r joolnl.Record, s joolnl.State, timer joolnl.Timer) joolnl.Record {
+	binary.BigEndian.PutUint16(r[34:], uint16(joolnl.TCP)<<5|uint16(s)<<2|uint16(timer))
+	return r
+}
+
+// passing drives a coalescer in virtual time and keeps what it lets through.
+type passing struct {
+	*coalescer
+	t   testing.TB
+	now time.Time
+	out []joolnl.Record
+}
+
+func newPassing(t testing.TB, period time.Duration) *passing {
+	return &passing{coalescer: newCoalescer(period), t: t, now: time.Unix(1_000_000, 0)}
+}
+
+func (p *passing) report(records ...joolnl.Record) {
+	for _, r := range records {
+		atOnce, evicted, owed := p.pass(&r, p.now)
+		if owed {
+			p.out = append(p.out, evicted)
+		}
+		if atOnce {
+			p.out = append(p.out, r)
+		}
+	}
+}
+
+// after lets time pass, and has the coalescer called when it wants to be.
+func (p *passing) after(d time.Duration) {
+	end := p.now.Add(d)
+	for next := p.next(); !next.IsZero() && !next.After(end); {
+		p.now = maxTime(p.now, next)
+		again := p.flush(p.now, func(r *joolnl.Record) { p.out = append(p.out, *r) })
+		if !again.Equal(p.next()) {
+			p.t.Fatalf("flush says %v, next %v", again, p.next())
+		}
+		next = again
+	}
+	p.now = end
+}
+
+func (p *passing) want(records ...joolnl.Record) {
+	p.t.Helper()
+	if fmt.Sprintf("%x", p.out) != fmt.Sprintf("%x", records) {
+		p.t.Errorf("passed on\n%x\nwant\n%x", p.out, records)
+	}
+	p.out = nil
+}
+
+func TestCoalesce(t *testing.T) {
+	p := newPassing(t, time.Second)
+	p.report(tcpRecord(1, 5000), tcpRecord(2, 7000))
+	p.want(tcpRecord(1, 5000), tcpRecord(2, 7000))
+	for i := range 9 { // a packet every 100 ms
+		p.after(100 * time.Millisecond)
+		p.report(tcpRecord(1, 5000+uint32(i)))
+	}
+	p.want()
+	p.after(99 * time.Millisecond)
+	p.want()
+	p.after(time.Millisecond)
+	p.want(tcpRecord(1, 4908)) // 5008 was 100 ms ago
+
+	// It begins again with that.
+	p.after(500 * time.Millisecond)
+	p.report(tcpRecord(1, 5000))
+	p.want()
+	p.after(500 * time.Millisecond)
+	p.want(tcpRecord(1, 4500))
+
+	// What was silent for a period is new.
+	p.after(time.Second)
+	p.want()
+	if !p.idle() || !p.next().IsZero() {
+		t.Error("it still remembers something")
+	}
+	p.report(tcpRecord(1, 5000))
+	p.want(tcpRecord(1, 5000))
+}
+
+// TestCoalesceChanges has all that makes a session go on at once.
+func TestCoalesceChanges(t *testing.T) {
+	first := with(tcpRecord(1, 5000), joolnl.V6FinRcv, joolnl.TimerEstablished)
+	otherMask := first
+	otherMask[16]++
+	otherPort := first
+	otherPort[31]++
+	for name, changed := range map[string]joolnl.Record{
+		"state":          with(first, joolnl.V4FinRcv, joolnl.TimerEstablished),
+		"timer":          with(first, joolnl.V6FinRcv, joolnl.TimerTransitory),
+		"mask's address": otherMask,
+		"mask's port":    otherPort,
+	} {
+		p := newPassing(t, time.Second)
+		p.report(first)
+		p.after(10 * time.Millisecond)
+		p.report(first) // is overtaken
+		p.after(10 * time.Millisecond)
+		p.report(changed, changed)
+		p.want(first, changed)
+		p.after(10 * time.Millisecond)
+		p.report(first)
+		p.want(first)
+		p.after(980 * time.Millisecond)
+		if p.want(); t.Failed() {
+			t.Fatal(name)
+		}
+	}
+}
+
+func TestCoalesceOff(t *testing.T) {
+	p := newPassing(t, 0)
+	p.report(tcpRecord(1, 5), tcpRecord(1, 5), tcpRecord(1, 4))
+	p.want(tcpRecord(1, 5), tcpRecord(1, 5), tcpRecord(1, 4))
+	if p.slots != nil || !p.next().IsZero() || !p.flush(p.now, nil).IsZero() {
+		t.Error("it does something")
+	}
+}
+
+// TestCoalesceFlushIsLate has nobody come at a period's end.
+func TestCoalesceFlushIsLate(t *testing.T) {
+	p := newPassing(t, time.Second)
+	p.report(tcpRecord(1, 5000), tcpRecord(1, 5000))
+	p.now = p.now.Add(3 * time.Second)
+	p.report(tcpRecord(1, 5000)) // says all that is to be said
+	p.want(tcpRecord(1, 5000), tcpRecord(1, 5000))
+	p.after(5 * time.Second)
+	p.want()
+
+	p.report(tcpRecord(1, 5000), tcpRecord(1, 2000))
+	p.now = p.now.Add(3 * time.Second)
+	p.out = nil
+	p.after(0)
+	p.want(tcpRecord(1, 0)) // it has expired
+}
+
+// slotmates returns n numbers of sessions that share so many slots.
+func slotmates(c *coalescer, slots uint64, n int) []int {
+	var list []int
+	for i := 0; len(list) < n; i++ {
+		r := tcpRecord(i, 0)
+		key := r.Key()
+		if maphash.Bytes(c.seed, key[:])&(coalesceSlots-1) < slots {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+func TestCoalesceCollision(t *testing.T) {
+	p := newPassing(t, time.Second)
+	two := slotmates(p.coalescer, 1, 2)
+	a, b := two[0], two[1]
+	p.report(tcpRecord(a, 5000))
+	p.after(100 * time.Millisecond)
+	p.report(tcpRecord(a, 5000))
+	p.want(tcpRecord(a, 5000))
+	p.after(100 * time.Millisecond)
+	p.report(tcpRecord(b, 5000))
+	p.want(tcpRecord(a, 4900), tcpRecord(b, 5000))
+	p.report(tcpRecord(b, 5000), tcpRecord(b, 4999))
+	p.want()
+	p.after(100 * time.Millisecond)
+	p.report(tcpRecord(a, 5000)) // both at the same moment
+	p.want(tcpRecord(b, 4899), tcpRecord(a, 5000))
+	p.report(tcpRecord(b, 5000))
+	p.want(tcpRecord(b, 5000))
+	p.after(3 * time.Second)
+	p.want()
+}
+
+// TestCoalesceModel checks what the coalescer promises against all reports of
+// random traffic: nothing older ever follows something newer, and every
+// session's last report is out within a period.
+func TestCoalesceModel(t *testing.T) {
+	type report struct {
+		at     time.Time
+		record joolnl.Record
+	}
+	states := []struct {
+		state joolnl.State
+		timer joolnl.Timer
+		ttl   uint32
+	}{{joolnl.Established, joolnl.TimerEstablished, 7_200_000}, {joolnl.V6FinRcv, joolnl.TimerEstablished, 7_200_000}, {joolnl.Trans, joolnl.TimerTransitory, 240_000}}
+	for seed := range uint64(10) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		period := time.Duration(1+rnd.IntN(2000)) * time.Millisecond
+		p := newPassing(t, period)
+		numbers := slotmates(p.coalescer, 1+rnd.Uint64N(8), 5+rnd.IntN(60))
+		reports := make(map[int][]report)
+		state := make(map[int]int)
+		emitted := make(map[int]int) // the newest report that is out
+		// look finds the reports that the records let through are.
+		look := func() {
+			for _, r := range p.out {
+				n := int(binary.BigEndian.Uint32(r[12:]))
+				ends := p.now.Add(time.Duration(r.Expires()) * time.Millisecond)
+				of := -1
+				for i, rep := range reports[n] {
+					if rep.record.Same(&r) && rep.at.Add(time.Duration(rep.record.Expires())*time.Millisecond).Equal(ends) {
+						of = i
+					}
+				}
+				if of < 0 {
+					t.Fatalf("seed %d: %x was never reported", seed, r)
+				}
+				if of < emitted[n] {
+					t.Fatalf("seed %d: session %d's report %d is out behind %d", seed, n, of, emitted[n])
+				}
+				emitted[n] = of
+			}
+			p.out = nil
+		}
+		overdue := func() {
+			for n, list := range reports {
+				for i := emitted[n] + 1; i < len(list); i++ {
+					// What a newer one has overtaken need not go out.
+					if age := p.now.Sub(list[i].at); age >= period && i == len(list)-1 {
+						t.Fatalf("seed %d: session %d's last report is still in after %v of %v", seed, n, age, period)
+					}
+				}
+			}
+		}
+		// walk goes from flush to flush, so that p.now is the moment of what is let
+		// through.
+		walk := func(d time.Duration) {
+			for end := p.now.Add(d); ; {
+				p.after(0)
+				look()
+				if !p.now.Before(end) {
+					return
+				}
+				if next := p.next(); !next.IsZero() && next.Before(end) {
+					p.now = next
+				} else {
+					p.now = end
+				}
+			}
+		}
+		for range 4000 {
+			walk(time.Duration(rnd.IntN(60)) * time.Millisecond)
+			n := numbers[rnd.IntN(len(numbers))]
+			if rnd.IntN(10) == 0 {
+				state[n] = rnd.IntN(len(states))
+			}
+			s := states[state[n]]
+			r := with(tcpRecord(n, s.ttl), s.state, s.timer)
+			reports[n] = append(reports[n], report{p.now, r})
+			if len(reports[n]) == 1 {
+				emitted[n] = -1
+			}
+			p.report(r)
+			look()
+			overdue()
+		}
+		walk(period)
+		for n, list := range reports {
+			last := len(list) - 1
+			if !list[last].record.Same(&list[emitted[n]].record) || emitted[n] != last && !list[emitted[n]].at.Equal(list[last].at) {
+				t.Errorf("seed %d: session %d: of %d reports, %d was the last that went out", seed, n, last, emitted[n])
+			}
+		}
+		walk(2 * period)
+		if !p.idle() {
+			t.Errorf("seed %d: it never forgets", seed)
+		}
+	}
+}
+
+// TestCoalesceFollowsConnections is 14,400 packets of 360 connections.
+func TestCoalesceFollowsConnections(t *testing.T) {
+	const sessions, packets, seconds = 360, 14_400, 10
+	p := newPassing(t, time.Second)
+	for i := range packets {
+		p.report(tcpRecord(i%sessions, 7_200_000))
+		p.after(seconds * time.Second / packets)
+	}
+	p.after(time.Second)
+	if n := len(p.out); n > sessions*(seconds+3) || n < sessions*seconds/2 {
+		t.Errorf("%d went on", n)
+	}
+	t.Logf("%d packets, %d went on", packets, len(p.out))
+}
+
+// TestCoalesceIsBounded has more sessions at once than it can remember.
+func TestCoalesceIsBounded(t *testing.T) {
+	p := newPassing(t, time.Second)
+	const n = 3 * coalesceQueue
+	for i := range n {
+		p.report(tcpRecord(i, 5000))
+		if i%1000 == 0 {
+			p.after(time.Millisecond)
+		}
+	}
+	if len(p.out) != n {
+		t.Errorf("%d of %d new sessions went on", len(p.out), n)
+	}
+	p.out = nil
+	for i := range n { // of those that it remembers it has the last
+		p.report(tcpRecord(i, 5000))
+	}
+	p.after(time.Second)
+	if len(p.out) != n {
+		t.Errorf("%d of %d went on", len(p.out), n)
+	}
+	for range 10 * n {
+		p.report(tcpRecord(rand.IntN(n), 5000))
+		p.out = p.out[:0]
+	}
+	if len(p.slots) != coalesceSlots || cap(p.queue) > 2*coalesceQueue {
+		t.Errorf("%d slots, a queue of %d", len(p.slots), cap(p.queue))
+	}
+	p.after(2 * time.Second)
+	if !p.idle() {
+		t.Error("it never forgets")
+	}
+	if p.free(); p.slots != nil || p.queue != nil {
+		t.Error("freed, and it has memory")
+	}
+	p.out = nil
+	p.report(tcpRecord(1, 5000), tcpRecord(1, 4999))
+	p.after(time.Second)
+	p.want(tcpRecord(1, 5000), tcpRecord(1, 3999))
+}
+
+func TestCoalesceNoAllocations(t *testing.T) {
+	c := newCoalescer(time.Second)
+	now := time.Unix(1_000_000, 0)
+	out := 0
+	emit := func(*joolnl.Record) { out++ }
+	n := testing.AllocsPerRun(100, func() {
+		for i := range 3600 {
+			r := tcpRecord(i%360, 7_200_000)
+			if atOnce, _, _ := c.pass(&r, now); atOnce {
+				out++
+			}
+			now = now.Add(300 * time.Microsecond)
+			c.flush(now, emit)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations for 3600 reports", n)
+	}
+}

@@ -1,0 +1,211 @@
+package worker
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+)
+
+var (
+	ours   = syncwire.Settings{TTLs: [4]uint32{7_200_000, 240_000, 300_000, 60_000}}
+	theirs = syncwire.Settings{TTLs: [4]uint32{3_600_000, 120_000, 200_000, 30_000}}
+)
+
+// idleFor is session n, in a state, that has had no packet for so many ms.
+func idleFor(n int, s syncwire.Settings, state joolnl.State, timer joolnl.Timer, ms int64) joolnl.Record {
+	r := with(tcpRecord(n, 0), state, timer)
+	r.SetExpires(uint32(s.TTL(uint8(joolnl.TCP), uint8(timer)).Milliseconds() - ms))
+	return r
+}
+
+func est(n int, s syncwire.Settings, ms int64) joolnl.Record {
+	return idleFor(n, s, joolnl.Established, joolnl.TimerEstablished, ms)
+}
+
+func closing(n int, s syncwire.Settings, ms int64) joolnl.Record {
+	return idleFor(n, s, joolnl.Trans, joolnl.TimerTransitory, ms)
+}
+
+func masked(r joolnl.Record, mask byte) joolnl.Record {
+	r[19] = mask
+	return r
+}
+
+func hexes(records []joolnl.Record) string { return fmt.Sprintf("%x", records) }
+
+func TestDiff(t *testing.T) {
+	const tolerance = 2000
+	list := func(r ...joolnl.Record) []joolnl.Record { return r }
+	type result struct{ same, fresh int }
+	for _, c := range []struct {
+		name         string
+		their, our   []joolnl.Record
+		inject, give []joolnl.Record
+		want         result
+	}{
+		{name: "both empty"},
+		{name: "only theirs", their: list(est(2, ours, 5), est(1, ours, 5)), inject: list(est(1, ours, 5), est(2, ours, 5)), want: result{fresh: 2}},
+		{name: "only ours", our: list(est(2, ours, 5), est(1, ours, 5)), give: list(est(1, ours, 5), est(2, ours, 5))},
+		{name: "equal", their: list(est(1, ours, 5)), our: list(est(1, ours, 5)), want: result{same: 1}},
+		{name: "theirs younger", their: list(est(1, ours, 5)), our: list(est(1, ours, 2006)), inject: list(est(1, ours, 5))},
+		{name: "ours younger", their: list(est(1, ours, 2006)), our: list(est(1, ours, 5)), give: list(est(1, ours, 5))},
+		{name: "theirs younger, within the tolerance", their: list(est(1, ours, 5)), our: list(est(1, ours, 2005)), want: result{same: 1}},
+		{name: "ours younger, within the tolerance", their: list(est(1, ours, 2005)), our: list(est(1, ours, 5)), want: result{same: 1}},
+		{name: "a stale established one has more time left than a closing one", their: list(est(1, ours, 600_000)), our: list(closing(1, ours, 100_000)), give: list(closing(1, ours, 100_000))},
+		{name: "theirs closing", their: list(closing(1, ours, 100_000)), our: list(est(1, ours, 600_000)), inject: list(closing(1, ours, 100_000))},
+		{name: "another state, a tie", their: list(closing(1, ours, 5)), our: list(est(1, ours, 5)), want: result{same: 1}},
+		{name: "moved", their: list(masked(est(1, ours, 5), 7)), our: list(est(1, ours, 9000)), inject: list(masked(est(1, ours, 5), 7)), want: result{fresh: 1}},
+		{name: "moved, ours younger", their: list(masked(est(1, ours, 9000), 7)), our: list(est(1, ours, 5)), give: list(est(1, ours, 5))},
+		{name: "moved, a tie", their: list(masked(est(1, ours, 5), 7)), our: list(est(1, ours, 5)), want: result{same: 1}},
+		{name: "reported after the base", their: list(est(1, ours, -3000)), our: list(est(1, ours, -500)), inject: list(est(1, ours, -3000))},
+		{name: "theirs twice", their: list(masked(est(1, ours, 9000), 7), est(1, ours, 5), masked(est(1, ours, 8000), 8)), our: list(est(1, ours, 5)), want: result{same: 1}},
+		{name: "ours twice", their: list(est(1, ours, 5)), our: list(masked(est(1, ours, 9000), 7), est(1, ours, 5)), want: result{same: 1}},
+		{name: "one of each", their: list(est(1, ours, 5), est(3, ours, 5), est(4, ours, 9000), est(5, ours, 7)), our: list(est(2, ours, 5), est(3, ours, 9000), est(4, ours, 5), est(5, ours, 9)),
+			inject: list(est(1, ours, 5), est(3, ours, 5)), give: list(est(2, ours, 5), est(4, ours, 5)), want: result{same: 1, fresh: 1}},
+	} {
+		got := diff(unique(slices.Clone(c.their), ours), unique(slices.Clone(c.our), ours), ours, ours, tolerance)
+		if hexes(got.inject) != hexes(c.inject) || hexes(got.give) != hexes(c.give) || (result{got.same, got.fresh}) != c.want {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+	// Idle times are each by its owner's settings.
+	got := diff(list(est(1, theirs, 50_000), est(2, theirs, 900), closing(3, theirs, 10)), list(est(1, ours, 50_500), est(2, ours, 9000), closing(3, ours, 9000)), theirs, ours, tolerance)
+	if got.same != 1 || hexes(got.inject) != hexes(list(est(2, theirs, 900), closing(3, theirs, 10))) || len(got.give) > 0 {
+		t.Errorf("other settings: %+v", got)
+	}
+}
+
+func TestRebase(t *testing.T) {
+	in := []joolnl.Record{
+		est(1, ours, 1000), est(2, ours, 3_599_999), est(3, ours, 3_600_000), est(4, ours, 7_000_000),
+		closing(5, ours, 1000), closing(6, ours, 120_001), est(7, ours, -1000),
+		idleFor(8, ours, joolnl.V4Init, joolnl.TimerSYN4, 1000),
+	}
+	want := []joolnl.Record{est(1, theirs, 1000), est(2, theirs, 3_599_999), closing(5, theirs, 1000), est(7, theirs, -1000), in[7]}
+	if got := rebase(slices.Clone(in), ours, theirs); hexes(got) != hexes(want) {
+		t.Errorf("\n got %x\nwant %x", got, want)
+	}
+	if got := rebase(slices.Clone(in), ours, ours); hexes(got) != hexes(in) {
+		t.Errorf("to the same settings\n got %x\nwant %x", got, in)
+	}
+}
+
+func TestOldestFirst(t *testing.T) {
+	want := []joolnl.Record{est(4, ours, 7_000_000), closing(3, ours, 9000), est(2, ours, 8000), closing(5, ours, 10), est(1, ours, -5)}
+	rnd := rand.New(rand.NewPCG(1, 1))
+	for range 20 {
+		got := slices.Clone(want)
+		rnd.Shuffle(len(got), func(i, j int) { got[i], got[j] = got[j], got[i] })
+		if oldestFirst(got, ours); hexes(got) != hexes(want) {
+			t.Errorf("\n got %x\nwant %x", got, want)
+		}
+	}
+}
+
+func TestAbsent(t *testing.T) {
+	want := []joolnl.Record{est(5, ours, 1), est(1, ours, 1), est(3, ours, 1), est(2, ours, 1), est(2, ours, 1)}
+	have := []joolnl.Record{est(3, ours, 900), masked(est(1, ours, 1), 9), est(4, ours, 1), closing(2, ours, 3)}
+	if got := absent(want, have); hexes(got) != hexes([]joolnl.Record{est(1, ours, 1), est(5, ours, 1)}) {
+		t.Errorf("%x", got)
+	}
+	if got := absent(want[:2], nil); len(got) != 2 {
+		t.Errorf("%x", got)
+	}
+	if got := absent(nil, have); len(got) != 0 {
+		t.Errorf("%x", got)
+	}
+}
+
+// randomTable has sessions of a hundred, each known or not and idle for a random
+// time.
+func randomTable(rnd *rand.Rand, s syncwire.Settings) []joolnl.Record {
+	var table []joolnl.Record
+	for n := range 100 {
+		if rnd.IntN(3) == 0 {
+			continue
+		}
+		ms := rnd.Int64N(60_000) - 1000
+		r := est(n, s, ms)
+		if rnd.IntN(3) == 0 {
+			r = closing(n, s, ms)
+		}
+		if rnd.IntN(10) == 0 {
+			r = masked(r, byte(rnd.IntN(3)))
+		}
+		table = append(table, r)
+	}
+	rnd.Shuffle(len(table), func(i, j int) { table[i], table[j] = table[j], table[i] })
+	return table
+}
+
+// overwrite is what a module does with sessions that it is given.
+func overwrite(table, with []joolnl.Record) map[joolnl.Key]joolnl.Record {
+	m := make(map[joolnl.Key]joolnl.Record)
+	for _, r := range append(slices.Clone(table), with...) {
+		m[r.Key()] = r
+	}
+	return m
+}
+
+// TestExchange has an asker inject what it found, and give the rest back.
+func TestExchange(t *testing.T) {
+	const tolerance = 2000
+	for seed := range uint64(500) {
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		their := ours
+		if seed%2 == 1 {
+			their = theirs
+		}
+		asker, sender := randomTable(rnd, ours), randomTable(rnd, their)
+		first := diff(unique(slices.Clone(sender), their), unique(slices.Clone(asker), ours), their, ours, tolerance)
+		if first.same+len(first.inject) > len(sender) || first.same+len(first.give) > len(asker) || first.fresh > len(first.inject) {
+			t.Fatalf("seed %d: %+v", seed, first)
+		}
+		given := slices.Clone(first.give)
+		askers := overwrite(asker, rebase(first.inject, their, ours))
+		second := diff(unique(given, ours), unique(slices.Clone(sender), their), ours, their, tolerance)
+		if len(second.inject) != len(first.give) || second.same > 0 {
+			t.Fatalf("seed %d: of %d given back, %d are new there", seed, len(first.give), len(second.inject))
+		}
+		senders := overwrite(sender, rebase(second.inject, ours, their))
+
+		if len(askers) != len(senders) {
+			t.Fatalf("seed %d: %d and %d sessions", seed, len(askers), len(senders))
+		}
+		for key, a := range askers {
+			b, there := senders[key]
+			if apart := idle(&a, ours) - idle(&b, their); !there || apart > tolerance || apart < -tolerance {
+				t.Errorf("seed %d: %x and %x, %d ms apart", seed, a, b, apart)
+			}
+		}
+		for _, side := range []struct {
+			before   []joolnl.Record
+			after    map[joolnl.Key]joolnl.Record
+			settings syncwire.Settings
+		}{{asker, askers, ours}, {sender, senders, their}} {
+			for _, r := range side.before {
+				now, there := side.after[r.Key()]
+				if !there || idle(&now, side.settings) > idle(&r, side.settings) {
+					t.Errorf("seed %d: %x moved back to %x", seed, r, now)
+				}
+			}
+		}
+		// Once more there is nothing to do.
+		again := diff(unique(values(senders), their), unique(values(askers), ours), their, ours, tolerance)
+		if len(again.inject)+len(again.give) > 0 {
+			t.Errorf("seed %d: %d and %d differ still", seed, len(again.inject), len(again.give))
+		}
+	}
+}
+
+func values(m map[joolnl.Key]joolnl.Record) []joolnl.Record {
+	list := make([]joolnl.Record, 0, len(m))
+	for _, r := range m {
+		list = append(list, r)
+	}
+	return list
+}

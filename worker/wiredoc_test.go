@@ -1,0 +1,56 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestWireDocumentation compares the numbers in docs/wire.md with the code's.
+func TestWireDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../docs/wire.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "## Timing and bounds\n")
+	want := [][2]string{
+		{"HELLO while busy", fmt.Sprint(helloBusy)},
+		{"HELLO while idle", fmt.Sprint(helloIdle)},
+		{"HELLO back within", fmt.Sprint(helloBack)},
+		{"datagrams wait behind a gap for", fmt.Sprint(holdFor)},
+		{"datagrams that wait behind a gap", fmt.Sprint(maxHeld)},
+		{"datagrams of one sender that are waited for", fmt.Sprint(maxMissing)},
+		{"NACKs for one datagram", fmt.Sprint(asks)},
+		{"datagrams kept for repeats", fmt.Sprint(ringDatagrams)},
+		{"a datagram is repeated once in", fmt.Sprint(repeatWindow)},
+		{"datagrams repeated in that time", fmt.Sprint(repeatBudget)},
+		{"a first HELLO is waited for", fmt.Sprint(listenFor)},
+		{"others' HELLOs are waited for", fmt.Sprint(collectFor)},
+		{"a peer is asked after its last datagram for", fmt.Sprint(aliveFor)},
+		{"a BEGIN is waited for", fmt.Sprint(beginWithin)},
+		{"a BULK is waited for", fmt.Sprint(stallFor)},
+		{"waits in a row before the next peer is asked", fmt.Sprint(stalls)},
+		{"others who ask are waited for", fmt.Sprint(gatherAskers)},
+		{"BULKs are sent every", fmt.Sprint(bulkTick)},
+		{"BULKs at a time", fmt.Sprintf("%d to %d", minRate, maxRate)},
+		{"BULKs are repeated after END for", fmt.Sprint(keepAnswer)},
+		{"sessions of a resync", fmt.Sprint(maxSessions)},
+		{"pause between resyncs", fmt.Sprintf("%v to %v", firstPause, longestPause)},
+		{"peers known at a time", fmt.Sprint(maxPeers)},
+	}
+	rows := 0
+	for line := range strings.Lines(table) {
+		if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| what") {
+			rows++
+		}
+	}
+	if rows != len(want) {
+		t.Errorf("docs/wire.md has %d numbers, want %d", rows, len(want))
+	}
+	for _, w := range want {
+		if row := fmt.Sprintf("| %s | %s |\n", w[0], w[1]); !strings.Contains(table, row) {
+			t.Errorf("docs/wire.md lacks %s", row)
+		}
+	}
+}
