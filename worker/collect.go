@@ -1,0 +1,205 @@
+package worker
+
+import (
+	"slices"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+)
+
+// incoming is a resync that arrives.
+type incoming struct {
+	id       uint32
+	from     *peer
+	forUs    bool // an answer to what we asked: what its sender lacks goes back
+	settings syncwire.Settings
+	base     time.Time
+	expected uint32
+	records  []joolnl.Record // BULK i's are at i × MaxBulk
+	have     []uint64        // bitmap of BULKs
+	got      uint32          // BULKs
+	bulks    uint32          // as END says; 0 before
+	sessions uint32
+	ended    bool
+	stalls   int
+	mends    uint64          // of the datagrams that are lost, if it ends complete
+	own      []joolnl.Record // our own table
+	ownRead  bool
+	// The instance's number of sessions before the injection, and how many of
+	// these are new to it.
+	before, fresh                int
+	received, compared, injected time.Time // when that was done
+}
+
+// begin takes a BEGIN.
+func (r *resync) begin(b *syncwire.Begin, from *peer, now time.Time) {
+	if !b.For(r.p.self) || b.Sessions > maxSessions {
+		return
+	}
+	switch r.phase {
+	case comparing, injecting, checking:
+		return // it comes again when it is needed: see peers' session counts
+	case collecting:
+		if r.in.from != from {
+			return
+		}
+	}
+	if r.why == "" {
+		r.why = map[syncwire.Why]string{syncwire.WhyReturn: whyReturned, syncwire.WhyAdvertise: whyAdvertised}[b.Why]
+		if r.why == "" {
+			r.why = "offered"
+		}
+	}
+	if in := r.in; in != nil && in.id == b.Resync {
+		if in.got == 0 { // now the sender knows the number
+			in.expected, in.stalls = b.Sessions, 0
+			r.due = now.Add(stallFor)
+			r.p.publishSync()
+		}
+		return
+	}
+	r.in = &incoming{id: b.Resync, from: from, forUs: b.Why == syncwire.WhyAnswer && len(b.Audience) > 0,
+		settings: b.Settings, base: now, expected: b.Sessions, mends: r.p.audit.mendedBy(b)}
+	if r.touched == nil {
+		r.touched = make(map[joolnl.Key]struct{})
+	}
+	r.enter(collecting, now, now.Add(stallFor))
+	r.readOwn()
+}
+
+// readOwn reads the own table beside what arrives.
+func (r *resync) readOwn() {
+	in := r.in
+	r.p.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
+		if err != nil {
+			r.p.w.log.warn("reading the own session table", "error", err)
+			r.finish(time.Now())
+			return
+		}
+		in.own, in.ownRead = own.records, true
+		if r.phase == comparing {
+			r.compare()
+		}
+	})
+}
+
+// bulk takes a BULK.
+func (r *resync) bulk(b *syncwire.Bulk, from *peer, now time.Time) {
+	in := r.in
+	if r.phase != collecting || in.from != from || in.id != b.Resync {
+		return
+	}
+	total := (in.expected + syncwire.MaxBulk - 1) / syncwire.MaxBulk
+	if b.Index >= total || b.Index < total-1 && len(b.Records) != syncwire.MaxBulk*syncwire.RecordLen {
+		r.p.w.counters.malformed.Add(1)
+		return
+	}
+	if in.have == nil {
+		in.have = make([]uint64, (total+63)/64)
+	}
+	if in.have[b.Index/64]&(1<<(b.Index%64)) != 0 {
+		return
+	}
+	at := int(b.Index) * syncwire.MaxBulk
+	if need := at + len(b.Records)/syncwire.RecordLen; need > len(in.records) {
+		in.grow(need)
+	}
+	later := uint32(max(now.Sub(in.base).Milliseconds(), 0))
+	for i := 0; i < len(b.Records); i += syncwire.RecordLen {
+		rec := joolnl.Record(b.Records[i:])
+		if rec.Check() != nil {
+			r.p.w.counters.malformed.Add(1)
+			return
+		}
+		rec.SetExpires(rec.Expires() + later)
+		in.records[at+i/syncwire.RecordLen] = rec
+	}
+	in.have[b.Index/64] |= 1 << (b.Index % 64)
+	in.got++
+	in.sessions += uint32(len(b.Records) / syncwire.RecordLen)
+	in.stalls = 0
+	r.due = now.Add(stallFor)
+	r.p.publishSync()
+	if in.ended && in.got == in.bulks {
+		r.complete(now)
+	}
+}
+
+// grow makes room for n records: all that were announced, once a good part of
+// them is there, so that a lie costs little.
+func (in *incoming) grow(n int) {
+	if n > cap(in.records) {
+		size := max(2*n, 1<<12)
+		if n > int(in.expected)/8 {
+			size = int(in.expected)
+		}
+		in.records = slices.Grow(in.records, min(max(size, n), int(in.expected)+syncwire.MaxBulk)-len(in.records))
+	}
+	in.records = in.records[:n]
+}
+
+// end takes an END.
+func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
+	in := r.in
+	if r.phase != collecting || in.from != from || in.id != e.Resync || e.Sessions != in.expected {
+		return
+	}
+	in.ended, in.bulks = true, e.Bulks
+	if e.Bulks != (in.expected+syncwire.MaxBulk-1)/syncwire.MaxBulk {
+		r.abandon(now)
+		return
+	}
+	if in.got == in.bulks {
+		r.complete(now)
+		return
+	}
+	r.askMissing()
+	r.due = now.Add(stallFor)
+}
+
+// askMissing asks for the BULKs that are not there.
+func (r *resync) askMissing() {
+	in := r.in
+	var ranges []syncwire.Range
+	total := (in.expected + syncwire.MaxBulk - 1) / syncwire.MaxBulk
+	for i := uint32(0); i < total; i++ {
+		if in.have != nil && in.have[i/64]&(1<<(i%64)) != 0 {
+			continue
+		}
+		if len(ranges) == syncwire.MaxRanges && ranges[len(ranges)-1].To+1 != i {
+			break
+		}
+		ranges = addToRanges(ranges, i)
+	}
+	if len(ranges) > 0 {
+		r.p.sendControl(&syncwire.Nack{To: in.from.stream.sender, Resync: in.id, Ranges: ranges})
+	}
+}
+
+// stalled asks again, or gives up.
+func (r *resync) stalled(now time.Time) {
+	in := r.in
+	in.stalls++
+	if in.stalls > stalls {
+		r.abandon(now)
+		return
+	}
+	r.askMissing()
+	r.due = now.Add(stallFor)
+}
+
+// gone takes the word of the sender that it can't go on.
+func (r *resync) gone(g *syncwire.Gone, now time.Time) {
+	if r.phase == collecting && r.in.id == g.Resync && g.To == r.p.self {
+		r.abandon(now)
+	}
+}
+
+// abandon tries the next peer.
+func (r *resync) abandon(now time.Time) {
+	r.p.w.log.warn("a resync stopped in the middle; asking another peer", "from", r.in.from.Address)
+	r.in = nil
+	r.p.releaseHeld()
+	r.ask(now)
+}

@@ -1,0 +1,184 @@
+package worker
+
+import (
+	"maps"
+	"runtime/debug"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+)
+
+// complete has all that the peer had to send.
+func (r *resync) complete(now time.Time) {
+	r.in.received = now
+	r.enter(comparing, now, time.Time{})
+	if r.in.ownRead {
+		r.compare()
+	}
+}
+
+// compare compares the peer's table with the own one.
+func (r *resync) compare() {
+	in, our, touched := r.in, r.p.settings, maps.Clone(r.touched)
+	tolerance := max(2*r.p.w.spec().RefreshPeriod, minTolerance)
+	r.p.background(func() { // sorting takes longer than the pumps may wait
+		theirs, own := unique(in.records[:in.sessions], in.settings), unique(in.own, our)
+		d := diff(theirs, own, in.settings, our, tolerance.Milliseconds())
+		d.inject = rebase(d.inject, in.settings, our)
+		d.clearWay(own, our, touched)
+		oldestFirst(d.inject, our)
+		oldestFirst(d.give, our)
+		r.p.post(func() {
+			if r.in == in {
+				r.compared(d)
+			}
+		})
+	})
+}
+
+// minTolerance is the difference in idle time that is none, at least: what
+// clocks, pages and datagrams take on their way.
+const minTolerance = 2 * time.Second
+
+// maxCleared bounds how many BIB entries one resync removes.
+const maxCleared = 4096
+
+// compared injects what the comparison found, and gives back.
+func (r *resync) compared(d difference) {
+	now := time.Now()
+	in := r.in
+	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.same}
+	if in.forUs && len(d.give) > 0 {
+		report.GaveBack = len(d.give)
+		r.p.answers.giveBack(in.from.stream.sender, table{d.give, in.base})
+	}
+	for _, m := range d.old[:min(len(d.old), maxCleared)] {
+		if err := r.p.conn.AskRemoveBIB(m.proto, m.src4); err != nil {
+			r.p.w.log.warn("an old BIB entry could not be removed", "protocol", m.proto, "mask", m.src4, "error", err)
+		}
+	}
+	report.Replaced, report.Collisions = len(d.old), d.blocked
+	r.p.w.counters.collisions.Add(uint64(d.blocked))
+	r.p.readKernel(now)
+	in.before, in.fresh = r.p.sessions(), d.fresh
+	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
+	r.inject, r.injected = d.inject, 0
+	r.enter(injecting, now, time.Time{})
+	r.injectSome(&report)
+}
+
+// injectSome gives the module the next sessions, oldest first, and gives way to
+// the pumps.
+func (r *resync) injectSome(report *ResyncReport) {
+	p := r.p
+	began := time.Now()
+	since := began.Sub(r.in.base)
+	for r.injected < len(r.inject) && time.Since(began) < slice {
+		entries := p.injectBuf[:0]
+		for n := 0; n < joolnl.MaxSessions && r.injected < len(r.inject); r.injected++ {
+			rec := r.inject[r.injected]
+			if _, fresher := r.touched[rec.Key()]; fresher {
+				continue
+			}
+			if int64(rec.Expires()) <= since.Milliseconds() {
+				continue // it has expired meanwhile
+			}
+			age(&rec, since)
+			var err error
+			if entries, err = p.version.Format().AppendRecord(entries, &rec, p.settings.Pool6); err != nil {
+				p.w.log.warn("a session of a peer's fits this module not", "error", err)
+				continue
+			}
+			report.Injected++
+			n++
+		}
+		p.injectBuf = entries
+		if len(entries) > 0 {
+			p.w.counters.injected.Add(uint64(len(entries) / p.version.Format().EntryLen()))
+			p.add(entries)
+			p.toKernel()
+		}
+	}
+	p.publishSync()
+	if r.injected < len(r.inject) {
+		in := r.in
+		p.post(func() {
+			if r.in == in {
+				r.injectSome(report)
+			}
+		})
+		return
+	}
+	r.in.injected = time.Now()
+	p.readKernel(time.Now())
+	if r.p.sessions() == r.in.before+r.in.fresh {
+		r.done(report) // the count alone proves that each has its place
+		return
+	}
+	p.releaseHeld()
+	r.readBack(report)
+}
+
+// readBack looks which of the injected sessions the module has refused in
+// silence: their mask has come to belong to another one here.
+func (r *resync) readBack(report *ResyncReport) {
+	in := r.in
+	r.enter(checking, time.Now(), time.Time{})
+	injected := r.inject
+	r.p.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
+		if err != nil {
+			r.done(report)
+			return
+		}
+		r.p.background(func() {
+			missing := len(absent(injected, own.records))
+			r.p.post(func() {
+				if r.in == in {
+					report.Collisions += missing
+					r.p.w.counters.collisions.Add(uint64(missing))
+					r.done(report)
+				}
+			})
+		})
+	})
+}
+
+// absent returns those of want that are not in have under the same mask. It
+// sorts both.
+func absent(want, have []joolnl.Record) []joolnl.Record {
+	byKey(want)
+	byKey(have)
+	var missing []joolnl.Record
+	j := 0
+	for i := range want {
+		for j < len(have) && compareKeys(&have[j], &want[i]) < 0 {
+			j++
+		}
+		if j == len(have) || compareKeys(&have[j], &want[i]) != 0 || have[j].Src4() != want[i].Src4() {
+			missing = append(missing, want[i])
+		}
+	}
+	return missing
+}
+
+func (r *resync) done(report *ResyncReport) {
+	now := time.Now()
+	in := r.in
+	report.Took, report.Receiving = now.Sub(in.base), in.received.Sub(in.base)
+	report.Comparing, report.Injecting = in.compared.Sub(in.received), in.injected.Sub(in.compared)
+	r.sync = syncwire.SyncYes
+	r.p.audit.repaired = in.mends
+	if report.Injected == 0 && report.GaveBack == 0 {
+		r.pause = max(r.pause, firstPause)
+	}
+	r.p.w.reportResync(*report)
+	r.finish(now)
+}
+
+// freeLater gives the memory of a large table back to the system.
+func (p *pumps) freeLater(sessions int) {
+	if sessions > largeTable {
+		go debug.FreeOSMemory()
+	}
+}
