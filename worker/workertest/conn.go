@@ -10,8 +10,12 @@ import (
 	"joolctl/joolnl"
 )
 
-// roomFor is more than the largest message that a worker sends.
-const roomFor = 256 << 10
+// roomFor is more than the largest message that a worker sends. queueFor is how
+// much may wait: the real kernel takes a message inside the call that sends it.
+const (
+	roomFor  = 256 << 10
+	queueFor = 256 << 20
+)
 
 // conn is the kernel's end of a joolnl.Conn.
 type conn struct {
@@ -31,7 +35,7 @@ func newConn(k *Kernel, to key) (c *conn, receiver, asker int, err error) {
 			return nil, -1, -1, err
 		}
 		for _, fd := range fds[i] {
-			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, roomFor); err != nil {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, queueFor); err != nil {
 				return nil, -1, -1, err
 			}
 		}
@@ -114,6 +118,10 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 		return reply(0, append(globals(), attr(27, b2u(!i.Off))...)...)
 	case joolnl.StatsForeach:
 		var attrs []byte
+		if i.Sessions != nil {
+			n := uint64(i.Sessions.Len())
+			attrs = append(attr(4, binary.NativeEndian.AppendUint64(nil, n)...), attr(5, binary.NativeEndian.AppendUint64(nil, n)...)...)
+		}
 		for id, n := range i.Stats {
 			attrs = append(attrs, attr(id, binary.NativeEndian.AppendUint64(nil, n)...)...)
 		}
@@ -128,7 +136,14 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 		if i.Off {
 			return refuse(&joolnl.Error{Code: unix.EINVAL, Text: "Session Sync is disabled on this instance."})
 		}
+		if r.Op == joolnl.JooldAdd && i.Sessions != nil {
+			i.Sessions.add(r.Entries)
+		}
 		return nil
+	case joolnl.BIBRemove:
+		if i.Sessions != nil {
+			i.removeBIB(m)
+		}
 	}
 	return reply(0)
 }
@@ -175,6 +190,9 @@ func (i *Instance) page(m joolnl.Message) (page []byte, more byte) {
 			offset = b[4+64 : 4+104] // its src4 and dst4
 		}
 		b = b[min((n+3)&^3, len(b)):]
+	}
+	if i.Sessions != nil {
+		return i.Sessions.reply(proto, offset)
 	}
 	n, found := 0, offset == nil
 	for _, s := range i.Table {

@@ -129,6 +129,9 @@ type Instance struct {
 	Stats map[int]uint64
 	// Table are the sessions that SESSION_FOREACH tells, in this order.
 	Table []joolnl.Session
+	// Sessions, if not nil, is a table that changes as a module's does, in place of
+	// Table and of two of the Stats.
+	Sessions *Table
 	// Pool4 are its prefixes, all of UDP and with all ports, one to a page of
 	// POOL4_FOREACH.
 	Pool4 []netip.Prefix

@@ -1,0 +1,291 @@
+package workertest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// Pool6 is every instance's.
+var Pool6 = netip.MustParsePrefix("64:ff9b::/96")
+
+// Table is an instance's session table that changes as a module's does: what
+// JOOLD_ADD brings overwrites what is there, older or not; what collides with
+// another BIB entry is refused in silence; sessions expire.
+type Table struct {
+	mu       sync.Mutex
+	sessions map[joolnl.Key]stored
+	masks    map[bibHost]bibMask
+	hosts    map[bibMask]bibHost
+	counts   map[bibMask]int // sessions of a BIB entry
+	sorted   [3][]joolnl.Key // in SESSION_FOREACH's order; nil: not sorted yet
+
+	first time.Time // nothing expires before that
+
+	added, refused, removed int
+}
+
+type stored struct {
+	record joolnl.Record
+	ends   time.Time
+}
+
+// A BIB entry's two sides.
+type (
+	bibHost [19]byte // src6, its port, protocol
+	bibMask [7]byte  // src4, its port, protocol
+)
+
+// NewTable makes an empty one.
+func NewTable() *Table {
+	return &Table{sessions: make(map[joolnl.Key]stored), masks: make(map[bibHost]bibMask),
+		hosts: make(map[bibMask]bibHost), counts: make(map[bibMask]int)}
+}
+
+// Put gives the table sessions as if the module had just translated packets of
+// theirs: a BIB entry in the way makes way.
+func (t *Table) Put(records ...joolnl.Record) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	for _, r := range records {
+		host, mask := sides(&r)
+		if other, taken := t.hosts[mask]; taken && other != host {
+			t.removeBIB(mask)
+		}
+		if other, has := t.masks[host]; has && other != mask {
+			t.removeBIB(other)
+		}
+		t.store(r, now)
+	}
+}
+
+// Records are the sessions with the times that they have left now, by key.
+func (t *Table) Records() []joolnl.Record {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	t.expire(now)
+	list := make([]joolnl.Record, 0, len(t.sessions))
+	for _, s := range t.sessions {
+		list = append(list, s.left(now))
+	}
+	slices.SortFunc(list, func(a, b joolnl.Record) int {
+		ka, kb := a.Key(), b.Key()
+		return bytes.Compare(ka[:], kb[:])
+	})
+	return list
+}
+
+// Get is one of them.
+func (t *Table) Get(k joolnl.Key) (joolnl.Record, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	t.expire(now)
+	s, ok := t.sessions[k]
+	return s.left(now), ok
+}
+
+// Len is how many sessions there are.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expire(time.Now())
+	return len(t.sessions)
+}
+
+// Counts are how many sessions JOOLD_ADD has brought, how many of them were
+// refused in silence, and how many BIB entries were removed on request.
+func (t *Table) Counts() (added, refused, removed int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.added, t.refused, t.removed
+}
+
+func (s stored) left(now time.Time) joolnl.Record {
+	r := s.record
+	r.SetExpires(uint32(max(s.ends.Sub(now).Milliseconds(), 0)))
+	return r
+}
+
+func sides(r *joolnl.Record) (host bibHost, mask bibMask) {
+	key := r.Key()
+	copy(host[:], key[:18])
+	host[18] = byte(r.Proto())
+	copy(mask[:4], r[16:20])
+	copy(mask[4:6], r[30:32])
+	mask[6] = byte(r.Proto())
+	return host, mask
+}
+
+// add is JOOLD_ADD.
+func (t *Table) add(entries []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	t.expire(now)
+	for f := joolnl.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
+		if f.Check(entries) != nil {
+			panic("a JOOLD_ADD that a module would not bear")
+		}
+		t.added++
+		r := f.Record(entries)
+		host, mask := sides(&r)
+		if other, taken := t.hosts[mask]; taken && other != host {
+			t.refused++
+			continue
+		}
+		if old, has := t.masks[host]; has && old != mask {
+			if _, is := t.sessions[r.Key()]; is {
+				t.refused++
+				continue
+			}
+			copy(r[16:20], old[:4]) // it is stored under the old mask
+			copy(r[30:32], old[4:6])
+		}
+		t.store(r, now)
+	}
+}
+
+// store writes a session that collides with nothing.
+func (t *Table) store(r joolnl.Record, now time.Time) {
+	key := r.Key()
+	if _, is := t.sessions[key]; !is {
+		host, mask := sides(&r)
+		t.masks[host], t.hosts[mask] = mask, host
+		t.counts[mask]++
+		t.sorted[r.Proto()] = nil
+	}
+	s := stored{r, now.Add(time.Duration(r.Expires()) * time.Millisecond)}
+	if len(t.sessions) == 0 || s.ends.Before(t.first) {
+		t.first = s.ends
+	}
+	t.sessions[key] = s
+}
+
+func (t *Table) expire(now time.Time) {
+	if now.Before(t.first) {
+		return
+	}
+	t.first = now.Add(time.Hour)
+	for key, s := range t.sessions {
+		if !now.Before(s.ends) {
+			t.remove(key)
+		} else if s.ends.Before(t.first) {
+			t.first = s.ends
+		}
+	}
+}
+
+func (t *Table) remove(key joolnl.Key) {
+	r := t.sessions[key].record
+	delete(t.sessions, key)
+	t.sorted[r.Proto()] = nil
+	host, mask := sides(&r)
+	if t.counts[mask]--; t.counts[mask] == 0 {
+		delete(t.counts, mask)
+		delete(t.hosts, mask)
+		delete(t.masks, host)
+	}
+}
+
+// removeBIB is BIB_RM.
+func (t *Table) removeBIB(mask bibMask) {
+	for key, s := range t.sessions {
+		if _, m := sides(&s.record); m == mask {
+			t.remove(key)
+		}
+	}
+}
+
+// removeBIB carries out a BIB_RM: an operand (10) with the mask (2: address 1,
+// port 2) and the protocol (3).
+func (i *Instance) removeBIB(m joolnl.Message) {
+	t := i.Sessions
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var mask bibMask
+	a := m.Attrs
+	copy(mask[:4], a[12:16])
+	binary.BigEndian.PutUint16(mask[4:], binary.NativeEndian.Uint16(a[20:]))
+	mask[6] = a[28]
+	if _, there := t.hosts[mask]; there {
+		t.removed++
+		t.removeBIB(mask)
+	}
+}
+
+// order is where a session stands in SESSION_FOREACH: by src4, then dst4.
+func order(r *joolnl.Record) (o [12]byte) {
+	copy(o[:4], r[16:20])
+	copy(o[4:6], r[30:32])
+	copy(o[6:10], r[20:24])
+	copy(o[10:], r[32:34])
+	return o
+}
+
+// page has the sessions of a protocol behind an offset, in the nested form.
+func (t *Table) page(p joolnl.Proto, behind []byte) (page []byte, more bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	t.expire(now)
+	list := t.sorted[p]
+	if list == nil {
+		list = make([]joolnl.Key, 0, len(t.sessions))
+		for key, s := range t.sessions {
+			if s.record.Proto() == p {
+				list = append(list, key)
+			}
+		}
+		slices.SortFunc(list, func(a, b joolnl.Key) int { return bytes.Compare(t.at(a), t.at(b)) })
+		t.sorted[p] = list
+	}
+	first := 0
+	if behind != nil {
+		var found bool
+		first, found = slices.BinarySearchFunc(list, behind, func(k joolnl.Key, o []byte) int { return bytes.Compare(t.at(k), o) })
+		if found {
+			first++
+		}
+	}
+	list = list[first:]
+	for _, key := range list[:min(pageLen, len(list))] {
+		r := t.sessions[key].left(now)
+		var err error
+		if page, err = joolnl.Nested.AppendRecord(page, &r, Pool6); err != nil {
+			panic(err)
+		}
+	}
+	return page, len(list) > pageLen
+}
+
+// reply is a page of SESSION_FOREACH and the flag for another one. offset, if not
+// nil, are src4 and dst4 in the nested form.
+func (t *Table) reply(p joolnl.Proto, offset []byte) (page []byte, flags byte) {
+	var behind []byte
+	if offset != nil {
+		behind = make([]byte, 12)
+		for i, at := range []int{0, 20} { // src4 and dst4
+			copy(behind[6*i:], offset[at+8:at+12])
+			binary.BigEndian.PutUint16(behind[6*i+4:], binary.NativeEndian.Uint16(offset[at+16:]))
+		}
+	}
+	page, more := t.page(p, behind)
+	if more {
+		flags = 8
+	}
+	return page, flags
+}
+
+func (t *Table) at(k joolnl.Key) []byte {
+	r := t.sessions[k].record
+	o := order(&r)
+	return o[:]
+}
