@@ -281,6 +281,7 @@ func (p *pumps) tick() {
 			sooner(p.tickStream(from, now))
 		}
 		p.toKernel()
+		sooner(p.flood.tick(now))
 		sooner(p.resync.tick(now))
 		sooner(p.answers.tick(now))
 		if !now.Before(p.hello) {

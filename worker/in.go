@@ -82,7 +82,9 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		if len(trailer) > 0 {
 			c.notUnderstood.Add(1)
 		}
-		p.deliver(entries)
+		if !p.sequence || !p.flood.take(entries, joolnl.ListFormat(entries), now) {
+			p.deliver(entries)
+		}
 	case t.Sender == p.self:
 	case t.Kind == syncwire.Advertised: // for upstream's peers; ours get BULKs
 		p.w.peers.named(from, t.Sender)

@@ -63,45 +63,17 @@ func (r *resync) compared(d difference) {
 	r.p.readKernel(now)
 	in.before, in.fresh = r.p.sessions(), d.fresh
 	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
-	r.inject, r.injected = d.inject, 0
+	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched}
 	r.enter(injecting, now, time.Time{})
 	r.injectSome(&report)
 }
 
-// injectSome gives the module the next sessions, oldest first, and gives way to
-// the pumps.
+// injectSome gives the module the next sessions and gives way to the pumps.
 func (r *resync) injectSome(report *ResyncReport) {
 	p := r.p
-	began := time.Now()
-	since := began.Sub(r.in.base)
-	for r.injected < len(r.inject) && time.Since(began) < slice {
-		entries := p.injectBuf[:0]
-		for n := 0; n < joolnl.MaxSessions && r.injected < len(r.inject); r.injected++ {
-			rec := r.inject[r.injected]
-			if _, fresher := r.touched[rec.Key()]; fresher {
-				continue
-			}
-			if int64(rec.Expires()) <= since.Milliseconds() {
-				continue // it has expired meanwhile
-			}
-			age(&rec, since)
-			var err error
-			if entries, err = p.version.Format().AppendRecord(entries, &rec, p.settings.Pool6); err != nil {
-				p.w.log.warn("a session of a peer's fits this module not", "error", err)
-				continue
-			}
-			report.Injected++
-			n++
-		}
-		p.injectBuf = entries
-		if len(entries) > 0 {
-			p.w.counters.injected.Add(uint64(len(entries) / p.version.Format().EntryLen()))
-			p.add(entries)
-			p.toKernel()
-		}
-	}
+	more := r.injection.step(p)
 	p.publishSync()
-	if r.injected < len(r.inject) {
+	if more {
 		in := r.in
 		p.post(func() {
 			if r.in == in {
@@ -110,9 +82,10 @@ func (r *resync) injectSome(report *ResyncReport) {
 		})
 		return
 	}
+	report.Injected = r.injection.given
 	r.in.injected = time.Now()
 	p.readKernel(time.Now())
-	if r.p.sessions() == r.in.before+r.in.fresh {
+	if p.sessions() == r.in.before+r.in.fresh {
 		r.done(report) // the count alone proves that each has its place
 		return
 	}
@@ -125,7 +98,7 @@ func (r *resync) injectSome(report *ResyncReport) {
 func (r *resync) readBack(report *ResyncReport) {
 	in := r.in
 	r.enter(checking, time.Now(), time.Time{})
-	injected := r.inject
+	injected := r.injection.records
 	r.p.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
 		if err != nil {
 			r.done(report)

@@ -72,6 +72,7 @@ type pumps struct {
 	coalesce  *coalescer
 	resync    resync
 	answers   answers
+	flood     flood
 	advertise advertiser
 	audit     audit
 	pool4Due  time.Time // when it is read again
@@ -147,7 +148,7 @@ func (p *pumps) listen(spec configdir.Spec) (err error) {
 func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.self, p.sequence = newID(), spec.Sequence
 	p.coalesce = newCoalescer(spec.RefreshPeriod)
-	p.resync.p, p.answers.p, p.advertise.p = p, p, p
+	p.resync.p, p.answers.p, p.advertise.p, p.flood.p = p, p, p, p
 	p.deliverFn = p.deliver
 	p.timer = p.thread.NewTimer(p.guard(p.tick))
 	p.hello, p.active = now, now

@@ -83,8 +83,8 @@ type resync struct {
 	touched  map[joolnl.Key]struct{} // reported by our own kernel meanwhile
 	held     [][]byte                // live updates that wait
 	heldSize int
-	inject   []joolnl.Record
-	injected int
+
+	injection injection
 }
 
 // want asks for a resync, soon if it is the first in a while.
@@ -188,7 +188,7 @@ func (r *resync) finish(now time.Time) {
 	if r.in != nil {
 		n = int(r.in.sessions)
 	}
-	r.in, r.inject, r.touched, r.target, r.why = nil, nil, nil, 0, ""
+	r.in, r.injection, r.touched, r.target, r.why = nil, injection{}, nil, 0, ""
 	r.ended = now
 	r.enter(settled, now, time.Time{})
 	r.p.releaseHeld()

@@ -74,7 +74,7 @@ func (p *pumps) publishSync() {
 	case collecting:
 		s.Done, s.Total = int(r.in.sessions), int(r.in.expected)
 	case injecting:
-		s.Done, s.Total = r.injected, len(r.inject)
+		s.Done, s.Total = r.injection.next, len(r.injection.records)
 	}
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()

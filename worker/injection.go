@@ -1,0 +1,56 @@
+package worker
+
+import (
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// injection gives the module sessions of a table, oldest first, in batches that
+// leave its lock free in between.
+type injection struct {
+	records []joolnl.Record // sorted, their times left as they were at base
+	base    time.Time
+	// fresher has what is left out: newer is known of it.
+	fresher map[joolnl.Key]struct{}
+	next    int // of records
+	given   int // to the module
+}
+
+// step gives the next sessions, for as long as the pumps may wait. false: that
+// was all.
+func (i *injection) step(p *pumps) (more bool) {
+	began := time.Now()
+	since := began.Sub(i.base)
+	for i.next < len(i.records) && time.Since(began) < slice {
+		entries := i.batch(p, since)
+		if len(entries) > 0 {
+			n := len(entries) / p.format.EntryLen()
+			i.given += n
+			p.w.counters.injected.Add(uint64(n))
+			p.add(entries)
+			p.toKernel()
+		}
+	}
+	return i.next < len(i.records)
+}
+
+// batch is the next message's sessions.
+func (i *injection) batch(p *pumps, since time.Duration) []byte {
+	entries := p.injectBuf[:0]
+	for n := 0; n < joolnl.MaxSessions && i.next < len(i.records); i.next++ {
+		r := i.records[i.next]
+		if _, fresher := i.fresher[r.Key()]; fresher || int64(r.Expires()) <= since.Milliseconds() {
+			continue // or it has expired meanwhile
+		}
+		age(&r, since)
+		var err error
+		if entries, err = p.format.AppendRecord(entries, &r, p.settings.Pool6); err != nil {
+			p.w.log.warn("a peer's session has no form for this module", "error", err)
+			continue
+		}
+		n++
+	}
+	p.injectBuf = entries
+	return entries
+}
