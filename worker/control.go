@@ -147,7 +147,7 @@ func (p *pumps) sendHello(now time.Time) {
 	if now.Sub(p.active) < helloIdle || p.resync.phase != settled {
 		every = helloBusy
 	}
-	p.hello = now.Add(every)
+	p.hello = together(now.Add(every))
 }
 
 // sessions is how many the instance held when it was last asked.
