@@ -85,7 +85,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(namespace string, all bo
 	w.mu.Unlock()
 	running.Go(func() { w.names.run(ctx, w.moved) })
 	running.Go(func() { watchModule(ctx, w.log, func() { changed("", true) }) })
-	<-ctx.Done()
+	w.sweep(ctx)
 	w.mu.Lock()
 	w.start = nil
 	clear(w.places)
@@ -99,6 +99,25 @@ func (w *Watcher) Run(ctx context.Context, changed func(namespace string, all bo
 	select {
 	case <-ended:
 	case <-time.After(grace):
+	}
+}
+
+// sweep has all places look at their names every now and then, until ctx ends.
+func (w *Watcher) sweep(ctx context.Context) {
+	// At the same moment, because waking up is what costs.
+	tick := time.NewTicker(sweepPeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		w.mu.Lock()
+		for _, p := range w.places {
+			signal(p.swept)
+		}
+		w.mu.Unlock()
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +13,7 @@ import (
 )
 
 const (
-	// sweepPeriod is how often a namespace's name is looked at without an event,
+	// sweepPeriod is how often all names are looked at without an event,
 	// silentPeriod the same for a path below /proc, which never has one.
 	sweepPeriod  = 15 * time.Second
 	silentPeriod = 2 * time.Second
@@ -36,6 +35,7 @@ type place struct {
 	log             *slog.Logger
 	stop            context.CancelFunc
 
+	swept   chan struct{} // it is time to look at its name
 	named   chan struct{} // its name may lead elsewhere
 	stirred chan struct{} // its links or addresses have changed
 
@@ -47,7 +47,7 @@ type place struct {
 func newPlace(ns string, threads *nsthread.Pool, log *slog.Logger) *place {
 	return &place{
 		namespace: ns, path: pathOf(ns), threads: threads, log: log,
-		named: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
+		swept: make(chan struct{}, 1), named: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
 	}
 }
 
@@ -63,8 +63,8 @@ func signal(c chan struct{}) {
 
 func (p *place) run(ctx context.Context, changed func()) {
 	defer p.leave()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	again := time.NewTimer(0)
+	defer again.Stop()
 	var until time.Time // the name has appeared, and is looked at closely so long
 	for {
 		select {
@@ -78,20 +78,19 @@ func (p *place) run(ctx context.Context, changed func()) {
 			continue
 		case <-p.named:
 			until = time.Now().Add(mountedWithin)
-		case <-timer.C:
+		case <-p.swept:
+		case <-again.C:
 		}
 		moved, err := p.renew()
 		if moved {
 			changed()
 		}
-		next := sweepPeriod/2 + rand.N(sweepPeriod/2)
-		if p.namespace != "" && silent(p.path) {
-			next = silentPeriod
+		switch {
+		case errors.Is(err, nsthread.ErrNotNamespace) && time.Now().Before(until):
+			again.Reset(mountPeriod)
+		case p.namespace != "" && silent(p.path):
+			again.Reset(silentPeriod)
 		}
-		if errors.Is(err, nsthread.ErrNotNamespace) && time.Now().Before(until) {
-			next = mountPeriod
-		}
-		timer.Reset(next)
 	}
 }
 

@@ -17,9 +17,10 @@ type Events interface {
 
 // follow has the namespaces watched that have pairs, and no others.
 func (s *Supervisor) follow() {
-	if s.opt.Events == nil {
+	if s.opt.Events == nil || !s.moving {
 		return
 	}
+	s.moving = false
 	now := make(map[string]bool)
 	for _, p := range s.pairs {
 		if !p.has() {

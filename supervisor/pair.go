@@ -101,6 +101,7 @@ func (s *Supervisor) become(p *pair, state State, reason string) {
 // begin gives a pair its worker, as soon as nothing is in its way.
 func (s *Supervisor) begin(p *pair, spec configdir.Spec) {
 	p.spec, p.pending, p.unsettled = spec, true, true
+	s.moving = true
 }
 
 // startPending starts the workers that nothing is in the way of any more.
@@ -142,12 +143,19 @@ func (s *Supervisor) inTheWay(p *pair, spec configdir.Spec) *keeper {
 
 // collide is true if two workers can't run at the same time.
 func collide(a, b configdir.Spec) bool {
-	if a.Instance != b.Instance && (a.Group != b.Group || a.Port != b.Port) {
-		return false // quickly, for most
+	// Quickly, for most: hundreds of pairs are compared with each other.
+	if (a.Instance != b.Instance || apart(a.Namespace, b.Namespace)) &&
+		(a.Group != b.Group || a.Port != b.Port || apart(a.NetNamespace, b.NetNamespace)) {
+		return false
 	}
 	a.Name, b.Name = "a", "b"
 	a.StatsPort, b.StatsPort = 0, 0
 	return len(configdir.Conflicts([]configdir.Spec{a, b}, nil)) > 0
+}
+
+// apart is true for two names of namespaces that can't be the same one.
+func apart(a, b string) bool {
+	return a != b && !strings.Contains(a, "/") && !strings.Contains(b, "/")
 }
 
 // launch keeps a worker with the spec running.
@@ -202,6 +210,7 @@ func (s *Supervisor) report(k *keeper, c Condition) {
 
 // stop stops a pair's worker, without waiting for it.
 func (s *Supervisor) stop(p *pair) {
+	s.moving = true
 	p.pending, p.live = false, nil
 	s.aim(p, nil)
 	k := p.keeper

@@ -56,7 +56,7 @@ func (s *Supervisor) takeOver(p *pair, restarts int) {
 	s.stop(p)
 	k.restarts = restarts
 	p.keeper = k
-	p.spec = *k.spec.Load()
+	p.spec, s.moving = *k.spec.Load(), true
 	s.placeStats()
 }
 
@@ -67,6 +67,7 @@ func (s *Supervisor) aim(p *pair, target *configdir.Spec) {
 		p.successor = nil
 	}
 	p.target, p.trouble = target, ""
+	s.moving = true
 }
 
 // suffer notes why the target can't be had.
@@ -82,7 +83,9 @@ func (s *Supervisor) suffer(p *pair, trouble string) {
 
 // adopt makes a spec the pair's.
 func (s *Supervisor) adopt(p *pair, spec configdir.Spec) {
-	p.spec = spec
+	if p.spec != spec {
+		p.spec, s.moving = spec, true
+	}
 	if p.keeper != nil {
 		p.keeper.spec.Store(&spec)
 	}

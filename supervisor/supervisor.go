@@ -63,8 +63,10 @@ type Supervisor struct {
 	// troubled is the directory's own problem, "" if it could be read.
 	troubled string
 	notified string
-	// following are the namespaces that Events follows.
+	// following are the namespaces that Events follows; moving, that they may be
+	// others by now.
 	following map[string]bool
+	moving    bool
 	// hung are the workers that did not stop in time.
 	hung []string
 	// moved, in tests, is told of every change of a state.

@@ -81,11 +81,11 @@ func (p *pumps) fromPeer(from *peer, data []byte, now time.Time) {
 	case m.Sender == p.self:
 		return
 	}
-	isNew := p.w.peers.named(from, m.Sender)
+	p.w.peers.named(from, m.Sender)
 	from.stream.expectUpTo(m.Last, now, p.deliverFn)
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
-		p.helloFrom(from, b, isNew, now)
+		p.helloFrom(from, b, now)
 	case *syncwire.Solicit:
 		if b.To == p.self {
 			p.answers.solicited(m.Sender, now)
@@ -105,12 +105,13 @@ func (p *pumps) fromPeer(from *peer, data []byte, now time.Time) {
 }
 
 // helloFrom takes a peer's HELLO.
-func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, isNew bool, now time.Time) {
+func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, now time.Time) {
 	p.w.peers.update(from, func() {
 		from.Software, from.Module, from.Sync, from.Sessions = h.Software, joolnl.Version(h.Module), h.Sync, h.Sessions
 		from.Differs = p.settings.Diff(h.Settings)
 	})
-	from.asks = h.Asks
+	isNew := !from.greeted
+	from.asks, from.greeted = h.Asks, true
 	if h.Asks || isNew {
 		p.helloWithin(helloBack, now)
 	}
@@ -127,9 +128,12 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, isNew bool, now time.Ti
 	p.resync.helloHeard(from, isNew, now)
 }
 
-// helloWithin sends a HELLO at a random moment within d.
+// helloWithin sends a HELLO at a random moment within d, unless one is due by
+// then: many may ask at once.
 func (p *pumps) helloWithin(d time.Duration, now time.Time) {
-	p.hello = minTime(p.hello, now.Add(rand.N(d)))
+	if p.hello.After(now.Add(d)) {
+		p.hello = now.Add(rand.N(d))
+	}
 }
 
 // helloSoon tells peers about a change.
@@ -147,7 +151,7 @@ func (p *pumps) sendHello(now time.Time) {
 	if now.Sub(p.active) < helloIdle || p.resync.phase != settled {
 		every = helloBusy
 	}
-	p.hello = now.Add(every)
+	p.hello = together(now.Add(every))
 }
 
 // sessions is how many the instance held when it was last asked.

@@ -42,10 +42,11 @@ type Peer struct {
 // peer is one of them with what it takes to listen to it.
 type peer struct {
 	Peer
-	stream stream
-	asks   bool // in its last HELLO
-	served bool // has been sent our whole table
-	behind int  // HELLOs in a row in which it held more sessions than we
+	stream  stream
+	greeted bool // has said HELLO
+	asks    bool // in its last HELLO
+	served  bool // has been sent our whole table
+	behind  int  // HELLOs in a row in which it held more sessions than we
 	// Of its stream's lost and repaired, what audit has counted.
 	lostCounted, repairedCounted uint64
 }
@@ -92,16 +93,15 @@ func (p *peers) forgetOldest() {
 
 // named gives the peer the id that it now has; a new one retires the old, and
 // what was missing of that.
-func (p *peers) named(known *peer, id syncwire.ID) (isNew bool) {
+func (p *peers) named(known *peer, id syncwire.ID) {
 	if known.ID == id {
-		return false
+		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known.ID = id
-	known.Sync, known.behind, known.served = syncwire.SyncNo, 0, false
+	known.Sync, known.behind, known.served, known.greeted = syncwire.SyncNo, 0, false, false
 	known.stream = stream{sender: id, jitter: jitter, lost: known.stream.lost, repaired: known.stream.repaired}
-	return true
 }
 
 // update changes what others see of a peer.

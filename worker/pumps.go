@@ -152,8 +152,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.deliverFn = p.deliver
 	p.timer = p.thread.NewTimer(p.guard(p.tick))
 	p.hello, p.active = now, now
-	// Spread out, so that many workers don't ask at the same moment.
-	p.askDue, p.settingsDue = now.Add(rand.N(askEvery)), now.Add(rand.N(settingsEvery))
+	p.askDue, p.settingsDue = together(now.Add(rand.N(askEvery))), now.Add(rand.N(settingsEvery))
 }
 
 // post has fn called on the instance's thread, unless the worker ends before.
@@ -242,8 +241,7 @@ func (p *pumps) close() {
 // watch waits for the end and looks every now and then whether everything is
 // still there.
 func (p *pumps) watch(ctx context.Context) error {
-	// Spread out, so that many workers don't look at the same moment.
-	timer := time.NewTimer(rand.N(checkEvery))
+	timer := time.NewTimer(time.Until(together(time.Now().Add(rand.N(checkEvery)))))
 	defer timer.Stop()
 	for {
 		select {
@@ -257,7 +255,7 @@ func (p *pumps) watch(ctx context.Context) error {
 		if err := p.stillThere(); err != nil {
 			return err
 		}
-		timer.Reset(checkEvery)
+		timer.Reset(time.Until(together(time.Now().Add(checkEvery))))
 	}
 }
 
@@ -300,7 +298,11 @@ func (p *pumps) askWhenDue(now time.Time) time.Time {
 // ask finds out whether the instance is there and synchronises, and takes its
 // counters.
 func (p *pumps) ask(now time.Time) error {
-	p.askDue = now.Add(askEvery)
+	every := askEvery
+	if now.Sub(p.active) >= helloIdle {
+		every = askIdle
+	}
+	p.askDue = together(now.Add(every))
 	spec := p.w.spec()
 	if err := checkAlive(p.conn, spec); err != nil {
 		return err

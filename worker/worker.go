@@ -28,8 +28,10 @@ type Env struct {
 
 const (
 	// askEvery is how often a worker asks the module for its instance: nothing
-	// announces that one is removed, or made anew.
+	// announces that one is removed, or made anew. askIdle is that without
+	// traffic.
 	askEvery = 2 * time.Second
+	askIdle  = 4 * time.Second
 	// settingsEvery is how often it asks for the instance's settings.
 	settingsEvery = 4 * time.Second
 	// checkEvery is how often it looks at its namespaces and interfaces too.
