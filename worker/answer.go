@@ -18,6 +18,13 @@ const (
 	firstRate = 4
 	minRate   = 1
 	maxRate   = 16
+	// offerQuiet is how long nothing more must be lost before the table is
+	// offered, and offerLatest how long that is waited for.
+	offerQuiet  = 2 * time.Second
+	offerLatest = 30 * time.Second
+	// costFactor is how many times as long as a resync took nothing is done about
+	// the next loss or difference, so that resyncs don't feed on each other.
+	costFactor = 4
 	// keepAnswer is how long a sender can still repeat BULKs after its last one.
 	keepAnswer = 3 * time.Second
 )
@@ -49,6 +56,9 @@ type answers struct {
 	why      syncwire.Why
 	begin    time.Time
 	returns  []*answer
+	// When a loss was first known that is not yet offered, and when to offer it.
+	offered, offerAt time.Time
+	rest             time.Time // before then nothing is offered again
 }
 
 // solicited queues a peer for the next resync.
@@ -60,10 +70,25 @@ func (a *answers) solicited(by syncwire.ID, now time.Time) {
 	a.schedule(now)
 }
 
-// offer queues a resync for everybody: they miss something that we know of.
+// offer queues a resync for everybody: they miss something that we know of. It
+// waits until no more is lost for a while, for reading the table while the
+// module has more to tell than it can would lose the next sessions.
 func (a *answers) offer(now time.Time) {
-	a.everyone, a.why = true, syncwire.WhyAnswer
-	a.schedule(now)
+	if a.offered.IsZero() {
+		a.offered = now
+	}
+	quiet := maxTime(now.Add(offerQuiet), a.rest)
+	a.offerAt = minTime(quiet, maxTime(a.offered.Add(offerLatest), a.rest))
+}
+
+// due turns an offer whose time has come into the next resync.
+func (a *answers) due(now time.Time) time.Time {
+	if !a.offerAt.IsZero() && !now.Before(a.offerAt) {
+		a.offered, a.offerAt = time.Time{}, time.Time{}
+		a.everyone, a.why = true, syncwire.WhyAnswer
+		a.schedule(now)
+	}
+	return a.offerAt
 }
 
 // advertise queues a resync for everybody, of whom nobody is known to miss
@@ -91,6 +116,7 @@ func (a *answers) giveBack(to syncwire.ID, t table) {
 
 // tick does what is due and returns when to come again.
 func (a *answers) tick(now time.Time) time.Time {
+	offer := a.due(now)
 	if a.current != nil {
 		return a.send(now)
 	}
@@ -100,7 +126,7 @@ func (a *answers) tick(now time.Time) time.Time {
 		return now
 	}
 	if a.begin.IsZero() {
-		return time.Time{}
+		return offer
 	}
 	if now.Before(a.begin) {
 		return a.begin
@@ -187,6 +213,7 @@ func (a *answers) send(now time.Time) time.Time {
 		keep /= 6
 	}
 	if now.Sub(c.ended) > keep {
+		a.rest = now.Add(costFactor * c.ended.Sub(c.table.base))
 		a.current = nil
 		a.p.freeLater(len(c.table.records))
 		return now

@@ -106,6 +106,7 @@ func (p *pumps) fromPeer(from *peer, data []byte, now time.Time) {
 
 // helloFrom takes a peer's HELLO.
 func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, now time.Time) {
+	before := from.Sessions
 	p.w.peers.update(from, func() {
 		from.Software, from.Module, from.Sync, from.Sessions = h.Software, joolnl.Version(h.Module), h.Sync, h.Sessions
 		from.Differs = p.settings.Diff(h.Settings)
@@ -116,14 +117,16 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, now time.Time) {
 		p.helloWithin(helloBack, now)
 	}
 	// The kernel may lose sessions without a trace; only the tables tell.
-	if ours := p.sessions(); h.Sync != syncwire.SyncNo && int(h.Sessions) > ours+ours/100 {
+	// While the peer's own grows, what is missing may be on its way.
+	stands := h.Sessions <= before+before/100
+	if ours := p.sessions(); h.Sync != syncwire.SyncNo && stands && int(h.Sessions) > ours+ours/100 {
 		from.behind++
 	} else {
 		from.behind = 0
 	}
 	if from.behind >= behindFor {
 		from.behind = 0
-		p.resync.want("a peer holds more sessions", now)
+		p.resync.suspect("a peer holds more sessions", now)
 	}
 	p.resync.helloHeard(from, isNew, now)
 }

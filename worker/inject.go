@@ -140,6 +140,7 @@ func (r *resync) done(report *ResyncReport) {
 	in := r.in
 	report.Took, report.Receiving = now.Sub(in.base), in.received.Sub(in.base)
 	report.Comparing, report.Injecting = in.compared.Sub(in.received), in.injected.Sub(in.compared)
+	r.cost = report.Took
 	r.sync = syncwire.SyncYes
 	r.p.audit.repaired = in.mends
 	if report.Injected == 0 && report.GaveBack == 0 {

@@ -74,7 +74,8 @@ type resync struct {
 	since time.Time // when the phase began
 	due   time.Time // when to go on
 	pause time.Duration
-	ended time.Time // the last one
+	ended time.Time     // the last one
+	cost  time.Duration // of the last one
 
 	tried  []syncwire.ID // in this round
 	target syncwire.ID
@@ -100,6 +101,15 @@ func (r *resync) want(why string, now time.Time) {
 			r.pause = firstPause
 		}
 		r.due = maxTime(now, r.ended.Add(r.pause))
+	}
+}
+
+// suspect is want for what may be no loss at all: it costs little beside what
+// the last resync cost.
+func (r *resync) suspect(why string, now time.Time) {
+	if r.why == "" && r.phase == settled {
+		r.want(why, now)
+		r.due = maxTime(r.due, r.ended.Add(costFactor*r.cost))
 	}
 }
 
