@@ -47,8 +47,8 @@ func (k *Keep) Run(ctx context.Context) {
 			failures = 0
 		}
 		var missing *worker.Missing
-		// Spread out, so that many don't look at the same moment.
-		pause := waitingPeriod - time.Duration(k.jitter()*float64(waitingPeriod/4))
+		// All at the same moments, because waking up costs more than looking.
+		pause := waitingPeriod - time.Duration(time.Now().UnixNano())%waitingPeriod
 		wake := k.Wake
 		if errors.As(err, &missing) {
 			again = ran >= 0

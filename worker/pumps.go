@@ -91,25 +91,27 @@ type pumps struct {
 }
 
 // open opens everything and begins to listen. What it opened before it failed
-// is closed by close.
-func (p *pumps) open(spec configdir.Spec) error {
-	socket, err := openNetSocket(p.w.env.Threads, spec)
+// is closed by close. The module comes first: something is missing there most
+// often, and to find that out costs least.
+func (p *pumps) open(spec configdir.Spec) (err error) {
+	var globals joolnl.Globals
+	if doErr := p.thread.Do(func() { p.conn, globals, err = p.w.dial(spec) }); doErr != nil {
+		return doErr
+	}
 	if err != nil {
 		return err
 	}
-	p.socket = socket
-	if doErr := p.thread.Do(func() { err = p.listen(spec) }); doErr != nil {
+	if p.socket, err = openNetSocket(p.w.env.Threads, spec); err != nil {
+		return err
+	}
+	if doErr := p.thread.Do(func() { err = p.listen(spec, globals) }); doErr != nil {
 		return doErr
 	}
 	return err
 }
 
-// listen connects to the instance and watches all sockets.
-func (p *pumps) listen(spec configdir.Spec) (err error) {
-	var globals joolnl.Globals
-	if p.conn, globals, err = p.w.dial(spec); err != nil {
-		return err
-	}
+// listen watches all sockets.
+func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	p.settings = settingsOf(globals)
 	p.version, p.format = p.conn.Version, p.conn.Version.Format()
 	p.conn.OnError = p.kernelError
