@@ -218,6 +218,7 @@ func TestNetNamespace(t *testing.T) {
 	cross(t, jool4115, hostA, hostB)
 	cross(t, jool4115, hostB, hostA)
 	nstest.Delete(t, a)
+	hostA.Check()
 	wantError(t, hostA.end(), true, fmt.Sprintf("namespace %q", a))
 }
 
