@@ -49,7 +49,7 @@ func (r *resync) compared(d difference) {
 	now := time.Now()
 	in := r.in
 	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.same}
-	if in.forUs && len(d.give) > 0 {
+	if in.asked && len(d.give) > 0 {
 		report.GaveBack = len(d.give)
 		r.p.answers.giveBack(in.from.stream.sender, table{d.give, in.base})
 	}
@@ -96,6 +96,7 @@ func (r *resync) injectSome(report *ResyncReport) {
 		p.injectBuf = entries
 		if len(entries) > 0 {
 			p.w.counters.injected.Add(uint64(len(entries) / p.version.Format().EntryLen()))
+			p.cut(entries)
 			p.add(entries)
 			p.toKernel()
 		}
