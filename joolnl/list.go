@@ -35,3 +35,12 @@ func ListFormat(b []byte) Format {
 	}
 	return FormatOf(int(binary.NativeEndian.Uint16(b)))
 }
+
+// CountList walks a list as CheckList does and looks at nothing but lengths:
+// for what a module itself has sent.
+func (f Format) CountList(b []byte) (n int) {
+	for size := f.EntryLen(); len(b) >= size && int(binary.NativeEndian.Uint16(b)) == size; b = b[size:] {
+		n++
+	}
+	return n
+}

@@ -27,6 +27,9 @@ const (
 	costFactor = 4
 	// keepAnswer is how long a sender can still repeat BULKs after its last one.
 	keepAnswer = 3 * time.Second
+	// maxRepeats is how many times the BULKs of a resync are repeated at most, on
+	// an average: who still asks would ask for ever.
+	maxRepeats = 16
 )
 
 // answer is a resync that we send.
@@ -41,9 +44,11 @@ type answer struct {
 	next  uint32 // BULK to send
 	bulks uint32
 	again []uint32 // BULKs to repeat
-	rate  int
-	ended time.Time // when END was last sent; zero: not yet
-	slow  time.Time // when the rate last went down
+	// repeats counts all of these, and the NACKs.
+	repeats uint64
+	rate    int
+	ended   time.Time // when END was last sent; zero: not yet
+	slow    time.Time // when the rate last went down
 }
 
 // answers are the resyncs that we send, one at a time.
@@ -250,14 +255,14 @@ func (a *answers) bulk(index uint32, now time.Time) {
 // missed queues BULKs again that a peer asks for.
 func (a *answers) missed(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 	c := a.current
-	if c == nil || c.id != n.Resync {
-		a.p.sendControl(&syncwire.Gone{To: by, Resync: n.Resync, Ranges: n.Ranges})
+	if c == nil || c.id != n.Resync || c.repeats > maxRepeats*uint64(c.bulks+32) {
+		a.p.answer(&syncwire.Gone{To: by, Resync: n.Resync, Ranges: n.Ranges}, now)
 		return
 	}
 	if c.reading {
-		a.announce(now, a.p.sessions())
-		return
+		return // BEGIN is said again before long
 	}
+	c.repeats++
 	if now.Sub(c.slow) > 20*time.Millisecond {
 		c.rate, c.slow = max(c.rate/2, minRate), now
 	}
@@ -265,13 +270,9 @@ func (a *answers) missed(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 		for i := uint64(r.From); i <= uint64(r.To) && i < uint64(c.bulks) && len(c.again) < 1<<16; i++ {
 			if !slices.Contains(c.again[:min(len(c.again), 256)], uint32(i)) {
 				c.again = append(c.again, uint32(i))
+				c.repeats++
 			}
 		}
 	}
-	if !c.ended.IsZero() {
-		c.ended = now // and END once more, behind them
-		if len(c.again) > 0 {
-			c.ended = time.Time{}
-		}
-	}
+	c.ended = time.Time{} // and END once more, behind them
 }

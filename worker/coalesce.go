@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"hash/maphash"
+	"math/rand/v2"
 	"time"
 
 	"joolctl/joolnl"
@@ -14,6 +14,8 @@ const (
 	// coalesceQueue bounds the queue, at 16 bytes each. What comes on top is
 	// passed on and not remembered.
 	coalesceQueue = 4 * coalesceSlots
+	// coalesceTick is by how much a period may be longer at most.
+	coalesceTick = 50 * time.Millisecond
 )
 
 // coalescer passes on what is new at once, and what has changed nothing but the
@@ -25,7 +27,7 @@ const (
 // less. It is pure: time comes from outside.
 type coalescer struct {
 	period time.Duration
-	seed   maphash.Seed
+	seed   uint64
 	base   time.Time // moments are kept as the time since then
 	slots  []slot
 	// queue has the slots in the order in which they are due.
@@ -47,7 +49,7 @@ type due struct {
 }
 
 func newCoalescer(period time.Duration) *coalescer {
-	return &coalescer{period: period, seed: maphash.MakeSeed()}
+	return &coalescer{period: period, seed: rand.Uint64()}
 }
 
 // pass says whether a session goes on at once. If another one has to leave its
@@ -60,14 +62,13 @@ func (c *coalescer) pass(r *joolnl.Record, now time.Time) (atOnce bool, evicted 
 		c.slots, c.base = make([]slot, coalesceSlots), now
 	}
 	at := now.Sub(c.base)
-	key := r.Key()
-	i := uint32(maphash.Bytes(c.seed, key[:]) & (coalesceSlots - 1))
+	i := uint32(r.Hash(c.seed) & (coalesceSlots - 1))
 	s := &c.slots[i]
 	if s.used && s.record.Same(r) && at-s.passed < c.period {
 		s.record, s.came, s.pending = *r, at, true
 		return false, evicted, false
 	}
-	if s.used && s.pending && s.record.Key() != key {
+	if s.used && s.pending && s.record.Key() != r.Key() {
 		evicted, owed = s.record, true
 		age(&evicted, at-s.came)
 	}
@@ -88,7 +89,7 @@ func (c *coalescer) flush(now time.Time, emit func(*joolnl.Record)) time.Time {
 		d := c.queue[c.first]
 		if at-d.passed < c.period {
 			c.compact()
-			return c.base.Add(d.passed + c.period)
+			return c.next()
 		}
 		c.first++
 		s := &c.slots[d.slot]
@@ -108,12 +109,14 @@ func (c *coalescer) flush(now time.Time, emit func(*joolnl.Record)) time.Time {
 	return time.Time{}
 }
 
-// next is when flush has something to do (zero: never).
+// next is when flush has something to do (zero: never): at moments so far apart
+// that it has much to do each time, since waking up is what costs.
 func (c *coalescer) next() time.Time {
 	if c.first == len(c.queue) {
 		return time.Time{}
 	}
-	return c.base.Add(c.queue[c.first].passed + c.period)
+	due := c.queue[c.first].passed + c.period
+	return c.base.Add((due + coalesceTick - 1) / coalesceTick * coalesceTick)
 }
 
 // compact makes room in front, once half of the queue is used up.

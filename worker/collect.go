@@ -12,7 +12,7 @@ import (
 type incoming struct {
 	id       uint32
 	from     *peer
-	forUs    bool // an answer to what we asked: what its sender lacks goes back
+	asked    bool // an answer to what we asked: what its sender lacks goes back
 	settings syncwire.Settings
 	base     time.Time
 	expected uint32
@@ -37,6 +37,7 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, now time.Time) {
 	if !b.For(r.p.self) || b.Sessions > maxSessions {
 		return
 	}
+	known := r.in != nil && r.in.id == b.Resync
 	switch r.phase {
 	case comparing, injecting, checking:
 		return // it comes again when it is needed: see peers' session counts
@@ -45,13 +46,17 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, now time.Time) {
 			return
 		}
 	}
+	asked := b.Why == syncwire.WhyAnswer && len(b.Audience) > 0 && r.phase != settled && slices.Contains(r.tried, from.stream.sender)
+	if !known && !asked && !r.mayTake(now) {
+		return
+	}
 	if r.why == "" {
 		r.why = map[syncwire.Why]string{syncwire.WhyReturn: whyReturned, syncwire.WhyAdvertise: whyAdvertised}[b.Why]
 		if r.why == "" {
 			r.why = "offered"
 		}
 	}
-	if in := r.in; in != nil && in.id == b.Resync {
+	if in := r.in; known {
 		if in.got == 0 { // now the sender knows the number
 			in.expected, in.stalls = b.Sessions, 0
 			r.due = now.Add(stallFor)
@@ -59,13 +64,24 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, now time.Time) {
 		}
 		return
 	}
-	r.in = &incoming{id: b.Resync, from: from, forUs: b.Why == syncwire.WhyAnswer && len(b.Audience) > 0,
+	r.in = &incoming{id: b.Resync, from: from, asked: asked,
 		settings: b.Settings, base: now, expected: b.Sessions, mends: r.p.audit.mendedBy(b)}
 	if r.touched == nil {
 		r.touched = make(map[joolnl.Key]struct{})
 	}
 	r.enter(collecting, now, now.Add(stallFor))
 	r.readOwn()
+}
+
+// mayTake bounds how many resyncs are taken that nobody asked for: each has the
+// own table read.
+func (r *resync) mayTake(now time.Time) bool {
+	if now.Sub(r.taken[0]) < takenIn {
+		return false
+	}
+	copy(r.taken[:], r.taken[1:])
+	r.taken[len(r.taken)-1] = now
+	return true
 }
 
 // readOwn reads the own table beside what arrives.
@@ -92,8 +108,16 @@ func (r *resync) bulk(b *syncwire.Bulk, from *peer, now time.Time) {
 	}
 	total := (in.expected + syncwire.MaxBulk - 1) / syncwire.MaxBulk
 	if b.Index >= total || b.Index < total-1 && len(b.Records) != syncwire.MaxBulk*syncwire.RecordLen {
-		r.p.w.counters.malformed.Add(1)
-		return
+		return // BEGIN's number was a guess, and the right one is lost
+	}
+	for i := 0; i < len(b.Records); i += syncwire.RecordLen {
+		if rec := joolnl.Record(b.Records[i:]); rec.Check() != nil {
+			r.p.w.counters.malformed.Add(1)
+			return
+		}
+	}
+	if b.Index > aheadOf+8*in.got {
+		return // it can be asked for; so far ahead, it only takes memory
 	}
 	if in.have == nil {
 		in.have = make([]uint64, (total+63)/64)
@@ -108,11 +132,8 @@ func (r *resync) bulk(b *syncwire.Bulk, from *peer, now time.Time) {
 	later := uint32(max(now.Sub(in.base).Milliseconds(), 0))
 	for i := 0; i < len(b.Records); i += syncwire.RecordLen {
 		rec := joolnl.Record(b.Records[i:])
-		if rec.Check() != nil {
-			r.p.w.counters.malformed.Add(1)
-			return
-		}
-		rec.SetExpires(rec.Expires() + later)
+		left := rec.Expires()
+		rec.SetExpires(left + min(later, 1<<32-1-left))
 		in.records[at+i/syncwire.RecordLen] = rec
 	}
 	in.have[b.Index/64] |= 1 << (b.Index % 64)
@@ -142,8 +163,11 @@ func (in *incoming) grow(n int) {
 // end takes an END.
 func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
 	in := r.in
-	if r.phase != collecting || in.from != from || in.id != e.Resync || e.Sessions != in.expected {
+	if r.phase != collecting || in.from != from || in.id != e.Resync || e.Sessions > maxSessions {
 		return
+	}
+	if e.Sessions != in.expected { // the BEGIN with the right number is lost
+		in.expected, in.records, in.have, in.got, in.sessions = e.Sessions, nil, nil, 0, 0
 	}
 	in.ended, in.bulks = true, e.Bulks
 	if e.Bulks != (in.expected+syncwire.MaxBulk-1)/syncwire.MaxBulk {
@@ -154,12 +178,13 @@ func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
 		r.complete(now)
 		return
 	}
-	r.askMissing()
+	r.askMissing(now)
 	r.due = now.Add(stallFor)
 }
 
-// askMissing asks for the BULKs that are not there.
-func (r *resync) askMissing() {
+// askMissing asks for the BULKs that are not there, or for the last one, and with
+// it for END.
+func (r *resync) askMissing(now time.Time) {
 	in := r.in
 	var ranges []syncwire.Range
 	total := (in.expected + syncwire.MaxBulk - 1) / syncwire.MaxBulk
@@ -172,9 +197,11 @@ func (r *resync) askMissing() {
 		}
 		ranges = addToRanges(ranges, i)
 	}
-	if len(ranges) > 0 {
-		r.p.sendControl(&syncwire.Nack{To: in.from.stream.sender, Resync: in.id, Ranges: ranges})
+	if len(ranges) == 0 {
+		last := max(total, 1) - 1
+		ranges = append(ranges, syncwire.Range{From: last, To: last})
 	}
+	r.p.answer(&syncwire.Nack{To: in.from.stream.sender, Resync: in.id, Ranges: ranges}, now)
 }
 
 // stalled asks again, or gives up.
@@ -185,7 +212,7 @@ func (r *resync) stalled(now time.Time) {
 		r.abandon(now)
 		return
 	}
-	r.askMissing()
+	r.askMissing(now)
 	r.due = now.Add(stallFor)
 }
 
@@ -196,10 +223,16 @@ func (r *resync) gone(g *syncwire.Gone, now time.Time) {
 	}
 }
 
-// abandon tries the next peer.
+// abandon tries the next peer: at once if this one was asked.
 func (r *resync) abandon(now time.Time) {
 	r.p.w.log.warn("a resync stopped in the middle; asking another peer", "from", r.in.from.Address)
+	asked, why := r.in.asked, r.why
 	r.in = nil
+	if !asked && r.sync == syncwire.SyncYes {
+		r.finish(now)
+		r.want(why, now)
+		return
+	}
 	r.p.releaseHeld()
 	r.ask(now)
 }

@@ -15,10 +15,12 @@ const (
 	// helloBack is within what time a HELLO that asks is answered, so that not
 	// all answer at once.
 	helloBack = 100 * time.Millisecond
-	// repeatWindow is how long a datagram is not repeated again, and
-	// repeatBudget how many are repeated in that time at most.
+	// repeatWindow is how long a datagram is not repeated again, repeatBudget how
+	// many are repeated in that time at most, and answerBudget how many control
+	// messages are then sent because of others'.
 	repeatWindow = 40 * time.Millisecond
 	repeatBudget = 256
+	answerBudget = 64
 	// behindFor is for how many HELLOs in a row a peer may hold more sessions
 	// before its table is asked for.
 	behindFor = 3
@@ -35,6 +37,7 @@ type controls struct {
 	asks      bool      // it asks for HELLOs back
 	active    time.Time // when sessions were last sent or received
 	repeats   int       // in this window
+	said      int       // control messages because of others', likewise
 	window    time.Time
 	kernel    map[string]uint64 // the instance's counters, as last read
 	messages  []byte
@@ -203,14 +206,28 @@ func (p *pumps) nackFrom(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 	}
 }
 
+// openWindow begins to count anew what others make us send, once it is time.
+func (p *pumps) openWindow(now time.Time) {
+	if now.Sub(p.window) > repeatWindow {
+		p.window, p.repeats, p.said = now, 0, 0
+		p.ring.forgetNewest()
+	}
+}
+
+// answer sends a control message because of somebody else's, unless there were
+// answerBudget of them just now.
+func (p *pumps) answer(body syncwire.Body, now time.Time) {
+	if p.openWindow(now); p.said < answerBudget {
+		p.said++
+		p.sendControl(body)
+	}
+}
+
 // repeat sends datagrams again: what has been sent again since left out, the
 // times left corrected.
 func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
-	if now.Sub(p.window) > repeatWindow {
-		p.window, p.repeats = now, 0
-	}
+	p.openWindow(now)
 	var gone, superseded []syncwire.Range
-	var newest map[joolnl.Key]syncwire.Seq
 	f := p.format
 	for _, r := range ranges {
 		for seq := syncwire.Seq(r.From); !seq.After(syncwire.Seq(r.To)) && p.repeats < repeatBudget; seq++ {
@@ -226,9 +243,7 @@ func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
 				continue
 			}
 			p.repeats++
-			if newest == nil {
-				newest = p.ring.newest(syncwire.Seq(r.From), f)
-			}
+			newest := p.ring.newest(seq, f)
 			b := p.out[:0]
 			for ; len(entries) > 0; entries = entries[f.EntryLen():] {
 				rec := f.Record(entries)
@@ -250,7 +265,7 @@ func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
 	for _, answer := range []*syncwire.Gone{{To: by, Ranges: gone}, {To: by, Ranges: superseded, Superseded: true}} {
 		for len(answer.Ranges) > 0 {
 			n := min(len(answer.Ranges), syncwire.MaxRanges)
-			p.sendControl(&syncwire.Gone{To: by, Ranges: answer.Ranges[:n], Superseded: answer.Superseded})
+			p.answer(&syncwire.Gone{To: by, Ranges: answer.Ranges[:n], Superseded: answer.Superseded}, now)
 			answer.Ranges = answer.Ranges[n:]
 		}
 	}
@@ -311,7 +326,7 @@ func (p *pumps) tickStream(from *peer, now time.Time) time.Time {
 	lost := from.stream.lost
 	ask, again := from.stream.tick(now, p.deliverFn)
 	if len(ask) > 0 {
-		p.sendControl(&syncwire.Nack{To: from.ID, Ranges: ask})
+		p.answer(&syncwire.Nack{To: from.ID, Ranges: ask}, now)
 	}
 	if from.stream.lost != lost {
 		p.w.peers.update(from, func() {})
@@ -322,6 +337,9 @@ func (p *pumps) tickStream(from *peer, now time.Time) time.Time {
 
 // freeIdle lets go of what only traffic needs, once there is none.
 func (p *pumps) freeIdle(now time.Time) {
+	if p.ring.index != nil {
+		p.openWindow(now)
+	}
 	if now.Sub(p.active) > time.Minute {
 		p.ring.free()
 		if p.coalesce.idle() {

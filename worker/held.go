@@ -7,9 +7,21 @@ import (
 )
 
 // hold keeps a live update until the resync that is under way has ended: an old
-// session costs the module a walk over every newer one. false: go on at once.
+// session costs the module a walk over every newer one. false: go on at once. Once
+// there are too many, all go on, and the resync leaves their sessions alone.
 func (r *resync) hold(entries []byte) bool {
-	if r.phase < collecting || r.phase == checking || r.heldSize > maxHeldBytes {
+	if r.phase < collecting || r.phase == checking {
+		return false
+	}
+	if !r.full && r.heldSize+len(entries) > maxHeldBytes {
+		r.full = true
+		for _, before := range r.held {
+			r.touchAll(before)
+		}
+		r.p.releaseHeld()
+	}
+	if r.full {
+		r.touchAll(entries)
 		return false
 	}
 	r.held = append(r.held, slices.Clone(entries))
@@ -38,5 +50,14 @@ func (r *resync) touch(rec *joolnl.Record) {
 	}
 }
 
+// touchAll does the same with live updates that go on while a resync is under
+// way.
+func (r *resync) touchAll(entries []byte) {
+	for f := joolnl.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
+		rec := f.Record(entries)
+		r.touch(&rec)
+	}
+}
+
 // maxTouched bounds what touch remembers.
-const maxTouched = 1 << 17
+const maxTouched = 1 << 18

@@ -49,7 +49,7 @@ func (r *resync) compared(d difference) {
 	now := time.Now()
 	in := r.in
 	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.same}
-	if in.forUs && len(d.give) > 0 {
+	if in.asked && len(d.give) > 0 {
 		report.GaveBack = len(d.give)
 		r.p.answers.giveBack(in.from.stream.sender, table{d.give, in.base})
 	}

@@ -28,6 +28,7 @@ func (i *injection) step(p *pumps) (more bool) {
 			n := len(entries) / p.format.EntryLen()
 			i.given += n
 			p.w.counters.injected.Add(uint64(n))
+			p.cut(entries)
 			p.add(entries)
 			p.toKernel()
 		}

@@ -58,33 +58,37 @@ func (p *pumps) ack() {
 func (p *pumps) report(entries []byte, now time.Time) {
 	c := p.w.counters
 	f := p.format
-	n, err := f.CheckList(entries)
-	if err != nil || n*f.EntryLen() != len(entries) {
-		p.w.log.warn("the kernel reports sessions that make no sense", "session", n, "error", err)
+	size := f.EntryLen()
+	n := f.CountList(entries)
+	if n*size != len(entries) {
+		p.w.log.warn("the kernel reports sessions in another form than its version's", "session", n, "form", f)
 	}
-	entries = entries[:n*f.EntryLen()]
+	entries = entries[:n*size]
 	c.reported.Add(uint64(n))
 	if p.coalesce.period <= 0 && p.resync.touched == nil && p.advertise.touched == nil {
 		p.sendLive(entries, now)
 		return
 	}
-	out, all := p.out[:0], true
-	for b := entries; len(b) > 0; b = b[f.EntryLen():] {
-		r := f.Record(b)
+	out, all := p.out[:0], true // as long as all go on, nothing is copied
+	for at := 0; at < len(entries); at += size {
+		r := f.Record(entries[at:])
 		p.resync.touch(&r)
 		p.advertise.touch(&r)
 		atOnce, owed, owes := p.coalesce.pass(&r, now)
-		if owes {
+		if all && (owes || !atOnce) {
 			all = false
+			out = append(out, entries[:at]...)
+		}
+		if owes {
 			c.refreshed.Add(1)
 			out = p.appendRecord(out, &owed)
 		}
-		if !atOnce {
-			all = false
+		switch {
+		case !atOnce:
 			c.coalesced.Add(1)
-			continue
+		case !all:
+			out = append(out, entries[at:at+size]...)
 		}
-		out = append(out, b[:f.EntryLen()]...)
 	}
 	p.out = out
 	if all {

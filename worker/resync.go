@@ -20,6 +20,12 @@ const (
 	stalls      = 6
 	// maxSessions bounds what a peer can make us collect: 36 bytes each.
 	maxSessions = 4 << 20
+	// aheadOf is how many BULKs may be missing before one that is taken, beside
+	// eight times those that have come.
+	aheadOf = 2048
+	// takenIn is in what time at most so many resyncs are taken that were not
+	// asked for as resync.taken remembers.
+	takenIn = 10 * time.Second
 	// maxHeldBytes bounds the live updates that wait for a resync's end.
 	maxHeldBytes = 8 << 20
 	// firstPause and longestPause bound the time between two resyncs that were
@@ -80,10 +86,12 @@ type resync struct {
 	tried  []syncwire.ID // in this round
 	target syncwire.ID
 
+	taken    [16]time.Time // when a resync was taken that was not asked for
 	in       *incoming
 	touched  map[joolnl.Key]struct{} // reported by our own kernel meanwhile
 	held     [][]byte                // live updates that wait
 	heldSize int
+	full     bool // there were too many: what comes is not held any more
 
 	injection injection
 }
@@ -198,7 +206,7 @@ func (r *resync) finish(now time.Time) {
 	if r.in != nil {
 		n = int(r.in.sessions)
 	}
-	r.in, r.injection, r.touched, r.target, r.why = nil, injection{}, nil, 0, ""
+	r.in, r.injection, r.touched, r.target, r.why, r.full = nil, injection{}, nil, 0, "", false
 	r.ended = now
 	r.enter(settled, now, time.Time{})
 	r.p.releaseHeld()

@@ -21,6 +21,9 @@ type ring struct {
 	data  []byte
 	last  syncwire.Seq // the newest
 	n     int          // how many there are
+	// index is newest's: of what was sent from from to upTo.
+	index      map[joolnl.Key]syncwire.Seq
+	from, upTo syncwire.Seq
 }
 
 type ringSlot struct {
@@ -66,18 +69,35 @@ func (r *ring) repeatedWithin(seq syncwire.Seq, d time.Duration, now time.Time) 
 }
 
 // newest tells, for every session that was sent from seq on, the last datagram
-// that had it.
+// that had it. It looks at each datagram once, until forgetNewest.
 func (r *ring) newest(from syncwire.Seq, f joolnl.Format) map[joolnl.Key]syncwire.Seq {
-	m := make(map[joolnl.Key]syncwire.Seq)
-	for seq := from; !seq.After(r.last); seq++ {
-		entries, _, _ := r.get(seq)
-		for ; len(entries) > 0; entries = entries[f.EntryLen():] {
-			rec := f.Record(entries)
-			m[rec.Key()] = seq
+	if r.index == nil {
+		r.index, r.from, r.upTo = make(map[joolnl.Key]syncwire.Seq), from, from-1
+	}
+	for r.from.After(from) {
+		r.from--
+		r.note(r.from, f, func(k joolnl.Key) bool { _, newer := r.index[k]; return !newer })
+	}
+	for r.last.After(r.upTo) {
+		r.upTo++
+		r.note(r.upTo, f, func(joolnl.Key) bool { return true })
+	}
+	return r.index
+}
+
+// note puts those sessions of a datagram into the index for which put is true.
+func (r *ring) note(seq syncwire.Seq, f joolnl.Format, put func(joolnl.Key) bool) {
+	entries, _, _ := r.get(seq)
+	for ; len(entries) > 0; entries = entries[f.EntryLen():] {
+		rec := f.Record(entries)
+		if key := rec.Key(); put(key) {
+			r.index[key] = seq
 		}
 	}
-	return m
 }
+
+// forgetNewest gives newest's memory back.
+func (r *ring) forgetNewest() { r.index = nil }
 
 // free lets go of the memory. What was in it can't be repeated any more.
 func (r *ring) free() { *r = ring{} }

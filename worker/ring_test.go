@@ -115,6 +115,7 @@ func TestRingNewest(t *testing.T) {
 		{base + 5, nil},
 	} {
 		got := r.newest(c.from, f)
+		r.forgetNewest()
 		if len(got) != len(c.want) {
 			t.Errorf("from %d: %d sessions, want %d", c.from, len(got), len(c.want))
 		}
@@ -122,6 +123,17 @@ func TestRingNewest(t *testing.T) {
 			if seq, ok := got[key(n)]; !ok || seq != base+i {
 				t.Errorf("from %d, session %d: %d, %v", c.from, n, seq, ok)
 			}
+		}
+	}
+	// Little by little, both ways, while datagrams are sent.
+	for _, from := range []syncwire.Seq{base + 4, base + 1, base + 3, base} {
+		r.newest(from, f)
+	}
+	r.put(base+5, entries(t, v, 2, 1), ringStart)
+	got := r.newest(base+2, f)
+	for n, i := range map[int]syncwire.Seq{1: 4, 2: 5, 3: 3, 4: 3, 5: 3} {
+		if got[key(n)] != base+i {
+			t.Errorf("session %d: %d, want %d", n, got[key(n)], base+i)
 		}
 	}
 }
