@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 2s
 
-.PHONY: all build test vet unit race fuzz vm lab demo bench clean
+.PHONY: bench-standby all build test vet unit race fuzz vm lab demo bench clean
 
 all: build
 
@@ -40,6 +40,9 @@ demo: ## a failover, narrated: two NAT64s in a virtual machine, one of them dies
 
 bench: ## measures ours beside C joold, and writes docs/benchmarks.md
 	$(GO) run ./e2e/cmd/bench
+
+bench-standby: ## what a standby comes to hold, beside C joold, into docs/benchmarks.md
+	$(GO) run ./e2e/cmd/benchstandby
 
 clean:
 	rm -rf bin

@@ -99,6 +99,16 @@ func (f Format) Record(b []byte) (r Record) {
 	return r
 }
 
+// RecordIn is Record without a copy where the entry is one already; else it is
+// put into to. It lives as long as both.
+func (f Format) RecordIn(b []byte, to *Record) *Record {
+	if f == Packed40 {
+		return (*Record)(b[nlaHeader:])
+	}
+	*to = f.Record(b)
+	return to
+}
+
 // Record is the session's. Its time left must fit 32 bits of milliseconds.
 func (s Session) Record() (r Record) {
 	src6, src4, dst4 := s.Src6.Addr().As16(), s.Src4.Addr().As4(), s.Dst4.Addr().As4()

@@ -76,7 +76,7 @@ func (c *coalescer) pass(r *joolnl.Record, now time.Time) (atOnce bool, evicted 
 		s.used = false
 		return true, evicted, owed
 	}
-	*s = slot{record: *r, used: true, passed: at, came: at}
+	s.record, s.used, s.pending, s.passed, s.came = *r, true, false, at, at
 	c.queue = append(c.queue, due{i, at})
 	return true, evicted, owed
 }

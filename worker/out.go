@@ -69,12 +69,16 @@ func (p *pumps) report(entries []byte, now time.Time) {
 		p.sendLive(entries, now)
 		return
 	}
+	touching := p.resync.touched != nil || p.advertise.touched != nil
+	var copied joolnl.Record
 	out, all := p.out[:0], true // as long as all go on, nothing is copied
 	for at := 0; at < len(entries); at += size {
-		r := f.Record(entries[at:])
-		p.resync.touch(&r)
-		p.advertise.touch(&r)
-		atOnce, owed, owes := p.coalesce.pass(&r, now)
+		r := f.RecordIn(entries[at:], &copied)
+		if touching {
+			p.resync.touch(r)
+			p.advertise.touch(r)
+		}
+		atOnce, owed, owes := p.coalesce.pass(r, now)
 		if all && (owes || !atOnce) {
 			all = false
 			out = append(out, entries[:at]...)
