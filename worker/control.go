@@ -229,14 +229,13 @@ func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
 	p.openWindow(now)
 	var gone, superseded []syncwire.Range
 	f := p.format
+	looked := 0 // nobody waits for more than maxMissing
 	for _, r := range ranges {
-		for seq := syncwire.Seq(r.From); !seq.After(syncwire.Seq(r.To)) && p.repeats < repeatBudget; seq++ {
+		for seq := syncwire.Seq(r.From); !seq.After(syncwire.Seq(r.To)) && p.repeats < repeatBudget && looked < maxMissing; seq++ {
+			looked++
 			entries, sent, ok := p.ring.get(seq)
 			if !ok {
 				gone = addToRanges(gone, uint32(seq))
-				if uint32(seq)-r.From > maxMissing {
-					break
-				}
 				continue
 			}
 			if p.ring.repeatedWithin(seq, repeatWindow, now) {

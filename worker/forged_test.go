@@ -1,0 +1,537 @@
+package worker
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+	"joolctl/worker/workertest"
+)
+
+// scripted is a peer that says what the test wants.
+type scripted struct {
+	*plain
+	id   syncwire.ID
+	last syncwire.Seq
+}
+
+func newScripted(t testing.TB, ns string) *scripted {
+	return &scripted{plain: openPlain(t, ns, group6, port, "sync"), id: 77}
+}
+
+func (s *scripted) say(body syncwire.Body) {
+	s.t.Helper()
+	s.send(syncwire.Message{Sender: s.id, Last: s.last, Body: body}.Append(nil))
+}
+
+// live sends records as the next datagram.
+func (s *scripted) live(records ...joolnl.Record) {
+	s.t.Helper()
+	s.last++
+	s.send(syncwire.Trailer{Kind: syncwire.Live, Sender: s.id, Seq: s.last}.Append(packed(s.t, records...)))
+}
+
+// packed are records in the newest module's format.
+func packed(t testing.TB, records ...joolnl.Record) []byte {
+	t.Helper()
+	var list []byte
+	for i := range records {
+		var err error
+		if list, err = joolnl.Packed40.AppendRecord(list, &records[i], workertest.Pool6); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return list
+}
+
+// asked says HELLO and waits until it is asked for its table.
+func (s *scripted) asked(sessions int) (by syncwire.ID) {
+	s.t.Helper()
+	s.say(&syncwire.Hello{Sync: syncwire.SyncYes, Sessions: uint32(sessions), Settings: ttl})
+	for {
+		solicit, m := control[*syncwire.Solicit](s.plain)
+		if solicit.To == s.id {
+			return m.Sender
+		}
+	}
+}
+
+func (s *scripted) begin(to syncwire.ID, id uint32, sessions int) {
+	s.t.Helper()
+	s.say(&syncwire.Begin{Resync: id, Audience: []syncwire.ID{to}, Sessions: uint32(sessions), Settings: ttl})
+}
+
+func (s *scripted) bulk(id uint32, index int, records []joolnl.Record) {
+	s.t.Helper()
+	records = records[index*syncwire.MaxBulk:]
+	var b []byte
+	for _, r := range records[:min(syncwire.MaxBulk, len(records))] {
+		b = append(b, r[:]...)
+	}
+	s.say(&syncwire.Bulk{Resync: id, Index: uint32(index), Records: b})
+}
+
+func (s *scripted) end(id uint32, sessions int) {
+	s.t.Helper()
+	s.say(&syncwire.End{Resync: id, Sessions: uint32(sessions), Bulks: uint32(bulksOf(sessions))})
+}
+
+func bulksOf(sessions int) int { return (sessions + syncwire.MaxBulk - 1) / syncwire.MaxBulk }
+
+// nacked waits for a NACK about a resync.
+func (s *scripted) nacked(id uint32) []syncwire.Range {
+	s.t.Helper()
+	for {
+		if n, _ := control[*syncwire.Nack](s.plain); n.Resync == id {
+			return n.Ranges
+		}
+	}
+}
+
+// TestResyncScripted plays an answer in which something is lost, or odd.
+func TestResyncScripted(t *testing.T) {
+	const n = 100 // three BULKs
+	records := sessionsAt(0, n)
+	for _, c := range []struct {
+		name string
+		play func(s *scripted, to syncwire.ID)
+		want int
+	}{
+		{"nothing is lost", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, n)
+			for i := range 3 {
+				s.bulk(5, i, records)
+			}
+			s.end(5, n)
+		}, n},
+		{"out of order and twice", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, n)
+			s.begin(to, 5, n)
+			for _, i := range []int{2, 0, 2, 1, 0} {
+				s.bulk(5, i, records)
+			}
+			s.end(5, n)
+		}, n},
+		{"an empty table", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, 0)
+			s.end(5, 0)
+		}, 0},
+		{"END of an empty table is lost", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, 0)
+			s.nacked(5)
+			s.end(5, 0)
+		}, 0},
+		{"a BULK is lost", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, n)
+			s.bulk(5, 0, records)
+			s.bulk(5, 2, records)
+			s.end(5, n)
+			if got := s.nacked(5); !slices.Equal(got, []syncwire.Range{{From: 1, To: 1}}) {
+				s.t.Errorf("asked for %v", got)
+			}
+			s.bulk(5, 1, records)
+		}, n},
+		{"END is lost", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, n)
+			for i := range 3 {
+				s.bulk(5, i, records)
+			}
+			if got := s.nacked(5); !slices.Equal(got, []syncwire.Range{{From: 2, To: 2}}) {
+				s.t.Errorf("asked for %v", got)
+			}
+			s.bulk(5, 2, records)
+			s.end(5, n)
+		}, n},
+		{"all but BEGIN is lost", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, n)
+			if got := s.nacked(5); !slices.Equal(got, []syncwire.Range{{From: 0, To: 2}}) {
+				s.t.Errorf("asked for %v", got)
+			}
+			for i := range 3 {
+				s.bulk(5, i, records)
+			}
+			s.end(5, n)
+		}, n},
+		{"BEGIN guesses, and guesses again", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, 7)
+			s.begin(to, 5, n)
+			for i := range 3 {
+				s.bulk(5, i, records)
+			}
+			s.end(5, n)
+		}, n},
+		{"BEGIN's guess is too low, the right one lost", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, 50)
+			for i := range 3 {
+				s.bulk(5, i, records)
+			}
+			s.end(5, n)
+			if got := s.nacked(5); !slices.Equal(got, []syncwire.Range{{From: 0, To: 2}}) {
+				s.t.Errorf("asked for %v", got)
+			}
+			for i := range 3 {
+				s.bulk(5, i, records)
+			}
+		}, n},
+		{"BEGIN's guess is too high, the right one lost", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, 5000)
+			for i := range 3 {
+				s.bulk(5, i, records)
+			}
+			s.end(5, n)
+			s.nacked(5)
+			for i := range 3 {
+				s.bulk(5, i, records)
+			}
+		}, n},
+		{"another BEGIN takes its place", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, n)
+			s.bulk(5, 0, records)
+			s.begin(to, 6, n)
+			for i := range 3 {
+				s.bulk(5, i, records) // of the old one
+			}
+			for i := range 3 {
+				s.bulk(6, i, records)
+			}
+			s.end(6, n)
+		}, n},
+		{"GONE, and another answer", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, n)
+			s.say(&syncwire.Gone{To: to, Resync: 5, Ranges: []syncwire.Range{{From: 0, To: 2}}})
+			s.asked(n)
+			s.begin(to, 6, n)
+			for i := range 3 {
+				s.bulk(6, i, records)
+			}
+			s.end(6, n)
+		}, n},
+		{"a broken BULK, and more than was announced", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, 1)
+			broken := sessionAt(0, 0)
+			broken[34] = 0xff
+			s.bulk(5, 0, []joolnl.Record{broken})
+			s.begin(to, 5, maxSessions)
+			s.bulk(5, 2000, slices.Repeat(records, 2000))
+			s.begin(to, 5, n)
+			s.begin(to, 6, n)
+			for i := range 3 {
+				s.bulk(6, i, records)
+			}
+			s.end(6, n)
+		}, n},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, b := hosts(t)
+			s := newScripted(t, a)
+			h := newStandby(t, jool4115, b)
+			h.start()
+			c.play(s, s.asked(n))
+			if r := h.synced(); r.Got != c.want || r.Injected != c.want {
+				t.Errorf("%+v", r)
+			}
+			if d := differing(records[:c.want], h.instance.Sessions.Records()); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestInjectedIsCut has a peer with more time left than a session can have.
+func TestInjectedIsCut(t *testing.T) {
+	a, b := hosts(t)
+	s := newScripted(t, a)
+	h := newStandby(t, jool4115, b)
+	h.start()
+	to := s.asked(2)
+	records := sessionsAt(0, 2)
+	records[0].SetExpires(1<<32 - 1)
+	s.begin(to, 5, 2)
+	time.Sleep(5 * time.Millisecond) // so that the time is corrected
+	s.bulk(5, 0, records)
+	s.end(5, 2)
+	h.synced()
+	for _, r := range h.instance.Sessions.Records() {
+		if i := idle(&r, ttl); i < 0 || i > 5000 {
+			t.Errorf("%x is idle for %d ms", r, i)
+		}
+	}
+	if h.counters.Ledger().Cut == 0 {
+		t.Error("it was not counted")
+	}
+}
+
+// TestHeldOverflow has more live updates wait than may: all go on in their order,
+// and the resync does not overwrite them.
+func TestHeldOverflow(t *testing.T) {
+	a, b := hosts(t)
+	s := newScripted(t, a)
+	h := newStandby(t, jool4115, b)
+	h.start()
+	to := s.asked(4)
+	stale, other := kind(sessionAt(0, 0), joolnl.TCP, joolnl.Established, 0, time.Minute), sessionAt(4, time.Second)
+	s.begin(to, 5, 2)
+	eventually(t, "it receives", func() bool { return h.Sync().Phase == collecting.String() })
+	s.live(kind(stale, joolnl.TCP, joolnl.V6FinRcv, 0, 0))
+	filler := make([]joolnl.Record, 36)
+	for i := range filler {
+		filler[i] = sessionAt(1000+4*i, 0)
+	}
+	for range maxHeldBytes/(36*40) + 1 {
+		s.live(filler...)
+		if s.last%50 == 0 {
+			eventually(t, "it is taken", func() bool { return h.counters.Stats().NetRcvdPackets == uint64(s.last) })
+			s.begin(to, 5, 2) // it goes on
+		}
+	}
+	s.live(kind(stale, joolnl.TCP, joolnl.Trans, joolnl.TimerTransitory, 0))
+	eventually(t, "what waited goes on", func() bool {
+		s.begin(to, 5, 2)
+		r, _ := h.instance.Sessions.Get(stale.Key())
+		return r.State() == joolnl.Trans
+	})
+	s.bulk(5, 0, []joolnl.Record{stale, other})
+	s.end(5, 2)
+	h.synced()
+	if r, _ := h.instance.Sessions.Get(stale.Key()); r.State() != joolnl.Trans {
+		t.Errorf("moved back to %v", r.State())
+	}
+	if _, there := h.instance.Sessions.Get(other.Key()); !there {
+		t.Error("the other session of the resync is missing")
+	}
+}
+
+// TestMemoryOfLies announces much and sends little.
+func TestMemoryOfLies(t *testing.T) {
+	a, b := hosts(t)
+	s := newScripted(t, a)
+	h := newStandby(t, jool4115, b)
+	h.start()
+	to := s.asked(maxSessions)
+	records := sessionsAt(0, syncwire.MaxBulk)
+	one := make([]byte, 0, syncwire.MaxBulk*syncwire.RecordLen)
+	for _, r := range records {
+		one = append(one, r[:]...)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for id := range uint32(20) {
+		s.begin(to, 5+id, maxSessions)
+		for _, index := range []uint32{0, maxSessions/syncwire.MaxBulk - 1, 50_000, 2000} {
+			s.say(&syncwire.Bulk{Resync: 5 + id, Index: index, Records: one})
+		}
+	}
+	eventually(t, "some are taken", func() bool { return h.Sync().Done > 0 })
+	h.blocked(func() {})
+	runtime.ReadMemStats(&after)
+	if used := int64(after.HeapAlloc) - int64(before.HeapAlloc); used > 64<<20 {
+		t.Errorf("%d MB are used", used>>20)
+	}
+	if allocated := (after.TotalAlloc - before.TotalAlloc) >> 20; allocated > 400 {
+		t.Errorf("%d MB were allocated", allocated)
+	}
+}
+
+// said counts what is heard of a worker in a time, by the message's type;
+// datagrams of sessions count as type 0.
+func (p *plain) said(from syncwire.ID, d time.Duration) map[syncwire.Type]int {
+	p.t.Helper()
+	counts := make(map[syncwire.Type]int)
+	b := make([]byte, 2048)
+	if err := p.SetReadDeadline(time.Now().Add(d)); err != nil {
+		p.t.Fatal(err)
+	}
+	for {
+		n, err := p.Read(b)
+		if err != nil {
+			return counts
+		}
+		if m, err := syncwire.Parse(b[:n]); err == nil && m.Sender == from {
+			counts[typeOf(m.Body)]++
+		} else if n > 0 && b[0] != 0 {
+			counts[0]++
+		}
+	}
+}
+
+func typeOf(b syncwire.Body) syncwire.Type {
+	return syncwire.Type(syncwire.Message{Sender: 1, Body: b}.Append(nil)[3])
+}
+
+// TestFloods has a forger send as fast as it can what makes a worker answer.
+func TestFloods(t *testing.T) {
+	names := lan(t, 3)
+	h := newStandby(t, jool4115, names[0], sessionsAt(0, 2000)...)
+	h.start().alone()
+	for i := range 600 {
+		h.report(sessionAt(10_000+i, 0))
+	}
+	eventually(t, "all is sent", func() bool { return h.counters.Ledger().Sent == 600 })
+	hears, forger := openPlain(t, names[1], group6, port, "sync"), newScripted(t, names[2])
+	for number, c := range []struct {
+		name  string
+		flood func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (sender syncwire.ID, body syncwire.Body)
+		// most is what may be heard of it in a second, by type.
+		most map[syncwire.Type]int
+	}{
+		{"HELLOs that ask", func(_ syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
+			return syncwire.ID(1000 + i), &syncwire.Hello{Asks: true, Settings: ttl}
+		}, map[syncwire.Type]int{syncwire.TypeHello: 60}},
+		{"HELLOs of ever another complete one", func(_ syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
+			return syncwire.ID(1000 + i/10), &syncwire.Hello{Sync: syncwire.SyncYes, Sessions: 1 << 30, Settings: ttl}
+		}, map[syncwire.Type]int{syncwire.TypeHello: 60, syncwire.TypeSolicit: 10}},
+		{"NACKs of what there is", func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
+			at := uint32(last) - r.Uint32N(500)
+			return 1000, &syncwire.Nack{To: h, Ranges: []syncwire.Range{{From: at, To: at + 3}}}
+		}, map[syncwire.Type]int{0: repeatBudget * 26, syncwire.TypeGone: answerBudget * 26}},
+		{"NACKs of what there is not", func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
+			var ranges []syncwire.Range
+			for range syncwire.MaxRanges {
+				at := r.Uint32()
+				ranges = append(ranges, syncwire.Range{From: at, To: at + r.Uint32()>>1})
+			}
+			return 1000, &syncwire.Nack{To: h, Ranges: ranges}
+		}, map[syncwire.Type]int{0: repeatBudget * 26, syncwire.TypeGone: answerBudget * 26}},
+		{"NACKs of no resync", func(h syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
+			return 1000, &syncwire.Nack{To: h, Resync: r.Uint32() | 1, Ranges: []syncwire.Range{{From: 0, To: 1 << 30}}}
+		}, map[syncwire.Type]int{syncwire.TypeGone: answerBudget * 26}},
+		{"numbers that jump", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
+			return syncwire.ID(1000 + i/2), &syncwire.Hello{Settings: ttl}
+		}, map[syncwire.Type]int{syncwire.TypeNack: answerBudget * 26, syncwire.TypeHello: 60, syncwire.TypeSolicit: 10}},
+		{"SOLICITs", func(h syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
+			return syncwire.ID(1000 + i), &syncwire.Solicit{To: h}
+		}, map[syncwire.Type]int{syncwire.TypeBegin: 20, syncwire.TypeEnd: 20, syncwire.TypeBulk: maxRate * 500}},
+		{"BEGINs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
+			return 1000, &syncwire.Begin{Resync: r.Uint32() | 1, Sessions: maxSessions, Settings: ttl}
+		}, map[syncwire.Type]int{syncwire.TypeNack: answerBudget * 26, syncwire.TypeSolicit: 5}},
+		{"ENDs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
+			if i%1000 == 0 {
+				return 1000, &syncwire.Begin{Resync: 5, Sessions: maxSessions, Settings: ttl}
+			}
+			return 1000, &syncwire.End{Resync: 5, Sessions: maxSessions - uint32(i%2), Bulks: maxSessions / syncwire.MaxBulk * 2}
+		}, map[syncwire.Type]int{syncwire.TypeNack: answerBudget * 26, syncwire.TypeSolicit: 10, syncwire.TypeHello: 60}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := h.instance.Sessions.Records()
+			stop, stopped := make(chan struct{}), make(chan int)
+			self := h.running.self
+			go func() {
+				r := rand.New(rand.NewPCG(1, 1))
+				for i := 0; ; i++ {
+					select {
+					case <-stop:
+						stopped <- i
+						return
+					default:
+					}
+					sender, body := c.flood(self, 600, i, r)
+					last := syncwire.Seq(0)
+					if c.name == "numbers that jump" {
+						last = syncwire.Seq(i%2) * 2000
+					}
+					_, _ = forger.WriteToUDP(syncwire.Message{Sender: sender, Last: last, Body: body}.Append(nil), forger.to)
+				}
+			}()
+			said := hears.said(self, time.Second)
+			close(stop)
+			sent := <-stopped
+			for len(hears.said(self, 200*time.Millisecond)) > 0 { // what waited is taken too
+			}
+			t.Logf("%d sent in about a second, heard %v", sent, said)
+			for typ, n := range said {
+				if most := c.most[typ] + 5; n > most {
+					t.Errorf("%v %d times in a second, want at most %d", typ, n, most)
+				}
+			}
+			untouched(t, h, before)
+			if n := len(h.instance.Sessions.Records()); n != len(before) {
+				t.Errorf("%d sessions, were %d", n, len(before))
+			}
+			// It still works.
+			live := sessionAt(20_000+number, 0)
+			h.report(live)
+			hears.waitFor(live)
+		})
+	}
+}
+
+// waitFor waits until a live datagram has a session.
+func (p *plain) waitFor(want joolnl.Record) {
+	p.t.Helper()
+	for {
+		b, _ := p.receive()
+		entries, _, err := syncwire.Sessions(b, joolnl.Packed40)
+		if err != nil {
+			continue
+		}
+		for ; len(entries) > 0; entries = entries[40:] {
+			if r := joolnl.Packed40.Record(entries); r.Key() == want.Key() {
+				return
+			}
+		}
+	}
+}
+
+// TestMutatedFlood mixes forged, mutated and random messages into the work of two
+// hosts: they change nothing.
+func TestMutatedFlood(t *testing.T) {
+	names := lan(t, 3)
+	first, second := newStandby(t, jool4115, names[0], sessionsAt(0, 2000)...), newStandby(t, jool4115, names[1])
+	first.start()
+	second.start()
+	first.synced()
+	second.synced()
+	forger := newScripted(t, names[2])
+	r := rand.New(rand.NewPCG(7, 7))
+	record := sessionAt(1, 0)
+	ids := []syncwire.ID{first.running.self, second.running.self, 1000, 1001}
+	end := time.Now().Add(3 * time.Second)
+	for i := 0; time.Now().Before(end); i++ {
+		id := func() syncwire.ID { return ids[r.IntN(len(ids))] }
+		bodies := []syncwire.Body{
+			&syncwire.Hello{Asks: r.IntN(2) == 0, Sync: syncwire.Sync(r.IntN(3)), Sessions: r.Uint32(), Settings: ttl},
+			&syncwire.Solicit{To: id()},
+			&syncwire.Nack{To: id(), Resync: r.Uint32N(3), Ranges: []syncwire.Range{{From: r.Uint32N(50), To: 50 + r.Uint32N(50)}}},
+			&syncwire.Gone{To: id(), Resync: r.Uint32N(3), Ranges: []syncwire.Range{{From: r.Uint32N(50), To: 50 + r.Uint32N(50)}}},
+			&syncwire.Begin{Resync: 1 + r.Uint32N(3), Audience: []syncwire.ID{id()}, Sessions: 100, Settings: ttl},
+			// Never whole: what a forger can say whole is as good as a peer's.
+			&syncwire.Bulk{Resync: 1 + r.Uint32N(3), Index: 1, Records: slices.Repeat(record[:], syncwire.MaxBulk)},
+			&syncwire.End{Resync: 1 + r.Uint32N(3), Sessions: 100, Bulks: 3},
+		}
+		b := syncwire.Message{Sender: ids[2+r.IntN(2)], Last: syncwire.Seq(r.Uint32()), Body: bodies[r.IntN(len(bodies))]}.Append(nil)
+		switch r.IntN(4) {
+		case 0:
+			b[r.IntN(len(b))] ^= 1 << r.IntN(8)
+		case 1:
+			b = b[:2+r.IntN(len(b)-1)]
+		case 2:
+			for j := 12; j < len(b); j++ {
+				if r.IntN(8) == 0 {
+					b[j] = byte(r.Uint32())
+				}
+			}
+		}
+		if b[0] != 0 || len(b) > 1 && b[1] != 0 {
+			continue // that would be sessions, and as good as upstream's
+		}
+		forger.send(b)
+		if i%200 == 0 {
+			first.report(sessionAt(30_000+i/200, 0))
+			time.Sleep(time.Millisecond)
+		}
+	}
+	become(t, first, second)
+	if n := first.instance.Sessions.Len(); n < 2001 {
+		t.Errorf("%d sessions", n)
+	}
+	for _, h := range []*host{first, second} {
+		if l := h.counters.Losses(); l.Malformed == 0 || l.KernelErrors > 0 {
+			t.Errorf("losses %+v", l)
+		}
+	}
+}
