@@ -77,6 +77,7 @@ func Identify(ns string) (ID, error) {
 type Pool struct {
 	mu      sync.Mutex
 	threads map[ID]*Thread
+	scratch sync.Pool // what threads have that run
 }
 
 // NewPool makes an empty pool.
@@ -95,10 +96,10 @@ func (p *Pool) Get(ns string) (*Thread, error) {
 	defer p.mu.Unlock()
 	t := p.threads[id]
 	if t == nil {
-		if t, err = start(h); err != nil {
+		if t, err = p.start(h); err != nil {
 			return nil, fmt.Errorf("entering %s: %w", Path(ns), err)
 		}
-		t.pool, t.id = p, id
+		t.id = id
 		p.threads[id] = t
 	}
 	t.users++

@@ -41,7 +41,7 @@ type Thread struct {
 func init() { runtime.LockOSThread() }
 
 // start makes a thread inside h.
-func start(h netns.NsHandle) (*Thread, error) {
+func (p *Pool) start(h netns.NsHandle) (*Thread, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
@@ -51,7 +51,7 @@ func start(h netns.NsHandle) (*Thread, error) {
 		unix.Close(epoll)
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	t := &Thread{epoll: epoll, wake: wake, done: make(chan struct{}), handlers: make(map[int32]func())}
+	t := &Thread{pool: p, epoll: epoll, wake: wake, done: make(chan struct{}), handlers: make(map[int32]func())}
 	if err := t.add(wake); err != nil {
 		t.closeDescriptors()
 		return nil, err
@@ -93,7 +93,9 @@ func (t *Thread) add(fd int) error {
 func (t *Thread) loop() {
 	var events [32]unix.EpollEvent
 	for {
-		n, err := unix.EpollWait(t.epoll, events[:], t.fireTimers())
+		timeout := t.fireTimers()
+		t.returnScratch()
+		n, err := unix.EpollWait(t.epoll, events[:], timeout)
 		if err != nil && err != unix.EINTR {
 			panic(fmt.Sprintf("epoll_wait: %v", err)) // only a bug of ours can make it fail
 		}

@@ -66,6 +66,8 @@ type pumps struct {
 	socket   *netSocket
 	format   joolnl.Format
 	sequence bool
+	// scratch is the thread's, lent for as long as something of the worker's runs
+	// on it.
 	*scratch
 	controls
 	ring      ring
@@ -104,7 +106,7 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 	if p.socket, err = openNetSocket(p.w.env.Threads, spec); err != nil {
 		return err
 	}
-	if doErr := p.thread.Do(func() { err = p.listen(spec, globals) }); doErr != nil {
+	if doErr := p.thread.Do(func() { p.borrow(func() { err = p.listen(spec, globals) }) }); doErr != nil {
 		return doErr
 	}
 	return err
@@ -115,7 +117,6 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	p.settings = settingsOf(globals)
 	p.version, p.format = p.conn.Version, p.conn.Version.Format()
 	p.conn.OnError = p.kernelError
-	p.scratch = p.thread.Scratch(newScratch).(*scratch)
 	p.prepare(spec, time.Now())
 	for _, watch := range []struct {
 		fd    int
@@ -187,19 +188,29 @@ func (p *pumps) wakeAt(at time.Time) {
 	}
 }
 
-// guard turns a panic of fn's into the worker's end. Nothing of the worker is
-// called again after that.
+// guard lends fn the thread's memory, and turns a panic of its into the worker's
+// end. Nothing of the worker is called again after that.
 func (p *pumps) guard(fn func()) func() {
 	return func() {
-		defer func() {
-			if r := recover(); r != nil {
-				p.unwatch()
-				p.scratch.reset() // not for the next worker to send
-				p.fail(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
-			}
-		}()
-		fn()
+		p.borrow(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					p.unwatch()
+					p.scratch.reset() // not for the next worker to send
+					p.fail(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+				}
+			}()
+			fn()
+		})
 	}
+}
+
+// borrow has the thread's memory while fn runs.
+func (p *pumps) borrow(fn func()) {
+	before := p.scratch
+	p.scratch = p.thread.Scratch(newScratch).(*scratch)
+	defer func() { p.scratch = before }()
+	fn()
 }
 
 // fail has Run return err.
@@ -274,7 +285,7 @@ func (p *pumps) stillThere() error {
 	if doErr := p.thread.Do(func() {
 		now := time.Now()
 		p.settingsDue = now
-		err = p.ask(now)
+		p.borrow(func() { err = p.ask(now) })
 	}); doErr != nil {
 		return doErr
 	}

@@ -86,7 +86,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 // standing runs fn while no pump does.
 func (p *pumps) standing(fn func() error) error {
 	var err error
-	if doErr := p.thread.Do(func() { err = fn() }); doErr != nil {
+	if doErr := p.thread.Do(func() { p.borrow(func() { err = fn() }) }); doErr != nil {
 		return doErr
 	}
 	return err

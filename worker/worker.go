@@ -140,7 +140,7 @@ func (w *Worker) onPumps(ctx context.Context, fn func(*pumps) error) error {
 			result <- ErrNotRunning
 			return
 		}
-		result <- fn(p)
+		p.borrow(func() { result <- fn(p) })
 	})
 	if err != nil {
 		return ErrNotRunning
