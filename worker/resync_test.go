@@ -168,7 +168,7 @@ func wantEqual(t testing.TB, hosts ...*host) {
 func become(t *testing.T, a, b *host) {
 	t.Helper()
 	d := "never compared"
-	end := time.Now().Add(patience)
+	end := time.Now().Add(3 * patience) // at 30 % of loss the last ones need a resync of their own
 	for d != "" && time.Now().Before(end) {
 		if d = differing(a.instance.Sessions.Records(), b.instance.Sessions.Records()); d != "" {
 			time.Sleep(20 * time.Millisecond)
