@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 2s
 
-.PHONY: bench-standby all build test vet unit race fuzz vm lab demo bench clean
+.PHONY: bench-standby all build test vet unit race fuzz vm lab demo bench bench-many clean
 
 all: build
 
@@ -43,6 +43,9 @@ bench: ## measures ours beside C joold, and writes docs/benchmarks.md
 
 bench-standby: ## what a standby comes to hold, beside C joold, into docs/benchmarks.md
 	$(GO) run ./e2e/cmd/benchstandby
+
+bench-many: ## measures 40 and 500 pairs, and writes docs/benchmarks.md
+	$(GO) run ./e2e/cmd/benchmany
 
 clean:
 	rm -rf bin
