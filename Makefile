@@ -3,14 +3,14 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 2s
 
-.PHONY: bench-standby all build test vet unit race fuzz vm lab demo bench clean
+.PHONY: allocs bench-standby all build test vet unit race fuzz vm lab demo bench bench-many clean
 
 all: build
 
 build: ## the two programs, static, in bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
-test: build vet unit race fuzz vm ## everything
+test: build vet race allocs fuzz vm ## everything
 
 vet:
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofmt these: $$files"; exit 1; fi
@@ -19,6 +19,9 @@ vet:
 
 unit: ## what needs no virtual machine; namespaces and sockets are real, and need root
 	$(GO) test -short ./...
+
+allocs: ## the race detector allocates; without it the hot paths must not
+	$(GO) test -short -run Alloc ./...
 
 race:
 	CGO_ENABLED=1 $(GO) test -short -race ./...
@@ -43,6 +46,9 @@ bench: ## measures ours beside C joold, and writes docs/benchmarks.md
 
 bench-standby: ## what a standby comes to hold, beside C joold, into docs/benchmarks.md
 	$(GO) run ./e2e/cmd/benchstandby
+
+bench-many: ## measures 40 and 500 pairs, and writes docs/benchmarks.md
+	$(GO) run ./e2e/cmd/benchmany
 
 clean:
 	rm -rf bin

@@ -535,3 +535,27 @@ func TestMutatedFlood(t *testing.T) {
 		}
 	}
 }
+
+// TestHeldAges has a live update wait for a resync's end: its time left goes on.
+func TestHeldAges(t *testing.T) {
+	a, b := hosts(t)
+	s := newScripted(t, a)
+	h := newStandby(t, jool4115, b)
+	h.start()
+	to := s.asked(1)
+	r := sessionAt(0, 0)
+	s.begin(to, 5, 0)
+	eventually(t, "it receives", func() bool { return h.Sync().Phase == collecting.String() })
+	s.live(r)
+	began := time.Now()
+	for time.Since(began) < 4*time.Second {
+		s.begin(to, 5, 0) // it goes on
+		time.Sleep(100 * time.Millisecond)
+	}
+	s.end(5, 0)
+	h.synced()
+	got, there := h.instance.Sessions.Get(r.Key())
+	if i := idle(&got, ttl); !there || i < 4000 || i > 5000 {
+		t.Errorf("idle for %d ms", i)
+	}
+}

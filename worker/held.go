@@ -2,6 +2,7 @@ package worker
 
 import (
 	"slices"
+	"time"
 
 	"joolctl/joolnl"
 )
@@ -16,7 +17,7 @@ func (r *resync) hold(entries []byte) bool {
 	if !r.full && r.heldSize+len(entries) > maxHeldBytes {
 		r.full = true
 		for _, before := range r.held {
-			r.touchAll(before)
+			r.touchAll(before.entries)
 		}
 		r.p.releaseHeld()
 	}
@@ -24,19 +25,32 @@ func (r *resync) hold(entries []byte) bool {
 		r.touchAll(entries)
 		return false
 	}
-	r.held = append(r.held, slices.Clone(entries))
+	r.held = append(r.held, update{slices.Clone(entries), time.Now()})
 	r.heldSize += len(entries)
 	return true
 }
 
-// releaseHeld lets the held updates go on, in their order.
+// update is a live update that waits.
+type update struct {
+	entries []byte
+	came    time.Time
+}
+
+// releaseHeld lets the held updates go on, in their order, their times corrected.
 func (p *pumps) releaseHeld() {
 	held := p.resync.held
 	p.resync.held, p.resync.heldSize = nil, 0
 	before := p.resync.phase
 	p.resync.phase = settled
-	for _, entries := range held {
-		p.deliver(entries)
+	now := time.Now()
+	for _, u := range held {
+		waited := uint32(now.Sub(u.came).Milliseconds())
+		f := joolnl.ListFormat(u.entries)
+		for b := u.entries; len(b) > 0; b = b[f.EntryLen():] {
+			left := f.Expires(b)
+			f.SetExpires(b, left-min(waited, left))
+		}
+		p.deliver(u.entries)
 	}
 	p.toKernel()
 	p.resync.phase = before

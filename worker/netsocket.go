@@ -132,7 +132,11 @@ func (s *netSocket) bind(spec configdir.Spec, in int) error {
 	if needsInterface(spec.Group) {
 		// The address is bound, and no longer the interface: it may change, and
 		// sending may go by another.
-		if err := unix.BindToDevice(s.fd, ""); err != nil {
+		err := unix.BindToDevice(s.fd, "")
+		if errors.Is(err, unix.EPERM) {
+			return fmt.Errorf("a group of one link alone needs CAP_NET_RAW (in joolctl.service: CapabilityBoundingSet), or another group such as ff08::db8:64:64: %w", err)
+		}
+		if err != nil {
 			return fmt.Errorf("unbinding from the interface: %w", err)
 		}
 	}

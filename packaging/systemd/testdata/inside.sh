@@ -1,0 +1,54 @@
+# Runs in the container and tells what the units do.
+show() { systemctl show joolctl -p "$1"; }
+pid() { systemctl show -P MainPID joolctl; }
+nat=/etc/joold.d/nat
+good='{"multicast address": "ff08::db8:64:64", "multicast port": "6464", "in interface": "lo", "out interface": "lo", "reuseaddr": 1}'
+mkdir -p $nat
+echo "$good" >$nat/netsocket.json
+echo '{"instance": "nat", "namespace": "none"}' >$nat/modsocket.json
+
+systemctl start joolctl
+echo start=$?
+show Type
+show ActiveState
+show StatusText
+grep CapBnd "/proc/$(pid)/status"
+echo "socket=$(stat -c '%a %U %G' /run/joolctl/joolctl.sock)"
+joolctl status >&2
+echo status=$?
+
+echo a bad file
+echo '{' >$nat/netsocket.json
+systemctl reload joolctl
+echo reload=$?
+show ActiveState
+show StatusText
+
+echo a good one
+echo "$good" >$nat/netsocket.json
+systemctl reload joolctl
+echo reload=$?
+show StatusText
+
+echo killed
+kill -9 "$(pid)"
+for i in $(seq 100); do
+	[ "$(show NRestarts)" = NRestarts=1 ] && [ "$(show ActiveState)" = ActiveState=active ] && break
+	sleep 0.1
+done
+show NRestarts
+show ActiveState
+
+echo one pair alone
+systemctl start joold@nat
+echo "joolctl=$(systemctl is-active joolctl)"
+echo "joold@nat=$(systemctl is-active joold@nat)"
+echo all of them
+systemctl start joolctl
+echo "joolctl=$(systemctl is-active joolctl)"
+echo "joold@nat=$(systemctl is-active joold@nat)"
+
+systemctl stop joolctl
+echo stop=$?
+[ -e /run/joolctl ] || echo runtime directory=gone
+journalctl --no-pager -u joolctl -u joold@nat >&2
