@@ -30,11 +30,13 @@ func (r *Record) Key() (k Key) {
 	return k
 }
 
-// Hash spreads sessions over a table. Those of one Key have the same, but for
-// an ICMP session that has got another mask. seed keeps who chooses addresses
-// from choosing collisions.
+// Hash spreads sessions over a table. Those of one Key have the same. seed keeps
+// who chooses addresses from choosing collisions.
 func (r *Record) Hash(seed uint64) uint64 {
-	ports := uint64(binary.LittleEndian.Uint16(r[28:]))<<16 | uint64(binary.LittleEndian.Uint16(r[32:]))
+	ports := uint64(binary.LittleEndian.Uint16(r[28:])) << 16
+	if r.Proto() != ICMP {
+		ports |= uint64(binary.LittleEndian.Uint16(r[32:]))
+	}
 	dst := uint64(binary.LittleEndian.Uint32(r[20:]))<<32 | ports
 	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(r[:])^seed, binary.LittleEndian.Uint64(r[8:])^0x9e3779b97f4a7c15)
 	hi, lo = bits.Mul64(hi^lo^dst, seed^uint64(r.Proto())^0xe7037ed1a0b428db)

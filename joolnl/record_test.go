@@ -133,6 +133,9 @@ func TestKey(t *testing.T) {
 			if got := r.Key() == o.Key(); got != c.sameKey {
 				t.Errorf("%v, %s: the same key: %v", s.Proto, c.name, got)
 			}
+			if got := r.Hash(12345) == o.Hash(12345); got != c.sameKey {
+				t.Errorf("%v, %s: the same hash: %v", s.Proto, c.name, got)
+			}
 			if got := r.Same(&o); got != c.same || got != o.Same(&r) {
 				t.Errorf("%v, %s: Same = %v", s.Proto, c.name, got)
 			}

@@ -287,7 +287,7 @@ func TestCoalesceModel(t *testing.T) {
 				t.Errorf("seed %d: session %d: of %d reports, %d was the last that went out", seed, n, last, emitted[n])
 			}
 		}
-		walk(2 * period)
+		walk(2*period + 2*coalesceTick)
 		if !p.idle() {
 			t.Errorf("seed %d: it never forgets", seed)
 		}
@@ -337,7 +337,7 @@ func TestCoalesceIsBounded(t *testing.T) {
 	if len(p.slots) != coalesceSlots || cap(p.queue) > 2*coalesceQueue {
 		t.Errorf("%d slots, a queue of %d", len(p.slots), cap(p.queue))
 	}
-	p.after(2 * time.Second)
+	p.after(2*time.Second + 2*coalesceTick)
 	if !p.idle() {
 		t.Error("it never forgets")
 	}
@@ -368,4 +368,17 @@ func TestCoalesceNoAllocations(t *testing.T) {
 	if n != 0 {
 		t.Errorf("%v allocations for 3600 reports", n)
 	}
+}
+
+// TestCoalesceMovedICMP has an ICMP session get another mask, whose identifier
+// its dst4 has too.
+func TestCoalesceMovedICMP(t *testing.T) {
+	old := sessionAt(3, 0)
+	moved := old
+	moved[31], moved[33] = 99, 99
+	p := newPassing(t, time.Second)
+	p.report(old, old, moved)
+	p.want(old, moved)
+	p.after(5 * time.Second)
+	p.want()
 }

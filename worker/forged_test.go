@@ -538,6 +538,7 @@ func TestMutatedFlood(t *testing.T) {
 
 // TestHeldAges has a live update wait for a resync's end: its time left goes on.
 func TestHeldAges(t *testing.T) {
+	t.Parallel()
 	a, b := hosts(t)
 	s := newScripted(t, a)
 	h := newStandby(t, jool4115, b)

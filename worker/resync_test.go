@@ -266,6 +266,7 @@ func TestMixedVersions(t *testing.T) {
 }
 
 func TestEqualTables(t *testing.T) {
+	t.Parallel()
 	a, b := hosts(t)
 	const n = 3000
 	first, second := newStandby(t, jool4115, a, sessionsAt(0, n)...), newStandby(t, jool4115, b, sessionsAt(0, n)...)
@@ -283,6 +284,7 @@ func TestEqualTables(t *testing.T) {
 
 // TestReturn has an asker that knows more, and some of it better.
 func TestReturn(t *testing.T) {
+	t.Parallel()
 	a, b := hosts(t)
 	common := sessionsAt(0, 1000)
 	newer := []joolnl.Record{sessionAt(800, 0), kind(sessionAt(804, 0), joolnl.TCP, joolnl.Trans, joolnl.TimerTransitory, 0)}
@@ -343,6 +345,7 @@ func TestStaleTable(t *testing.T) {
 
 // TestThreeHosts has two cold ones ask at once.
 func TestThreeHosts(t *testing.T) {
+	t.Parallel()
 	names := lan(t, 3)
 	const n = 5000
 	active := newStandby(t, jool4115, names[0], sessionsAt(0, n)...)
@@ -363,6 +366,7 @@ func TestThreeHosts(t *testing.T) {
 
 // TestSenderDies stops the one that answers in the middle: another takes over.
 func TestSenderDies(t *testing.T) {
+	t.Parallel()
 	names := lan(t, 3)
 	const n = 20_000
 	first, other := newStandby(t, jool4115, names[0], sessionsAt(0, n)...), newStandby(t, jool4115, names[1], sessionsAt(0, n-10)...)
@@ -451,6 +455,7 @@ func TestLoss(t *testing.T) {
 
 // TestLiveDuringResync reports sessions while a resync brings older ones.
 func TestLiveDuringResync(t *testing.T) {
+	t.Parallel()
 	a, b := hosts(t)
 	const n = 5000
 	active, standby := newStandby(t, jool4115, a, sessionsAt(0, n)...), newStandby(t, jool4115, b)
@@ -470,6 +475,7 @@ func TestLiveDuringResync(t *testing.T) {
 
 // TestWithoutSequence has a peer that sends nothing but upstream's bytes.
 func TestWithoutSequence(t *testing.T) {
+	t.Parallel()
 	a, b := hosts(t)
 	ours := newStandby(t, jool4115, a, sessionsAt(0, 100)...)
 	spec := standbySpec(b)
@@ -496,6 +502,7 @@ func TestWithoutSequence(t *testing.T) {
 
 // TestRestart has the active's worker away while sessions are opened.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	a, b := hosts(t)
 	active, standby := newStandby(t, jool4115, a, sessionsAt(0, 500)...), newStandby(t, jool4115, b)
 	active.start()
@@ -514,6 +521,7 @@ func TestRestart(t *testing.T) {
 // TestAppears has a peer that is first heard by a datagram of sessions: its
 // HELLO was lost.
 func TestAppears(t *testing.T) {
+	t.Parallel()
 	a, b := hosts(t)
 	h := newStandby(t, jool4115, b)
 	h.start().alone()
