@@ -99,6 +99,10 @@ func TestNoAllocations(t *testing.T) {
 		unix.Close(k.multicasts)
 	}()
 	h.instance.Wait(t, joolnl.JooldAck, 1)
+	// Nobody answers what it asks every now and then.
+	if err := h.running.thread.Do(func() { h.running.timer.Stop() }); err != nil {
+		t.Fatal(err)
+	}
 	k.hold()
 
 	peerFD, near := fdOf(t, peer.UDPConn), fdOf(t, k.near)

@@ -437,15 +437,15 @@ func TestFloods(t *testing.T) {
 					_, _ = forger.WriteToUDP(syncwire.Message{Sender: sender, Last: last, Body: body}.Append(nil), forger.to)
 				}
 			}()
-			said := hears.said(self, time.Second)
+			said := hears.said(self, time.Second/2)
 			close(stop)
 			sent := <-stopped
 			for len(hears.said(self, 200*time.Millisecond)) > 0 { // what waited is taken too
 			}
-			t.Logf("%d sent in about a second, heard %v", sent, said)
+			t.Logf("%d sent in about half a second, heard %v", sent, said)
 			for typ, n := range said {
 				if most := c.most[typ] + 5; n > most {
-					t.Errorf("%v %d times in a second, want at most %d", typ, n, most)
+					t.Errorf("%v %d times in half a second, want at most %d", typ, n, most)
 				}
 			}
 			untouched(t, h, before)
