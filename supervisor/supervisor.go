@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -69,6 +70,8 @@ type Supervisor struct {
 	moving    bool
 	// hung are the workers that did not stop in time.
 	hung []string
+	// tidy is when memory is given back; nil: there is no need.
+	tidy <-chan time.Time
 	// moved, in tests, is told of every change of a state.
 	moved func(from, to State)
 }
@@ -95,6 +98,9 @@ const (
 	// grace is what workers have to stop in, of the two seconds that the whole
 	// supervisor has.
 	grace = 1500 * time.Millisecond
+	// tidyAfter is how long after the last worker's start memory that only starting
+	// needed is given back to the system.
+	tidyAfter = 10 * time.Second
 	// repairPeriod is how often is tried again what could not be done beside a
 	// running worker.
 	repairPeriod = time.Second
@@ -171,6 +177,9 @@ func (s *Supervisor) loop(ctx context.Context) {
 		case <-repair:
 			repair = nil
 			s.repair()
+		case <-s.tidy:
+			s.tidy = nil
+			go debug.FreeOSMemory()
 		}
 	}
 }

@@ -153,11 +153,10 @@ func (p *pumps) sendHello(now time.Time) {
 		Settings: p.settings, Software: software,
 	})
 	p.asks = false
-	every := helloIdle
+	p.hello = together(now.Add(helloIdle), idleBeat)
 	if now.Sub(p.active) < helloIdle || p.resync.phase != settled {
-		every = helloBusy
+		p.hello = together(now.Add(helloBusy), beat)
 	}
-	p.hello = together(now.Add(every))
 }
 
 // sessions is how many the instance held when it was last asked.

@@ -155,7 +155,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.deliverFn = p.deliver
 	p.timer = p.thread.NewTimer(p.guard(p.tick))
 	p.hello, p.active = now, now
-	p.askDue, p.settingsDue = together(now.Add(rand.N(askEvery))), now.Add(rand.N(settingsEvery))
+	p.askDue, p.settingsDue = together(now.Add(rand.N(askEvery)), beat), now.Add(rand.N(settingsEvery))
 }
 
 // post has fn called on the instance's thread, unless the worker ends before.
@@ -254,7 +254,7 @@ func (p *pumps) close() {
 // watch waits for the end and looks every now and then whether everything is
 // still there.
 func (p *pumps) watch(ctx context.Context) error {
-	timer := time.NewTimer(time.Until(together(time.Now().Add(rand.N(checkEvery)))))
+	timer := time.NewTimer(time.Until(together(time.Now().Add(rand.N(checkEvery)), idleBeat)))
 	defer timer.Stop()
 	for {
 		select {
@@ -268,7 +268,7 @@ func (p *pumps) watch(ctx context.Context) error {
 		if err := p.stillThere(); err != nil {
 			return err
 		}
-		timer.Reset(time.Until(together(time.Now().Add(checkEvery))))
+		timer.Reset(time.Until(together(time.Now().Add(checkEvery), idleBeat)))
 	}
 }
 
@@ -311,11 +311,10 @@ func (p *pumps) askWhenDue(now time.Time) time.Time {
 // ask finds out whether the instance is there and synchronises, and takes its
 // counters.
 func (p *pumps) ask(now time.Time) error {
-	every := askEvery
+	p.askDue = together(now.Add(askEvery), beat)
 	if now.Sub(p.active) >= helloIdle {
-		every = askIdle
+		p.askDue = together(now.Add(askIdle), idleBeat)
 	}
-	p.askDue = together(now.Add(every))
 	spec := p.w.spec()
 	if err := checkAlive(p.conn, spec); err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -130,6 +132,9 @@ func joolds(t *testing.T, name string, pairs []placed) Many {
 func (m *Many) measure(t *testing.T, all ...*process) {
 	t.Helper()
 	<-time.After(idleAfter)
+	for _, p := range all {
+		pin(t, p)
+	}
 	cpu := func() (sum time.Duration) {
 		for _, p := range all {
 			sum += ticks(t, p)
@@ -145,6 +150,27 @@ func (m *Many) measure(t *testing.T, all ...*process) {
 		m.Peak += procKB(t, p, "status", "VmHWM")
 		// The machine's files are in memory, so that the kernel calls them so.
 		m.Shared += procKB(t, p, "status", "RssFile") + procKB(t, p, "status", "RssShmem")
+	}
+}
+
+// pin keeps the program on one processor: the emulated ones' clocks differ, and
+// time seems to run backwards for what moves between them.
+func pin(t *testing.T, p *process) {
+	t.Helper()
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first unix.CPUSet
+	first.Set(0)
+	for _, task := range tasks {
+		id, err := strconv.Atoi(task.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.SchedSetaffinity(id, &first); err != nil && err != unix.ESRCH {
+			t.Fatal(err)
+		}
 	}
 }
 
