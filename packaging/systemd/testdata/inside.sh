@@ -1,5 +1,13 @@
 # Runs in the container and tells what the units do.
 show() { systemctl show joolctl -p "$1"; }
+# await shows a property once it is as wanted, or what it is after a while.
+await() {
+	for i in $(seq 100); do
+		[ "$(show "$1")" = "$1=$2" ] && break
+		sleep 0.1
+	done
+	show "$1"
+}
 pid() { systemctl show -P MainPID joolctl; }
 nat=/etc/joold.d/nat
 good='{"multicast address": "ff08::db8:64:64", "multicast port": "6464", "in interface": "lo", "out interface": "lo", "reuseaddr": 1}'
@@ -11,7 +19,7 @@ systemctl start joolctl
 echo start=$?
 show Type
 show ActiveState
-show StatusText
+await StatusText "1 workers: 0 running, 1 waiting, 0 backoff, 0 failed"
 grep CapBnd "/proc/$(pid)/status"
 echo "socket=$(stat -c '%a %U %G' /run/joolctl/joolctl.sock)"
 joolctl status >&2
@@ -22,22 +30,18 @@ echo '{' >$nat/netsocket.json
 systemctl reload joolctl
 echo reload=$?
 show ActiveState
-show StatusText
+await StatusText "1 workers: 0 running, 0 waiting, 0 backoff, 1 failed"
 
 echo a good one
 echo "$good" >$nat/netsocket.json
 systemctl reload joolctl
 echo reload=$?
-show StatusText
+await StatusText "1 workers: 0 running, 1 waiting, 0 backoff, 0 failed"
 
 echo killed
 kill -9 "$(pid)"
-for i in $(seq 100); do
-	[ "$(show NRestarts)" = NRestarts=1 ] && [ "$(show ActiveState)" = ActiveState=active ] && break
-	sleep 0.1
-done
-show NRestarts
-show ActiveState
+await NRestarts 1
+await ActiveState active
 
 echo one pair alone
 systemctl start joold@nat
