@@ -53,6 +53,12 @@ const port = 6464
 // eventually waits until a condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
+	within(t, patience, what, holds)
+}
+
+// within is eventually for what takes long on a busy host.
+func within(t testing.TB, patience time.Duration, what string, holds func() bool) {
+	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for end := time.After(patience); !holds(); {

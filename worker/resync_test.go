@@ -114,7 +114,7 @@ func (h *host) report(records ...joolnl.Record) {
 // synced waits for a worker to know that its table is complete.
 func (h *host) synced() ResyncReport {
 	h.t.Helper()
-	eventually(h.t, "the table is complete", func() bool {
+	within(h.t, 4*patience, "the table is complete", func() bool {
 		s := h.Sync()
 		return s.Synced == syncwire.SyncYes && s.Phase == "" && s.Last != nil
 	})
@@ -136,20 +136,23 @@ func differing(a, b []joolnl.Record) string {
 		theirs[r.Key()] = r
 	}
 	missing, apart := 0, 0
+	example := ""
 	for _, r := range a {
 		other, there := theirs[r.Key()]
 		diff := idle(&r, ttl) - idle(&other, ttl)
 		switch {
 		case !there:
 			missing++
+			example = fmt.Sprintf("%x", r)
 		case !r.Same(&other), diff > tolerance, diff < -tolerance:
 			apart++
+			example = fmt.Sprintf("%x and %x", r, other)
 		}
 	}
 	if missing+apart == 0 && len(a) == len(b) {
 		return ""
 	}
-	return fmt.Sprintf("of %d and %d sessions %d are missing in the second and %d differ", len(a), len(b), missing, apart)
+	return fmt.Sprintf("of %d and %d sessions %d are missing in the second and %d differ, such as %s", len(a), len(b), missing, apart, example)
 }
 
 func wantEqual(t testing.TB, hosts ...*host) {
@@ -175,7 +178,7 @@ func become(t *testing.T, a, b *host) {
 		}
 	}
 	if d != "" {
-		t.Fatal(d)
+		t.Fatalf("%s; %v and %v", d, a.Sync(), b.Sync())
 	}
 }
 
@@ -376,7 +379,7 @@ func TestSenderDies(t *testing.T) {
 	other.synced()
 	// Equal now; the one that holds one more is asked.
 	first.instance.Sessions.Put(sessionsAt(n, 1)...)
-	eventually(t, "who holds the most is known", func() bool {
+	within(t, 3*patience, "who holds the most is known", func() bool {
 		p := other.Peers()
 		return len(p) == 1 && p[0].Sessions == n+1
 	})
