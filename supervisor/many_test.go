@@ -79,7 +79,7 @@ func BenchmarkMany(b *testing.B) {
 			for b.Loop() {
 				_, took := startMany(b, namespaces)
 				b.ReportMetric(float64(took.Milliseconds()), "ms-until-all-run")
-				time.Sleep(15 * time.Second)
+				time.Sleep(tidyTimes*tidyAfter + 5*time.Second)
 				before, begin := processorTime(b), time.Now()
 				time.Sleep(20 * time.Second)
 				b.ReportMetric(100*float64(processorTime(b)-before)/float64(time.Since(begin)), "%-of-a-core")

@@ -87,7 +87,7 @@ func (s *Supervisor) become(p *pair, state State, reason string) {
 	p.state, p.reason = state, reason
 	switch state {
 	case Running:
-		s.tidy = time.After(tidyAfter)
+		s.startedOne()
 		s.log.Info("worker is running", "pair", p.name, "module", p.live.ModuleVersion())
 	case Waiting:
 		if reason == starting {

@@ -70,8 +70,9 @@ type Supervisor struct {
 	moving    bool
 	// hung are the workers that did not stop in time.
 	hung []string
-	// tidy is when memory is given back; nil: there is no need.
-	tidy <-chan time.Time
+	// tidy is when memory is given back, and tidies how often yet.
+	tidy   <-chan time.Time
+	tidies int
 	// moved, in tests, is told of every change of a state.
 	moved func(from, to State)
 }
@@ -99,8 +100,10 @@ const (
 	// supervisor has.
 	grace = 1500 * time.Millisecond
 	// tidyAfter is how long after the last worker's start memory that only starting
-	// needed is given back to the system.
+	// needed is given back to the system, and tidyTimes how often: a stack shrinks
+	// by half each time.
 	tidyAfter = 10 * time.Second
+	tidyTimes = 3
 	// repairPeriod is how often is tried again what could not be done beside a
 	// running worker.
 	repairPeriod = time.Second
@@ -178,9 +181,21 @@ func (s *Supervisor) loop(ctx context.Context) {
 			repair = nil
 			s.repair()
 		case <-s.tidy:
-			s.tidy = nil
-			go debug.FreeOSMemory()
+			s.tidyUp()
 		}
+	}
+}
+
+// startedOne has memory given back in a while.
+func (s *Supervisor) startedOne() {
+	s.tidy, s.tidies = time.After(tidyAfter), tidyTimes
+}
+
+func (s *Supervisor) tidyUp() {
+	go debug.FreeOSMemory()
+	s.tidy = nil
+	if s.tidies--; s.tidies > 0 {
+		s.tidy = time.After(tidyAfter)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -47,6 +48,10 @@ func directory(args []string) string {
 
 func (p *program) up(ctx context.Context, dir string) error {
 	log := slog.New(slog.NewTextHandler(p.stderr, nil))
+	if os.Getenv("GOGC") == "" {
+		// Carrying sessions allocates nothing, so collecting is cheap and memory dear.
+		debug.SetGCPercent(50)
+	}
 	env := worker.Env{Threads: nsthread.NewPool(), Log: log}
 	s := supervisor.New(supervisor.Options{
 		Dir:     dir,

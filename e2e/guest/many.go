@@ -13,6 +13,4 @@ type Many struct {
 	// Resident is the memory of all processes, in bytes: Peak at its highest,
 	// and Shared how much of it is the programs' own text, and libraries.
 	Resident, Peak, Shared int64
-	// Idle is the processor time used in each second without traffic.
-	Idle time.Duration
 }

@@ -9,16 +9,13 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
 	// startsWithin bounds the start of hundreds.
 	startsWithin = 3 * time.Minute
-	// idleAfter and idleFor are when, and for how long, idleness is measured.
-	idleAfter = 15 * time.Second
-	idleFor   = 30 * time.Second
+	// memoryAfter is when memory is looked at.
+	memoryAfter = 45 * time.Second
 )
 
 // TestMany measures what many pairs cost, with one supervisor and with as many
@@ -128,22 +125,10 @@ func joolds(t *testing.T, name string, pairs []placed) Many {
 	return m
 }
 
-// measure takes memory and idleness of processes that have started.
+// measure takes the memory of processes that have started.
 func (m *Many) measure(t *testing.T, all ...*process) {
 	t.Helper()
-	<-time.After(idleAfter)
-	for _, p := range all {
-		pin(t, p)
-	}
-	cpu := func() (sum time.Duration) {
-		for _, p := range all {
-			sum += ticks(t, p)
-		}
-		return sum
-	}
-	before, begin := cpu(), time.Now()
-	<-time.After(idleFor)
-	m.Idle = (cpu() - before) * time.Second / time.Since(begin)
+	<-time.After(memoryAfter)
 	for _, p := range all {
 		p.running(t)
 		m.Resident += procKB(t, p, "status", "VmRSS")
@@ -151,48 +136,6 @@ func (m *Many) measure(t *testing.T, all ...*process) {
 		// The machine's files are in memory, so that the kernel calls them so.
 		m.Shared += procKB(t, p, "status", "RssFile") + procKB(t, p, "status", "RssShmem")
 	}
-}
-
-// pin keeps the program on one processor: the emulated ones' clocks differ, and
-// time seems to run backwards for what moves between them.
-func pin(t *testing.T, p *process) {
-	t.Helper()
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var first unix.CPUSet
-	first.Set(0)
-	for _, task := range tasks {
-		id, err := strconv.Atoi(task.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := unix.SchedSetaffinity(id, &first); err != nil && err != unix.ESRCH {
-			t.Fatal(err)
-		}
-	}
-}
-
-// ticks is the processor time of the program, its ended threads included, as
-// finely as the kernel counts: in hundredths of a second.
-func ticks(t *testing.T, p *process) time.Duration {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest) // state is field 3, utime 14, stime 15
-	var sum time.Duration
-	for _, field := range f[11:13] {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum += time.Duration(n) * 10 * time.Millisecond
-	}
-	return sum
 }
 
 // procKB reads a size from a file of the program's /proc, in bytes.

@@ -105,10 +105,10 @@ func measure(ctx context.Context, l *lab.Lab) ([]guest.Many, error) {
 }
 
 func writeTable(w io.Writer, all []guest.Many) {
-	fmt.Fprintln(w, "| | all run after | resident | of that program text | highest | idle |\n|---|---|---|---|---|---|")
+	fmt.Fprintln(w, "| | all run after | resident | of that program text | highest |\n|---|---|---|---|---|")
 	for _, m := range all {
-		fmt.Fprintf(w, "| %s | %.1f s | %s | %s | %s | %.2f %% of a core |\n", m.Case, m.Started.Seconds(),
-			mega(m.Resident), mega(m.Shared), mega(m.Peak), 100*m.Idle.Seconds())
+		fmt.Fprintf(w, "| %s | %.1f s | %s | %s | %s |\n", m.Case, m.Started.Seconds(),
+			mega(m.Resident), mega(m.Shared), mega(m.Peak))
 	}
 }
 
