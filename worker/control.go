@@ -21,9 +21,6 @@ const (
 	repeatWindow = 40 * time.Millisecond
 	repeatBudget = 256
 	answerBudget = 64
-	// behindFor is for how many HELLOs in a row a peer may hold more sessions
-	// before its table is asked for.
-	behindFor = 3
 	// software is what HELLO calls us.
 	software = "joolctl"
 )
@@ -119,16 +116,7 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, now time.Time) {
 	if h.Asks || isNew {
 		p.helloWithin(helloBack, now)
 	}
-	// The kernel may lose sessions without a trace; only the tables tell.
-	// While the peer's own grows, what is missing may be on its way.
-	stands := h.Sessions <= before+before/100
-	if ours := p.sessions(); h.Sync != syncwire.SyncNo && stands && int(h.Sessions) > ours+ours/100 {
-		from.behind++
-	} else {
-		from.behind = 0
-	}
-	if from.behind >= behindFor {
-		from.behind = 0
+	if ours := p.sessions(); h.Sync != syncwire.SyncNo && from.shortfall.lasts(before, h.Sessions, ours) {
 		p.resync.suspect("a peer holds more sessions", now)
 	}
 	p.resync.helloHeard(from, isNew, now)

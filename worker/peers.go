@@ -46,7 +46,8 @@ type peer struct {
 	greeted bool // has said HELLO
 	asks    bool // in its last HELLO
 	served  bool // has been sent our whole table
-	behind  int  // HELLOs in a row in which it held more sessions than we
+	// shortfall is by how much its table is larger than ours.
+	shortfall shortfall
 	// Of its stream's lost and repaired, what audit has counted.
 	lostCounted, repairedCounted uint64
 }
@@ -100,7 +101,8 @@ func (p *peers) named(known *peer, id syncwire.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known.ID = id
-	known.Sync, known.behind, known.served, known.greeted = syncwire.SyncNo, 0, false, false
+	known.Sync, known.served, known.greeted = syncwire.SyncNo, false, false
+	known.shortfall = shortfall{}
 	known.stream = stream{sender: id, jitter: jitter, lost: known.stream.lost, repaired: known.stream.repaired}
 }
 

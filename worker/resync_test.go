@@ -127,15 +127,17 @@ func (h *host) alone() {
 	eventually(h.t, "it is alone", func() bool { return h.Sync().Synced == syncwire.SyncAlone })
 }
 
-// differing says in what two tables differ, by more than what two times left
-// can be apart.
-func differing(a, b []joolnl.Record) string {
-	const tolerance = 3000
+// apart is how far two times left may be apart, in milliseconds: what the way
+// takes, and what a resync does not look at.
+const apart = 3000
+
+// differing says in what two tables differ, if times left may be so far apart.
+func differing(a, b []joolnl.Record, tolerance int64) string {
 	theirs := make(map[joolnl.Key]joolnl.Record)
 	for _, r := range b {
 		theirs[r.Key()] = r
 	}
-	missing, apart := 0, 0
+	missing, differ := 0, 0
 	example := ""
 	for _, r := range a {
 		other, there := theirs[r.Key()]
@@ -145,23 +147,23 @@ func differing(a, b []joolnl.Record) string {
 			missing++
 			example = fmt.Sprintf("%x", r)
 		case !r.Same(&other), diff > tolerance, diff < -tolerance:
-			apart++
+			differ++
 			example = fmt.Sprintf("%x and %x", r, other)
 		}
 	}
-	if missing+apart == 0 && len(a) == len(b) {
+	if missing+differ == 0 && len(a) == len(b) {
 		return ""
 	}
-	return fmt.Sprintf("of %d and %d sessions %d are missing in the second and %d differ, such as %s", len(a), len(b), missing, apart, example)
+	return fmt.Sprintf("of %d and %d sessions %d are missing in the second and %d differ, such as %s", len(a), len(b), missing, differ, example)
 }
 
 func wantEqual(t testing.TB, hosts ...*host) {
 	t.Helper()
 	for _, h := range hosts[1:] {
-		if d := differing(hosts[0].instance.Sessions.Records(), h.instance.Sessions.Records()); d != "" {
+		if d := differing(hosts[0].instance.Sessions.Records(), h.instance.Sessions.Records(), apart); d != "" {
 			t.Error(d)
 		}
-		if d := differing(h.instance.Sessions.Records(), hosts[0].instance.Sessions.Records()); d != "" {
+		if d := differing(h.instance.Sessions.Records(), hosts[0].instance.Sessions.Records(), apart); d != "" {
 			t.Error(d)
 		}
 	}
@@ -170,10 +172,15 @@ func wantEqual(t testing.TB, hosts ...*host) {
 // become waits for two tables to be equal.
 func become(t *testing.T, a, b *host) {
 	t.Helper()
+	becomeAlike(t, a, b, apart)
+}
+
+func becomeAlike(t *testing.T, a, b *host, tolerance int64) {
+	t.Helper()
 	d := "never compared"
 	end := time.Now().Add(3 * patience) // a resync that fails is tried again after a pause
 	for d != "" && time.Now().Before(end) {
-		if d = differing(a.instance.Sessions.Records(), b.instance.Sessions.Records()); d != "" {
+		if d = differing(a.instance.Sessions.Records(), b.instance.Sessions.Records(), tolerance); d != "" {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
@@ -451,7 +458,7 @@ func TestLoss(t *testing.T) {
 			if percent >= 10 && g.Repaired == 0 {
 				t.Error("nothing was repaired")
 			}
-			eventually(t, "all is made good", func() bool { return standby.Sync().Unrepaired == 0 })
+			within(t, 4*patience, "all is made good", func() bool { return standby.Sync().Unrepaired == 0 })
 		})
 	}
 }
