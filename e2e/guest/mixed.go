@@ -69,9 +69,13 @@ func (top *topology) awaitSynced(t testing.TB) {
 // traffic.
 func (top *topology) awaitSame(t testing.TB, instance string, want map[joolnl.Proto]int, more func()) {
 	t.Helper()
-	if got := count(top.j.sessions(t, instance)); !maps.Equal(got, want) {
-		t.Fatalf("%s has sessions %v in J, want %v", instance, got, want)
-	}
+	// The last packets may still be on their way to J.
+	eventually(t, replyWithin, "all traffic has gone through J", func() string {
+		if got := count(top.j.sessions(t, instance)); !maps.Equal(got, want) {
+			return fmt.Sprintf("%s has sessions %v in J, want %v", instance, got, want)
+		}
+		return ""
+	})
 	lossy := losesBursts(module(t))
 	eventually(t, syncedWithin, fmt.Sprintf("%s has the same sessions in K", instance), func() string {
 		missing := diff(top.j.sessions(t, instance), top.k.sessions(t, instance))

@@ -53,9 +53,9 @@ func testLoss(t *testing.T) {
 	top.lossy(t, 10)
 	top.sendUDP(t, portRange(10000, sources), ports, pace{time.NewTicker(time.Millisecond)})
 	top.awaitSameCount(t, sources*ports*9/10, time.Minute)
-	if d := diff(top.j.sessions(t, "nat"), top.k.sessions(t, "nat")); d != "" {
-		t.Error(d)
-	}
+	eventually(t, syncedWithin, "the tables are equal", func() string {
+		return diff(top.j.sessions(t, "nat"), top.k.sessions(t, "nat"))
+	})
 }
 
 // testAway opens sessions while the active NAT64's worker is away.
