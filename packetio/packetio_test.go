@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -160,6 +161,47 @@ func TestDrops(t *testing.T) {
 	}
 	if drops := int(r.Datagram(0).Drops); drops == 0 || got+drops != sent {
 		t.Errorf("%d sent, %d received, %d dropped", sent, got, drops)
+	}
+}
+
+// TestArrived has datagrams wait on a socket that tells when they came, and on
+// one that does not.
+func TestArrived(t *testing.T) {
+	to, toAddr := udp(t, "127.0.0.1")
+	from, _ := udp(t, "127.0.0.1")
+	s, r := NewSender(toAddr, 0), NewReceiver(2, 256)
+	// wait has a datagram lie for a while. Its results are when it had been sent,
+	// when it was read, and when it is said to have arrived.
+	wait := func(d time.Duration) (sent, read, arrived time.Time) {
+		if err := s.Send(from, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		sent = time.Now()
+		time.Sleep(d)
+		read = time.Now()
+		if n, err := r.Receive(to); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		return sent, read, r.Datagram(0).Arrived
+	}
+	if _, _, arrived := wait(0); !arrived.IsZero() {
+		t.Errorf("it tells %v unasked", arrived)
+	}
+	set(t, to, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	// The host begins to stamp what arrives a moment after its first socket
+	// asked; what came before that has the time of its reading.
+	for began := time.Now(); ; {
+		if _, read, arrived := wait(time.Millisecond); arrived.Before(read) {
+			break
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("the host does not stamp what arrives")
+		}
+	}
+	before := time.Now()
+	after, _, arrived := wait(20 * time.Millisecond)
+	if arrived.Before(before.Add(-time.Millisecond)) || arrived.After(after.Add(10*time.Millisecond)) {
+		t.Errorf("sent between %v and %v, arrived %v", before, after, arrived)
 	}
 }
 

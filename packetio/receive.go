@@ -1,11 +1,12 @@
 // Package packetio moves many packets with one system call and without
-// allocating: recvmmsg and sendmmsg for datagrams, a gathering sendmsg for
+// allocating: recvmmsg for datagrams, a gathering sendmsg for
 // netlink. Its descriptors are non-blocking; what would block is EAGAIN.
 package packetio
 
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ type mmsghdr struct {
 	_   [4]byte
 }
 
-// controlLen has room for SO_RXQ_OVFL and IP_PKTINFO or IPV6_PKTINFO.
+// controlLen has room for SO_RXQ_OVFL, SO_TIMESTAMPNS and IP_PKTINFO or IPV6_PKTINFO.
 const controlLen = 128
 
 // Receiver holds the buffers of a recvmmsg. Several sockets may share one, as
@@ -91,6 +92,10 @@ type Datagram struct {
 	// Drops is the socket's count of datagrams dropped for want of room, up to
 	// this one (SO_RXQ_OVFL); it wraps. The kernel leaves it out while it is 0.
 	Drops uint32
+	// Arrived is when the host received it, by the wall clock; zero where the
+	// socket does not tell (SO_TIMESTAMPNS). The host stamps what arrives from a
+	// moment after its first socket asked; until then it is when it was read.
+	Arrived time.Time
 }
 
 // Datagram returns the i-th of the last batch.
@@ -125,6 +130,8 @@ func (d *Datagram) readControl(b []byte) {
 		switch {
 		case level == unix.SOL_SOCKET && typ == unix.SO_RXQ_OVFL && len(p) >= 4:
 			d.Drops = binary.NativeEndian.Uint32(p)
+		case level == unix.SOL_SOCKET && typ == unix.SCM_TIMESTAMPNS && len(p) >= 16:
+			d.Arrived = time.Unix(int64(binary.NativeEndian.Uint64(p)), int64(binary.NativeEndian.Uint64(p[8:])))
 		case level == unix.IPPROTO_IP && typ == unix.IP_PKTINFO && len(p) >= unix.SizeofInet4Pktinfo:
 			d.Interface = int(binary.NativeEndian.Uint32(p))
 		case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_PKTINFO && len(p) >= unix.SizeofInet6Pktinfo:
