@@ -7,6 +7,8 @@ package events
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,9 +104,9 @@ func (w *Watcher) Run(ctx context.Context, changed func(namespace string, all bo
 	}
 }
 
-// sweep has all places look at their names every now and then, until ctx ends.
+// sweep looks at the names of all places every now and then, until ctx ends, and
+// wakes those up whose name leads elsewhere: hundreds of others sleep on.
 func (w *Watcher) sweep(ctx context.Context) {
-	// At the same moment, because waking up is what costs.
 	tick := time.NewTicker(sweepPeriod)
 	defer tick.Stop()
 	for {
@@ -114,10 +116,13 @@ func (w *Watcher) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		w.mu.Lock()
-		for _, p := range w.places {
-			signal(p.swept)
-		}
+		places := slices.Collect(maps.Values(w.places))
 		w.mu.Unlock()
+		for _, p := range places {
+			if !p.settled() {
+				signal(p.swept)
+			}
+		}
 	}
 }
 

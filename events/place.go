@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,8 +40,10 @@ type place struct {
 	named   chan struct{} // its name may lead elsewhere
 	stirred chan struct{} // its links or addresses have changed
 
-	// links is what listens inside; nil while there is no such namespace.
+	// links is what listens inside; nil while there is no such namespace. at is
+	// that namespace, for others to read.
 	links *links
+	at    atomic.Pointer[nsthread.ID]
 	told  string // the last problem in the log
 }
 
@@ -49,6 +52,16 @@ func newPlace(ns string, threads *nsthread.Pool, log *slog.Logger) *place {
 		namespace: ns, path: pathOf(ns), threads: threads, log: log,
 		swept: make(chan struct{}, 1), named: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
 	}
+}
+
+// settled is true if its name leads where it listens, or nowhere as before. It
+// may be called from anywhere.
+func (p *place) settled() bool {
+	id, err := nsthread.Identify(p.namespace)
+	if at := p.at.Load(); at != nil {
+		return err == nil && id == *at
+	}
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // look has it look at its name soon.
@@ -102,12 +115,19 @@ func (p *place) renew() (moved bool, err error) {
 		if err == nil && id == p.links.thread.ID() {
 			return false, nil
 		}
+		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+			return false, err // looking needs a descriptor, listening has its own
+		}
 		p.leave()
 		moved = true
 	}
 	if err == nil {
 		p.links, err = openLinks(p.threads, p.namespace, func() { signal(p.stirred) })
-		moved = moved || err == nil
+		if err == nil {
+			id := p.links.thread.ID()
+			p.at.Store(&id)
+			moved = true
+		}
 	}
 	p.tell(err)
 	return moved, err
@@ -131,6 +151,7 @@ func (p *place) leave() {
 	if p.links != nil {
 		p.links.close()
 		p.links = nil
+		p.at.Store(nil)
 	}
 }
 

@@ -44,6 +44,8 @@ var replyBuffers = sync.Pool{New: func() any { b := make([]byte, largestReply); 
 // namespace, and not by two goroutines at once.
 type Conn struct {
 	Requests
+	// Group is the number of the multicast group that the receiving socket hears.
+	Group           uint32
 	receiver, asker int
 	seq             uint32
 	ack             []byte // a JOOLD_ACK, ready but for its number
@@ -59,6 +61,9 @@ func ModuleVersion() (Version, error) {
 	b, err := os.ReadFile("/sys/module/jool/version")
 	if err == nil {
 		return ParseVersion(string(b))
+	}
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+		return 0, err
 	}
 	if _, err := os.Stat("/sys/module/jool"); err != nil {
 		return 0, ErrNoModule
@@ -102,7 +107,33 @@ func Dial(instance string, receiveBuffer int) (*Conn, error) {
 		unix.Close(receiver)
 		return nil, err
 	}
-	return NewConn(Requests{Family: family, Version: version, Instance: instance}, receiver, asker), nil
+	c := NewConn(Requests{Family: family, Version: version, Instance: instance}, receiver, asker)
+	c.Group = group
+	return c, nil
+}
+
+// Adopt has the Conn hear multicasts by another receiving socket, such as one
+// that a process before has left and on which some wait, and closes the one
+// that it had. The socket must be of the instance's namespace. Filter and
+// membership are set again: a family that was registered anew has no members. On
+// an error the Conn keeps its own.
+func (c *Conn) Adopt(receiver int) error {
+	filter := instanceFilter(c.Instance)
+	prog := make([]unix.SockFilter, len(filter))
+	for i, f := range filter {
+		prog[i] = unix.SockFilter{Code: f.Op, Jt: f.Jt, Jf: f.Jf, K: f.K}
+	}
+	err := unix.SetsockoptSockFprog(receiver, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]})
+	if err != nil {
+		return fmt.Errorf("filtering for instance %q: %w", c.Instance, err)
+	}
+	if err := unix.SetsockoptInt(receiver, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, int(c.Group)); err != nil {
+		return fmt.Errorf("joining the multicast group: %w", err)
+	}
+	unix.Close(c.receiver)
+	c.receiver = receiver
+	return nil
 }
 
 // NewConn makes a Conn of two open, non-blocking sockets, which it owns from
@@ -296,12 +327,12 @@ func (c *Conn) ask(build func(seq uint32) ([]byte, error), use func(Message) err
 	if _, err := writeFD(c.asker, req); err != nil {
 		return fmt.Errorf("asking Jool: %w", err)
 	}
-	buf := replyBuffers.Get().(*[]byte)
-	defer replyBuffers.Put(buf)
 	deadline := time.Now().Add(replyTimeout)
 	for {
-		n, err := readFD(c.asker, *buf)
+		found, err := c.readReply(seq, use)
 		switch {
+		case found:
+			return err
 		case err == unix.EAGAIN:
 			left := time.Until(deadline)
 			if left <= 0 {
@@ -309,23 +340,32 @@ func (c *Conn) ask(build func(seq uint32) ([]byte, error), use func(Message) err
 			}
 			fds := []unix.PollFd{{Fd: int32(c.asker), Events: unix.POLLIN}}
 			_, _ = unix.Poll(fds, int(left.Milliseconds())+1) // the next read tells
-			continue
 		case err == unix.ENOBUFS:
 			c.report(0, err)
-			continue
 		case err != nil:
 			return fmt.Errorf("asking Jool: %w", err)
 		}
-		m, _, err := ParseMessage((*buf)[:n])
-		if m.Seq != seq { // about an earlier JOOLD_ADD or JOOLD_ACK
-			c.handleUnasked((*buf)[:n])
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		return use(m)
 	}
+}
+
+// readReply reads one datagram, and hands it to use if it is the reply with that
+// number. The buffer is not kept over a wait: hundreds of threads may wait.
+func (c *Conn) readReply(seq uint32, use func(Message) error) (found bool, err error) {
+	buf := replyBuffers.Get().(*[]byte)
+	defer replyBuffers.Put(buf)
+	n, err := readFD(c.asker, *buf)
+	if err != nil {
+		return false, err
+	}
+	m, _, err := ParseMessage((*buf)[:n])
+	if m.Seq != seq { // about an earlier JOOLD_ADD or JOOLD_ACK
+		c.handleUnasked((*buf)[:n])
+		return false, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	return true, use(m)
 }
 
 func (c *Conn) nextSeq() uint32 {
@@ -355,6 +395,11 @@ func (c *Conn) AskGlobals() (g Globals, err error) {
 		return err
 	})
 	return g, err
+}
+
+// AskEnableSS turns the instance's synchronisation on.
+func (c *Conn) AskEnableSS() error {
+	return c.ask(func(seq uint32) ([]byte, error) { return c.EnableSS(nil, seq), nil }, func(Message) error { return nil })
 }
 
 // AskStats reads the instance's counters that concern sessions, by name.

@@ -214,7 +214,7 @@ func ParseGlobals(attrs []byte) (Globals, error) {
 			g.UDP = millis(u32(p))
 		case 23:
 			g.ICMP = millis(u32(p))
-		case 27:
+		case globalSSEnabled:
 			g.SSEnabled = len(p) > 0 && p[0] != 0
 		case 28:
 			g.SSFlushASAP = len(p) > 0 && p[0] != 0

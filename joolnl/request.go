@@ -17,6 +17,7 @@ const (
 	InstanceHello   Op = 2
 	StatsForeach    Op = 7
 	GlobalForeach   Op = 8
+	GlobalUpdate    Op = 9
 	BIBRemove       Op = 24
 	SessionForeach  Op = 25
 	JooldAdd        Op = 27
@@ -75,6 +76,12 @@ func (r Requests) Stats(dst []byte, seq uint32) []byte {
 // Globals asks for the instance's settings.
 func (r Requests) Globals(dst []byte, seq uint32) []byte {
 	return r.message(dst, GlobalForeach, seq, nil)
+}
+
+// EnableSS asks for the instance's setting ss-enabled to be on.
+func (r Requests) EnableSS(dst []byte, seq uint32) []byte {
+	setting := appendAttr(nil, globalSSEnabled, 1)
+	return r.message(dst, GlobalUpdate, seq, appendAttr(nil, attrGlobals|nlaNested, setting...))
 }
 
 // Sessions asks for a page of one protocol's table, which is ordered by src4

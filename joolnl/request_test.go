@@ -198,3 +198,21 @@ func TestInstanceName(t *testing.T) {
 		}
 	}
 }
+
+// TestEnableSS: one setting in the list of globals, and nothing else.
+func TestEnableSS(t *testing.T) {
+	for _, v := range []Version{0x04010900, 0x04010f00, 0x04020000} {
+		b := Requests{Family: 32, Version: v, Instance: "nat"}.EnableSS(nil, 1)
+		want := []byte{12, 0, 2, 0x80, 5, 0, 27, 0, 1, 0, 0, 0}
+		if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+			t.Skip("the bytes are a little-endian machine's")
+		}
+		if b[16] != 9 || !bytes.Equal(b[attrsAt:], want) {
+			t.Errorf("%v: command %d, attributes %x, want 9 and %x", v, b[16], b[attrsAt:], want)
+		}
+		// What it turns on is what is read.
+		if g, err := ParseGlobals(b[attrsAt+nlaHeader:]); err != nil || g != (Globals{SSEnabled: true}) {
+			t.Errorf("%v: it asks for %+v, %v", v, g, err)
+		}
+	}
+}

@@ -78,10 +78,15 @@ type Pool struct {
 	mu      sync.Mutex
 	threads map[ID]*Thread
 	scratch sync.Pool // what threads have that run
+	stray   func(error)
 }
 
 // NewPool makes an empty pool.
 func NewPool() *Pool { return &Pool{threads: make(map[ID]*Thread)} }
+
+// OnStray has fn told of panics that a thread's user did not catch, with the
+// stack in the lines behind the first. To be called before the first Get.
+func (p *Pool) OnStray(fn func(error)) { p.stray = fn }
 
 // Get returns the thread of the namespace (see Path), started if it is the
 // first to be asked for. The caller gives it back with Release. An error wraps

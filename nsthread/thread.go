@@ -89,17 +89,22 @@ func (t *Thread) add(fd int) error {
 	return nil
 }
 
-// loop serves descriptors, timers and posted functions until stop.
+// loop serves descriptors, timers and posted functions until stop. Descriptors
+// come first: after a standstill of the whole process, what has arrived
+// meanwhile is not to be given up for lost.
 func (t *Thread) loop() {
 	var events [32]unix.EpollEvent
 	for {
-		timeout := t.fireTimers()
+		timeout := t.untilTimer()
 		t.returnScratch()
 		n, err := unix.EpollWait(t.epoll, events[:], timeout)
-		if err != nil && err != unix.EINTR {
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
 			panic(fmt.Sprintf("epoll_wait: %v", err)) // only a bug of ours can make it fail
 		}
-		for i := range max(n, 0) {
+		for i := range n {
 			if events[i].Fd == int32(t.wake) {
 				if !t.runPosted() {
 					return
@@ -108,9 +113,12 @@ func (t *Thread) loop() {
 			}
 			// A handler may have stopped watching another descriptor.
 			if handle := t.handlers[events[i].Fd]; handle != nil {
-				handle()
+				if !t.safely(handle) {
+					t.Unwatch(int(events[i].Fd)) // it would come again at once
+				}
 			}
 		}
+		t.fireTimers()
 	}
 }
 
@@ -125,9 +133,22 @@ func (t *Thread) runPosted() bool {
 	t.posted = nil
 	t.mu.Unlock()
 	for _, fn := range posted {
-		fn()
+		t.safely(fn)
 	}
 	return !stopped
+}
+
+// safely calls what a user of the thread gave it, and reports whether it
+// returned. Users catch their own panics, since only they know what has to end
+// then; one that got away must still not end the others' thread.
+func (t *Thread) safely(fn func()) (well bool) {
+	defer func() {
+		if r := recover(); r != nil && t.pool.stray != nil {
+			t.pool.stray(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+		}
+	}()
+	fn()
+	return true
 }
 
 // Post has the thread call fn soon, and returns at once.

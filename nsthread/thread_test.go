@@ -462,3 +462,52 @@ func TestNobodyIsLost(t *testing.T) {
 		t.Errorf("the process's own namespace is now %v, was %v", id, base)
 	}
 }
+
+// TestStrayPanic has all that a thread calls panic: each is told once, and the
+// thread goes on for everybody else.
+func TestStrayPanic(t *testing.T) {
+	ns := nstest.New(t)
+	pool := nsthread.NewPool()
+	stray := make(chan error, 10)
+	pool.OnStray(func(err error) { stray <- err })
+	th := get(t, pool, ns)
+	defer th.Release()
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(p[0])
+	defer unix.Close(p[1])
+	if _, err := unix.Write(p[1], []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what string
+		do   func()
+	}{
+		{"posted", func() { _ = th.Post(func() { panic("posted") }) }},
+		{"timer", func() { do(t, th, func() { th.NewTimer(func() { panic("timer") }).Set(time.Now()) }) }},
+		{"descriptor", func() {
+			do(t, th, func() {
+				if err := th.Watch(p[0], func() { panic("descriptor") }); err != nil {
+					t.Error(err)
+				}
+			})
+		}},
+	} {
+		c.do()
+		select {
+		case err := <-stray:
+			if !strings.HasPrefix(err.Error(), "panic: "+c.what+"\n") || !strings.Contains(err.Error(), "TestStrayPanic") {
+				t.Errorf("%s: told %v", c.what, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: nothing was told", c.what)
+		}
+		do(t, th, func() {})
+	}
+	do(t, th, func() {})
+	if len(stray) != 0 {
+		t.Errorf("told again: %v", <-stray)
+	}
+}

@@ -42,18 +42,23 @@ func (m *Timer) Stop() {
 	}
 }
 
-// fireTimers calls what is due and returns how long epoll may wait for the
-// rest, in milliseconds; -1: for ever.
-func (t *Thread) fireTimers() int {
-	for len(t.timers) > 0 {
-		first := t.timers[0]
-		if wait := time.Until(first.at); wait > 0 {
-			return int((wait + time.Millisecond - 1) / time.Millisecond)
-		}
-		heap.Pop(&t.timers)
-		first.fn()
+// untilTimer is how long epoll may wait for the next timer, in milliseconds; -1:
+// for ever.
+func (t *Thread) untilTimer() int {
+	if len(t.timers) == 0 {
+		return -1
 	}
-	return -1
+	wait := max(time.Until(t.timers[0].at), 0)
+	return int((wait + time.Millisecond - 1) / time.Millisecond)
+}
+
+// fireTimers calls what is due.
+func (t *Thread) fireTimers() {
+	for len(t.timers) > 0 && time.Until(t.timers[0].at) <= 0 {
+		first := t.timers[0]
+		heap.Pop(&t.timers)
+		t.safely(first.fn)
+	}
 }
 
 // timerHeap has the timers that are set, the next to fire first.
