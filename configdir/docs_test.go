@@ -59,7 +59,7 @@ func TestKeyTable(t *testing.T) {
 			}
 		}
 	}
-	want := Spec{TTL: 1, ReceiveBuffer: 16 << 20, RefreshPeriod: time.Second, AdvertiseRate: 4000, Sequence: true, Instance: "default"}
+	want := Spec{TTL: 1, ReceiveBuffer: 16 << 20, RefreshPeriod: time.Second, VerifyPeriod: 5 * time.Minute, AdvertiseRate: 4000, Sequence: true, Instance: "default"}
 	if d := cmp.Diff(want, Defaults(), address); d != "" {
 		t.Errorf("defaults: %s", d)
 	}

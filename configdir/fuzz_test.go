@@ -55,7 +55,7 @@ func marshal(t *testing.T, of kind, s Spec) string {
 		file = map[string]any{
 			"multicast address": s.Group.String(), "multicast port": fmt.Sprint(s.Port),
 			"reuseaddr": 0, "ttl": s.TTL, "receive buffer": s.ReceiveBuffer,
-			"refresh period": int(s.RefreshPeriod.Seconds()), "sequence": s.Sequence,
+			"refresh period": int(s.RefreshPeriod.Seconds()), "verify period": int(s.VerifyPeriod.Seconds()), "sequence": s.Sequence,
 			"advertise rate": s.AdvertiseRate,
 		}
 		if s.ReuseAddr {

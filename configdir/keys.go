@@ -96,7 +96,12 @@ var keys = []key{
 	{
 		keyID: keyID{netsocket, "refresh period"},
 		want:  "a number of seconds from 0 to 60", example: "1", preset: "1",
-		set: setRefreshPeriod,
+		set: func(s *Spec, v value) *complaint { return v.seconds(&s.RefreshPeriod, 60) },
+	},
+	{
+		keyID: keyID{netsocket, "verify period"},
+		want:  "a number of seconds from 0 to 86400", example: "60", preset: "300",
+		set: func(s *Spec, v value) *complaint { return v.seconds(&s.VerifyPeriod, 86400) },
 	},
 	{
 		keyID: keyID{netsocket, "advertise rate"},
@@ -124,6 +129,11 @@ var keys = []key{
 		want:  "a name under /run/netns or an absolute path", example: `"blue"`,
 		absent: "the program's own",
 		set:    func(s *Spec, v value) *complaint { return setNamespace(&s.Namespace, v) },
+	},
+	{
+		keyID: keyID{modsocket, "enable ss"},
+		want:  "true or false", example: "true", preset: "false",
+		set: func(s *Spec, v value) *complaint { return v.boolean(&s.EnableSS) },
 	},
 	{
 		keyID: keyID{modsocket, "stats port"},

@@ -3,7 +3,6 @@ package configdir
 import (
 	"net/netip"
 	"strings"
-	"time"
 )
 
 func setGroup(s *Spec, v value) *complaint {
@@ -103,15 +102,6 @@ func setReuseAddr(s *Spec, v value) *complaint {
 	if !s.ReuseAddr {
 		return adviseReuseAddr("0")
 	}
-	return nil
-}
-
-func setRefreshPeriod(s *Spec, v value) *complaint {
-	seconds := 0
-	if c := v.whole(&seconds, 0, 60); c != nil {
-		return c
-	}
-	s.RefreshPeriod = time.Duration(seconds) * time.Second
 	return nil
 }
 

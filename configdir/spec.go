@@ -38,6 +38,9 @@ type Spec struct {
 	// RefreshPeriod is how often a session that changes nothing but its time left
 	// is passed on at most; 0: every time.
 	RefreshPeriod time.Duration
+	// VerifyPeriod is how often the whole table is compared with a peer's; 0:
+	// only when something seems to be missing.
+	VerifyPeriod time.Duration
 	// AdvertiseRate is how many sessions per second "joolctl advertise" sends to
 	// upstream's peers.
 	AdvertiseRate int
@@ -53,6 +56,8 @@ type Spec struct {
 	// Namespace is where the instance lives: a name under /run/netns, an
 	// absolute path, or empty for the namespace that the program runs in.
 	Namespace string
+	// EnableSS turns the instance's ss-enabled on where it is off.
+	EnableSS bool
 
 	// StatsPort is the UDP port of the stats server; 0: none.
 	StatsPort uint16

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -67,6 +68,16 @@ func (v value) whole(target *int, low, high int) *complaint {
 		return wrong("%s is out of range", shorten(string(v.raw)))
 	}
 	*target = int(number)
+	return nil
+}
+
+// seconds puts a whole number of seconds from 0 to high into target.
+func (v value) seconds(target *time.Duration, high int) *complaint {
+	n := 0
+	if c := v.whole(&n, 0, high); c != nil {
+		return c
+	}
+	*target = time.Duration(n) * time.Second
 	return nil
 }
 
