@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"joolctl/configdir"
-	"joolctl/worker"
 )
 
 // scan is the reading of the directory that is under way, if any.
@@ -74,7 +73,7 @@ func (s *Supervisor) apply(result configdir.Result) Reload {
 	}
 	actions := plan(result.Pairs, running)
 	before := s.pairs
-	s.pairs = rowsFor(actions, before)
+	s.pairs = s.rowsFor(actions, before)
 	s.dropRows(before)
 	reload := Reload{Changes: []Change{}, Refused: []Refusal{}}
 	for _, a := range actions {
@@ -92,7 +91,7 @@ func (s *Supervisor) apply(result configdir.Result) Reload {
 
 // rowsFor are the rows of the actions' pairs: each one that is taken over, the
 // pair's own if nobody else takes it, or a new one.
-func rowsFor(actions []action, before map[string]*pair) map[string]*pair {
+func (s *Supervisor) rowsFor(actions []action, before map[string]*pair) map[string]*pair {
 	rows, taken := make(map[string]*pair), make(map[*pair]bool)
 	for _, a := range actions {
 		if a.verb != stop && a.from != "" {
@@ -106,7 +105,7 @@ func rowsFor(actions []action, before map[string]*pair) map[string]*pair {
 		}
 		p := before[a.name]
 		if p == nil || taken[p] || p.has() && a.verb != fail {
-			p = &pair{name: a.name, counters: new(worker.Counters)}
+			p = &pair{name: a.name, counters: s.newCounters(a.name)}
 		}
 		rows[a.name] = p
 	}

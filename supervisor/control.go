@@ -55,7 +55,9 @@ type callerKey struct{}
 func (c *control) serve(s *Supervisor) {
 	defer close(c.served)
 	c.server.Handler = newHandler(s, c.path)
-	c.server.Serve(&limited{UnixListener: c.listener, slots: make(chan struct{}, maxConnections)})
+	reserve := newReserve()
+	defer reserve.close()
+	c.server.Serve(&limited{UnixListener: c.listener, slots: make(chan struct{}, maxConnections), reserve: reserve})
 }
 
 // release removes the socket, so that nobody else connects, and lets a
@@ -80,17 +82,25 @@ func (c *control) finish() {
 // limited accepts no more connections than it has slots.
 type limited struct {
 	*net.UnixListener
-	slots chan struct{}
+	slots   chan struct{}
+	reserve *reserve
 }
 
 func (l *limited) Accept() (net.Conn, error) {
 	l.slots <- struct{}{}
+	l.reserve.refill()
 	conn, err := l.AcceptUnix()
+	for exhausted(err) && l.reserve.give() {
+		conn, err = l.AcceptUnix()
+	}
 	if err != nil {
 		<-l.slots
 		return nil, err
 	}
-	return &slot{UnixConn: conn, free: sync.OnceFunc(func() { <-l.slots })}, nil
+	return &slot{UnixConn: conn, free: sync.OnceFunc(func() {
+		l.reserve.refill()
+		<-l.slots
+	})}, nil
 }
 
 // slot is a connection that has one.

@@ -62,6 +62,9 @@ func TestControl(t *testing.T) {
 	if err != nil || len(status.Workers) != 1 || status.Workers[0].Name != "b" || status.Version != "1.2.3" {
 		t.Errorf("Status: %+v, %v", status, err)
 	}
+	if r := status.Runtime; r.Goroutines < 2 || r.HeapBytes == 0 {
+		t.Errorf("Runtime: %+v", r)
+	}
 	_, err = c.Status(ctx, []string{"x"})
 	var unknown *UnknownName
 	if !errors.As(err, &unknown) || unknown.Name != "x" || !cmp.Equal(unknown.Known, []string{"a", "b"}) {

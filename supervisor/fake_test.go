@@ -9,14 +9,10 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"go.uber.org/goleak"
-
 	"joolctl/configdir"
 	"joolctl/syncwire"
 	"joolctl/worker"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fleet makes fake workers and remembers them.
 type fleet struct {

@@ -37,17 +37,7 @@ func startReal(t testing.TB, fill func(*real)) *real {
 	nstest.Need(t)
 	r := &real{t: t, dir: t.TempDir(), kernel: workertest.NewKernel(0x04010f00), pool: nsthread.NewPool()}
 	fill(r)
-	env := worker.Env{Threads: r.pool, Kernel: r.kernel}
-	r.Supervisor = New(Options{
-		Dir: r.dir,
-		NewWorker: func(spec configdir.Spec, counters *worker.Counters) Worker {
-			return worker.New(spec, env, counters)
-		},
-		OpenStats: func(spec configdir.Spec, stats func() worker.Stats) (StatsServer, error) {
-			return worker.OpenStats(spec, stats)
-		},
-		Events: events.New(r.pool, nil),
-	})
+	r.Supervisor = New(realOptions(r.dir, worker.Env{Threads: r.pool, Kernel: r.kernel}))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
@@ -60,15 +50,31 @@ func startReal(t testing.TB, fill func(*real)) *real {
 	return r
 }
 
+// realOptions are those of a supervisor with real workers.
+func realOptions(dir string, env worker.Env) Options {
+	return Options{
+		Dir: dir,
+		NewWorker: func(spec configdir.Spec, counters *worker.Counters) Worker {
+			return worker.New(spec, env, counters)
+		},
+		OpenStats: func(spec configdir.Spec, stats func() worker.Stats) (StatsServer, error) {
+			return worker.OpenStats(spec, stats, nil)
+		},
+		Events: events.New(env.Threads, nil),
+	}
+}
+
 // pair writes a pair for an instance of a namespace, over one interface.
-func (r *real) pair(name, ns, link string) {
-	r.t.Helper()
+func (r *real) pair(name, ns, link string) { writeRealPair(r.t, r.dir, name, ns, link) }
+
+func writeRealPair(t testing.TB, dir, name, ns, link string) {
+	t.Helper()
 	for file, text := range map[string]string{
 		"netsocket": fmt.Sprintf(`{"multicast address": "233.252.0.64", "multicast port": "6464", "in interface": %q, "out interface": %[1]q}`, link),
 		"modsocket": fmt.Sprintf(`{"instance": "nat", "namespace": %q}`, ns),
 	} {
-		if err := os.WriteFile(filepath.Join(r.dir, name+"."+file+".json"), []byte(text), 0o644); err != nil {
-			r.t.Fatal(err)
+		if err := os.WriteFile(filepath.Join(dir, name+"."+file+".json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

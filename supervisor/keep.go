@@ -80,7 +80,10 @@ func (k *Keep) Run(ctx context.Context) {
 // if it never was.
 func (k *Keep) attempt(ctx context.Context, restarts int) (ran time.Duration, err error) {
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	w := k.New()
+	w, err := k.make()
+	if err != nil {
+		return -1, err
+	}
 	go func() {
 		ended <- k.guarded(ctx, w, sync.OnceFunc(func() { close(ready) }))
 	}()
@@ -95,13 +98,23 @@ func (k *Keep) attempt(ctx context.Context, restarts int) (ran time.Duration, er
 	return time.Since(start), err
 }
 
+// make makes a worker, whose panic is its own.
+func (k *Keep) make() (w Worker, err error) {
+	defer recovered(&err)
+	return k.New(), nil
+}
+
+// recovered, deferred, turns a panic of a worker's into an error: the stack is in
+// the lines behind the first.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+	}
+}
+
 // guarded runs a worker whose panic is its own.
 func (k *Keep) guarded(ctx context.Context, w Worker, ready func()) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-		}
-	}()
+	defer recovered(&err)
 	if err := w.Run(ctx, ready); err != nil {
 		return err
 	}

@@ -142,6 +142,28 @@ func TestKeepPanic(t *testing.T) {
 	if log := out.String(); !strings.Contains(log, "keep_test.go") {
 		t.Errorf("the log has no stack: %s", log)
 	}
+	if n := strings.Count(out.String(), "stack="); n != 1 {
+		t.Errorf("%d stacks in the log: %s", n, &out)
+	}
+}
+
+// TestKeepPanicAtMaking has the making of a worker panic.
+func TestKeepPanicAtMaking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		k := Keep{
+			New: func() Worker { panic("no worker") },
+			Report: func(c Condition) {
+				if c.State != Backoff || !strings.HasPrefix(c.Reason, "failed: panic: no worker; next try at") {
+					t.Errorf("it is %s: %s", c.State, c.Reason)
+				}
+				if c.Restarts == 3 {
+					cancel()
+				}
+			},
+		}
+		k.Run(ctx)
+	})
 }
 
 // A signal ends a wait at once, one that comes a moment too early too, but not

@@ -3,10 +3,12 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"joolctl/configdir"
 	"joolctl/worker"
 )
 
@@ -62,10 +64,7 @@ func (l *live) ask() *question {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), kernelPatience)
 		defer cancel()
-		stats, err := l.Worker.KernelStats(ctx)
-		if err == nil {
-			q.stats = stats
-		}
+		q.stats, _ = l.kernelStats(ctx)
 		l.mu.Lock()
 		l.question = nil
 		l.mu.Unlock()
@@ -87,8 +86,9 @@ func (l *live) advertise(ctx context.Context) (worker.Advertise, error) {
 	answer := make(chan result, 1)
 	go func() {
 		defer l.advertising.Store(false)
-		state, err := l.Worker.Advertise(ctx)
-		answer <- result{state, err}
+		var r result
+		r.Advertise, r.err = l.beginAdvertise(ctx)
+		answer <- r
 	}()
 	defer cancel()
 	select {
@@ -96,5 +96,32 @@ func (l *live) advertise(ctx context.Context) (worker.Advertise, error) {
 		return r.Advertise, r.err
 	case <-ctx.Done():
 		return worker.Advertise{}, errors.New("the module took too long to answer; see `dmesg`")
+	}
+}
+
+// What follows is called from goroutines that are nobody's: a panic of the
+// worker's must not be the program's. If anything is wrong with the worker
+// itself, its Run ends and tells the stack.
+
+func (l *live) kernelStats(ctx context.Context) (stats map[string]uint64, err error) {
+	defer refused(&err)
+	return l.Worker.KernelStats(ctx)
+}
+
+func (l *live) beginAdvertise(ctx context.Context) (state worker.Advertise, err error) {
+	defer refused(&err)
+	return l.Worker.Advertise(ctx)
+}
+
+// Reconfigure is the worker's.
+func (l *live) Reconfigure(spec configdir.Spec) (err error) {
+	defer refused(&err)
+	return l.Worker.Reconfigure(spec)
+}
+
+// refused, deferred, makes a panic an error of one line.
+func refused(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v", r)
 	}
 }

@@ -1,14 +1,12 @@
 package supervisor
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"joolctl/nsthread/nstest"
+	"joolctl/worker/workertest"
 )
 
 // manyNamespaces makes namespaces that are joined two by two.
@@ -27,35 +25,16 @@ func manyNamespaces(t testing.TB, n int) []string {
 
 // startMany starts a supervisor with a pair in each namespace, and returns how
 // long it took until all ran.
-func startMany(t testing.TB, namespaces []string) (*real, time.Duration) {
+func startMany(t testing.TB, namespaces []string) (*apartProcess, time.Duration) {
 	t.Helper()
-	var begin time.Time
-	r := startReal(t, func(r *real) {
-		for i, ns := range namespaces {
-			r.kernel.Add(t, ns, "nat")
-			r.pair(fmt.Sprintf("p%d", i), ns, "sync")
-		}
-		begin = time.Now()
-	})
-	for running := 0; running < len(namespaces); time.Sleep(5 * time.Millisecond) {
-		running = 0
-		// Not by status, which asks all kernels.
-		err := r.do(context.Background(), func() error {
-			for _, p := range r.pairs {
-				if p.state == Running {
-					running++
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(begin); took > time.Minute {
-			t.Fatalf("%d of %d run after %v", running, len(namespaces), took)
-		}
+	dir, kernel := t.TempDir(), workertest.NewKernel(0x04010f00)
+	for i, ns := range namespaces {
+		kernel.Add(t, ns, "nat")
+		writeRealPair(t, dir, fmt.Sprintf("p%d", i), ns, "sync")
 	}
-	return r, time.Since(begin)
+	begin := time.Now()
+	a := startApart(t, dir, kernel)
+	return a, time.Since(begin)
 }
 
 // TestFortyStart bounds what forty pairs take to start.
@@ -68,8 +47,8 @@ func TestFortyStart(t *testing.T) {
 	}
 }
 
-// BenchmarkMany measures the start and the idleness of many pairs on a kernel
-// whose Jool is not real, and whose part of the work counts too. It wants
+// BenchmarkMany measures start, memory and idleness of a supervisor with many
+// pairs, on a kernel whose Jool is not real and in another process. It wants
 // -benchtime 1x.
 func BenchmarkMany(b *testing.B) {
 	for _, n := range []int{40, 500} {
@@ -77,23 +56,15 @@ func BenchmarkMany(b *testing.B) {
 			nstest.Need(b)
 			namespaces := manyNamespaces(b, n)
 			for b.Loop() {
-				_, took := startMany(b, namespaces)
+				a, took := startMany(b, namespaces)
 				b.ReportMetric(float64(took.Milliseconds()), "ms-until-all-run")
 				time.Sleep(tidyTimes*tidyAfter + 5*time.Second)
-				before, begin := processorTime(b), time.Now()
-				time.Sleep(20 * time.Second)
-				b.ReportMetric(100*float64(processorTime(b)-before)/float64(time.Since(begin)), "%-of-a-core")
+				before, begin := a.processorTime(b), time.Now()
+				time.Sleep(30 * time.Second)
+				b.ReportMetric(100*float64(a.processorTime(b)-before)/float64(time.Since(begin)), "%-of-a-core")
+				b.ReportMetric(a.kB(b, "VmRSS")/1024, "MiB-resident")
+				b.ReportMetric(a.kB(b, "RssAnon")/1024, "MiB-anonymous")
 			}
 		})
 	}
-}
-
-// processorTime is this process's.
-func processorTime(t testing.TB) time.Duration {
-	t.Helper()
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -15,6 +15,9 @@ type Status struct {
 	Directory     string `json:"directory"`
 	Version       string `json:"version"`
 	UptimeSeconds int64  `json:"uptime_seconds"`
+	// Runtime is what the program itself takes: it should rise with pairs and
+	// sessions only.
+	Runtime Runtime `json:"runtime"`
 	// Reason is why the directory can't be read at the moment.
 	Reason string `json:"reason,omitempty"`
 	// Totals is the sum over the rows that are shown.
@@ -82,6 +85,7 @@ func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error)
 		status = Status{
 			Directory: s.opt.Dir, Version: s.opt.Version, Reason: s.troubled,
 			UptimeSeconds: int64(time.Since(s.started).Seconds()),
+			Runtime:       currentRuntime(),
 		}
 		selected, err := s.selection(names, len(names) == 0)
 		for _, p := range selected {

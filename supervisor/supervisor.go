@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/fdstore"
 )
 
 // Options are what a Supervisor is made of.
@@ -31,6 +32,9 @@ type Options struct {
 	// Events tells where something may have appeared or gone that workers depend
 	// on; nil leaves it to polls.
 	Events Events
+	// Store has what the process before has left, and takes what this one leaves;
+	// nil: there is none.
+	Store *fdstore.Store
 	// Notify takes messages of sd_notify's form; nil discards them.
 	Notify func(message string)
 	// Log takes what an operator should read; nil discards it.
@@ -68,6 +72,9 @@ type Supervisor struct {
 	// others by now.
 	following map[string]bool
 	moving    bool
+	// counts are the pairs' counters as the process before has left them, until the
+	// first reading of the directory.
+	counts map[string]map[string]uint64
 	// hung are the workers that did not stop in time.
 	hung []string
 	// tidy is when memory is given back, and tidies how often yet.
@@ -126,7 +133,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.takeOverState()
 	s.apply(first)
+	s.counts = nil
 	var background sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	if control != nil {
@@ -202,10 +211,12 @@ func (s *Supervisor) tidyUp() {
 // stopAll stops every worker at once and waits for as many as end in time.
 func (s *Supervisor) stopAll() {
 	s.closing = true
+	s.opt.Store.Leave()
 	for _, p := range s.pairs {
 		s.stop(p)
 		p.closeStats()
 	}
+	defer s.leaveState()
 	late := time.After(grace)
 	for len(s.stopping) > 0 {
 		select {

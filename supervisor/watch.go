@@ -15,7 +15,7 @@ const (
 	// complete: a file written byte by byte is one change.
 	quiet = 300 * time.Millisecond
 	// rescanPeriod is how often the directory is read without an event; events
-	// get lost (an unmount sends none).
+	// get lost.
 	rescanPeriod = 30 * time.Second
 	// blindPeriod is that where the kernel gives us no events at all.
 	blindPeriod = 2 * time.Second
@@ -44,6 +44,9 @@ type watch struct {
 	watcher *fsnotify.Watcher
 	places  places
 	blind   bool
+	// identities are what the watched directories were when the watches were put
+	// on them.
+	identities map[string]identity
 }
 
 func (w *watch) loop(ctx context.Context) {
@@ -53,6 +56,7 @@ func (w *watch) loop(ctx context.Context) {
 	defer settled.Stop()
 	defer slow.Stop()
 	structural := false
+	mounts := watchMounts(ctx)
 	for {
 		var events chan fsnotify.Event
 		var problems chan error
@@ -72,6 +76,12 @@ func (w *watch) loop(ctx context.Context) {
 		case <-problems: // an overflow, most likely
 			structural = true
 			settled.Reset(quiet)
+			continue
+		case <-mounts:
+			if w.covered() {
+				structural = true
+				settled.Reset(quiet)
+			}
 			continue
 		case <-slow.C:
 			structural = true
@@ -101,6 +111,7 @@ func (w *watch) renew() {
 	fresh, err := fsnotify.NewWatcher()
 	if err == nil {
 		w.places = placesOf(w.dir)
+		w.identify()
 		for _, place := range w.places.all() {
 			// What is gone again shows in an event of its parent.
 			if e := fresh.Add(place); errors.Is(e, fsnotify.ErrClosed) || isLimit(e) {

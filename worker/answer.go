@@ -66,8 +66,13 @@ type answers struct {
 	rest             time.Time // before then nothing is offered again
 }
 
-// solicited queues a peer for the next resync.
+// solicited queues a peer for the next resync, unless it only has not heard yet
+// that one has begun.
 func (a *answers) solicited(by syncwire.ID, now time.Time) {
+	if c := a.current; c != nil && slices.Contains(c.audience, by) && c.why == syncwire.WhyAnswer &&
+		(c.reading || c.ended.IsZero() && now.Sub(c.announced) < solicitEvery) {
+		return
+	}
 	if len(a.asked) < syncwire.MaxAudience && !slices.Contains(a.asked, by) {
 		a.asked = append(a.asked, by)
 	}
@@ -233,6 +238,9 @@ func (a *answers) end(now time.Time) {
 		if to := a.p.w.peers.withID(id); to != nil && c.why == syncwire.WhyAnswer {
 			to.served = true
 		}
+	}
+	if c.why == syncwire.WhyAnswer {
+		a.p.resync.verified = now // who asked compares, and gives back
 	}
 	a.p.sendControl(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.records)), Bulks: c.bulks})
 }

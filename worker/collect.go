@@ -12,7 +12,8 @@ import (
 type incoming struct {
 	id       uint32
 	from     *peer
-	asked    bool // an answer to what we asked: what its sender lacks goes back
+	asked    bool   // an answer to what we asked: what its sender lacks goes back
+	owed     string // why we have to ask all the same, so that what peers lack goes back
 	settings syncwire.Settings
 	base     time.Time
 	expected uint32
@@ -32,8 +33,9 @@ type incoming struct {
 	received, compared, injected time.Time // when that was done
 }
 
-// begin takes a BEGIN.
-func (r *resync) begin(b *syncwire.Begin, from *peer, now time.Time) {
+// begin takes a BEGIN. Its time is when it came, not when there was time to read
+// it: the sessions grow older meanwhile.
+func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	if !b.For(r.p.self) || b.Sessions > maxSessions {
 		return
 	}
@@ -46,9 +48,14 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, now time.Time) {
 			return
 		}
 	}
-	asked := b.Why == syncwire.WhyAnswer && len(b.Audience) > 0 && r.phase != settled && slices.Contains(r.tried, from.stream.sender)
+	// It may come when we wait no more, because one side stood still.
+	asked := b.Why == syncwire.WhyAnswer && len(b.Audience) > 0 && slices.Contains(r.tried, from.stream.sender)
 	if !known && !asked && !r.mayTake(now) {
 		return
+	}
+	owed := "" // who returns something has compared with our table, and taken what it lacked
+	if !asked && b.Why != syncwire.WhyReturn && r.sync != syncwire.SyncYes {
+		owed = r.why
 	}
 	if r.why == "" {
 		r.why = map[syncwire.Why]string{syncwire.WhyReturn: whyReturned, syncwire.WhyAdvertise: whyAdvertised}[b.Why]
@@ -64,8 +71,10 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, now time.Time) {
 		}
 		return
 	}
-	r.in = &incoming{id: b.Resync, from: from, asked: asked,
-		settings: b.Settings, base: now, expected: b.Sessions, mends: r.p.audit.mendedBy(b)}
+	// What is passed on meanwhile needn't wait: next to nothing will be injected.
+	r.full = r.full || r.why == whyVerify
+	r.in = &incoming{id: b.Resync, from: from, asked: asked, owed: owed,
+		settings: b.Settings, base: came, expected: b.Sessions, mends: r.p.audit.mendedBy(b)}
 	if r.touched == nil {
 		r.touched = make(map[joolnl.Key]struct{})
 	}
@@ -100,8 +109,8 @@ func (r *resync) readOwn() {
 	})
 }
 
-// bulk takes a BULK.
-func (r *resync) bulk(b *syncwire.Bulk, from *peer, now time.Time) {
+// bulk takes a BULK that came at came.
+func (r *resync) bulk(b *syncwire.Bulk, from *peer, came, now time.Time) {
 	in := r.in
 	if r.phase != collecting || in.from != from || in.id != b.Resync {
 		return
@@ -129,7 +138,7 @@ func (r *resync) bulk(b *syncwire.Bulk, from *peer, now time.Time) {
 	if need := at + len(b.Records)/syncwire.RecordLen; need > len(in.records) {
 		in.grow(need)
 	}
-	later := uint32(max(now.Sub(in.base).Milliseconds(), 0))
+	later := uint32(max(came.Sub(in.base).Milliseconds(), 0))
 	for i := 0; i < len(b.Records); i += syncwire.RecordLen {
 		rec := joolnl.Record(b.Records[i:])
 		left := rec.Expires()

@@ -67,8 +67,8 @@ func (p *pumps) sendControl(body syncwire.Body) {
 	}
 }
 
-// fromPeer takes a datagram that begins with 00 00.
-func (p *pumps) fromPeer(from *peer, data []byte, now time.Time) {
+// fromPeer takes a datagram that begins with 00 00 and came to the host at came.
+func (p *pumps) fromPeer(from *peer, data []byte, came, now time.Time) {
 	m, err := syncwire.Parse(data)
 	switch {
 	case syncwire.Unknown(err):
@@ -81,7 +81,7 @@ func (p *pumps) fromPeer(from *peer, data []byte, now time.Time) {
 	case m.Sender == p.self:
 		return
 	}
-	p.w.peers.named(from, m.Sender)
+	from = p.w.peers.named(from, m.Sender)
 	from.stream.expectUpTo(m.Last, now, p.deliverFn)
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
@@ -95,9 +95,9 @@ func (p *pumps) fromPeer(from *peer, data []byte, now time.Time) {
 	case *syncwire.Gone:
 		p.goneFrom(from, b, now)
 	case *syncwire.Begin:
-		p.resync.begin(b, from, now)
+		p.resync.begin(b, from, came, now)
 	case *syncwire.Bulk:
-		p.resync.bulk(b, from, now)
+		p.resync.bulk(b, from, came, now)
 	case *syncwire.End:
 		p.resync.end(b, from, now)
 	}
@@ -116,7 +116,7 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, now time.Time) {
 	if h.Asks || isNew {
 		p.helloWithin(helloBack, now)
 	}
-	if ours := p.sessions(); h.Sync != syncwire.SyncNo && from.shortfall.lasts(before, h.Sessions, ours) {
+	if ours := p.sessions(); h.Sync != syncwire.SyncNo && from.shortfall.lasts(before, h.Sessions, ours, now) {
 		p.resync.suspect("a peer holds more sessions", now)
 	}
 	p.resync.helloHeard(from, isNew, now)
@@ -272,10 +272,18 @@ func (p *pumps) goneFrom(from *peer, g *syncwire.Gone, now time.Time) {
 	}
 }
 
-// tick does everything that is due, and sets the timer for the next time.
+// tick does everything that is due, and sets the timer for the next time. The
+// thread's memory is not for who asks the module: hundreds of threads do so at the
+// same moment, and each would have some while it waits.
 func (p *pumps) tick() {
 	now := time.Now()
 	next := p.askWhenDue(now)
+	p.borrow(func() { p.timer.Set(p.tickFlow(now, next)) })
+}
+
+// tickFlow does what is due of the flow, and returns when the next is, if that is
+// sooner than next.
+func (p *pumps) tickFlow(now, next time.Time) time.Time {
 	sooner := func(at time.Time) {
 		if !at.IsZero() && at.Before(next) {
 			next = at
@@ -290,6 +298,7 @@ func (p *pumps) tick() {
 		}
 		p.toKernel()
 		sooner(p.flood.tick(now))
+		sooner(p.resync.verify(now))
 		sooner(p.resync.tick(now))
 		sooner(p.answers.tick(now))
 		if !now.Before(p.hello) {
@@ -298,7 +307,7 @@ func (p *pumps) tick() {
 		sooner(p.hello)
 		p.freeIdle(now)
 	}
-	p.timer.Set(next)
+	return next
 }
 
 // wake has tick called soon, to see what has come to be due.

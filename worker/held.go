@@ -44,12 +44,7 @@ func (p *pumps) releaseHeld() {
 	p.resync.phase = settled
 	now := time.Now()
 	for _, u := range held {
-		waited := uint32(now.Sub(u.came).Milliseconds())
-		f := joolnl.ListFormat(u.entries)
-		for b := u.entries; len(b) > 0; b = b[f.EntryLen():] {
-			left := f.Expires(b)
-			f.SetExpires(b, left-min(waited, left))
-		}
+		ageAll(u.entries, now.Sub(u.came))
 		p.deliver(u.entries)
 	}
 	p.toKernel()

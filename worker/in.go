@@ -45,8 +45,8 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		p.w.log.warn("datagrams overran the network socket and are lost; raise \"receive buffer\"",
 			"lost", lost, "receive buffer", p.w.spec().ReceiveBuffer)
 	}
-	if p.socket.in != 0 && d.Interface != 0 && d.Interface != p.socket.in {
-		return // meant for another member of the group on this host
+	if !p.socket.hears(d.Interface) {
+		return
 	}
 	from := p.w.peers.heard(d.From.Addr(), now)
 	if d.Truncated {
@@ -62,7 +62,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	case err == nil:
 	case errors.Is(err, syncwire.ErrNotUnderstood):
 		if p.sequence {
-			p.fromPeer(from, d.Data, now)
+			p.fromPeer(from, d.Data, arrived(d, now), now)
 		} else {
 			c.notUnderstood.Add(1)
 		}
@@ -73,6 +73,9 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		return
 	}
 	p.active = now
+	if waited := now.Sub(arrived(d, now)); waited >= muchWaiting {
+		ageAll(entries, waited)
+	}
 	c.netRcvdPackets.Add(1)
 	c.netRcvdBytes.Add(uint64(len(entries)))
 	c.receivedSessions.Add(uint64(len(entries) / joolnl.ListFormat(entries).EntryLen()))
@@ -89,7 +92,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	case t.Kind == syncwire.Advertised: // for upstream's peers; ours get BULKs
 		p.w.peers.named(from, t.Sender)
 	default:
-		p.w.peers.named(from, t.Sender)
+		from = p.w.peers.named(from, t.Sender)
 		before := from.stream.repaired
 		from.stream.take(t.Kind, t.Seq, entries, now, p.deliverFn)
 		if from.stream.repaired != before {
@@ -98,6 +101,20 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		if len(from.stream.held) > 0 {
 			p.wakeAt(from.stream.holdUntil)
 		}
+	}
+}
+
+// muchWaiting is how long a datagram must have waited in the socket, because the
+// process stood still, for its sessions to be older than they say.
+const muchWaiting = time.Second
+
+// ageAll takes the time that has passed from sessions' times left.
+func ageAll(entries []byte, by time.Duration) {
+	ms := uint32(by.Milliseconds())
+	f := joolnl.ListFormat(entries)
+	for b := entries; len(b) > 0; b = b[f.EntryLen():] {
+		left := f.Expires(b)
+		f.SetExpires(b, left-min(ms, left))
 	}
 }
 

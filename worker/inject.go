@@ -138,16 +138,22 @@ func absent(want, have []joolnl.Record) []joolnl.Record {
 func (r *resync) done(report *ResyncReport) {
 	now := time.Now()
 	in := r.in
+	report.At = now
 	report.Took, report.Receiving = now.Sub(in.base), in.received.Sub(in.base)
 	report.Comparing, report.Injecting = in.compared.Sub(in.received), in.injected.Sub(in.compared)
-	r.cost = report.Took
+	r.cost, r.verified = report.Took, now
 	r.sync = syncwire.SyncYes
 	r.p.audit.repaired = in.mends
 	if report.Injected == 0 && report.GaveBack == 0 {
 		r.pause = max(r.pause, firstPause)
 	}
 	r.p.w.reportResync(*report)
+	r.tried = nil
 	r.finish(now)
+	if in.owed != "" {
+		r.want(in.owed, now)
+		r.due = now
+	}
 }
 
 // freeLater gives the memory of a large table back to the system.

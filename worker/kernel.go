@@ -74,7 +74,7 @@ func (w *Worker) dial(spec configdir.Spec) (*joolnl.Conn, joolnl.Globals, error)
 	err = checkAlive(c, spec)
 	var g joolnl.Globals
 	if err == nil {
-		g, err = askSettings(c, spec)
+		g, err = w.askSettings(c, spec)
 	}
 	if err != nil {
 		c.Close()
@@ -113,10 +113,17 @@ func checkAlive(c *joolnl.Conn, spec configdir.Spec) error {
 	return nil
 }
 
-// askSettings asks for the instance's settings, and whether it synchronises. To
-// be called on its thread.
-func askSettings(c *joolnl.Conn, spec configdir.Spec) (joolnl.Globals, error) {
+// askSettings asks for the instance's settings, and whether it synchronises; it
+// has it do so where the pair wants that. To be called on its thread.
+func (w *Worker) askSettings(c *joolnl.Conn, spec configdir.Spec) (joolnl.Globals, error) {
 	g, err := c.AskGlobals()
+	if err == nil && !g.SSEnabled && spec.EnableSS {
+		if err := c.AskEnableSS(); err != nil {
+			return g, fmt.Errorf("turning session synchronisation on in instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
+		}
+		w.log.warn("session synchronisation was off in the instance; turned it on", "instance", spec.Instance)
+		g, err = c.AskGlobals()
+	}
 	if err != nil {
 		return g, fmt.Errorf("reading the settings of instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
 	}

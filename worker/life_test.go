@@ -212,6 +212,8 @@ func TestNonsenseFromKernel(t *testing.T) {
 type overrun struct {
 	*workertest.Kernel
 	sender int
+	// group is the number that the module's has.
+	group uint32
 }
 
 func (k *overrun) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) {
@@ -232,6 +234,7 @@ func (k *overrun) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error)
 	}
 	receiver := open()
 	k.sender = open()
+	inner.Group = k.group
 	if err == nil {
 		err = unix.SetsockoptInt(receiver, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, 1)
 	}

@@ -141,6 +141,46 @@ func TestGoneMeanwhile(t *testing.T) {
 	}
 }
 
+// TestEnableSS: where the pair wants that, the worker turns synchronisation on,
+// at the start and later, and says so.
+func TestEnableSS(t *testing.T) {
+	a, b := hosts(t)
+	spec := specFor(a, group6)
+	spec.EnableSS = true
+	h := newHost(t, jool4115, spec)
+	h.instance.Off = true
+	h.start()
+	off := func() (off bool) {
+		h.instance.Set(func(i *workertest.Instance) { off = i.Off })
+		return off
+	}
+	if off() || h.log.count("turned it on") != 1 {
+		t.Errorf("off: %v; %s", off(), h.log.text.String())
+	}
+	h.instance.Set(func(i *workertest.Instance) { i.Off = true })
+	h.Check()
+	eventually(t, "it is on again", func() bool { return !off() })
+	hostB := newHost(t, jool4115, specFor(b, group6)).start()
+	cross(t, jool4115, h, hostB)
+}
+
+// TestEnableSSRefused: a module that does not let it is named, and not waited
+// for.
+func TestEnableSSRefused(t *testing.T) {
+	a, _ := hosts(t)
+	spec := specFor(a, group6)
+	spec.EnableSS = true
+	h := newHost(t, jool4115, spec)
+	h.instance.Off = true
+	h.instance.Refuse = func(r workertest.Request) *joolnl.Error {
+		if r.Op == joolnl.GlobalUpdate {
+			return &joolnl.Error{Code: unix.EINVAL, Text: "not today"}
+		}
+		return nil
+	}
+	wantError(t, h.tryStart(), false, `turning session synchronisation on in instance "nat" in namespace`, "not today")
+}
+
 // TestRefusalIsLookedInto removes the instance and does not wait for the next
 // look: an acknowledgement is refused.
 func TestRefusalIsLookedInto(t *testing.T) {

@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
+	"joolctl/fdstore"
 	"joolctl/nsthread"
 	"joolctl/packetio"
 )
@@ -26,31 +28,52 @@ type netSocket struct {
 	thread  *nsthread.Thread // of the socket's namespace
 	fd      int
 	in, out int // interface indices; 0: the kernel's choice
-	sender  *packetio.Sender
+	// drops is the count of its drops up to when it was opened or adopted.
+	drops  uint32
+	sender *packetio.Sender
+	// former is what was before in, while what came by it may still wait.
+	former *int
 }
 
-// openNetSocket opens it in the spec's network namespace.
-func openNetSocket(threads *nsthread.Pool, spec configdir.Spec) (*netSocket, error) {
-	thread, err := getThread(threads, spec.NetNamespace)
+// hears says whether what came by an interface is meant for this socket: IPv6
+// also gives it what another member of the group on this host asked for.
+func (s *netSocket) hears(index int) bool {
+	member := func(in int) bool { return in == 0 || index == 0 || index == in }
+	return member(s.in) || s.former != nil && member(*s.former)
+}
+
+// openNetSocket opens it in the spec's network namespace, or adopts the one that
+// the process before has left there for the same group and port.
+func openNetSocket(env Env, spec configdir.Spec) (*netSocket, error) {
+	thread, err := getThread(env.Threads, spec.NetNamespace)
 	if err != nil {
 		return nil, err
 	}
 	s := &netSocket{thread: thread, fd: -1}
-	if doErr := thread.Do(func() { err = s.open(spec) }); doErr != nil {
+	opened := false
+	defer func() { // after a panic too
+		if !opened {
+			s.close()
+		}
+	}()
+	if doErr := thread.Do(func() { err = s.open(env.Store, spec) }); doErr != nil {
 		err = doErr
 	}
 	if err != nil {
-		s.close()
 		return nil, err
 	}
+	opened = true
 	return s, nil
 }
 
 // open is openNetSocket inside the namespace.
-func (s *netSocket) open(spec configdir.Spec) error {
+func (s *netSocket) open(store *fdstore.Store, spec configdir.Spec) error {
 	in, out, err := findInterfaces(spec)
 	if err != nil {
 		return err
+	}
+	if s.adopt(store, spec, in, out) {
+		return nil
 	}
 	family := unix.AF_INET6
 	if spec.Group.Is4() {
@@ -97,6 +120,20 @@ func index(ifi *net.Interface) int {
 	return ifi.Index
 }
 
+// arrived is when the host received a datagram that is read now, as far as is
+// known. The wall clock may have been set meanwhile: what waited for longer than
+// a peer is held to be alive is not believed.
+func arrived(d packetio.Datagram, now time.Time) time.Time {
+	if d.Arrived.IsZero() {
+		return now
+	}
+	waited := now.Round(0).Sub(d.Arrived)
+	if waited < 0 || waited > aliveFor {
+		return now
+	}
+	return now.Add(-waited)
+}
+
 // bind binds the socket to the group. Before that it is told to hear its own
 // memberships only, not the whole host's.
 func (s *netSocket) bind(spec configdir.Spec, in int) error {
@@ -107,6 +144,7 @@ func (s *netSocket) bind(spec configdir.Spec, in int) error {
 	opts := []option{
 		{unix.SOL_SOCKET, unix.SO_REUSEADDR, b2i(spec.ReuseAddr), "SO_REUSEADDR"},
 		{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1, "SO_RXQ_OVFL"},
+		{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS"},
 	}
 	if spec.Group.Is4() {
 		opts = append(opts, option{unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL"})
@@ -302,16 +340,12 @@ func b2i(b bool) int {
 
 // stillThere says whether namespace and interfaces are still the ones that the
 // socket was set up for: an interface that was made anew has another index, and
-// no member.
+// no member. To be called on its thread.
 func (s *netSocket) stillThere(spec configdir.Spec) error {
 	if err := sameNamespace(spec.NetNamespace, s.thread); err != nil {
 		return err
 	}
-	var in, out *net.Interface
-	var err error
-	if doErr := s.thread.Do(func() { in, out, err = findInterfaces(spec) }); doErr != nil {
-		return doErr
-	}
+	in, out, err := findInterfaces(spec)
 	if err != nil {
 		return err
 	}

@@ -93,17 +93,26 @@ func (p *peers) forgetOldest() {
 }
 
 // named gives the peer the id that it now has; a new one retires the old, and
-// what was missing of that.
-func (p *peers) named(known *peer, id syncwire.ID) {
+// what was missing of that. A worker that sends from another address than before,
+// by another interface perhaps, is the same peer: what it sent on the way is missing.
+func (p *peers) named(known *peer, id syncwire.ID) *peer {
 	if known.ID == id {
-		return
+		return known
 	}
+	moved := p.withID(id)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if moved != nil {
+		delete(p.byAddress, moved.Address)
+		moved.Address, moved.LastHeard = known.Address, known.LastHeard
+		p.byAddress[moved.Address] = moved
+		return moved
+	}
 	known.ID = id
 	known.Sync, known.served, known.greeted = syncwire.SyncNo, false, false
 	known.shortfall = shortfall{}
 	known.stream = stream{sender: id, jitter: jitter, lost: known.stream.lost, repaired: known.stream.repaired}
+	return known
 }
 
 // update changes what others see of a peer.

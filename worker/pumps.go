@@ -81,6 +81,7 @@ type pumps struct {
 	// askDue and settingsDue are when the module is asked for the instance, and
 	// for its settings too.
 	askDue, settingsDue time.Time
+	checkDue            time.Time // when the names are looked at
 	timer               *nsthread.Timer
 	deliverFn           func([]byte)
 	sent                sentAdds
@@ -103,9 +104,11 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.socket, err = openNetSocket(p.w.env.Threads, spec); err != nil {
+	p.takeReceiver(spec)
+	if p.socket, err = openNetSocket(p.w.env, spec); err != nil {
 		return err
 	}
+	p.drops = p.socket.drops
 	if doErr := p.thread.Do(func() { p.borrow(func() { err = p.listen(spec, globals) }) }); doErr != nil {
 		return doErr
 	}
@@ -151,11 +154,13 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.self, p.sequence = newID(), spec.Sequence
 	p.coalesce = newCoalescer(spec.RefreshPeriod)
+	p.resync.period = spec.VerifyPeriod
 	p.resync.p, p.answers.p, p.advertise.p, p.flood.p = p, p, p, p
 	p.deliverFn = p.deliver
-	p.timer = p.thread.NewTimer(p.guard(p.tick))
+	p.timer = p.thread.NewTimer(p.alone(p.tick))
 	p.hello, p.active = now, now
-	p.askDue, p.settingsDue = together(now.Add(rand.N(askEvery)), beat), now.Add(rand.N(settingsEvery))
+	p.askDue, p.settingsDue = together(now.Add(askEvery), beat), now.Add(rand.N(settingsEvery))
+	p.checkDue = now.Add(checkEvery - askIdle)
 }
 
 // post has fn called on the instance's thread, unless the worker ends before.
@@ -174,7 +179,7 @@ func (p *pumps) background(fn func()) {
 	go func() {
 		defer func() {
 			if r := recover(); r != nil {
-				p.fail(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+				p.fail(panicError(r))
 			}
 		}()
 		fn()
@@ -188,20 +193,19 @@ func (p *pumps) wakeAt(at time.Time) {
 	}
 }
 
-// guard lends fn the thread's memory, and turns a panic of its into the worker's
-// end. Nothing of the worker is called again after that.
-func (p *pumps) guard(fn func()) func() {
+// guard lends fn the thread's memory, and is alone otherwise.
+func (p *pumps) guard(fn func()) func() { return p.alone(func() { p.borrow(fn) }) }
+
+// alone turns a panic of fn's into the worker's end. Nothing of the worker is
+// called again after that.
+func (p *pumps) alone(fn func()) func() {
 	return func() {
-		p.borrow(func() {
-			defer func() {
-				if r := recover(); r != nil {
-					p.unwatch()
-					p.scratch.reset() // not for the next worker to send
-					p.fail(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
-				}
-			}()
-			fn()
-		})
+		defer func() {
+			if r := recover(); r != nil {
+				p.panicked(r)
+			}
+		}()
+		fn()
 	}
 }
 
@@ -209,9 +213,30 @@ func (p *pumps) guard(fn func()) func() {
 func (p *pumps) borrow(fn func()) {
 	before := p.scratch
 	p.scratch = p.thread.Scratch(newScratch).(*scratch)
-	defer func() { p.scratch = before }()
+	well := false
+	defer func() {
+		if !well {
+			p.scratch.reset() // not for the next worker to send
+		}
+		p.scratch = before
+	}()
 	fn()
+	well = true
 }
+
+// panicked ends the worker because of a panic on its thread: nothing of it is
+// called again there. To be called in the deferred function that recovered.
+func (p *pumps) panicked(r any) {
+	p.unwatch()
+	if p.scratch != nil {
+		p.scratch.reset()
+	}
+	p.fail(panicError(r))
+}
+
+// panicError is a panic as an error, with the stack in the lines behind the
+// first.
+func panicError(r any) error { return fmt.Errorf("panic: %v\n%s", r, debug.Stack()) }
 
 // fail has Run return err.
 func (p *pumps) fail(err error) {
@@ -240,6 +265,7 @@ func (p *pumps) close() {
 	p.closed = true
 	_ = p.thread.Do(func() { // it can't have ended before its last user
 		p.unwatch()
+		p.leaveSockets()
 		if p.conn != nil {
 			p.conn.Close()
 			p.conn = nil
@@ -251,25 +277,31 @@ func (p *pumps) close() {
 	})
 }
 
-// watch waits for the end and looks every now and then whether everything is
-// still there.
+// watch waits for the end, and looks whether everything is still there when it is
+// told to.
 func (p *pumps) watch(ctx context.Context) error {
-	timer := time.NewTimer(time.Until(together(time.Now().Add(rand.N(checkEvery)), idleBeat)))
-	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-p.failed:
 			return err
-		case <-timer.C:
 		case <-p.w.recheck:
 		}
-		if err := p.stillThere(); err != nil {
+		if err := p.unlessExhausted(p.stillThere()); err != nil {
 			return err
 		}
-		timer.Reset(time.Until(together(time.Now().Add(checkEvery), idleBeat)))
 	}
+}
+
+// unlessExhausted leaves out that looking needs a descriptor and there is none:
+// what runs has all of its own.
+func (p *pumps) unlessExhausted(err error) error {
+	if !exhausted(err) {
+		return err
+	}
+	p.w.log.warn("can't look whether everything is still there", "problem", explained(err))
+	return nil
 }
 
 // stillThere finds out whether namespaces, instance and interfaces are the ones
@@ -285,27 +317,60 @@ func (p *pumps) stillThere() error {
 	if doErr := p.thread.Do(func() {
 		now := time.Now()
 		p.settingsDue = now
-		p.borrow(func() { err = p.ask(now) })
+		err = p.ask(now)
 	}); doErr != nil {
 		return doErr
 	}
 	if err != nil {
 		return err
 	}
-	return p.socket.stillThere(spec)
+	if doErr := p.socket.thread.Do(func() { err = p.socket.stillThere(spec) }); doErr != nil {
+		return doErr
+	}
+	return err
 }
 
-// askWhenDue asks the module every now and then, from the timer, since waking
-// another goroutine costs more than all the rest, and returns when the next time
-// is.
+// askWhenDue asks the module every now and then, and looks at the names, from the
+// timer, since waking another goroutine costs more than all the rest, and returns
+// when the next time is.
 func (p *pumps) askWhenDue(now time.Time) time.Time {
 	if now.Before(p.askDue) {
 		return p.askDue
 	}
-	if err := p.ask(now); err != nil {
+	err := p.ask(now)
+	if err == nil {
+		err = p.unlessExhausted(p.checkWhenDue(now))
+	}
+	if err != nil {
 		p.fail(err)
 	}
 	return p.askDue
+}
+
+// checkWhenDue looks, on the instance's thread, whether the names still lead to
+// what the sockets were opened for.
+func (p *pumps) checkWhenDue(now time.Time) error {
+	if now.Before(p.checkDue) {
+		return nil
+	}
+	if p.socket.thread != p.thread {
+		p.checkDue = now.Add(checkEvery - askIdle)
+		p.w.Check() // one thread must not wait for another
+		return nil
+	}
+	if !p.changing.TryLock() {
+		return nil // whoever has it may wait for this thread
+	}
+	defer p.changing.Unlock()
+	// It is looked at when the module has been asked: up to askIdle later.
+	p.checkDue = now.Add(checkEvery - askIdle)
+	spec := p.w.spec()
+	if spec.Namespace != spec.NetNamespace {
+		if err := sameNamespace(spec.Namespace, p.thread); err != nil {
+			return err
+		}
+	}
+	return p.socket.stillThere(spec)
 }
 
 // ask finds out whether the instance is there and synchronises, and takes its
@@ -321,7 +386,7 @@ func (p *pumps) ask(now time.Time) error {
 	}
 	if !now.Before(p.settingsDue) {
 		p.settingsDue = now.Add(settingsEvery)
-		g, err := askSettings(p.conn, spec)
+		g, err := p.w.askSettings(p.conn, spec)
 		if err != nil {
 			return err
 		}

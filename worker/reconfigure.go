@@ -2,8 +2,10 @@ package worker
 
 import (
 	"fmt"
+	"time"
 
 	"joolctl/configdir"
+	"joolctl/syncwire"
 )
 
 // Reconfigure has a running worker go on with another spec for the same
@@ -13,7 +15,7 @@ import (
 //
 // On an error everything runs on as before. ErrNotRunning says that Run does
 // not listen.
-func (w *Worker) Reconfigure(spec configdir.Spec) error {
+func (w *Worker) Reconfigure(spec configdir.Spec) (err error) {
 	w.mu.Lock()
 	p, old := w.running, w.current
 	w.mu.Unlock()
@@ -28,6 +30,13 @@ func (w *Worker) Reconfigure(spec configdir.Spec) error {
 	if p.closed {
 		return ErrNotRunning
 	}
+	defer func() {
+		if r := recover(); r != nil {
+			// Half of it may be done: only a new worker is sure to be whole.
+			p.fail(panicError(r))
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
 	if err := p.reconfigure(old, spec); err != nil {
 		return err
 	}
@@ -46,7 +55,41 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 	} else if err := p.replaceSocket(spec); err != nil {
 		return err
 	}
-	return p.conn.SetReceiveBuffer(spec.ReceiveBuffer)
+	if err := p.conn.SetReceiveBuffer(spec.ReceiveBuffer); err != nil {
+		return err
+	}
+	return p.standing(func() error {
+		p.retune(spec, time.Now())
+		return nil
+	})
+}
+
+// retune changes what is not about sockets.
+func (p *pumps) retune(spec configdir.Spec, now time.Time) {
+	p.coalesce.period = spec.RefreshPeriod // what waits goes on when it would have
+	p.resync.period = spec.VerifyPeriod
+	if spec.Sequence == p.sequence {
+		return
+	}
+	if !spec.Sequence {
+		p.resync.finish(now) // and lets go what waits for it
+		p.resync.sync = syncwire.SyncNo
+		p.publishSync()
+		p.answers = answers{p: p}
+		for _, from := range p.w.peers.byAddress {
+			for len(from.stream.held) > 0 {
+				from.stream.giveUp(now, p.deliverFn)
+			}
+			from.stream.started, from.stream.missing = false, nil
+		}
+		p.toKernel()
+		p.sequence = false
+		return
+	}
+	p.sequence = true
+	p.resync.start(now)
+	p.asks, p.hello = true, now
+	p.wake(now)
 }
 
 // resetSocket gives the live socket what changed. Its thread may be another
@@ -62,7 +105,11 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		return socketError(spec, changed.set(spec, in, out))
 	}
 	take := func() error {
+		former := p.socket.in
 		*p.socket = changed
+		p.socket.former = &former
+		p.guard(p.fromNetwork)()
+		p.socket.former = nil
 		return nil
 	}
 	if changed.thread == p.thread {
@@ -95,7 +142,7 @@ func (p *pumps) standing(fn func() error) error {
 // replaceSocket opens another socket and only then lets go of the old one,
 // after having taken what waits on it.
 func (p *pumps) replaceSocket(spec configdir.Spec) error {
-	socket, err := openNetSocket(p.w.env.Threads, spec)
+	socket, err := openNetSocket(p.w.env, spec)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"joolctl/configdir"
 	"joolctl/joolnl"
 	"joolctl/nsthread/nstest"
+	"joolctl/syncwire"
 )
 
 // TestReconfigure changes a running worker's spec and sees how sessions come
@@ -92,6 +95,58 @@ func TestReconfigure(t *testing.T) {
 	})
 }
 
+// TestRetune changes what is not about sockets.
+func TestRetune(t *testing.T) {
+	t.Parallel()
+	a, b := hosts(t)
+	spec := standbySpec(a)
+	spec.RefreshPeriod = time.Minute
+	h := newHost(t, jool4115, spec).start()
+	h.alone()
+	peer := openPlain(t, b, group6, port, "sync")
+	list := entries(t, jool4115, 1, 1)
+	report := func(want int) {
+		t.Helper()
+		h.instance.Multicast(list)
+		for {
+			got, _ := peer.receive()
+			if _, err := syncwire.Parse(slices.Clone(got)); err == nil {
+				continue // a control message
+			}
+			if len(got) != want {
+				t.Errorf("%d bytes arrive, want %d", len(got), want)
+			}
+			return
+		}
+	}
+	report(len(list) + syncwire.TrailerLen)
+
+	spec.RefreshPeriod = 0
+	if err := h.Reconfigure(spec); err != nil {
+		t.Fatal(err)
+	}
+	report(len(list) + syncwire.TrailerLen) // which it would have kept back for a minute
+
+	spec.Sequence = false
+	if err := h.Reconfigure(spec); err != nil {
+		t.Fatal(err)
+	}
+	report(len(list))
+	if s := h.Sync(); s.Synced != syncwire.SyncNo || s.Phase != "" {
+		t.Errorf("without sequence: %+v", s)
+	}
+
+	spec.Sequence = true
+	if err := h.Reconfigure(spec); err != nil {
+		t.Fatal(err)
+	}
+	if hello, _ := control[*syncwire.Hello](peer); !hello.Asks {
+		t.Errorf("its first HELLO asks nobody: %+v", hello)
+	}
+	report(len(list) + syncwire.TrailerLen)
+	h.alone()
+}
+
 // TestReconfigureFails asks for what can't be had; the old goes on.
 func TestReconfigureFails(t *testing.T) {
 	a, b := hosts(t)
@@ -143,8 +198,8 @@ func TestReconfigureFails(t *testing.T) {
 	})
 }
 
-// TestReconfigureWithoutLoss changes group and interface under traffic: every
-// datagram to the old group that was sent before arrives.
+// TestReconfigureWithoutLoss changes the group's port under traffic: every
+// datagram to the old one that was sent before arrives.
 func TestReconfigureWithoutLoss(t *testing.T) {
 	a, b := hosts(t)
 	bothFamilies(t, func(t *testing.T, group netip.Addr) {
@@ -163,6 +218,37 @@ func TestReconfigureWithoutLoss(t *testing.T) {
 			}
 			if spec.Port != port { // and back
 				spec.Port = port
+				if err := h.Reconfigure(spec); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		h.adds(n)
+	})
+}
+
+// TestReconfigureInterfaceWithoutLoss changes the interface under traffic: every
+// datagram that came by the old one before goes to the kernel.
+func TestReconfigureInterfaceWithoutLoss(t *testing.T) {
+	a, b := hosts(t)
+	c := nstest.New(t)
+	nstest.Veth(t,
+		nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
+		nstest.End{Namespace: c, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
+	nstest.IP(t, a, "route add 239.0.0.0/8 dev sync") // the kernel's choice
+	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+		spec := specFor(a, group)
+		h := newHost(t, jool4115, spec).start()
+		by := map[string]*plain{"sync": openPlain(t, b, group, port, "sync"), "other": openPlain(t, c, group, port, "other")}
+		n := 0
+		for range 20 {
+			for _, next := range []string{"other", "sync", "", "other", "sync"} {
+				peer := by[cmp.Or(spec.InInterface, "sync")]
+				for range 10 {
+					peer.send(entries(t, jool4115, 3*n, 3))
+					n++
+				}
+				spec.InInterface = next
 				if err := h.Reconfigure(spec); err != nil {
 					t.Fatal(err)
 				}

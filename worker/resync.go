@@ -18,6 +18,9 @@ const (
 	beginWithin = time.Second
 	stallFor    = 500 * time.Millisecond
 	stalls      = 6
+	// solicitEvery is how often it is asked meanwhile: a SOLICIT may be lost, or
+	// the BEGIN.
+	solicitEvery = 250 * time.Millisecond
 	// maxSessions bounds what a peer can make us collect: 36 bytes each.
 	maxSessions = 4 << 20
 	// aheadOf is how many BULKs may be missing before one that is taken, beside
@@ -63,6 +66,8 @@ type ResyncReport struct {
 	Replaced   int    `json:"replaced"` // BIB entries of ours that made way for newer ones
 	Collisions int    `json:"collisions"`
 	GaveBack   int    `json:"gave_back"`
+	// At is when it ended.
+	At time.Time `json:"at"`
 	// Took is the time from BEGIN to the end; the others are its parts.
 	Took      time.Duration `json:"took"`
 	Receiving time.Duration `json:"receiving"`
@@ -80,10 +85,13 @@ type resync struct {
 	since time.Time // when the phase began
 	due   time.Time // when to go on
 	pause time.Duration
-	ended time.Time     // the last one
-	cost  time.Duration // of the last one
+	// period is how often verify asks; verified is when the whole table was last compared with a peer's.
+	period   time.Duration
+	verified time.Time
+	ended    time.Time     // the last one
+	cost     time.Duration // of the last one
 
-	tried  []syncwire.ID // in this round
+	tried  []syncwire.ID // since the last resync that came to its end
 	target syncwire.ID
 
 	taken    [16]time.Time // when a resync was taken that was not asked for
@@ -166,8 +174,14 @@ func (r *resync) tick(now time.Time) time.Time {
 		}
 		r.tried = nil
 		r.ask(now)
-	case listening, asking:
+	case listening:
 		r.ask(now)
+	case asking:
+		if now.Sub(r.since) < beginWithin {
+			r.solicit(now)
+		} else {
+			r.ask(now)
+		}
 	case collecting:
 		r.stalled(now)
 	}
@@ -196,8 +210,14 @@ func (r *resync) ask(now time.Time) {
 	}
 	r.target = best.stream.sender
 	r.tried = append(r.tried, r.target)
+	r.enter(asking, now, now)
+	r.solicit(now)
+}
+
+// solicit asks the target.
+func (r *resync) solicit(now time.Time) {
 	r.p.sendControl(&syncwire.Solicit{To: r.target})
-	r.enter(asking, now, now.Add(beginWithin))
+	r.due = now.Add(solicitEvery)
 }
 
 // finish goes to rest.

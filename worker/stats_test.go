@@ -55,7 +55,7 @@ func TestStatsServer(t *testing.T) {
 	const want = "KERNEL_SENT_PKTS,1\nKERNEL_SENT_BYTES,40\nNET_RCVD_PKTS,2\nNET_RCVD_BYTES,80\n" +
 		"NET_SENT_PKTS,1099511627776\nNET_SENT_BYTES,18446744073709551615\n"
 	spec := configdir.Spec{StatsPort: freePort(t)}
-	s, err := OpenStats(spec, c.Stats)
+	s, err := OpenStats(spec, c.Stats, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestStatsServer(t *testing.T) {
 	for _, addr := range []netip.Addr{{}, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")} {
 		second := spec
 		second.StatsAddress = addr
-		if _, err := OpenStats(second, c.Stats); err == nil {
+		if _, err := OpenStats(second, c.Stats, nil); err == nil {
 			t.Errorf("%v: opened twice", addr)
 		} else {
 			text := "127.0.0.1"
@@ -89,11 +89,11 @@ func TestStatsServer(t *testing.T) {
 	}
 	nowhere := spec
 	nowhere.StatsAddress = netip.MustParseAddr("2001:db8::1")
-	_, err = OpenStats(nowhere, c.Stats)
+	_, err = OpenStats(nowhere, c.Stats, nil)
 	wantError(t, err, false, "stats server on 2001:db8::1 port "+fmt.Sprint(spec.StatsPort), "assign")
 
 	s.Close()
-	again, err := OpenStats(spec, c.Stats)
+	again, err := OpenStats(spec, c.Stats, nil)
 	if err != nil {
 		t.Fatalf("after Close: %v", err)
 	}
@@ -108,7 +108,7 @@ func TestStatsServerInUse(t *testing.T) {
 		t.Skip(err)
 	}
 	port := taken.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	_, err = OpenStats(configdir.Spec{StatsPort: port}, func() Stats { return Stats{} })
+	_, err = OpenStats(configdir.Spec{StatsPort: port}, func() Stats { return Stats{} }, nil)
 	wantError(t, err, false, "stats server on ::1 port "+fmt.Sprint(port))
 	taken.Close()
 	eventually(t, "all descriptors are closed", func() bool { return countDir(t, "/proc/self/fd") <= fds })

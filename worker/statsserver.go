@@ -10,26 +10,28 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
+	"joolctl/fdstore"
 )
 
 // StatsServer answers every datagram with upstream's six lines, until Close.
 type StatsServer struct {
 	conns []*net.UDPConn
 	done  sync.WaitGroup
+	store *fdstore.Store
 }
 
 // OpenStats opens a stats server on the spec's port, which must not be 0, in
 // the namespace of the process: on the spec's address, or else on both loopback
 // addresses (on one, where the host has no other). An error names address and
-// port.
-func OpenStats(spec configdir.Spec, stats func() Stats) (*StatsServer, error) {
+// port. Sockets that the process before has left in the store are adopted.
+func OpenStats(spec configdir.Spec, stats func() Stats, store *fdstore.Store) (*StatsServer, error) {
 	addrs := []netip.Addr{spec.StatsAddress}
 	if !spec.StatsAddress.IsValid() {
 		addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	}
-	s := &StatsServer{}
+	s := &StatsServer{store: store}
 	for i, a := range addrs {
-		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, spec.StatsPort)))
+		c, err := openStatsSocket(netip.AddrPortFrom(a, spec.StatsPort), store)
 		if i > 0 && (errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT)) {
 			continue // no IPv6 here
 		}
@@ -60,6 +62,7 @@ func serveStats(c *net.UDPConn, stats func() Stats) {
 // Close stops the server and waits for its end.
 func (s *StatsServer) Close() {
 	for _, c := range s.conns {
+		leaveStatsSocket(c, s.store)
 		c.Close()
 	}
 	s.done.Wait()

@@ -1,7 +1,9 @@
 package worker
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"joolctl/syncwire"
@@ -33,7 +35,7 @@ type SyncState struct {
 }
 
 // Reasons for a resync that tell nothing of what we lack: a peer has something
-// to say, and we listen.
+// to say, and we listen. So does whyVerify.
 const (
 	whyReturned   = "given back"
 	whyAdvertised = "advertised"
@@ -42,7 +44,7 @@ const (
 // Incomplete reports whether the resync under way brings what this host is known
 // to lack, or may lack.
 func (s SyncState) Incomplete() bool {
-	return s.Phase != "" && (s.Synced != syncwire.SyncYes || s.Unrepaired > 0 || s.Why != whyReturned && s.Why != whyAdvertised)
+	return s.Phase != "" && (s.Synced != syncwire.SyncYes || s.Unrepaired > 0 || s.Why != whyReturned && s.Why != whyAdvertised && s.Why != whyVerify)
 }
 
 // String is the state in a few words.
@@ -87,7 +89,11 @@ func (w *Worker) reportResync(r ResyncReport) {
 	w.mu.Lock()
 	w.state.Last = &r
 	w.mu.Unlock()
-	w.log.to.Info("a resync has ended", "from", r.From, "why", r.Why, "got", r.Got, "had", r.Had, "injected", r.Injected,
+	level := slog.LevelInfo
+	if r.Why == whyVerify && r.Injected == 0 && r.GaveBack == 0 {
+		level = slog.LevelDebug // all is well, and is said in status
+	}
+	w.log.to.Log(context.Background(), level, "a resync has ended", "from", r.From, "why", r.Why, "got", r.Got, "had", r.Had, "injected", r.Injected,
 		"collisions", r.Collisions, "gave back", r.GaveBack, "took", r.Took,
 		"receiving", r.Receiving, "comparing", r.Comparing, "injecting", r.Injecting)
 }

@@ -1,7 +1,8 @@
 package worker
 
 import (
-	"bytes"
+	"cmp"
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -75,14 +76,57 @@ func byKey(records []joolnl.Record) {
 }
 
 func compareKeys(a, b *joolnl.Record) int {
-	ka, kb := a.Key(), b.Key()
-	return bytes.Compare(ka[:], kb[:])
+	ka, kb := keyNumbers(a), keyNumbers(b)
+	for i := range ka {
+		if ka[i] != kb[i] {
+			return cmp.Compare(ka[i], kb[i])
+		}
+	}
+	return 0
+}
+
+// keyNumbers is a session's Key in a form that is quick to compare.
+func keyNumbers(r *joolnl.Record) [4]uint64 {
+	rest := uint64(binary.BigEndian.Uint16(r[28:]))<<48 | uint64(binary.BigEndian.Uint32(r[20:]))<<16
+	proto := r.Proto()
+	if proto != joolnl.ICMP {
+		rest |= uint64(binary.BigEndian.Uint16(r[32:]))
+	}
+	return [4]uint64{binary.BigEndian.Uint64(r[8:]), rest, binary.BigEndian.Uint64(r[:]), uint64(proto)}
 }
 
 // oldestFirst sorts records so that the module, whose lists are sorted by age,
 // finds each one's place at once.
 func oldestFirst(records []joolnl.Record, s syncwire.Settings) {
-	slices.SortFunc(records, func(a, b joolnl.Record) int { return int(idle(&b, s) - idle(&a, s)) })
+	order := make([]ranked, len(records))
+	for i := range records {
+		order[i] = ranked{uint64(1<<62 - idle(&records[i], s)), uint32(i)}
+	}
+	rank(records, order)
+}
+
+// ranked is what a record is sorted by, and its place.
+type ranked struct {
+	by uint64
+	at uint32
+}
+
+// rank sorts records in place. To move them about while sorting, or to ask
+// anew each time what they are sorted by, takes several times as long.
+func rank(records []joolnl.Record, order []ranked) {
+	slices.SortFunc(order, func(a, b ranked) int { return cmp.Compare(a.by, b.by) })
+	for i := range order {
+		first := records[i]
+		for to := uint32(i); ; {
+			from := order[to].at
+			order[to].at = to // done
+			if from == uint32(i) {
+				records[to] = first
+				break
+			}
+			records[to], to = records[from], from
+		}
+	}
 }
 
 // diff compares a peer's table with ours, both with the same base, by idle

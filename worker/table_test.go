@@ -5,6 +5,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"joolctl/joolnl"
 	"joolctl/syncwire"
@@ -208,4 +211,50 @@ func values(m map[joolnl.Key]joolnl.Record) []joolnl.Record {
 		list = append(list, r)
 	}
 	return list
+}
+
+// TestCompareKeys: two records stand at the same place if they have the same Key, and only then.
+func TestCompareKeys(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	record := func() (rec joolnl.Record) { // few different ones
+		for i := range rec {
+			rec[i] = byte(r.IntN(2))
+		}
+		return kind(rec, joolnl.Proto(r.IntN(3)), 0, 0, 0)
+	}
+	same := 0
+	for range 100_000 {
+		a, b := record(), record()
+		if r.IntN(2) == 0 { // else they are hardly ever the same
+			b = a
+			b[r.IntN(len(b))] ^= 1
+		}
+		c := compareKeys(&a, &b)
+		if equal := a.Key() == b.Key(); equal != (c == 0) || c != -compareKeys(&b, &a) {
+			t.Fatalf("%x and %x: %d, and %d the other way round", a, b, c, compareKeys(&b, &a))
+		} else if equal {
+			same++
+		}
+	}
+	if same == 0 {
+		t.Error("no two were the same")
+	}
+}
+
+// TestOldestFirstOfMany sorts many, some of them of one age.
+func TestOldestFirstOfMany(t *testing.T) {
+	records := sessionsAt(0, 2000)
+	for i := range records {
+		records[i] = sessionAt(i, time.Duration(i*7919%500)*time.Millisecond)
+	}
+	sorted := slices.Clone(records)
+	oldestFirst(sorted, ttl)
+	if !slices.IsSortedFunc(sorted, func(a, b joolnl.Record) int { return int(idle(&b, ttl) - idle(&a, ttl)) }) {
+		t.Error("they are not sorted by age")
+	}
+	byKey(records)
+	byKey(sorted)
+	if diff := cmp.Diff(records, sorted); diff != "" {
+		t.Errorf("they are not the same as before (-want +got):\n%s", diff)
+	}
 }

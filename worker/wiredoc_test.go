@@ -30,6 +30,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"others' HELLOs are waited for", fmt.Sprint(collectFor)},
 		{"a peer is asked after its last datagram for", fmt.Sprint(aliveFor)},
 		{"a BEGIN is waited for", fmt.Sprint(beginWithin)},
+		{"meanwhile SOLICIT is sent every", fmt.Sprint(solicitEvery)},
 		{"a BULK is waited for", fmt.Sprint(stallFor)},
 		{"waits in a row before the next peer is asked", fmt.Sprint(stalls)},
 		{"others who ask are waited for", fmt.Sprint(gatherAskers)},

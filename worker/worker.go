@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/fdstore"
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 )
@@ -24,17 +24,20 @@ type Env struct {
 	Log *slog.Logger
 	// Kernel reaches the Jool modules; nil is the real thing.
 	Kernel Kernel
+	// Store takes the sockets of workers that end with their process, and has
+	// those of the process before; nil: there is none.
+	Store *fdstore.Store
 }
 
 const (
 	// askEvery is how often a worker asks the module for its instance: nothing
 	// announces that one is removed, or made anew. askIdle is that without
-	// traffic.
+	// traffic: every second time HELLO is due too.
 	askEvery = 2 * time.Second
-	askIdle  = 4 * time.Second
+	askIdle  = 5 * time.Second
 	// settingsEvery is how often it asks for the instance's settings.
 	settingsEvery = 4 * time.Second
-	// checkEvery is how often it looks at its namespaces and interfaces too.
+	// checkEvery is how often, at least, it looks at its namespaces and interfaces too.
 	// Whoever knows of a change calls Check.
 	checkEvery = 15 * time.Second
 )
@@ -71,8 +74,9 @@ func New(spec configdir.Spec, env Env, counters *Counters) *Worker {
 func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = panicError(p)
 		}
+		err = explained(err)
 	}()
 	spec := w.spec()
 	thread, err := getThread(w.env.Threads, spec.Namespace)
@@ -133,7 +137,8 @@ func (w *Worker) onPumps(ctx context.Context, fn func(*pumps) error) error {
 	err := p.thread.Post(func() {
 		defer func() {
 			if r := recover(); r != nil {
-				result <- fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+				p.panicked(r)
+				result <- fmt.Errorf("panic: %v", r) // whoever asks does not need the stack
 			}
 		}()
 		if p.conn == nil {

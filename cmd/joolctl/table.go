@@ -56,7 +56,7 @@ func writeTable(w io.Writer, s supervisor.Status, o tableOptions) error {
 			fmt.Fprintf(&out, "%s: advertise: %v\n", row.Name, a)
 		}
 		if o.wide {
-			writeDetails(&out, row)
+			writeDetails(&out, row, o.now)
 		}
 	}
 	_, err := w.Write(out.Bytes())
@@ -97,14 +97,14 @@ func heard(peers []supervisor.Peer) string {
 
 // writeDetails shows the peers, the last resync, what became of the sessions,
 // and the kernel's counters, one to a line.
-func writeDetails(out *bytes.Buffer, row supervisor.Row) {
+func writeDetails(out *bytes.Buffer, row supervisor.Row, now time.Time) {
 	for _, peer := range row.Peers {
 		fmt.Fprintf(out, "%s: peer %s: %s, heard %s ago\n", row.Name, peer.Address, whatIs(peer),
 			age(time.Duration(peer.LastHeardSeconds)*time.Second))
 	}
 	if r := row.LastResync; r != nil {
-		fmt.Fprintf(out, "%s: last resync: from %s (%s) in %v: got %d, had %d, injected %d, replaced %d, collisions %d, gave back %d\n",
-			row.Name, r.From, r.Why, r.Took.Round(time.Millisecond), r.Got, r.Had, r.Injected, r.Replaced, r.Collisions, r.GaveBack)
+		fmt.Fprintf(out, "%s: last resync: %s ago, from %s (%s) in %v: got %d, had %d, injected %d, replaced %d, collisions %d, gave back %d\n",
+			row.Name, age(now.Sub(r.At)), r.From, r.Why, r.Took.Round(time.Millisecond), r.Got, r.Had, r.Injected, r.Replaced, r.Collisions, r.GaveBack)
 	}
 	for _, part := range []struct{ name, text string }{
 		{"out", wayOut(row.Ledger)}, {"in", wayIn(row.Ledger)}, {"losses", losses(row.Losses)},

@@ -16,6 +16,7 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func sample() supervisor.Status {
 	return supervisor.Status{
 		Directory: "/etc/joold.d", Version: "1.2.3", UptimeSeconds: 93784,
+		Runtime: supervisor.Runtime{Goroutines: 12, HeapBytes: 3145728},
 		Totals: worker.Stats{KernelSentPackets: 9, KernelSentBytes: 360, NetRcvdPackets: 10, NetRcvdBytes: 400,
 			NetSentPackets: 123456, NetSentBytes: 4938240},
 		Workers: []supervisor.Row{
@@ -26,7 +27,7 @@ func sample() supervisor.Status {
 					NetSentPackets: 123456, NetSentBytes: 4938240},
 				Resync: "receiving, 63 of 100 (63 %)",
 				LastResync: &worker.ResyncReport{From: "2001:db8::2", Why: "start", Got: 40000, Had: 39000, Injected: 990,
-					Replaced: 2, Collisions: 10, GaveBack: 3, Took: 1234567 * time.Microsecond},
+					Replaced: 2, Collisions: 10, GaveBack: 3, At: now.Add(-3 * time.Minute), Took: 1234567 * time.Microsecond},
 				Advertise: &worker.Advertise{Sent: 1200, Total: 40000, Rate: 4000},
 				Ledger: worker.Ledger{Reported: 500, Coalesced: 200, Refreshed: 20, Sent: 319, Unsent: 1, Repeated: 36, Advertised: 1200,
 					Received: 400, Repaired: 3, Translated: 40, Cut: 7, Injected: 990},

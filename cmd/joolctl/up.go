@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -11,9 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"joolctl/cmd/internal/pipelog"
 	"joolctl/cmd/internal/version"
 	"joolctl/configdir"
 	"joolctl/events"
+	"joolctl/fdstore"
 	"joolctl/nsthread"
 	"joolctl/supervisor"
 	"joolctl/worker"
@@ -39,6 +42,9 @@ all workers. The log goes to stderr.`,
 	}
 }
 
+// logTo is where the log goes, by way of what a test may put between.
+var logTo = func(w io.Writer) io.Writer { return w }
+
 func directory(args []string) string {
 	if len(args) == 0 {
 		return defaultDir
@@ -47,12 +53,22 @@ func directory(args []string) string {
 }
 
 func (p *program) up(ctx context.Context, dir string) error {
-	log := slog.New(slog.NewTextHandler(p.stderr, nil))
+	out := pipelog.New(p.stderr)
+	defer out.Close()
+	log := slog.New(slog.NewTextHandler(logTo(out), nil))
 	if os.Getenv("GOGC") == "" {
 		// Carrying sessions allocates nothing, so collecting is cheap and memory dear.
 		debug.SetGCPercent(50)
 	}
-	env := worker.Env{Threads: nsthread.NewPool(), Log: log}
+	store, err := fdstore.Open(log)
+	if err != nil {
+		return err
+	}
+	threads := nsthread.NewPool()
+	threads.OnStray(func(err error) {
+		log.Error("a panic that ended no worker; please report this", "problem", err)
+	})
+	env := worker.Env{Threads: threads, Log: log, Store: store}
 	s := supervisor.New(supervisor.Options{
 		Dir:     dir,
 		Socket:  p.socket,
@@ -61,12 +77,13 @@ func (p *program) up(ctx context.Context, dir string) error {
 			return worker.New(spec, env, counters)
 		},
 		OpenStats: func(spec configdir.Spec, stats func() worker.Stats) (supervisor.StatsServer, error) {
-			return worker.OpenStats(spec, stats)
+			return worker.OpenStats(spec, stats, store)
 		},
 		Watch: func(ctx context.Context, dir string, changed func()) {
 			supervisor.Watch(ctx, log, dir, changed)
 		},
 		Events: events.New(env.Threads, log),
+		Store:  store,
 		Notify: func(message string) {
 			if err := notify(os.Getenv("NOTIFY_SOCKET"), message); err != nil {
 				log.Warn("systemd could not be told", "problem", err)
@@ -84,7 +101,7 @@ func (p *program) up(ctx context.Context, dir string) error {
 		defer close(reloading)
 		reloadOn(ctx, hangup, s, log)
 	}()
-	err := s.Run(ctx)
+	err = s.Run(ctx)
 	cancel()
 	<-reloading
 	return err

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"joolctl/cmd/internal/pipelog"
 	"joolctl/configdir"
 	"joolctl/events"
 	"joolctl/nsthread"
@@ -23,8 +24,14 @@ const (
 
 // synchronise runs one worker until ctx ends.
 func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
-	log := slog.New(slog.NewTextHandler(stderr, nil))
-	env := worker.Env{Threads: nsthread.NewPool(), Log: log}
+	out := pipelog.New(stderr)
+	defer out.Close()
+	log := slog.New(slog.NewTextHandler(out, nil))
+	threads := nsthread.NewPool()
+	threads.OnStray(func(err error) {
+		log.Error("a panic that ended no worker; please report this", "problem", err)
+	})
+	env := worker.Env{Threads: threads, Log: log}
 	counters := new(worker.Counters)
 	var said news
 	var now atomic.Pointer[worker.Worker]
@@ -96,7 +103,7 @@ func (n *news) log(log *slog.Logger, c supervisor.Condition) {
 func serveStats(ctx context.Context, spec configdir.Spec, counters *worker.Counters, log *slog.Logger) {
 	told := ""
 	for spec.StatsPort != 0 && ctx.Err() == nil {
-		server, err := worker.OpenStats(spec, counters.Stats)
+		server, err := worker.OpenStats(spec, counters.Stats, nil)
 		if err == nil {
 			defer server.Close()
 			break

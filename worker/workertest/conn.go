@@ -32,6 +32,10 @@ func newConn(k *Kernel, to key) (c *conn, receiver, asker int, err error) {
 		// Each message stays one, however many requests it holds.
 		fds[i], err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
+			for _, fd := range fds[:i] {
+				unix.Close(fd[0])
+				unix.Close(fd[1])
+			}
 			return nil, -1, -1, err
 		}
 		for _, fd := range fds[i] {
@@ -116,6 +120,12 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 		return reply(0, attr(1, 0)...)
 	case joolnl.GlobalForeach:
 		return reply(0, append(globals(), attr(27, b2u(!i.Off))...)...)
+	case joolnl.GlobalUpdate:
+		if bytes.Equal(m.Attrs, attr(2|1<<15, attr(27, 1)...)) {
+			i.Off = false
+			return reply(0)
+		}
+		return refuse(&joolnl.Error{Code: unix.EINVAL, Text: "a setting that this kernel does not know"})
 	case joolnl.StatsForeach:
 		var attrs []byte
 		if i.Sessions != nil {

@@ -95,22 +95,31 @@ func (k *Kernel) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.dials = append(k.dials, Dial{instance, receiveBuffer})
-	if k.unloaded {
-		return nil, joolnl.ErrNoModule
-	}
-	c, receiver, asker, err := newConn(k, key{where, instance})
+	receiver, asker, err := k.dial(key{where, instance}, receiveBuffer)
 	if err != nil {
 		return nil, err
 	}
+	return joolnl.NewConn(joolnl.Requests{Family: Family, Version: k.version, Instance: instance}, receiver, asker), nil
+}
+
+// dial returns the worker's ends of a connection.
+func (k *Kernel) dial(to key, receiveBuffer int) (receiver, asker int, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.dials = append(k.dials, Dial{to.name, receiveBuffer})
+	if k.unloaded {
+		return -1, -1, joolnl.ErrNoModule
+	}
+	c, receiver, asker, err := newConn(k, to)
+	if err != nil {
+		return -1, -1, err
+	}
 	if err := unix.SetsockoptInt(receiver, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer); err != nil {
-		return nil, err
+		return -1, -1, err
 	}
 	k.conns[c] = struct{}{}
 	go c.serve()
-	return joolnl.NewConn(joolnl.Requests{Family: Family, Version: k.version, Instance: instance}, receiver, asker), nil
+	return receiver, asker, nil
 }
 
 // Request is one that an instance got. Entries are a JOOLD_ADD's sessions.

@@ -1,0 +1,119 @@
+package pipelog
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestInOrder: all is written, in order, before Close returns.
+func TestInOrder(t *testing.T) {
+	var got, want bytes.Buffer
+	w := New(&got)
+	for i := range 1000 {
+		fmt.Fprintf(w, "line %d\n", i)
+		fmt.Fprintf(&want, "line %d\n", i)
+	}
+	w.Close()
+	if got.String() != want.String() {
+		t.Errorf("wrote %d bytes, want %d", got.Len(), want.Len())
+	}
+	fmt.Fprintln(w, "too late")
+	if got.String() != want.String() {
+		t.Error("wrote after Close")
+	}
+}
+
+const many = 50_000 // lines, far more than a pipe and the queue hold
+
+// flood logs them and fails the test if one had to wait.
+func flood(t *testing.T, w *Writer) {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(w, nil))
+	begin := time.Now()
+	var longest time.Duration
+	for i := range many {
+		one := time.Now()
+		log.Warn("something is wrong", "number", i)
+		longest = max(longest, time.Since(one))
+	}
+	t.Logf("%d lines in %v, the longest took %v", many, time.Since(begin), longest)
+	if longest > time.Second {
+		t.Errorf("a line took %v", longest)
+	}
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.Close()
+		w.Close()
+	})
+	return r, w
+}
+
+// TestPipeNobodyReads: who logs does not wait, and Close gives up.
+func TestPipeNobodyReads(t *testing.T) {
+	r, to := pipe(t)
+	w := New(to)
+	flood(t, w)
+	begin := time.Now()
+	w.Close()
+	if took := time.Since(begin); took < patience || took > 10*patience {
+		t.Errorf("Close took %v", took)
+	}
+	r.Close() // what hangs fails
+	<-w.done
+}
+
+// TestPipeReadLate: once the pipe is read, the log tells how many lines are
+// missing, and where.
+func TestPipeReadLate(t *testing.T) {
+	r, to := pipe(t)
+	w := New(to)
+	flood(t, w)
+	read := make(chan string, 1)
+	go func() {
+		b, _ := io.ReadAll(r)
+		read <- string(b)
+	}()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		empty := len(w.queue) == 0 && w.dropped == 0
+		w.mu.Unlock()
+		if empty {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the log is not written")
+		}
+	}
+	slog.New(slog.NewTextHandler(w, nil)).Warn("afterwards")
+	w.Close()
+	to.Close()
+	text := <-read
+	written := strings.Count(text, "is wrong")
+	if written == 0 || written == many {
+		t.Fatalf("%d of %d lines were written", written, many)
+	}
+	if want := fmt.Sprintf("lines=%d\n", many-written); strings.Count(text, "missing here") != 1 || !strings.Contains(text, want) {
+		t.Errorf("%d of %d lines were written, and the log does not say %q", written, many, want)
+	}
+	note, after := strings.Index(text, "missing here"), strings.Index(text, "msg=afterwards")
+	if last := strings.LastIndex(text, "is wrong"); last > note || note > after {
+		t.Errorf("the last line is at %d, the note at %d, what came afterwards at %d", last, note, after)
+	}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fullPipe is a pipe that takes nothing more.
+func fullPipe(t *testing.T) *os.File {
+	t.Helper()
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(fds[1], true); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := unix.Write(fds[1], make([]byte, 4096)); err != unix.EAGAIN; _, err = unix.Write(fds[1], make([]byte, 4096)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.SetNonblock(fds[1], false); err != nil {
+		t.Fatal(err)
+	}
+	w := os.NewFile(uintptr(fds[1]), "full pipe")
+	t.Cleanup(func() {
+		unix.Close(fds[0]) // a write that hangs fails
+		w.Close()
+	})
+	return w
+}
+
+// TestFullPipe runs the supervisor with a stderr that nobody reads: it answers,
+// takes new files and stops in time.
+func TestFullPipe(t *testing.T) {
+	dir, socket := t.TempDir(), filepath.Join(t.TempDir(), "s")
+	writePair(t, dir, "a", "absent")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	code := make(chan int, 1)
+	stderr := fullPipe(t)
+	go func() { code <- run(ctx, []string{"up", dir, "--socket", socket}, io.Discard, stderr) }()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if code, _, _ := ran("status", "--socket", socket); code == exitNotWell { // it waits for the module
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("no answer")
+		}
+	}
+	for range 20 { // several lines each
+		if err := os.WriteFile(filepath.Join(dir, "a.modsocket.json"), []byte("{"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, _ := ran("reload", "--socket", socket); code != exitNotWell {
+			t.Fatalf("reload of a bad file ended with %d", code)
+		}
+		writePair(t, dir, "a", "absent")
+		if code, _, said := ran("reload", "--socket", socket); code != exitWell {
+			t.Fatalf("reload ended with %d: %s", code, said)
+		}
+	}
+	cancel()
+	select {
+	case c := <-code:
+		if c != exitWell {
+			t.Errorf("ended with %d", c)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("does not stop")
+	}
+}

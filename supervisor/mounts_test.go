@@ -1,0 +1,31 @@
+package supervisor
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// A mount on the directory, or on a pair's own, comes and goes; inotify keeps silent of that.
+func TestWatchMounts(t *testing.T) {
+	dir := t.TempDir()
+	own := filepath.Join(dir, "own")
+	must(t, os.Mkdir(own, 0o755))
+	for _, point := range []string{dir, own} {
+		wait := watched(t, dir)
+		must(t, syscall.Mount("none", point, "tmpfs", 0, ""))
+		mounted := true
+		t.Cleanup(func() {
+			if mounted {
+				_ = syscall.Unmount(point, syscall.MNT_DETACH)
+			}
+		})
+		wait("a mount")
+		must(t, os.WriteFile(filepath.Join(point, "netsocket.json"), []byte("{}"), 0o644))
+		wait("a file in it")
+		must(t, syscall.Unmount(point, syscall.MNT_DETACH))
+		mounted = false
+		wait("the unmount")
+	}
+}

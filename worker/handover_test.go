@@ -1,0 +1,161 @@
+package worker
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/configdir"
+	"joolctl/fdstore/fdstoretest"
+	"joolctl/joolnl"
+	"joolctl/nsthread/nstest"
+	"joolctl/worker/workertest"
+)
+
+// leaving is a worker whose kernel's multicasts come by a real netlink socket,
+// and which leaves its sockets when it ends.
+type leaving struct {
+	*host
+	kernel  *overrun
+	manager *fdstoretest.Manager
+}
+
+func startLeaving(t *testing.T, spec configdir.Spec) *leaving {
+	t.Helper()
+	h := newHost(t, jool4115, spec)
+	l := &leaving{h, &overrun{Kernel: h.kernel, group: 1}, fdstoretest.New(t)}
+	l.env.Kernel = l.kernel
+	l.env.Store = l.manager.Open(t, slog.New(slog.DiscardHandler))
+	l.start()
+	return l
+}
+
+// leave ends it as its process would.
+func (l *leaving) leave() {
+	l.t.Helper()
+	l.env.Store.Leave()
+	l.stop()
+	l.manager.Await(l.t, 2)
+}
+
+// next is the worker of the next process.
+func (l *leaving) next(spec configdir.Spec) {
+	l.t.Helper()
+	unix.Close(l.kernel.sender)
+	l.t.Cleanup(func() { unix.Close(l.kernel.sender) })
+	env := l.env
+	env.Store = l.manager.Open(l.t, slog.New(slog.DiscardHandler))
+	l.Worker = New(spec, env, &l.counters)
+	l.start()
+}
+
+// TestHandover: what comes from both sides while nobody runs is not lost, and
+// sockets that don't fit are not gone on with.
+func TestHandover(t *testing.T) {
+	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+		for _, c := range []struct {
+			name string
+			// between happens while nobody runs.
+			between func(l *leaving, spec *configdir.Spec)
+			// net and kernel are whether what came meanwhile is taken; via is the
+			// interface afterwards.
+			net, kernel bool
+			via         string
+		}{
+			{"as before", func(*leaving, *configdir.Spec) {}, true, true, "sync"},
+			{"another module", func(l *leaving, _ *configdir.Spec) { l.kernel.group = 2 }, true, false, "sync"},
+			{"another port", func(_ *leaving, s *configdir.Spec) { s.Port++ }, false, true, "sync"},
+			{"another instance", func(l *leaving, s *configdir.Spec) {
+				s.Instance = "other"
+				l.instance = l.kernel.Add(l.t, s.Namespace, s.Instance)
+			}, true, false, "sync"},
+			{"another interface", func(_ *leaving, s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, group.Is4(), true, "other"}, // the socket for IPv6 too, but it knows where a datagram came by
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				a, b := hosts(t)
+				nstest.Veth(t,
+					nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
+					nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
+				spec := specFor(b, group)
+				spec.Namespace = a // so that the two sockets are in different ones
+				l := startLeaving(t, spec)
+				l.leave()
+				peer := openPlain(t, a, group, port, "sync")
+				meanwhile := entries(t, jool4115, 1, 3)
+				peer.send(meanwhile)
+				peer.Close()
+				report := entries(t, jool4115, 100, 5)
+				l.kernel.multicast(t, workertest.Multicast(jool4115, "nat", report))
+				c.between(l, &spec)
+				l.next(spec)
+				later := openPlain(t, a, group, int(spec.Port), c.via)
+				afterwards := entries(t, jool4115, 50, 2)
+				later.send(afterwards)
+				want := [][]byte{afterwards}
+				if c.net {
+					want = [][]byte{meanwhile, afterwards}
+				}
+				same(t, l.adds(len(want)), want...)
+				reported := uint64(0)
+				if c.kernel {
+					reported = 5
+				}
+				eventually(t, fmt.Sprintf("%d sessions of the kernel's were heard", reported), func() bool {
+					return l.counters.Ledger().Reported == reported
+				})
+				if n := l.counters.Losses(); n != (Losses{}) {
+					t.Errorf("losses %+v", n)
+				}
+			})
+		}
+	})
+}
+
+// TestHandoverOfNamespace: a namespace that was made anew gets sockets of its own.
+func TestHandoverOfNamespace(t *testing.T) {
+	a, b := hosts(t)
+	l := startLeaving(t, specFor(b, group6))
+	l.leave()
+	nstest.Delete(t, b)
+	nstest.Add(t, b)
+	nstest.Veth(t, nstest.End{Namespace: a, Name: "new", Addrs: []string{"fd66::1/64"}},
+		nstest.End{Namespace: b, Name: "sync", Addrs: []string{"fd66::2/64"}})
+	l.instance = l.kernel.Add(t, b, "nat")
+	l.next(specFor(b, group6))
+	if n := l.env.Store.Passed(); n != 2 {
+		t.Errorf("%d sockets are left, want both", n)
+	}
+	peer := openPlain(t, a, group6, port, "new")
+	peer.send(entries(t, jool4115, 1, 1))
+	same(t, l.adds(1), entries(t, jool4115, 1, 1))
+	if got := l.instance.Count(joolnl.JooldAck); got == 0 {
+		t.Error("nothing was acknowledged")
+	}
+}
+
+// TestStatsHandover: a question that comes while nobody runs is answered by the
+// next process.
+func TestStatsHandover(t *testing.T) {
+	m := fdstoretest.New(t)
+	store := m.Open(t, slog.New(slog.DiscardHandler))
+	spec := configdir.Spec{StatsPort: freePort(t), StatsAddress: netip.MustParseAddr("127.0.0.1")}
+	s, err := OpenStats(spec, func() Stats { return Stats{} }, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.Leave()
+	s.Close()
+	m.Await(t, 1)
+	answer := make(chan string, 1)
+	go func() { answer <- ask(t, netip.AddrPortFrom(spec.StatsAddress, spec.StatsPort), nil) }()
+	if s, err = OpenStats(spec, func() Stats { return Stats{NetSentBytes: 7} }, m.Open(t, slog.New(slog.DiscardHandler))); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got, want := <-answer, (Stats{NetSentBytes: 7}).String(); got != want {
+		t.Errorf("answered %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,141 @@
+package worker
+
+import (
+	"testing"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// returned waits until a worker gives a peer what it lacks, and is told how much.
+func (s *scripted) returned() int {
+	s.t.Helper()
+	for {
+		if b, _ := control[*syncwire.Begin](s.plain); b.Why == syncwire.WhyReturn {
+			return int(b.Sessions)
+		}
+	}
+}
+
+// TestReturnIsOwed has the peer's table come otherwise than as a prompt answer.
+// What the peer lacks goes back all the same.
+func TestReturnIsOwed(t *testing.T) {
+	const n, lacks = 100, 3
+	records := sessionsAt(0, n)
+	whole := func(s *scripted) {
+		for i := range bulksOf(n) {
+			s.bulk(5, i, records)
+		}
+		s.end(5, n)
+	}
+	for _, c := range []struct {
+		name string
+		play func(s *scripted, h *host)
+	}{
+		{"late, when it is not waited for any more", func(s *scripted, h *host) {
+			to := s.asked(n)
+			eventually(s.t, "it gives up", func() bool { return h.log.count("no peer gave its session table") > 0 })
+			s.begin(to, 5, n)
+			whole(s)
+		}},
+		{"as an offer to everybody", func(s *scripted, h *host) {
+			s.asked(n)
+			s.say(&syncwire.Begin{Resync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
+			whole(s)
+			s.begin(s.asked(n), 6, n)
+			for i := range bulksOf(n) {
+				s.bulk(6, i, records)
+			}
+			s.end(6, n)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, b := hosts(t)
+			s := newScripted(t, a)
+			h := newStandby(t, jool4115, b, sessionsAt(5000, lacks)...)
+			h.start()
+			c.play(s, h)
+			if got := s.returned(); got != lacks {
+				t.Errorf("%d sessions come back, want %d", got, lacks)
+			}
+		})
+	}
+}
+
+// TestStandstill has a worker stand still while datagrams come. The time that
+// they wait makes no session younger.
+func TestStandstill(t *testing.T) {
+	const n, still = 100, minTolerance + 500*time.Millisecond
+	records := sessionsAt(0, n)
+	whole := func(s *scripted) {
+		for i := range bulksOf(n) {
+			s.bulk(5, i, records)
+		}
+		s.end(5, n)
+	}
+	had := func(t *testing.T, h *host, why string) {
+		eventually(t, "the resync has ended", func() bool { l := h.Sync().Last; return l != nil && l.Why == why })
+		if r := *h.Sync().Last; r.Had != n || r.Injected != 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		// before is said while the worker runs, meanwhile while it stands still.
+		before, meanwhile func(s *scripted, to syncwire.ID)
+		see               func(t *testing.T, h *host)
+	}{
+		{"in the midst of an answer", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 5, n)
+			s.nacked(5) // it has read that
+		}, func(s *scripted, _ syncwire.ID) { whole(s) }, func(t *testing.T, h *host) { had(t, h, "start") }},
+		{"a table that nobody asked for", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 4, 0)
+			s.end(4, 0)
+		}, func(s *scripted, _ syncwire.ID) {
+			s.say(&syncwire.Begin{Resync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
+			whole(s)
+		}, func(t *testing.T, h *host) { had(t, h, whyAdvertised) }},
+		{"live", func(s *scripted, to syncwire.ID) {
+			s.begin(to, 4, 0)
+			s.end(4, 0)
+		}, func(s *scripted, _ syncwire.ID) { s.live(sessionAt(900, 0)) }, func(t *testing.T, h *host) {
+			want := sessionAt(900, 0)
+			eventually(t, "it is stored", func() bool {
+				for _, r := range h.instance.Sessions.Records() {
+					if r.Key() == want.Key() {
+						if young := int64(want.Expires()) - int64(r.Expires()); young < minTolerance.Milliseconds() {
+							t.Fatalf("it is %d ms old", young)
+						}
+						return true
+					}
+				}
+				return false
+			})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, b := hosts(t)
+			s := newScripted(t, a)
+			h := newStandby(t, jool4115, b, records...)
+			h.start()
+			to := s.asked(n)
+			c.before(s, to)
+			if c.name != "in the midst of an answer" {
+				h.synced()
+			}
+			stopped := make(chan struct{})
+			h.onThread(func(p *pumps) {
+				p.post(func() {
+					close(stopped)
+					time.Sleep(still)
+				})
+			})
+			<-stopped
+			c.meanwhile(s, to)
+			c.see(t, h)
+		})
+	}
+}

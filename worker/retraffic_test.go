@@ -1,0 +1,99 @@
+package worker
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"joolctl/configdir"
+	"joolctl/nsthread/nstest"
+)
+
+// perSecond is how many new sessions a second the module reports in openSteadily.
+const perSecond = 2000
+
+// openSteadily has the module report new sessions until stop is called.
+func (h *host) openSteadily() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	began := time.Now()
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for n := 0; ctx.Err() == nil; <-tick.C {
+			// Whatever is due, however late the turn comes.
+			if due := int(time.Since(began) * perSecond / time.Second); due > n {
+				h.report(sessionsAt(n, due-n)...)
+				n = due
+			}
+		}
+	}()
+	stop = func() {
+		cancel()
+		<-ended
+	}
+	h.t.Cleanup(stop) // before the worker ends
+	return stop
+}
+
+// TestReconfigureUnderTraffic changes both hosts in turn while sessions are opened at one of them. While both are
+// configured to hear each other nothing is missed, not even for a moment; what was opened while only one had gone over
+// comes when the other has.
+func TestReconfigureUnderTraffic(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		change func(s *configdir.Spec, address string)
+		apart  bool // the hosts can't hear each other while only one has gone over
+	}{
+		{"ttl", func(s *configdir.Spec, _ string) { s.TTL = 9 }, false},
+		{"receive buffer", func(s *configdir.Spec, _ string) { s.ReceiveBuffer = 9 << 20 }, false},
+		{"interface named by its address", func(s *configdir.Spec, address string) { s.OutInterface = address }, false},
+		{"interface", func(s *configdir.Spec, _ string) { s.InInterface, s.OutInterface = "other", "other" }, true},
+		{"group", func(s *configdir.Spec, _ string) { s.Group = netip.MustParseAddr("ff08::77") }, true},
+		{"port", func(s *configdir.Spec, _ string) { s.Port += 7 }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, b := hosts(t)
+			nstest.Veth(t,
+				nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64"}},
+				nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64"}})
+			active, standby := newStandby(t, jool4115, a), newStandby(t, jool4115, b)
+			active.start().alone()
+			standby.start().synced()
+			stop := active.openSteadily()
+			flows(t, active, standby)
+			for i, h := range []*host{active, standby} {
+				spec := h.spec()
+				c.change(&spec, []string{"fd64::1", "fd64::2"}[i])
+				if err := h.Reconfigure(spec); err != nil {
+					t.Fatal(err)
+				}
+				if c.apart && i == 0 {
+					flows(t, active)
+				} else {
+					flows(t, active, standby)
+				}
+			}
+			stop()
+			become(t, active, standby)
+			l := standby.counters.Ledger()
+			if missed := l.Repaired+l.Injected+standby.counters.Losses().NetworkLost > 0; missed != c.apart {
+				t.Errorf("something did not come at once: %v, want %v: %+v, %+v", missed, c.apart, l, standby.counters.Losses())
+			}
+		})
+	}
+}
+
+// flows waits until each of these hosts has sent or received some hundred sessions more.
+func flows(t *testing.T, hosts ...*host) {
+	t.Helper()
+	for _, h := range hosts {
+		moved := func() uint64 { l := h.counters.Ledger(); return l.Sent + l.Received }
+		before := moved()
+		eventually(t, "sessions flow", func() bool { return moved() >= before+300 })
+	}
+}

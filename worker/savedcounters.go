@@ -1,0 +1,39 @@
+package worker
+
+import "sync/atomic"
+
+// saved are a pair's counters by the names that they are saved under.
+func (c *Counters) saved() map[string]*atomic.Uint64 {
+	return map[string]*atomic.Uint64{
+		"kernel_sent_packets": &c.kernelSentPackets, "kernel_sent_bytes": &c.kernelSentBytes,
+		"net_rcvd_packets": &c.netRcvdPackets, "net_rcvd_bytes": &c.netRcvdBytes,
+		"net_sent_packets": &c.netSentPackets, "net_sent_bytes": &c.netSentBytes,
+		"netlink_overruns": &c.netlinkOverruns, "socket_drops": &c.socketDrops,
+		"malformed": &c.malformed, "not_understood": &c.notUnderstood,
+		"kernel_errors": &c.kernelErrors, "send_errors": &c.sendErrors,
+		"reported": &c.reported, "coalesced": &c.coalesced, "refreshed": &c.refreshed,
+		"sent": &c.sentSessions, "repeated": &c.repeated,
+		"advertised": &c.advertised, "unsent": &c.unsent, "received": &c.receivedSessions,
+		"translated": &c.translated, "untranslated": &c.untranslated, "cut": &c.cut,
+		"injected": &c.injected, "collisions": &c.collisions,
+		"kernel_dropped": &c.kernelDropped, "netlink_lost": &c.netlinkLost,
+		"network_lost": &c.networkLost, "repaired": &c.networkRepaired,
+	}
+}
+
+// Save returns what Restore takes, in this process or the next.
+func (c *Counters) Save() map[string]uint64 {
+	saved := make(map[string]uint64)
+	for name, n := range c.saved() {
+		saved[name] = n.Load()
+	}
+	return saved
+}
+
+// Restore has the counters go on from where they were saved. Names that are
+// unknown here, another version's, are left out.
+func (c *Counters) Restore(saved map[string]uint64) {
+	for name, n := range c.saved() {
+		n.Store(saved[name])
+	}
+}

@@ -1,0 +1,52 @@
+package worker
+
+import (
+	"testing"
+
+	"joolctl/syncwire"
+)
+
+// TestSolicitIsLost has a worker's only peer miss its SOLICIT twice.
+func TestSolicitIsLost(t *testing.T) {
+	t.Parallel()
+	a, b := hosts(t)
+	const n = 100
+	s := newScripted(t, a)
+	h := newStandby(t, jool4115, b)
+	h.start()
+	to := s.asked(n)
+	for range 2 {
+		control[*syncwire.Solicit](s.plain)
+	}
+	if h.log.count("no peer gave its session table") > 0 {
+		t.Error("it has given up in between")
+	}
+	s.begin(to, 5, n)
+	for i := range bulksOf(n) {
+		s.bulk(5, i, sessionsAt(0, n))
+	}
+	s.end(5, n)
+	if r := h.synced(); r.Injected != n {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestSolicitedTwice asks a worker a second time while it reads its table, as one
+// does whom BEGIN has not reached yet: one answer is enough.
+func TestSolicitedTwice(t *testing.T) {
+	t.Parallel()
+	a, b := hosts(t)
+	const n = 40_000 // many enough to be asked again before END
+	s := newScripted(t, a)
+	h := newStandby(t, jool4115, b, sessionsAt(0, n)...)
+	h.start()
+	h.alone()
+	_, m := control[*syncwire.Hello](s.plain)
+	s.say(&syncwire.Solicit{To: m.Sender})
+	control[*syncwire.Begin](s.plain)
+	s.say(&syncwire.Solicit{To: m.Sender})
+	control[*syncwire.End](s.plain)
+	if n := s.said(m.Sender, keepAnswer/2)[syncwire.TypeBegin]; n > 0 {
+		t.Errorf("%d more BEGINs", n)
+	}
+}

@@ -1,0 +1,32 @@
+package worker
+
+import (
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// whyVerify is the reason for a resync that nothing has called for. The module
+// may lose sessions without a trace, and as long as tables grow their sizes don't
+// tell. One of two peers is enough: the other gets back what it lacks.
+const whyVerify = "verification"
+
+// verify asks for the whole table every now and then, while sessions flow, and
+// returns when to come again.
+func (r *resync) verify(now time.Time) time.Time {
+	period := r.period
+	if period <= 0 || r.sync != syncwire.SyncYes || r.phase != settled || r.why != "" {
+		return time.Time{}
+	}
+	// Not all workers, nor all hosts, at once.
+	due := r.verified.Add(period + period/4*time.Duration(r.p.self%256)/256)
+	if now.Before(due) {
+		return together(due, idleBeat)
+	}
+	if r.p.active.Before(r.verified) || r.p.w.peers.best(nil, now) == nil {
+		r.verified = now // nothing has changed since, or nobody is there to ask
+		return time.Time{}
+	}
+	r.suspect(whyVerify, now)
+	return r.due
+}
