@@ -1,33 +1,26 @@
 package e2e
 
 import (
-	"slices"
 	"testing"
 	"time"
 
-	"joolctl/e2e/lab/labtest"
+	"joolctl/e2e/lab"
 )
 
 // TestHeal takes everything away that a worker needs, the module too, and gives
 // it back: on the oldest and the newest version of Jool.
 func TestHeal(t *testing.T) {
-	l := labtest.Prepare(t)
-	programs, err := Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, version := range slices.Compact([]string{l.Oldest(), l.Newest()}) {
-		t.Run("Jool "+version, func(t *testing.T) {
-			_, err := programs.Run(t.Context(), l, Guest{
-				Jool:    version,
-				Purpose: "heal",
-				Args:    []string{"-test.v", "-test.run=^TestHeal$"},
-				Timeout: 2 * time.Minute,
-				Stdout:  t.Output(),
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
+	onEach(t, func(l *lab.Lab, version string) Guest {
+		tests := "^TestHeal$"
+		if version == l.Newest() {
+			// The oldest loses by itself most of what nobody acknowledges while the
+			// supervisor is away: of 400 sessions, opened a hundred a second, 34 came.
+			tests = "^(TestHeal|TestRestart)$"
+		}
+		return Guest{
+			Purpose: "heal",
+			Args:    []string{"-test.run=" + tests},
+			Timeout: 3 * time.Minute,
+		}
+	})
 }

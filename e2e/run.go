@@ -31,7 +31,7 @@ func Build(ctx context.Context, dir string) (Programs, error) {
 		command       []string
 	}{
 		{guestTest, "joolctl/e2e/guest", []string{"test", "-c"}},
-		{"/p/joolctl", "joolctl/cmd/joolctl", []string{"build"}},
+		{"/p/joolctl", "joolctl/cmd/joolctl", []string{"build", "-tags=provoke"}},
 		{"/p/joold", "joolctl/cmd/joold", []string{"build"}},
 	} {
 		file := filepath.Join(dir, filepath.Base(p.guest))
@@ -48,6 +48,7 @@ func Build(ctx context.Context, dir string) (Programs, error) {
 // Guest is what to run in one machine.
 type Guest struct {
 	Jool    string   // the module's version
+	Other   []string // further versions that the machine has at hand
 	Purpose string   // guest.EnvRun's value
 	Args    []string // of the test binary
 	Timeout time.Duration
@@ -55,14 +56,23 @@ type Guest struct {
 
 	MemoryMiB int // as lab.Machine's
 
-	CountInstructions bool // as lab.Machine's
+	CountInstructions bool     // as lab.Machine's
+	QEMUArgs          []string // as lab.Machine's
+}
+
+// AnotherVersion is the newest version of Jool that the lab has beside the newest of all, if there is one.
+func AnotherVersion(l *lab.Lab) []string {
+	versions := l.Versions() // oldest first
+	return versions[max(0, len(versions)-2) : len(versions)-1]
 }
 
 // Run boots a machine, runs the guest's tests in it and returns the files that they left. An error says why they
 // failed, or that the kernel complained meanwhile.
 func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]byte, error) {
 	result, err := l.Boot(ctx, lab.Machine{
-		Jool:    g.Jool,
+		Jool:      g.Jool,
+		ExtraJool: g.Other,
+
 		Files:   p,
 		Command: append([]string{guestTest, "-test.timeout=" + g.Timeout.String()}, g.Args...),
 		Env:     []string{guest.EnvRun + "=" + g.Purpose},
@@ -72,6 +82,7 @@ func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]by
 		MemoryMiB: g.MemoryMiB,
 
 		CountInstructions: g.CountInstructions,
+		QEMUArgs:          g.QEMUArgs,
 	})
 	if err != nil {
 		return nil, err
@@ -83,4 +94,13 @@ func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]by
 		err = errors.Join(fmt.Errorf("the machine's command ended with status %d", result.Exit), err)
 	}
 	return result.Files, err
+}
+
+// cable gives a machine a network card, whose frames go from one unix socket to
+// another machine's.
+func cable(local, remote string, host int) []string {
+	return []string{
+		"-netdev", "dgram,id=cable,local.type=unix,local.path=" + local + ",remote.type=unix,remote.path=" + remote,
+		"-device", fmt.Sprintf("virtio-net-pci,netdev=cable,mac=02:00:00:00:ca:%02x", host+1),
+	}
 }

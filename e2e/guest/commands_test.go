@@ -96,7 +96,7 @@ func testStatus(t *testing.T, top *topology, sJ, sK supervisor) {
 
 func testAdvertise(t *testing.T, top *topology, s supervisor) {
 	const n = 40
-	top.j.addSessions(t, "nat", madeUp(pool6, n)...)
+	top.j.addSessions(t, "nat", madeUp(pool6, n, top.j.sessions(t, "nat"))...)
 	// By ourselves, so that a module which can't do it does not matter.
 	out, code := s.command(t, "advertise", "--all", "--wait")
 	if code != exitOK || !strings.Contains(out, "sessions at 4000 a second") {

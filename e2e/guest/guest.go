@@ -8,13 +8,14 @@ package guest
 
 import (
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"joolctl/joolnl"
 )
 
-// EnvRun is set inside the machine. Its value chooses what to run: "test", "demo" or "bench".
+// EnvRun is set inside the machine. Its value chooses what to run: what a test gives to enter.
 const EnvRun = "JOOLCTL_GUEST"
 
 // Where the programs are in the machine. The C joold of the module's own
@@ -31,7 +32,11 @@ func enter(t testing.TB, purpose string) {
 	if os.Getenv(EnvRun) != purpose {
 		t.Skipf("runs in a virtual machine only, with %s=%s; go test ./e2e boots one", EnvRun, purpose)
 	}
+	entered.Store(true)
 }
+
+// entered says whether any test was for the purpose.
+var entered atomic.Bool
 
 // module is the version of the module that is loaded.
 func module(t testing.TB) joolnl.Version {
@@ -50,17 +55,16 @@ func countsJoold(v joolnl.Version) bool { return v.Format() != joolnl.Nested }
 // at once. Traffic has to be paced, and repeated where it can't be.
 func losesBursts(v joolnl.Version) bool { return !v.HasAdvertise() }
 
-// pollEvery is how often a condition is looked at.
+// pollEvery is how often a condition is looked at, if looking takes no time to speak of.
 const pollEvery = 100 * time.Millisecond
 
 // eventually polls until the condition holds, which it says by returning "", and
 // fails the test with what it said last if that takes longer than limit.
 func eventually(t testing.TB, limit time.Duration, what string, condition func() string) {
 	t.Helper()
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
 	deadline := time.Now().Add(limit)
 	for {
+		looked := time.Now()
 		missing := condition()
 		if missing == "" {
 			return
@@ -68,6 +72,7 @@ func eventually(t testing.TB, limit time.Duration, what string, condition func()
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: still not after %v:\n%s", what, limit, missing)
 		}
-		<-tick.C
+		// A look at a large table, or a command that is run for it, takes the processor from what is waited for.
+		<-time.After(max(pollEvery, 2*time.Since(looked)))
 	}
 }

@@ -2,9 +2,12 @@ package guest
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	control "joolctl/supervisor"
 )
@@ -39,7 +42,8 @@ func TestHeal(t *testing.T) {
 	enterNew()
 	link()
 	unload()
-	s := startSupervisor(t, pair{name: "a", namespace: n.name, instance: "nat", group: group6, port: groupPort, link: syncLink})
+	p := pair{name: "a", namespace: n.name, instance: "nat", group: group6, port: groupPort, link: syncLink}
+	s := startSupervisor(t, p)
 	restarts := 0
 	waits := func(reason string) { s.await(t, control.Waiting, reason, 0) }
 	runs := func(what string) {
@@ -77,6 +81,24 @@ func TestHeal(t *testing.T) {
 	n.exec(t, "jool", "-i", "nat", "global", "update", "ss-enabled", "true")
 	runs("synchronisation on again")
 
+	p.enableSS = true
+	p.write(t, s.dir)
+	if out, code := s.command(t, "reload"); code != exitOK {
+		t.Fatalf("reload: %s", out)
+	}
+	n.exec(t, "jool", "-i", "nat", "global", "update", "ss-enabled", "false")
+	begin := time.Now()
+	eventually(t, healWithin, "synchronisation is turned on", func() string {
+		for line := range strings.Lines(n.exec(t, "jool", "-i", "nat", "global", "display", "--csv", "--no-headers")) {
+			if name, value, _ := strings.Cut(strings.TrimSpace(line), ","); name == "ss-enabled" && strings.EqualFold(value, "true") {
+				return ""
+			}
+		}
+		return "it is off"
+	})
+	t.Logf("synchronisation turned on: after %v", time.Since(begin).Round(time.Millisecond))
+	s.await(t, control.Running, "", restarts-1)
+
 	n.ip(t, "link del "+syncLink)
 	waits(`"` + syncLink + `" does not exist`)
 	link()
@@ -84,6 +106,38 @@ func TestHeal(t *testing.T) {
 	n.ip(t, "link del "+syncLink)
 	link()
 	runs("interface made anew at once")
+
+	change := func() {
+		t.Helper()
+		before := s.changes(p.name)
+		p.write(t, s.dir)
+		eventually(t, healWithin, "the worker takes other files", func() string {
+			if s.changes(p.name) == before {
+				return "not yet"
+			}
+			return ""
+		})
+	}
+	p.link = "" // the kernel's choice
+	change()
+	n.ip(t, "link set "+syncLink+" down\nlink set peer down")
+	if out, code := s.command(t, "restart", p.name); code != exitNotWell {
+		t.Fatalf("joolctl restart ended with %d, want %d, because the worker can't run:\n%s", code, exitNotWell, out)
+	}
+	waits("no interface leads to")
+	n.ip(t, "link set "+syncLink+" up\nlink set peer up")
+	runs("interface up")
+
+	address := syncJ + "/24 dev " + syncLink
+	n.ip(t, "address add "+address)
+	p.group, p.link = group4, syncJ
+	change()
+	n.ip(t, "address del "+address)
+	waits("no interface has this address")
+	n.ip(t, "address add "+address)
+	runs("address added")
+	p.group, p.link = group6, syncLink
+	change()
 
 	leave := func() {
 		n.thread.Release()
@@ -100,19 +154,24 @@ func TestHeal(t *testing.T) {
 	link()
 	addInstance(t, n, nat)
 	runs("namespace made anew at once")
-	s.stop(t)
-	leave()
-}
 
-// newNamespace makes one that is the caller's to delete.
-func newNamespace(t testing.TB, name string) *namespace {
-	t.Helper()
-	ip(t, "netns add "+name)
-	thread, err := threads.Get(name)
-	if err != nil {
+	leave()
+	waits(`namespace "heal" does not exist`)
+	n = newNamespace(t, "before")
+	link()
+	addInstance(t, n, nat)
+	const file, made = "/run/netns/heal", "/run/netns/before"
+	if err := os.WriteFile(file, nil, 0o444); err != nil {
 		t.Fatal(err)
 	}
-	return &namespace{name: name, thread: thread}
+	<-time.After(100 * time.Millisecond) // nothing tells that the supervisor has looked at the file
+	if err := unix.Mount(made, file, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	runs("namespace mounted on its name")
+	s.stop(t)
+	leave()
+	ip(t, "netns del before")
 }
 
 // await waits until the only pair is in a state, for a reason, and has been

@@ -36,7 +36,7 @@ func testTwoInstances(t *testing.T, kind daemon) {
 	advertise := top.runAll(t, kind, []pair{natJ, iptJ}, []pair{natK, iptK})
 
 	top.mixedTraffic(t)
-	top.j.addSessions(t, "ipt", madeUp(iptPool6, iptSessions)...)
+	top.j.addSessions(t, "ipt", madeUp(iptPool6, iptSessions, nil)...)
 	top.awaitSynced(t)
 	if !module(t).HasAdvertise() { // nothing else makes an added session go out
 		if got := top.k.sessions(t, "ipt"); len(got) > 0 {
@@ -80,24 +80,33 @@ func (top *topology) runAll(t *testing.T, kind daemon, inJ, inK []pair) (adverti
 	}
 }
 
-// madeUp is n UDP sessions that no packet has opened.
-func madeUp(pool6 string, n int) []joolnl.Session {
+// madeUp is n UDP sessions that no packet has opened, with addresses on pool4
+// that none of the others has: the module would take no notice of them else.
+func madeUp(pool6 string, n int, others []joolnl.Session) []joolnl.Session {
 	dst4 := netip.MustParseAddr(addr4)
 	dst6, err := joolnl.Embed(netip.MustParsePrefix(pool6), dst4)
 	if err != nil {
 		panic(err) // the prefixes are constants
 	}
-	sessions := make([]joolnl.Session, n)
-	for i := range sessions {
+	taken := make(map[netip.AddrPort]bool)
+	for _, s := range others {
+		taken[s.Src4] = true
+	}
+	var sessions []joolnl.Session
+	for port := uint16(62000); len(sessions) < n; port++ {
+		src4 := netip.AddrPortFrom(netip.MustParseAddr(pool4), port)
+		if taken[src4] {
+			continue
+		}
 		const target = 9000
-		sessions[i] = joolnl.Session{
+		sessions = append(sessions, joolnl.Session{
 			Proto: joolnl.UDP, State: joolnl.Established, Timer: joolnl.TimerEstablished,
-			Src6:    netip.AddrPortFrom(netip.MustParseAddr("2001:db8::99"), uint16(1000+i)),
+			Src6:    netip.AddrPortFrom(netip.MustParseAddr("2001:db8::99"), port),
 			Dst6:    netip.AddrPortFrom(dst6, target),
-			Src4:    netip.AddrPortFrom(netip.MustParseAddr(pool4), uint16(62000+i)),
+			Src4:    src4,
 			Dst4:    netip.AddrPortFrom(dst4, target),
 			Expires: 200 * time.Second,
-		}
+		})
 	}
 	return sessions
 }

@@ -43,12 +43,6 @@ func TestMany(t *testing.T) {
 	}
 }
 
-// placed is a pair and the namespace that it is for.
-type placed struct {
-	pair
-	in *namespace
-}
-
 // manyNamespaces makes namespaces with an instance each, joined two by two.
 func manyNamespaces(t *testing.T, n int) []placed {
 	var names []string

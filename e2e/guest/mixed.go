@@ -57,17 +57,21 @@ func (top *topology) mixedTraffic(t testing.TB) {
 // keeps a batch that isn't full for up to 4 s; the machine is slow.
 const syncedWithin = 30 * time.Second
 
+// repairedWithin is how long it may take if the module loses some, a part of
+// which it loses again each time that their traffic is repeated.
+const repairedWithin = 2 * time.Minute
+
 // awaitSynced waits until K's "nat" has the sessions of J's, which are those
 // that the traffic has opened.
 func (top *topology) awaitSynced(t testing.TB) {
 	t.Helper()
-	top.awaitSame(t, "nat", top.sessions, top.repeat)
+	top.awaitSame(t, "nat", top.sessions, func([]joolnl.Session) { top.repeat() })
 }
 
 // awaitSame waits until an instance has the same sessions in J and in K, so
-// many of each protocol. A module that loses some is helped by more of the same
-// traffic.
-func (top *topology) awaitSame(t testing.TB, instance string, want map[joolnl.Proto]int, more func()) {
+// many of each protocol. A module that loses some is helped by more traffic of the
+// sessions that differ.
+func (top *topology) awaitSame(t testing.TB, instance string, want map[joolnl.Proto]int, more func([]joolnl.Session)) {
 	t.Helper()
 	// The last packets may still be on their way to J.
 	eventually(t, replyWithin, "all traffic has gone through J", func() string {
@@ -76,12 +80,15 @@ func (top *topology) awaitSame(t testing.TB, instance string, want map[joolnl.Pr
 		}
 		return ""
 	})
-	lossy := losesBursts(module(t))
-	eventually(t, syncedWithin, fmt.Sprintf("%s has the same sessions in K", instance), func() string {
-		missing := diff(top.j.sessions(t, instance), top.k.sessions(t, instance))
-		if missing != "" && lossy {
-			more()
+	limit, lossy := syncedWithin, losesBursts(module(t))
+	if lossy {
+		limit = repairedWithin
+	}
+	eventually(t, limit, fmt.Sprintf("%s has the same sessions in %s", instance, top.k.name), func() string {
+		sessions, differences := unlike(top.j.sessions(t, instance), top.k.sessions(t, instance))
+		if len(sessions) > 0 && lossy {
+			more(sessions)
 		}
-		return missing
+		return differences
 	})
 }

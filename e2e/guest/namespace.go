@@ -3,6 +3,7 @@ package guest
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -45,6 +46,17 @@ func newNamespaces(t testing.TB, names ...string) []*namespace {
 		n.thread = thread
 	}
 	return made
+}
+
+// newNamespace makes one that is the caller's to delete.
+func newNamespace(t testing.TB, name string) *namespace {
+	t.Helper()
+	ip(t, "netns add "+name)
+	thread, err := threads.Get(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &namespace{name: name, thread: thread}
 }
 
 // do has a thread inside the namespace call fn. Sockets that fn opens stay in
@@ -122,4 +134,15 @@ func run(t testing.TB, args ...string) string {
 		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return string(out)
+}
+
+// hasLink says whether it has an interface of a name.
+func (n *namespace) hasLink(t testing.TB, name string) (has bool) {
+	t.Helper()
+	n.do(t, func() error {
+		_, err := net.InterfaceByName(name)
+		has = err == nil
+		return nil
+	})
+	return has
 }

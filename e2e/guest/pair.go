@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -21,13 +22,24 @@ const (
 
 // pair is a netsocket and a modsocket file, as an operator writes them.
 type pair struct {
-	name      string
-	namespace string // "" leaves it to where the program runs
-	instance  string
-	group     string
-	port      uint16
-	link      string // what both interface keys name
-	statsPort uint16 // 0: none
+	name          string
+	namespace     string // "" leaves it to where the program runs
+	instance      string
+	group         string
+	port          uint16
+	link          string // what both interface keys name; "" leaves it to the kernel
+	statsPort     uint16 // 0: none
+	enableSS      bool
+	receiveBuffer int  // 0: the default
+	verifyPeriod  int  // in seconds; 0: the default
+	ttl           int  // 0: 3
+	plain         bool // upstream's bytes alone: no repeats, no resync
+}
+
+// placed is a pair and the namespace that it is for.
+type placed struct {
+	pair
+	in *namespace
 }
 
 // pairs are J's and K's for the instance "nat". An IPv4 group's interface is
@@ -47,7 +59,13 @@ func (p pair) write(t testing.TB, dir string) (netsocket, modsocket string) {
 	t.Helper()
 	net := map[string]any{
 		"multicast address": p.group, "multicast port": strconv.Itoa(int(p.port)),
-		"in interface": p.link, "out interface": p.link, "reuseaddr": 1, "ttl": 3,
+		"reuseaddr": 1, "ttl": cmp.Or(p.ttl, 3),
+	}
+	if p.link != "" {
+		net["in interface"], net["out interface"] = p.link, p.link
+	}
+	if p.receiveBuffer != 0 {
+		net["receive buffer"] = p.receiveBuffer
 	}
 	mod := map[string]any{"instance": p.instance}
 	if p.namespace != "" {
@@ -56,11 +74,24 @@ func (p pair) write(t testing.TB, dir string) (netsocket, modsocket string) {
 	if p.statsPort != 0 {
 		mod["stats port"] = strconv.Itoa(int(p.statsPort))
 	}
-	netsocket = filepath.Join(dir, p.name+".netsocket.json")
-	modsocket = filepath.Join(dir, p.name+".modsocket.json")
+	if p.verifyPeriod != 0 {
+		net["verify period"] = p.verifyPeriod
+	}
+	if p.plain {
+		net["sequence"] = false
+	}
+	if p.enableSS {
+		mod["enable ss"] = true
+	}
+	netsocket, modsocket = p.files(dir)
 	writeJSON(t, netsocket, net)
 	writeJSON(t, modsocket, mod)
 	return netsocket, modsocket
+}
+
+// files are the names of its files.
+func (p pair) files(dir string) (netsocket, modsocket string) {
+	return filepath.Join(dir, p.name+".netsocket.json"), filepath.Join(dir, p.name+".modsocket.json")
 }
 
 func writeJSON(t testing.TB, file string, value any) {
@@ -123,4 +154,20 @@ func kernelListeners(text string) int {
 		}
 	}
 	return n
+}
+
+// netlinkDrops is how many multicasts the namespace's generic netlink sockets had no room for.
+func (n *namespace) netlinkDrops(t testing.TB) (drops int) {
+	t.Helper()
+	for line := range strings.Lines(n.proc(t, "netlink")) {
+		f := strings.Fields(line) // sk, protocol, port, groups, rmem, wmem, dump, locks, drops, inode
+		if len(f) > 8 && f[1] == "16" {
+			d, err := strconv.Atoi(f[8])
+			if err != nil {
+				t.Fatalf("%v in %q", err, line)
+			}
+			drops += d
+		}
+	}
+	return drops
 }

@@ -3,6 +3,7 @@ package guest
 import (
 	"bytes"
 	"errors"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -42,9 +43,26 @@ func (l *logBuffer) String() string {
 // ends, and what it said is printed if the test has failed.
 func start(t testing.TB, n *namespace, args ...string) *process {
 	t.Helper()
+	return startWith(t, n, func(*exec.Cmd) {}, args...)
+}
+
+// startMuted is start, but what the program says goes to a file unless that is nil.
+func startMuted(t testing.TB, n *namespace, out *os.File, args ...string) *process {
+	t.Helper()
+	return startWith(t, n, func(cmd *exec.Cmd) {
+		if out != nil {
+			cmd.Stdout, cmd.Stderr = out, out
+		}
+	}, args...)
+}
+
+// startWith is start for a program that gets more than arguments.
+func startWith(t testing.TB, n *namespace, prepare func(*exec.Cmd), args ...string) *process {
+	t.Helper()
 	p := &process{name: strings.Join(args, " "), ended: make(chan struct{})}
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	prepare(p.cmd)
 	if n != nil {
 		p.name = n.name + ": " + p.name
 		n.do(t, p.cmd.Start)

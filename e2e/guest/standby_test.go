@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ func TestStandby(t *testing.T) {
 	t.Run("away", func(t *testing.T) { t.Parallel(); testAway(t) })
 	t.Run("burst", func(t *testing.T) { t.Parallel(); testBurst(t) })
 	t.Run("stale", func(t *testing.T) { t.Parallel(); testStale(t) })
+	t.Run("silent loss", func(t *testing.T) { t.Parallel(); testSilentLoss(t) })
 }
 
 // testCold starts an empty standby, then starts it again.
@@ -69,6 +72,39 @@ func testAway(t *testing.T) {
 	top.sendUDP(t, portRange(10000, sources), ports, pace{})
 	startWorker(t, supervised, top.j, pairJ)
 	top.awaitSameCount(t, sources*ports/2, time.Minute)
+}
+
+// testSilentLoss takes sessions from the standby that nobody tells of, while new
+// ones are opened all the time, so that the tables' sizes don't tell either.
+func testSilentLoss(t *testing.T) {
+	const others, sessions = 5000, 20 // too few of all to be noticed
+	top := newTopology(t)
+	top.j.fill(t, "nat", others)
+	pairJ, pairK := top.pairs(group6)
+	pairJ.verifyPeriod, pairK.verifyPeriod = 3, 3
+	k := startWorker(t, supervised, top.k, pairK)
+	startWorker(t, supervised, top.j, pairJ)
+	k.awaitSynced(t, "yes")
+	top.sendUDP(t, portRange(11000, 1), sessions, slowly())
+	opened := func(in *namespace) (n int, src4 netip.AddrPort) {
+		for _, s := range in.sessions(t, "nat") {
+			if s.Src6.Port() == 11000 {
+				n, src4 = n+1, s.Src4
+			}
+		}
+		return n, src4
+	}
+	arrived := func() string {
+		if n, _ := opened(top.k); n != sessions {
+			return fmt.Sprintf("%d of %d", n, sessions)
+		}
+		return ""
+	}
+	eventually(t, syncedWithin, "the standby has the sessions", arrived)
+	top.startProbe(t, 50*time.Millisecond)
+	_, src4 := opened(top.k)
+	top.k.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskRemoveBIB(joolnl.UDP, src4) })
+	eventually(t, syncedWithin, "the standby has them again", arrived)
 }
 
 // testBurst opens sessions faster than an old module can tell of them.

@@ -24,6 +24,9 @@ func TestStandbyBench(t *testing.T) {
 		b.refresh()
 		b.advertise(40_000)
 		b.upstreamAdvertises(40_000)
+		b.latency()
+		b.stall(200_000)
+		b.million(1_000_000)
 	}
 	b.burst()
 	b.away()

@@ -3,6 +3,7 @@ package guest
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -63,6 +64,11 @@ func (s supervisor) status(t testing.TB) status {
 		t.Fatalf("joolctl status -o json ended with %d, want %d", code, exitOK)
 	}
 	return st
+}
+
+// changes is how often a pair's worker has taken another configuration.
+func (s supervisor) changes(name string) int {
+	return strings.Count(s.log.String(), `msg="worker took its new configuration" pair=`+name+"\n")
 }
 
 // in is the pair for an instance of another namespace.

@@ -94,6 +94,12 @@ const expiresTolerance = 6 * time.Second
 // diff says what is different between the tables of two instances, "" if
 // nothing is but the time left, within the tolerance.
 func diff(j, k []joolnl.Session) string {
+	_, text := unlike(j, k)
+	return text
+}
+
+// unlike are the sessions of J's that K has not, or otherwise, and what diff says.
+func unlike(j, k []joolnl.Session) (ofJ []joolnl.Session, text string) {
 	type key struct {
 		proto joolnl.Proto
 		pairs string
@@ -114,18 +120,21 @@ func diff(j, k []joolnl.Session) string {
 			lines = append(lines, fmt.Sprintf("missing in K: %v", a))
 		case a.State != b.State || a.Timer != b.Timer || (a.Expires-b.Expires).Abs() > expiresTolerance:
 			lines = append(lines, fmt.Sprintf("different: J %v\n           K %v", a, b))
+		default:
+			continue
 		}
+		ofJ = append(ofJ, a)
 	}
 	for _, s := range inK {
 		lines = append(lines, fmt.Sprintf("only in K: %v", s))
 	}
 	if len(lines) == 0 {
-		return ""
+		return nil, ""
 	}
 	slices.SortFunc(lines, cmp.Compare)
 	const most = 10
 	n := len(lines)
-	return fmt.Sprintf("J has %d sessions, K %d, %d differences:\n%s", len(j), len(k), n, strings.Join(lines[:min(n, most)], "\n"))
+	return ofJ, fmt.Sprintf("J has %d sessions, K %d, %d differences:\n%s", len(j), len(k), n, strings.Join(lines[:min(n, most)], "\n"))
 }
 
 // count counts the sessions by protocol.

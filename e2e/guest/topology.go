@@ -25,6 +25,8 @@ const (
 	pool4Port = "61001-65535"        // off the namespace's ephemeral ports
 	pool6     = "64:ff9b::/96"       // of the instance "nat"
 	syncLink  = "sync"               // the interface's name in J and K
+	mac6      = "02:00:00:00:06:01"  // the active NAT64's, towards n6
+	mac4      = "02:00:00:00:04:01"  // towards n4
 )
 
 // topology is two NAT64s between an IPv6 and an IPv4 host, each in a namespace
@@ -77,12 +79,15 @@ link set k4 master br4 up
 link set br6 up
 link set br4 up
 `)
+	// What is sent at full rate would not fit the queue in which packets wait for
+	// the neighbour's address.
 	top.n6.ip(t, fmt.Sprintf(`
 link set lo up
 address add %s/96 dev e6 nodad
 link set e6 up
 route add %s via %s
-`, addr6, pool6, gateway6))
+neighbour add %[3]s lladdr %[4]s dev e6 nud permanent
+`, addr6, pool6, gateway6, mac6))
 	top.n4.ip(t, fmt.Sprintf(`
 link set lo up
 address add %s/24 dev e4
@@ -94,7 +99,6 @@ link set e4 up
 
 func (top *topology) addLinks(t testing.TB, sw string) {
 	t.Helper()
-	const mac6, mac4 = "02:00:00:00:06:01", "02:00:00:00:04:01"
 	var b strings.Builder
 	for _, bridge := range []string{"br6", "br4"} {
 		fmt.Fprintf(&b, "link add %s netns %s type bridge mcast_snooping 0\n", bridge, sw)
@@ -141,6 +145,12 @@ type instance struct {
 // addInstance adds an instance that synchronises.
 func addInstance(t testing.TB, n *namespace, i instance) {
 	t.Helper()
+	addInstanceBy(t, "jool", n, i)
+}
+
+// addInstanceBy has a certain tool add it.
+func addInstanceBy(t testing.TB, tool string, n *namespace, i instance) {
+	t.Helper()
 	var pool []map[string]string
 	for _, protocol := range []string{"TCP", "UDP", "ICMP"} {
 		pool = append(pool, map[string]string{"protocol": protocol, "prefix": pool4 + "/32", "port range": pool4Port})
@@ -150,7 +160,7 @@ func addInstance(t testing.TB, n *namespace, i instance) {
 		"instance": i.name, "framework": i.framework, "pool4": pool,
 		"global": map[string]any{"pool6": i.pool6, "ss-enabled": true},
 	})
-	n.exec(t, "jool", "file", "handle", file)
+	n.exec(t, tool, "file", "handle", file)
 }
 
 // failOver ends J, all at once, and gives its place to K.

@@ -152,6 +152,15 @@ func TestBootTimeout(t *testing.T) {
 	}
 }
 
+// TestBootHangs has a machine whose processors never start.
+func TestBootHangs(t *testing.T) {
+	l := labtest.Prepare(t)
+	_, err := l.Boot(t.Context(), lab.Machine{Command: []string{"true"}, QEMUArgs: []string{"-S"}, BootLimit: 200 * time.Millisecond})
+	if want := "virtual machine: it hangs while it boots: its command hasn't started after 200ms, 3 times over"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
 type writerFunc func(p []byte)
 
 func (f writerFunc) Write(p []byte) (int, error) {

@@ -11,7 +11,7 @@ import (
 // guestModules are the kernel modules that the guest has besides those that Jool needs. The kernel loads them by itself when
 // they are asked for (ip link add type veth).
 var guestModules = []string{
-	"virtio_pci", "virtio_console",
+	"virtio_pci", "virtio_console", "virtio_net",
 	"nf_defrag_ipv4", "nf_defrag_ipv6", "nf_conntrack", "x_tables",
 	"veth", "dummy", "nlmon", "tun", "bridge", "macvlan", "ipvlan", "vrf", "sch_netem",
 	"af_packet_diag", "netlink_diag", "inet_diag", "udp_diag", "tcp_diag", "unix_diag",

@@ -25,7 +25,7 @@ const EnvDir = "JOOLCTL_LAB"
 
 // schema names the recipe by which the lab's files are made. Change it with the recipe: labs of another
 // schema are built anew.
-const schema = "v2"
+const schema = "v3"
 
 // Lab is a prepared lab: a kernel and one or more versions of Jool. Its methods may be called concurrently.
 type Lab struct {

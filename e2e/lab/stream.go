@@ -32,7 +32,8 @@ type guestStream struct {
 	start    time.Time
 	bootTime time.Duration
 
-	ended func() // called when nothing more is to come
+	booted func() // called when the command starts
+	ended  func() // called when nothing more is to come
 
 	phase  phase
 	line   []byte   // without an end yet
@@ -54,11 +55,11 @@ const (
 
 const tailLines = 40
 
-func newGuestStream(m marks, out io.Writer, ended func()) *guestStream {
+func newGuestStream(m marks, out io.Writer) *guestStream {
 	if out == nil {
 		out = io.Discard
 	}
-	return &guestStream{marks: m, out: out, ended: ended, start: time.Now(), exit: -1}
+	return &guestStream{marks: m, out: out, booted: func() {}, ended: func() {}, start: time.Now(), exit: -1}
 }
 
 // Write never fails: the machine goes on even if nobody can take its output.
@@ -99,6 +100,7 @@ func (s *guestStream) endLine() {
 	}
 	if s.phase == phaseBoot && line == s.marks.begin {
 		s.phase, s.bootTime, s.last = phaseCommand, time.Since(s.start), nil
+		s.booted()
 		return
 	}
 	before, status, ended := strings.Cut(line, s.marks.end)

@@ -58,7 +58,8 @@ func TestGuestStream(t *testing.T) {
 			t.Run(tt.name+"/"+name, func(t *testing.T) {
 				var out strings.Builder
 				ended := 0
-				s := newGuestStream(testMarks, &out, func() { ended++ })
+				s := newGuestStream(testMarks, &out)
+				s.ended = func() { ended++ }
 				for in := tt.in; in != ""; {
 					n := min(size, len(in))
 					s.Write([]byte(in[:n]))
@@ -88,7 +89,7 @@ func TestGuestStream(t *testing.T) {
 
 func TestGuestStreamOutputError(t *testing.T) {
 	archive := tarOf(t, "x", "")
-	s := newGuestStream(testMarks, errWriter{}, func() {})
+	s := newGuestStream(testMarks, errWriter{})
 	if _, err := s.Write([]byte("@begin\none\ntwo\n@end 5\n" + archive + "@done\n")); err != nil {
 		t.Errorf("Write: %v; the machine must go on", err)
 	}
@@ -107,7 +108,7 @@ type errWriter struct{}
 func (errWriter) Write([]byte) (int, error) { return 0, errors.New("full") }
 
 func TestTailOfOutput(t *testing.T) {
-	s := newGuestStream(testMarks, nil, func() {})
+	s := newGuestStream(testMarks, nil)
 	for i := range 100 {
 		fmt.Fprintf(s, "line %d\n", i)
 	}

@@ -11,11 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"joolctl/e2e"
@@ -23,32 +20,10 @@ import (
 	"joolctl/e2e/lab"
 )
 
-const (
-	document = "docs/benchmarks.md"
-	// The table stands between these lines of it.
-	begin = "<!-- made by make bench-many -->\n"
-	end   = "<!-- end of bench-many -->\n"
-)
+func main() { e2e.Main("bench-many", bench) }
 
-func main() {
-	log.SetFlags(0)
-	log.SetPrefix("bench-many: ")
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := bench(ctx); err != nil {
-		log.Fatal(err)
-	}
-}
-
-func bench(ctx context.Context) error {
-	if _, err := os.Stat(document); err != nil {
-		return fmt.Errorf("%w; run this in the top directory", err)
-	}
-	l, err := lab.Prepare(ctx, log.Printf)
-	if err != nil {
-		return err
-	}
-	all, err := measure(ctx, l)
+func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
+	all, err := measure(ctx, l, programs)
 	if err != nil {
 		return err
 	}
@@ -60,29 +35,11 @@ func bench(ctx context.Context) error {
 	fmt.Fprintf(&text, "Jool %s, Linux %s.\n\n", l.Newest(), kernel)
 	writeTable(&text, all)
 	fmt.Print("\n", text.String())
-	old, err := os.ReadFile(document)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(old), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		return fmt.Errorf("the document has no lines %q and %q", begin, end)
-	}
-	return os.WriteFile(document, []byte(before+begin+"\n"+text.String()+"\n"+end+after), 0o644)
+	return e2e.WriteTable(e2e.Benchmarks, "make bench-many", text.String())
 }
 
 // measure runs everything in one machine.
-func measure(ctx context.Context, l *lab.Lab) ([]guest.Many, error) {
-	dir, err := os.MkdirTemp("", "joolctl-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	programs, err := e2e.Build(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
+func measure(ctx context.Context, l *lab.Lab, programs e2e.Programs) ([]guest.Many, error) {
 	files, err := programs.Run(ctx, l, e2e.Guest{
 		Jool:      l.Newest(),
 		Purpose:   "many",

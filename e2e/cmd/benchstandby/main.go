@@ -9,12 +9,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"joolctl/e2e"
@@ -22,39 +19,18 @@ import (
 	"joolctl/e2e/lab"
 )
 
-func main() {
-	log.SetFlags(0)
-	log.SetPrefix("bench-standby: ")
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := bench(ctx); err != nil {
-		log.Fatal(err)
-	}
-}
+func main() { e2e.Main("bench-standby", bench) }
 
-func bench(ctx context.Context) error {
-	l, err := lab.Prepare(ctx, log.Printf)
-	if err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "joolctl-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	programs, err := e2e.Build(ctx, dir)
-	if err != nil {
-		return err
-	}
+func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	var text strings.Builder
 	for _, version := range slices.Compact([]string{l.Newest(), l.Oldest()}) {
 		files, err := programs.Run(ctx, l, e2e.Guest{
 			Jool:      version,
 			Purpose:   "standby",
 			Args:      []string{"-test.v", "-test.run=^TestStandbyBench$"},
-			Timeout:   20 * time.Minute,
+			Timeout:   40 * time.Minute,
 			Stdout:    os.Stderr,
-			MemoryMiB: 3072,
+			MemoryMiB: 6144,
 		})
 		if err != nil {
 			return err
@@ -70,5 +46,5 @@ func bench(ctx context.Context) error {
 		text.WriteString("\n")
 	}
 	fmt.Print("\n", text.String())
-	return e2e.WriteTable("make bench-standby", text.String())
+	return e2e.WriteTable(e2e.Benchmarks, "make bench-standby", text.String())
 }

@@ -12,41 +12,17 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"joolctl/e2e"
 	"joolctl/e2e/lab"
 )
 
-func main() {
-	log.SetFlags(0)
-	log.SetPrefix("demo: ")
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := demo(ctx); err != nil {
-		log.Fatal(err)
-	}
-}
+func main() { e2e.Main("demo", demo) }
 
-func demo(ctx context.Context) error {
-	l, err := lab.Prepare(ctx, log.Printf)
-	if err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "joolctl-demo-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	log.Print("building joolctl")
-	programs, err := e2e.Build(ctx, dir)
-	if err != nil {
-		return err
-	}
+func demo(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	log.Printf("booting a virtual machine with Jool %s", l.Newest())
-	_, err = programs.Run(ctx, l, e2e.Guest{
+	_, err := programs.Run(ctx, l, e2e.Guest{
 		Jool:    l.Newest(),
 		Purpose: "demo",
 		Args:    []string{"-test.run=^TestDemo$"},

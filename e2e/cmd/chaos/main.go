@@ -1,0 +1,72 @@
+// Command chaos has everything go wrong that can be made to, in a virtual
+// machine with the newest Jool: with ours, and with Jool's own joold. It writes
+// what became of the sessions into docs/reliability.md:
+//
+//	go run ./e2e/cmd/chaos
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"joolctl/e2e"
+	"joolctl/e2e/guest"
+	"joolctl/e2e/lab"
+)
+
+func main() { e2e.Main("chaos", chaos) }
+
+func chaos(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
+	// A fault that does not heal is told in the table too.
+	files, failed := programs.Run(ctx, l, e2e.Guest{
+		Jool:      l.Newest(),
+		Other:     e2e.AnotherVersion(l),
+		Purpose:   "chaos",
+		Args:      []string{"-test.v", "-test.run=^TestChaos$"},
+		Timeout:   40 * time.Minute,
+		Stdout:    os.Stderr,
+		MemoryMiB: 3072,
+	})
+	if len(files["chaos.json"]) == 0 {
+		return errors.Join(errors.New("the machine left no measurements"), failed)
+	}
+	var rows []guest.ChaosRow
+	if err := json.Unmarshal(files["chaos.json"], &rows); err != nil {
+		return errors.Join(fmt.Errorf("the machine's measurements: %w", err), failed)
+	}
+	text := table(l.Newest(), rows)
+	fmt.Print("\n", text)
+	return errors.Join(e2e.WriteTable(e2e.Reliability, "make chaos", text), failed)
+}
+
+func table(version string, rows []guest.ChaosRow) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "Jool %s.\n\n", version)
+	text.WriteString("| fault | ours: new sessions cross again | old ones | C joold: new sessions | old ones |\n|---|---|---|---|---|\n")
+	for _, r := range rows {
+		upstreamNew, upstreamOld := "—", "—"
+		if r.Upstream != nil {
+			upstreamNew, upstreamOld = cells(*r.Upstream)
+		}
+		oursNew, oursOld := cells(r.Ours)
+		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", r.Fault, oursNew, oursOld, upstreamNew, upstreamOld)
+	}
+	return text.String()
+}
+
+// cells are what a result says in the table.
+func cells(r guest.ChaosResult) (crosses, old string) {
+	crosses, old = "never", "all"
+	if r.Crosses {
+		crosses = fmt.Sprintf("%.2f s", r.After.Seconds())
+	}
+	if r.Missing > 0 {
+		old = fmt.Sprintf("%d missing", r.Missing)
+	}
+	return crosses, old
+}

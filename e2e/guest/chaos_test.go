@@ -1,0 +1,192 @@
+package guest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	control "joolctl/supervisor"
+)
+
+// chaosBounds are how long things may take, in a machine that is many times slower than a real one on a busy host.
+const (
+	// crossesWithin is how soon new sessions have to cross again once nothing is missing: a second, or five
+	// where it has to be asked for; times ten.
+	crossesWithin = 10 * time.Second
+	polledWithin  = 50 * time.Second
+	// oldWithin is how soon the standby has to hold everything.
+	oldWithin = 30 * time.Second
+	// upstreamWithin is how long C joold is waited for.
+	upstreamWithin = 10 * time.Second
+)
+
+// TestChaos has every fault befall one pair of NAT64s in the midst of others: the pair heals, and the others don't
+// notice. It leaves what it measured in /out. Short, it leaves out C joold, and is sooner done.
+func TestChaos(t *testing.T) {
+	enter(t, "chaos")
+	t.Setenv(envPanics, t.TempDir())
+	var c chaos
+	sites, sizes := 10, burstSizes{100_000, 10_000}
+	if testing.Short() {
+		sites, sizes = 4, burstSizes{10_000, 2_000}
+	}
+	c.befallAll(t, "one of many", sites, faults(sizes))
+	const alone = 2 // what befalls the module befalls all the same
+	c.befallAll(t, "module", alone, moduleFaults(module(t).String(), otherVersion(t)))
+	writeJSON(t, "/out/chaos.json", c.rows)
+}
+
+// befallAll has faults befall ours, then C joold.
+func (c *chaos) befallAll(t *testing.T, name string, sites int, all []fault) {
+	rows := make([]ChaosRow, len(all))
+	t.Run(name, func(t *testing.T) {
+		c.newSites(t, sites)
+		for i, f := range all {
+			s := c.sites[1+i%(sites-1)]
+			if f.ipv4 {
+				s = c.sites[0]
+			}
+			t.Run(f.name, func(t *testing.T) {
+				rows[i].Fault = f.name
+				rows[i].Ours = c.ours(t, f, s)
+			})
+		}
+		c.complete(t)
+	})
+	for i, f := range all {
+		if !testing.Short() && !f.onlyOurs && rows[i].Fault != "" {
+			t.Run(f.name+", C joold", func(t *testing.T) { rows[i].Upstream = c.upstream(t, f) })
+		}
+	}
+	c.rows = append(c.rows, slices.DeleteFunc(rows, func(r ChaosRow) bool { return r.Fault == "" })...) // not asked for
+}
+
+// newSites makes some, the first with an IPv4 group, each with sessions that cross.
+func (c *chaos) newSites(t *testing.T, n int) {
+	groups := slices.Repeat([]string{group6}, n)
+	groups[0] = group4
+	c.sites = newSites(t, groups...)
+	serve(t, supervised, c.sites)
+	for _, s := range c.sites {
+		// All resyncs of the start come at once, and sessions wait already.
+		if _, ok := s.awaitCrossing(t, s.probe, time.Minute); !ok {
+			t.Fatalf("%s: no session crosses", s.j.name)
+		}
+	}
+}
+
+// complete waits until each standby has every session.
+func (c *chaos) complete(t *testing.T) {
+	for _, s := range c.sites {
+		eventually(t, oldWithin, s.j.name+"'s sessions are all at the standby", func() string {
+			if missing := s.missing(t, s.probe.next()-10); len(missing) > 0 {
+				return fmt.Sprintf("%d are missing, the first %v", len(missing), missing[0])
+			}
+			return ""
+		})
+	}
+}
+
+type chaos struct {
+	sites []*site
+	rows  []ChaosRow
+}
+
+// ours has a fault befall one of the supervisors' sites.
+func (c *chaos) ours(t *testing.T, f fault, s *site) ChaosResult {
+	within := crossesWithin
+	if f.polled {
+		within = polledWithin
+	}
+	before := rowsOf(t, s)
+	patience := max(1, f.patience)
+	r := befall(t, f, s, within*patience, oldWithin*patience)
+	if !r.Crosses || r.Missing > 0 {
+		t.Errorf("%+v", r)
+	}
+	if f.overruns && s.hostJ.rows(t)[s.pairJ.name].Losses.NetlinkOverruns == 0 {
+		t.Error("the netlink socket was not overrun")
+	}
+	untouched(t, f, s, before)
+	if f.ends != nil {
+		f.ends(t, s)
+	}
+	return r
+}
+
+// upstream has a fault befall a pair of C joolds.
+func (c *chaos) upstream(t *testing.T, f fault) *ChaosResult {
+	group := group6
+	if f.ipv4 {
+		group = group4
+	}
+	sites := newSites(t, group)
+	serve(t, upstream, sites)
+	r := befall(t, f, sites[0], upstreamWithin, upstreamWithin)
+	if f.ends != nil {
+		f.ends(t, sites[0])
+	}
+	return &r
+}
+
+// befall has a fault befall a site, and sees what becomes of its sessions.
+func befall(t *testing.T, f fault, s *site, crosses, old time.Duration) ChaosResult {
+	if _, ok := s.awaitCrossing(t, s.probe, crosses); !ok {
+		t.Fatal("no session crosses before the fault")
+	}
+	f.breaks(t, s)
+	away := f.full
+	if testing.Short() {
+		away = f.short
+	}
+	<-time.After(away) // the fault lasts
+	f.repairs(t, s)
+	var r ChaosResult
+	r.After, r.Crosses = s.awaitCrossing(t, s.probe, crosses)
+	upTo := s.probe.next()
+	for end := time.Now().Add(old); ; <-time.After(pollEvery) {
+		missing := s.missing(t, upTo)
+		r.Missing = len(missing)
+		if r.Missing > 0 && time.Now().Before(end) {
+			continue
+		}
+		t.Logf("%s: %+v", f.name, r)
+		if r.Missing > 0 {
+			s.explain(t, missing)
+		}
+		return r
+	}
+}
+
+// rowsOf are the rows of all workers, of both hosts.
+func rowsOf(t *testing.T, s *site) map[string]control.Row {
+	rows := s.hostJ.rows(t)
+	for name, r := range s.hostK.rows(t) {
+		rows[name] = r
+	}
+	return rows
+}
+
+// untouched fails the test if a worker was started again, or left its state, that the fault doesn't concern.
+func untouched(t *testing.T, f fault, s *site, before map[string]control.Row) {
+	if f.everyone {
+		return
+	}
+	after := rowsOf(t, s)
+	var touched []string
+	for name, b := range before {
+		a := after[name]
+		if !f.nobody && (name == s.pairJ.name || name == s.pairK.name) {
+			continue
+		}
+		if a.State != b.State || a.Restarts != b.Restarts || !a.Since.Equal(b.Since) {
+			touched = append(touched, fmt.Sprintf("%s: before %s since %v, restarts %d; after %s since %v, restarts %d (%s)",
+				name, b.State, b.Since, b.Restarts, a.State, a.Since, a.Restarts, a.Reason))
+		}
+	}
+	if len(touched) > 0 {
+		t.Errorf("workers that the fault does not concern were touched:\n%s", strings.Join(touched, "\n"))
+	}
+}

@@ -1,0 +1,21 @@
+package guest
+
+import "time"
+
+// ChaosRow is one fault of the table that TestChaos leaves in /out/chaos.json.
+type ChaosRow struct {
+	Fault    string
+	Ours     ChaosResult
+	Upstream *ChaosResult // nil: there is no such thing with C joold
+}
+
+// ChaosResult is what became of one pair of instances.
+type ChaosResult struct {
+	// Crosses is whether new sessions cross again, and After how long it took from the moment
+	// that what was missing is back.
+	Crosses bool
+	After   time.Duration
+	// Missing is how many of the sessions that the active NAT64 holds, opened before and during
+	// the fault, the standby lacks in the end.
+	Missing int
+}

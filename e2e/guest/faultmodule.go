@@ -1,0 +1,85 @@
+package guest
+
+import (
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+)
+
+// moduleFaults befall everything in the machine.
+func moduleFaults(version, other string) []fault {
+	unload := func(t testing.TB) { run(t, "rmmod", "jool", "jool_common") }
+	load := func(t testing.TB, version string) {
+		run(t, "insmod", "/jool/"+version+"/jool_common.ko")
+		run(t, "insmod", "/jool/"+version+"/jool.ko")
+	}
+	all := []fault{
+		{
+			name:   "module unloaded and loaded",
+			breaks: func(t testing.TB, s *site) { unload(t) },
+			repairs: func(t testing.TB, s *site) {
+				load(t, version)
+				s.newInstances(t)
+			},
+		},
+		{
+			name:   "rmmod jool alone, and back",
+			breaks: func(t testing.TB, s *site) { run(t, "rmmod", "jool") },
+			repairs: func(t testing.TB, s *site) {
+				run(t, "insmod", "/jool/"+version+"/jool.ko")
+				s.newInstances(t)
+			},
+		},
+	}
+	if other != "" {
+		all = append(all, fault{
+			name:   "Jool " + other + " loaded instead",
+			breaks: func(t testing.TB, s *site) { unload(t) },
+			repairs: func(t testing.TB, s *site) {
+				load(t, other)
+				s.newInstances(t)
+			},
+			ends: func(t testing.TB, s *site) {
+				unload(t)
+				load(t, version)
+				s.newInstances(t)
+			},
+		})
+	}
+	for i := range all {
+		all[i].everyone = true
+		all[i].short, all[i].full = time.Second, 5*time.Second
+	}
+	return all
+}
+
+// newInstances gives every NAT64 of the site's hosts its instance anew, the site's own last.
+func (s *site) newInstances(t testing.TB) {
+	t.Helper()
+	for _, h := range []*host{s.hostJ, s.hostK} {
+		for _, p := range h.pairs {
+			if p.in != s.j && p.in != s.k {
+				newInstance(t, p.in)
+			}
+		}
+	}
+	newInstance(t, s.j)
+	newInstance(t, s.k)
+	s.probe.src4 = netip.AddrPort{} // another one now
+}
+
+// otherVersion is a version of Jool that the machine has beside the one that is loaded, "" if there is none.
+func otherVersion(t testing.TB) string {
+	t.Helper()
+	entries, err := os.ReadDir("/jool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() != module(t).String() {
+			return e.Name()
+		}
+	}
+	return ""
+}

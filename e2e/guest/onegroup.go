@@ -1,0 +1,118 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/syncwire"
+)
+
+// onSwitch puts J, K and further hosts on one link "sync", each by a port of its
+// name on a bridge of a namespace that it returns. The hosts are made, with an
+// instance "nat" each.
+func (top *topology) onSwitch(t testing.TB, hosts ...string) (sw *namespace, made []*namespace) {
+	t.Helper()
+	id := topologies.Add(1)
+	names := []string{fmt.Sprintf("t%d-group", id)}
+	for _, h := range hosts {
+		names = append(names, fmt.Sprintf("t%d-%s", id, h))
+	}
+	all := newNamespaces(t, names...)
+	sw, made = all[0], all[1:]
+	top.j.ip(t, "link del "+syncLink)
+	sw.ip(t, "link add sync type bridge mcast_snooping 0\nlink set sync up")
+	for i, n := range append([]*namespace{top.j, top.k}, made...) {
+		n.ip(t, "link set lo up")
+		sw.plug(t, n, i)
+	}
+	for _, n := range made {
+		addInstance(t, n, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	}
+	return sw, made
+}
+
+// plug gives the host of a place its link "sync", by a port of the switch.
+func (sw *namespace) plug(t testing.TB, n *namespace, place int) {
+	t.Helper()
+	port := fmt.Sprintf("port%d", place)
+	ip(t, fmt.Sprintf("link add %s netns %s type veth peer name %s netns %s", syncLink, n.name, port, sw.name))
+	sw.ip(t, fmt.Sprintf("link set %s master sync up", port))
+	n.ip(t, fmt.Sprintf("address add 2001:db8:ff08::%d/96 dev %s nodad\naddress add 198.51.100.%[1]d/24 dev %[2]s\nlink set %[2]s up", 4+place, syncLink))
+}
+
+// openGroup opens a socket that sends to a group by a namespace's link "sync".
+func (n *namespace) openGroup(t testing.TB, group string) net.Conn {
+	t.Helper()
+	onLink := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		var bound error
+		err := c.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), syncLink) })
+		return errors.Join(err, bound)
+	}}
+	var c net.Conn
+	n.do(t, func() (err error) {
+		c, err = onLink.DialContext(t.Context(), "udp", net.JoinHostPort(group, strconv.Itoa(groupPort)))
+		return err
+	})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// forged are control messages and trailers of senders that don't exist and of
+// one that does, most of them with bytes changed or cut off. None holds a
+// session that a kernel could take.
+func forged(r *rand.Rand, of syncwire.ID) []byte {
+	id := func() syncwire.ID {
+		if r.IntN(4) == 0 {
+			return of
+		}
+		return syncwire.ID(r.Uint32())
+	}
+	ranges := make([]syncwire.Range, 1+r.IntN(syncwire.MaxRanges))
+	for i := range ranges {
+		from := r.Uint32()
+		ranges[i] = syncwire.Range{From: from, To: from + r.Uint32()>>r.IntN(32)}
+	}
+	var body syncwire.Body
+	switch r.IntN(8) {
+	case 0:
+		body = &syncwire.Hello{Asks: true, Sync: syncwire.SyncYes, Sessions: r.Uint32(), Module: r.Uint32(), Software: strings.Repeat("x", r.IntN(33))}
+	case 1:
+		body = &syncwire.Solicit{To: id()}
+	case 2:
+		body = &syncwire.Nack{To: id(), Resync: r.Uint32() >> r.IntN(32), Ranges: ranges}
+	case 3:
+		body = &syncwire.Begin{Resync: r.Uint32N(8), Audience: []syncwire.ID{id(), id()}, Sessions: r.Uint32()}
+	case 4:
+		records := make([]byte, syncwire.RecordLen*(1+r.IntN(syncwire.MaxBulk)))
+		for i := range records {
+			records[i] = 0xff // no protocol, no state
+		}
+		body = &syncwire.Bulk{Resync: r.Uint32N(8), Index: r.Uint32() >> r.IntN(32), Records: records}
+	case 5:
+		body = &syncwire.End{Resync: r.Uint32N(8), Sessions: r.Uint32(), Bulks: r.Uint32()}
+	case 6:
+		body = &syncwire.Gone{To: id(), Resync: r.Uint32() >> r.IntN(32), Ranges: ranges}
+	case 7:
+		return mutated(r, syncwire.Trailer{Kind: syncwire.Kind(r.IntN(4)), Sender: id(), Seq: syncwire.Seq(r.Uint32())}.Append(nil))
+	}
+	return mutated(r, syncwire.Message{Sender: id(), Last: syncwire.Seq(r.Uint32()), Body: body}.Append(nil))
+}
+
+// mutated changes up to three bytes behind the first two, and may cut some off.
+func mutated(r *rand.Rand, b []byte) []byte {
+	for range r.IntN(4) {
+		b[2+r.IntN(len(b)-2)] = byte(r.Uint32())
+	}
+	if r.IntN(4) == 0 {
+		b = b[:2+r.IntN(len(b)-1)]
+	}
+	return b
+}

@@ -1,0 +1,15 @@
+package e2e
+
+import (
+	"testing"
+
+	"joolctl/e2e/lab/labtest"
+)
+
+// TestSoak has random faults befall three hosts with five instances each for a minute, always the same ones.
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	l := labtest.Prepare(t)
+	const minutes, seed = 1, 1
+	boot(t.Context(), t, l, SoakGuest(l.Newest(), minutes, seed, nil))
+}
