@@ -1,20 +1,22 @@
-# Two targets matter: `make demo` shows the main job on real kernels, `make test` passes every test.
+# Two targets matter: `make demo` shows the main job on real kernels, `make test` passes all that is in CI.
 export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 2s
 
-.PHONY: allocs bench-standby all build test vet unit race fuzz vm lab demo bench bench-many clean
+.PHONY: soak soak-short allocs bench-standby chaos all build test vet unit race fuzz vm lab demo bench bench-many clean
 
 all: build
 
 build: ## the two programs, static, in bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
-test: build vet race allocs fuzz vm ## everything
+test: ## everything but the benchmarks, the soak and the long form of chaos; the lab is prepared meanwhile
+	@nice -n 19 $(MAKE) -s lab >/dev/null 2>&1 & trap "kill $$! 2>/dev/null" EXIT; $(MAKE) build vet && $(MAKE) -j2 --output-sync=target race fuzz && $(MAKE) allocs && $(MAKE) vm
 
 vet:
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofmt these: $$files"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags provoke ./cmd/joolctl
 	$(GO) tool staticcheck ./...
 
 unit: ## what needs no virtual machine; namespaces and sockets are real, and need root
@@ -23,20 +25,20 @@ unit: ## what needs no virtual machine; namespaces and sockets are real, and nee
 allocs: ## the race detector allocates; without it the hot paths must not
 	$(GO) test -short -run Alloc ./...
 
-race:
-	CGO_ENABLED=1 $(GO) test -short -race ./...
+race: ## most tests wait most of the time, so there is room for more of them at once, and for fuzzing beside them
+	CGO_ENABLED=1 $(GO) test -short -race -parallel 4 ./...
 
 fuzz: ## every fuzz target for FUZZTIME, its kept inputs first
 	@set -e; for dir in $$($(GO) list -f '{{.Dir}}' ./...); do \
 	  for target in $$(grep -hos '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
-	    echo "fuzz $$target"; (cd $$dir && $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . >/tmp/fuzz.$$$$ 2>&1 || { cat /tmp/fuzz.$$$$; exit 1; }); \
+	    echo "fuzz $$target"; (cd $$dir && nice -n 19 $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . >/tmp/fuzz.$$$$ 2>&1 || { cat /tmp/fuzz.$$$$; exit 1; }); \
 	  done; done; rm -f /tmp/fuzz.$$$$
 
 lab: ## prepares kernel and Jool modules for the virtual machines, once
 	$(GO) run ./e2e/cmd/lab prepare
 
-vm: lab ## tests on the real Jool module
-	$(GO) test -count=1 -timeout 8m ./e2e/...
+vm: lab ## tests on the real Jool module; of two machines at a time each would take more than twice as long
+	$(GO) test -count=1 -timeout 20m -parallel 1 -skip '^TestSoak$$' ./e2e/...
 
 demo: ## a failover, narrated: two NAT64s in a virtual machine, one of them dies
 	@$(GO) run ./e2e/cmd/demo
@@ -49,6 +51,15 @@ bench-standby: ## what a standby comes to hold, beside C joold, into docs/benchm
 
 bench-many: ## measures 40 and 500 pairs, and writes docs/benchmarks.md
 	$(GO) run ./e2e/cmd/benchmany
+
+soak: ## random faults for ten minutes, into docs/reliability.md; SOAK='-seed 1 -minutes 10' chooses
+	$(GO) run ./e2e/cmd/soak $(SOAK)
+
+soak-short: lab ## a minute of it, always the same faults
+	$(GO) test -count=1 -timeout 10m -run '^TestSoak$$' -v ./e2e
+
+chaos: ## every fault that can be made, beside C joold, into docs/reliability.md
+	$(GO) run ./e2e/cmd/chaos
 
 clean:
 	rm -rf bin

@@ -13,7 +13,8 @@ nat=/etc/joold.d/nat
 good='{"multicast address": "ff08::db8:64:64", "multicast port": "6464", "in interface": "lo", "out interface": "lo", "reuseaddr": 1}'
 mkdir -p $nat
 echo "$good" >$nat/netsocket.json
-echo '{"instance": "nat", "namespace": "none"}' >$nat/modsocket.json
+echo '{"instance": "nat", "namespace": "none", "stats port": "4000"}' >$nat/modsocket.json
+ip link set lo up
 
 systemctl start joolctl
 echo start=$?
@@ -38,6 +39,16 @@ systemctl reload joolctl
 echo reload=$?
 await StatusText "1 workers: 0 running, 1 waiting, 0 backoff, 0 failed"
 
+echo a restart
+exec 3<>/dev/udp/127.0.0.1/4000
+systemctl restart joolctl
+echo restart=$?
+show NFileDescriptorStore
+journalctl --no-pager -u joolctl -o cat | grep -o "going on from the process before.*"
+echo '?' >&3
+timeout 5 dd bs=2048 count=1 <&3 2>/dev/null | head -1
+exec 3>&-
+
 echo killed
 kill -9 "$(pid)"
 await NRestarts 1
@@ -45,6 +56,7 @@ await ActiveState active
 
 echo one pair alone
 systemctl start joold@nat
+await ActiveState inactive >&2 # neither waits for the other
 echo "joolctl=$(systemctl is-active joolctl)"
 echo "joold@nat=$(systemctl is-active joold@nat)"
 echo all of them
