@@ -67,7 +67,9 @@ func (r *Record) Src4() netip.AddrPort {
 
 // Same reports whether two records differ at most in their time left.
 func (r *Record) Same(o *Record) bool {
-	return [24]byte(r[:]) == [24]byte(o[:]) && [8]byte(r[28:]) == [8]byte(o[28:])
+	word := binary.NativeEndian.Uint64
+	return word(r[28:]) == word(o[28:]) && // the ports, most often the only difference
+		word(r[16:]) == word(o[16:]) && word(r[8:]) == word(o[8:]) && word(r[:]) == word(o[:])
 }
 
 // Check says whether protocol, state and timer belong together.

@@ -9,11 +9,8 @@ import (
 
 const (
 	// coalesceSlots is how many sessions are remembered at most, a power of two:
-	// 56 bytes each, less than 1 MiB, and only once sessions flow.
+	// 64 bytes each, 1 MiB, and only once sessions flow.
 	coalesceSlots = 1 << 14
-	// coalesceQueue bounds the queue, at 16 bytes each. What comes on top is
-	// passed on and not remembered.
-	coalesceQueue = 4 * coalesceSlots
 	// coalesceTick is by how much a period may be longer at most.
 	coalesceTick = 50 * time.Millisecond
 )
@@ -30,22 +27,22 @@ type coalescer struct {
 	seed   uint64
 	base   time.Time // moments are kept as the time since then
 	slots  []slot
-	// queue has the slots in the order in which they are due.
-	queue []due
-	first int // of the queue that is in use
+	// oldest and newest are the ends of a list of the slots in use, in the order
+	// in which they were passed on and are due.
+	oldest, newest place
+	evicted        joolnl.Record // what pass has returned
 }
+
+// place is a slot's number and one; 0 is none.
+type place uint16
 
 type slot struct {
-	record  joolnl.Record
-	used    bool
-	pending bool          // record is newer than what was passed on
-	passed  time.Duration // when it was passed on last
-	came    time.Duration // when record came
-}
-
-type due struct {
-	slot   uint32
-	passed time.Duration
+	record        joolnl.Record
+	used          bool
+	pending       bool          // record is newer than what was passed on
+	before, after place         // its neighbours in the list
+	passed        time.Duration // when it was passed on last
+	came          time.Duration // when record came
 }
 
 func newCoalescer(period time.Duration) *coalescer {
@@ -53,84 +50,97 @@ func newCoalescer(period time.Duration) *coalescer {
 }
 
 // pass says whether a session goes on at once. If another one has to leave its
-// slot and owes a report, that is returned to go on too.
-func (c *coalescer) pass(r *joolnl.Record, now time.Time) (atOnce bool, evicted joolnl.Record, owed bool) {
+// slot and owes a report, that is returned to go on too; it is valid until the
+// next call.
+func (c *coalescer) pass(r *joolnl.Record, now time.Time) (atOnce bool, owed *joolnl.Record) {
 	if c.period <= 0 {
-		return true, evicted, false
+		return true, nil
 	}
 	if c.slots == nil {
 		c.slots, c.base = make([]slot, coalesceSlots), now
 	}
 	at := now.Sub(c.base)
-	i := uint32(r.Hash(c.seed) & (coalesceSlots - 1))
-	s := &c.slots[i]
-	if s.used && s.record.Same(r) && at-s.passed < c.period {
-		s.record, s.came, s.pending = *r, at, true
-		return false, evicted, false
+	i := place(r.Hash(c.seed)&(coalesceSlots-1)) + 1
+	s := &c.slots[i-1]
+	if s.used {
+		if s.record.Same(r) && at-s.passed < c.period {
+			s.record, s.came, s.pending = *r, at, true
+			return false, nil
+		}
+		if s.pending && s.record.Key() != r.Key() {
+			c.evicted, owed = s.record, &c.evicted
+			age(owed, at-s.came)
+		}
+		c.unlink(s)
 	}
-	if s.used && s.pending && s.record.Key() != r.Key() {
-		evicted, owed = s.record, true
-		age(&evicted, at-s.came)
+	s.record, s.used, s.pending, s.came = *r, true, false, at
+	c.link(i, at)
+	return true, owed
+}
+
+// link puts a slot at the list's end: it has been passed on.
+func (c *coalescer) link(i place, at time.Duration) {
+	s := &c.slots[i-1]
+	s.passed, s.before, s.after = at, c.newest, 0
+	if c.newest != 0 {
+		c.slots[c.newest-1].after = i
+	} else {
+		c.oldest = i
 	}
-	if len(c.queue)-c.first >= coalesceQueue {
-		s.used = false
-		return true, evicted, owed
+	c.newest = i
+}
+
+// unlink takes a slot out of the list.
+func (c *coalescer) unlink(s *slot) {
+	if s.before != 0 {
+		c.slots[s.before-1].after = s.after
+	} else {
+		c.oldest = s.after
 	}
-	s.record, s.used, s.pending, s.passed, s.came = *r, true, false, at, at
-	c.queue = append(c.queue, due{i, at})
-	return true, evicted, owed
+	if s.after != 0 {
+		c.slots[s.after-1].before = s.before
+	} else {
+		c.newest = s.before
+	}
 }
 
 // flush hands over what its period's end has come for and returns when to come
 // again (zero: no need).
 func (c *coalescer) flush(now time.Time, emit func(*joolnl.Record)) time.Time {
 	at := now.Sub(c.base)
-	for c.first < len(c.queue) {
-		d := c.queue[c.first]
-		if at-d.passed < c.period {
-			c.compact()
-			return c.next()
+	for c.oldest != 0 {
+		i := c.oldest
+		s := &c.slots[i-1]
+		if at-s.passed < c.period {
+			break
 		}
-		c.first++
-		s := &c.slots[d.slot]
-		if !s.used || s.passed != d.passed {
-			continue // passed on again since, or thrown out
-		}
+		c.unlink(s)
 		if !s.pending {
 			s.used = false
 			continue
 		}
 		age(&s.record, at-s.came)
 		emit(&s.record)
-		s.pending, s.passed, s.came = false, at, at
-		c.queue = append(c.queue, due{d.slot, at})
+		s.pending, s.came = false, at
+		c.link(i, at)
 	}
-	c.queue, c.first = c.queue[:0], 0
-	return time.Time{}
+	return c.next()
 }
 
 // next is when flush has something to do (zero: never): at moments so far apart
 // that it has much to do each time, since waking up is what costs.
 func (c *coalescer) next() time.Time {
-	if c.first == len(c.queue) {
+	if c.idle() {
 		return time.Time{}
 	}
-	due := c.queue[c.first].passed + c.period
+	due := c.slots[c.oldest-1].passed + c.period
 	return c.base.Add((due + coalesceTick - 1) / coalesceTick * coalesceTick)
 }
 
-// compact makes room in front, once half of the queue is used up.
-func (c *coalescer) compact() {
-	if c.first > len(c.queue)/2 {
-		n := copy(c.queue, c.queue[c.first:])
-		c.queue, c.first = c.queue[:n], 0
-	}
-}
-
 // idle reports whether nothing is remembered; free lets go of the memory then.
-func (c *coalescer) idle() bool { return c.first == len(c.queue) }
+func (c *coalescer) idle() bool { return c.oldest == 0 }
 
-func (c *coalescer) free() { c.slots, c.queue, c.first = nil, nil, 0 }
+func (c *coalescer) free() { c.slots = nil }
 
 // age takes the time that has passed from a session's time left.
 func age(r *joolnl.Record, by time.Duration) {

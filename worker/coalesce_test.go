@@ -43,9 +43,9 @@ func newPassing(t testing.TB, period time.Duration) *passing {
 
 func (p *passing) report(records ...joolnl.Record) {
 	for _, r := range records {
-		atOnce, evicted, owed := p.pass(&r, p.now)
-		if owed {
-			p.out = append(p.out, evicted)
+		atOnce, owed := p.pass(&r, p.now)
+		if owed != nil {
+			p.out = append(p.out, *owed)
 		}
 		if atOnce {
 			p.out = append(p.out, r)
@@ -312,7 +312,7 @@ func TestCoalesceFollowsConnections(t *testing.T) {
 // TestCoalesceIsBounded has more sessions at once than it can remember.
 func TestCoalesceIsBounded(t *testing.T) {
 	p := newPassing(t, time.Second)
-	const n = 3 * coalesceQueue
+	const n = 12 * coalesceSlots
 	for i := range n {
 		p.report(tcpRecord(i, 5000))
 		if i%1000 == 0 {
@@ -334,14 +334,14 @@ func TestCoalesceIsBounded(t *testing.T) {
 		p.report(tcpRecord(rand.IntN(n), 5000))
 		p.out = p.out[:0]
 	}
-	if len(p.slots) != coalesceSlots || cap(p.queue) > 2*coalesceQueue {
-		t.Errorf("%d slots, a queue of %d", len(p.slots), cap(p.queue))
+	if len(p.slots) != coalesceSlots {
+		t.Errorf("%d slots", len(p.slots))
 	}
 	p.after(2*time.Second + 2*coalesceTick)
 	if !p.idle() {
 		t.Error("it never forgets")
 	}
-	if p.free(); p.slots != nil || p.queue != nil {
+	if p.free(); p.slots != nil {
 		t.Error("freed, and it has memory")
 	}
 	p.out = nil
@@ -358,7 +358,7 @@ func TestCoalesceNoAllocations(t *testing.T) {
 	n := testing.AllocsPerRun(100, func() {
 		for i := range 3600 {
 			r := tcpRecord(i%360, 7_200_000)
-			if atOnce, _, _ := c.pass(&r, now); atOnce {
+			if atOnce, _ := c.pass(&r, now); atOnce {
 				out++
 			}
 			now = now.Add(300 * time.Microsecond)

@@ -78,14 +78,14 @@ func (p *pumps) report(entries []byte, now time.Time) {
 			p.resync.touch(r)
 			p.advertise.touch(r)
 		}
-		atOnce, owed, owes := p.coalesce.pass(r, now)
-		if all && (owes || !atOnce) {
+		atOnce, owed := p.coalesce.pass(r, now)
+		if all && (owed != nil || !atOnce) {
 			all = false
 			out = append(out, entries[:at]...)
 		}
-		if owes {
+		if owed != nil {
 			c.refreshed.Add(1)
-			out = p.appendRecord(out, &owed)
+			out = p.appendRecord(out, owed)
 		}
 		switch {
 		case !atOnce:

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"joolctl/cmd/internal/pipelog"
+	"joolctl/cmd/internal/processors"
 	"joolctl/cmd/internal/version"
 	"joolctl/configdir"
 	"joolctl/events"
@@ -53,6 +54,7 @@ func directory(args []string) string {
 }
 
 func (p *program) up(ctx context.Context, dir string) error {
+	processors.AtLeastTwo()
 	out := pipelog.New(p.stderr)
 	defer out.Close()
 	log := slog.New(slog.NewTextHandler(logTo(out), nil))

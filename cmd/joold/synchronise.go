@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"joolctl/cmd/internal/pipelog"
+	"joolctl/cmd/internal/processors"
 	"joolctl/configdir"
 	"joolctl/events"
 	"joolctl/nsthread"
@@ -24,6 +25,7 @@ const (
 
 // synchronise runs one worker until ctx ends.
 func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
+	processors.AtLeastTwo()
 	out := pipelog.New(stderr)
 	defer out.Close()
 	log := slog.New(slog.NewTextHandler(out, nil))
