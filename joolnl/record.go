@@ -67,9 +67,9 @@ func (r *Record) Src4() netip.AddrPort {
 
 // Same reports whether two records differ at most in their time left.
 func (r *Record) Same(o *Record) bool {
-	word := binary.NativeEndian.Uint64
-	return word(r[28:]) == word(o[28:]) && // the ports, most often the only difference
-		word(r[16:]) == word(o[16:]) && word(r[8:]) == word(o[8:]) && word(r[:]) == word(o[:])
+	at := func(of *Record, i int) uint64 { return binary.NativeEndian.Uint64(of[i:]) }
+	return at(r, 28) == at(o, 28) && // the ports, most often the only difference
+		at(r, 16) == at(o, 16) && at(r, 8) == at(o, 8) && at(r, 0) == at(o, 0)
 }
 
 // Check says whether protocol, state and timer belong together.
