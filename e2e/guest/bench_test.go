@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -52,6 +53,9 @@ func measure(t *testing.T, kind daemon) Measurement {
 		}
 		return ""
 	})
+	for _, w := range []worker{j, k} {
+		w.awaitStartResync(t)
+	}
 	sendCPU, recvCPU := j.cpuTime(t), k.cpuTime(t)
 	top.flood(t, portRange(10000, benchSources), benchPorts)
 	m := Measurement{Daemon: string(kind)}
@@ -68,4 +72,18 @@ func measure(t *testing.T, kind daemon) Measurement {
 	})
 	m.SendCPU, m.RecvCPU = j.cpuTime(t)-sendCPU, k.cpuTime(t)-recvCPU
 	return m
+}
+
+// awaitStartResync waits until ours has nothing to make up for any more.
+func (w worker) awaitStartResync(t testing.TB) {
+	t.Helper()
+	if !w.kind.ours() {
+		return
+	}
+	eventually(t, syncedWithin, "the resync of the start is over", func() string {
+		if log := w.log.String(); !strings.Contains(log, "a resync has ended") {
+			return log
+		}
+		return ""
+	})
 }
