@@ -402,11 +402,11 @@ func (c *Conn) AskEnableSS() error {
 	return c.ask(func(seq uint32) ([]byte, error) { return c.EnableSS(nil, seq), nil }, func(Message) error { return nil })
 }
 
-// AskStats reads the instance's counters that concern sessions, by name.
-func (c *Conn) AskStats() (stats map[string]uint64, err error) {
+// AskStats reads the instance's counters that concern sessions.
+func (c *Conn) AskStats() (stats Stats, err error) {
 	err = c.ask(func(seq uint32) ([]byte, error) { return c.Stats(nil, seq), nil }, func(m Message) error {
-		byID, err := ParseStats(m.Attrs)
-		stats = c.Version.NamedStats(byID)
+		var err error
+		stats, err = c.Version.ParseStats(m.Attrs)
 		return err
 	})
 	return stats, err

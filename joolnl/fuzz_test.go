@@ -56,8 +56,10 @@ func parseAll(t *testing.T, m Message) {
 	if list, _ := ParseInstances(m.Attrs); len(list)*nlaHeader > len(m.Attrs) {
 		t.Errorf("%d instances in %d bytes", len(list), len(m.Attrs))
 	}
-	if stats, err := ParseStats(m.Attrs); err == nil && len(stats)*12 > len(m.Attrs) {
-		t.Errorf("%d counters in %d bytes", len(stats), len(m.Attrs))
+	for _, v := range []Version{0x04010900, 0x04010c00, 0x04010f00, 0x04020000} {
+		if stats, err := v.ParseStats(m.Attrs); err == nil && len(stats.Named())*12 > len(m.Attrs) {
+			t.Errorf("Jool %v: %d counters in %d bytes", v, len(stats.Named()), len(m.Attrs))
+		}
 	}
 	if entries := SessionEntries(m.Attrs); len(entries) > len(m.Attrs) {
 		t.Errorf("%d bytes of sessions in %d", len(entries), len(m.Attrs))

@@ -1,6 +1,7 @@
 package joolnl
 
 import (
+	"encoding/binary"
 	"encoding/csv"
 	"fmt"
 	"net/netip"
@@ -126,23 +127,27 @@ func TestStatsVectors(t *testing.T) {
 			printed[name] = n
 			order = append(order, name)
 		}
-		stats, err := ParseStats(only(t, v, "STATS_FOREACH").Attrs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(stats) != len(order)-1 {
-			t.Errorf("%d counters, %d printed", len(stats), len(order)-1)
-		}
-		want := make(map[string]uint64)
-		for id, n := range stats {
+		attrs := only(t, v, "STATS_FOREACH").Attrs
+		counters, want := 0, make(map[string]uint64)
+		err := eachAttr(attrs, func(id int, p []byte) error {
+			counters++
+			n := binary.NativeEndian.Uint64(p)
 			if n != printed[order[id]] {
 				t.Errorf("%s is %d, printed as %d", order[id], n, printed[order[id]])
 			}
 			if id <= 5 || strings.HasPrefix(order[id], "JSTAT_JOOLD_") {
 				want[order[id]] = n
 			}
+			return nil
+		})
+		if err != nil || counters != len(order)-1 {
+			t.Errorf("%d counters, %d printed, %v", counters, len(order)-1, err)
 		}
-		if diff := cmp.Diff(want, v.NamedStats(stats)); diff != "" {
+		stats, err := v.ParseStats(attrs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, stats.Named()); diff != "" {
 			t.Errorf("counters (-printed +decoded):\n%s", diff)
 		}
 	})

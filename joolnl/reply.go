@@ -258,13 +258,12 @@ func u32(p []byte) uint32 {
 	return binary.NativeEndian.Uint32(p)
 }
 
-// ParseStats reads STATS_FOREACH's reply: counters by their number in this
-// module's list (see Version.StatName).
-func ParseStats(attrs []byte) (map[int]uint64, error) {
-	stats := make(map[int]uint64)
-	err := eachAttr(attrs, func(typ int, p []byte) error {
-		if len(p) == 8 {
-			stats[typ] = binary.NativeEndian.Uint64(p)
+// ParseStats reads the reply of this version's module to STATS_FOREACH. It
+// allocates nothing.
+func (v Version) ParseStats(attrs []byte) (stats Stats, err error) {
+	err = eachAttr(attrs, func(typ int, p []byte) error {
+		if k, ok := v.Stat(typ); ok && len(p) == 8 {
+			stats.Set(k, binary.NativeEndian.Uint64(p))
 		}
 		return nil
 	})

@@ -1,58 +1,96 @@
 package joolnl
 
-// Names of the counters that matter to synchronisation, as Jool spells them.
+// Stat is one of an instance's counters that concern sessions.
+type Stat uint8
+
+// The counters in the order of their numbers in the module's list; the first five
+// have the same in every version.
 const (
-	StatSessions        = "JSTAT_SESSIONS"
-	StatSessionsSent    = "JSTAT_JOOLD_SSS_SENT"
-	StatSessionsRcvd    = "JSTAT_JOOLD_SSS_RCVD"
-	StatSessionsDropped = "JSTAT_JOOLD_SSS_ENOSPC"
-	StatPacketsRcvd     = "JSTAT_JOOLD_PKT_RCVD"
+	StatReceived6 Stat = iota
+	StatReceived4
+	StatSuccess
+	StatBIBEntries
+	StatSessions
+	StatEmpty
+	StatTimeout
+	StatMissingAck
+	StatAdOngoing
+	StatPacketFull
+	StatQueuing
+	StatSessionsQueued
+	StatSessionsSent
+	StatSessionsRcvd
+	StatSessionsDropped
+	StatPacketsSent
+	StatPacketsRcvd
+	StatAds
+	StatAcks
+	StatFlushASAP // 4.1.12 only, in fifth place of those of session synchronisation
+	statCount
 )
 
-// firstStats are the counters 1 to 5, the same in every version.
-var firstStats = []string{"JSTAT_RECEIVED6", "JSTAT_RECEIVED4", "JSTAT_SUCCESS", "JSTAT_BIB_ENTRIES", StatSessions}
-
-// jooldStats are the counters of session synchronisation, in the order of
-// their numbers.
-var jooldStats = []string{
+var statNames = [statCount]string{
+	"JSTAT_RECEIVED6", "JSTAT_RECEIVED4", "JSTAT_SUCCESS", "JSTAT_BIB_ENTRIES", "JSTAT_SESSIONS",
 	"JSTAT_JOOLD_EMPTY", "JSTAT_JOOLD_TIMEOUT", "JSTAT_JOOLD_MISSING_ACK", "JSTAT_JOOLD_AD_ONGOING",
-	"JSTAT_JOOLD_PKT_FULL", "JSTAT_JOOLD_QUEUING", "JSTAT_JOOLD_SSS_QUEUED", StatSessionsSent,
-	StatSessionsRcvd, StatSessionsDropped, "JSTAT_JOOLD_PKT_SENT", StatPacketsRcvd,
-	"JSTAT_JOOLD_ADS", "JSTAT_JOOLD_ACKS",
+	"JSTAT_JOOLD_PKT_FULL", "JSTAT_JOOLD_QUEUING", "JSTAT_JOOLD_SSS_QUEUED", "JSTAT_JOOLD_SSS_SENT",
+	"JSTAT_JOOLD_SSS_RCVD", "JSTAT_JOOLD_SSS_ENOSPC", "JSTAT_JOOLD_PKT_SENT", "JSTAT_JOOLD_PKT_RCVD",
+	"JSTAT_JOOLD_ADS", "JSTAT_JOOLD_ACKS", "JSTAT_JOOLD_FLUSH_ASAP",
 }
 
-// StatName is the name of counter id in this module's list, and false for
-// those that have nothing to do with sessions.
-func (v Version) StatName(id int) (string, bool) {
-	if id >= 1 && id <= len(firstStats) {
-		return firstStats[id-1], true
+// String is the counter's name as Jool spells it.
+func (s Stat) String() string { return statNames[s] }
+
+// Stat is the counter with number id in this module's list, and false for those
+// that have nothing to do with sessions.
+func (v Version) Stat(id int) (Stat, bool) {
+	if id >= 1 && id <= int(StatSessions)+1 {
+		return Stat(id - 1), true
 	}
 	n := id - 69
 	switch {
 	case v.next() && v.Format() == Nested, !v.next() && v.revision() < 12:
-		return "", false // the module has none
+		return 0, false // the module has none
 	case v.next():
 		n = id - 78
 	case v.revision() == 12:
-		switch { // one more, in fifth place: JSTAT_JOOLD_FLUSH_ASAP
+		switch {
 		case n == 4:
-			return "JSTAT_JOOLD_FLUSH_ASAP", true
+			return StatFlushASAP, true
 		case n > 4:
 			n--
 		}
 	}
-	if n < 0 || n >= len(jooldStats) {
-		return "", false
+	if n < 0 || n > int(StatAcks-StatEmpty) {
+		return 0, false
 	}
-	return jooldStats[n], true
+	return StatEmpty + Stat(n), true
 }
 
-// NamedStats gives the counters of ParseStats their names.
-func (v Version) NamedStats(stats map[int]uint64) map[string]uint64 {
+// Stats are an instance's counters that concern sessions, as many of them as its
+// module has.
+type Stats struct {
+	values [statCount]uint64
+	has    uint32 // a bit for each
+}
+
+// Set gives a counter a value.
+func (s *Stats) Set(k Stat, value uint64) {
+	s.values[k] = value
+	s.has |= 1 << k
+}
+
+// Get is a counter's value; 0 where the module has none.
+func (s *Stats) Get(k Stat) uint64 { return s.values[k] }
+
+// Has says whether the module has the counter.
+func (s *Stats) Has(k Stat) bool { return s.has&(1<<k) != 0 }
+
+// Named are the counters that the module has, by Jool's names (JSTAT_…).
+func (s *Stats) Named() map[string]uint64 {
 	named := make(map[string]uint64)
-	for id, n := range stats {
-		if name, ok := v.StatName(id); ok {
-			named[name] = n
+	for k := range statCount {
+		if s.Has(k) {
+			named[k.String()] = s.values[k]
 		}
 	}
 	return named

@@ -53,7 +53,7 @@ func TestParseVersionRefuses(t *testing.T) {
 	}
 }
 
-func TestStatName(t *testing.T) {
+func TestStat(t *testing.T) {
 	for _, tt := range []struct {
 		version Version
 		id      int
@@ -74,25 +74,25 @@ func TestStatName(t *testing.T) {
 		{0x04010c00, 84, ""},
 		{0x04010d00, 69, "JSTAT_JOOLD_EMPTY"},
 		{0x04010d00, 73, "JSTAT_JOOLD_PKT_FULL"},
-		{0x04010d00, 76, StatSessionsSent},
-		{0x04010d00, 77, StatSessionsRcvd},
-		{0x04010d00, 78, StatSessionsDropped},
-		{0x04010d00, 80, StatPacketsRcvd},
+		{0x04010d00, 76, StatSessionsSent.String()},
+		{0x04010d00, 77, StatSessionsRcvd.String()},
+		{0x04010d00, 78, StatSessionsDropped.String()},
+		{0x04010d00, 80, StatPacketsRcvd.String()},
 		{0x04010d00, 82, "JSTAT_JOOLD_ACKS"},
 		{0x04010d00, 83, ""},
 		{0x0401ff02, 78, ""},
 		{0x0401ff03, 78, ""},
-		{0x0401ff03, 5, StatSessions},
+		{0x0401ff03, 5, StatSessions.String()},
 		{0x0401ff05, 69, ""},
 		{0x0401ff05, 77, ""},
 		{0x0401ff05, 78, "JSTAT_JOOLD_EMPTY"},
-		{0x0401ff05, 86, StatSessionsRcvd},
+		{0x0401ff05, 86, StatSessionsRcvd.String()},
 		{0x0401ff05, 91, "JSTAT_JOOLD_ACKS"},
 		{0x0401ff05, 92, ""},
 		{0x04020000, 78, "JSTAT_JOOLD_EMPTY"},
 	} {
-		got, ok := tt.version.StatName(tt.id)
-		if got != tt.want || ok != (tt.want != "") {
+		got, ok := tt.version.Stat(tt.id)
+		if ok != (tt.want != "") || ok && got.String() != tt.want {
 			t.Errorf("Jool %v: counter %d is %q, %v; want %q", tt.version, tt.id, got, ok, tt.want)
 		}
 	}

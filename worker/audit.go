@@ -79,17 +79,16 @@ func sinceBase(now, base uint64) uint64 { return now - min(now, base) }
 
 // check compares counters that should be equal and names those that are not.
 // Modules without the counters have nothing to compare.
-func (a *audit) check(stats map[string]uint64, c *Counters, entryLen int) (broken []string) {
+func (a *audit) check(stats *joolnl.Stats, c *Counters, entryLen int) (broken []string) {
 	l := c.Ledger()
 	if d := a.out.check(l.Reported+l.Refreshed, l.Coalesced+l.Sent+l.Unsent); d != 0 {
 		broken = append(broken, fmt.Sprintf("reported - coalesced + refreshed - sent - unsent is %d sessions, not 0; please report this", d))
 	}
-	packets, has := stats[joolnl.StatPacketsRcvd]
-	if !has {
+	if !stats.Has(joolnl.StatPacketsRcvd) {
 		return broken
 	}
 	now := books{
-		packets: packets, sessions: stats[joolnl.StatSessionsRcvd], reported: stats[joolnl.StatSessionsSent],
+		packets: stats.Get(joolnl.StatPacketsRcvd), sessions: stats.Get(joolnl.StatSessionsRcvd), reported: stats.Get(joolnl.StatSessionsSent),
 		givenPackets: a.given.packets, givenBytes: a.given.bytes, reportedSession: c.reported.Load(),
 	}
 	if b := a.base; b == nil || now.packets < b.packets || now.sessions < b.sessions || now.reported < b.reported {
@@ -120,7 +119,7 @@ func (a *audit) check(stats map[string]uint64, c *Counters, entryLen int) (broke
 }
 
 // differ words a broken identity.
-func differ(ours, theirs string, d int64, unit string) string {
+func differ(ours string, theirs joolnl.Stat, d int64, unit string) string {
 	if d < 0 {
 		return fmt.Sprintf("%s: %s is %d %s behind: the module did not take them", ours, theirs, -d, unit)
 	}
@@ -130,16 +129,14 @@ func differ(ours, theirs string, d int64, unit string) string {
 	return fmt.Sprintf("%s: %s is %d %s ahead: another program writes to the instance", ours, theirs, d, unit)
 }
 
-// auditKernel takes the module's counters: what they say of drops, and whether
-// they agree with ours.
-func (p *pumps) auditKernel(old, stats map[string]uint64, now time.Time) {
+// auditKernel takes the module's counters: how many sessions it has dropped since
+// they were read before, and whether they agree with ours.
+func (p *pumps) auditKernel(stats *joolnl.Stats, dropped uint64, now time.Time) {
 	a := &p.audit
 	a.answered = now
-	if old != nil {
-		if n := stats[joolnl.StatSessionsDropped]; n > old[joolnl.StatSessionsDropped] {
-			a.dropped = now
-			p.w.counters.kernelDropped.Add(n - old[joolnl.StatSessionsDropped])
-		}
+	if dropped > 0 {
+		a.dropped = now
+		p.w.counters.kernelDropped.Add(dropped)
 	}
 	if now.Sub(a.checked) >= auditEvery {
 		a.checked = now

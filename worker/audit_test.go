@@ -43,15 +43,19 @@ func TestBalance(t *testing.T) {
 }
 
 // stats are a module's counters.
-func stats(packets, sessions, reported uint64) map[string]uint64 {
-	return map[string]uint64{joolnl.StatPacketsRcvd: packets, joolnl.StatSessionsRcvd: sessions, joolnl.StatSessionsSent: reported}
+func stats(packets, sessions, reported uint64) *joolnl.Stats {
+	s := new(joolnl.Stats)
+	s.Set(joolnl.StatPacketsRcvd, packets)
+	s.Set(joolnl.StatSessionsRcvd, sessions)
+	s.Set(joolnl.StatSessionsSent, reported)
+	return s
 }
 
 func TestAudit(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*audit, *Counters) // after the worker's start
-		stats  map[string]uint64
+		stats  *joolnl.Stats
 		want   string // "": nothing is broken
 		lost   uint64 // on netlink
 	}{
@@ -72,7 +76,7 @@ func TestAudit(t *testing.T) {
 		{name: "lost and known", change: func(_ *audit, c *Counters) { c.netlinkOverruns.Add(1) }, stats: stats(100, 1000, 510), lost: 10},
 		{name: "reported before the start", change: func(_ *audit, c *Counters) { c.reported.Add(36); c.unsent.Add(36) }, stats: stats(100, 1000, 500)},
 		{name: "made anew", change: func(*audit, *Counters) {}, stats: stats(0, 0, 0)},
-		{name: "old module", change: func(*audit, *Counters) {}, stats: map[string]uint64{joolnl.StatSessions: 5}},
+		{name: "old module", change: func(*audit, *Counters) {}, stats: new(joolnl.Stats)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var a audit

@@ -326,7 +326,7 @@ func TestCoalesceIsBounded(t *testing.T) {
 	for i := range n { // of those that it remembers it has the last
 		p.report(tcpRecord(i, 5000))
 	}
-	p.after(time.Second)
+	p.after(time.Second + coalesceTick)
 	if len(p.out) != n {
 		t.Errorf("%d of %d went on", len(p.out), n)
 	}

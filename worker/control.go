@@ -36,7 +36,8 @@ type controls struct {
 	repeats   int       // in this window
 	said      int       // control messages because of others', likewise
 	window    time.Time
-	kernel    map[string]uint64 // the instance's counters, as last read
+	kernel    joolnl.Stats // the instance's counters, as last read
+	counted   bool         // they have been
 	messages  []byte
 	bulkBuf   []byte
 	injectBuf []byte
@@ -135,20 +136,25 @@ func (p *pumps) helloSoon(now time.Time) { p.helloWithin(helloBack/10, now) }
 
 // sendHello says that we live.
 func (p *pumps) sendHello(now time.Time) {
-	p.readKernel(now)
+	if !now.Equal(p.audit.answered) { // the module has been asked for something else
+		p.readKernel(now)
+	}
 	p.sendControl(&syncwire.Hello{
 		Asks: p.asks, Sync: p.resync.sync, Sessions: uint32(p.sessions()), Module: uint32(p.version),
 		Settings: p.settings, Software: software,
 	})
 	p.asks = false
 	p.hello = together(now.Add(helloIdle), idleBeat)
-	if now.Sub(p.active) < helloIdle || p.resync.phase != settled {
+	if !p.idle(now) || p.resync.phase != settled {
 		p.hello = together(now.Add(helloBusy), beat)
 	}
 }
 
+// idle says whether there has been no traffic for a while.
+func (p *pumps) idle(now time.Time) bool { return now.Sub(p.active) >= helloIdle }
+
 // sessions is how many the instance held when it was last asked.
-func (p *pumps) sessions() int { return int(p.kernel[joolnl.StatSessions]) }
+func (p *pumps) sessions() int { return int(p.kernel.Get(joolnl.StatSessions)) }
 
 // readKernel reads the instance's counters.
 func (p *pumps) readKernel(now time.Time) {
@@ -162,19 +168,23 @@ func (p *pumps) readKernel(now time.Time) {
 
 // kernelSays takes the instance's counters and notices what they tell: that the
 // module dropped sessions that peers will miss, or that the instance is new.
-func (p *pumps) kernelSays(stats map[string]uint64, now time.Time) {
-	old := p.kernel
-	p.kernel = stats
-	p.auditKernel(old, stats, now)
-	if old == nil {
-		return
+func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
+	old, counted := p.kernel, p.counted
+	p.kernel, p.counted = stats, true
+	if !counted {
+		old = stats
 	}
-	if dropped := joolnl.StatSessionsDropped; stats[dropped] > old[dropped] {
+	dropped := uint64(0)
+	if before, n := old.Get(joolnl.StatSessionsDropped), stats.Get(joolnl.StatSessionsDropped); n > before {
+		dropped = n - before
+	}
+	p.auditKernel(&stats, dropped, now)
+	if dropped > 0 {
 		p.w.log.warn("the module dropped sessions because they came too fast; peers get them by a resync",
-			"dropped", stats[dropped]-old[dropped])
+			"dropped", dropped)
 		p.answers.offer(now)
 	}
-	if received := "JSTAT_RECEIVED6"; stats[received] < old[received] {
+	if stats.Get(joolnl.StatReceived6) < old.Get(joolnl.StatReceived6) {
 		p.resync.want("the instance was made anew", now)
 	}
 }

@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	// pool4Every is how often pool4 is read: nothing announces a change.
+	// pool4Every is how often pool4 is read, pool4Idle without traffic: nothing
+	// announces a change.
 	pool4Every = 10 * time.Second
+	pool4Idle  = 30 * time.Second
 	// maxPool4 bounds what of it is read; the digest of a larger one is unknown.
 	maxPool4 = 1 << 16
 )
@@ -20,6 +22,9 @@ func (p *pumps) refreshPool4(now time.Time) {
 		return
 	}
 	p.pool4Due = now.Add(pool4Every)
+	if p.idle(now) {
+		p.pool4Due = now.Add(pool4Idle)
+	}
 	var entries []joolnl.Pool4Entry
 	proto, last, more := joolnl.TCP, (*joolnl.Pool4Entry)(nil), false
 	var step func()

@@ -377,11 +377,14 @@ func (p *pumps) checkWhenDue(now time.Time) error {
 // counters.
 func (p *pumps) ask(now time.Time) error {
 	p.askDue = together(now.Add(askEvery), beat)
-	if now.Sub(p.active) >= helloIdle {
+	if p.idle(now) {
 		p.askDue = together(now.Add(askIdle), idleBeat)
 	}
 	spec := p.w.spec()
-	if err := checkAlive(p.conn, spec); err != nil {
+	// Its counters are only to be had of an instance that exists.
+	if stats, err := p.conn.AskStats(); err == nil {
+		p.kernelSays(stats, now)
+	} else if err := checkAlive(p.conn, spec); err != nil {
 		return err
 	}
 	if !now.Before(p.settingsDue) {
@@ -393,9 +396,6 @@ func (p *pumps) ask(now time.Time) error {
 		pool4 := p.settings.Pool4
 		p.settings = settingsOf(g)
 		p.settings.Pool4 = pool4
-	}
-	if stats, err := p.conn.AskStats(); err == nil {
-		p.kernelSays(stats, now)
 	}
 	p.refreshPool4(now)
 	return nil

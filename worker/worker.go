@@ -167,7 +167,7 @@ func (w *Worker) KernelStats(ctx context.Context) (map[string]uint64, error) {
 	stats := make(chan map[string]uint64, 1)
 	err := w.onInstance(ctx, func(c *joolnl.Conn) error {
 		s, err := c.AskStats()
-		stats <- s
+		stats <- s.Named()
 		return err
 	})
 	if err != nil {

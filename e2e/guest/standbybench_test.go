@@ -140,7 +140,7 @@ func (b *standbyBench) refresh() {
 				top.sendUDP(t, portRange(10000, sources), ports, pace{time.NewTicker(500 * time.Microsecond)})
 			}
 			took := time.Since(began)
-			settled := func() uint64 { return top.k.stats(t, "nat")[joolnl.StatSessionsRcvd] }
+			settled := func() uint64 { return top.k.stats(t, "nat")[joolnl.StatSessionsRcvd.String()] }
 			before, since := settled(), time.Now()
 			eventually(t, time.Minute, "no more updates come", func() string {
 				if n := settled(); n != before {

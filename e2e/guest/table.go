@@ -52,7 +52,8 @@ func (n *namespace) sessions(t testing.TB, instance string) []joolnl.Session {
 func (n *namespace) stats(t testing.TB, instance string) (stats map[string]uint64) {
 	t.Helper()
 	n.onInstance(t, instance, func(c *joolnl.Conn) (err error) {
-		stats, err = c.AskStats()
+		s, err := c.AskStats()
+		stats = s.Named()
 		return err
 	})
 	return stats
