@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"golang.org/x/sys/unix"
+
 	"joolctl/cmd/internal/pipelog"
 	"joolctl/cmd/internal/processors"
 	"joolctl/cmd/internal/version"
@@ -61,6 +63,10 @@ func (p *program) up(ctx context.Context, dir string) error {
 	if os.Getenv("GOGC") == "" {
 		// Carrying sessions allocates nothing, so collecting is cheap and memory dear.
 		debug.SetGCPercent(50)
+	}
+	// With huge pages, each of hundreds of threads' stacks would be there in whole.
+	if err := unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0); err != nil {
+		log.Warn("huge pages can't be turned off; this takes more memory", "problem", err)
 	}
 	store, err := fdstore.Open(log)
 	if err != nil {

@@ -2,6 +2,9 @@ package guest
 
 import "time"
 
+// IdlePeriod is how long idleness is measured.
+const IdlePeriod = time.Minute
+
 // Many is what a number of pairs costs. The test TestMany leaves a list of them
 // in /out/many.json.
 type Many struct {
@@ -10,6 +13,8 @@ type Many struct {
 	Pairs int
 	// Started is from the program's start until every pair runs.
 	Started time.Duration
+	// Idle is the processor time of all processes in IdlePeriod without traffic.
+	Idle time.Duration
 	// Resident is the memory of all processes, in bytes: Peak at its highest,
 	// and Shared how much of it is the programs' own text, and libraries.
 	Resident, Peak, Shared int64

@@ -119,10 +119,20 @@ func joolds(t *testing.T, name string, pairs []placed) Many {
 	return m
 }
 
-// measure takes the memory of processes that have started.
+// measure takes the memory of processes that have started, and what they do
+// afterwards without traffic.
 func (m *Many) measure(t *testing.T, all ...*process) {
 	t.Helper()
 	<-time.After(memoryAfter)
+	idle := func() (sum time.Duration) {
+		for _, p := range all {
+			sum += p.cpuTime(t)
+		}
+		return sum
+	}
+	before := idle()
+	<-time.After(IdlePeriod)
+	m.Idle = idle() - before
 	for _, p := range all {
 		p.running(t)
 		m.Resident += procKB(t, p, "status", "VmRSS")

@@ -47,6 +47,8 @@ func measure(ctx context.Context, l *lab.Lab, programs e2e.Programs) ([]guest.Ma
 		Timeout:   20 * time.Minute,
 		Stdout:    os.Stderr,
 		MemoryMiB: 3072,
+
+		CountInstructions: true,
 	})
 	if err != nil {
 		return nil, err
@@ -62,10 +64,10 @@ func measure(ctx context.Context, l *lab.Lab, programs e2e.Programs) ([]guest.Ma
 }
 
 func writeTable(w io.Writer, all []guest.Many) {
-	fmt.Fprintln(w, "| | all run after | resident | of that program text | highest |\n|---|---|---|---|---|")
+	fmt.Fprintln(w, "| | all run after | idle | resident | of that program text | highest |\n|---|---|---|---|---|---|")
 	for _, m := range all {
-		fmt.Fprintf(w, "| %s | %.1f s | %s | %s | %s |\n", m.Case, m.Started.Seconds(),
-			mega(m.Resident), mega(m.Shared), mega(m.Peak))
+		fmt.Fprintf(w, "| %s | %.1f s | %.1f M/s | %s | %s | %s |\n", m.Case, m.Started.Seconds(),
+			float64(m.Idle)/float64(guest.IdlePeriod)*1000, mega(m.Resident), mega(m.Shared), mega(m.Peak))
 	}
 }
 
