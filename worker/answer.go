@@ -131,7 +131,8 @@ func (a *answers) tick(now time.Time) time.Time {
 		return a.send(now)
 	}
 	if len(a.returns) > 0 {
-		a.current, a.returns = a.returns[0], a.returns[1:]
+		a.current = a.returns[0]
+		a.returns = slices.Delete(a.returns, 0, 1) // and the list no longer holds its table
 		a.start(now)
 		return now
 	}
