@@ -64,15 +64,16 @@ func (b *standbyBench) row(what string, upstream, ours func(t *testing.T, top *t
 // seconds words a duration.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// settledCount waits until K's table has not grown for a while, or is full.
+// settledCount waits until K's table has not grown for a while, or is full, but
+// not for longer than limit: C joold may go on for ever.
 func (top *topology) settledCount(t testing.TB, full int, quiet, limit time.Duration) (n int, took time.Duration) {
 	began, last, since := time.Now(), -1, time.Now()
-	eventually(t, limit, "K's table stands still", func() string {
+	eventually(t, limit+quiet, "K's table stands still", func() string {
 		n = top.k.sessionCount(t, "nat")
 		if n != last {
 			last, since = n, time.Now()
 		}
-		if n >= full || time.Since(since) > quiet {
+		if n >= full || time.Since(since) > quiet || time.Since(began) > limit {
 			return ""
 		}
 		return fmt.Sprintf("it has %d", n)
