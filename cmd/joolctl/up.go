@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-
 	"golang.org/x/sys/unix"
 
 	"joolctl/cmd/internal/pipelog"
