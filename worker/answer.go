@@ -27,6 +27,8 @@ const (
 	costFactor = 4
 	// keepAnswer is how long a sender can still repeat BULKs after its last one.
 	keepAnswer = 3 * time.Second
+	// askFirst is how long a return waits for the peer to ask for the whole table.
+	askFirst = 500 * time.Millisecond
 	// maxRepeats is how many times the BULKs of a resync are repeated at most, on
 	// an average: who still asks would ask for ever.
 	maxRepeats = 16
@@ -37,6 +39,7 @@ type answer struct {
 	id        uint32
 	why       syncwire.Why
 	audience  []syncwire.ID // empty: everybody
+	due       time.Time     // when to begin, if it is a return
 	table     table
 	reading   bool
 	announced time.Time // when BEGIN was last sent
@@ -76,6 +79,7 @@ func (a *answers) solicited(by syncwire.ID, now time.Time) {
 	if len(a.asked) < syncwire.MaxAudience && !slices.Contains(a.asked, by) {
 		a.asked = append(a.asked, by)
 	}
+	a.returns = slices.DeleteFunc(a.returns, func(r *answer) bool { return slices.Contains(r.audience, by) }) // the answer has it all
 	a.why = syncwire.WhyAnswer
 	a.schedule(now)
 }
@@ -117,11 +121,25 @@ func (a *answers) schedule(now time.Time) {
 	}
 }
 
+// carried reports whether a peer whose own table began to come at since has been
+// sent ours meanwhile, or is just being sent it: then nothing need be given back.
+// Two that start at the same time ask each other, for one.
+func (a *answers) carried(to *peer, since time.Time) bool {
+	c := a.current
+	return to.served.After(since) || c != nil && c.why == syncwire.WhyAnswer && slices.Contains(c.audience, to.stream.sender)
+}
+
 // giveBack queues what an answered peer turned out to lack.
-func (a *answers) giveBack(to syncwire.ID, t table) {
-	if len(a.returns) < 4 {
-		a.returns = append(a.returns, &answer{why: syncwire.WhyReturn, audience: []syncwire.ID{to}, table: t})
+// One that is not complete is about to ask, and then gets all at once.
+func (a *answers) giveBack(to *peer, t table, now time.Time) {
+	if len(a.returns) == 4 {
+		return
 	}
+	due := now
+	if to.Sync == syncwire.SyncNo {
+		due = now.Add(askFirst)
+	}
+	a.returns = append(a.returns, &answer{why: syncwire.WhyReturn, audience: []syncwire.ID{to.stream.sender}, table: t, due: due})
 }
 
 // tick does what is due and returns when to come again.
@@ -130,17 +148,18 @@ func (a *answers) tick(now time.Time) time.Time {
 	if a.current != nil {
 		return a.send(now)
 	}
-	if len(a.returns) > 0 {
+	if len(a.returns) > 0 && !now.Before(a.returns[0].due) {
 		a.current = a.returns[0]
 		a.returns = slices.Delete(a.returns, 0, 1) // and the list no longer holds its table
 		a.start(now)
 		return now
 	}
-	if a.begin.IsZero() {
-		return offer
-	}
-	if now.Before(a.begin) {
-		return a.begin
+	if a.begin.IsZero() || now.Before(a.begin) {
+		next := soonest(offer, a.begin)
+		if len(a.returns) > 0 {
+			next = soonest(next, a.returns[0].due)
+		}
+		return next
 	}
 	c := &answer{id: newResyncID(), why: a.why, audience: a.asked, reading: true}
 	if a.everyone {
@@ -237,7 +256,7 @@ func (a *answers) end(now time.Time) {
 	c.ended = now
 	for _, id := range c.audience {
 		if to := a.p.w.peers.withID(id); to != nil && c.why == syncwire.WhyAnswer {
-			to.served = true
+			to.served = now
 		}
 	}
 	if c.why == syncwire.WhyAnswer {

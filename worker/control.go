@@ -294,11 +294,7 @@ func (p *pumps) tick() {
 // tickFlow does what is due of the flow, and returns when the next is, if that is
 // sooner than next.
 func (p *pumps) tickFlow(now, next time.Time) time.Time {
-	sooner := func(at time.Time) {
-		if !at.IsZero() && at.Before(next) {
-			next = at
-		}
-	}
+	sooner := func(at time.Time) { next = soonest(next, at) }
 	sooner(p.refresh(now))
 	sooner(p.advertise.tick(now))
 	if p.sequence {

@@ -49,9 +49,9 @@ func (r *resync) compared(d difference) {
 	now := time.Now()
 	in := r.in
 	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.same}
-	if in.asked && len(d.give) > 0 {
+	if in.asked && len(d.give) > 0 && !r.p.answers.carried(in.from, in.base) {
 		report.GaveBack = len(d.give)
-		r.p.answers.giveBack(in.from.stream.sender, table{d.give, in.base})
+		r.p.answers.giveBack(in.from, table{d.give, in.base}, now)
 	}
 	for _, m := range d.old[:min(len(d.old), maxCleared)] {
 		if err := r.p.conn.AskRemoveBIB(m.proto, m.src4); err != nil {

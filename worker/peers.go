@@ -17,6 +17,9 @@ const (
 	// aliveFor is how long after its last datagram a peer is still asked for
 	// something: two idle HELLOs may get lost.
 	aliveFor = 25 * time.Second
+	// takenWithin is how long after its end a peer is waited for to have compared
+	// and injected our whole table.
+	takenWithin = 2 * time.Minute
 )
 
 // Peer is a host that datagrams were heard from.
@@ -45,7 +48,8 @@ type peer struct {
 	stream  stream
 	greeted bool // has said HELLO
 	asks    bool // in its last HELLO
-	served  bool // has been sent our whole table
+	// served is when it was last sent the end of our whole table; zero: never.
+	served time.Time
 	// shortfall is by how much its table is larger than ours.
 	shortfall shortfall
 	// Of its stream's lost and repaired, what audit has counted.
@@ -109,7 +113,7 @@ func (p *peers) named(known *peer, id syncwire.ID) *peer {
 		return moved
 	}
 	known.ID = id
-	known.Sync, known.served, known.greeted = syncwire.SyncNo, false, false
+	known.Sync, known.served, known.greeted = syncwire.SyncNo, time.Time{}, false
 	known.shortfall = shortfall{}
 	known.stream = stream{sender: id, jitter: jitter, lost: known.stream.lost, repaired: known.stream.repaired}
 	return known
@@ -153,6 +157,16 @@ func better(a, b *peer) bool {
 		return as
 	}
 	return a.Sessions > b.Sessions
+}
+
+// taking reports whether a peer is still busy with our whole table.
+func (p *peers) taking(now time.Time) bool {
+	for _, known := range p.byAddress {
+		if known.Sync == syncwire.SyncNo && now.Sub(known.served) < takenWithin && now.Sub(known.LastHeard) < aliveFor {
+			return true
+		}
+	}
+	return false
 }
 
 // list copies the table, by address.

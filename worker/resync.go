@@ -145,7 +145,7 @@ func (r *resync) helloHeard(p *peer, isNew bool, now time.Time) {
 	switch {
 	case r.phase == listening:
 		r.due = minTime(r.due, now.Add(collectFor))
-	case r.sync == syncwire.SyncAlone && p.served && p.Sync == syncwire.SyncYes:
+	case r.sync == syncwire.SyncAlone && !p.served.IsZero() && p.Sync == syncwire.SyncYes:
 		// It had our table whole and gave back what we lacked.
 		r.sync, r.why = syncwire.SyncYes, ""
 		r.p.publishSync()
@@ -168,7 +168,7 @@ func (r *resync) tick(now time.Time) time.Time {
 	}
 	switch r.phase {
 	case settled:
-		if r.sync == syncwire.SyncAlone && r.p.answers.current != nil {
+		if r.sync == syncwire.SyncAlone && (r.p.answers.current != nil || r.p.w.peers.taking(now)) {
 			r.due = now.Add(listenFor) // who is being served gives back what we lack
 			return r.due
 		}
@@ -243,6 +243,14 @@ func minTime(a, b time.Time) time.Time {
 
 func maxTime(a, b time.Time) time.Time {
 	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// soonest is the earlier of two times, of which zero is none.
+func soonest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}
 	return a
