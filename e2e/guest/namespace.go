@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"joolctl/nsthread"
 )
@@ -145,4 +146,21 @@ func (n *namespace) hasLink(t testing.TB, name string) (has bool) {
 		return nil
 	})
 	return has
+}
+
+// awaitCarrier waits until something can be sent through an interface that is up. The kernel looks at changes of
+// carriers once a second.
+func (n *namespace) awaitCarrier(t testing.TB, name string) {
+	t.Helper()
+	var link *net.Interface
+	for end := time.Now().Add(listensWithin); time.Now().Before(end); <-time.After(10 * time.Millisecond) {
+		n.do(t, func() (err error) {
+			link, err = net.InterfaceByName(name)
+			return err
+		})
+		if link.Flags&net.FlagRunning != 0 {
+			return
+		}
+	}
+	t.Fatalf("%s: interface %s has no carrier: %v", n.name, name, link.Flags)
 }

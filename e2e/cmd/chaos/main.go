@@ -31,6 +31,8 @@ func chaos(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 		Timeout:   40 * time.Minute,
 		Stdout:    os.Stderr,
 		MemoryMiB: 3072,
+
+		CountInstructions: true,
 	})
 	if len(files["chaos.json"]) == 0 {
 		return errors.Join(errors.New("the machine left no measurements"), failed)
