@@ -44,7 +44,9 @@ func TestMain(m *testing.M) {
 func beApart(dir string, kernel worker.Kernel) error {
 	debug.SetGCPercent(50) // as joolctl does
 	opt := realOptions(dir, worker.Env{Threads: nsthread.NewPool(), Kernel: kernel})
-	opt.Watch = func(ctx context.Context, dir string, changed func()) { Watch(ctx, nil, dir, changed) }
+	opt.Watch = func(ctx context.Context, dir string, changed func(), calm func() bool) {
+		Watch(ctx, nil, dir, changed, calm)
+	}
 	told := false
 	opt.Notify = func(message string) {
 		var all, running int

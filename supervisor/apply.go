@@ -52,6 +52,7 @@ func (s *Supervisor) scanned(result configdir.Result, err error) {
 		s.troubled = err.Error()
 		s.log.Error("everything runs on as it was", "problem", err)
 	}
+	s.calm.Store(err == nil && len(reload.Refused) == 0)
 	for _, done := range s.scan.callers {
 		done(reload, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"joolctl/configdir"
@@ -26,9 +27,9 @@ type Options struct {
 	// NewWorker and OpenStats make what the pairs need.
 	NewWorker NewWorker
 	OpenStats OpenStats
-	// Watch calls changed when the directory may have changed, until ctx ends;
-	// nil leaves it to Reload.
-	Watch func(ctx context.Context, dir string, changed func())
+	// Watch calls changed when the directory may have changed, until ctx ends, and
+	// every now and then while calm is false; nil leaves it to Reload.
+	Watch func(ctx context.Context, dir string, changed func(), calm func() bool)
 	// Events tells where something may have appeared or gone that workers depend
 	// on; nil leaves it to polls.
 	Events Events
@@ -57,6 +58,8 @@ type Supervisor struct {
 	downed  chan struct{}
 	down    func()
 	stopped chan struct{}
+	// calm is whether the last reading of the directory found nothing wrong.
+	calm atomic.Bool
 
 	// What follows is the owner's.
 
@@ -146,7 +149,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		background.Go(func() { s.opt.Events.Run(ctx, s.stirred) })
 	}
 	if s.opt.Watch != nil {
-		background.Go(func() { s.opt.Watch(ctx, s.opt.Dir, s.changed) })
+		background.Go(func() { s.opt.Watch(ctx, s.opt.Dir, s.changed, s.calm.Load) })
 	}
 	s.log.Info("supervisor runs", "directory", s.opt.Dir, "pairs", len(s.pairs), "socket", s.opt.Socket)
 	s.notified = s.summary()

@@ -14,8 +14,8 @@ const (
 	// quiet is how long nothing has to happen before a change counts as
 	// complete: a file written byte by byte is one change.
 	quiet = 300 * time.Millisecond
-	// rescanPeriod is how often the directory is read without an event; events
-	// get lost.
+	// rescanPeriod is how often the directory is looked at without an event;
+	// events get lost.
 	rescanPeriod = 30 * time.Second
 	// blindPeriod is that where the kernel gives us no events at all.
 	blindPeriod = 2 * time.Second
@@ -25,15 +25,16 @@ const (
 
 // Watch calls changed when a directory of pairs, or a file in it, may have
 // changed, until ctx ends. Events are hints only: whoever is called reads and
-// compares.
-func Watch(ctx context.Context, log *slog.Logger, dir string, changed func()) {
+// compares. Every now and then it is called without one, unless all files look
+// as they did and calm says that nothing was wrong with them.
+func Watch(ctx context.Context, log *slog.Logger, dir string, changed func(), calm func() bool) {
 	if absolute, err := filepath.Abs(dir); err == nil {
 		dir = absolute
 	}
-	w := &watch{dir: dir, log: log, changed: changed}
+	w := &watch{dir: dir, log: log, changed: changed, calm: calm}
 	defer w.close()
 	w.renew()
-	changed() // for what happened before there were watches
+	w.tell() // for what happened before there were watches
 	w.loop(ctx)
 }
 
@@ -41,9 +42,14 @@ type watch struct {
 	dir     string
 	log     *slog.Logger
 	changed func()
+	calm    func() bool
 	watcher *fsnotify.Watcher
 	places  places
 	blind   bool
+	// seen is how the files looked before they were last read, certain that a
+	// later change makes them look otherwise.
+	seen    stamp
+	certain bool
 	// identities are what the watched directories were when the watches were put
 	// on them.
 	identities map[string]identity
@@ -84,6 +90,10 @@ func (w *watch) loop(ctx context.Context) {
 			}
 			continue
 		case <-slow.C:
+			if w.unchanged() {
+				slow.Reset(w.period())
+				continue
+			}
 			structural = true
 		case <-settled.C:
 		}
@@ -91,10 +101,27 @@ func (w *watch) loop(ctx context.Context) {
 			w.renew()
 			structural = false
 		}
-		w.changed()
+		w.tell()
 		settled.Stop()
 		slow.Reset(w.period())
 	}
+}
+
+// tell has the directory read.
+func (w *watch) tell() {
+	seen, ok := stampOf(w.dir)
+	w.seen, w.certain = seen, ok && seen.settled(time.Now())
+	w.changed()
+}
+
+// unchanged reports whether reading the directory again would find what was there
+// the last time. Where there are no events, all is always read.
+func (w *watch) unchanged() bool {
+	if w.blind || !w.certain || !w.calm() {
+		return false
+	}
+	now, ok := stampOf(w.dir)
+	return ok && now == w.seen
 }
 
 func (w *watch) period() time.Duration {

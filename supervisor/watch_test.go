@@ -17,7 +17,7 @@ func watched(t *testing.T, dir string) (wait func(what string)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		Watch(ctx, slog.New(slog.DiscardHandler), dir, func() { changes <- struct{}{} })
+		Watch(ctx, slog.New(slog.DiscardHandler), dir, func() { changes <- struct{}{} }, func() bool { return true })
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	wait = func(what string) {

@@ -86,8 +86,8 @@ func (p *program) up(ctx context.Context, dir string) error {
 		OpenStats: func(spec configdir.Spec, stats func() worker.Stats) (supervisor.StatsServer, error) {
 			return worker.OpenStats(spec, stats, store)
 		},
-		Watch: func(ctx context.Context, dir string, changed func()) {
-			supervisor.Watch(ctx, log, dir, changed)
+		Watch: func(ctx context.Context, dir string, changed func(), calm func() bool) {
+			supervisor.Watch(ctx, log, dir, changed, calm)
 		},
 		Events: events.New(env.Threads, log),
 		Store:  store,
