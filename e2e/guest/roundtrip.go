@@ -19,6 +19,9 @@ func (top *topology) roundTrips(t testing.TB, stop <-chan struct{}) (took []time
 			return err
 		}
 		defer c.Close()
+		if err := pingOnce(c, id); err != nil { // the first waits for the neighbours' addresses, and opens the session
+			return err
+		}
 		for {
 			select {
 			case <-stop:

@@ -31,6 +31,8 @@ func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 			Timeout:   40 * time.Minute,
 			Stdout:    os.Stderr,
 			MemoryMiB: 6144,
+
+			CountInstructions: true,
 		})
 		if err != nil {
 			return err
