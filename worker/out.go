@@ -16,8 +16,15 @@ const maxSessionBytes = syncwire.MaxMessage - syncwire.TrailerLen
 
 // fromKernel carries what waits on the netlink socket to the network.
 func (p *pumps) fromKernel() {
-	c := p.w.counters
 	now := time.Now()
+	p.stoodStill(now)
+	p.takeReports(now)
+	p.tellAgain(now)
+}
+
+// takeReports takes all that waits, up to a bound.
+func (p *pumps) takeReports(now time.Time) {
+	c := p.w.counters
 	for range rounds {
 		entries, from, err := p.conn.Receive(p.multicast)
 		switch {
@@ -65,6 +72,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	}
 	entries = entries[:n*size]
 	c.reported.Add(uint64(n))
+	p.noteWaited(entries)
 	if p.coalesce.period <= 0 && p.resync.touched == nil && p.advertise.touched == nil {
 		p.sendLive(entries, now)
 		return

@@ -85,7 +85,8 @@ type pumps struct {
 	timer               *nsthread.Timer
 	deliverFn           func([]byte)
 	sent                sentAdds
-	drops               uint32 // the socket's count of them (SO_RXQ_OVFL), as last read
+	waited              map[joolnl.Key]struct{} // see stoodStill
+	drops               uint32                  // the socket's count of them (SO_RXQ_OVFL), as last read
 
 	failed chan error
 

@@ -1,0 +1,59 @@
+package worker
+
+import (
+	"time"
+
+	"joolctl/joolnl"
+)
+
+const (
+	// standstill is by how much the worker's timer must be late for the process to
+	// have been stopped, or its host.
+	standstill = time.Second
+	// maxWaited bounds the sessions that are told again after one.
+	maxWaited = 4096
+)
+
+// stoodStill notes what is reported from now on, if the process has stood still: the
+// module's messages don't say when they were sent, and what waited has less time
+// left than they say. The timer is still late then, because descriptors come first.
+func (p *pumps) stoodStill(now time.Time) {
+	if p.timer.Late(now) > standstill {
+		p.waited = make(map[joolnl.Key]struct{})
+	}
+}
+
+func (p *pumps) noteWaited(entries []byte) {
+	if p.waited == nil {
+		return
+	}
+	var copied joolnl.Record
+	for size := p.format.EntryLen(); len(entries) > 0 && len(p.waited) < maxWaited; entries = entries[size:] {
+		p.waited[p.format.RecordIn(entries, &copied).Key()] = struct{}{}
+	}
+}
+
+// tellAgain passes on once more what was reported after a standstill, as it stands in
+// the module's table now.
+func (p *pumps) tellAgain(now time.Time) {
+	waited := p.waited
+	p.waited = nil
+	if len(waited) == 0 {
+		return
+	}
+	p.readTable(p.sessions(), now, func() bool { return false }, func(t table, err error) {
+		if err != nil {
+			p.w.log.warn("reading the session table after a standstill", "error", err)
+			return
+		}
+		now, out := time.Now(), p.out[:0]
+		for _, r := range t.records {
+			if _, is := waited[r.Key()]; is {
+				age(&r, now.Sub(t.base))
+				out = p.appendRecord(out, &r)
+			}
+		}
+		p.out = out
+		p.sendInPieces(out, now)
+	})
+}
