@@ -28,7 +28,7 @@ func started(t *testing.T, socket string) (Client, *fleet) {
 	ready, done := make(chan struct{}), make(chan error, 1)
 	var once sync.Once
 	s := New(Options{
-		Dir: dir, Socket: socket, Version: "1.2.3", NewWorker: f.newWorker, OpenStats: f.openStats,
+		Dir: dir, Socket: socket, Version: "1.2.3", NewWorker: f.newWorker, OpenStats: f.openStats, Probe: f.probe,
 		Notify: func(string) { once.Do(func() { close(ready) }) },
 	})
 	ctx, cancel := context.WithCancel(context.Background())

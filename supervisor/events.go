@@ -76,6 +76,6 @@ func (s *Supervisor) nudge(p *pair) {
 		p.live.Check()
 	}
 	if p.trouble != "" && p.successor == nil {
-		s.reconfigure(p)
+		s.pursue(p)
 	}
 }

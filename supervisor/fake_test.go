@@ -21,9 +21,11 @@ type fleet struct {
 	runs map[string]func(ctx context.Context, ready func()) error
 	// reconfigures likewise.
 	reconfigures map[string]func(configdir.Spec) error
-	kernel       func(ctx context.Context) (map[string]uint64, error)
-	advertise    func(ctx context.Context) error
-	sync         func() worker.SyncState
+	// lacking has why a probe of an instance fails.
+	lacking   map[string]error
+	kernel    func(ctx context.Context) (map[string]uint64, error)
+	advertise func(ctx context.Context) error
+	sync      func() worker.SyncState
 	// statsTaken are ports that can't be opened.
 	statsTaken map[uint16]bool
 	statsOpen  map[uint16]func() worker.Stats
@@ -37,6 +39,7 @@ func newFleet() *fleet {
 	return &fleet{
 		runs:         make(map[string]func(context.Context, func()) error),
 		reconfigures: make(map[string]func(configdir.Spec) error),
+		lacking:      make(map[string]error),
 		statsTaken:   make(map[uint16]bool),
 		statsOpen:    make(map[uint16]func() worker.Stats),
 		active:       make(map[key]int),
@@ -140,6 +143,18 @@ func (w *fakeWorker) Advertise(ctx context.Context) (worker.Advertise, error) {
 	return worker.Advertise{Total: 40000, Rate: 4000}, nil
 }
 
+func (f *fleet) probe(spec configdir.Spec) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lacking[spec.Instance]
+}
+
+func (f *fleet) lack(instance string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lacking[instance] = err
+}
+
 type fakeStats struct {
 	fleet *fleet
 	port  uint16
@@ -183,7 +198,7 @@ func inBubble(t *testing.T, fill func(dir string, f *fleet), test func(*rig)) {
 		f := newFleet()
 		fill(dir, f)
 		r := &rig{t: t, dir: dir, fleet: f, done: make(chan error, 1)}
-		r.Supervisor = New(Options{Dir: dir, Version: "1.2.3", NewWorker: f.newWorker, OpenStats: f.openStats})
+		r.Supervisor = New(Options{Dir: dir, Version: "1.2.3", NewWorker: f.newWorker, OpenStats: f.openStats, Probe: f.probe})
 		r.moved = func(from, to State) {
 			r.moves = append(r.moves, transition{from: from, to: to})
 			if !foreseen(from, to) {

@@ -57,6 +57,7 @@ func realOptions(dir string, env worker.Env) Options {
 		NewWorker: func(spec configdir.Spec, counters *worker.Counters) Worker {
 			return worker.New(spec, env, counters)
 		},
+		Probe: func(spec configdir.Spec) error { return worker.Probe(spec, env) },
 		OpenStats: func(spec configdir.Spec, stats func() worker.Stats) (StatsServer, error) {
 			return worker.OpenStats(spec, stats, nil)
 		},

@@ -19,7 +19,7 @@ func TestCountersGoOn(t *testing.T) {
 	once := func(store *fdstore.Store, use func(name string, c *worker.Counters)) {
 		t.Helper()
 		f := newFleet()
-		s := New(Options{Dir: dir, NewWorker: f.newWorker, OpenStats: f.openStats, Store: store})
+		s := New(Options{Dir: dir, NewWorker: f.newWorker, OpenStats: f.openStats, Probe: f.probe, Store: store})
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()

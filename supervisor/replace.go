@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"strings"
 	"time"
 
 	"joolctl/configdir"
@@ -9,26 +10,75 @@ import (
 // replace has a pair go over to another spec, and returns false if that was
 // under way already. The old worker runs on until the new spec does, wherever
 // that can be: for the same instance it takes it while it runs; for another
-// one a successor is started beside it, unless that needs the same group's
-// socket or what some other worker still has.
+// one a successor is started beside it. Where that needs the same group's socket
+// the old one stops as soon as the new instance is known to be there; at once
+// where it needs what some other worker still has.
 func (s *Supervisor) replace(p *pair, spec configdir.Spec) bool {
 	if p.target != nil && equal(*p.target, spec) {
 		return false
 	}
 	same := keyOf(p.spec) == keyOf(spec)
-	if p.live == nil || !same && (collide(p.spec, spec) || s.sharesSocket(p, spec) || s.inTheWay(p, spec) != nil) {
+	if p.live == nil || !same && s.inTheWay(p, spec) != nil {
 		s.stop(p)
 		s.begin(p, spec)
 		return true
 	}
 	s.aim(p, &spec)
 	p.unsettled = true
-	if same {
-		s.reconfigure(p)
+	if same || s.inEachOthersWay(p, spec) {
+		s.pursue(p)
 	} else {
 		p.successor = s.launch(p, spec)
 	}
 	return true
+}
+
+// pursue tries to reach the target from the worker that runs, unless a successor
+// does.
+func (s *Supervisor) pursue(p *pair) {
+	switch {
+	case p.successor != nil:
+	case keyOf(p.spec) == keyOf(*p.target):
+		s.reconfigure(p)
+	default:
+		s.probe(p)
+	}
+}
+
+// inEachOthersWay is true if a worker for the spec can't run beside the pair's.
+func (s *Supervisor) inEachOthersWay(p *pair, spec configdir.Spec) bool {
+	return collide(p.spec, spec) || s.sharesSocket(p, spec)
+}
+
+// probe looks, in the background, whether the target's instance is there, and only
+// then stops the worker that runs.
+func (s *Supervisor) probe(p *pair) {
+	l := p.live
+	if l == nil || l.reconfiguring || s.closing {
+		return
+	}
+	l.reconfiguring = true
+	spec := *p.target
+	go func() {
+		err := s.probed(spec)
+		s.post(func() {
+			l.reconfiguring = false
+			switch {
+			case p.live != l || p.target == nil || s.closing:
+			case !equal(*p.target, spec):
+				s.pursue(p)
+			case err != nil:
+				p.unsettled = false
+				s.suffer(p, err.Error())
+			default:
+				p.unsettled = false
+				spec.Name = p.name
+				s.stop(p)
+				s.begin(p, spec)
+				s.placeStats()
+			}
+		})
+	}()
 }
 
 // sharesSocket is true if a spec binds what the pair's worker has bound.
@@ -60,6 +110,11 @@ func (s *Supervisor) takeOver(p *pair, restarts int) {
 	s.placeStats()
 }
 
+func (s *Supervisor) probed(spec configdir.Spec) (err error) {
+	defer recovered(&err)
+	return s.opt.Probe(spec)
+}
+
 // aim sets or forgets what a running worker shall take.
 func (s *Supervisor) aim(p *pair, target *configdir.Spec) {
 	if p.successor != nil {
@@ -72,6 +127,10 @@ func (s *Supervisor) aim(p *pair, target *configdir.Spec) {
 
 // suffer notes why the target can't be had.
 func (s *Supervisor) suffer(p *pair, trouble string) {
+	trouble, stack, panicked := strings.Cut(trouble, "\n")
+	if panicked {
+		s.log.Error("trying the new configuration", "pair", p.name, "problem", trouble, "stack", stack)
+	}
 	if p.trouble == "" {
 		p.troubleSince = time.Now()
 	}
@@ -126,7 +185,7 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 		spec.Name = p.name
 		s.adopt(p, spec)
 		if p.target != nil {
-			s.reconfigure(p)
+			s.pursue(p)
 		} else {
 			s.rescan(nil)
 		}
@@ -134,7 +193,7 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 		p.unsettled = false
 		s.suffer(p, err.Error())
 	case p.target != nil:
-		s.reconfigure(p)
+		s.pursue(p)
 	}
 }
 
@@ -152,8 +211,8 @@ func (s *Supervisor) wantsRepair() bool {
 func (s *Supervisor) repair() {
 	s.openStats()
 	for _, p := range s.pairs {
-		if p.trouble != "" && p.successor == nil {
-			s.reconfigure(p)
+		if p.trouble != "" {
+			s.pursue(p)
 		}
 	}
 }

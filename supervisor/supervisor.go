@@ -27,6 +27,8 @@ type Options struct {
 	// NewWorker and OpenStats make what the pairs need.
 	NewWorker NewWorker
 	OpenStats OpenStats
+	// Probe looks whether a pair's instance is there, as worker.Probe does.
+	Probe func(configdir.Spec) error
 	// Watch calls changed when the directory may have changed, until ctx ends, and
 	// every now and then while calm is false; nil leaves it to Reload.
 	Watch func(ctx context.Context, dir string, changed func(), calm func() bool)

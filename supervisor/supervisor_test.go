@@ -172,6 +172,57 @@ func TestTroubledReconfiguration(t *testing.T) {
 	})
 }
 
+// An instance that isn't there does not end the worker that runs, though the new
+// one would need its socket.
+func TestMistypedInstance(t *testing.T) {
+	inBubble(t, two(t), func(r *rig) {
+		r.fleet.notes()
+		before := r.row("a")
+		lacking := errors.New(`instance "i3" does not exist`)
+		r.fleet.lack("i3", lacking)
+		time.Sleep(5 * time.Second)
+		write(t, r.dir, "a", files{instance: "i3", group: "1"})
+		if got := r.reload(); len(got.Changes) != 0 || len(got.Refused) != 1 {
+			t.Errorf("reload: %+v", got)
+		}
+		row := r.row("a")
+		if row.State != Running || row.Instance != "i1" || row.Since != before.Since ||
+			!strings.Contains(row.Reason, lacking.Error()) || !strings.Contains(row.Reason, "since 2000-01-01T00:00:05Z") {
+			t.Errorf("row: %+v", row)
+		}
+		time.Sleep(5 * time.Second)
+		r.wantNotes()
+
+		write(t, r.dir, "a", files{instance: "i1", group: "1"})
+		r.reload()
+		r.wantNotes()
+		if diff := cmp.Diff(before, r.row("a")); diff != "" {
+			t.Errorf("gone back (-before +after):\n%s", diff)
+		}
+
+		write(t, r.dir, "a", files{instance: "i3", group: "1"})
+		r.reload()
+		r.fleet.lack("i3", nil)
+		time.Sleep(1100 * time.Millisecond)
+		r.wantNotes("stop a/i1", "start a/i3")
+		if row := r.row("a"); row.State != Running || row.Instance != "i3" || row.Reason != "" {
+			t.Errorf("row: %+v", row)
+		}
+	})
+}
+
+// A probe that panics is a reason like others.
+func TestPanickingProbe(t *testing.T) {
+	inBubble(t, two(t), func(r *rig) {
+		r.opt.Probe = func(configdir.Spec) error { panic("boom") }
+		write(t, r.dir, "a", files{instance: "i3", group: "1"})
+		r.reload()
+		if row := r.row("a"); row.State != Running || row.Instance != "i1" || !strings.Contains(row.Reason, "panic: boom (since") {
+			t.Errorf("row: %+v", row)
+		}
+	})
+}
+
 func TestRenameKeepsTheWorker(t *testing.T) {
 	inBubble(t, func(dir string, f *fleet) {
 		write(t, dir, "a", files{instance: "i1", stats: 4000})
@@ -241,7 +292,7 @@ func TestStopsInTimeThoughOneHangs(t *testing.T) {
 		f := newFleet()
 		release := make(chan struct{})
 		f.behave("i1", func(ctx context.Context, ready func()) error { ready(); <-release; return nil })
-		s := New(Options{Dir: dir, NewWorker: f.newWorker, OpenStats: f.openStats})
+		s := New(Options{Dir: dir, NewWorker: f.newWorker, OpenStats: f.openStats, Probe: f.probe})
 		done := make(chan error, 1)
 		go func() { done <- s.Run(t.Context()) }()
 		synctest.Wait()

@@ -208,3 +208,23 @@ func TestOtherModule(t *testing.T) {
 		t.Error("its sessions were sent on")
 	}
 }
+
+// TestProbe asks for an instance without running a worker for it.
+func TestProbe(t *testing.T) {
+	a, _ := hosts(t)
+	spec := specFor(a, group6)
+	h := newHost(t, jool4115, spec)
+	h.init(spec)
+	fds := countDir(t, "/proc/self/fd")
+	if err := Probe(spec, h.env); err != nil {
+		t.Error(err)
+	}
+	elsewhere := spec
+	elsewhere.Namespace = "nowhere-" + a
+	wantError(t, Probe(elsewhere, h.env), true, "does not exist", "; type: ip netns add nowhere-")
+	h.instance.Remove()
+	wantError(t, Probe(spec, h.env), true, `instance "nat" does not exist`, "jool instance add nat")
+	if n := countDir(t, "/proc/self/fd"); n > fds {
+		t.Errorf("%d descriptors are left open", n-fds)
+	}
+}

@@ -95,6 +95,28 @@ func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 	return p.watch(ctx)
 }
 
+// Probe reports, as Run would, what keeps a worker from the spec's instance: the
+// namespace, the module or the instance is missing, or does not synchronise. nil:
+// nothing does. It opens nothing else.
+func Probe(spec configdir.Spec, env Env) (err error) {
+	defer func() { err = explained(err) }()
+	thread, err := getThread(env.Threads, spec.Namespace)
+	if err != nil {
+		return err
+	}
+	defer thread.Release()
+	w := New(spec, env, new(Counters))
+	if doErr := thread.Do(func() {
+		var c *joolnl.Conn
+		if c, _, err = w.dial(spec); err == nil {
+			c.Close()
+		}
+	}); doErr != nil {
+		return doErr
+	}
+	return err
+}
+
 // Check has the worker look at once whether everything that it depends on is
 // still there, and what it was. Run ends with a *Missing if it is not.
 func (w *Worker) Check() {

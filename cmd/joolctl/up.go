@@ -83,6 +83,7 @@ func (p *program) up(ctx context.Context, dir string) error {
 		NewWorker: func(spec configdir.Spec, counters *worker.Counters) supervisor.Worker {
 			return worker.New(spec, env, counters)
 		},
+		Probe: func(spec configdir.Spec) error { return worker.Probe(spec, env) },
 		OpenStats: func(spec configdir.Spec, stats func() worker.Stats) (supervisor.StatsServer, error) {
 			return worker.OpenStats(spec, stats, store)
 		},
