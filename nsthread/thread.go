@@ -99,10 +99,9 @@ func (t *Thread) add(fd int) error {
 func (t *Thread) loop() {
 	var events [32]unix.EpollEvent
 	for {
-		timeout := t.untilTimer()
 		t.returnScratch()
-		t.beScheduled()
-		n, err := unix.EpollWait(t.epoll, events[:], timeout)
+		t.beScheduled() // which may take its time
+		n, err := unix.EpollWait(t.epoll, events[:], t.untilTimer())
 		if err == unix.EINTR {
 			continue
 		}

@@ -79,7 +79,9 @@ func (a *answers) solicited(by syncwire.ID, now time.Time) {
 	if len(a.asked) < syncwire.MaxAudience && !slices.Contains(a.asked, by) {
 		a.asked = append(a.asked, by)
 	}
-	a.returns = slices.DeleteFunc(a.returns, func(r *answer) bool { return slices.Contains(r.audience, by) }) // the answer has it all
+	if slices.Contains(a.asked, by) { // what was to go back to it is in the answer
+		a.returns = slices.DeleteFunc(a.returns, func(r *answer) bool { return slices.Contains(r.audience, by) })
+	}
 	a.why = syncwire.WhyAnswer
 	a.schedule(now)
 }
@@ -121,14 +123,6 @@ func (a *answers) schedule(now time.Time) {
 	}
 }
 
-// carried reports whether a peer whose own table began to come at since has been
-// sent ours meanwhile, or is just being sent it: then nothing need be given back.
-// Two that start at the same time ask each other, for one.
-func (a *answers) carried(to *peer, since time.Time) bool {
-	c := a.current
-	return to.served.After(since) || c != nil && c.why == syncwire.WhyAnswer && slices.Contains(c.audience, to.stream.sender)
-}
-
 // giveBack queues what an answered peer turned out to lack.
 // One that is not complete is about to ask, and then gets all at once.
 func (a *answers) giveBack(to *peer, t table, now time.Time) {
@@ -139,7 +133,11 @@ func (a *answers) giveBack(to *peer, t table, now time.Time) {
 	if to.Sync == syncwire.SyncNo {
 		due = now.Add(askFirst)
 	}
-	a.returns = append(a.returns, &answer{why: syncwire.WhyReturn, audience: []syncwire.ID{to.stream.sender}, table: t, due: due})
+	audience := []syncwire.ID{to.stream.sender}
+	if a.p.w.peers.others(to, now) { // who have not heard of it either
+		audience = nil
+	}
+	a.returns = append(a.returns, &answer{why: syncwire.WhyReturn, audience: audience, table: t, due: due})
 }
 
 // tick does what is due and returns when to come again.

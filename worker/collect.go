@@ -53,8 +53,10 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	if !known && !asked && !r.mayTake(now) {
 		return
 	}
-	owed := "" // who returns something has compared with our table, and taken what it lacked
-	if !asked && b.Why != syncwire.WhyReturn && r.sync != syncwire.SyncYes {
+	// Who returns something to us has compared with our table, and taken what it lacked.
+	compared := b.Why == syncwire.WhyReturn && len(b.Audience) > 0
+	owed := ""
+	if !asked && !compared && r.sync != syncwire.SyncYes {
 		owed = r.why
 	}
 	if r.why == "" {

@@ -49,7 +49,7 @@ func (r *resync) compared(d difference) {
 	now := time.Now()
 	in := r.in
 	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.same}
-	if in.asked && len(d.give) > 0 && !r.p.answers.carried(in.from, in.base) {
+	if in.asked && len(d.give) > 0 {
 		report.GaveBack = len(d.give)
 		r.p.answers.giveBack(in.from, table{d.give, in.base}, now)
 	}

@@ -159,14 +159,21 @@ func better(a, b *peer) bool {
 	return a.Sessions > b.Sessions
 }
 
-// taking reports whether a peer is still busy with our whole table.
-func (p *peers) taking(now time.Time) bool {
+// others reports whether there are peers of ours, alive, beside one.
+func (p *peers) others(one *peer, now time.Time) bool {
 	for _, known := range p.byAddress {
-		if known.Sync == syncwire.SyncNo && now.Sub(known.served) < takenWithin && now.Sub(known.LastHeard) < aliveFor {
+		if known != one && known.ID != 0 && now.Sub(known.LastHeard) < aliveFor {
 			return true
 		}
 	}
 	return false
+}
+
+// taking reports whether the peer that would be asked is still busy with our whole
+// table.
+func (p *peers) taking(now time.Time) bool {
+	best := p.best(nil, now)
+	return best != nil && best.Sync == syncwire.SyncNo && now.Sub(best.served) < takenWithin
 }
 
 // list copies the table, by address.

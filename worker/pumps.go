@@ -85,7 +85,7 @@ type pumps struct {
 	timer               *nsthread.Timer
 	deliverFn           func([]byte)
 	sent                sentAdds
-	waited              map[joolnl.Key]struct{} // see stoodStill
+	waited, telling     map[joolnl.Key]struct{} // see stoodStill and tellAgain
 	drops               uint32                  // the socket's count of them (SO_RXQ_OVFL), as last read
 
 	failed chan error

@@ -145,7 +145,7 @@ func (r *resync) helloHeard(p *peer, isNew bool, now time.Time) {
 	switch {
 	case r.phase == listening:
 		r.due = minTime(r.due, now.Add(collectFor))
-	case r.sync == syncwire.SyncAlone && !p.served.IsZero() && p.Sync == syncwire.SyncYes:
+	case r.sync == syncwire.SyncAlone && p.served.After(r.ended) && p.Sync == syncwire.SyncYes:
 		// It had our table whole and gave back what we lacked.
 		r.sync, r.why = syncwire.SyncYes, ""
 		r.p.publishSync()

@@ -14,34 +14,42 @@ const (
 	maxWaited = 4096
 )
 
-// stoodStill notes what is reported from now on, if the process has stood still: the
-// module's messages don't say when they were sent, and what waited has less time
-// left than they say. The timer is still late then, because descriptors come first.
+// stoodStill notes what is reported from now on, if the process has stood still for
+// long: the module's messages don't say when they were sent, and what waited has less
+// time left than they say. The timer is still late then, because descriptors come
+// first. It may be due up to askIdle after the standstill's beginning.
 func (p *pumps) stoodStill(now time.Time) {
 	if p.timer.Late(now) > standstill {
 		p.waited = make(map[joolnl.Key]struct{})
 	}
 }
 
+// noteWaited notes what has just been reported.
 func (p *pumps) noteWaited(entries []byte) {
-	if p.waited == nil {
+	if p.waited == nil && len(p.telling) == 0 {
 		return
 	}
 	var copied joolnl.Record
-	for size := p.format.EntryLen(); len(entries) > 0 && len(p.waited) < maxWaited; entries = entries[size:] {
-		p.waited[p.format.RecordIn(entries, &copied).Key()] = struct{}{}
+	for size := p.format.EntryLen(); len(entries) > 0; entries = entries[size:] {
+		key := p.format.RecordIn(entries, &copied).Key()
+		delete(p.telling, key)
+		if p.waited != nil && len(p.waited) < maxWaited {
+			p.waited[key] = struct{}{}
+		}
 	}
 }
 
 // tellAgain passes on once more what was reported after a standstill, as it stands in
-// the module's table now.
+// the module's table now; but not what is reported again while that is read.
 func (p *pumps) tellAgain(now time.Time) {
 	waited := p.waited
 	p.waited = nil
 	if len(waited) == 0 {
 		return
 	}
-	p.readTable(p.sessions(), now, func() bool { return false }, func(t table, err error) {
+	p.telling = waited
+	stop := func() bool { return len(waited) == 0 }
+	p.readTable(p.sessions(), now, stop, func(t table, err error) {
 		if err != nil {
 			p.w.log.warn("reading the session table after a standstill", "error", err)
 			return
@@ -51,8 +59,10 @@ func (p *pumps) tellAgain(now time.Time) {
 			if _, is := waited[r.Key()]; is {
 				age(&r, now.Sub(t.base))
 				out = p.appendRecord(out, &r)
+				p.w.counters.refreshed.Add(1)
 			}
 		}
+		clear(waited)
 		p.out = out
 		p.sendInPieces(out, now)
 	})

@@ -51,6 +51,9 @@ func TestToldAgain(t *testing.T) {
 				l := left()
 				return l > 0 && l <= int64(stale.Expires())
 			})
+			if l := active.counters.Ledger(); l.Reported+l.Refreshed != l.Coalesced+l.Sent+l.Unsent {
+				t.Errorf("the ledger does not add up: %+v", l)
+			}
 		})
 	}
 }
@@ -65,5 +68,21 @@ func TestWaitedIsBounded(t *testing.T) {
 	p.noteWaited(entries)
 	if len(p.waited) != maxWaited {
 		t.Errorf("%d sessions are noted", len(p.waited))
+	}
+}
+
+// TestToldAgainNotBackwards: what is reported while the table is read is newer than
+// that.
+func TestToldAgainNotBackwards(t *testing.T) {
+	p := pumps{format: jool4115.Format(), telling: make(map[joolnl.Key]struct{})}
+	r, other := sessionAt(1, 0), sessionAt(2, 0)
+	p.telling[r.Key()], p.telling[other.Key()] = struct{}{}, struct{}{}
+	entries, err := p.format.AppendRecord(nil, &r, ttl.Pool6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.noteWaited(entries)
+	if _, is := p.telling[r.Key()]; is || len(p.telling) != 1 || p.waited != nil {
+		t.Errorf("still to be told: %d", len(p.telling))
 	}
 }
