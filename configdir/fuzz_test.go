@@ -16,6 +16,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(false, []byte(`{`+group+`, "ttl": 3, "receive buffer": 65536, "namespace": "/run/netns/blue"}`))
 	f.Add(true, []byte(`{"instance": "nat", "namespace": "blue", "stats port": "4000", "stats address": "::1"}`))
+	f.Add(true, []byte(`{"instance": "nat", "enable ss": true}`))
 	f.Fuzz(func(t *testing.T, mod bool, text []byte) {
 		of := netsocket
 		if mod {
@@ -67,6 +68,9 @@ func marshal(t *testing.T, of kind, s Spec) string {
 	} else {
 		if s.StatsPort != 0 {
 			file["stats port"] = s.StatsPort
+		}
+		if s.EnableSS {
+			file["enable ss"] = true
 		}
 		if s.StatsAddress.IsValid() {
 			file["stats address"] = s.StatsAddress.String()

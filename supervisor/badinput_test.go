@@ -44,6 +44,7 @@ func TestFilesThatAreNone(t *testing.T) {
 		}, "larger than 65536 bytes"},
 		{"loop of links", func(path string) error { return os.Symlink(filepath.Base(path), path) }, "links lead in a circle"},
 		{"link to nowhere", func(path string) error { return os.Symlink("none", path) }, "leads nowhere"},
+		{"no file", func(string) error { return nil }, "file does not exist"},
 		{"empty file", func(path string) error { return os.WriteFile(path, nil, 0o644) }, "a.netsocket.json:1:1: "},
 		{"garbage", func(path string) error {
 			return os.WriteFile(path, bytes.Repeat([]byte{0, 0xff, '{', '"'}, 1000), 0o644)

@@ -29,8 +29,8 @@ type Options struct {
 	OpenStats OpenStats
 	// Probe looks whether a pair's instance is there, as worker.Probe does.
 	Probe func(configdir.Spec) error
-	// Watch calls changed when the directory may have changed, until ctx ends, and
-	// every now and then while calm is false; nil leaves it to Reload.
+	// Watch calls changed when the directory may have changed, until ctx ends; calm
+	// says that the last reading found nothing wrong. nil leaves it to Reload.
 	Watch func(ctx context.Context, dir string, changed func(), calm func() bool)
 	// Events tells where something may have appeared or gone that workers depend
 	// on; nil leaves it to polls.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -76,11 +78,25 @@ func TestOnlyWhatChangedIsTouched(t *testing.T) {
 		before := r.row("b")
 		time.Sleep(5 * time.Second)
 
-		write(t, r.dir, "b", files{instance: "i2", group: "2"}) // touched
-		if got := r.reload(); len(got.Changes)+len(got.Refused) != 0 {
-			t.Errorf("a touched file: %+v", got)
+		unchanged := func(what string) {
+			t.Helper()
+			if got := r.reload(); len(got.Changes)+len(got.Refused) != 0 {
+				t.Errorf("%s: %+v", what, got)
+			}
+			r.wantNotes()
 		}
-		r.wantNotes()
+		write(t, r.dir, "b", files{instance: "i2", group: "2"})
+		unchanged("a touched file")
+		file := filepath.Join(r.dir, "b.modsocket.json")
+		must(t, os.WriteFile(file, []byte("{\n\t\"instance\":\n\t\t\"i2\"\n}\n"), 0o644))
+		unchanged("a reformatted file")
+		must(t, os.Rename(file, filepath.Join(r.dir, "elsewhere")))
+		must(t, os.Symlink("elsewhere", file))
+		unchanged("a link to the file in its place")
+		must(t, os.WriteFile(filepath.Join(r.dir, "equal"), []byte(`{"instance": "i2"}`), 0o644))
+		must(t, os.Symlink("equal", file+".new"))
+		must(t, os.Rename(file+".new", file))
+		unchanged("a link swapped")
 
 		write(t, r.dir, "a", files{instance: "i1", group: "1", ttl: 7})
 		got := r.reload()

@@ -31,7 +31,7 @@ func Watch(ctx context.Context, log *slog.Logger, dir string, changed func(), ca
 	if absolute, err := filepath.Abs(dir); err == nil {
 		dir = absolute
 	}
-	w := &watch{dir: dir, log: log, changed: changed, calm: calm}
+	w := &watch{dir: dir, log: log, changed: changed, calm: calm, slow: rescanPeriod}
 	defer w.close()
 	w.renew()
 	w.tell() // for what happened before there were watches
@@ -46,6 +46,7 @@ type watch struct {
 	watcher *fsnotify.Watcher
 	places  places
 	blind   bool
+	slow    time.Duration // rescanPeriod, but in tests
 	// seen is how the files looked before they were last read, certain that a
 	// later change makes them look otherwise.
 	seen    stamp
@@ -128,7 +129,7 @@ func (w *watch) period() time.Duration {
 	if w.blind {
 		return blindPeriod
 	}
-	return rescanPeriod
+	return w.slow
 }
 
 // renew watches everything anew. A watch follows the directory that it was put

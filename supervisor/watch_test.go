@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // watched watches a directory; the function waits for the next change.
@@ -126,4 +128,73 @@ func TestWatchDebounces(t *testing.T) {
 	if took := time.Since(start); took < quiet {
 		t.Errorf("noticed after %v", took)
 	}
+}
+
+// watchedBy runs a watch that a test has its hands on.
+func watchedBy(t *testing.T, w *watch) (told chan time.Time) {
+	t.Helper()
+	told = make(chan time.Time, 100)
+	w.log, w.changed = slog.New(slog.DiscardHandler), func() { told <- time.Now() }
+	w.renew()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer w.close()
+		w.loop(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return told
+}
+
+// A file written byte by byte is one change, which takes effect within a second of
+// the last write.
+func TestWatchByteByByte(t *testing.T) {
+	dir := t.TempDir()
+	told := watchedBy(t, &watch{dir: dir, slow: time.Hour, calm: func() bool { return true }})
+	var late time.Duration
+	for range 3 { // on a busy machine, one of them has its second
+		file, err := os.Create(filepath.Join(dir, "a.netsocket.json"))
+		must(t, err)
+		var last time.Time
+		for range 50 {
+			_, err := file.WriteString(" ")
+			must(t, err)
+			last = time.Now()
+			time.Sleep(quiet / 30)
+		}
+		must(t, file.Close())
+		first := <-told
+		select {
+		case <-told:
+			t.Error("it is more than one change")
+		case <-time.After(2 * quiet):
+		}
+		if late = first.Sub(last); late < 0 {
+			t.Errorf("told %v before the last write", -late)
+		}
+		if late < time.Second {
+			return
+		}
+	}
+	t.Errorf("told %v after the last write", late)
+}
+
+// The kernel's queue of events overflows: what happened is unknown, so all is read.
+func TestWatchOverflow(t *testing.T) {
+	w := &watch{dir: t.TempDir(), slow: time.Hour, calm: func() bool { return true }}
+	told := watchedBy(t, w)
+	first := w.watcher
+	first.Errors <- fsnotify.ErrEventOverflow
+	<-told
+	if _, open := <-first.Events; open {
+		t.Error("the watches are still the old ones")
+	}
+}
+
+// Without any event the directory is looked at every now and then.
+func TestWatchSlowly(t *testing.T) {
+	told := watchedBy(t, &watch{dir: t.TempDir(), slow: 10 * time.Millisecond, calm: func() bool { return false }})
+	<-told
+	<-told
 }

@@ -219,6 +219,8 @@ func TestAdvertiseAndRestart(t *testing.T) {
 		{"advertise --all", 1, "a: advertising 40000 sessions at 4000 a second\n", "joolctl: b: it is waiting, not running: instance \"absent\" does not exist; " +
 			"type: jool instance add absent\njoolctl: c: it is advertising already, 1 of 2 sessions sent, 4000 a second; wait for that to end\n"},
 		{"restart a c", 0, "a: restarted\nc: restarted\n", ""},
+		{"restart --all", 1, "a: restarted\nc: restarted\n", "joolctl: b: it is waiting, not running: instance \"absent\" does not exist; " +
+			"type: jool instance add absent\n"},
 		{"restart x", 1, "", "joolctl: there is no pair \"x\"; known are: a, b, c\n"},
 	} {
 		code, stdout, stderr := ran(append(strings.Fields(test.args), "--socket", socket)...)
