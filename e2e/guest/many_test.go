@@ -96,6 +96,13 @@ func superviseMany(t *testing.T, name string, pairs []placed) Many {
 	m := Many{Case: name, Pairs: len(pairs), Started: time.Since(begin)}
 	m.measure(t, p)
 	p.stop(t)
+	started, resident := 3*time.Second, int64(16e6)
+	if len(pairs) > 40 {
+		started, resident = 10*time.Second, 64e6
+	}
+	if m.Started > started || m.Resident > resident {
+		t.Errorf("%s: all run after %v, %d bytes resident; want %v and %d at most", name, m.Started, m.Resident, started, resident)
+	}
 	return m
 }
 
