@@ -22,7 +22,7 @@ type fault struct {
 	everyone, nobody bool
 	onK              bool // it is K, or K's host, that it befalls, not J
 	either           bool // J may be a standby, too
-	host             bool // it befalls a host, by way of one of its pairs
+	host             bool // it befalls a host, by way of one of its pairs, or needs the host's program
 	polled           bool // only asking finds out that it is back
 	ipv4             bool // needs an IPv4 group
 	onlyOurs         bool // C joold has no such thing
@@ -40,7 +40,7 @@ func faults(sizes burstSizes) []fault {
 		faults []fault
 		host   bool
 	}{
-		{linkFaults(), false}, {instanceFaults(), false}, {[]fault{panicFault()}, false}, {processFaults(), true}, {burstFaults(sizes), true},
+		{linkFaults(), false}, {instanceFaults(), false}, {[]fault{panicFault()}, true}, {processFaults(), true}, {burstFaults(sizes), true},
 		{directoryFaults(), true}, {clockFaults(), false},
 	} {
 		for _, f := range group.faults {
