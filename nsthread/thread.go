@@ -35,6 +35,7 @@ type Thread struct {
 	scratch  any              // likewise
 	timers   timerHeap        // likewise
 
+	waits     time.Time // since when it waits, or waited the last time
 	scheduled time.Time // see beScheduled
 	wakes     int       // since then
 }
@@ -141,6 +142,7 @@ const (
 func (t *Thread) beScheduled() {
 	t.wakes++
 	now := time.Now()
+	t.waits = now
 	if now.Sub(t.scheduled) < scheduledEvery {
 		return
 	}
@@ -149,6 +151,10 @@ func (t *Thread) beScheduled() {
 	}
 	t.scheduled, t.wakes = now, 0
 }
+
+// Waits is since when the thread had nothing to do before what it does now: what was
+// there earlier has been read. To be called on the thread.
+func (t *Thread) Waits() time.Time { return t.waits }
 
 // runPosted runs what was posted so far, in order. What is posted meanwhile, by
 // a long task that goes on later, has its turn after the descriptors. false:

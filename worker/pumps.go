@@ -86,6 +86,7 @@ type pumps struct {
 	deliverFn           func([]byte)
 	sent                sentAdds
 	waited, telling     map[joolnl.Key]struct{} // see stoodStill and tellAgain
+	waitedFor           time.Duration           // at most
 	drops               uint32                  // the socket's count of them (SO_RXQ_OVFL), as last read
 
 	failed chan error

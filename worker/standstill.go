@@ -20,14 +20,19 @@ const (
 // first. It may be due up to askIdle after the standstill's beginning.
 func (p *pumps) stoodStill(now time.Time) {
 	if p.timer.Late(now) > standstill {
-		p.waited = make(map[joolnl.Key]struct{})
+		p.waited, p.waitedFor = make(map[joolnl.Key]struct{}), now.Sub(p.thread.Waits())
 	}
 }
 
-// noteWaited notes what has just been reported.
+// noteWaited notes what has just been reported. What may have waited counts as having
+// waited for the longest that it can have, until it is told again: a peer that
+// compares meanwhile must not find that its own is newer, and give that back.
 func (p *pumps) noteWaited(entries []byte) {
 	if p.waited == nil && len(p.telling) == 0 {
 		return
+	}
+	if p.waited != nil && len(entries) > 0 {
+		ageAll(entries, p.waitedFor)
 	}
 	var copied joolnl.Record
 	for size := p.format.EntryLen(); len(entries) > 0; entries = entries[size:] {

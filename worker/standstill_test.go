@@ -86,3 +86,18 @@ func TestToldAgainNotBackwards(t *testing.T) {
 		t.Errorf("still to be told: %d", len(p.telling))
 	}
 }
+
+// TestWaitedIsAged: until it is told again, what may have waited has waited.
+func TestWaitedIsAged(t *testing.T) {
+	p := pumps{format: jool4115.Format(), waited: make(map[joolnl.Key]struct{}), waitedFor: 7 * time.Second}
+	r := sessionAt(1, 0)
+	entries, err := p.format.AppendRecord(nil, &r, ttl.Pool6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.noteWaited(entries)
+	p.noteWaited(nil)
+	if left := p.format.Expires(entries); left != r.Expires()-7000 {
+		t.Errorf("%d ms are left of %d", left, r.Expires())
+	}
+}
