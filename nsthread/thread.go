@@ -35,9 +35,11 @@ type Thread struct {
 	scratch  any              // likewise
 	timers   timerHeap        // likewise
 
-	waits     time.Time // since when it waits, or waited the last time
-	scheduled time.Time // see beScheduled
-	wakes     int       // since then
+	woken     time.Time     // when its last wait ended
+	stood     time.Duration // see StoodStill
+	full      bool          // more may have been there than the last wait has told
+	scheduled time.Time     // see beScheduled
+	wakes     int           // since then
 }
 
 // The process's first thread can't end: it would stay in the namespace for
@@ -99,16 +101,10 @@ func (t *Thread) add(fd int) error {
 // meanwhile is not to be given up for lost.
 func (t *Thread) loop() {
 	var events [32]unix.EpollEvent
+	t.woken = time.Now()
 	for {
 		t.returnScratch()
-		t.beScheduled() // which may take its time
-		n, err := unix.EpollWait(t.epoll, events[:], t.untilTimer())
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			panic(fmt.Sprintf("epoll_wait: %v", err)) // only a bug of ours can make it fail
-		}
+		n := t.wait(events[:])
 		for i := range n {
 			if events[i].Fd == int32(t.wake) {
 				if !t.runPosted() {
@@ -127,6 +123,40 @@ func (t *Thread) loop() {
 	}
 }
 
+// wait waits for descriptors and timers.
+func (t *Thread) wait(events []unix.EpollEvent) (n int) {
+	before, now := t.woken, time.Now()
+	stood := t.stood
+	if !t.full {
+		stood = 0 // what was there then has been read
+	}
+	t.beScheduled(now) // which may take its time
+	planned := t.untilTimer()
+	n, err := unix.EpollWait(t.epoll, events, planned)
+	for err == unix.EINTR {
+		n, err = unix.EpollWait(t.epoll, events, t.untilTimer())
+	}
+	if err != nil {
+		panic(fmt.Sprintf("epoll_wait: %v", err)) // only a bug of ours can make it fail
+	}
+	t.woken, t.stood, t.full = time.Now(), stood, n == len(events)
+	switch waited := t.woken.Sub(now); {
+	case now.Sub(before) > Standstill: // at work
+		t.stood = t.woken.Sub(before)
+	case planned >= 0 && waited > time.Duration(planned)*time.Millisecond+Standstill:
+		t.stood = waited
+	}
+	return n
+}
+
+// Standstill is from when on a delay means that the process has been stopped, or its
+// host.
+const Standstill = time.Second
+
+// StoodStill is how long what is there to be read now may have waited, because the
+// thread stood still meanwhile; 0: it didn't. To be called on the thread.
+func (t *Thread) StoodStill() time.Duration { return t.stood }
+
 const (
 	// scheduledEvery is how often a busy thread lets itself be scheduled, and busy how
 	// many times it must have woken up meanwhile.
@@ -139,10 +169,8 @@ const (
 // takes its processor away whenever it finds it in a system call, however short;
 // as long as it succeeds it looks every 20 µs, so that another thread wakes up for
 // each message.
-func (t *Thread) beScheduled() {
+func (t *Thread) beScheduled(now time.Time) {
 	t.wakes++
-	now := time.Now()
-	t.waits = now
 	if now.Sub(t.scheduled) < scheduledEvery {
 		return
 	}
@@ -151,10 +179,6 @@ func (t *Thread) beScheduled() {
 	}
 	t.scheduled, t.wakes = now, 0
 }
-
-// Waits is since when the thread had nothing to do before what it does now: what was
-// there earlier has been read. To be called on the thread.
-func (t *Thread) Waits() time.Time { return t.waits }
 
 // runPosted runs what was posted so far, in order. What is posted meanwhile, by
 // a long task that goes on later, has its turn after the descriptors. false:

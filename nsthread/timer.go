@@ -35,14 +35,6 @@ func (m *Timer) SetSooner(at time.Time) {
 	}
 }
 
-// Late is how long ago the timer should have fired; less than zero if it needn't have.
-func (m *Timer) Late(now time.Time) time.Duration {
-	if m.index < 0 {
-		return -1
-	}
-	return now.Sub(m.at)
-}
-
 // Stop takes the timer back.
 func (m *Timer) Stop() {
 	if m.index >= 0 {

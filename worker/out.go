@@ -16,16 +16,18 @@ const maxSessionBytes = syncwire.MaxMessage - syncwire.TrailerLen
 
 // fromKernel carries what waits on the netlink socket to the network.
 func (p *pumps) fromKernel() {
-	now := time.Now()
-	p.stoodStill(now)
-	p.takeReports(now)
-	p.tellAgain(now)
+	if d := p.thread.StoodStill(); d > 0 {
+		p.waiting.suspect(d)
+	}
+	p.takeReports()
+	p.tellAgain(time.Now())
 }
 
 // takeReports takes all that waits, up to a bound.
-func (p *pumps) takeReports(now time.Time) {
+func (p *pumps) takeReports() {
 	c := p.w.counters
 	for range rounds {
+		now := time.Now()
 		entries, from, err := p.conn.Receive(p.multicast)
 		switch {
 		case err == unix.EAGAIN:
@@ -50,6 +52,7 @@ func (p *pumps) takeReports(now time.Time) {
 		}
 		if len(entries) > 0 {
 			p.report(entries, now)
+			p.waiting.passedOn(p.format, entries, time.Since(now))
 		}
 	}
 }
@@ -72,7 +75,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	}
 	entries = entries[:n*size]
 	c.reported.Add(uint64(n))
-	p.noteWaited(entries)
+	p.waiting.reported(p.format, entries)
 	if p.coalesce.period <= 0 && p.resync.touched == nil && p.advertise.touched == nil {
 		p.sendLive(entries, now)
 		return

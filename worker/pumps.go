@@ -85,9 +85,8 @@ type pumps struct {
 	timer               *nsthread.Timer
 	deliverFn           func([]byte)
 	sent                sentAdds
-	waited, telling     map[joolnl.Key]struct{} // see stoodStill and tellAgain
-	waitedFor           time.Duration           // at most
-	drops               uint32                  // the socket's count of them (SO_RXQ_OVFL), as last read
+	waiting             waiting
+	drops               uint32 // the socket's count of them (SO_RXQ_OVFL), as last read
 
 	failed chan error
 

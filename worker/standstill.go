@@ -1,73 +1,101 @@
 package worker
 
 import (
+	"maps"
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/nsthread"
 )
 
-const (
-	// standstill is by how much the worker's timer must be late for the process to
-	// have been stopped, or its host.
-	standstill = time.Second
-	// maxWaited bounds the sessions that are told again after one.
-	maxWaited = 4096
-)
+// maxWaited bounds the sessions that are told again after a standstill.
+const maxWaited = 4096
 
-// stoodStill notes what is reported from now on, if the process has stood still for
-// long: the module's messages don't say when they were sent, and what waited has less
-// time left than they say. The timer is still late then, because descriptors come
-// first. It may be due up to askIdle after the standstill's beginning.
-func (p *pumps) stoodStill(now time.Time) {
-	if p.timer.Late(now) > standstill {
-		p.waited, p.waitedFor = make(map[joolnl.Key]struct{}), now.Sub(p.thread.Waits())
+// waiting are the sessions whose reports may have waited while the process, or its
+// host, was stopped. The module's messages don't say when they were sent, and what
+// waited has less time left than they say.
+type waiting struct {
+	noted   map[joolnl.Key]struct{} // reported since; nil: nothing has stood still
+	longest time.Duration           // that they can have waited
+	telling map[joolnl.Key]struct{} // to be told again, as soon as the module's table has been read
+}
+
+// suspect notes what is reported from now on.
+func (w *waiting) suspect(longest time.Duration) {
+	if w.noted == nil {
+		w.noted = make(map[joolnl.Key]struct{})
+	}
+	w.longest = max(w.longest, longest)
+}
+
+// reported takes what has just been reported. What may have waited counts as having
+// waited for the longest that it can have, until it is told again: a peer that
+// compares meanwhile must not find that its own is newer, and give that back.
+func (w *waiting) reported(f joolnl.Format, entries []byte) {
+	if w.noted != nil && len(entries) > 0 {
+		ageAll(entries, w.longest)
+	}
+	w.note(f, entries)
+}
+
+// passedOn takes what was reported, and how long it took to pass it on: a standstill
+// may come in the midst of that.
+func (w *waiting) passedOn(f joolnl.Format, entries []byte, took time.Duration) {
+	if took > nsthread.Standstill {
+		w.suspect(took)
+		w.note(f, entries)
 	}
 }
 
-// noteWaited notes what has just been reported. What may have waited counts as having
-// waited for the longest that it can have, until it is told again: a peer that
-// compares meanwhile must not find that its own is newer, and give that back.
-func (p *pumps) noteWaited(entries []byte) {
-	if p.waited == nil && len(p.telling) == 0 {
+func (w *waiting) note(f joolnl.Format, entries []byte) {
+	if w.noted == nil && len(w.telling) == 0 {
 		return
 	}
-	if p.waited != nil && len(entries) > 0 {
-		ageAll(entries, p.waitedFor)
-	}
 	var copied joolnl.Record
-	for size := p.format.EntryLen(); len(entries) > 0; entries = entries[size:] {
-		key := p.format.RecordIn(entries, &copied).Key()
-		delete(p.telling, key)
-		if p.waited != nil && len(p.waited) < maxWaited {
-			p.waited[key] = struct{}{}
+	for size := f.EntryLen(); len(entries) >= size; entries = entries[size:] {
+		key := f.RecordIn(entries, &copied).Key()
+		delete(w.telling, key)
+		if w.noted != nil && len(w.noted) < maxWaited {
+			w.noted[key] = struct{}{}
 		}
 	}
+}
+
+// tell makes what was noted what is to be told, what has not been told yet included.
+func (w *waiting) tell() (telling map[joolnl.Key]struct{}) {
+	noted := w.noted
+	w.noted, w.longest = nil, 0
+	if len(noted) == 0 {
+		return nil
+	}
+	maps.Copy(noted, w.telling)
+	clear(w.telling) // who tells that has nothing more to tell
+	w.telling = noted
+	return noted
 }
 
 // tellAgain passes on once more what was reported after a standstill, as it stands in
 // the module's table now; but not what is reported again while that is read.
 func (p *pumps) tellAgain(now time.Time) {
-	waited := p.waited
-	p.waited = nil
-	if len(waited) == 0 {
+	telling := p.waiting.tell()
+	if telling == nil {
 		return
 	}
-	p.telling = waited
-	stop := func() bool { return len(waited) == 0 }
+	stop := func() bool { return len(telling) == 0 }
 	p.readTable(p.sessions(), now, stop, func(t table, err error) {
+		defer clear(telling)
 		if err != nil {
 			p.w.log.warn("reading the session table after a standstill", "error", err)
 			return
 		}
 		now, out := time.Now(), p.out[:0]
 		for _, r := range t.records {
-			if _, is := waited[r.Key()]; is {
+			if _, is := telling[r.Key()]; is {
 				age(&r, now.Sub(t.base))
 				out = p.appendRecord(out, &r)
 				p.w.counters.refreshed.Add(1)
 			}
 		}
-		clear(waited)
 		p.out = out
 		p.sendInPieces(out, now)
 	})

@@ -5,18 +5,19 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/nsthread"
 )
 
-// TestToldAgain has a session reported before its worker's process stands still:
-// the standby comes to know how much time it has left.
+// TestToldAgain has a session reported before its worker's thread stands still: the
+// standby comes to know how much time it has left.
 func TestToldAgain(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		late time.Duration // of the worker's timer
-		told bool
+		name  string
+		still time.Duration
+		told  bool
 	}{
-		{"it stood still", 7 * time.Second, true},
-		{"it was busy", standstill / 2, false},
+		{"it stood still", nsthread.Standstill + 200*time.Millisecond, true},
+		{"it was busy", 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -26,78 +27,115 @@ func TestToldAgain(t *testing.T) {
 			standby.start()
 			active.synced()
 			standby.synced()
-			fresh := sessionAt(1, 0)
+			fresh, later := sessionAt(1, 0), sessionAt(2, 0)
 			stale := fresh
 			stale.SetExpires(fresh.Expires() - 7000) // what is left of it by now
-			active.onThread(func(p *pumps) {
+			active.onThread(func(*pumps) {
 				active.report(fresh)
 				active.instance.Sessions.Put(stale)
-				p.timer.Set(time.Now().Add(-c.late))
-				p.guard(p.fromKernel)()
+				<-time.After(c.still)
 			})
-			left := func() int64 {
-				r, _ := standby.instance.Sessions.Get(fresh.Key())
+			left := func(s joolnl.Record) int64 {
+				r, _ := standby.instance.Sessions.Get(s.Key())
 				return int64(r.Expires())
 			}
-			if !c.told {
-				eventually(t, "the session is there", func() bool { return left() > 0 })
-				time.Sleep(100 * time.Millisecond)
-				if l := left(); l < int64(stale.Expires())+1000 {
-					t.Errorf("it was told again: %d ms are left", l)
-				}
-				return
+			if c.told {
+				eventually(t, "the standby knows how much time is left", func() bool {
+					l := left(fresh)
+					return l > 0 && l <= int64(stale.Expires())
+				})
 			}
-			eventually(t, "the standby knows how much time is left", func() bool {
-				l := left()
-				return l > 0 && l <= int64(stale.Expires())
-			})
-			if l := active.counters.Ledger(); l.Reported+l.Refreshed != l.Coalesced+l.Sent+l.Unsent {
-				t.Errorf("the ledger does not add up: %+v", l)
+			active.report(later)
+			eventually(t, "what comes later is there", func() bool { return left(later) > 0 })
+			if l := left(fresh); !c.told && l < int64(stale.Expires())+1000 {
+				t.Errorf("it was told again: %d ms are left", l)
+			}
+			l := active.counters.Ledger()
+			if told := l.Refreshed > 0; told != c.told || l.Reported+l.Refreshed != l.Coalesced+l.Sent+l.Unsent {
+				t.Errorf("the ledger: %+v", l)
 			}
 		})
 	}
 }
 
-// TestWaitedIsBounded: a flood behind a standstill costs no more memory than this.
-func TestWaitedIsBounded(t *testing.T) {
-	p := pumps{format: jool4115.Format(), waited: make(map[joolnl.Key]struct{})}
-	var entries []byte
-	for _, r := range sessionsAt(0, maxWaited+100) {
-		entries, _ = p.format.AppendRecord(entries, &r, ttl.Pool6)
+// entriesOf are records as the module reports them.
+func entriesOf(t *testing.T, records ...joolnl.Record) (list []byte) {
+	t.Helper()
+	for _, r := range records {
+		var err error
+		if list, err = jool4115.Format().AppendRecord(list, &r, ttl.Pool6); err != nil {
+			t.Fatal(err)
+		}
 	}
-	p.noteWaited(entries)
-	if len(p.waited) != maxWaited {
-		t.Errorf("%d sessions are noted", len(p.waited))
+	return list
+}
+
+func TestWaiting(t *testing.T) {
+	f := jool4115.Format()
+	first, second := sessionAt(1, 0), sessionAt(2, 0)
+	for _, c := range []struct {
+		name string
+		do   func(w *waiting)
+		want []joolnl.Key
+	}{
+		{"nothing has stood still", func(w *waiting) {
+			w.reported(f, entriesOf(t, first))
+			w.passedOn(f, entriesOf(t, first), nsthread.Standstill)
+		}, nil},
+		{"reported after a standstill", func(w *waiting) {
+			w.suspect(7 * time.Second)
+			list := entriesOf(t, first)
+			w.reported(f, list)
+			w.reported(f, nil)
+			if left := f.Expires(list); left != first.Expires()-7000 {
+				t.Errorf("%d ms are left of %d", left, first.Expires())
+			}
+		}, []joolnl.Key{first.Key()}},
+		{"a standstill while it was passed on, and the next behind it", func(w *waiting) {
+			w.reported(f, entriesOf(t, first))
+			w.passedOn(f, entriesOf(t, first), 2*time.Second)
+			w.reported(f, entriesOf(t, second))
+		}, []joolnl.Key{first.Key(), second.Key()}},
+		{"reported again while the table is read", func(w *waiting) {
+			w.suspect(time.Second)
+			w.reported(f, entriesOf(t, first, second))
+			w.tell()
+			w.reported(f, entriesOf(t, first))
+		}, []joolnl.Key{second.Key()}},
+		{"two standstills", func(w *waiting) {
+			w.suspect(time.Second)
+			w.reported(f, entriesOf(t, first))
+			before := w.tell()
+			w.suspect(time.Second)
+			w.reported(f, entriesOf(t, second))
+			w.tell()
+			if len(before) > 0 {
+				t.Error("the first reading of the table still has something to tell")
+			}
+		}, []joolnl.Key{first.Key(), second.Key()}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var w waiting
+			c.do(&w)
+			w.tell()
+			for _, key := range c.want {
+				if _, is := w.telling[key]; !is {
+					t.Errorf("not told again: %v", key)
+				}
+			}
+			if len(w.telling) != len(c.want) {
+				t.Errorf("%d are told again, want %d", len(w.telling), len(c.want))
+			}
+		})
 	}
 }
 
-// TestToldAgainNotBackwards: what is reported while the table is read is newer than
-// that.
-func TestToldAgainNotBackwards(t *testing.T) {
-	p := pumps{format: jool4115.Format(), telling: make(map[joolnl.Key]struct{})}
-	r, other := sessionAt(1, 0), sessionAt(2, 0)
-	p.telling[r.Key()], p.telling[other.Key()] = struct{}{}, struct{}{}
-	entries, err := p.format.AppendRecord(nil, &r, ttl.Pool6)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.noteWaited(entries)
-	if _, is := p.telling[r.Key()]; is || len(p.telling) != 1 || p.waited != nil {
-		t.Errorf("still to be told: %d", len(p.telling))
-	}
-}
-
-// TestWaitedIsAged: until it is told again, what may have waited has waited.
-func TestWaitedIsAged(t *testing.T) {
-	p := pumps{format: jool4115.Format(), waited: make(map[joolnl.Key]struct{}), waitedFor: 7 * time.Second}
-	r := sessionAt(1, 0)
-	entries, err := p.format.AppendRecord(nil, &r, ttl.Pool6)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.noteWaited(entries)
-	p.noteWaited(nil)
-	if left := p.format.Expires(entries); left != r.Expires()-7000 {
-		t.Errorf("%d ms are left of %d", left, r.Expires())
+// TestWaitingIsBounded: a flood behind a standstill costs no more memory than this.
+func TestWaitingIsBounded(t *testing.T) {
+	var w waiting
+	w.suspect(time.Second)
+	w.reported(jool4115.Format(), entriesOf(t, sessionsAt(0, maxWaited+100)...))
+	if len(w.noted) != maxWaited {
+		t.Errorf("%d sessions are noted", len(w.noted))
 	}
 }

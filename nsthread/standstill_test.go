@@ -1,0 +1,138 @@
+package nsthread_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/nsthread"
+	"joolctl/nsthread/nstest"
+)
+
+// envStopped has a process of the test's own wait on its standard input, and tell
+// of each byte how long the thread has stood still.
+const envStopped = "JOOLCTL_TEST_STOPPED"
+
+func tellStandstills() error {
+	th, err := nsthread.NewPool().Get("")
+	if err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(0, true); err != nil {
+		return err
+	}
+	end := make(chan struct{})
+	if err := th.Do(func() {
+		var beat *nsthread.Timer
+		beat = th.NewTimer(func() { beat.Set(time.Now().Add(50 * time.Millisecond)) })
+		beat.Set(time.Now())
+		_ = th.Watch(0, func() { // it is a pipe
+			var b [1]byte
+			if n, _ := unix.Read(0, b[:]); n == 0 {
+				th.Unwatch(0)
+				close(end)
+				return
+			}
+			fmt.Println(th.StoodStill())
+		})
+		fmt.Println(time.Duration(0)) // it is ready
+	}); err != nil {
+		return err
+	}
+	<-end
+	return nil
+}
+
+// TestStoppedProcess stops a process as it waits: what comes meanwhile may have waited
+// as long as that, and what comes later has not.
+func TestStoppedProcess(t *testing.T) {
+	nstest.Need(t)
+	t.Parallel()
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), envStopped+"=1")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		in.Close()
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	lines := bufio.NewScanner(out)
+	told := func() time.Duration {
+		t.Helper()
+		if !lines.Scan() {
+			t.Fatal("the process has ended")
+		}
+		d, err := time.ParseDuration(lines.Text())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	say := func() {
+		if _, err := io.WriteString(in, "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal := func(s unix.Signal) {
+		if err := c.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told()
+	const still = nsthread.Standstill + 500*time.Millisecond
+	signal(unix.SIGSTOP)
+	if _, err := unix.Wait4(c.Process.Pid, nil, unix.WUNTRACED, nil); err != nil { // until it has stopped
+		t.Fatal(err)
+	}
+	say()
+	<-time.After(still)
+	signal(unix.SIGCONT)
+	if d := told(); d < still-100*time.Millisecond || d > still+2*time.Second {
+		t.Errorf("it stood still for %v, want %v", d, still)
+	}
+	say()
+	if d := told(); d != 0 {
+		t.Errorf("it still stands still: %v", d)
+	}
+}
+
+// TestStandstillAtWork has the thread stand still while it does something else.
+func TestStandstillAtWork(t *testing.T) {
+	nstest.Need(t)
+	t.Parallel()
+	th := get(t, nsthread.NewPool(), "")
+	defer th.Release()
+	const still = nsthread.Standstill + 200*time.Millisecond
+	do(t, th, func() {
+		if d := th.StoodStill(); d != 0 {
+			t.Errorf("it has stood still from the beginning, for %v", d)
+		}
+	})
+	told := make(chan time.Duration, 1)
+	do(t, th, func() {
+		if err := th.Post(func() { told <- th.StoodStill() }); err != nil {
+			t.Error(err)
+		}
+		<-time.After(still)
+	})
+	if d := <-told; d < still || d > still+2*time.Second {
+		t.Errorf("it stood still for %v, want %v", d, still)
+	}
+}
