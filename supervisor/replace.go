@@ -50,32 +50,47 @@ func (s *Supervisor) inEachOthersWay(p *pair, spec configdir.Spec) bool {
 	return collide(p.spec, spec) || s.sharesSocket(p, spec)
 }
 
-// probe looks, in the background, whether the target's instance is there, and only
-// then stops the worker that runs.
+// probe looks whether the target's instance is there, and only then stops the worker
+// that runs.
 func (s *Supervisor) probe(p *pair) {
+	s.attempt(p, func(_ *live, spec configdir.Spec) error { return s.opt.Probe(spec) }, s.probed)
+}
+
+func (s *Supervisor) probed(p *pair, spec configdir.Spec, err error) {
+	switch {
+	case p.target == nil:
+	case !equal(*p.target, spec):
+		s.pursue(p)
+	case err != nil:
+		p.unsettled = false
+		s.suffer(p, err.Error())
+	default:
+		spec.Name = p.name
+		s.stop(p)
+		s.begin(p, spec)
+		s.placeStats()
+	}
+}
+
+// attempt tries something for the target of a running worker, in the background, once
+// at a time, and hands over what came of it if that worker still runs.
+func (s *Supervisor) attempt(p *pair, try func(*live, configdir.Spec) error, tried func(*pair, configdir.Spec, error)) {
 	l := p.live
 	if l == nil || l.reconfiguring || s.closing {
 		return
 	}
 	l.reconfiguring = true
 	spec := *p.target
+	safely := func() (err error) {
+		defer recovered(&err)
+		return try(l, spec)
+	}
 	go func() {
-		err := s.probed(spec)
+		err := safely()
 		s.post(func() {
 			l.reconfiguring = false
-			switch {
-			case p.live != l || p.target == nil || s.closing:
-			case !equal(*p.target, spec):
-				s.pursue(p)
-			case err != nil:
-				p.unsettled = false
-				s.suffer(p, err.Error())
-			default:
-				p.unsettled = false
-				spec.Name = p.name
-				s.stop(p)
-				s.begin(p, spec)
-				s.placeStats()
+			if p.live == l {
+				tried(p, spec, err)
 			}
 		})
 	}()
@@ -108,11 +123,6 @@ func (s *Supervisor) takeOver(p *pair, restarts int) {
 	p.keeper = k
 	p.spec, s.moving = *k.spec.Load(), true
 	s.placeStats()
-}
-
-func (s *Supervisor) probed(spec configdir.Spec) (err error) {
-	defer recovered(&err)
-	return s.opt.Probe(spec)
 }
 
 // aim sets or forgets what a running worker shall take.
@@ -150,24 +160,9 @@ func (s *Supervisor) adopt(p *pair, spec configdir.Spec) {
 	}
 }
 
-// reconfigure gives a running worker its target, in the background, once at a
-// time.
+// reconfigure gives a running worker its target.
 func (s *Supervisor) reconfigure(p *pair) {
-	l := p.live
-	if l == nil || l.reconfiguring || s.closing {
-		return
-	}
-	l.reconfiguring = true
-	spec := *p.target
-	go func() {
-		err := l.Reconfigure(spec)
-		s.post(func() {
-			l.reconfiguring = false
-			if p.live == l {
-				s.reconfigured(p, spec, err)
-			}
-		})
-	}()
+	s.attempt(p, func(l *live, spec configdir.Spec) error { return l.Reconfigure(spec) }, s.reconfigured)
 }
 
 func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {

@@ -24,7 +24,7 @@ func moduleFaults(version, other string) []fault {
 			},
 		},
 		{
-			name:   "rmmod jool alone, and back",
+			name: "rmmod jool alone, and back", polled: true,
 			breaks: func(t testing.TB, s *site) { run(t, "rmmod", "jool") },
 			repairs: func(t testing.TB, s *site) {
 				run(t, "insmod", "/jool/"+version+"/jool.ko")

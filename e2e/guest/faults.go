@@ -89,12 +89,12 @@ func instanceFaults() []fault {
 	}
 	return []fault{
 		{
-			name: "standby's instance removed and added", short: time.Second, full: 5 * time.Second, onK: true,
+			name: "standby's instance removed and added", short: time.Second, full: 5 * time.Second, onK: true, polled: true,
 			breaks:  func(t testing.TB, s *site) { s.k.exec(t, "jool", "instance", "remove", "nat") },
 			repairs: func(t testing.TB, s *site) { newInstance(t, s.k) },
 		},
 		{
-			name: "synchronisation disabled and enabled (ss-enabled)", short: 6 * time.Second, full: 10 * time.Second, either: true,
+			name: "synchronisation disabled and enabled (ss-enabled)", short: 6 * time.Second, full: 10 * time.Second, either: true, polled: true,
 			breaks:  func(t testing.TB, s *site) { update(t, s, "false") },
 			repairs: func(t testing.TB, s *site) { update(t, s, "true") },
 		},
