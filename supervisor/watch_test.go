@@ -157,12 +157,13 @@ func TestWatchByteByByte(t *testing.T) {
 		file, err := os.Create(filepath.Join(dir, "a.netsocket.json"))
 		must(t, err)
 		var last time.Time
+		pace := time.NewTicker(quiet / 30)
 		for range 50 {
 			_, err := file.WriteString(" ")
 			must(t, err)
-			last = time.Now()
-			time.Sleep(quiet / 30)
+			last = <-pace.C
 		}
+		pace.Stop()
 		must(t, file.Close())
 		first := <-told
 		select {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
+	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
 
@@ -368,4 +370,17 @@ func same(t *testing.T, got []workertest.Request, want ...[]byte) {
 func (h *host) adds(n int) []workertest.Request {
 	h.t.Helper()
 	return h.instance.Wait(h.t, joolnl.JooldAdd, n)
+}
+
+// control reads datagrams until one is a control message of a type.
+func control[T syncwire.Body](p *plain) (T, syncwire.Message) {
+	p.t.Helper()
+	for {
+		b, _ := p.receive()
+		if m, err := syncwire.Parse(slices.Clone(b)); err == nil {
+			if body, ok := m.Body.(T); ok {
+				return body, m
+			}
+		}
+	}
 }

@@ -1,213 +1,17 @@
 package worker
 
 import (
-	"encoding/binary"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
-	"joolctl/configdir"
 	"joolctl/joolnl"
-	"joolctl/nsthread/nstest"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
-
-// lan joins n namespaces by a switch. Their interface to it is called "sync".
-func lan(t testing.TB, n int) []string {
-	t.Helper()
-	hub := nstest.New(t)
-	nstest.IP(t, hub, "link add lan type bridge mcast_snooping 0", "link set lan up")
-	var names []string
-	for i := range n {
-		ns, port := nstest.New(t), fmt.Sprintf("port%d", i)
-		nstest.Veth(t,
-			nstest.End{Namespace: ns, Name: "sync", Addrs: []string{fmt.Sprintf("fd64::%d/64", i+1), fmt.Sprintf("10.64.0.%d/24", i+1)}},
-			nstest.End{Namespace: hub, Name: port})
-		nstest.IP(t, hub, "link set "+port+" master lan")
-		names = append(names, ns)
-	}
-	return names
-}
-
-// standbySpec is a pair's with everything on.
-func standbySpec(ns string) (spec configdir.Spec) {
-	spec = specFor(ns, group6)
-	spec.Sequence, spec.RefreshPeriod, spec.ReceiveBuffer = true, time.Second, 8<<20
-	return spec
-}
-
-// newStandby makes a host whose instance has a table.
-func newStandby(t testing.TB, v joolnl.Version, ns string, records ...joolnl.Record) *host {
-	t.Helper()
-	h := newHost(t, v, standbySpec(ns))
-	h.instance.Sessions = workertest.NewTable()
-	h.instance.Sessions.Put(records...)
-	return h
-}
-
-var ttl = settingsOf(joolnl.Globals{TCPEstablished: 2 * time.Hour, TCPTransitory: 4 * time.Minute, UDP: 5 * time.Minute, ICMP: time.Minute})
-
-// sessionAt is session n: of a protocol and kind that follow from its number, and
-// idle for so long.
-func sessionAt(n int, idleFor time.Duration) joolnl.Record {
-	kinds := []struct {
-		proto joolnl.Proto
-		state joolnl.State
-		timer joolnl.Timer
-	}{{joolnl.TCP, joolnl.Established, joolnl.TimerEstablished}, {joolnl.TCP, joolnl.Trans, joolnl.TimerTransitory},
-		{joolnl.UDP, 0, 0}, {joolnl.ICMP, 0, 0}}
-	k := kinds[n%len(kinds)]
-	var r joolnl.Record
-	copy(r[:], []byte{0x20, 0x01, 0x0d, 0xb8})
-	binary.BigEndian.PutUint32(r[12:], uint32(n))
-	copy(r[16:], []byte{198, 51, 100, byte(n >> 16), 192, 0, 2, byte(n)})
-	for at, v := range map[int]uint16{28: uint16(n), 30: uint16(n), 32: 53} {
-		binary.BigEndian.PutUint16(r[at:], v)
-	}
-	if k.proto == joolnl.ICMP {
-		copy(r[32:34], r[30:32])
-	}
-	return kind(r, k.proto, k.state, k.timer, idleFor)
-}
-
-// kind gives a record a protocol, a state, a timer and a time without packets.
-func kind(r joolnl.Record, p joolnl.Proto, s joolnl.State, timer joolnl.Timer, idleFor time.Duration) joolnl.Record {
-	binary.BigEndian.PutUint16(r[34:], uint16(p)<<5|uint16(s)<<2|uint16(timer))
-	r.SetExpires(uint32((ttl.TTL(uint8(p), uint8(timer)) - idleFor).Milliseconds()))
-	return r
-}
-
-// sessionsAt are sessions from first on, idle for up to 30 s.
-func sessionsAt(first, n int) []joolnl.Record {
-	var list []joolnl.Record
-	for i := first; i < first+n; i++ {
-		list = append(list, sessionAt(i, time.Duration(i*37%30_000)*time.Millisecond))
-	}
-	return list
-}
-
-// report has the module report sessions, as it does when it translates.
-func (h *host) report(records ...joolnl.Record) {
-	h.t.Helper()
-	h.instance.Sessions.Put(records...)
-	for len(records) > 0 {
-		n := min(36, len(records))
-		var list []byte
-		for i := range records[:n] {
-			var err error
-			if list, err = h.running.format.AppendRecord(list, &records[i], workertest.Pool6); err != nil {
-				h.t.Fatal(err)
-			}
-		}
-		if h.instance.Multicast(list) != 1 {
-			h.t.Fatal("nobody listens to the instance")
-		}
-		records = records[n:]
-	}
-}
-
-// synced waits for a worker to know that its table is complete.
-func (h *host) synced() ResyncReport {
-	h.t.Helper()
-	within(h.t, 4*patience, "the table is complete", func() bool {
-		s := h.Sync()
-		return s.Synced == syncwire.SyncYes && s.Phase == "" && s.Last != nil
-	})
-	return *h.Sync().Last
-}
-
-// alone waits for a worker to know that nobody is there.
-func (h *host) alone() {
-	h.t.Helper()
-	eventually(h.t, "it is alone", func() bool { return h.Sync().Synced == syncwire.SyncAlone })
-}
-
-// apart is how far two times left may be apart, in milliseconds: what the way
-// takes, and what a resync does not look at.
-const apart = 3000
-
-// differing says in what two tables differ, if times left may be so far apart.
-func differing(a, b []joolnl.Record, tolerance int64) string {
-	theirs := make(map[joolnl.Key]joolnl.Record)
-	for _, r := range b {
-		theirs[r.Key()] = r
-	}
-	missing, differ := 0, 0
-	example := ""
-	for _, r := range a {
-		other, there := theirs[r.Key()]
-		diff := idle(&r, ttl) - idle(&other, ttl)
-		switch {
-		case !there:
-			missing++
-			example = fmt.Sprintf("%x", r)
-		case !r.Same(&other), diff > tolerance, diff < -tolerance:
-			differ++
-			example = fmt.Sprintf("%x and %x", r, other)
-		}
-	}
-	if missing+differ == 0 && len(a) == len(b) {
-		return ""
-	}
-	return fmt.Sprintf("of %d and %d sessions %d are missing in the second and %d differ, such as %s", len(a), len(b), missing, differ, example)
-}
-
-func wantEqual(t testing.TB, hosts ...*host) {
-	t.Helper()
-	for _, h := range hosts[1:] {
-		if d := differing(hosts[0].instance.Sessions.Records(), h.instance.Sessions.Records(), apart); d != "" {
-			t.Error(d)
-		}
-		if d := differing(h.instance.Sessions.Records(), hosts[0].instance.Sessions.Records(), apart); d != "" {
-			t.Error(d)
-		}
-	}
-}
-
-// become waits for two tables to be equal.
-func become(t *testing.T, a, b *host) {
-	t.Helper()
-	becomeAlike(t, a, b, apart)
-}
-
-func becomeAlike(t *testing.T, a, b *host, tolerance int64) {
-	t.Helper()
-	d := "never compared"
-	end := time.Now().Add(3 * patience) // a resync that fails is tried again after a pause
-	for d != "" && time.Now().Before(end) {
-		if d = differing(a.instance.Sessions.Records(), b.instance.Sessions.Records(), tolerance); d != "" {
-			time.Sleep(20 * time.Millisecond)
-		}
-	}
-	if d != "" {
-		t.Fatalf("%s; %v and %v", d, a.Sync(), b.Sync())
-	}
-}
-
-// untouched checks that nothing of before has moved back, or gone.
-func untouched(t testing.TB, h *host, before []joolnl.Record) {
-	t.Helper()
-	now := make(map[joolnl.Key]joolnl.Record)
-	for _, r := range h.instance.Sessions.Records() {
-		now[r.Key()] = r
-	}
-	for _, r := range before {
-		after, there := now[r.Key()]
-		// Time passes for both; a packet can only make it younger.
-		if there && idle(&after, ttl) >= idle(&r, ttl) && after.Same(&r) {
-			continue
-		}
-		if !there || idle(&after, ttl) > idle(&r, ttl) {
-			t.Errorf("%x moved back to %x", r, after)
-			return
-		}
-	}
-}
 
 func TestColdStandby(t *testing.T) {
 	for _, v := range []joolnl.Version{jool419, jool4112, jool4115} {
@@ -290,25 +94,6 @@ func TestEqualTables(t *testing.T) {
 			t.Errorf("%d JOOLD_ADDs", n)
 		}
 	}
-}
-
-// TestReturn has an asker that knows more, and some of it better.
-func TestReturn(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
-	common := sessionsAt(0, 1000)
-	newer := []joolnl.Record{sessionAt(800, 0), kind(sessionAt(804, 0), joolnl.TCP, joolnl.Trans, joolnl.TimerTransitory, 0)}
-	active, returning := newStandby(t, jool4115, a, common...), newStandby(t, jool4115, b, common[500:]...)
-	returning.instance.Sessions.Put(sessionsAt(5000, 700)...)
-	returning.instance.Sessions.Put(newer...)
-	active.start().alone()
-	returning.start()
-	got := returning.synced()
-	become(t, active, returning)
-	if got.Injected != 500 || got.Had != 498 || got.GaveBack != 700+2 || got.Collisions != 0 {
-		t.Errorf("%+v", got)
-	}
-	eventually(t, "the one that was alone knows that it is complete", func() bool { return active.Sync().Synced == syncwire.SyncYes })
 }
 
 // TestStaleTable: one that was away comes back with what has changed meanwhile.
@@ -528,52 +313,6 @@ func TestRestart(t *testing.T) {
 	wantEqual(t, active, standby)
 }
 
-// TestRestartAmongThree has the active's worker away while sessions are opened: it
-// asks one peer when it is back, and both come to know of them.
-func TestRestartAmongThree(t *testing.T) {
-	t.Parallel()
-	names := lan(t, 3)
-	active, second, third := newStandby(t, jool4115, names[0], sessionsAt(0, 500)...), newStandby(t, jool4115, names[1]), newStandby(t, jool4115, names[2])
-	for _, h := range []*host{active, second, third} {
-		h.start()
-	}
-	for _, h := range []*host{active, second, third} {
-		h.synced()
-	}
-	active.stop()
-	active.instance.Sessions.Put(sessionsAt(500, 3)...) // too few to be seen in the tables' sizes
-	active.init(standbySpec(names[0]))
-	active.start()
-	active.synced()
-	become(t, active, second)
-	become(t, active, third)
-	wantEqual(t, active, second, third)
-}
-
-// TestReturnToEverybody: who has not been compared with is not complete by what is
-// returned to all.
-func TestReturnToEverybody(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b)
-	h.start()
-	to := s.asked(100)
-	s.say(&syncwire.Begin{Resync: 9, Why: syncwire.WhyReturn, Sessions: 10, Settings: ttl})
-	s.bulk(9, 0, sessionsAt(0, 10))
-	s.end(9, 10)
-	eventually(t, "it has what was returned", func() bool { return h.instance.Sessions.Len() == 10 })
-	if h.Sync().Synced == syncwire.SyncYes && h.Sync().Phase == "" {
-		t.Error("it holds itself to be complete")
-	}
-	s.begin(to, 5, 100)
-	for i := range bulksOf(100) {
-		s.bulk(5, i, sessionsAt(0, 100))
-	}
-	s.end(5, 100)
-	eventually(t, "it has everything", func() bool { return h.instance.Sessions.Len() == 100 })
-}
-
 // TestAppears has a peer that is first heard by a datagram of sessions: its
 // HELLO was lost.
 func TestAppears(t *testing.T) {
@@ -588,18 +327,5 @@ func TestAppears(t *testing.T) {
 	solicit, _ := control[*syncwire.Solicit](sender)
 	if solicit.To != 77 {
 		t.Errorf("%+v", solicit)
-	}
-}
-
-// control reads datagrams until one is a control message of a type.
-func control[T syncwire.Body](p *plain) (T, syncwire.Message) {
-	p.t.Helper()
-	for {
-		b, _ := p.receive()
-		if m, err := syncwire.Parse(slices.Clone(b)); err == nil {
-			if body, ok := m.Body.(T); ok {
-				return body, m
-			}
-		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/joolnl"
 	"joolctl/syncwire"
 )
 
@@ -82,4 +83,69 @@ func TestAloneWaits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReturn has an asker that knows more, and some of it better.
+func TestReturn(t *testing.T) {
+	t.Parallel()
+	a, b := hosts(t)
+	common := sessionsAt(0, 1000)
+	newer := []joolnl.Record{sessionAt(800, 0), kind(sessionAt(804, 0), joolnl.TCP, joolnl.Trans, joolnl.TimerTransitory, 0)}
+	active, returning := newStandby(t, jool4115, a, common...), newStandby(t, jool4115, b, common[500:]...)
+	returning.instance.Sessions.Put(sessionsAt(5000, 700)...)
+	returning.instance.Sessions.Put(newer...)
+	active.start().alone()
+	returning.start()
+	got := returning.synced()
+	become(t, active, returning)
+	if got.Injected != 500 || got.Had != 498 || got.GaveBack != 700+2 || got.Collisions != 0 {
+		t.Errorf("%+v", got)
+	}
+	eventually(t, "the one that was alone knows that it is complete", func() bool { return active.Sync().Synced == syncwire.SyncYes })
+}
+
+// TestRestartAmongThree has the active's worker away while sessions are opened: it
+// asks one peer when it is back, and both come to know of them.
+func TestRestartAmongThree(t *testing.T) {
+	t.Parallel()
+	names := lan(t, 3)
+	active, second, third := newStandby(t, jool4115, names[0], sessionsAt(0, 500)...), newStandby(t, jool4115, names[1]), newStandby(t, jool4115, names[2])
+	for _, h := range []*host{active, second, third} {
+		h.start()
+	}
+	for _, h := range []*host{active, second, third} {
+		h.synced()
+	}
+	active.stop()
+	active.instance.Sessions.Put(sessionsAt(500, 3)...) // too few to be seen in the tables' sizes
+	active.init(standbySpec(names[0]))
+	active.start()
+	active.synced()
+	become(t, active, second)
+	become(t, active, third)
+	wantEqual(t, active, second, third)
+}
+
+// TestReturnToEverybody: who has not been compared with is not complete by what is
+// returned to all.
+func TestReturnToEverybody(t *testing.T) {
+	t.Parallel()
+	a, b := hosts(t)
+	s := newScripted(t, a)
+	h := newStandby(t, jool4115, b)
+	h.start()
+	to := s.asked(100)
+	s.say(&syncwire.Begin{Resync: 9, Why: syncwire.WhyReturn, Sessions: 10, Settings: ttl})
+	s.bulk(9, 0, sessionsAt(0, 10))
+	s.end(9, 10)
+	eventually(t, "it has what was returned", func() bool { return h.instance.Sessions.Len() == 10 })
+	if h.Sync().Synced == syncwire.SyncYes && h.Sync().Phase == "" {
+		t.Error("it holds itself to be complete")
+	}
+	s.begin(to, 5, 100)
+	for i := range bulksOf(100) {
+		s.bulk(5, i, sessionsAt(0, 100))
+	}
+	s.end(5, 100)
+	eventually(t, "it has everything", func() bool { return h.instance.Sessions.Len() == 100 })
 }
