@@ -180,20 +180,32 @@ func (t *Thread) beScheduled(now time.Time) {
 	t.scheduled, t.wakes = now, 0
 }
 
-// runPosted runs what was posted so far, in order. What is posted meanwhile, by
-// a long task that goes on later, has its turn after the descriptors. false:
-// the thread is to end.
+// runPosted runs the first of what was posted. The others have their turn after the
+// descriptors: a thousand pairs that try to start keep none that runs from its ACK.
+// false: the thread is to end.
 func (t *Thread) runPosted() bool {
+	t.mu.Lock()
+	if len(t.posted) == 0 {
+		stopped := t.stopped
+		t.rest()
+		t.mu.Unlock()
+		return !stopped
+	}
+	fn := t.posted[0]
+	t.posted = t.posted[1:]
+	if len(t.posted) == 0 && !t.stopped {
+		t.posted = nil
+		t.rest()
+	}
+	t.mu.Unlock()
+	t.safely(fn)
+	return true
+}
+
+// rest takes signal back. With mu held.
+func (t *Thread) rest() {
 	var buf [8]byte
 	_, _ = unix.Read(t.wake, buf[:]) // only resets the counter
-	t.mu.Lock()
-	posted, stopped := t.posted, t.stopped
-	t.posted = nil
-	t.mu.Unlock()
-	for _, fn := range posted {
-		t.safely(fn)
-	}
-	return !stopped
 }
 
 // safely calls what a user of the thread gave it, and reports whether it

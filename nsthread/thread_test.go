@@ -198,6 +198,39 @@ func TestPostOrder(t *testing.T) {
 	}
 }
 
+// TestPostedLeavesRoom: what can be read has its turn between what was posted.
+func TestPostedLeavesRoom(t *testing.T) {
+	nstest.Need(t)
+	th := get(t, nsthread.NewPool(), "")
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	var ran, readAfter int
+	do(t, th, func() {
+		err = th.Watch(fd, func() {
+			var buf [8]byte
+			_, _ = unix.Read(fd, buf[:])
+			readAfter = ran
+		})
+		for range 1000 {
+			_ = th.Post(func() {
+				if ran++; ran == 10 {
+					_, _ = unix.Write(fd, []byte{7: 1})
+				}
+			})
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	th.Release()
+	if ran != 1000 || readAfter < 10 || readAfter > 11 { // both may be told of at once, in either order
+		t.Errorf("read after %d of %d functions, want 10 or 11 of 1000", readAfter, ran)
+	}
+}
+
 func TestPanicInDo(t *testing.T) {
 	nstest.Need(t)
 	pool := nsthread.NewPool()

@@ -1,7 +1,9 @@
 package supervisor
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +47,50 @@ func TestFortyStart(t *testing.T) {
 	if took > 3*time.Second {
 		t.Errorf("all run after %v, want at most 3 s", took)
 	}
+}
+
+// TestThousandBroken has forty pairs start beside a thousand of one namespace whose
+// instances don't exist, and one more in that namespace.
+func TestThousandBroken(t *testing.T) {
+	namespaces := manyNamespaces(t, 42)
+	troubled, namespaces := namespaces[0], namespaces[2:]
+	var begin time.Time
+	r := startReal(t, func(r *real) {
+		r.kernel.Add(t, troubled, "nat")
+		r.pair("neighbour", troubled, "sync")
+		for i, ns := range namespaces {
+			r.kernel.Add(t, ns, "nat")
+			r.pair(fmt.Sprintf("other%d", i), ns, "sync")
+		}
+		for i := range 1000 {
+			writePairFor(t, r.dir, fmt.Sprintf("broken%d", i), troubled, fmt.Sprintf("gone%d", i), "sync", 7000+i)
+		}
+		begin = time.Now()
+	})
+	until := func(limit time.Duration, names string, n int, state State) {
+		t.Helper()
+		var there int
+		for there < n {
+			if time.Since(begin) > limit {
+				t.Fatalf("after %v %d of %d pairs %q are %s", time.Since(begin), there, n, names, state)
+			}
+			time.Sleep(20 * time.Millisecond)
+			status, err := r.Status(context.Background(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			there = 0
+			for _, row := range status.Workers {
+				if strings.HasPrefix(row.Name, names) && row.State == state {
+					there++
+				}
+			}
+		}
+		t.Logf("%d pairs %q are %s after %v", n, names, state, time.Since(begin))
+	}
+	until(3*time.Second, "other", len(namespaces), Running)
+	until(10*time.Second, "neighbour", 1, Running)
+	until(10*time.Second, "broken", 1000, Waiting)
 }
 
 // BenchmarkMany measures start, memory and idleness of a supervisor with many

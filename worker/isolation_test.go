@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,4 +106,49 @@ func TestPanicAnywhere(t *testing.T) {
 			neighbour.adds(before + 1)
 		})
 	}
+}
+
+// TestBlockedRequest: a kernel that does not answer one worker keeps no other's
+// from its ACKs. Workers of one namespace share a thread, but there the kernel has
+// them wait for each other too: it carries out one request at a time.
+func TestBlockedRequest(t *testing.T) {
+	a, b := hosts(t)
+	blocked := newHost(t, jool4115, specFor(a, group6)).start()
+	other := newHost(t, jool4115, specFor(b, group6))
+	other.pool = blocked.pool
+	other.init(other.spec())
+	other.start()
+
+	in, release := make(chan struct{}), make(chan struct{})
+	var once, freed sync.Once
+	free := func() { freed.Do(func() { close(release) }) }
+	t.Cleanup(free)
+	blocked.instance.Set(func(i *workertest.Instance) {
+		i.Refuse = func(workertest.Request) *joolnl.Error {
+			once.Do(func() { close(in) })
+			<-release
+			return nil
+		}
+	})
+	blocked.Check()
+	<-in
+	before := other.instance.Count(joolnl.JooldAck)
+	for i := range 10 {
+		other.instance.Multicast(entries(t, jool4115, i, 1))
+		eventually(t, "the ACK", func() bool { return other.instance.Count(joolnl.JooldAck) > before+i })
+	}
+	served := make(chan struct{})
+	blocked.mu.Lock()
+	thread := blocked.running.thread
+	blocked.mu.Unlock()
+	if err := thread.Post(func() { close(served) }); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-served:
+		t.Fatal("the other's request was not blocked meanwhile")
+	default:
+	}
+	free()
+	<-served
 }
