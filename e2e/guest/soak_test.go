@@ -8,7 +8,7 @@ import (
 
 var (
 	soakSeed    = flag.Uint64("soak.seed", 1, "what TestSoak derives its faults from")
-	soakMinutes = flag.Int("soak.minutes", 1, "how long TestSoak takes, about")
+	soakMinutes = flag.Int("soak.minutes", 1, "how many minutes of faults TestSoak has")
 )
 
 // TestSoak has random faults befall three hosts with five instances each, and compares their tables after each round.

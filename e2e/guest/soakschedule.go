@@ -12,8 +12,6 @@ const (
 	soakHosts     = 3
 	soakInstances = 5 // of each host
 
-	// soakCalm is what a round has beside its faults: all is repaired, and the tables are compared.
-	soakCalm = 20 * time.Second
 	// soakSettles is how long an instance or a host is left alone after a fault, or until the fault's end.
 	soakSettles = 4 * time.Second
 	// soakLongest is how long a fault lasts at most.
@@ -65,12 +63,12 @@ func (f soakFault) String() string {
 	return fmt.Sprintf("%s: instance %d, host %d, for %v", f.name, f.instance, f.victim(), f.away.Round(time.Millisecond))
 }
 
-// soakRounds are the faults of a soak of so many minutes. They depend on nothing but the arguments: first by round, then by time. The supervisor of
+// soakRounds are so many minutes of faults; what comes between two rounds is not counted. They depend on nothing but the arguments: first by round, then by time. The supervisor of
 // host 0 is never ended, so that a leak of its shows.
 func soakRounds(seed uint64, minutes int, kinds []fault) [][]soakFault {
 	r := rand.New(rand.NewPCG(seed, 0))
 	rounds := make([][]soakFault, (minutes+1)/2)
-	length := time.Duration(minutes)*time.Minute/time.Duration(len(rounds)) - soakCalm
+	length := time.Duration(minutes) * time.Minute / time.Duration(len(rounds))
 	for i := range rounds {
 		rounds[i] = soakRound(r, length, kinds)
 	}

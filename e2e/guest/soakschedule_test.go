@@ -19,7 +19,7 @@ func TestSoakSchedule(t *testing.T) {
 	seen := make(map[string]bool)
 	for seed := range uint64(20) {
 		rounds := schedule(seed)
-		length := minutes*time.Minute/time.Duration(len(rounds)) - soakCalm
+		length := minutes * time.Minute / time.Duration(len(rounds))
 		for _, faults := range rounds {
 			until := make(map[string]time.Duration)
 			for _, f := range faults {
