@@ -87,8 +87,9 @@ StatusText=1 workers: 0 running, 0 waiting, 0 backoff, 1 failed
 a good one
 reload=0
 StatusText=1 workers: 0 running, 1 waiting, 0 backoff, 0 failed
-a restart
+an upgrade: another program under the name, and a restart
 restart=0
+another
 NFileDescriptorStore=0
 going on from the process before" left=3
 KERNEL_SENT_PKTS,0

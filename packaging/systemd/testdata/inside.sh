@@ -39,10 +39,15 @@ systemctl reload joolctl
 echo reload=$?
 await StatusText "1 workers: 0 running, 1 waiting, 0 backoff, 0 failed"
 
-echo a restart
+echo an upgrade: another program under the name, and a restart
+program=$(command -v joolctl)
+{ cat "$program"; echo another; } >"$program.new"
+chmod 755 "$program.new"
+mv "$program.new" "$program"
 exec 3<>/dev/udp/127.0.0.1/4000
 systemctl restart joolctl
 echo restart=$?
+tail -c 8 "/proc/$(pid)/exe"
 show NFileDescriptorStore
 journalctl --no-pager -u joolctl -o cat | grep -o "going on from the process before.*"
 echo '?' >&3
