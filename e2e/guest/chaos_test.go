@@ -144,12 +144,13 @@ func befall(t *testing.T, f fault, s *site, crosses, old time.Duration) ChaosRes
 	}
 	<-time.After(away) // the fault lasts
 	f.repairs(t, s)
+	back := time.Now()
 	var r ChaosResult
 	r.After, r.Crosses = s.awaitCrossing(t, s.probe, crosses)
 	upTo := s.probe.next()
 	for end := time.Now().Add(old); ; <-time.After(pollEvery) {
 		missing := s.missing(t, upTo)
-		r.Missing = len(missing)
+		r.Missing, r.OldAfter = len(missing), time.Since(back)
 		if r.Missing > 0 && time.Now().Before(end) {
 			continue
 		}
@@ -172,14 +173,24 @@ func rowsOf(t *testing.T, s *site) map[string]control.Row {
 
 // untouched fails the test if a worker was started again, or left its state, that the fault doesn't concern.
 func untouched(t *testing.T, f fault, s *site, before map[string]control.Row) {
-	if f.everyone {
+	if f.machine {
 		return
 	}
 	after := rowsOf(t, s)
+	concerned := map[string]bool{s.pairJ.name: !f.nobody, s.pairK.name: !f.nobody}
+	if f.everyone {
+		victim := s.hostJ
+		if f.onK {
+			victim = s.hostK
+		}
+		for _, p := range victim.pairs {
+			concerned[p.name] = true
+		}
+	}
 	var touched []string
 	for name, b := range before {
 		a := after[name]
-		if !f.nobody && (name == s.pairJ.name || name == s.pairK.name) {
+		if concerned[name] {
 			continue
 		}
 		if a.State != b.State || a.Restarts != b.Restarts || !a.Since.Equal(b.Since) {

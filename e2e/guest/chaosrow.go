@@ -18,4 +18,7 @@ type ChaosResult struct {
 	// Missing is how many of the sessions that the active NAT64 holds, opened before and during
 	// the fault, the standby lacks in the end.
 	Missing int
+	// OldAfter is how long after that moment none was missing any more, as far as the tables
+	// that were read one after the other tell.
+	OldAfter time.Duration
 }

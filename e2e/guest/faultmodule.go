@@ -48,7 +48,7 @@ func moduleFaults(version, other string) []fault {
 		})
 	}
 	for i := range all {
-		all[i].everyone = true
+		all[i].everyone, all[i].machine = true, true
 		all[i].short, all[i].full = time.Second, 5*time.Second
 	}
 	return all

@@ -18,8 +18,9 @@ type fault struct {
 	ends func(t testing.TB, s *site)
 	// away is how long it is gone, short and in full.
 	short, full time.Duration
-	// everyone: it befalls all sites. nobody: no worker may be started again, not even the site's own.
-	everyone, nobody bool
+	// everyone: it befalls all sites of its host. machine: and of the other host. nobody: no worker may be started
+	// again, not even the site's own.
+	everyone, machine, nobody bool
 	onK              bool // it is K, or K's host, that it befalls, not J
 	either           bool // J may be a standby, too
 	host             bool // it befalls a host, by way of one of its pairs, or needs the host's program

@@ -63,7 +63,7 @@ func table(version string, rows []guest.ChaosRow) string {
 
 // cells are what a result says in the table.
 func cells(r guest.ChaosResult) (crosses, old string) {
-	crosses, old = "never", "all"
+	crosses, old = "never", fmt.Sprintf("all, within %.1f s", r.OldAfter.Seconds())
 	if r.Crosses {
 		crosses = fmt.Sprintf("%.2f s", r.After.Seconds())
 	}
