@@ -18,8 +18,7 @@ import (
 )
 
 // healWithin is how soon a pair has to run again once what it needs is there.
-// It is meant to be one second; a busy machine is given another.
-const healWithin = 2 * time.Second
+const healWithin = time.Second
 
 // real is a supervisor with real workers, in real namespaces, on a kernel whose
 // Jool is not real.

@@ -293,3 +293,35 @@ func TestReconfigureCrossed(t *testing.T) {
 	cross(t, jool4115, first, second)
 	cross(t, jool4115, second, first)
 }
+
+// TestReconfigureNetNamespace moves the network socket into another namespace and
+// back under traffic: every datagram to the old one that was sent before arrives, and
+// no socket is left behind.
+func TestReconfigureNetNamespace(t *testing.T) {
+	here, peerHere := hosts(t)
+	there, peerThere := hosts(t)
+	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+		spec := specFor(here, group)
+		h := newHost(t, jool4115, spec).start()
+		peers := map[string]*plain{here: openPlain(t, peerHere, group, port, "sync"), there: openPlain(t, peerThere, group, port, "sync")}
+		fds, n := countDir(t, "/proc/self/fd"), 0
+		for range 20 {
+			for _, next := range []string{there, here} {
+				for range 10 {
+					peers[spec.NetNamespace].send(entries(t, jool4115, 3*n, 3))
+					n++
+				}
+				spec.NetNamespace = next
+				if err := h.Reconfigure(spec); err != nil {
+					t.Fatal(err)
+				}
+				h.instance.Multicast(entries(t, jool4115, 20_000+3*n, 3))
+				if got, _ := peers[next].receive(); len(got) < 3*40 {
+					t.Errorf("%d bytes", len(got))
+				}
+			}
+		}
+		h.adds(n)
+		eventually(t, "nothing is left open", func() bool { return countDir(t, "/proc/self/fd") == fds })
+	})
+}
