@@ -209,3 +209,38 @@ func TestInterfaceMadeAnew(t *testing.T) {
 	nstest.IP(t, ns, makeSync)
 	t.Logf("ran after %v", r.within(healWithin, Running, 4, ""))
 }
+
+// TestLinkIsDown has the interface of a running pair go down: it runs on, and its row
+// says what to type.
+func TestLinkIsDown(t *testing.T) {
+	ns := nstest.New(t)
+	nstest.IP(t, ns, makeSync, "link set sync up", "link set sync2 up")
+	r := startReal(t, func(r *real) {
+		r.kernel.Add(t, ns, "nat")
+		r.pair("a", ns, "sync")
+	})
+	r.within(5*time.Second, Running, 0, "")
+	nstest.IP(t, ns, "link set sync down")
+	t.Logf("told after %v", r.within(healWithin, Running, 0, fmt.Sprintf(`interface "sync" is down in namespace %q; type: ip netns exec %[1]s ip link set sync up`, ns)))
+	ready, err := r.Ready(context.Background(), []string{"a"}, false, ReadyOptions{})
+	if err != nil || ready.Ready || !strings.Contains(strings.Join(ready.Pairs[0].Reasons, "\n"), `interface "sync" is down`) {
+		t.Errorf("ready: %+v, %v", ready, err)
+	}
+	nstest.IP(t, ns, "link set sync up")
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		status, err := r.Status(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := status.Workers[0]
+		if row.Reason == "" {
+			if row.Restarts != 0 {
+				t.Errorf("started again %d times", row.Restarts)
+			}
+			break
+		}
+		if time.Since(start) > healWithin+time.Second { // the kernel looks at carriers once a second
+			t.Fatalf("still: %s", row.Reason)
+		}
+	}
+}

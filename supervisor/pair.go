@@ -255,5 +255,10 @@ func (p *pair) explanation() string {
 	if p.stats.problem != "" {
 		parts = append(parts, p.stats.problem)
 	}
+	if p.live != nil {
+		if trouble := p.live.Sync().Trouble; trouble != "" {
+			parts = append(parts, trouble)
+		}
+	}
 	return strings.Join(parts, "; ")
 }

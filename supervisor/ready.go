@@ -123,6 +123,9 @@ func (st standing) incomplete(allowAlone bool) (why []string) {
 		}
 		why = append(why, st.aloneness())
 	}
+	if s.Trouble != "" && !allowAlone { // a peer that is dead may have taken the carrier with it
+		why = append(why, s.Trouble)
+	}
 	switch {
 	case s.Incomplete() && s.Total > 0:
 		why = append(why, fmt.Sprintf("a resync is under way: %s at %d %% (%d of %d sessions)", s.Phase, 100*s.Done/s.Total, s.Done, s.Total))

@@ -32,7 +32,43 @@ func interfaceByName(name string) (int, error) {
 	return int(ifr.Uint32()), nil
 }
 
-// interfaceByAddress is the same for the interface that has an address.
+// linkTrouble says why nothing comes or goes by interfaces of the calling thread's
+// namespace; "": nothing is known to keep it. nil stands for one that the kernel
+// chooses.
+func linkTrouble(ns string, interfaces ...*net.Interface) string {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	for _, ifi := range interfaces {
+		if ifi == nil {
+			continue
+		}
+		ifr, _ := unix.NewIfreq("by-index") // it can't fail for so short a name
+		ifr.SetUint32(uint32(ifi.Index))
+		if unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr) != nil {
+			continue // it has just gone, which others find out
+		}
+		name := ifr.Name()
+		if ifr, err = unix.NewIfreq(name); err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, ifr) != nil {
+			continue
+		}
+		switch flags := ifr.Uint16(); {
+		case flags&unix.IFF_UP == 0:
+			m := Missing{
+				What: fmt.Sprintf("interface %q is down %s", name, inNamespace(ns)),
+				Fix:  inside(ns, fmt.Sprintf("ip link set %s up", name)),
+			}
+			return m.Error()
+		case flags&unix.IFF_RUNNING == 0:
+			return fmt.Sprintf("interface %q has no carrier %s; look at its cable, and at the other end", name, inNamespace(ns))
+		}
+	}
+	return ""
+}
+
+// interfaceByAddress is interfaceByName for the interface that has an address.
 func interfaceByAddress(address string) (int, error) {
 	want := net.ParseIP(address)
 	family := unix.AF_INET6

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -50,7 +51,12 @@ func getThread(pool *nsthread.Pool, ns string) (*nsthread.Thread, error) {
 	th, err := pool.Get(ns)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, nsthread.ErrNotNamespace) && ns != "" && ns[0] != '/' {
 		m := &Missing{What: fmt.Sprintf("namespace %q does not exist", ns)}
-		if ns[0] != '/' {
+		switch {
+		case strings.HasPrefix(ns, "/proc/"):
+			m.What += ": its process has ended"
+		case ns[0] == '/':
+			m.Fix = fmt.Sprintf("touch %s && mount --bind /proc/PID/ns/net %[1]s", ns)
+		default:
 			m.Fix = "ip netns add " + ns
 		}
 		return nil, m

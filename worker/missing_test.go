@@ -55,7 +55,9 @@ func TestMissing(t *testing.T) {
 		{"network namespace", func(_ *host, s *configdir.Spec) { s.NetNamespace = "nowhere-" + a },
 			true, []string{`namespace "nowhere-`, "does not exist", "; type: ip netns add nowhere-"}},
 		{"namespace by path", func(_ *host, s *configdir.Spec) { s.Namespace = "/nowhere/" + a },
-			true, []string{`namespace "/nowhere/`, "does not exist"}},
+			true, []string{`namespace "/nowhere/`, "does not exist; type: touch /nowhere/" + a + " && mount --bind /proc/PID/ns/net /nowhere/" + a}},
+		{"namespace of a process", func(_ *host, s *configdir.Spec) { s.Namespace = "/proc/4194304/ns/net" }, // past the largest
+			true, []string{`namespace "/proc/4194304/ns/net" does not exist: its process has ended`}},
 		{"a file that is no namespace", func(_ *host, s *configdir.Spec) { s.Namespace = plainFile },
 			false, []string{plainFile, "is not a network namespace"}},
 		{"in interface", func(_ *host, s *configdir.Spec) { s.InInterface = "eth7" },

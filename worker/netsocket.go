@@ -31,6 +31,8 @@ type netSocket struct {
 	// drops is the count of its drops up to when it was opened or adopted.
 	drops  uint32
 	sender *packetio.Sender
+	// trouble is why nothing comes or goes by its interfaces, "" if nothing keeps it.
+	trouble string
 	// former is what was before in, while what came by it may still wait.
 	former *int
 }
@@ -72,6 +74,7 @@ func (s *netSocket) open(store *fdstore.Store, spec configdir.Spec) error {
 	if err != nil {
 		return err
 	}
+	s.trouble = linkTrouble(spec.NetNamespace, in, out)
 	if s.adopt(store, spec, in, out) {
 		return nil
 	}
@@ -296,7 +299,11 @@ func joined(err error, spec configdir.Spec) error {
 		}
 	}
 	if errors.Is(err, unix.ENODEV) {
-		return &Missing{What: fmt.Sprintf("in interface %q has just gone %s", spec.InInterface, inNamespace(spec.NetNamespace)), Err: err}
+		return &Missing{
+			What: fmt.Sprintf("in interface %q has just gone %s", spec.InInterface, inNamespace(spec.NetNamespace)),
+			Fix:  inside(spec.NetNamespace, fmt.Sprintf("ip link add %s …", spec.InInterface)),
+			Err:  err,
+		}
 	}
 	return fmt.Errorf("joining the group: %w", err)
 }
@@ -352,5 +359,6 @@ func (s *netSocket) stillThere(spec configdir.Spec) error {
 	if index(in) != s.in || index(out) != s.out {
 		return &Missing{What: fmt.Sprintf("an interface was made anew %s", inNamespace(spec.NetNamespace))}
 	}
+	s.trouble = linkTrouble(spec.NetNamespace, in, out)
 	return nil
 }

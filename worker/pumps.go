@@ -118,6 +118,7 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 
 // listen watches all sockets.
 func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
+	p.tellTrouble()
 	p.settings = settingsOf(globals)
 	p.version, p.format = p.conn.Version, p.conn.Version.Format()
 	p.conn.OnError = p.kernelError
@@ -328,6 +329,7 @@ func (p *pumps) stillThere() error {
 	if doErr := p.socket.thread.Do(func() { err = p.socket.stillThere(spec) }); doErr != nil {
 		return doErr
 	}
+	p.tellTrouble()
 	return err
 }
 
@@ -371,7 +373,25 @@ func (p *pumps) checkWhenDue(now time.Time) error {
 			return err
 		}
 	}
+	defer p.tellTrouble()
 	return p.socket.stillThere(spec)
+}
+
+// tellTrouble lets others see what keeps the network socket from carrying anything.
+// With changing held, or before anybody else can change the socket.
+func (p *pumps) tellTrouble() {
+	now := p.socket.trouble
+	p.w.mu.Lock()
+	was := p.w.state.Trouble
+	p.w.state.Trouble = now
+	p.w.mu.Unlock()
+	switch {
+	case now == was:
+	case now == "":
+		p.w.log.warn("its interface carries again")
+	default:
+		p.w.log.warn("its interface carries nothing", "problem", now)
+	}
 }
 
 // ask finds out whether the instance is there and synchronises, and takes its

@@ -59,6 +59,7 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 		return err
 	}
 	return p.standing(func() error {
+		p.tellTrouble()
 		p.retune(spec, time.Now())
 		return nil
 	})
@@ -102,6 +103,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		if err != nil {
 			return err
 		}
+		changed.trouble = linkTrouble(spec.NetNamespace, in, out)
 		return socketError(spec, changed.set(spec, in, out))
 	}
 	take := func() error {

@@ -14,6 +14,9 @@ type SyncState struct {
 	// Synced is SyncYes once a resync has ended complete, SyncAlone while nobody
 	// of ours answers: upstream's joolds can't tell.
 	Synced syncwire.Sync
+	// Trouble is why nothing can cross though the worker runs, and what to type; ""
+	// while nothing is in the way.
+	Trouble string
 	// Phase is what a resync under way does now, "" while there is none, and Why
 	// what it is for.
 	Phase, Why string

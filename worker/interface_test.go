@@ -1,0 +1,53 @@
+package worker
+
+import (
+	"strings"
+	"testing"
+
+	"joolctl/nsthread/nstest"
+)
+
+// TestLinkTrouble has the interfaces of a running worker carry nothing, which does
+// not end it, and is told.
+func TestLinkTrouble(t *testing.T) {
+	a, b := hosts(t)
+	h := newHost(t, jool4115, specFor(a, group6)).start()
+	told := func(want string) {
+		t.Helper()
+		eventually(t, "it tells "+want, func() bool {
+			h.Check() // as it is told to when the kernel tells of the link
+			got := h.Sync().Trouble
+			return got == want || want != "" && strings.HasPrefix(got, want)
+		})
+	}
+	told("")
+	for _, c := range []struct{ ns, down, want, up string }{
+		{a, "link set sync down", `interface "sync" is down in namespace "` + a + `"; type: ip netns exec ` + a + " ip link set sync up", "link set sync up"},
+		{b, "link set sync down", `interface "sync" has no carrier in namespace "` + a + `"; look at its cable`, "link set sync up"},
+	} {
+		nstest.IP(t, c.ns, c.down)
+		told(c.want)
+		nstest.IP(t, c.ns, c.up)
+		told("")
+	}
+	if n := h.log.count("its interface carries nothing"); n != 1 { // the second within its ten seconds
+		t.Errorf("told %d times in the log", n)
+	}
+
+	// One that is down when the worker starts, and one that it changes to.
+	nstest.IP(t, a, "link add other type veth peer name other2", "link set sync down")
+	h.stop()
+	h.init(specFor(a, group6))
+	h.start()
+	if got := h.Sync().Trouble; !strings.HasPrefix(got, `interface "sync" is down`) {
+		t.Errorf("at the start: %q", got)
+	}
+	spec := h.spec()
+	spec.InInterface, spec.OutInterface = "other", "other"
+	if err := h.Reconfigure(spec); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.Sync().Trouble; !strings.HasPrefix(got, `interface "other" is down`) {
+		t.Errorf("after the change: %q", got)
+	}
+}
