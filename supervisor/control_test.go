@@ -11,12 +11,16 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // started runs a supervisor with a control socket until the test's end.
@@ -205,8 +209,18 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
+// TestThousandConnections: all that ask are answered, and no worker notices.
 func TestThousandConnections(t *testing.T) {
-	c, _ := started(t, socketIn(t))
+	c, f := started(t, socketIn(t))
+	rows := func() (rows []Row) {
+		status, err := c.Status(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.Workers
+	}
+	before := rows()
+	f.notes()
 	// Some that say nothing, as many as are served at a time.
 	for range maxConnections {
 		conn, err := net.Dial("unix", c.Socket)
@@ -224,6 +238,88 @@ func TestThousandConnections(t *testing.T) {
 		})
 	}
 	asking.Wait()
+	if diff := cmp.Diff(before, rows()); diff != "" {
+		t.Errorf("rows (-before +after):\n%s", diff)
+	}
+	if notes := f.notes(); len(notes) > 0 {
+		t.Errorf("workers were concerned: %v", notes)
+	}
+}
+
+// TestUsers has other users connect: the kernel says who they are.
+func TestUsers(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("being somebody else needs root")
+	}
+	socket := filepath.Join(openDir(t), "s")
+	c, _ := started(t, socket)
+	const group = 4711
+	if err := errors.Join(os.Chown(c.Socket, 0, group), os.Chmod(c.Socket, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	const status, restart = "GET /v1/status HTTP/1.0\r\n\r\n", "POST /v1/restart?all=true HTTP/1.0\r\n\r\n"
+	for _, test := range []struct {
+		name             string
+		uid, gid         uint32
+		groups           []uint32
+		request, answers string
+	}{
+		{"stranger asks", 65534, 65534, nil, status, "200 OK"},
+		{"stranger restarts", 65534, 65534, nil, restart, "403 Forbidden"},
+		{"of the socket's group", 65534, group, nil, restart, "200 OK"},
+		{"of the socket's group too", 65534, 65534, []uint32{7, group}, restart, "200 OK"},
+		{"of another group", 65534, 65534, []uint32{0, group + 1}, restart, "403 Forbidden"},
+		{"root", 0, 0, nil, restart, "200 OK"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var answer string
+			asUser(t, test.uid, test.gid, test.groups, func() { answer = raw(t, c.Socket, test.request) })
+			if !strings.Contains(answer, test.answers) {
+				t.Errorf("answer %s, want %s", answer, test.answers)
+			}
+		})
+	}
+}
+
+// openDir is a directory that everybody may enter.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// asUser calls fn on a thread that belongs to another user, and ends that thread.
+func asUser(t *testing.T, uid, gid uint32, groups []uint32, fn func()) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		var list unsafe.Pointer
+		if len(groups) > 0 {
+			list = unsafe.Pointer(&groups[0])
+		}
+		// The system's calls change the thread, the library's all of them.
+		for _, call := range [][4]uintptr{
+			{unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(list), 0},
+			{unix.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid)},
+			{unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)},
+		} {
+			if _, _, errno := syscall.RawSyscall(call[0], call[1], call[2], call[3]); errno != 0 {
+				done <- errno
+				return
+			}
+		}
+		fn()
+		done <- nil
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestWhoMayChange(t *testing.T) {

@@ -3,7 +3,9 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 
 	"joolctl/configdir"
 	"joolctl/events"
+	"joolctl/joolnl"
 	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
 	"joolctl/worker"
@@ -242,5 +245,59 @@ func TestLinkIsDown(t *testing.T) {
 		if time.Since(start) > healWithin+time.Second { // the kernel looks at carriers once a second
 			t.Fatalf("still: %s", row.Reason)
 		}
+	}
+}
+
+// TestDeletedNamespaceIsLetGo: the kernel destroys a namespace that nobody holds any
+// more, and with it the other end of a link that led into it.
+func TestDeletedNamespaceIsLetGo(t *testing.T) {
+	ns, outside := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, nstest.End{Namespace: ns, Name: "sync", Addrs: []string{"10.64.0.1/24"}},
+		nstest.End{Namespace: outside, Name: "far", Addrs: []string{"10.64.0.2/24"}})
+	r := startReal(t, func(r *real) {
+		r.kernel.Add(t, ns, "nat")
+		r.pair("a", ns, "sync")
+	})
+	r.within(5*time.Second, Running, 0, "")
+	nstest.Delete(t, ns)
+	for start := time.Now(); exec.Command("ip", "-n", outside, "link", "show", "far").Run() == nil; time.Sleep(5 * time.Millisecond) {
+		if time.Since(start) > healWithin {
+			t.Fatal("something of it is still held")
+		}
+	}
+}
+
+// TestStatsSocketThatCannotBe: a stats port that another program has, or an address
+// that this host has not, is told, and the sessions cross all the same.
+func TestStatsSocketThatCannotBe(t *testing.T) {
+	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.LocalAddr().(*net.UDPAddr).Port
+	for _, c := range []struct{ name, stats, reason string }{
+		{"port", fmt.Sprintf(`"stats port": "%d"`, port), fmt.Sprintf("stats server on 127.0.0.1 port %d: bind: address already in use; to see who has it, type: ss -lunp 'sport = :%[1]d'", port)},
+		{"address", `"stats address": "192.0.2.77", "stats port": "4000"`, "stats server on 192.0.2.77 port 4000: bind: cannot assign requested address; type: ip address add 192.0.2.77/"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ns := nstest.New(t)
+			nstest.IP(t, ns, makeSync)
+			var i *workertest.Instance
+			r := startReal(t, func(r *real) {
+				i = r.kernel.Add(t, ns, "nat")
+				r.pair("a", ns, "sync")
+				text := fmt.Sprintf(`{"instance": "nat", "namespace": %q, %s}`, ns, c.stats)
+				if err := os.WriteFile(filepath.Join(r.dir, "a.modsocket.json"), []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			})
+			r.within(5*time.Second, Running, 0, c.reason)
+			before := i.Count(joolnl.JooldAck)
+			if i.Multicast(nil) == 0 {
+				t.Error("nobody listens to the module")
+			}
+			i.Wait(t, joolnl.JooldAck, before+1)
+		})
 	}
 }

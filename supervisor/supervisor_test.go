@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -428,5 +430,45 @@ func TestSuccessorOfADeadWorker(t *testing.T) {
 		r.fleet.behave("i3", nil)
 		time.Sleep(2 * time.Second)
 		r.wantStates("a:running b:running")
+	})
+}
+
+// TestTellsSystemd has a supervisor start, reload and end.
+func TestTellsSystemd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, f := t.TempDir(), newFleet()
+		two(t)(dir, f)
+		var mu sync.Mutex
+		var said []string
+		s := New(Options{Dir: dir, NewWorker: f.newWorker, OpenStats: f.openStats, Probe: f.probe, Notify: func(message string) {
+			mu.Lock()
+			defer mu.Unlock()
+			for line := range strings.Lines(message) {
+				line, _, _ = strings.Cut(strings.TrimSpace(line), "USEC=")
+				if !strings.HasPrefix(line, "STATUS=") {
+					said = append(said, line)
+				} else if n := len(said); n == 0 || said[n-1] != line {
+					said = append(said, line)
+				}
+			}
+		}})
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		synctest.Wait()
+		if _, err := s.Reload(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		got := slices.DeleteFunc(said, func(line string) bool {
+			return strings.HasPrefix(line, "STATUS=") && !strings.Contains(line, "2 running")
+		})
+		want := []string{"READY=1", "STATUS=2 workers: 2 running, 0 waiting, 0 backoff, 0 failed", "RELOADING=1", "MONOTONIC_", "READY=1", "STOPPING=1"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
 	})
 }

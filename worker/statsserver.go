@@ -37,12 +37,24 @@ func OpenStats(spec configdir.Spec, stats func() Stats, store *fdstore.Store) (*
 		}
 		if err != nil {
 			s.Close()
-			return nil, fmt.Errorf("stats server on %v port %d: %w", a, spec.StatsPort, errors.Unwrap(err))
+			return nil, statsError(a, spec.StatsPort, err)
 		}
 		s.conns = append(s.conns, c)
 		s.done.Go(func() { serveStats(c, stats) })
 	}
 	return s, nil
+}
+
+// statsError says what keeps a stats server from its port, and what to type.
+func statsError(a netip.Addr, port uint16, err error) error {
+	next := ""
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		next = fmt.Sprintf("; to see who has it, type: ss -lunp 'sport = :%d'", port)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		next = fmt.Sprintf("; type: ip address add %v/… dev …", a)
+	}
+	return fmt.Errorf("stats server on %v port %d: %w%s", a, port, errors.Unwrap(err), next)
 }
 
 // serveStats serves one socket until it is closed.

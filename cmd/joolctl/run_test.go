@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
 	"joolctl/supervisor"
@@ -314,4 +316,103 @@ func TestUp(t *testing.T) {
 	if code := run(ctx, []string{"up", t.TempDir(), "--socket", socket}, &out, log); code != 0 || out.Len() > 0 {
 		t.Errorf("code %d, stdout %s", code, out.String())
 	}
+}
+
+// TestStatusWatchGoesOn: the second screen comes a while after the first, behind an
+// empty line where there is no terminal.
+func TestStatusWatchGoesOn(t *testing.T) {
+	_, socket := supervised(t, map[string]string{"a": "i"})
+	ctx, cancel := context.WithCancel(context.Background())
+	var out bytes.Buffer
+	screens := writerFunc(func(b []byte) {
+		out.Write(b)
+		if strings.Count(out.String(), "NAMESPACE") == 2 {
+			cancel()
+		}
+	})
+	if code := run(ctx, []string{"status", "--watch", "--socket", socket}, screens, io.Discard); code != 0 {
+		t.Errorf("code %d", code)
+	}
+	first, second, ok := strings.Cut(out.String(), "\n\nNAME")
+	if !ok || !strings.HasPrefix(first, "NAME") || !strings.Contains(second, "running") {
+		t.Errorf("screens:\n%s", out.String())
+	}
+}
+
+// TestTerminal has status write to a terminal: in colours, unless its user has said no.
+func TestTerminal(t *testing.T) {
+	_, socket := supervised(t, map[string]string{"a": "i"})
+	for _, c := range []struct {
+		name     string
+		env      map[string]string
+		coloured bool
+	}{
+		{"a terminal", map[string]string{"NO_COLOR": "", "TERM": "xterm"}, true},
+		{"NO_COLOR", map[string]string{"NO_COLOR": "1", "TERM": "xterm"}, false},
+		{"a dumb one", map[string]string{"NO_COLOR": "", "TERM": "dumb"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for key, value := range c.env {
+				t.Setenv(key, value)
+			}
+			screen, terminal := openTerminal(t)
+			if code := run(context.Background(), []string{"status", "--socket", socket}, terminal, io.Discard); code != 0 {
+				t.Errorf("code %d", code)
+			}
+			b := make([]byte, 64<<10)
+			n, err := screen.Read(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := bytes.Contains(b[:n], []byte("\x1b[32mrunning\x1b[0m")); got != c.coloured || !bytes.Contains(b[:n], []byte("running")) {
+				t.Errorf("coloured: %v, want %v: %q", got, c.coloured, b[:n])
+			}
+		})
+	}
+}
+
+// TestWatchOnATerminal: each screen is written over the one before.
+func TestWatchOnATerminal(t *testing.T) {
+	_, socket := supervised(t, map[string]string{"a": "i"})
+	screen, terminal := openTerminal(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan int)
+	go func() { done <- run(ctx, []string{"status", "--watch", "--socket", socket}, terminal, io.Discard) }()
+	var seen []byte
+	b := make([]byte, 64<<10)
+	for bytes.Count(seen, []byte(clear)) < 2 {
+		n, err := screen.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, b[:n]...)
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("code %d", code)
+	}
+}
+
+// openTerminal makes a pseudo terminal: what programs write into, and what its user
+// sees of it.
+func openTerminal(t *testing.T) (screen, terminal *os.File) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { screen.Close() })
+	if err := unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { terminal.Close() })
+	return screen, terminal
 }
