@@ -84,6 +84,11 @@ func (s *Supervisor) Reload(ctx context.Context) (Reload, error) {
 				reload.Refused = append(reload.Refused, Refusal{Name: c.Name, State: p.state, Problems: []string{p.trouble}})
 				continue
 			}
+			if p.has() && p.unsettled {
+				late := fmt.Sprintf("nothing has come of it within %v; see joolctl status %s", patience, c.Name)
+				reload.Refused = append(reload.Refused, Refusal{Name: c.Name, State: p.state, Problems: []string{late}})
+				continue
+			}
 			c.State, c.Reason = p.state, p.explanation()
 			reload.Changes = append(reload.Changes, c)
 		}

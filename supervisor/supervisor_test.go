@@ -190,6 +190,24 @@ func TestTroubledReconfiguration(t *testing.T) {
 	})
 }
 
+// A change that the kernel does not get done in time is no success.
+func TestReloadThatHangs(t *testing.T) {
+	inBubble(t, two(t), func(r *rig) {
+		release := make(chan struct{})
+		defer close(release)
+		r.fleet.mu.Lock()
+		r.fleet.reconfigures["i1"] = func(configdir.Spec) error { <-release; return nil }
+		r.fleet.mu.Unlock()
+		write(t, r.dir, "a", files{instance: "i1", group: "1", ttl: 9})
+		start := time.Now()
+		got := r.reload()
+		want := Reload{Changes: []Change{}, Refused: []Refusal{{"a", Running, []string{"nothing has come of it within 5s; see joolctl status a"}}}}
+		if diff := cmp.Diff(want, got); diff != "" || time.Since(start) != patience {
+			t.Errorf("after %v (-want +got):\n%s", time.Since(start), diff)
+		}
+	})
+}
+
 // An instance that isn't there does not end the worker that runs, though the new
 // one would need its socket.
 func TestMistypedInstance(t *testing.T) {
