@@ -62,7 +62,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	case err == nil:
 	case errors.Is(err, syncwire.ErrNotUnderstood):
 		if p.sequence {
-			p.fromPeer(from, d.Data, arrived(d, now), now)
+			p.fromPeer(from, d.Data, arrived(d, now, p.thread.StoodStill()), now)
 		} else {
 			c.notUnderstood.Add(1)
 		}
@@ -73,7 +73,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		return
 	}
 	p.active = now
-	if waited := now.Sub(arrived(d, now)); waited >= muchWaiting {
+	if waited := now.Sub(arrived(d, now, p.thread.StoodStill())); waited >= muchWaiting {
 		ageAll(entries, waited)
 	}
 	c.netRcvdPackets.Add(1)

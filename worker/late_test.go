@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/packetio"
 	"joolctl/syncwire"
 )
 
@@ -137,5 +138,29 @@ func TestStandstill(t *testing.T) {
 			c.meanwhile(s, to)
 			c.see(t, h)
 		})
+	}
+}
+
+// TestArrivedByAnotherClock: what the stamp of a datagram says about how long it has
+// waited, where the clock was set meanwhile too.
+func TestArrivedByAnotherClock(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		stamp       time.Time
+		stood, want time.Duration
+	}{
+		{time.Time{}, 0, 0},
+		{time.Time{}, 9 * time.Second, 0}, // not stamped: it has just been asked for
+		{now, 0, 0},
+		{now.Add(-3 * time.Second), 0, 3 * time.Second}, // behind many others
+		{now.Add(-3 * time.Second), 9 * time.Second, 3 * time.Second},
+		{now.Add(time.Hour), 0, 0},
+		{now.Add(time.Hour), 9 * time.Second, 9 * time.Second},
+		{now.Add(-time.Hour), 9 * time.Second, 9 * time.Second},
+		{now.Add(-time.Hour), time.Hour, aliveFor},
+	} {
+		if got := now.Sub(arrived(packetio.Datagram{Arrived: c.stamp.Round(0)}, now, c.stood)); got != c.want {
+			t.Errorf("stamp %v, standstill of %v: it has waited %v, want %v", c.stamp.Sub(now), c.stood, got, c.want)
+		}
 	}
 }

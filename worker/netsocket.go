@@ -124,15 +124,17 @@ func index(ifi *net.Interface) int {
 }
 
 // arrived is when the host received a datagram that is read now, as far as is
-// known. The wall clock may have been set meanwhile: what waited for longer than
-// a peer is held to be alive is not believed.
-func arrived(d packetio.Datagram, now time.Time) time.Time {
-	if d.Arrived.IsZero() {
-		return now
-	}
-	waited := now.Round(0).Sub(d.Arrived)
-	if waited < 0 || waited > aliveFor {
-		return now
+// known. The wall clock may have been set meanwhile: that it waited for longer than
+// a peer is held to be alive, or will come yet, is not believed. It may have waited
+// as long as the thread stood still, then: a session that is held to be too old is
+// corrected by whoever knows better, one that is too young spreads.
+func arrived(d packetio.Datagram, now time.Time, stood time.Duration) time.Time {
+	waited := time.Duration(0)
+	if !d.Arrived.IsZero() {
+		waited = now.Round(0).Sub(d.Arrived)
+		if waited < 0 || waited > aliveFor {
+			waited = min(stood, aliveFor)
+		}
 	}
 	return now.Add(-waited)
 }
