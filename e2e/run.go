@@ -42,7 +42,24 @@ func Build(ctx context.Context, dir string) (Programs, error) {
 		}
 		programs[p.guest] = file
 	}
-	return programs, nil
+	return programs, programs.addDocumentation(ctx)
+}
+
+// addDocumentation adds the README and what is in docs.
+func (p Programs) addDocumentation(ctx context.Context) error {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return fmt.Errorf("looking for the module's directory: %w", err)
+	}
+	dir := strings.TrimSpace(string(root))
+	files, err := filepath.Glob(filepath.Join(dir, "docs", "*.md"))
+	if err != nil {
+		return err
+	}
+	for _, file := range append(files, filepath.Join(dir, "README.md")) {
+		p[guest.Documentation+strings.TrimPrefix(file, dir)] = file
+	}
+	return nil
 }
 
 // Guest is what to run in one machine.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"joolctl/cmd/internal/docstest"
+	"joolctl/internal/docstest"
 	"joolctl/configdir"
 )
 

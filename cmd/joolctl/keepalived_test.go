@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"joolctl/cmd/internal/docstest"
+	"joolctl/internal/docstest"
 )
 
 var (

@@ -21,12 +21,12 @@ type fault struct {
 	// everyone: it befalls all sites of its host. machine: and of the other host. nobody: no worker may be started
 	// again, not even the site's own.
 	everyone, machine, nobody bool
-	onK              bool // it is K, or K's host, that it befalls, not J
-	either           bool // J may be a standby, too
-	host             bool // it befalls a host, by way of one of its pairs, or needs the host's program
-	polled           bool // only asking finds out that it is back
-	ipv4             bool // needs an IPv4 group
-	onlyOurs         bool // C joold has no such thing
+	onK                       bool // it is K, or K's host, that it befalls, not J
+	either                    bool // J may be a standby, too
+	host                      bool // it befalls a host, by way of one of its pairs, or needs the host's program
+	polled                    bool // only asking finds out that it is back
+	ipv4                      bool // needs an IPv4 group
+	onlyOurs                  bool // C joold has no such thing
 
 	// patience is how many times as long as usual new and old sessions may take; 0: once.
 	patience time.Duration

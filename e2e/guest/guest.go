@@ -26,6 +26,9 @@ const (
 	cJoold  = "/usr/bin/joold"
 )
 
+// Documentation is where the README and docs are in the machine.
+const Documentation = "/documentation"
+
 // enter skips the test unless it runs inside a machine that was started for this purpose.
 func enter(t testing.TB, purpose string) {
 	t.Helper()

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Root is the project's directory, from a package below cmd.
-const Root = "../.."
+// Root is the project's directory, from a package below cmd unless it is set.
+var Root = "../.."
 
 // Block is a fenced block of code.
 type Block struct {
