@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"joolctl/internal/docstest"
 	"joolctl/configdir"
+	"joolctl/internal/docstest"
 )
 
 // others are the programs in the documentation that are not ours.

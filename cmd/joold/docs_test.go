@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"joolctl/internal/docstest"
 	"joolctl/configdir"
+	"joolctl/internal/docstest"
 )
 
 // TestDocumentedCommands: each joold command line of the documentation has
