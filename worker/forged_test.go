@@ -548,6 +548,10 @@ func TestHeldAges(t *testing.T) {
 	s.begin(to, 5, 0)
 	eventually(t, "it receives", func() bool { return h.Sync().Phase == collecting.String() })
 	s.live(r)
+	eventually(t, "it waits", func() (waits bool) {
+		h.onThread(func(p *pumps) { waits = len(p.resync.held) == 1 })
+		return waits
+	})
 	began := time.Now()
 	for time.Since(began) < 4*time.Second {
 		s.begin(to, 5, 0) // it goes on
