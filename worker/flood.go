@@ -29,7 +29,7 @@ type flood struct {
 	records []joolnl.Record // their times left as they were at first
 	first   time.Time
 	last    time.Time
-	fresher map[joolnl.Key]struct{} // reported as new meanwhile
+	fresher map[joolnl.Key]struct{} // what is newer is known of
 	now     *injection              // of the one before, under way
 }
 
@@ -48,7 +48,6 @@ func (f *flood) take(entries []byte, format joolnl.Format, now time.Time) bool {
 		}
 	}
 	if 2*old < n {
-		f.note(entries, format)
 		return false
 	}
 	if len(f.records) == 0 {
@@ -65,7 +64,8 @@ func (f *flood) take(entries []byte, format joolnl.Format, now time.Time) bool {
 	return true
 }
 
-// note remembers what is newer than the table.
+// note remembers what goes on at once, or what the own module reports: it is newer than
+// the table.
 func (f *flood) note(entries []byte, format joolnl.Format) {
 	if len(f.records) == 0 && f.now == nil || len(f.fresher) >= maxTouched {
 		return

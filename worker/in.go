@@ -121,6 +121,7 @@ func ageAll(entries []byte, by time.Duration) {
 // deliver takes sessions, of whatever module's format, on their way to the
 // kernel: at once, or behind the resync that is under way.
 func (p *pumps) deliver(entries []byte) {
+	p.flood.note(entries, joolnl.ListFormat(entries))
 	if p.resync.hold(entries) {
 		return
 	}
