@@ -17,5 +17,7 @@ func TestChaos(t *testing.T) {
 		Purpose: "chaos",
 		Args:    []string{"-test.short", "-test.run=^TestChaos$"},
 		Timeout: 6 * time.Minute, // far more than it should take
+
+		CountInstructions: true,
 	})
 }

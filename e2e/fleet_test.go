@@ -14,6 +14,8 @@ func TestFleet(t *testing.T) {
 		return Guest{
 			Purpose: "fleet",
 			Timeout: 4 * time.Minute, // far more than it should take
+
+			CountInstructions: true,
 		}
 	})
 }

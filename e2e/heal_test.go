@@ -21,6 +21,8 @@ func TestHeal(t *testing.T) {
 			Purpose: "heal",
 			Args:    []string{"-test.run=" + tests},
 			Timeout: 3 * time.Minute,
+
+			CountInstructions: true,
 		}
 	})
 }

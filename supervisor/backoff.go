@@ -8,7 +8,7 @@ const (
 	// healthy is how long a worker has to run for its failures to be forgotten.
 	healthy = time.Minute
 	// waitingPeriod is how often a worker that waits looks again.
-	waitingPeriod = time.Second
+	waitingPeriod = 800 * time.Millisecond
 )
 
 // backoff is how long to wait after a failure, the first of a series being 0:

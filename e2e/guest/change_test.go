@@ -54,7 +54,11 @@ func TestMakeBeforeBreak(t *testing.T) {
 	}
 	took := time.Since(began)
 	top.openedAll(t, o)
-	t.Logf("%.0f new sessions a second", float64(o.sent)/took.Seconds())
+	rate := float64(o.sent) / took.Seconds()
+	t.Logf("%.0f new sessions a second", rate)
+	if rate < 0.95*float64(perSecond) {
+		t.Errorf("%.0f new sessions a second, want %d", rate, perSecond)
+	}
 	f.look(t)
 	f.addsUp(t)
 	f.stop(t)
