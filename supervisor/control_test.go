@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -209,6 +210,61 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
+// allRun waits until all workers do.
+func allRun(t *testing.T, c Client) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		status, err := c.Status(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(status.Workers, func(r Row) bool { return r.State != Running }) {
+			return
+		}
+	}
+	t.Fatal("not all workers run")
+}
+
+// TestClientsThatTakeTheirTime: who asks for much and reads nothing, or says what no
+// request is, holds up nobody else.
+func TestClientsThatTakeTheirTime(t *testing.T) {
+	c, f := started(t, socketIn(t))
+	allRun(t, c)
+	f.notes()
+	// The answer to so long a path does not fit into the socket.
+	for range maxConnections - 1 {
+		conn, err := net.Dial("unix", c.Socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		must(t, conn.(*net.UnixConn).SetWriteBuffer(4096))
+		if _, err := fmt.Fprintf(conn, "GET /v1/%s HTTP/1.0\r\n\r\n", strings.Repeat("x", 7000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		begin := time.Now()
+		if _, err := c.Status(context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("an answer took %v", took)
+		}
+	}
+	for name, request := range map[string]string{
+		"address": "GET /v1/status?name=" + strings.Repeat("x", 100<<10) + " HTTP/1.0\r\n\r\n",
+		"header":  "GET /v1/status HTTP/1.0\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n",
+	} {
+		if answer := raw(t, c.Socket, request); !strings.Contains(answer, "431 Request Header Fields Too Large") {
+			t.Errorf("a long %s: %.100s", name, answer)
+		}
+	}
+	if notes := f.notes(); len(notes) > 0 {
+		t.Errorf("workers were concerned: %v", notes)
+	}
+}
+
 // TestThousandConnections: all that ask are answered, and no worker notices.
 func TestThousandConnections(t *testing.T) {
 	c, f := started(t, socketIn(t))
@@ -219,6 +275,7 @@ func TestThousandConnections(t *testing.T) {
 		}
 		return status.Workers
 	}
+	allRun(t, c)
 	before := rows()
 	f.notes()
 	// Some that say nothing, as many as are served at a time.

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -86,8 +87,12 @@ func writeRealPair(t testing.TB, dir, name, ns, link string) {
 // writePairFor writes a pair for any instance, with a port of its own.
 func writePairFor(t testing.TB, dir, name, ns, instance, link string, port int) {
 	t.Helper()
+	interfaces := fmt.Sprintf(`, "in interface": %q, "out interface": %[1]q`, link)
+	if link == "" { // the kernel's choice
+		interfaces = ""
+	}
 	for file, text := range map[string]string{
-		"netsocket": fmt.Sprintf(`{"multicast address": "233.252.0.64", "multicast port": "%d", "in interface": %q, "out interface": %[2]q}`, port, link),
+		"netsocket": fmt.Sprintf(`{"multicast address": "233.252.0.64", "multicast port": "%d"%s}`, port, interfaces),
 		"modsocket": fmt.Sprintf(`{"instance": %q, "namespace": %q}`, instance, ns),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name+"."+file+".json"), []byte(text), 0o644); err != nil {
@@ -137,6 +142,10 @@ func TestWaitingIsOver(t *testing.T) {
 		{name: "address", link: "192.0.2.1", before: []string{makeSync}, reason: "no interface has this address",
 			cure: func(t *testing.T, _ *real, ns string, _ *workertest.Instance) {
 				nstest.IP(t, ns, "address add 192.0.2.1/24 dev sync")
+			}},
+		{name: "interface up", link: "", before: []string{makeSync}, reason: "no interface leads to",
+			cure: func(t *testing.T, _ *real, ns string, _ *workertest.Instance) {
+				nstest.IP(t, ns, "link set sync up", "link set sync2 up", "route add 233.252.0.0/24 dev sync")
 			}},
 		{name: "instance", link: "sync", before: []string{makeSync}, none: true, reason: `instance "nat" does not exist`,
 			cure: func(t *testing.T, r *real, ns string, _ *workertest.Instance) { r.kernel.Add(t, ns, "nat") }},
@@ -299,5 +308,106 @@ func TestStatsSocketThatCannotBe(t *testing.T) {
 			}
 			i.Wait(t, joolnl.JooldAck, before+1)
 		})
+	}
+}
+
+// TestAddressMoves has the address that names a pair's interface go over to another
+// interface.
+func TestAddressMoves(t *testing.T) {
+	ns := nstest.New(t)
+	nstest.IP(t, ns, makeSync, "link set sync up", "link set sync2 up", "address add 192.0.2.1/24 dev sync")
+	r := startReal(t, func(r *real) {
+		r.kernel.Add(t, ns, "nat")
+		r.pair("a", ns, "192.0.2.1")
+	})
+	r.within(5*time.Second, Running, 0, "")
+	nstest.IP(t, ns, "address del 192.0.2.1/24 dev sync", "address add 192.0.2.1/24 dev sync2")
+	t.Logf("ran after %v", r.within(healWithin, Running, 1, ""))
+	if groups, err := exec.Command("ip", "-n", ns, "maddress", "show", "dev", "sync2").Output(); err != nil || !strings.Contains(string(groups), "233.252.0.64") {
+		t.Errorf("it is no member there: %v\n%s", err, groups)
+	}
+}
+
+// TestNamespaceMountedLater has the namespace's file appear before it is mounted.
+func TestNamespaceMountedLater(t *testing.T) {
+	nstest.Need(t)
+	ns := nstest.Name()
+	r := startReal(t, func(r *real) { r.pair("a", ns, "sync") })
+	r.within(5*time.Second, Waiting, 0, "does not exist")
+	path := "/run/netns/" + ns
+	if err := errors.Join(os.MkdirAll("/run/netns", 0o755), os.WriteFile(path, nil, 0o444)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nstest.Delete(t, ns) })
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	<-tick.C // it has looked at the file
+	if out, err := exec.Command("unshare", "--net="+path, "true").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	nstest.IP(t, ns, makeSync)
+	r.kernel.Add(t, ns, "nat")
+	t.Logf("ran after %v", r.within(healWithin, Running, 0, ""))
+}
+
+// TestChangesTakeEffect has files written, changed, broken, repaired and deleted; nobody
+// tells the supervisor, which watches.
+func TestChangesTakeEffect(t *testing.T) {
+	ns := nstest.New(t)
+	nstest.IP(t, ns, makeSync, "link set sync up", "link set sync2 up")
+	r := startRealWith(t, func(o *Options) {
+		o.Watch = func(ctx context.Context, dir string, changed func(), calm func() bool) {
+			Watch(ctx, nil, dir, changed, calm)
+		}
+	}, func(r *real) {
+		r.kernel.Add(t, ns, "nat")
+	})
+	write := func(port int) { writePairFor(t, r.dir, "a", ns, "nat", "sync", port) }
+	listens := func(port int) string {
+		out, err := exec.Command("ip", "netns", "exec", ns, "ss", "-lunH", fmt.Sprintf("sport = :%d", port)).Output()
+		if err != nil || !strings.Contains(string(out), "233.252.0.64") {
+			return fmt.Sprintf("nobody listens on port %d: %v %s", port, err, out)
+		}
+		return ""
+	}
+	row := func() Row {
+		status, err := r.Status(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(status.Workers) == 0 {
+			return Row{}
+		}
+		return status.Workers[0]
+	}
+	netsocket := filepath.Join(r.dir, "a.netsocket.json")
+	for _, c := range []struct {
+		what   string
+		change func()
+		wrong  func() string
+	}{
+		{"a new pair", func() { write(6464) }, func() string { return listens(6464) }},
+		{"another port", func() { write(6465) }, func() string { return listens(6465) }},
+		{"a broken file", func() { must(t, os.WriteFile(netsocket, []byte("{"), 0o644)) }, func() string {
+			if now := row(); now.State != Running || !strings.Contains(now.Reason, netsocket+":1:2") {
+				return fmt.Sprintf("%s: %s", now.State, now.Reason)
+			}
+			return ""
+		}},
+		{"a repaired one", func() { write(6465) }, func() string { return row().Reason }},
+		{"deleted files", func() { must(t, os.Remove(netsocket)); must(t, os.Remove(filepath.Join(r.dir, "a.modsocket.json"))) }, func() string { return row().Name }},
+	} {
+		start := time.Now()
+		c.change()
+		for written := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+			wrong := c.wrong()
+			if wrong == "" {
+				t.Logf("%s: after %v", c.what, time.Since(start))
+				break
+			}
+			if time.Since(written) > healWithin {
+				t.Fatalf("%s does not take effect within %v: %s", c.what, healWithin, wrong)
+			}
+		}
 	}
 }

@@ -359,6 +359,9 @@ func TestRestart(t *testing.T) {
 			t.Errorf("Restart: %v (-want +got):\n%s", err, diff)
 		}
 		r.wantNotes("stop b/i2", "start b/i2")
+		if made := r.fleet.made; made[len(made)-1].counters != made[1].counters && made[len(made)-1].counters != made[0].counters {
+			t.Error("the new worker does not go on with the counters of the one before")
+		}
 		if row := r.row("b"); row.Restarts != 1 || row.Since.Second() != 5 {
 			t.Errorf("row: %+v", row)
 		}
