@@ -88,6 +88,7 @@ func (s *Supervisor) Restart(ctx context.Context, names []string, all bool) ([]O
 					spec = *p.target
 				}
 				s.stop(p)
+				p.counters.Distrust() // or nothing might be read anew
 				s.begin(p, spec)
 			}
 		}

@@ -37,7 +37,7 @@ func exampleRecord() []byte {
 func examples() map[string]Message {
 	const peer ID = 0x0badcafe
 	bodies := map[string]Body{
-		"hello":   &Hello{Asks: true, Sync: SyncYes, Sessions: 300, Module: 0x04010f00, Settings: exampleSettings, Software: "joolctl"},
+		"hello":   &Hello{Asks: true, Sync: SyncYes, Sessions: 300, Module: 0x04010f00, Settings: exampleSettings, Software: "joolctl", TellsGains: true, Gains: 2},
 		"solicit": &Solicit{To: peer},
 		"nack":    &Nack{To: peer, Ranges: []Range{{0xffffffff, 1}, {5, 5}}},
 		"gone":    &Gone{To: peer, Ranges: []Range{{2, 4}}, Superseded: true},

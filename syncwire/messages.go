@@ -121,6 +121,10 @@ type Hello struct {
 	Module   uint32 // Jool's version, as in its messages
 	Settings Settings
 	Software string // at most 32 bytes
+	// Gains is how often the sender's table got, or may have got, sessions that were
+	// not in its sequence; only if TellsGains.
+	TellsGains bool
+	Gains      uint32
 }
 
 func (*Hello) messageType() Type { return TypeHello }
@@ -133,7 +137,11 @@ func (h *Hello) appendFields(dst []byte) []byte {
 	dst = appendField(dst, 1, asks, byte(h.Sync))
 	dst = appendField32(dst, 2, h.Sessions, h.Module)
 	dst = appendField(dst, 3, h.Settings.append(nil)...)
-	return appendField(dst, 4, []byte(h.Software)...)
+	dst = appendField(dst, 4, []byte(h.Software)...)
+	if h.TellsGains {
+		dst = appendField32(dst, 5, h.Gains)
+	}
+	return dst
 }
 
 func (h *Hello) setField(tag uint8, v []byte) error {
@@ -158,6 +166,11 @@ func (h *Hello) setField(tag uint8, v []byte) error {
 			return errRange
 		}
 		h.Software = string(v)
+	case 5:
+		if len(v) < 4 {
+			return errLength
+		}
+		h.TellsGains, h.Gains = true, binary.BigEndian.Uint32(v)
 	}
 	return nil
 }

@@ -158,6 +158,7 @@ func TestParseAccepts(t *testing.T) {
 			&Hello{Asks: true, Sync: SyncYes, Sessions: 256, Module: 0x04010f00, Settings: exampleSettings}},
 		{"HELLO, no pool6", cat(TypeHello, field(3, settingsWith(16, 0)...)), &Hello{Settings: func() Settings { s := exampleSettings; s.Pool6 = netip.Prefix{}; return s }()}},
 		{"HELLO, the longest name", cat(TypeHello, field(4, bytes.Repeat([]byte{'~'}, 32)...)), &Hello{Software: strings.Repeat("~", 32)}},
+		{"HELLO, gains", cat(TypeHello, field(5, 0, 0, 1, 2, 9)), &Hello{TellsGains: true, Gains: 258}},
 		{"HELLO, the last of two", cat(TypeHello, field(1, 1, 1), field(1, 0, 2)), &Hello{Sync: SyncAlone}},
 		{"unknown tags", cat(TypeSolicit, field(0), field(99, 1, 2, 3), numbers(1, 9), field(255, bytes.Repeat([]byte{1}, 900)...)), &Solicit{To: 9}},
 		{"an unknown tag that looks like fields", cat(TypeSolicit, numbers(1, 9), field(9, numbers(1, 8)...)), &Solicit{To: 9}},
@@ -218,7 +219,7 @@ func randomBody(r *rand.Rand, big bool) Body {
 	}
 	bulks := r.Uint32N(1 << 26)
 	return []Body{
-		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32))},
+		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32)), true, r.Uint32()},
 		&Solicit{id()},
 		&Nack{id(), r.Uint32(), ranges},
 		&Gone{id(), r.Uint32(), ranges, big || r.IntN(2) == 0},

@@ -90,6 +90,7 @@ func (a *answers) solicited(by syncwire.ID, now time.Time) {
 // waits until no more is lost for a while, for reading the table while the
 // module has more to tell than it can would lose the next sessions.
 func (a *answers) offer(now time.Time) {
+	a.p.gains++
 	if a.offered.IsZero() {
 		a.offered = now
 	}
@@ -168,6 +169,7 @@ func (a *answers) tick(now time.Time) time.Time {
 	a.p.readTable(a.p.sessions(), now, func() bool { return a.current != c }, func(t table, err error) {
 		if err != nil {
 			a.p.w.log.warn("reading the session table for a peer", "error", err)
+			a.toldAll(c)
 			a.current = nil
 			return
 		}
@@ -249,9 +251,18 @@ func (a *answers) send(now time.Time) time.Time {
 	return now.Add(100 * time.Millisecond)
 }
 
+// toldAll counts a table that was for everybody: who was away for it has missed it,
+// though it had heard before that there would be one.
+func (a *answers) toldAll(c *answer) {
+	if len(c.audience) == 0 {
+		a.p.gains++
+	}
+}
+
 func (a *answers) end(now time.Time) {
 	c := a.current
 	c.ended = now
+	a.toldAll(c)
 	for _, id := range c.audience {
 		if to := a.p.w.peers.withID(id); to != nil && c.why == syncwire.WhyAnswer {
 			to.served = now

@@ -30,6 +30,7 @@ type controls struct {
 	self      syncwire.ID
 	seq       syncwire.Seq
 	settings  syncwire.Settings
+	gains     uint32    // as HELLO tells them
 	hello     time.Time // when the next is due
 	asks      bool      // it asks for HELLOs back
 	active    time.Time // when sessions were last sent or received
@@ -114,6 +115,7 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, now time.Time) {
 	})
 	isNew := !from.greeted
 	from.asks, from.greeted = h.Asks, true
+	from.tellsGains, from.gains = h.TellsGains, h.Gains
 	if h.Asks || isNew {
 		p.helloWithin(helloBack, now)
 	}
@@ -141,7 +143,7 @@ func (p *pumps) sendHello(now time.Time) {
 	}
 	p.sendControl(&syncwire.Hello{
 		Asks: p.asks, Sync: p.resync.sync, Sessions: uint32(p.sessions()), Module: uint32(p.version),
-		Settings: p.settings, Software: software,
+		Settings: p.settings, Software: software, TellsGains: true, Gains: p.gains,
 	})
 	p.asks = false
 	p.hello = together(now.Add(helloIdle), idleBeat)

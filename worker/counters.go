@@ -28,6 +28,8 @@ type Counters struct {
 	injected, collisions           atomic.Uint64
 	kernelDropped, netlinkLost     atomic.Uint64
 	networkLost, networkRepaired   atomic.Uint64
+
+	will will // what the worker has left to the next one
 }
 
 // Stats are the six numbers of upstream's stats server. Packets are datagrams,

@@ -144,6 +144,9 @@ func (r *resync) done(report *ResyncReport) {
 	r.cost, r.verified = report.Took, now
 	r.sync = syncwire.SyncYes
 	r.p.audit.repaired = in.mends
+	if report.Injected > 0 {
+		r.p.gains++
+	}
 	if report.Injected == 0 && report.GaveBack == 0 {
 		r.pause = max(r.pause, firstPause)
 	}

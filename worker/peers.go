@@ -48,6 +48,9 @@ type peer struct {
 	stream  stream
 	greeted bool // has said HELLO
 	asks    bool // in its last HELLO
+	// gains are its HELLO's, if it tells them.
+	tellsGains bool
+	gains      uint32
 	// served is when it was last sent the end of our whole table; zero: never.
 	served time.Time
 	// shortfall is by how much its table is larger than ours.
@@ -61,6 +64,9 @@ type peer struct {
 type peers struct {
 	mu        sync.Mutex
 	byAddress map[netip.Addr]*peer
+	// bequest is what the worker before has left about them; nil: nothing, or it is
+	// not needed any more.
+	bequest map[syncwire.ID]bequeathed
 }
 
 // heard notes a datagram. Where the table is full, the peer that was silent for
@@ -115,7 +121,11 @@ func (p *peers) named(known *peer, id syncwire.ID) *peer {
 	known.ID = id
 	known.Sync, known.served, known.greeted = syncwire.SyncNo, time.Time{}, false
 	known.shortfall = shortfall{}
+	known.tellsGains = false
 	known.stream = stream{sender: id, jitter: jitter, lost: known.stream.lost, repaired: known.stream.repaired}
+	if b, ok := p.bequest[id]; ok {
+		known.stream.started, known.stream.next = true, b.next
+	}
 	return known
 }
 

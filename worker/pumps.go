@@ -86,7 +86,8 @@ type pumps struct {
 	deliverFn           func([]byte)
 	sent                sentAdds
 	waiting             waiting
-	drops               uint32 // the socket's count of them (SO_RXQ_OVFL), as last read
+	reportedAt          time.Time // when the module last reported something
+	drops               uint32    // the socket's count of them (SO_RXQ_OVFL), as last read
 
 	failed chan error
 
@@ -144,6 +145,7 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	p.readKernel(now)
 	p.refreshPool4(now)
 	if p.sequence {
+		p.inherit()
 		p.resync.start(now)
 		p.asks = true
 		p.hello = now
@@ -261,12 +263,16 @@ func (p *pumps) unwatch() {
 	}
 }
 
-func (p *pumps) close() {
+// close ends it. whole: it ends as it should, and knows where it stands.
+func (p *pumps) close(whole bool) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	p.closed = true
 	_ = p.thread.Do(func() { // it can't have ended before its last user
 		p.unwatch()
+		if whole {
+			p.bequeath(time.Now())
+		}
 		p.leaveSockets()
 		if p.conn != nil {
 			p.conn.Close()

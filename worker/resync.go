@@ -145,6 +145,9 @@ func (r *resync) helloHeard(p *peer, isNew bool, now time.Time) {
 	switch {
 	case r.phase == listening:
 		r.due = minTime(r.due, now.Add(collectFor))
+		if missing, _ := r.p.missedNothing(); !missing {
+			r.due = now
+		}
 	case r.sync == syncwire.SyncAlone && p.served.After(r.ended) && p.Sync == syncwire.SyncYes:
 		// It had our table whole and gave back what we lacked.
 		r.sync, r.why = syncwire.SyncYes, ""
@@ -175,7 +178,14 @@ func (r *resync) tick(now time.Time) time.Time {
 		r.tried = nil
 		r.ask(now)
 	case listening:
-		r.ask(now)
+		switch wait, never := r.p.missedNothing(); {
+		case !wait:
+			r.inherited(now)
+		case never || now.Sub(r.since) >= inheritWithin:
+			r.ask(now)
+		default: // repeats are on their way
+			r.due = now.Add(holdFor)
+		}
 	case asking:
 		if now.Sub(r.since) < beginWithin {
 			r.solicit(now)
@@ -208,6 +218,7 @@ func (r *resync) ask(now time.Time) {
 	if r.sync == syncwire.SyncAlone {
 		r.sync = syncwire.SyncNo
 	}
+	r.p.w.peers.bequest = nil
 	r.target = best.stream.sender
 	r.tried = append(r.tried, r.target)
 	r.enter(asking, now, now)

@@ -27,6 +27,7 @@ func (c *Counters) Save() map[string]uint64 {
 	for name, n := range c.saved() {
 		saved[name] = n.Load()
 	}
+	c.will.save(saved)
 	return saved
 }
 
@@ -36,4 +37,5 @@ func (c *Counters) Restore(saved map[string]uint64) {
 	for name, n := range c.saved() {
 		n.Store(saved[name])
 	}
+	c.will.restore(saved)
 }

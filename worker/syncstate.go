@@ -41,6 +41,7 @@ type SyncState struct {
 // to say, and we listen. So does whyVerify.
 const (
 	whyReturned   = "given back"
+	whyInherited  = "nothing was missed" // no resync at all
 	whyAdvertised = "advertised"
 )
 

@@ -85,14 +85,17 @@ func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 	}
 	defer thread.Release()
 	p := &pumps{w: w, thread: thread, failed: make(chan error, 1)}
-	defer p.close()
+	whole := false
+	defer func() { p.close(whole) }()
 	if err := p.open(spec); err != nil {
 		return err
 	}
 	w.setRunning(p)
 	defer w.setRunning(nil)
 	ready()
-	return p.watch(ctx)
+	err = p.watch(ctx)
+	whole = err == nil || errors.As(err, new(*Missing))
+	return err
 }
 
 // Probe reports, as Run would, what keeps a worker from the spec's instance: the

@@ -44,6 +44,20 @@ func testCold(t *testing.T) {
 	if again.Injected > n/100 || again.GaveBack > n/100 || again.Got != n {
 		t.Errorf("a complete standby: %+v", again)
 	}
+	k.stop(t)
+
+	// Where something keeps what it leaves, it need not even ask, unless the module has no counters to prove it by.
+	m := startManaged(t, top.k, pairK)
+	m.awaitResync(t, nil, time.Minute)
+	const meanwhile = 20
+	m.restart(t, func() { top.sendUDP(t, portRange(20000, 1), meanwhile, pace{}) })
+	kept := m.awaitResync(t, nil, time.Minute)
+	if inherited := kept.Why == "nothing was missed"; inherited != countsJoold(module(t)) {
+		t.Errorf("after a restart: %+v", kept)
+	}
+	eventually(t, syncedWithin, "the standby has what was opened meanwhile", func() string {
+		return diff(top.j.sessions(t, "nat"), top.k.sessions(t, "nat"))
+	})
 }
 
 // testLoss opens sessions while one datagram in ten is lost, both ways.

@@ -82,7 +82,6 @@ func (top *topology) settledCount(t testing.TB, full int, quiet, limit time.Dura
 }
 
 func (b *standbyBench) cold(n int) {
-	var again *resyncReport
 	b.row(fmt.Sprintf("%d sessions, to a cold standby that just started; C joold: its own advertise", n),
 		func(t *testing.T, top *topology) string {
 			pairJ, pairK := top.pairs(group6)
@@ -105,9 +104,15 @@ func (b *standbyBench) cold(n int) {
 			first := k.awaitResync(t, nil, time.Minute)
 			k.stop(t)
 			k = startWorker(t, supervised, top.k, pairK)
-			again = k.awaitResync(t, nil, 2*time.Minute)
+			again := k.awaitResync(t, nil, 2*time.Minute)
+			k.stop(t)
+			m := startManaged(t, top.k, pairK)
+			m.awaitResync(t, nil, 2*time.Minute)
+			m.restart(t, func() {})
+			kept := m.awaitResync(t, nil, 2*time.Minute)
 			return fmt.Sprintf("%d in %s (resync %s)", got, seconds(took), seconds(first.Took)) +
-				fmt.Sprintf("; again: %d injected, resync %s", again.Injected, seconds(again.Took))
+				fmt.Sprintf("; again: %d injected, resync %s", again.Injected, seconds(again.Took)) +
+				fmt.Sprintf("; again after a restart by systemd: %d injected, %s after %.2f s", kept.Injected, kept.Why, kept.Took.Seconds())
 		})
 }
 

@@ -82,6 +82,10 @@ func (c *conn) serveOne(m joolnl.Message, b []byte) {
 		r.Entries = append([]byte(nil), joolnl.SessionEntries(m.Attrs)...)
 	}
 	i := k.instances[c.key]
+	if i != nil && r.Op == joolnl.JooldAdd {
+		i.count(statPacketsRcvd, 1)
+		i.count(statSessionsRcvd, uint64(k.version.Format().CountList(r.Entries)))
+	}
 	if i != nil {
 		i.requests = append(i.requests, r)
 		i.changed.Broadcast()

@@ -134,7 +134,7 @@ type Request struct {
 type Instance struct {
 	// Off has session synchronisation switched off.
 	Off bool
-	// Stats are the counters by number.
+	// Stats are the counters by number. Those of Counting rise.
 	Stats map[int]uint64
 	// Table are the sessions that SESSION_FOREACH tells, in this order.
 	Table []joolnl.Session
@@ -152,6 +152,24 @@ type Instance struct {
 	key      key
 	changed  *sync.Cond // with kernel.mu
 	requests []Request
+}
+
+// The numbers of counters, from 4.1.13 on.
+const (
+	statSessionsSent = 76 // JSTAT_JOOLD_SSS_SENT
+	statSessionsRcvd = 77 // JSTAT_JOOLD_SSS_RCVD
+	statPacketsRcvd  = 80 // JSTAT_JOOLD_PKT_RCVD
+)
+
+// Counting are counters that count what is given to the module and what it reports.
+func Counting() map[int]uint64 {
+	return map[int]uint64{statSessionsSent: 0, statSessionsRcvd: 0, statPacketsRcvd: 0}
+}
+
+func (i *Instance) count(stat int, n uint64) {
+	if _, ok := i.Stats[stat]; ok {
+		i.Stats[stat] += n
+	}
 }
 
 // Add makes an instance in a namespace: a name under /run/netns, or "" for the
@@ -194,6 +212,7 @@ func (i *Instance) Multicast(entries []byte) int { return i.MulticastRaw(i.multi
 func (i *Instance) multicast(entries []byte) []byte {
 	i.kernel.mu.Lock()
 	defer i.kernel.mu.Unlock()
+	i.count(statSessionsSent, uint64(i.kernel.version.Format().CountList(entries)))
 	return Multicast(i.kernel.version, i.key.name, entries)
 }
 
@@ -259,3 +278,6 @@ func (i *Instance) Wait(t testing.TB, op joolnl.Op, n int) []Request {
 	}
 	return got
 }
+
+// Format is the module's.
+func (k *Kernel) Format() joolnl.Format { return k.version.Format() }

@@ -1,0 +1,155 @@
+package worker
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+	"joolctl/worker/workertest"
+)
+
+// TestInherit has a standby's worker away for a while. If it can be shown that it
+// missed nothing, or what it missed is repeated, the next one reads no table.
+func TestInherit(t *testing.T) {
+	const n = 300
+	lone := func(h *host, at int) []byte { // what the module reports of one session
+		r := sessionAt(at, 0)
+		h.instance.Sessions.Put(r)
+		list, err := h.kernel.Format().AppendRecord(nil, &r, workertest.Pool6)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name string
+		// before happens while all run, away while the standby's worker doesn't.
+		before, away func(t *testing.T, active, standby *host, third string)
+		want         bool
+	}{
+		{name: "nothing happens", want: true},
+		{name: "sessions are reported", away: func(_ *testing.T, active, _ *host, _ string) {
+			for i := range 50 {
+				active.report(sessionAt(5000+i, 0))
+			}
+		}, want: true},
+		{name: "it comes back in another process", away: func(_ *testing.T, _, standby *host, _ string) {
+			saved := standby.counters.Save()
+			standby.counters.will.write("another", estate{})
+			standby.counters.Restore(saved)
+		}, want: true},
+		{name: "more is reported than is kept", away: func(t *testing.T, active, _ *host, _ string) {
+			for i := range ringDatagrams + 100 {
+				active.report(sessionAt(5000+i, 0))
+			}
+			eventually(t, "all is sent", func() bool { return active.counters.Ledger().Sent == ringDatagrams+100 })
+		}},
+		{name: "the active side's worker begins anew", away: func(_ *testing.T, active, _ *host, _ string) {
+			active.stop()
+			active.instance.Sessions.Put(sessionAt(5000, 0))
+			active.init(active.spec())
+			active.start()
+		}},
+		{name: "another host appears", away: func(t *testing.T, _, _ *host, third string) {
+			other := newStandby(t, jool4115, third, sessionAt(5000, 0))
+			other.start()
+			other.synced()
+		}},
+		{name: "an upstream joold has been heard", before: func(t *testing.T, _, standby *host, third string) {
+			openPlain(t, third, group6, port, "sync").send(entries(t, jool4115, 1, 1))
+			eventually(t, "it is heard", func() bool { return len(standby.Peers()) == 2 })
+		}},
+		{name: "the module reported something just before", before: func(_ *testing.T, active, standby *host, _ string) {
+			standby.report(sessionAt(5000, 0))
+			eventually(t, "it has crossed", func() bool { return active.instance.Sessions.Len() == n+1 })
+		}},
+		{name: "the module reports something meanwhile", away: func(_ *testing.T, _, standby *host, _ string) {
+			standby.instance.Multicast(lone(standby, 5000))
+		}},
+		{name: "another program writes to the module", away: func(_ *testing.T, _, standby *host, _ string) {
+			standby.instance.Set(func(i *workertest.Instance) { i.Stats[80]++ })
+		}},
+		{name: "the instance is made anew", away: func(_ *testing.T, _, standby *host, _ string) {
+			standby.instance.Set(func(i *workertest.Instance) { i.Stats, i.Sessions = workertest.Counting(), workertest.NewTable() })
+		}},
+		{name: "the active side's module drops sessions", away: func(t *testing.T, active, _ *host, _ string) {
+			active.instance.Sessions.Put(sessionAt(5000, 0))
+			active.instance.Set(func(i *workertest.Instance) { i.Stats[78]++ })
+			eventually(t, "it is noticed", func() bool { return active.counters.Losses().KernelDropped == 1 })
+		}},
+		{name: "the active side holds many more", away: func(_ *testing.T, active, _ *host, _ string) {
+			active.instance.Sessions.Put(sessionsAt(5000, 2*moreSessions)...)
+			active.onThread(func(p *pumps) { p.readKernel(time.Now()) })
+		}},
+		{name: "an operator has it started again", away: func(_ *testing.T, _, standby *host, _ string) { standby.counters.Distrust() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			names := lan(t, 3)
+			active, standby := newStandby(t, jool4115, names[0], sessionsAt(0, n)...), newStandby(t, jool4115, names[1])
+			for _, h := range []*host{active, standby} {
+				h.instance.Stats = workertest.Counting()
+				h.instance.Stats[78] = 0 // JSTAT_JOOLD_SSS_ENOSPC
+			}
+			active.start().alone()
+			standby.start()
+			standby.synced()
+			eventually(t, "both are complete", func() bool { return active.Sync().Synced == syncwire.SyncYes })
+			if c.before != nil {
+				c.before(t, active, standby, names[2])
+			}
+			standby.stop()
+			reads := standby.instance.Count(joolnl.SessionForeach)
+			if c.away != nil {
+				c.away(t, active, standby, names[2])
+			}
+			standby.init(standby.spec())
+			standby.start()
+			got := standby.synced()
+			if inherited := got.Why == whyInherited; inherited != c.want {
+				t.Errorf("%+v", got)
+			}
+			if again := standby.instance.Count(joolnl.SessionForeach) - reads; c.want && again > 0 {
+				t.Errorf("its table was read, by %d requests", again)
+			}
+			become(t, active, standby)
+		})
+	}
+}
+
+// TestWill writes estates and reads them, in another process too.
+func TestWill(t *testing.T) {
+	e := estate{1, 1 << 40, 3, 4, map[syncwire.ID]bequeathed{7: {1<<32 - 1, 9}, 1<<32 - 1: {5, 1<<32 - 1}}}
+	options := cmp.AllowUnexported(estate{}, bequeathed{})
+	var c, next Counters
+	c.will.write("instance", e)
+	next.Restore(c.Save())
+	if diff := cmp.Diff(&e, next.will.read("instance"), options); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for name, read := range map[string]func() *estate{
+		"twice":               func() *estate { return next.will.read("instance") },
+		"of another instance": func() *estate { next.Restore(c.Save()); return next.will.read("instances") },
+		"distrusted":          func() *estate { next.Restore(c.Save()); next.Distrust(); return next.will.read("instance") },
+		"by a counter less": func() *estate {
+			saved := c.Save()
+			delete(saved, "left instance dropped")
+			next.Restore(saved)
+			return next.will.read("instance")
+		},
+		"with a peer of no number": func() *estate {
+			saved := c.Save()
+			saved["left instance peer x"] = 1
+			next.Restore(saved)
+			return next.will.read("instance")
+		},
+		"without peers": func() *estate { next.will.write("instance", estate{}); return next.will.read("instance") },
+	} {
+		if got := read(); got != nil {
+			t.Errorf("%s: %+v", name, *got)
+		}
+	}
+}
