@@ -15,6 +15,8 @@ type ChaosResult struct {
 	// that what was missing is back.
 	Crosses bool
 	After   time.Duration
+	// Opened is how many sessions were opened while the fault lasted, beside a burst.
+	Opened int
 	// Missing is how many of the sessions that the active NAT64 holds, opened before and during
 	// the fault, the standby lacks in the end.
 	Missing int

@@ -30,24 +30,22 @@ func burstFaults(sizes burstSizes) []fault {
 			repairs:  func(t testing.TB, s *site) { prompt(t, s.j) },
 		},
 		{
-			name:     fmt.Sprintf("standby's receive buffer of %d bytes, and a burst of %d", tinyBuffer, sizes.tiny),
-			onlyOurs: true, short: time.Second, full: 5 * time.Second, nobody: true, onK: true,
+			name:  fmt.Sprintf("standby's receive buffer of %d bytes, and a burst of %d", tinyBuffer, sizes.tiny),
+			short: time.Second, full: 5 * time.Second, nobody: true, onK: true,
 			breaks: func(t testing.TB, s *site) {
-				s.hostK.rewrite(t, s.pairK, s.k, tinyBuffer)
-				reload(t, s.hostK)
+				s.hostK.receiveBuffers(t, s.pairK, s.k, tinyBuffer)
 				burst(t, s, sizes.tiny)
 			},
 			repairs: func(t testing.TB, s *site) {
 				prompt(t, s.j)
-				s.hostK.rewrite(t, s.pairK, s.k, 0)
+				s.hostK.receiveBuffers(t, s.pairK, s.k, 0)
 			},
 		},
 		{
-			name:     fmt.Sprintf("netlink overrun (ENOBUFS): SIGSTOP with a receive buffer of %d bytes, and a burst of %d", tinyBuffer, sizes.tiny),
-			onlyOurs: true, short: time.Second, full: 5 * time.Second, nobody: true, overruns: true,
+			name:  fmt.Sprintf("netlink overrun (ENOBUFS): SIGSTOP with a receive buffer of %d bytes, and a burst of %d", tinyBuffer, sizes.tiny),
+			short: time.Second, full: 5 * time.Second, nobody: true, overruns: true,
 			breaks: func(t testing.TB, s *site) {
-				s.hostJ.rewrite(t, s.pairJ, s.j, tinyBuffer)
-				reload(t, s.hostJ)
+				s.hostJ.receiveBuffers(t, s.pairJ, s.j, tinyBuffer)
 				s.hostJ.signal(syscall.SIGSTOP)
 				burst(t, s, sizes.tiny)
 				// Without an ACK the module reports every few seconds.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -121,6 +122,37 @@ func (h *host) rewrite(t testing.TB, p pair, n *namespace, receiveBuffer int) {
 	t.Helper()
 	p.namespace, p.receiveBuffer = n.name, receiveBuffer
 	p.write(t, h.files)
+}
+
+// receiveBuffers forces those of a pair's sockets, in bytes; 0: the usual ones. A C
+// joold has the host's default from its start on.
+func (h *host) receiveBuffers(t testing.TB, p pair, n *namespace, bytes int) {
+	t.Helper()
+	if h.kind == supervised {
+		h.rewrite(t, p, n, bytes)
+		if bytes > 0 {
+			reload(t, h)
+		}
+		return
+	}
+	const setting = "/proc/sys/net/core/rmem_default"
+	usual, err := os.ReadFile(setting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.end(syscall.SIGTERM)
+	if bytes > 0 {
+		if err := os.WriteFile(setting, []byte(strconv.Itoa(bytes)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := os.WriteFile(setting, usual, 0o644); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	h.start()
+	n.awaitListening(t, h.processes[0], p.group, p.port, 1)
 }
 
 // netsocket is one of a pair's files.

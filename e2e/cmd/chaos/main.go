@@ -49,14 +49,14 @@ func chaos(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 func table(version string, rows []guest.ChaosRow) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Jool %s.\n\n", version)
-	text.WriteString("| fault | ours: new sessions cross again | old ones | C joold: new sessions | old ones |\n|---|---|---|---|---|\n")
+	text.WriteString("| fault | opened meanwhile | ours: new sessions cross again | old ones | C joold: new sessions | old ones |\n|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		upstreamNew, upstreamOld := "—", "—"
 		if r.Upstream != nil {
 			upstreamNew, upstreamOld = cells(*r.Upstream)
 		}
 		oursNew, oursOld := cells(r.Ours)
-		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", r.Fault, oursNew, oursOld, upstreamNew, upstreamOld)
+		fmt.Fprintf(&text, "| %s | %d | %s | %s | %s | %s |\n", r.Fault, r.Ours.Opened, oursNew, oursOld, upstreamNew, upstreamOld)
 	}
 	return text.String()
 }
