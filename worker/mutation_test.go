@@ -4,10 +4,15 @@ import (
 	"encoding/hex"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"joolctl/joolnl"
+	"joolctl/syncwire"
 )
 
 // capturedDatagrams are those that a C joold of a version sent.
@@ -48,84 +53,140 @@ func mutations(b []byte, fn func([]byte)) {
 	}
 }
 
-// TestMutatedCaptures sends every mutation of what C joold has sent: no session
-// moves but those that are named, and each datagram is in a counter.
+// processor is how long the process may be busy with a mutated datagram, the test's own
+// part and the kernel's included, in a program that the race detector slows down.
+const processor = 500 * time.Microsecond
+
+// TestMutatedCaptures sends every mutation of what C joold has sent.
 func TestMutatedCaptures(t *testing.T) {
 	a, b := hosts(t)
 	for _, v := range []joolnl.Version{jool419, 0x04010d00, jool4115} {
 		t.Run(v.String(), func(t *testing.T) {
-			sender := openPlain(t, a, group6, port, "sync")
 			before := sessionsAt(0, 1000)
 			h := newStandby(t, v, b, before...)
-			h.start()
-			named := make(map[joolnl.Key]bool)
-			name := func(d []byte) {
-				for _, f := range []joolnl.Format{joolnl.Nested, joolnl.Packed52, joolnl.Packed40} {
-					for rest := d; len(rest) >= f.EntryLen(); rest = rest[f.EntryLen():] {
-						if f.Check(rest) == nil {
-							r := f.Record(rest)
-							named[r.Key()] = true
-						}
-					}
-				}
-			}
-			var sent uint64
-			send := func(d []byte) {
-				name(d)
-				sender.send(d)
-				if sent++; sent%256 == 0 { // never more than its buffer takes
-					h.counted(sent)
-				}
-			}
-			var heap, after runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&heap)
 			captured := capturedDatagrams(t, v)
-			whole := 0
-			for _, d := range captured {
-				if len(d) > whole {
-					whole = len(d)
-				}
-				mutations(d, send)
+			if len(captured) == 0 {
+				t.Fatal("the capture holds nothing")
 			}
-			h.counted(sent)
-			if len(captured) == 0 || whole < 320 {
-				t.Fatal("the captures hold no sessions")
-			}
-			t.Logf("%d datagrams that name %d sessions, losses %+v", sent, len(named), h.counters.Losses())
-			unnamed := 0
-			for _, r := range before {
-				if named[r.Key()] {
-					continue
-				}
-				if got, ok := h.instance.Sessions.Get(r.Key()); !ok || !got.Same(&r) {
-					t.Errorf("%v was not named, and is %v now", r, got)
-				}
-				unnamed++
-			}
-			if unnamed < len(before)/2 {
-				t.Errorf("only %d sessions are not named", unnamed)
-			}
-			known := make(map[joolnl.Key]bool)
-			for _, r := range before {
-				known[r.Key()] = true
-			}
-			for _, r := range h.instance.Sessions.Records() {
-				if !named[r.Key()] && !known[r.Key()] {
-					t.Errorf("nobody named %v", r)
-				}
-			}
-			runtime.GC()
-			runtime.ReadMemStats(&after)
-			more := int64(after.HeapAlloc) - int64(heap.HeapAlloc)
-			for _, r := range h.instance.Requests() {
-				more -= int64(cap(r.Entries)) // the kernel here forgets nothing
-			}
-			if more > 32<<20 {
-				t.Errorf("%d MB more are used", more>>20)
-			}
+			takesMutations(t, h.start(), openPlain(t, a, group6, port, "sync"), captured, before)
 		})
 	}
+}
+
+// TestMutatedControls sends every mutation of one control message of each kind.
+func TestMutatedControls(t *testing.T) {
+	a, b := hosts(t)
+	before := sessionsAt(0, 1000)
+	h := newStandby(t, jool4115, b, before...)
+	h.start()
+	record := sessionAt(700, 0)
+	self := h.running.self
+	var messages [][]byte
+	for _, body := range []syncwire.Body{
+		&syncwire.Hello{Asks: true, Sync: syncwire.SyncYes, Sessions: 1000, Module: uint32(jool4115), Settings: ttl, Software: "joolctl", TellsGains: true, Gains: 2},
+		&syncwire.Solicit{To: self},
+		&syncwire.Nack{To: self, Ranges: []syncwire.Range{{From: 3, To: 5}, {From: 9, To: 9}}},
+		&syncwire.Gone{To: self, Ranges: []syncwire.Range{{From: 3, To: 5}}},
+		&syncwire.Begin{Resync: 7, Audience: []syncwire.ID{self, 9}, Sessions: 3, Settings: ttl},
+		&syncwire.Bulk{Resync: 7, Index: 0, Records: slices.Repeat(record[:], 3)},
+		&syncwire.End{Resync: 7, Sessions: 3, Bulks: 1},
+	} {
+		messages = append(messages, syncwire.Message{Sender: 1000, Last: 5, Body: body}.Append(nil))
+	}
+	takesMutations(t, h, openPlain(t, a, group6, port, "sync"), messages, before)
+}
+
+// takesMutations sends a worker every mutation of some datagrams: no session moves but
+// those that are named, each datagram is in a counter if it is none of a peer's
+// messages, and memory and processor time stay within bounds.
+func takesMutations(t *testing.T, h *host, sender *plain, datagrams [][]byte, before []joolnl.Record) {
+	t.Helper()
+	named := make(map[joolnl.Key]bool)
+	name := func(d []byte) (control bool) {
+		if m, err := syncwire.Parse(d); err == nil {
+			if bulk, ok := m.Body.(*syncwire.Bulk); ok {
+				for records := bulk.Records; len(records) > 0; records = records[syncwire.RecordLen:] {
+					r := joolnl.Record(records)
+					named[r.Key()] = true
+				}
+			}
+			return true
+		}
+		for _, f := range []joolnl.Format{joolnl.Nested, joolnl.Packed52, joolnl.Packed40} {
+			for rest := d; len(rest) >= f.EntryLen(); rest = rest[f.EntryLen():] {
+				if f.Check(rest) == nil {
+					r := f.Record(rest)
+					named[r.Key()] = true
+				}
+			}
+		}
+		return false
+	}
+	var sent, counted uint64
+	send := func(d []byte) {
+		if !name(d) {
+			counted++
+		}
+		sender.send(d)
+		if sent++; sent%128 == 0 { // never more than its buffer takes
+			h.counted(counted)
+			h.blocked(func() {})
+		}
+	}
+	var heap, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&heap)
+	busy := processorTime(t)
+	for _, d := range datagrams {
+		mutations(d, send)
+	}
+	h.counted(counted)
+	took := (processorTime(t) - busy) / time.Duration(sent)
+	t.Logf("%d datagrams, %v of processor time each, that name %d sessions, losses %+v", sent, took, len(named), h.counters.Losses())
+	if took > processor {
+		t.Errorf("%v of processor time for each datagram", took)
+	}
+	unnamed := 0
+	for _, r := range before {
+		if named[r.Key()] {
+			continue
+		}
+		if got, ok := h.instance.Sessions.Get(r.Key()); !ok || !got.Same(&r) {
+			t.Errorf("%v was not named, and is %v now", r, got)
+		}
+		unnamed++
+	}
+	if unnamed < len(before)/2 {
+		t.Errorf("only %d sessions are not named", unnamed)
+	}
+	known := make(map[joolnl.Key]bool)
+	for _, r := range before {
+		known[r.Key()] = true
+	}
+	for _, r := range h.instance.Sessions.Records() {
+		if !named[r.Key()] && !known[r.Key()] {
+			t.Errorf("nobody named %v", r)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	more := int64(after.HeapAlloc) - int64(heap.HeapAlloc)
+	for _, r := range h.instance.Requests() {
+		more -= int64(cap(r.Entries)) // the kernel here forgets nothing
+	}
+	if more > 32<<20 {
+		t.Errorf("%d MB more are used", more>>20)
+	}
+}
+
+// processorTime is what the process has used so far.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // counted waits until so many datagrams are in the counters.
