@@ -2,8 +2,12 @@ package worker
 
 import (
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -493,6 +497,11 @@ func TestMutatedFlood(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	record := sessionAt(1, 0)
 	ids := []syncwire.ID{first.running.self, second.running.self, 1000, 1001}
+	for _, b := range kept(t, "FuzzParse") { // what fuzzing has found
+		if len(b) > 1 && b[0] == 0 && b[1] == 0 {
+			forger.send(b)
+		}
+	}
 	end := time.Now().Add(3 * time.Second)
 	for i := 0; time.Now().Before(end); i++ {
 		id := func() syncwire.ID { return ids[r.IntN(len(ids))] }
@@ -537,6 +546,34 @@ func TestMutatedFlood(t *testing.T) {
 			t.Errorf("losses %+v", l)
 		}
 	}
+}
+
+// kept are the inputs that fuzzing of syncwire has kept.
+func kept(t *testing.T, target string) [][]byte {
+	t.Helper()
+	files, err := filepath.Glob("../syncwire/testdata/fuzz/" + target + "/*")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d inputs are kept: %v", len(files), err)
+	}
+	var inputs [][]byte
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			quoted, ok := strings.CutPrefix(strings.TrimSpace(line), "[]byte(")
+			if !ok {
+				continue
+			}
+			b, err := strconv.Unquote(strings.TrimSuffix(quoted, ")"))
+			if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			inputs = append(inputs, []byte(b))
+		}
+	}
+	return inputs
 }
 
 // TestHeldAges has a live update wait for a resync's end: its time left goes on.

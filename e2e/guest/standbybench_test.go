@@ -189,16 +189,22 @@ func (b *standbyBench) advertise(n int) {
 }
 
 func (b *standbyBench) upstreamAdvertises(n int) {
-	b.row(fmt.Sprintf("C joold advertises %d sessions, ours receives", n), nil,
-		func(t *testing.T, top *topology) string {
+	run := func(unsorted bool) func(*testing.T, *topology) string {
+		return func(t *testing.T, top *topology) string {
 			pairJ, pairK := top.pairs(group6)
+			pairK.plain = unsorted
 			top.j.fill(t, "nat", n)
 			startWorker(t, upstream, top.j, pairJ)
 			startWorker(t, supervised, top.k, pairK)
 			top.j.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskAdvertise() })
 			got, took := top.settledCount(t, n, 15*time.Second, 4*time.Minute)
+			if unsorted {
+				return fmt.Sprintf("(ours, in the order in which they come: %d in %s)", got, seconds(took))
+			}
 			return fmt.Sprintf("%d in %s", got, seconds(took))
-		})
+		}
+	}
+	b.row(fmt.Sprintf("C joold advertises %d sessions, ours receives", n), run(true), run(false))
 }
 
 // burst opens 4000 sessions at once.
@@ -226,7 +232,9 @@ func (b *standbyBench) away() {
 			pairJ, pairK := top.pairs(group6)
 			startWorker(t, kind, top.k, pairK)
 			startWorker(t, kind, top.j, pairJ).stop(t)
+			awhile := time.After(10 * time.Second)
 			top.sendUDP(t, portRange(10000, sources), ports, pace{time.NewTicker(500 * time.Microsecond)})
+			<-awhile
 			opened := top.j.sessionCount(t, "nat")
 			startWorker(t, kind, top.j, pairJ)
 			back := time.Now()
@@ -234,5 +242,5 @@ func (b *standbyBench) away() {
 			return fmt.Sprintf("%d of %d, %s after the start", got, opened, seconds(time.Since(back)))
 		}
 	}
-	b.row("the active side's worker is away while 4000 sessions are opened", run(upstream), run(supervised))
+	b.row("the active side's worker is away for 10 s, in which 4000 sessions are opened", run(upstream), run(supervised))
 }
