@@ -13,7 +13,7 @@ const (
 	// what they missed. So it is a standby, and its next worker owes nobody anything.
 	quietFor = 15 * time.Second
 	// inheritWithin is how soon the next worker must have been repeated what it missed.
-	inheritWithin = time.Second
+	inheritWithin = 2 * time.Second
 	// moreSessions is how many more sessions a peer may hold, beside 1 %, that has
 	// gained none that are missing here: tables expire in their own time.
 	moreSessions = 64
