@@ -30,8 +30,8 @@ func (p *pumps) bequeath(now time.Time) {
 	if peers == nil {
 		return
 	}
-	p.conn.ReadErrors() // of what was given to the module last
 	errs := p.w.counters.kernelErrors.Load()
+	p.conn.ReadErrors() // of what was given to the module last
 	stats, err := p.conn.AskStats()
 	if err != nil || !stats.Has(joolnl.StatPacketsRcvd) || errs != p.w.counters.kernelErrors.Load() {
 		return
