@@ -54,6 +54,9 @@ func (c *chaos) befallAll(t *testing.T, name string, sites int, all []fault) {
 			if f.ipv4 {
 				s = c.sites[0]
 			}
+			if f.machine { // one that knows that its instance is another one since
+				s = c.sites[1]
+			}
 			t.Run(f.name, func(t *testing.T) {
 				rows[i].Fault = f.name
 				rows[i].Ours = c.ours(t, f, s)
