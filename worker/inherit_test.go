@@ -53,10 +53,14 @@ func TestInherit(t *testing.T) {
 			active.init(active.spec())
 			active.start()
 		}},
-		{name: "another host appears", away: func(t *testing.T, _, _ *host, third string) {
+		{name: "another host brings something", away: func(t *testing.T, active, _ *host, third string) {
 			other := newStandby(t, jool4115, third, sessionAt(5000, 0))
 			other.start()
 			other.synced()
+			eventually(t, "the active side has it, and counts it", func() (gained bool) {
+				active.onThread(func(p *pumps) { gained = p.gains > 0 && p.resync.phase == settled })
+				return gained && active.instance.Sessions.Len() == n+1
+			})
 		}},
 		{name: "an upstream joold has been heard", before: func(t *testing.T, _, standby *host, third string) {
 			openPlain(t, third, group6, port, "sync").send(entries(t, jool4115, 1, 1))
