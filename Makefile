@@ -1,7 +1,7 @@
 # Two targets matter: `make demo` shows the main job on real kernels, `make test` passes all that is in CI.
 export CGO_ENABLED ?= 0
 GO ?= go
-FUZZTIME ?= 2s
+FUZZTIME ?= 5000x
 
 .PHONY: soak soak-short allocs bench-standby chaos all build test vet unit race fuzz vm lab demo bench bench-many clean
 
