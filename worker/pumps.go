@@ -414,7 +414,7 @@ func (p *pumps) ask(now time.Time) error {
 	} else if err := checkAlive(p.conn, spec); err != nil {
 		return err
 	}
-	if !now.Before(p.settingsDue) {
+	if p.askDue.After(p.settingsDue) { // the next time would be too late
 		p.settingsDue = now.Add(settingsEvery)
 		g, err := p.w.askSettings(p.conn, spec)
 		if err != nil {
