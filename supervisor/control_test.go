@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -213,16 +212,18 @@ func TestBadRequests(t *testing.T) {
 // allRun waits until all workers do.
 func allRun(t *testing.T, c Client) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	until(t, 5*time.Second, "all workers run", func() string {
 		status, err := c.Status(context.Background(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.ContainsFunc(status.Workers, func(r Row) bool { return r.State != Running }) {
-			return
+		for _, row := range status.Workers {
+			if row.State != Running {
+				return fmt.Sprintf("%s is %s", row.Name, row.State)
+			}
 		}
-	}
-	t.Fatal("not all workers run")
+		return ""
+	})
 }
 
 // TestClientsThatTakeTheirTime: who asks for much and reads nothing, or says what no

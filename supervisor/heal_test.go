@@ -101,6 +101,35 @@ func writePairFor(t testing.TB, dir, name, ns, instance, link string, port int) 
 	}
 }
 
+// until waits until nothing is wrong any more.
+func until(t testing.TB, limit time.Duration, what string, wrong func() string) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); ; <-tick.C {
+		problem := wrong()
+		if problem == "" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s: %s", limit, what, problem)
+		}
+	}
+}
+
+// only is the one pair's row; empty, if there is none.
+func (r *real) only() Row {
+	r.t.Helper()
+	status, err := r.Status(context.Background(), nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if len(status.Workers) == 0 {
+		return Row{}
+	}
+	return status.Workers[0]
+}
+
 // within waits until the one pair's row is as wanted, and returns how long that
 // took.
 func (r *real) within(limit time.Duration, state State, restarts int, reason string) time.Duration {
@@ -195,11 +224,12 @@ func TestNamespaceComesAndGoes(t *testing.T) {
 		nstest.Delete(t, ns)
 		t.Logf("noticed after %v", r.within(healWithin, Waiting, 0, missing))
 		// The kernel here has each connection's end noticed by a goroutine of its own.
-		for start := time.Now(); r.kernel.Connections() != 0; time.Sleep(time.Millisecond) {
-			if time.Since(start) > healWithin {
-				t.Fatalf("%d connections are left in a namespace that is gone", r.kernel.Connections())
+		until(t, healWithin, "a namespace that is gone is let go", func() string {
+			if n := r.kernel.Connections(); n != 0 {
+				return fmt.Sprintf("%d connections are left in it", n)
 			}
-		}
+			return ""
+		})
 	}
 }
 
@@ -239,21 +269,10 @@ func TestLinkIsDown(t *testing.T) {
 		t.Errorf("ready: %+v, %v", ready, err)
 	}
 	nstest.IP(t, ns, "link set sync up")
-	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		status, err := r.Status(context.Background(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		row := status.Workers[0]
-		if row.Reason == "" {
-			if row.Restarts != 0 {
-				t.Errorf("started again %d times", row.Restarts)
-			}
-			break
-		}
-		if time.Since(start) > healWithin+time.Second { // the kernel looks at carriers once a second
-			t.Fatalf("still: %s", row.Reason)
-		}
+	// The kernel looks at carriers once a second.
+	until(t, healWithin+time.Second, "the row is well again", func() string { return r.only().Reason })
+	if n := r.only().Restarts; n != 0 {
+		t.Errorf("started again %d times", n)
 	}
 }
 
@@ -269,11 +288,12 @@ func TestDeletedNamespaceIsLetGo(t *testing.T) {
 	})
 	r.within(5*time.Second, Running, 0, "")
 	nstest.Delete(t, ns)
-	for start := time.Now(); exec.Command("ip", "-n", outside, "link", "show", "far").Run() == nil; time.Sleep(5 * time.Millisecond) {
-		if time.Since(start) > healWithin {
-			t.Fatal("something of it is still held")
+	until(t, healWithin, "the other end goes with the namespace", func() string {
+		if exec.Command("ip", "-n", outside, "link", "show", "far").Run() == nil {
+			return "something of it is still held"
 		}
-	}
+		return ""
+	})
 }
 
 // TestStatsSocketThatCannotBe: a stats port that another program has, or an address
@@ -370,16 +390,6 @@ func TestChangesTakeEffect(t *testing.T) {
 		}
 		return ""
 	}
-	row := func() Row {
-		status, err := r.Status(context.Background(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(status.Workers) == 0 {
-			return Row{}
-		}
-		return status.Workers[0]
-	}
 	netsocket := filepath.Join(r.dir, "a.netsocket.json")
 	for _, c := range []struct {
 		what   string
@@ -389,25 +399,17 @@ func TestChangesTakeEffect(t *testing.T) {
 		{"a new pair", func() { write(6464) }, func() string { return listens(6464) }},
 		{"another port", func() { write(6465) }, func() string { return listens(6465) }},
 		{"a broken file", func() { must(t, os.WriteFile(netsocket, []byte("{"), 0o644)) }, func() string {
-			if now := row(); now.State != Running || !strings.Contains(now.Reason, netsocket+":1:2") {
+			if now := r.only(); now.State != Running || !strings.Contains(now.Reason, netsocket+":1:2") {
 				return fmt.Sprintf("%s: %s", now.State, now.Reason)
 			}
 			return ""
 		}},
-		{"a repaired one", func() { write(6465) }, func() string { return row().Reason }},
-		{"deleted files", func() { must(t, os.Remove(netsocket)); must(t, os.Remove(filepath.Join(r.dir, "a.modsocket.json"))) }, func() string { return row().Name }},
+		{"a repaired one", func() { write(6465) }, func() string { return r.only().Reason }},
+		{"deleted files", func() { must(t, os.Remove(netsocket)); must(t, os.Remove(filepath.Join(r.dir, "a.modsocket.json"))) }, func() string { return r.only().Name }},
 	} {
 		start := time.Now()
 		c.change()
-		for written := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-			wrong := c.wrong()
-			if wrong == "" {
-				t.Logf("%s: after %v", c.what, time.Since(start))
-				break
-			}
-			if time.Since(written) > healWithin {
-				t.Fatalf("%s does not take effect within %v: %s", c.what, healWithin, wrong)
-			}
-		}
+		until(t, healWithin, c.what, c.wrong)
+		t.Logf("%s: after %v", c.what, time.Since(start))
 	}
 }

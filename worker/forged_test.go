@@ -2,12 +2,8 @@ package worker
 
 import (
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -546,34 +542,6 @@ func TestMutatedFlood(t *testing.T) {
 			t.Errorf("losses %+v", l)
 		}
 	}
-}
-
-// kept are the inputs that fuzzing of syncwire has kept.
-func kept(t *testing.T, target string) [][]byte {
-	t.Helper()
-	files, err := filepath.Glob("../syncwire/testdata/fuzz/" + target + "/*")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("%d inputs are kept: %v", len(files), err)
-	}
-	var inputs [][]byte
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			quoted, ok := strings.CutPrefix(strings.TrimSpace(line), "[]byte(")
-			if !ok {
-				continue
-			}
-			b, err := strconv.Unquote(strings.TrimSuffix(quoted, ")"))
-			if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			inputs = append(inputs, []byte(b))
-		}
-	}
-	return inputs
 }
 
 // TestHeldAges has a live update wait for a resync's end: its time left goes on.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"joolctl/internal/docstest"
 )
@@ -130,11 +129,16 @@ func (r *reader) typeIn(line string) {
 		})
 	case line == "joolctl status --watch":
 		p := r.start(words)
-		time.Sleep(2 * time.Second)
-		p.running(r.t)
+		eventually(r.t, listensWithin, "two screens are shown", func() string {
+			p.running(r.t)
+			if strings.Count(p.log.String(), "NAMESPACE") < 2 {
+				return "so far: " + p.log.String()
+			}
+			return ""
+		})
 		_ = p.cmd.Process.Signal(syscall.SIGINT)
 		<-p.ended
-		if p.err != nil || strings.Count(p.log.String(), "NAMESPACE") < 2 {
+		if p.err != nil {
 			r.t.Errorf("%v:\n%s", p.err, p.log.String())
 		}
 	case program == "joolctl" && words[1] != "check" && r.up == nil:

@@ -103,6 +103,14 @@ func TestHeal(t *testing.T) {
 	link()
 	runs("interface made anew at once")
 
+	// It runs on, and says what to type.
+	n.ip(t, "link set "+syncLink+" down")
+	s.await(t, control.Running, "ip link set "+syncLink+" up", restarts-1, healsWithin)
+	n.ip(t, "link set "+syncLink+" up")
+	eventually(t, polledWithin, "the interface carries again", func() string { // a carrier is looked at once a second
+		return s.status(t).Workers[0].Reason
+	})
+
 	change := func() {
 		t.Helper()
 		before := s.changes(p.name)
