@@ -62,7 +62,10 @@ func linkFaults() []fault {
 		{
 			name: "interface down and up", short: time.Second, full: 5 * time.Second, either: true,
 			breaks:  func(t testing.TB, s *site) { s.j.ip(t, "link set "+syncLink+" down") },
-			repairs: func(t testing.TB, s *site) { s.j.ip(t, "link set "+syncLink+" up") },
+			repairs: func(t testing.TB, s *site) {
+				s.j.ip(t, "link set "+syncLink+" up")
+				s.awaitCarriers(t)
+			},
 		},
 		{
 			name: "sync address removed and added (IPv4 group)", short: time.Second, full: 5 * time.Second, ipv4: true, either: true,

@@ -114,6 +114,12 @@ func (s *site) linkSync(t testing.TB) {
 	}{{s.j, syncJ, syncJ6}, {s.k, syncK, syncK6}} {
 		side.n.ip(t, fmt.Sprintf("address add %s/24 dev %[3]s\naddress add %[2]s/96 dev %[3]s nodad\nlink set %[3]s up", side.addr4, side.addr6, syncLink))
 	}
+	s.awaitCarriers(t)
+}
+
+// awaitCarriers waits until the link is there as the kernel sees it: nothing can cross before.
+func (s *site) awaitCarriers(t testing.TB) {
+	t.Helper()
 	s.j.awaitCarrier(t, syncLink)
 	s.k.awaitCarrier(t, syncLink)
 }
