@@ -61,7 +61,7 @@ func linkFaults() []fault {
 		},
 		{
 			name: "interface down and up", short: time.Second, full: 5 * time.Second, either: true,
-			breaks:  func(t testing.TB, s *site) { s.j.ip(t, "link set "+syncLink+" down") },
+			breaks: func(t testing.TB, s *site) { s.j.ip(t, "link set "+syncLink+" down") },
 			repairs: func(t testing.TB, s *site) {
 				s.j.ip(t, "link set "+syncLink+" up")
 				s.awaitCarriers(t)
