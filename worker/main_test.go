@@ -3,6 +3,7 @@ package worker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"log/slog"
 	"net"
@@ -15,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"go.uber.org/goleak"
 	"golang.org/x/net/ipv4"
@@ -276,6 +279,9 @@ func (p *plain) open(group netip.Addr, port int, ifname string) error {
 	if p.UDPConn, err = net.ListenUDP(network, &net.UDPAddr{Port: port}); err != nil {
 		return err
 	}
+	if err := p.buffer(16 << 20); err != nil {
+		return err
+	}
 	if group.Is4() {
 		p.p4 = ipv4.NewPacketConn(p.UDPConn)
 		if err := p.p4.SetControlMessage(ipv4.FlagTTL, true); err != nil {
@@ -300,6 +306,20 @@ func (p *plain) open(group netip.Addr, port int, ifname string) error {
 		return err
 	}
 	return p.p6.JoinGroup(ifi, p.to)
+}
+
+// buffer sets the socket's receive buffer: a table comes faster than a busy host
+// lets a test read it, and END is said once.
+func (p *plain) buffer(bytes int) error {
+	raw, err := p.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) {
+		set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes)
+	})
+	return errors.Join(err, set)
 }
 
 // send sends a datagram to the group.
