@@ -49,6 +49,7 @@ type Conn struct {
 	receiver, asker int
 	seq             uint32
 	ack             []byte // a JOOLD_ACK, ready but for its number
+	request         []byte // the memory of the last request
 
 	// OnError, if not nil, gets what the module reports about requests that are
 	// not answered otherwise: JOOLD_ADD and JOOLD_ACK.
@@ -318,12 +319,13 @@ func (c *Conn) report(seq uint32, err error) {
 
 // ask sends a request and hands its reply to use. The reply's bytes are gone
 // when use returns.
-func (c *Conn) ask(build func(seq uint32) ([]byte, error), use func(Message) error) error {
+func (c *Conn) ask(build func(dst []byte, seq uint32) ([]byte, error), use func(Message) error) error {
 	seq := c.nextSeq()
-	req, err := build(seq)
+	req, err := build(c.request[:0], seq)
 	if err != nil {
 		return err
 	}
+	c.request = req
 	if _, err := writeFD(c.asker, req); err != nil {
 		return fmt.Errorf("asking Jool: %w", err)
 	}
@@ -379,7 +381,7 @@ func (c *Conn) nextSeq() uint32 {
 // AskHello tells whether the instance exists. An *Error with ENOENT says that
 // the family has gone: the module was unloaded, and perhaps loaded again.
 func (c *Conn) AskHello() (alive bool, err error) {
-	err = c.ask(func(seq uint32) ([]byte, error) { return c.Hello(nil, seq), nil }, func(m Message) error {
+	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Hello(dst, seq), nil }, func(m Message) error {
 		var err error
 		alive, err = ParseHello(m.Attrs)
 		return err
@@ -389,7 +391,7 @@ func (c *Conn) AskHello() (alive bool, err error) {
 
 // AskGlobals reads the instance's settings.
 func (c *Conn) AskGlobals() (g Globals, err error) {
-	err = c.ask(func(seq uint32) ([]byte, error) { return c.Globals(nil, seq), nil }, func(m Message) error {
+	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Globals(dst, seq), nil }, func(m Message) error {
 		var err error
 		g, err = ParseGlobals(m.Attrs)
 		return err
@@ -399,12 +401,12 @@ func (c *Conn) AskGlobals() (g Globals, err error) {
 
 // AskEnableSS turns the instance's synchronisation on.
 func (c *Conn) AskEnableSS() error {
-	return c.ask(func(seq uint32) ([]byte, error) { return c.EnableSS(nil, seq), nil }, func(Message) error { return nil })
+	return c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.EnableSS(dst, seq), nil }, func(Message) error { return nil })
 }
 
 // AskStats reads the instance's counters that concern sessions.
 func (c *Conn) AskStats() (stats Stats, err error) {
-	err = c.ask(func(seq uint32) ([]byte, error) { return c.Stats(nil, seq), nil }, func(m Message) error {
+	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Stats(dst, seq), nil }, func(m Message) error {
 		var err error
 		stats, err = c.Version.ParseStats(m.Attrs)
 		return err
@@ -416,7 +418,7 @@ func (c *Conn) AskStats() (stats Stats, err error) {
 // after, or the first page. more says that there is another.
 func (c *Conn) AskSessions(dst []Session, p Proto, after *Session) (page []Session, more bool, err error) {
 	page = dst
-	err = c.ask(func(seq uint32) ([]byte, error) { return c.Sessions(nil, seq, p, after) }, func(m Message) error {
+	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Sessions(dst, seq, p, after) }, func(m Message) error {
 		var err error
 		page, more, err = ParseSessions(dst, m)
 		return err
@@ -426,12 +428,12 @@ func (c *Conn) AskSessions(dst []Session, p Proto, after *Session) (page []Sessi
 
 // AskRemoveBIB ends a BIB entry and its sessions.
 func (c *Conn) AskRemoveBIB(p Proto, src4 netip.AddrPort) error {
-	return c.ask(func(seq uint32) ([]byte, error) { return c.RemoveBIB(nil, seq, p, src4) }, func(Message) error { return nil })
+	return c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.RemoveBIB(dst, seq, p, src4) }, func(Message) error { return nil })
 }
 
 // AskAdvertise has the module multicast its whole table.
 func (c *Conn) AskAdvertise() error {
-	return c.ask(func(seq uint32) ([]byte, error) { return c.Advertise(nil, seq) }, func(Message) error { return nil })
+	return c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Advertise(dst, seq) }, func(Message) error { return nil })
 }
 
 // IsNotLoaded reports whether an error of the module's says that the NAT64

@@ -135,7 +135,7 @@ func parsePrefix4(b []byte) netip.Prefix {
 // or the first page. more says that there is another.
 func (c *Conn) AskPool4(dst []Pool4Entry, p Proto, after *Pool4Entry) (page []Pool4Entry, more bool, err error) {
 	page = dst
-	err = c.ask(func(seq uint32) ([]byte, error) { return c.Pool4(nil, seq, p, after) }, func(m Message) error {
+	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Pool4(dst, seq, p, after) }, func(m Message) error {
 		var err error
 		page, more, err = ParsePool4(dst, m)
 		return err

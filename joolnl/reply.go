@@ -261,6 +261,13 @@ func u32(p []byte) uint32 {
 // ParseStats reads the reply of this version's module to STATS_FOREACH. It
 // allocates nothing.
 func (v Version) ParseStats(attrs []byte) (stats Stats, err error) {
+	const whole = nlaHeader + 8
+	for len(attrs) >= whole && binary.NativeEndian.Uint16(attrs) == whole { // all there is, as a rule
+		if k, ok := v.Stat(int(binary.NativeEndian.Uint16(attrs[2:]) & 0x3fff)); ok {
+			stats.Set(k, binary.NativeEndian.Uint64(attrs[nlaHeader:]))
+		}
+		attrs = attrs[whole:]
+	}
 	err = eachAttr(attrs, func(typ int, p []byte) error {
 		if k, ok := v.Stat(typ); ok && len(p) == 8 {
 			stats.Set(k, binary.NativeEndian.Uint64(p))

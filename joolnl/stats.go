@@ -47,6 +47,9 @@ func (v Version) Stat(id int) (Stat, bool) {
 		return Stat(id - 1), true
 	}
 	n := id - 69
+	if n < 0 { // most of them
+		return 0, false
+	}
 	switch {
 	case v.next() && v.Format() == Nested, !v.next() && v.revision() < 12:
 		return 0, false // the module has none

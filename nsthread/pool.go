@@ -77,6 +77,7 @@ func Identify(ns string) (ID, error) {
 type Pool struct {
 	mu      sync.Mutex
 	threads map[ID]*Thread
+	clock   *clock    // of these; nil: there are none
 	scratch sync.Pool // what threads have that run
 	stray   func(error)
 }
@@ -101,10 +102,9 @@ func (p *Pool) Get(ns string) (*Thread, error) {
 	defer p.mu.Unlock()
 	t := p.threads[id]
 	if t == nil {
-		if t, err = p.start(h); err != nil {
+		if t, err = p.start(h, id); err != nil {
 			return nil, fmt.Errorf("entering %s: %w", Path(ns), err)
 		}
-		t.id = id
 		p.threads[id] = t
 	}
 	t.users++
@@ -118,14 +118,28 @@ func (t *Thread) Release() {
 	p.mu.Lock()
 	t.users--
 	last := t.users == 0
+	var idle *clock
 	if last {
 		delete(p.threads, t.id)
+		if len(p.threads) == 0 {
+			idle, p.clock = p.clock, nil
+		}
 	}
 	p.mu.Unlock()
 	if last {
 		t.stop()
 	}
+	if idle != nil {
+		idle.stop()
+	}
 }
 
 // ID is the namespace's.
 func (t *Thread) ID() ID { return t.id }
+
+// Is says whether the name or path leads to the thread's namespace now. It opens
+// nothing.
+func (t *Thread) Is(ns string) bool {
+	var st unix.Stat_t
+	return unix.Stat(Path(ns), &st) == nil && ID{st.Dev, st.Ino} == t.id
+}

@@ -16,10 +16,15 @@ import (
 )
 
 // envStopped has a process of the test's own wait on its standard input, and tell
-// of each byte how long the thread has stood still.
+// of each byte how long the thread has stood still. Its value is the time between the
+// thread's timers.
 const envStopped = "JOOLCTL_TEST_STOPPED"
 
 func tellStandstills() error {
+	between, err := time.ParseDuration(os.Getenv(envStopped))
+	if err != nil {
+		return err
+	}
 	th, err := nsthread.NewPool().Get("")
 	if err != nil {
 		return err
@@ -30,7 +35,7 @@ func tellStandstills() error {
 	end := make(chan struct{})
 	if err := th.Do(func() {
 		var beat *nsthread.Timer
-		beat = th.NewTimer(func() { beat.Set(time.Now().Add(50 * time.Millisecond)) })
+		beat = th.NewTimer(func() { beat.Set(time.Now().Add(between)) })
 		beat.Set(time.Now())
 		_ = th.Watch(0, func() { // it is a pipe
 			var b [1]byte
@@ -53,9 +58,17 @@ func tellStandstills() error {
 // as long as that, and what comes later has not.
 func TestStoppedProcess(t *testing.T) {
 	nstest.Need(t)
-	t.Parallel()
+	for fires, between := range map[string]string{"the thread": "50ms", "the clock": "300ms"} {
+		t.Run(fires+" fires its timers", func(t *testing.T) {
+			t.Parallel()
+			testStopped(t, between)
+		})
+	}
+}
+
+func testStopped(t *testing.T, between string) {
 	c := exec.Command("/proc/self/exe")
-	c.Env = append(os.Environ(), envStopped+"=1")
+	c.Env = append(os.Environ(), envStopped+"="+between)
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netns"
@@ -18,23 +19,38 @@ var ErrStopped = errors.New("the namespace's thread has ended")
 
 // Thread is one operating system thread inside one namespace. It waits for
 // many descriptors at once, so that all workers of a namespace share it, and
-// calls who watches them; the hot path never changes threads.
+// calls who watches them; the hot path never changes threads. Timers that are far
+// away are fired by the clock, which enters the namespace instead of it.
 type Thread struct {
 	pool  *Pool
 	id    ID
 	users int // guarded by pool.mu
 
+	ns          netns.NsHandle
 	epoll, wake int
+	late        int // a timerfd, for when the clock does not fire the timers
 
 	mu      sync.Mutex
 	posted  []func()
 	stopped bool
 	done    chan struct{}
 
-	handlers map[int32]func() // owned by the thread itself
-	scratch  any              // likewise
-	timers   timerHeap        // likewise
+	// running is held while anything of the thread runs, on it or on the clock's; both
+	// are "the thread" for its users, and what follows is guarded by it.
+	running  sync.Mutex
+	ended    bool
+	byClock  bool // it is the clock that runs
+	handlers map[int32]func()
+	scratch  any
+	timers   timerHeap
+	lateAt   time.Duration // what late is set to
 
+	clock      *clock
+	plannedFor atomic.Int64  // due, as long as the clock has it
+	due        time.Duration // guarded by clock.mu
+	index      int           // likewise: in clock.planned, or -1
+
+	// The thread's own:
 	woken     time.Time     // when its last wait ended
 	stood     time.Duration // see StoodStill
 	full      bool          // more may have been there than the last wait has told
@@ -47,19 +63,24 @@ type Thread struct {
 // LockOSThread does when an init calls it, and no Thread is ever that one.
 func init() { runtime.LockOSThread() }
 
-// start makes a thread inside h.
-func (p *Pool) start(h netns.NsHandle) (*Thread, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("epoll_create1: %w", err)
+// start makes a thread inside h. With mu held.
+func (p *Pool) start(h netns.NsHandle, id ID) (_ *Thread, err error) {
+	if p.clock == nil {
+		if p.clock, err = startClock(); err != nil {
+			return nil, fmt.Errorf("the timers' clock: %w", err)
+		}
+		defer func() {
+			if err != nil {
+				p.clock.stop()
+				p.clock = nil
+			}
+		}()
 	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		unix.Close(epoll)
-		return nil, fmt.Errorf("eventfd: %w", err)
+	t := &Thread{
+		pool: p, id: id, ns: -1, epoll: -1, wake: -1, late: -1, done: make(chan struct{}),
+		handlers: make(map[int32]func()), index: -1, clock: p.clock,
 	}
-	t := &Thread{pool: p, epoll: epoll, wake: wake, done: make(chan struct{}), handlers: make(map[int32]func())}
-	if err := t.add(wake); err != nil {
+	if err := t.openDescriptors(h); err != nil {
 		t.closeDescriptors()
 		return nil, err
 	}
@@ -73,6 +94,7 @@ func (p *Pool) start(h netns.NsHandle) (*Thread, error) {
 		if err == nil {
 			t.loop()
 		}
+		t.clock.forget(t)
 		t.closeDescriptors()
 		close(t.done)
 	}()
@@ -83,9 +105,30 @@ func (p *Pool) start(h netns.NsHandle) (*Thread, error) {
 	return t, nil
 }
 
+func (t *Thread) openDescriptors(h netns.NsHandle) error {
+	ns, err := unix.FcntlInt(uintptr(h), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("fcntl: %w", err)
+	}
+	t.ns = netns.NsHandle(ns)
+	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("epoll_create1: %w", err)
+	}
+	if t.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	if t.late, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		return fmt.Errorf("timerfd_create: %w", err)
+	}
+	return errors.Join(t.add(t.wake), t.add(t.late))
+}
+
 func (t *Thread) closeDescriptors() {
-	unix.Close(t.wake)
-	unix.Close(t.epoll)
+	for _, fd := range []int{t.late, t.wake, t.epoll, int(t.ns)} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
 }
 
 func (t *Thread) add(fd int) error {
@@ -101,15 +144,25 @@ func (t *Thread) add(fd int) error {
 // meanwhile is not to be given up for lost.
 func (t *Thread) loop() {
 	var events [32]unix.EpollEvent
+	t.running.Lock()
+	defer func() {
+		t.ended = true
+		t.running.Unlock()
+	}()
 	t.woken = time.Now()
 	for {
 		t.returnScratch()
 		n := t.wait(events[:])
 		for i := range n {
-			if events[i].Fd == int32(t.wake) {
+			switch events[i].Fd {
+			case int32(t.wake):
 				if !t.runPosted() {
 					return
 				}
+				continue
+			case int32(t.late):
+				t.lateAt = 0
+				reset(t.late)
 				continue
 			}
 			// A handler may have stopped watching another descriptor.
@@ -132,17 +185,33 @@ func (t *Thread) wait(events []unix.EpollEvent) (n int) {
 	}
 	t.beScheduled(now) // which may take its time
 	planned := t.untilTimer()
+	due, far := t.farTimer()
+	if far {
+		planned = -1
+	}
+	t.running.Unlock()
+	if far {
+		// Not before: the clock leaves alone who is at work.
+		t.clock.plan(t, due)
+	}
 	n, err := unix.EpollWait(t.epoll, events, planned)
 	for err == unix.EINTR {
-		n, err = unix.EpollWait(t.epoll, events, t.untilTimer())
+		left := planned
+		if planned > 0 {
+			left = max(planned-int(time.Since(now).Milliseconds()), 0)
+		}
+		n, err = unix.EpollWait(t.epoll, events, left)
 	}
 	if err != nil {
 		panic(fmt.Sprintf("epoll_wait: %v", err)) // only a bug of ours can make it fail
 	}
+	t.running.Lock()
 	t.woken, t.stood, t.full = time.Now(), stood, n == len(events)
 	switch waited := t.woken.Sub(now); {
 	case now.Sub(before) > Standstill: // at work
 		t.stood = t.woken.Sub(before)
+	case far:
+		t.stood = max(t.stood, t.clock.stood(now.Sub(epoch), t.woken.Sub(epoch)))
 	case planned >= 0 && waited > time.Duration(planned)*time.Millisecond+Standstill:
 		t.stood = waited
 	}
@@ -204,8 +273,13 @@ func (t *Thread) runPosted() bool {
 
 // rest takes signal back. With mu held.
 func (t *Thread) rest() {
+	reset(t.wake)
+}
+
+// reset has the descriptor's counter begin again.
+func reset(fd int) {
 	var buf [8]byte
-	_, _ = unix.Read(t.wake, buf[:]) // only resets the counter
+	_, _ = unix.Read(fd, buf[:])
 }
 
 // safely calls what a user of the thread gave it, and reports whether it
@@ -269,10 +343,35 @@ func (t *Thread) Watch(fd int, ready func()) error {
 	return nil
 }
 
+// Quietly calls fn, which reads fd, a watched one, itself. To be called on the thread.
+func (t *Thread) Quietly(fd int, fn func()) {
+	if !t.byClock {
+		fn()
+		return
+	}
+	// What arrives would wake the thread, which waits meanwhile.
+	ev := unix.EpollEvent{Fd: int32(fd)}
+	_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_MOD, fd, &ev)
+	defer func() {
+		ev.Events = unix.EPOLLIN
+		_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_MOD, fd, &ev) // it fails only when it is watched no more
+	}()
+	fn()
+}
+
 // Unwatch ends a Watch; only then may fd be closed. To be called on the thread.
 func (t *Thread) Unwatch(fd int) {
 	delete(t.handlers, int32(fd))
 	_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_DEL, fd, nil) // it fails only for what was never watched
+}
+
+// interrupt has the thread look what it is to wait for.
+func (t *Thread) interrupt() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.stopped {
+		t.signal()
+	}
 }
 
 // stop ends the thread after what has been posted, and waits for its end.

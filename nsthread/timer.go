@@ -3,6 +3,8 @@ package nsthread
 import (
 	"container/heap"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Timer has its thread call a function at a moment that is set, and set again,
@@ -50,6 +52,24 @@ func (t *Thread) untilTimer() int {
 	}
 	wait := max(time.Until(t.timers[0].at), 0)
 	return int((wait + time.Millisecond - 1) / time.Millisecond)
+}
+
+// farTimer is when the next timer is due, if that is so far away that the clock is to
+// fire it. The thread will see to it if the clock does not.
+func (t *Thread) farTimer() (due time.Duration, far bool) {
+	if len(t.timers) == 0 {
+		return 0, false
+	}
+	due = t.timers[0].at.Sub(epoch)
+	if due < sinceEpoch()+near {
+		return 0, false
+	}
+	if t.lateAt < due+grace/2 || t.lateAt > due+2*grace {
+		t.lateAt = due + grace
+		at := unix.NsecToTimespec(int64(time.Until(t.timers[0].at) + grace))
+		_ = unix.TimerfdSettime(t.late, 0, &unix.ItimerSpec{Value: at}, nil) // it fails for no valid time
+	}
+	return due, true
 }
 
 // fireTimers calls what is due.

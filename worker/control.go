@@ -288,9 +288,11 @@ func (p *pumps) goneFrom(from *peer, g *syncwire.Gone, now time.Time) {
 // thread's memory is not for who asks the module: hundreds of threads do so at the
 // same moment, and each would have some while it waits.
 func (p *pumps) tick() {
-	now := time.Now()
-	next := p.askWhenDue(now)
-	p.borrow(func() { p.timer.Set(p.tickFlow(now, next)) })
+	p.thread.Quietly(p.conn.Asker(), func() {
+		now := time.Now()
+		next := p.askWhenDue(now)
+		p.borrow(func() { p.timer.Set(p.tickFlow(now, next)) })
+	})
 }
 
 // tickFlow does what is due of the flow, and returns when the next is, if that is

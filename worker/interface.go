@@ -10,18 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interfaceByName returns the index of an interface of the calling thread's
-// namespace, 0 if there is none. Package net would list all of them.
-func interfaceByName(name string) (int, error) {
+// interfaceByName returns the index of an interface of a socket's namespace, 0 if
+// there is none. Package net would list all of them.
+func interfaceByName(fd int, name string) (int, error) {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
 		return 0, nil // too long to be any interface's name
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, fmt.Errorf("socket: %w", err)
-	}
-	defer unix.Close(fd)
 	err = unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr)
 	if errors.Is(err, unix.ENODEV) {
 		return 0, nil
@@ -32,17 +27,12 @@ func interfaceByName(name string) (int, error) {
 	return int(ifr.Uint32()), nil
 }
 
-// linkTrouble says why nothing comes or goes by interfaces of the calling thread's
-// namespace; "": nothing is known to keep it. nil stands for one that the kernel
-// chooses.
-func linkTrouble(ns string, interfaces ...*net.Interface) string {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return ""
-	}
-	defer unix.Close(fd)
-	for _, ifi := range interfaces {
-		if ifi == nil {
+// linkTrouble says why nothing comes or goes by interfaces of a socket's namespace,
+// which is called ns; "": nothing is known to keep it. nil stands for one that the
+// kernel chooses.
+func linkTrouble(fd int, ns string, in, out *net.Interface) string {
+	for _, ifi := range []*net.Interface{in, out} {
+		if ifi == nil || ifi == out && in != nil && in.Index == out.Index {
 			continue
 		}
 		ifr, _ := unix.NewIfreq("by-index") // it can't fail for so short a name
@@ -51,7 +41,8 @@ func linkTrouble(ns string, interfaces ...*net.Interface) string {
 			continue // it has just gone, which others find out
 		}
 		name := ifr.Name()
-		if ifr, err = unix.NewIfreq(name); err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, ifr) != nil {
+		ifr, err := unix.NewIfreq(name)
+		if err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, ifr) != nil {
 			continue
 		}
 		switch flags := ifr.Uint16(); {
@@ -68,7 +59,8 @@ func linkTrouble(ns string, interfaces ...*net.Interface) string {
 	return ""
 }
 
-// interfaceByAddress is interfaceByName for the interface that has an address.
+// interfaceByAddress is interfaceByName for the interface that has an address in the
+// calling thread's namespace.
 func interfaceByAddress(address string) (int, error) {
 	want := net.ParseIP(address)
 	family := unix.AF_INET6

@@ -143,28 +143,34 @@ func (w *Worker) askSettings(c *joolnl.Conn, spec configdir.Spec) (joolnl.Global
 }
 
 // findInterface looks for an interface by name or address in the calling
-// thread's namespace. nil, without an error, stands for the kernel's choice.
-// Of the interface, only the index is sure to be there.
-func findInterface(nameOrAddress, key, ns string) (*net.Interface, error) {
+// thread's namespace, which is that of the socket fd too. nil, without an error,
+// stands for the kernel's choice. Of the interface, only the index is sure to be
+// there.
+func findInterface(fd int, nameOrAddress, key, ns string) (*net.Interface, error) {
 	if nameOrAddress == "" {
 		return nil, nil
 	}
-	find, missing := interfaceByName, &Missing{
-		What: fmt.Sprintf("%s %q does not exist %s", key, nameOrAddress, inNamespace(ns)),
-		Fix:  inside(ns, fmt.Sprintf("ip link add %s …", nameOrAddress)),
+	var index int
+	var err error
+	isAddress := strings.ContainsAny(nameOrAddress, ".:") && net.ParseIP(nameOrAddress) != nil
+	if isAddress {
+		index, err = interfaceByAddress(nameOrAddress)
+	} else {
+		index, err = interfaceByName(fd, nameOrAddress)
 	}
-	if net.ParseIP(nameOrAddress) != nil {
-		find, missing = interfaceByAddress, &Missing{
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s %s %s: %w", key, nameOrAddress, inNamespace(ns), err)
+	case index == 0 && isAddress:
+		return nil, &Missing{
 			What: fmt.Sprintf("%s %s: no interface has this address %s", key, nameOrAddress, inNamespace(ns)),
 			Fix:  inside(ns, fmt.Sprintf("ip address add %s/… dev …", nameOrAddress)),
 		}
-	}
-	index, err := find(nameOrAddress)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s %s: %w", key, nameOrAddress, inNamespace(ns), err)
-	}
-	if index == 0 {
-		return nil, missing
+	case index == 0:
+		return nil, &Missing{
+			What: fmt.Sprintf("%s %q does not exist %s", key, nameOrAddress, inNamespace(ns)),
+			Fix:  inside(ns, fmt.Sprintf("ip link add %s …", nameOrAddress)),
+		}
 	}
 	return &net.Interface{Index: index}, nil
 }

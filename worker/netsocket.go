@@ -70,22 +70,26 @@ func openNetSocket(env Env, spec configdir.Spec) (*netSocket, error) {
 
 // open is openNetSocket inside the namespace.
 func (s *netSocket) open(store *fdstore.Store, spec configdir.Spec) error {
-	in, out, err := findInterfaces(spec)
-	if err != nil {
-		return err
-	}
-	s.trouble = linkTrouble(spec.NetNamespace, in, out)
-	if s.adopt(store, spec, in, out) {
-		return nil
-	}
 	family := unix.AF_INET6
 	if spec.Group.Is4() {
 		family = unix.AF_INET
 	}
-	s.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("opening the network socket %s: %w", inNamespace(spec.NetNamespace), err)
 	}
+	in, out, err := findInterfaces(fd, spec)
+	if err != nil {
+		unix.Close(fd)
+		return err
+	}
+	trouble := linkTrouble(fd, spec.NetNamespace, in, out)
+	if s.adopt(store, spec, in, out) {
+		unix.Close(fd)
+		s.trouble = trouble
+		return nil
+	}
+	s.fd, s.trouble = fd, trouble
 	if err := s.bind(spec, index(in)); err != nil {
 		return socketError(spec, err)
 	}
@@ -107,12 +111,13 @@ func socketError(spec configdir.Spec, err error) error {
 	return fmt.Errorf("network socket for %v port %d %s: %w", spec.Group, spec.Port, inNamespace(spec.NetNamespace), err)
 }
 
-// findInterfaces looks for both in the calling thread's namespace.
-func findInterfaces(spec configdir.Spec) (in, out *net.Interface, err error) {
-	if in, err = findInterface(spec.InInterface, "in interface", spec.NetNamespace); err != nil {
+// findInterfaces looks for both in the calling thread's namespace, which is that of the
+// socket fd too.
+func findInterfaces(fd int, spec configdir.Spec) (in, out *net.Interface, err error) {
+	if in, err = findInterface(fd, spec.InInterface, "in interface", spec.NetNamespace); err != nil {
 		return nil, nil, err
 	}
-	out, err = findInterface(spec.OutInterface, "out interface", spec.NetNamespace)
+	out, err = findInterface(fd, spec.OutInterface, "out interface", spec.NetNamespace)
 	return in, out, err
 }
 
@@ -354,13 +359,13 @@ func (s *netSocket) stillThere(spec configdir.Spec) error {
 	if err := sameNamespace(spec.NetNamespace, s.thread); err != nil {
 		return err
 	}
-	in, out, err := findInterfaces(spec)
+	in, out, err := findInterfaces(s.fd, spec)
 	if err != nil {
 		return err
 	}
 	if index(in) != s.in || index(out) != s.out {
 		return &Missing{What: fmt.Sprintf("an interface was made anew %s", inNamespace(spec.NetNamespace))}
 	}
-	s.trouble = linkTrouble(spec.NetNamespace, in, out)
+	s.trouble = linkTrouble(s.fd, spec.NetNamespace, in, out)
 	return nil
 }

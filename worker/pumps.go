@@ -70,24 +70,23 @@ type pumps struct {
 	// on it.
 	*scratch
 	controls
-	ring      ring
-	coalesce  *coalescer
-	resync    resync
-	answers   answers
-	flood     flood
-	advertise advertiser
-	audit     audit
-	pool4Due  time.Time // when it is read again
-	// askDue and settingsDue are when the module is asked for the instance, and
-	// for its settings too.
-	askDue, settingsDue time.Time
-	checkDue            time.Time // when the names are looked at
-	timer               *nsthread.Timer
-	deliverFn           func([]byte)
-	sent                sentAdds
-	waiting             waiting
-	reportedAt          time.Time // when the module last reported something
-	drops               uint32    // the socket's count of them (SO_RXQ_OVFL), as last read
+	ring          ring
+	coalesce      *coalescer
+	resync        resync
+	answers       answers
+	flood         flood
+	advertise     advertiser
+	audit         audit
+	pool4Due      time.Time // when it is read again
+	askDue        time.Time // when the module is asked for the instance
+	settingsAsked time.Time // when it was last asked for its settings
+	checkDue      time.Time // when the names are looked at
+	timer         *nsthread.Timer
+	deliverFn     func([]byte)
+	sent          sentAdds
+	waiting       waiting
+	reportedAt    time.Time // when the module last reported something
+	drops         uint32    // the socket's count of them (SO_RXQ_OVFL), as last read
 
 	failed chan error
 
@@ -163,7 +162,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.deliverFn = p.deliver
 	p.timer = p.thread.NewTimer(p.alone(p.tick))
 	p.hello, p.active = now, now
-	p.askDue, p.settingsDue = together(now.Add(askEvery), beat), now.Add(rand.N(settingsEvery))
+	p.askDue, p.settingsAsked = together(now.Add(askEvery), beat), now.Add(-rand.N(settingsEvery))
 	p.checkDue = now.Add(checkEvery - askIdle)
 }
 
@@ -324,7 +323,7 @@ func (p *pumps) stillThere() error {
 	var err error
 	if doErr := p.thread.Do(func() {
 		now := time.Now()
-		p.settingsDue = now
+		p.settingsAsked = time.Time{}
 		err = p.ask(now)
 	}); doErr != nil {
 		return doErr
@@ -403,8 +402,10 @@ func (p *pumps) tellTrouble() {
 // ask finds out whether the instance is there and synchronises, and takes its
 // counters.
 func (p *pumps) ask(now time.Time) error {
+	settingsDue := p.settingsAsked.Add(settingsEvery)
 	p.askDue = together(now.Add(askEvery), beat)
 	if p.idle(now) {
+		settingsDue = p.settingsAsked.Add(2 * askIdle)
 		p.askDue = together(now.Add(askIdle), idleBeat)
 	}
 	spec := p.w.spec()
@@ -414,8 +415,8 @@ func (p *pumps) ask(now time.Time) error {
 	} else if err := checkAlive(p.conn, spec); err != nil {
 		return err
 	}
-	if p.askDue.After(p.settingsDue) { // the next time would be too late
-		p.settingsDue = now.Add(settingsEvery)
+	if p.askDue.After(settingsDue) { // the next time would be too late
+		p.settingsAsked = now
 		g, err := p.w.askSettings(p.conn, spec)
 		if err != nil {
 			return err
@@ -430,8 +431,8 @@ func (p *pumps) ask(now time.Time) error {
 
 // sameNamespace says whether the name still leads to the thread's namespace.
 func sameNamespace(ns string, th *nsthread.Thread) error {
-	id, err := nsthread.Identify(ns)
-	if err != nil || id != th.ID() {
+	if !th.Is(ns) {
+		_, err := nsthread.Identify(ns)
 		return &Missing{What: fmt.Sprintf("namespace %q was deleted, or made anew", ns), Err: err}
 	}
 	return nil

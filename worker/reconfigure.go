@@ -99,11 +99,11 @@ func (p *pumps) retune(spec configdir.Spec, now time.Time) {
 func (p *pumps) resetSocket(spec configdir.Spec) error {
 	changed := *p.socket
 	change := func() error {
-		in, out, err := findInterfaces(spec)
+		in, out, err := findInterfaces(changed.fd, spec)
 		if err != nil {
 			return err
 		}
-		changed.trouble = linkTrouble(spec.NetNamespace, in, out)
+		changed.trouble = linkTrouble(changed.fd, spec.NetNamespace, in, out)
 		return socketError(spec, changed.set(spec, in, out))
 	}
 	take := func() error {

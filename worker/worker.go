@@ -35,7 +35,8 @@ const (
 	// traffic: every second time HELLO is due too.
 	askEvery = 2 * time.Second
 	askIdle  = 5 * time.Second
-	// settingsEvery is how often it asks for the instance's settings.
+	// settingsEvery is how often it asks for the instance's settings; without traffic,
+	// every second time that it asks for the instance.
 	settingsEvery = 4 * time.Second
 	// checkEvery is how often, at least, it looks at its namespaces and interfaces too.
 	// Whoever knows of a change calls Check.
