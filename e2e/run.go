@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,29 +46,32 @@ func Build(ctx context.Context, dir string) (Programs, error) {
 	return programs, programs.addDocumentation(ctx)
 }
 
-// addDocumentation adds the README and what is in docs.
+// addDocumentation adds the README, what is in docs and the files for keepalived.
 func (p Programs) addDocumentation(ctx context.Context) error {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return fmt.Errorf("looking for the module's directory: %w", err)
 	}
 	dir := strings.TrimSpace(string(root))
-	files, err := filepath.Glob(filepath.Join(dir, "docs", "*.md"))
-	if err != nil {
-		return err
-	}
-	for _, file := range append(files, filepath.Join(dir, "README.md")) {
-		p[guest.Documentation+strings.TrimPrefix(file, dir)] = file
+	for _, pattern := range []string{"README.md", "docs/*.md", "packaging/keepalived/*"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			p[guest.Documentation+strings.TrimPrefix(file, dir)] = file
+		}
 	}
 	return nil
 }
 
 // Guest is what to run in one machine.
 type Guest struct {
-	Jool    string   // the module's version
-	Other   []string // further versions that the machine has at hand
-	Purpose string   // guest.EnvRun's value
-	Args    []string // of the test binary
+	Jool    string            // the module's version
+	Other   []string          // further versions that the machine has at hand
+	Purpose string            // guest.EnvRun's value
+	Args    []string          // of the test binary
+	Files   map[string]string // further ones, by their paths in the machine
 	Timeout time.Duration
 	Stdout  io.Writer
 
@@ -86,11 +90,13 @@ func AnotherVersion(l *lab.Lab) []string {
 // Run boots a machine, runs the guest's tests in it and returns the files that they left. An error says why they
 // failed, or that the kernel complained meanwhile.
 func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]byte, error) {
+	files := maps.Clone(map[string]string(p))
+	maps.Copy(files, g.Files)
 	result, err := l.Boot(ctx, lab.Machine{
 		Jool:      g.Jool,
 		ExtraJool: g.Other,
 
-		Files:   p,
+		Files:   files,
 		Command: append([]string{guestTest, "-test.timeout=" + g.Timeout.String()}, g.Args...),
 		Env:     []string{guest.EnvRun + "=" + g.Purpose},
 		Timeout: g.Timeout + 30*time.Second,

@@ -9,7 +9,10 @@ import (
 	"strings"
 )
 
-const multiarch = "x86_64-linux-gnu"
+const (
+	multiarch = "x86_64-linux-gnu"
+	loader    = "ld-linux-x86-64.so.2"
+)
 
 // libraryDirs are the directories of shared libraries below each of the roots, in the order of the roots.
 func libraryDirs(roots ...string) []string {

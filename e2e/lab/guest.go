@@ -133,7 +133,6 @@ func addTools(c *cpioWriter, tools, applets []string) {
 
 // addLibraries adds the libraries, and the loader at the two places where programs look for it.
 func addLibraries(c *cpioWriter, libs map[string]string, root string) error {
-	const loader = "ld-linux-x86-64.so.2"
 	file, err := findLibrary(libraryDirs(root, "/"), loader)
 	if err != nil {
 		return err

@@ -180,14 +180,19 @@ func unpack(ctx context.Context, apt []string, dir string, pkgs ...string) (root
 		return "", err
 	}
 	root = filepath.Join(dir, "root")
+	return root, extract(ctx, dir, root)
+}
+
+// extract unpacks all packages of a directory into root.
+func extract(ctx context.Context, dir, root string) error {
 	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, deb := range debs {
 		if _, err := run(ctx, dir, "dpkg", "-x", deb, root); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return root, nil
+	return nil
 }

@@ -25,13 +25,26 @@ func Prepare(t testing.TB) *lab.Lab {
 		t.Skip("needs a virtual machine; -short is set")
 	}
 	prepare.once.Do(func() { prepare.lab, prepare.err = lab.Prepare(t.Context(), t.Logf) })
+	available(t, prepare.err)
+	return prepare.lab
+}
+
+// Program returns a program for a machine of the lab's, as [lab.Lab.Program] does. It skips and fails as [Prepare] does.
+func Program(t testing.TB, l *lab.Lab, pkg, program string) map[string]string {
+	t.Helper()
+	files, err := l.Program(t.Context(), t.Logf, pkg, program)
+	available(t, err)
+	return files
+}
+
+// available skips or fails the test unless err is nil.
+func available(t testing.TB, err error) {
+	t.Helper()
 	switch {
-	case prepare.err == nil:
-		return prepare.lab
-	case errors.Is(prepare.err, lab.ErrUnavailable) && os.Getenv("CI") != "true":
-		t.Skip(prepare.err)
+	case err == nil:
+	case errors.Is(err, lab.ErrUnavailable) && os.Getenv("CI") != "true":
+		t.Skip(err)
 	default:
-		t.Fatal(prepare.err)
+		t.Fatal(err)
 	}
-	return nil
 }

@@ -1,0 +1,199 @@
+package guest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// The next hops that packaging/keepalived/keepalived.conf moves between the hosts.
+const (
+	nextHop4 = "192.0.2.64"
+	nextHop6 = "fe80::64"
+)
+
+// TestKeepalived has keepalived itself decide which of two NAT64s serves, with
+// packaging/keepalived's files: one dies, comes back with an empty table, is
+// held until it has the sessions, and then takes over again. A TCP connection
+// lives through all of it.
+func TestKeepalived(t *testing.T) {
+	enter(t, "keepalived")
+	installKeepalived(t)
+	top := newTopology(t)
+	top.underVRRP(t)
+	top.serveEcho(t)
+	j, k := newVRRPHost(t, top.j, 100), newVRRPHost(t, top.k, 90)
+	j.start(t)
+	k.start(t)
+	j.awaitState(t, "MASTER")
+	k.awaitState(t, "BACKUP")
+
+	const port = 31000
+	c := top.connect(t, port)
+	c.mustEcho(t, "through J")
+	top.keep(map[joolnl.Proto]int{joolnl.TCP: 1}, func() { c.mustEcho(t, "and again") })
+	top.awaitSynced(t)
+
+	j.crash(t)
+	k.awaitState(t, "MASTER")
+	c.mustEcho(t, "through K")
+
+	// J is back, but for its link to K: nobody can give it the sessions.
+	j.boot(t)
+	j.start(t)
+	j.awaitState(t, "BACKUP")
+	for range 15 {
+		c.mustEcho(t, "still through K")
+		time.Sleep(time.Second)
+	}
+	if state := j.state(t); state != "BACKUP" {
+		t.Fatalf("J is %s before it has a session", state)
+	}
+
+	j.namespace.ip(t, "link set "+syncLink+" up")
+	j.awaitState(t, "MASTER")
+	if got := len(j.namespace.sessions(t, "nat")); got != 1 {
+		t.Errorf("J serves and has %d sessions, want 1", got)
+	}
+	c.mustEcho(t, "through J again")
+	k.awaitState(t, "BACKUP")
+	eventually(t, 10*time.Second, "K advertises when it steps down", func() string {
+		if log := k.worker.log.String(); !strings.Contains(log, `msg="the session table is advertised" pair=nat sessions=1`) {
+			return log
+		}
+		return ""
+	})
+}
+
+// underVRRP has n6 and n4 reach the NAT64s by the addresses that keepalived
+// moves. J and K are two hosts of their own, with their links up.
+func (top *topology) underVRRP(t testing.TB) {
+	t.Helper()
+	for i, n := range []*namespace{top.j, top.k} {
+		n.sysctl(t, [2]string{"ipv6/conf/all/keep_addr_on_down", "1"})
+		n.ip(t, fmt.Sprintf(`
+link set e6 down
+link set e4 down
+address flush dev e6
+address flush dev e4
+link set e6 address 02:00:00:00:06:1%d
+link set e4 address 02:00:00:00:04:1%[1]d
+link set e6 addrgenmode eui64 up
+link set e4 up
+address add 2001:db8::%[2]d/96 dev e6 nodad
+address add 192.0.2.%[2]d/24 dev e4
+`, i, 4+i))
+	}
+	top.n6.ip(t, fmt.Sprintf("route replace %s via %s dev e6", pool6, nextHop6))
+	top.n4.ip(t, fmt.Sprintf("route add %s/32 via %s", pool4, nextHop4))
+}
+
+// installKeepalived puts packaging/keepalived's script where its configuration
+// looks for it, and joolctl where the script does.
+func installKeepalived(t testing.TB) {
+	t.Helper()
+	const dir = "/usr/libexec/joolctl"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "cp", Documentation+"/packaging/keepalived/joolctl-keepalived", dir)
+	run(t, "chmod", "755", dir+"/joolctl-keepalived")
+	if err := os.Symlink(joolctl, "/usr/bin/joolctl"); err != nil && !os.IsExist(err) {
+		t.Fatal(err)
+	}
+}
+
+// vrrpHost is a host with joolctl and keepalived, which see a /run of their own.
+type vrrpHost struct {
+	*namespace
+	pairs, run, conf   string
+	worker, keepalived *process
+}
+
+// newVRRPHost makes one of the priority. Nothing runs on it.
+func newVRRPHost(t testing.TB, n *namespace, priority int) *vrrpHost {
+	t.Helper()
+	dir := t.TempDir()
+	h := &vrrpHost{namespace: n, pairs: filepath.Join(dir, "joold.d"), run: filepath.Join(dir, "run"), conf: filepath.Join(dir, "keepalived.conf")}
+	for _, d := range []string{h.pairs, h.run} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := pair{name: "nat", instance: "nat", group: group6, port: groupPort, link: syncLink}
+	p.write(t, h.pairs)
+	text, err := os.ReadFile(Documentation + "/packaging/keepalived/keepalived.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := strings.NewReplacer(
+		"interface eth0", "interface e4",
+		"dev eth0", "dev e6",
+		"priority 100", fmt.Sprint("priority ", priority),
+	).Replace(string(text))
+	if err := os.WriteFile(h.conf, []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// start starts joolctl, then keepalived.
+func (h *vrrpHost) start(t testing.TB) {
+	t.Helper()
+	alone := func(args ...string) *process {
+		return startWith(t, h.namespace, func(*exec.Cmd) {},
+			append([]string{"unshare", "-m", "sh", "-c", `mount --bind "$0" /run && exec "$@"`, h.run}, args...)...)
+	}
+	h.worker = alone(joolctl, "up", h.pairs)
+	h.keepalived = alone("keepalived", "--dont-fork", "--log-console", "--use-file", h.conf)
+}
+
+// crash ends everything at once, the links too.
+func (h *vrrpHost) crash(t testing.TB) {
+	t.Helper()
+	h.ip(t, "link set e6 down\nlink set e4 down\nlink set "+syncLink+" down")
+	h.worker.kill()
+	h.keepalived.kill()
+	h.exec(t, "jool", "instance", "remove", "nat")
+}
+
+// boot brings up what a host has that starts anew, but not the link "sync".
+func (h *vrrpHost) boot(t testing.TB) {
+	t.Helper()
+	run(t, "rm", "-rf", h.run)
+	if err := os.Mkdir(h.run, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.ip(t, fmt.Sprintf("address flush to %s dev e4\naddress flush to %s dev e6\nlink set e6 up\nlink set e4 up", nextHop4, nextHop6))
+	addInstance(t, h.namespace, instance{name: "nat", framework: "netfilter", pool6: pool6})
+}
+
+// state is what keepalived last told the script.
+func (h *vrrpHost) state(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(h.run, "joolctl-keepalived", "nat64"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// awaitState waits for a change that keepalived makes by itself: its script is
+// asked every 2 s and has to answer twice, and it waits 3 s for who is silent.
+func (h *vrrpHost) awaitState(t testing.TB, want string) {
+	t.Helper()
+	eventually(t, 30*time.Second, h.name+" is "+want, func() string {
+		h.worker.running(t)
+		h.keepalived.running(t)
+		if got := h.state(t); got != want {
+			return fmt.Sprintf("it is %q", got)
+		}
+		return ""
+	})
+}
