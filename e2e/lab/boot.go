@@ -174,8 +174,9 @@ func (l *Lab) complete(m *Machine) error {
 
 // kernelArgs: the console gets warnings and worse. Watchdogs are off because a busy host makes the guest's time pass in
 // jerks, which they would take for a lockup. The TSC is the host's, so that all of the guest's processors agree; the kernel
-// wouldn't believe it and read the HPET instead, which takes ten times as long. The self-tests of the kernel's ciphers
-// take half a second.
+// wouldn't believe it and read the HPET instead, which takes ten times as long. Its rate is given too: on a busy host the
+// kernel measures it wrong, and then the machine's clock runs several times too fast. The self-tests of the kernel's
+// ciphers take half a second.
 const kernelArgs = "console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog rcupdate.rcu_cpu_stall_suppress=1 " +
 	"random.trust_cpu=on tsc=reliable no_timer_check cryptomgr.notests"
 
@@ -183,8 +184,10 @@ const kernelArgs = "console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog
 // A second serial port would do, but it takes 10 µs of the guest's processor for a byte, and a virtio console drops what
 // the host doesn't read fast enough.
 func (l *Lab) qemuArgs(m Machine, dir string) []string {
-	accel := "tcg,thread=multi"
-	if m.CountInstructions {
+	accel, rate := "tcg,thread=multi", int64(1_000_000) // an instruction is a nanosecond and a tick
+	if !m.CountInstructions {
+		rate = hostTicksRate()
+	} else {
 		accel = "tcg,thread=single"
 		m.CPUs, m.QEMUArgs = 1, append([]string{"-icount", "shift=0,sleep=off"}, m.QEMUArgs...)
 	}
@@ -194,7 +197,7 @@ func (l *Lab) qemuArgs(m Machine, dir string) []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-serial", "file:" + filepath.Join(dir, "console"),
 		"-device", "virtio-serial-pci,max_ports=2", "-chardev", "stdio,id=out,signal=off", "-device", "virtserialport,chardev=out,name=lab",
-		"-kernel", l.path("kernel", "vmlinuz"), "-initrd", filepath.Join(dir, "initrd"), "-append", kernelArgs,
+		"-kernel", l.path("kernel", "vmlinuz"), "-initrd", filepath.Join(dir, "initrd"), "-append", fmt.Sprintf("%s tsc_early_khz=%d", kernelArgs, rate),
 	}, m.QEMUArgs...)
 }
 

@@ -44,6 +44,8 @@ jool --version | cut -d. -f1-3
 lsmod | awk '$1 ~ /^jool/ {print $1}'
 cat input
 echo "$GREETING"
+khz=$(sed 's/.*tsc_early_khz=\([0-9]*\).*/\1/' /proc/cmdline)
+dmesg | grep -q "tsc: Detected $((khz / 1000)).$(printf %03d $((khz % 1000))) MHz" && echo "the clock has the rate that it was given"
 ip link add name veth7 type veth && ip link add vrf0 type vrf table 7 && echo "modules load by themselves"
 ip netns add blue && ip netns exec blue jool instance add nat --netfilter --pool6 64:ff9b::/96 >/dev/null && ip netns exec blue jool instance display --csv | cut -d, -f2-
 mkdir /out/d; echo '{}' >/out/d/result.json
@@ -60,6 +62,7 @@ jool
 jool_common
 from the host
 it's me
+the clock has the rate that it was given
 modules load by themselves
 Name,Framework
 nat,netfilter

@@ -1,0 +1,17 @@
+package lab
+
+import (
+	"testing"
+	"time"
+)
+
+// TestHostTicksRate: the clock and the counter go on together, however busy the host.
+func TestHostTicksRate(t *testing.T) {
+	start, from := readTicks()
+	time.Sleep(time.Second)
+	end, to := readTicks()
+	took := time.Duration(float64(to-from) / float64(hostTicksRate()) * float64(time.Millisecond))
+	if want := end.Sub(start); (took - want).Abs() > want/1000 {
+		t.Errorf("%v passed, by the counter %v", want, took)
+	}
+}
