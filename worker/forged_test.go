@@ -328,6 +328,8 @@ func TestMemoryOfLies(t *testing.T) {
 		}
 	}
 	eventually(t, "some are taken", func() bool { return h.Sync().Done > 0 })
+	s.live(records[0])
+	eventually(t, "nothing waits any more", func() bool { return h.counters.Stats().NetRcvdPackets == 1 })
 	h.blocked(func() {})
 	runtime.GC() // what is allocated and not used any more is in the second bound
 	runtime.ReadMemStats(&after)
