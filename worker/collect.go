@@ -30,6 +30,7 @@ type incoming struct {
 	// The instance's number of sessions before the injection, and how many of
 	// these are new to it.
 	before, fresh                int
+	limited                      bool      // more BIB entries of ours are in the way than may go at a time
 	received, compared, injected time.Time // when that was done
 }
 

@@ -3,10 +3,32 @@ package worker
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"joolctl/joolnl"
 	"joolctl/syncwire"
 )
+
+const (
+	// maxCleared bounds how many BIB entries are removed because of what peers say:
+	// so many at once, and as many again in clearedIn. A forged table must not take
+	// all mappings away, nor many of them again and again.
+	maxCleared = 4096
+	clearedIn  = time.Minute
+	clearEvery = clearedIn / maxCleared
+	// whyInTheWay is the reason for a resync after one for which that was too little.
+	whyInTheWay = "older mappings are in the way"
+)
+
+// mayClear is how many BIB entries may be removed now.
+func (r *resync) mayClear(now time.Time) int {
+	return maxCleared - int((max(r.clearing.Sub(now), 0)+clearEvery-1)/clearEvery)
+}
+
+// cleared notes that some have been.
+func (r *resync) cleared(n int, now time.Time) {
+	r.clearing = maxTime(r.clearing, now).Add(time.Duration(n) * clearEvery)
+}
 
 // mask names a BIB entry by its IPv4 side.
 type mask struct {
@@ -33,9 +55,10 @@ func hostOf(r *joolnl.Record) bibHost {
 // out: one that gives their mask to another host, or their host another mask.
 // The module would refuse them in silence, or warn. Where all sessions of all
 // that is in a session's way are older than it, and none was reported by our own
-// kernel lately, it has to go: it is in old, and no more in give. Else the
-// session is blocked and leaves inject. Idle times are those of our settings.
-func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touched map[joolnl.Key]struct{}) {
+// kernel lately, it has to go: it is in old, and no more in give. Else the session is
+// blocked and leaves inject; so is what more than most entries would have to go
+// for. Idle times are those of our settings.
+func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touched map[joolnl.Key]struct{}, most int) {
 	if len(own) == 0 || len(d.inject) == 0 {
 		return
 	}
@@ -84,6 +107,17 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 		}
 		if !older {
 			d.blocked++
+			continue
+		}
+		more := 0
+		for _, way := range ways {
+			if _, goes := gone[way]; !goes {
+				more++
+			}
+		}
+		if len(gone)+more > most {
+			d.blocked++
+			d.limited = true
 			continue
 		}
 		for _, way := range ways {

@@ -21,12 +21,13 @@ func (r *resync) complete(now time.Time) {
 // compare compares the peer's table with the own one.
 func (r *resync) compare() {
 	in, our, touched := r.in, r.p.settings, maps.Clone(r.touched)
+	most := r.mayClear(time.Now())
 	tolerance := max(2*r.p.w.spec().RefreshPeriod, minTolerance)
 	r.p.background(func() { // sorting takes longer than the pumps may wait
 		theirs, own := unique(in.records[:in.sessions], in.settings), unique(in.own, our)
 		d := diff(theirs, own, in.settings, our, tolerance.Milliseconds())
 		d.inject = rebase(d.inject, in.settings, our)
-		d.clearWay(own, our, touched)
+		d.clearWay(own, our, touched, most)
 		oldestFirst(d.inject, our)
 		oldestFirst(d.give, our)
 		r.p.post(func() {
@@ -41,9 +42,6 @@ func (r *resync) compare() {
 // clocks, pages and datagrams take on their way.
 const minTolerance = 2 * time.Second
 
-// maxCleared bounds how many BIB entries one resync removes.
-const maxCleared = 4096
-
 // compared injects what the comparison found, and gives back.
 func (r *resync) compared(d difference) {
 	now := time.Now()
@@ -53,7 +51,8 @@ func (r *resync) compared(d difference) {
 		report.GaveBack = len(d.give)
 		r.p.answers.giveBack(in.from, table{d.give, in.base}, now)
 	}
-	for _, m := range d.old[:min(len(d.old), maxCleared)] {
+	r.cleared(len(d.old), now)
+	for _, m := range d.old {
 		if err := r.p.conn.AskRemoveBIB(m.proto, m.src4); err != nil {
 			r.p.w.log.warn("an old BIB entry could not be removed", "protocol", m.proto, "mask", m.src4, "error", err)
 		}
@@ -61,7 +60,7 @@ func (r *resync) compared(d difference) {
 	report.Replaced, report.Collisions = len(d.old), d.blocked
 	r.p.w.counters.collisions.Add(uint64(d.blocked))
 	r.p.readKernel(now)
-	in.before, in.fresh = r.p.sessions(), d.fresh
+	in.before, in.fresh, in.limited = r.p.sessions(), d.fresh, d.limited
 	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
 	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched}
 	r.enter(injecting, now, time.Time{})
@@ -153,9 +152,12 @@ func (r *resync) done(report *ResyncReport) {
 	r.p.w.reportResync(*report)
 	r.tried = nil
 	r.finish(now)
-	if in.owed != "" {
+	switch {
+	case in.owed != "":
 		r.want(in.owed, now)
 		r.due = now
+	case in.limited:
+		r.want(whyInTheWay, now)
 	}
 }
 

@@ -95,6 +95,7 @@ type resync struct {
 	target syncwire.ID
 
 	taken    [16]time.Time // when a resync was taken that was not asked for
+	clearing time.Time     // when maxCleared BIB entries may be removed again
 	in       *incoming
 	touched  map[joolnl.Key]struct{} // reported by our own kernel meanwhile
 	held     []update                // live updates that wait

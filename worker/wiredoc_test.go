@@ -39,6 +39,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"BULKs are repeated after END for", fmt.Sprint(keepAnswer)},
 		{"repeats of a BULK, on an average", fmt.Sprint(maxRepeats)},
 		{"resyncs taken that were not asked for", fmt.Sprintf("%d in %v", len(resync{}.taken), takenIn)},
+		{"mappings removed because of newer ones", fmt.Sprintf("%d in %v", maxCleared, clearedIn)},
 		{"sessions of a resync", fmt.Sprint(maxSessions)},
 		{"pause between resyncs", fmt.Sprintf("%v to %v", firstPause, longestPause)},
 		{"peers known at a time", fmt.Sprint(maxPeers)},
