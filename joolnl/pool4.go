@@ -20,7 +20,7 @@ const Pool4Foreach Op = 18
 type Pool4Entry struct {
 	Mark       uint32
 	Iterations uint32
-	Flags      uint8
+	Flags      uint8 // of Iterations
 	Proto      Proto
 	Prefix     netip.Prefix // IPv4
 	PortMin    uint16
@@ -155,6 +155,33 @@ func Pool4Digest(entries []Pool4Entry) uint32 {
 		b = binary.BigEndian.AppendUint16(b, e.PortMin)
 		binary.BigEndian.AppendUint16(b, e.PortMax)
 	}
+	return digest(lines)
+}
+
+// What Flags says of Iterations, beside bit 0: the module has computed it, or it
+// has no bound. It means nothing then.
+const (
+	iterationsAuto     = 2
+	iterationsInfinite = 4
+)
+
+// IterationsDigest is that of how often, at most, a mask is looked for: a number for
+// each mark and protocol.
+func IterationsDigest(entries []Pool4Entry) uint32 {
+	lines := make([][16]byte, len(entries))
+	for i, e := range entries {
+		flags := e.Flags & (iterationsAuto | iterationsInfinite)
+		if flags != 0 {
+			e.Iterations = 0
+		}
+		b := binary.BigEndian.AppendUint32(lines[i][:0], e.Mark)
+		binary.BigEndian.AppendUint32(append(b, byte(e.Proto), flags), e.Iterations)
+	}
+	return digest(lines)
+}
+
+// digest is FNV-1a over the lines in their order; never 0.
+func digest(lines [][16]byte) uint32 {
 	slices.SortFunc(lines, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
 	h := fnv.New32a()
 	for _, line := range lines {

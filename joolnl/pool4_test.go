@@ -113,6 +113,32 @@ func TestPool4Digest(t *testing.T) {
 	}
 }
 
+func TestIterationsDigest(t *testing.T) {
+	with := func(iterations uint32, flags uint8) Pool4Entry {
+		e := pool4Entry
+		e.Iterations, e.Flags = iterations, flags
+		return e
+	}
+	tcp := with(9, 1)
+	tcp.Proto = TCP
+	for i, pool := range [][]Pool4Entry{{with(1024, 3)}, {with(7, 3)}, {with(7, 2)}} { // the module's own numbers
+		if got := IterationsDigest(pool); got != 0xee0359eb {
+			t.Errorf("pool %d: %#x: a peer of another version would take it for another one", i, got)
+		}
+	}
+	seen := map[uint32]int{}
+	for i, pool := range [][]Pool4Entry{nil, {with(7, 3)}, {with(7, 1)}, {with(8, 1)}, {with(8, 5)}, {with(7, 1), tcp}} {
+		d := IterationsDigest(pool)
+		if other, ok := seen[d]; ok || d == 0 {
+			t.Errorf("pools %d and %d have digest %#x", i, other, d)
+		}
+		seen[d] = i
+	}
+	if IterationsDigest([]Pool4Entry{with(7, 1), tcp}) != IterationsDigest([]Pool4Entry{tcp, with(7, 1)}) {
+		t.Error("the order counts")
+	}
+}
+
 // FuzzParsePool4: whatever is parsed can be asked for.
 func FuzzParsePool4(f *testing.F) {
 	f.Add(pool4Wire)

@@ -78,6 +78,10 @@ func (v Version) Format() Format {
 	}
 }
 
+// FlushesASAP reports whether the module's ss-flush-asap has any effect. From
+// 4.1.13 on the setting is there, with another default, and has none.
+func (v Version) FlushesASAP() bool { return v.Format() != Packed40 }
+
 // HasAdvertise reports whether the module's JOOLD_ADVERTISE works. 4.1.9,
 // 4.1.10 and 4.2.0's rc1 and rc2 accept it and send nothing.
 func (v Version) HasAdvertise() bool {

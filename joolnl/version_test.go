@@ -45,6 +45,16 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+func TestFlushesASAP(t *testing.T) {
+	for v, want := range map[Version]bool{
+		0x04010000: true, 0x04010900: true, 0x04010c00: true, 0x04010d00: false, 0x04010f00: false, 0x0401ff02: true, 0x0401ff05: false,
+	} {
+		if v.FlushesASAP() != want {
+			t.Errorf("%v: %v", v, !want)
+		}
+	}
+}
+
 func TestParseVersionRefuses(t *testing.T) {
 	for _, s := range []string{"", "4", "4.", "4.1.", "4.1.256", "4.1.-1", "4.1.+1", "4.1.0x1", "4.1.15.0.1", "v4.1.15", "4.1.15-rc1", "4..1"} {
 		if v, err := ParseVersion(s); err == nil {

@@ -156,11 +156,12 @@ func (st standing) aloneness() string {
 	return "alone: no peer answers any more"
 }
 
-// matters are the settings without which sessions mean something else here;
-// those of the synchronisation alone may differ.
+// matters are the settings without which sessions mean something else here. Those
+// that concern how a host's own module reports sessions, or looks for new mappings,
+// may differ.
 func matters(differs []string) (names []string) {
 	for _, name := range differs {
-		if !strings.HasPrefix(name, "ss-") {
+		if !strings.HasPrefix(name, "ss-") && name != syncwire.PoolIterations {
 			names = append(names, name)
 		}
 	}

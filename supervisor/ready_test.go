@@ -17,9 +17,9 @@ func TestReasons(t *testing.T) {
 	ours := worker.Peer{Address: netip.MustParseAddr("fd64::2"), ID: 7, LastHeard: now, Software: "joolctl"}
 	upstream := worker.Peer{Address: netip.MustParseAddr("fd64::3"), LastHeard: now}
 	differs := ours
-	differs.Differs = []string{"pool6", "udp-timeout", "ss-capacity"}
+	differs.Differs = []string{"pool6", "udp-timeout", "ss-capacity", "pool4-max-iterations"}
 	trifle := ours
-	trifle.Differs = []string{"ss-max-sessions-per-packet"}
+	trifle.Differs = []string{"ss-capacity", "ss-max-sessions-per-packet", "ss-flush-deadline", "ss-flush-asap", "ss-max-payload", "pool4-max-iterations"}
 	gone := differs
 	gone.LastHeard = now.Add(-time.Minute)
 	yes := worker.SyncState{Synced: syncwire.SyncYes, Last: &worker.ResyncReport{}}

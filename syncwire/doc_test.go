@@ -20,6 +20,7 @@ var equal = cmpopts.EquateComparable(netip.Prefix{})
 var exampleSettings = Settings{
 	Pool6: netip.MustParsePrefix("64:ff9b::/96"),
 	TTLs:  [4]uint32{7_200_000, 240_000, 300_000, 60_000}, SSCapacity: 512, SSMaxSessions: 36, Pool4: 0x01020304,
+	SSFlushDeadline: 2000, SSMaxPayload: 1452, Iterations: 0x05060708, SSFlushASAP: SwitchOff,
 }
 
 // exampleRecord is the one in docs/wire.md.

@@ -15,7 +15,9 @@ const (
 	MaxBulk = (MaxMessage - TrailerLen - 2*7 - 3) / RecordLen
 )
 
-// Settings are those of an instance that peers should agree on.
+// Settings are those of an instance that peers should agree on. What is 0, but for
+// the TTLs and SSCapacity, is not known: the module has no such setting, or the peer's
+// software does not tell.
 type Settings struct {
 	Pool6 netip.Prefix
 	// TTLs are tcp-est, tcp-trans, udp and icmp, in milliseconds.
@@ -23,8 +25,32 @@ type Settings struct {
 	// SSCapacity and SSMaxSessions are ss-capacity and
 	// ss-max-sessions-per-packet.
 	SSCapacity, SSMaxSessions uint32
-	// Pool4 is a digest of the pool4 table; 0: not known.
+	// Pool4 is a digest of the pool4 table.
 	Pool4 uint32
+	// SSFlushDeadline is ss-flush-deadline in milliseconds, SSMaxPayload
+	// ss-max-payload in bytes.
+	SSFlushDeadline, SSMaxPayload uint32
+	// SSFlushASAP is ss-flush-asap, where that has an effect.
+	SSFlushASAP Switch
+	// Iterations is a digest of pool4's max-iterations.
+	Iterations uint32
+}
+
+// Switch is a setting that is on or off.
+type Switch uint8
+
+const (
+	SwitchUnknown Switch = 0
+	SwitchOff     Switch = 1
+	SwitchOn      Switch = 2
+)
+
+// SwitchOf is a known one.
+func SwitchOf(on bool) Switch {
+	if on {
+		return SwitchOn
+	}
+	return SwitchOff
 }
 
 // TTL is how long a session lives without a packet, by protocol (0 to 2) and
@@ -42,7 +68,11 @@ func (s Settings) TTL(proto, timer uint8) time.Duration {
 	return time.Duration(s.TTLs[i]) * time.Millisecond
 }
 
-// Diff names the settings that differ, in Jool's words.
+// PoolIterations is the name of a setting that concerns only how new mappings are
+// found, as those in ss- concern only how sessions are reported.
+const PoolIterations = "pool4-max-iterations"
+
+// Diff names the settings that are known of both and differ, in Jool's words.
 func (s Settings) Diff(t Settings) []string {
 	var names []string
 	add := func(differ bool, name string) {
@@ -50,17 +80,29 @@ func (s Settings) Diff(t Settings) []string {
 			names = append(names, name)
 		}
 	}
+	known := func(a, b uint32, name string) { add(a != b && a != 0 && b != 0, name) }
 	add(s.Pool6 != t.Pool6, "pool6")
 	for i, name := range []string{"tcp-est-timeout", "tcp-trans-timeout", "udp-timeout", "icmp-timeout"} {
 		add(s.TTLs[i] != t.TTLs[i], name)
 	}
 	add(s.SSCapacity != t.SSCapacity, "ss-capacity")
-	add(s.SSMaxSessions != t.SSMaxSessions, "ss-max-sessions-per-packet")
-	add(s.Pool4 != t.Pool4 && s.Pool4 != 0 && t.Pool4 != 0, "pool4")
+	known(s.SSMaxSessions, t.SSMaxSessions, "ss-max-sessions-per-packet")
+	known(s.SSFlushDeadline, t.SSFlushDeadline, "ss-flush-deadline")
+	known(uint32(s.SSFlushASAP), uint32(t.SSFlushASAP), "ss-flush-asap")
+	known(s.SSMaxPayload, t.SSMaxPayload, "ss-max-payload")
+	known(s.Pool4, t.Pool4, "pool4")
+	if s.Pool4 == t.Pool4 { // else its numbers are other ones anyway
+		known(s.Iterations, t.Iterations, PoolIterations)
+	}
 	return names
 }
 
-const settingsLen = 17 + 4*7
+// settingsLen is the length of what every sender tells, wholeSettings with what
+// came later.
+const (
+	settingsLen   = 17 + 4*7
+	wholeSettings = settingsLen + 4*3 + 1
+)
 
 func (s Settings) append(dst []byte) []byte {
 	addr := [16]byte{}
@@ -69,10 +111,10 @@ func (s Settings) append(dst []byte) []byte {
 		addr, bits = s.Pool6.Addr().As16(), byte(s.Pool6.Bits())
 	}
 	dst = append(append(dst, addr[:]...), bits)
-	for _, v := range append(s.TTLs[:], s.SSCapacity, s.SSMaxSessions, s.Pool4) {
+	for _, v := range append(s.TTLs[:], s.SSCapacity, s.SSMaxSessions, s.Pool4, s.SSFlushDeadline, s.SSMaxPayload, s.Iterations) {
 		dst = binary.BigEndian.AppendUint32(dst, v)
 	}
-	return dst
+	return append(dst, byte(s.SSFlushASAP))
 }
 
 func (s *Settings) parse(b []byte) error {
@@ -82,12 +124,21 @@ func (s *Settings) parse(b []byte) error {
 	if b[16] > 128 {
 		return errRange
 	}
-	s.Pool6 = netip.PrefixFrom(netip.AddrFrom16([16]byte(b)), int(b[16]))
+	*s = Settings{Pool6: netip.PrefixFrom(netip.AddrFrom16([16]byte(b)), int(b[16]))}
 	if b[16] == 0 {
 		s.Pool6 = netip.Prefix{}
 	}
 	for i, to := range []*uint32{&s.TTLs[0], &s.TTLs[1], &s.TTLs[2], &s.TTLs[3], &s.SSCapacity, &s.SSMaxSessions, &s.Pool4} {
 		*to = binary.BigEndian.Uint32(b[17+4*i:])
+	}
+	if len(b) < wholeSettings {
+		return nil
+	}
+	for i, to := range []*uint32{&s.SSFlushDeadline, &s.SSMaxPayload, &s.Iterations} {
+		*to = binary.BigEndian.Uint32(b[settingsLen+4*i:])
+	}
+	if s.SSFlushASAP = Switch(b[settingsLen+12]); s.SSFlushASAP > SwitchOn {
+		return errRange
 	}
 	return nil
 }

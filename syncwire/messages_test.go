@@ -65,6 +65,7 @@ func TestParseRefuses(t *testing.T) {
 		{"HELLO, short numbers", cat(TypeHello, field(2, 0, 0, 0, 1, 4, 1, 15)), errLength},
 		{"HELLO, short settings", cat(TypeHello, field(3, settingsWith(0)[:settingsLen-1]...)), errLength},
 		{"HELLO, pool6 of /129", cat(TypeHello, field(3, settingsWith(16, 129)...)), errRange},
+		{"HELLO, neither on nor off", cat(TypeHello, field(3, settingsWith(57, 3)...)), errRange},
 		{"HELLO, a long name", cat(TypeHello, field(4, bytes.Repeat([]byte{'a'}, 33)...)), errRange},
 		{"HELLO, a name of two lines", cat(TypeHello, field(4, []byte("a\nb")...)), errRange},
 		{"HELLO, an escape in its name", cat(TypeHello, field(4, []byte("\x1b[2J")...)), errRange},
@@ -142,6 +143,8 @@ func TestParseRefuses(t *testing.T) {
 // TestParseAccepts has what a later version may send, and what is at the edge of
 // what is allowed.
 func TestParseAccepts(t *testing.T) {
+	older := exampleSettings
+	older.SSFlushDeadline, older.SSMaxPayload, older.Iterations, older.SSFlushASAP = 0, 0, 0, 0
 	most := slices.Repeat([]uint32{1}, 2*MaxRanges)
 	var ranges []Range
 	for range MaxRanges {
@@ -157,6 +160,9 @@ func TestParseAccepts(t *testing.T) {
 		{"HELLO, longer fields", cat(TypeHello, field(1, 0xff, 1, 9, 9), field(2, 0, 0, 1, 0, 4, 1, 15, 0, 9), field(3, append(settingsWith(0), 9)...)),
 			&Hello{Asks: true, Sync: SyncYes, Sessions: 256, Module: 0x04010f00, Settings: exampleSettings}},
 		{"HELLO, no pool6", cat(TypeHello, field(3, settingsWith(16, 0)...)), &Hello{Settings: func() Settings { s := exampleSettings; s.Pool6 = netip.Prefix{}; return s }()}},
+		{"HELLO, an older one's settings", cat(TypeHello, field(3, settingsWith(0)[:45]...)), &Hello{Settings: older}},
+		{"HELLO, an older one's settings behind newer ones", cat(TypeHello, field(3, settingsWith(0)...), field(3, settingsWith(0)[:45]...)), &Hello{Settings: older}},
+		{"HELLO, settings between the two", cat(TypeHello, field(3, settingsWith(0)[:57]...)), &Hello{Settings: older}},
 		{"HELLO, the longest name", cat(TypeHello, field(4, bytes.Repeat([]byte{'~'}, 32)...)), &Hello{Software: strings.Repeat("~", 32)}},
 		{"HELLO, gains", cat(TypeHello, field(5, 0, 0, 1, 2, 9)), &Hello{TellsGains: true, Gains: 258}},
 		{"HELLO, the last of two", cat(TypeHello, field(1, 1, 1), field(1, 0, 2)), &Hello{Sync: SyncAlone}},
@@ -197,7 +203,8 @@ func randomBody(r *rand.Rand, big bool) Body {
 		return r.IntN(most + 1)
 	}
 	id := func() ID { return ID(r.Uint32() | 1) }
-	settings := Settings{SSCapacity: r.Uint32(), SSMaxSessions: r.Uint32(), Pool4: r.Uint32()}
+	settings := Settings{SSCapacity: r.Uint32(), SSMaxSessions: r.Uint32(), Pool4: r.Uint32(),
+		SSFlushDeadline: r.Uint32(), SSMaxPayload: r.Uint32(), Iterations: r.Uint32(), SSFlushASAP: Switch(r.IntN(3))}
 	for i := range settings.TTLs {
 		settings.TTLs[i] = r.Uint32() | 1
 	}
@@ -346,14 +353,29 @@ func TestSettings(t *testing.T) {
 	if d := s.Diff(s); d != nil {
 		t.Errorf("the same settings differ in %v", d)
 	}
-	other := Settings{Pool6: netip.MustParsePrefix("64:ff9b::/64"), Pool4: 1}
-	want := []string{"pool6", "tcp-est-timeout", "tcp-trans-timeout", "udp-timeout", "icmp-timeout", "ss-capacity", "ss-max-sessions-per-packet", "pool4"}
+	other := Settings{Pool6: netip.MustParsePrefix("64:ff9b::/64"), Pool4: 1, SSMaxSessions: 1, SSFlushDeadline: 1, SSMaxPayload: 1, SSFlushASAP: SwitchOn, Iterations: 1}
+	want := []string{"pool6", "tcp-est-timeout", "tcp-trans-timeout", "udp-timeout", "icmp-timeout", "ss-capacity", "ss-max-sessions-per-packet",
+		"ss-flush-deadline", "ss-flush-asap", "ss-max-payload", "pool4"}
 	if got := s.Diff(other); !slices.Equal(got, want) {
 		t.Errorf("they differ in %v", got)
 	}
 	other = s
-	if other.Pool4 = 0; s.Diff(other) != nil || other.Diff(s) != nil {
-		t.Error("a pool4 that is not known differs")
+	if other.Iterations++; !slices.Equal(s.Diff(other), []string{PoolIterations}) {
+		t.Errorf("they differ in %v", s.Diff(other))
+	}
+	// What one of the two does not have, or does not tell, is no difference.
+	for name, forget := range map[string]func(*Settings){
+		"pool4":                      func(s *Settings) { s.Pool4 = 0 },
+		"ss-max-sessions-per-packet": func(s *Settings) { s.SSMaxSessions = 0 },
+		"ss-flush-deadline":          func(s *Settings) { s.SSFlushDeadline = 0 },
+		"ss-flush-asap":              func(s *Settings) { s.SSFlushASAP = SwitchUnknown },
+		"ss-max-payload":             func(s *Settings) { s.SSMaxPayload = 0 },
+		"pool4-max-iterations":       func(s *Settings) { s.Iterations = 0 },
+	} {
+		other := s
+		if forget(&other); s.Diff(other) != nil || other.Diff(s) != nil {
+			t.Errorf("%s that is not known differs", name)
+		}
 	}
 }
 
@@ -452,7 +474,7 @@ func bounded(t *testing.T, m Message) {
 	}
 	switch b := m.Body.(type) {
 	case *Hello:
-		if len(b.Software) > 32 || b.Sync > SyncAlone {
+		if len(b.Software) > 32 || b.Sync > SyncAlone || b.Settings.SSFlushASAP > SwitchOn {
 			t.Errorf("%+v", b)
 		}
 	case *Nack:

@@ -44,15 +44,21 @@ type controls struct {
 	injectBuf []byte
 }
 
-// settingsOf is what peers should agree on.
-func settingsOf(g joolnl.Globals) syncwire.Settings {
+// settingsOf is what peers should agree on, but for pool4, of a module of a version.
+func settingsOf(g joolnl.Globals, v joolnl.Version) syncwire.Settings {
 	ms := func(d time.Duration) uint32 { return uint32(d.Milliseconds()) }
-	return syncwire.Settings{
-		Pool6:         g.Pool6,
-		TTLs:          [4]uint32{ms(g.TCPEstablished), ms(g.TCPTransitory), ms(g.UDP), ms(g.ICMP)},
-		SSCapacity:    g.SSCapacity,
-		SSMaxSessions: g.SSMaxSessions,
+	s := syncwire.Settings{
+		Pool6:           g.Pool6,
+		TTLs:            [4]uint32{ms(g.TCPEstablished), ms(g.TCPTransitory), ms(g.UDP), ms(g.ICMP)},
+		SSCapacity:      g.SSCapacity,
+		SSMaxSessions:   g.SSMaxSessions,
+		SSFlushDeadline: ms(g.SSFlushDeadline),
+		SSMaxPayload:    g.SSMaxPayload,
 	}
+	if v.FlushesASAP() {
+		s.SSFlushASAP = syncwire.SwitchOf(g.SSFlushASAP)
+	}
+	return s
 }
 
 func newID() syncwire.ID { return syncwire.ID(rand.Uint32() | 1) }

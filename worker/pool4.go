@@ -11,12 +11,12 @@ const (
 	// announces a change.
 	pool4Every = 10 * time.Second
 	pool4Idle  = 30 * time.Second
-	// maxPool4 bounds what of it is read; the digest of a larger one is unknown.
+	// maxPool4 bounds what of it is read; the digests of a larger one are unknown.
 	maxPool4 = 1 << 16
 )
 
 // refreshPool4 reads pool4, page by page and giving way to the pumps in between,
-// for the digest that HELLO has of it.
+// for the digests that HELLO has of it.
 func (p *pumps) refreshPool4(now time.Time) {
 	if now.Before(p.pool4Due) {
 		return
@@ -34,7 +34,7 @@ func (p *pumps) refreshPool4(now time.Time) {
 			var err error
 			entries, more, err = p.conn.AskPool4(entries, proto, last)
 			if err != nil || len(entries) > maxPool4 {
-				p.setPool4(0) // again the next time
+				p.setPool4(0, 0) // again the next time
 				return
 			}
 			switch {
@@ -44,7 +44,7 @@ func (p *pumps) refreshPool4(now time.Time) {
 			case proto < joolnl.ICMP:
 				proto, last = proto+1, nil
 			default:
-				p.setPool4(joolnl.Pool4Digest(entries))
+				p.setPool4(joolnl.Pool4Digest(entries), joolnl.IterationsDigest(entries))
 				return
 			}
 		}
@@ -53,10 +53,10 @@ func (p *pumps) refreshPool4(now time.Time) {
 	step()
 }
 
-// setPool4 takes the digest, and tells peers of a change.
-func (p *pumps) setPool4(digest uint32) {
-	if p.settings.Pool4 != digest {
-		p.settings.Pool4 = digest
+// setPool4 takes the digests, and tells peers of a change.
+func (p *pumps) setPool4(pool, iterations uint32) {
+	if s := &p.settings; s.Pool4 != pool || s.Iterations != iterations {
+		s.Pool4, s.Iterations = pool, iterations
 		p.helloSoon(time.Now())
 		p.wake(time.Now())
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/joolnl"
 	"joolctl/worker/workertest"
 )
 
@@ -22,17 +23,7 @@ func TestPool4Differs(t *testing.T) {
 	}
 	both[0].instance.Pool4, both[1].instance.Pool4 = slices.Clone(pool), slices.Clone(pool)
 	slices.Reverse(both[1].instance.Pool4)
-	differs := func(want ...string) func() bool {
-		return func() bool {
-			for _, h := range both {
-				peers := h.Peers()
-				if len(peers) != 1 || peers[0].Software == "" || !slices.Equal(peers[0].Differs, want) {
-					return false
-				}
-			}
-			return true
-		}
-	}
+	differs := func(want ...string) func() bool { return bothDiffer(both, want...) }
 	for _, h := range both {
 		h.start()
 	}
@@ -48,4 +39,48 @@ func TestPool4Differs(t *testing.T) {
 		}
 	}
 	eventually(t, "both differ", differs("pool4"))
+}
+
+// bothDiffer tells whether each of two hosts knows the other, and in what it differs.
+func bothDiffer(both []*host, want ...string) func() bool {
+	return func() bool {
+		for _, h := range both {
+			peers := h.Peers()
+			if len(peers) != 1 || peers[0].Software == "" || !slices.Equal(peers[0].Differs, want) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// TestSettingsDiffer has two instances whose settings differ, of modules that have
+// other ones each.
+func TestSettingsDiffer(t *testing.T) {
+	const asap, deadline, capacity, payload = 28, 29, 30, 31
+	for _, c := range []struct {
+		name          string
+		first, second joolnl.Version
+		settings      map[int]uint32 // of the second
+		want          []string
+	}{
+		{"the same", jool4115, jool4115, nil, nil},
+		{"timeouts", jool4115, jool4115, map[int]uint32{20: 1000, 21: 1000, 22: 1000, 23: 1000},
+			[]string{"tcp-est-timeout", "tcp-trans-timeout", "udp-timeout", "icmp-timeout"}},
+		{"how sessions are reported", jool4115, jool4115, map[int]uint32{deadline: 1000, capacity: 1024, payload: 1200},
+			[]string{"ss-capacity", "ss-flush-deadline", "ss-max-payload"}},
+		{"at once or not", jool419, jool419, map[int]uint32{asap: 1}, []string{"ss-flush-asap"}},
+		{"at once, and a module that knows no such thing", jool4115, jool419, map[int]uint32{asap: 1}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, b := hosts(t)
+			both := []*host{newStandby(t, c.first, a), newStandby(t, c.second, b)}
+			both[1].instance.Settings = c.settings
+			for _, h := range both {
+				h.start()
+			}
+			eventually(t, "they differ", bothDiffer(both, c.want...))
+		})
+	}
 }

@@ -119,8 +119,8 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 // listen watches all sockets.
 func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	p.tellTrouble()
-	p.settings = settingsOf(globals)
 	p.version, p.format = p.conn.Version, p.conn.Version.Format()
+	p.settings = settingsOf(globals, p.version)
 	p.conn.OnError = p.kernelError
 	p.prepare(spec, time.Now())
 	for _, watch := range []struct {
@@ -421,9 +421,9 @@ func (p *pumps) ask(now time.Time) error {
 		if err != nil {
 			return err
 		}
-		pool4 := p.settings.Pool4
-		p.settings = settingsOf(g)
-		p.settings.Pool4 = pool4
+		old := p.settings
+		p.settings = settingsOf(g, p.version)
+		p.settings.Pool4, p.settings.Iterations = old.Pool4, old.Iterations
 	}
 	p.refreshPool4(now)
 	return nil

@@ -46,7 +46,7 @@ func newStandby(t testing.TB, v joolnl.Version, ns string, records ...joolnl.Rec
 	return h
 }
 
-var ttl = settingsOf(joolnl.Globals{TCPEstablished: 2 * time.Hour, TCPTransitory: 4 * time.Minute, UDP: 5 * time.Minute, ICMP: time.Minute})
+var ttl = settingsOf(joolnl.Globals{TCPEstablished: 2 * time.Hour, TCPTransitory: 4 * time.Minute, UDP: 5 * time.Minute, ICMP: time.Minute}, jool4115)
 
 // sessionAt is session n: of a protocol and kind that follow from its number, and
 // idle for so long.

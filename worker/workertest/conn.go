@@ -123,7 +123,7 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 	case joolnl.InstanceHello:
 		return reply(0, attr(1, 0)...)
 	case joolnl.GlobalForeach:
-		return reply(0, append(globals(), attr(27, b2u(!i.Off))...)...)
+		return reply(0, append(i.globals(), attr(27, b2u(!i.Off))...)...)
 	case joolnl.GlobalUpdate:
 		if bytes.Equal(m.Attrs, attr(2|1<<15, attr(27, 1)...)) {
 			i.Off = false
@@ -228,14 +228,26 @@ func (i *Instance) page(m joolnl.Message) (page []byte, more byte) {
 	return page, 0
 }
 
-// globals are a new instance's: pool6 64:ff9b::/96 and the default timeouts.
-func globals() []byte {
+// globals are the instance's: pool6 64:ff9b::/96 and Jool's defaults, but for
+// Settings.
+func (i *Instance) globals() []byte {
 	pool6 := append(attr(1, 0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), attr(2, 96)...)
 	b := attr(2|1<<15, pool6...)
-	for i, minutes := range []uint32{120, 4, 5, 1} { // tcp-est, tcp-trans, udp, icmp
-		b = append(b, attr(20+i, binary.NativeEndian.AppendUint32(nil, minutes*60_000)...)...)
+	const minute = 60_000
+	for _, s := range []struct {
+		id      int
+		initial uint32
+	}{
+		{20, 120 * minute}, {21, 4 * minute}, {22, 5 * minute}, {23, minute}, // tcp-est, tcp-trans, udp, icmp
+		{29, 2000}, {30, 512}, {31, 1452}, // ss-flush-deadline, ss-capacity, ss-max-payload
+	} {
+		v, set := i.Settings[s.id]
+		if !set {
+			v = s.initial
+		}
+		b = append(b, attr(s.id, binary.NativeEndian.AppendUint32(nil, v)...)...)
 	}
-	return b
+	return append(b, attr(28, byte(i.Settings[28]))...) // ss-flush-asap
 }
 
 func b2u(b bool) byte {

@@ -134,6 +134,8 @@ type Request struct {
 type Instance struct {
 	// Off has session synchronisation switched off.
 	Off bool
+	// Settings are those that are not Jool's defaults, by number.
+	Settings map[int]uint32
 	// Stats are the counters by number. Those of Counting rise.
 	Stats map[int]uint64
 	// Table are the sessions that SESSION_FOREACH tells, in this order.
