@@ -38,7 +38,8 @@ func exampleRecord() []byte {
 func examples() map[string]Message {
 	const peer ID = 0x0badcafe
 	bodies := map[string]Body{
-		"hello":   &Hello{Asks: true, Sync: SyncYes, Sessions: 300, Module: 0x04010f00, Settings: exampleSettings, Software: "joolctl", TellsGains: true, Gains: 2},
+		"hello": &Hello{Asks: true, Sync: SyncYes, Sessions: 300, Module: 0x04010f00, Settings: exampleSettings, Software: "joolctl", TellsGains: true, Gains: 2,
+			TellsLive: true, LiveDatagrams: 6, LiveBytes: 8640},
 		"solicit": &Solicit{To: peer},
 		"nack":    &Nack{To: peer, Ranges: []Range{{0xffffffff, 1}, {5, 5}}},
 		"gone":    &Gone{To: peer, Ranges: []Range{{2, 4}}, Superseded: true},

@@ -176,6 +176,10 @@ type Hello struct {
 	// not in its sequence; only if TellsGains.
 	TellsGains bool
 	Gains      uint32
+	// LiveDatagrams is how many live datagrams have left the sender since its start, and
+	// LiveBytes how many bytes of sessions were in them; only if TellsLive.
+	TellsLive                bool
+	LiveDatagrams, LiveBytes uint64
 }
 
 func (*Hello) messageType() Type { return TypeHello }
@@ -191,6 +195,10 @@ func (h *Hello) appendFields(dst []byte) []byte {
 	dst = appendField(dst, 4, []byte(h.Software)...)
 	if h.TellsGains {
 		dst = appendField32(dst, 5, h.Gains)
+	}
+	if h.TellsLive {
+		n := binary.BigEndian.AppendUint64(nil, h.LiveDatagrams)
+		dst = appendField(dst, 6, binary.BigEndian.AppendUint64(n, h.LiveBytes)...)
 	}
 	return dst
 }
@@ -222,6 +230,11 @@ func (h *Hello) setField(tag uint8, v []byte) error {
 			return errLength
 		}
 		h.TellsGains, h.Gains = true, binary.BigEndian.Uint32(v)
+	case 6:
+		if len(v) < 16 {
+			return errLength
+		}
+		h.TellsLive, h.LiveDatagrams, h.LiveBytes = true, binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])
 	}
 	return nil
 }

@@ -71,6 +71,9 @@ func TestParseRefuses(t *testing.T) {
 		{"HELLO, an escape in its name", cat(TypeHello, field(4, []byte("\x1b[2J")...)), errRange},
 		{"HELLO, a name that is not ASCII", cat(TypeHello, field(4, []byte("ä")...)), errRange},
 
+		{"HELLO, half of what was sent", cat(TypeHello, field(6, 0, 0, 0, 0, 0, 0, 1, 2)), errLength},
+		{"HELLO, what was sent, a byte short", cat(TypeHello, field(6, make([]byte, 15)...)), errLength},
+
 		{"SOLICIT without a field", cat(TypeSolicit), errMissing},
 		{"SOLICIT, short", cat(TypeSolicit, field(1, 0, 0, 9)), errLength},
 		{"SOLICIT to nobody", cat(TypeSolicit, numbers(1, 0)), errMissing},
@@ -165,6 +168,7 @@ func TestParseAccepts(t *testing.T) {
 		{"HELLO, settings between the two", cat(TypeHello, field(3, settingsWith(0)[:57]...)), &Hello{Settings: older}},
 		{"HELLO, the longest name", cat(TypeHello, field(4, bytes.Repeat([]byte{'~'}, 32)...)), &Hello{Software: strings.Repeat("~", 32)}},
 		{"HELLO, gains", cat(TypeHello, field(5, 0, 0, 1, 2, 9)), &Hello{TellsGains: true, Gains: 258}},
+		{"HELLO, live datagrams", cat(TypeHello, field(6, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 1, 0, 0, 0, 3, 9)), &Hello{TellsLive: true, LiveDatagrams: 258, LiveBytes: 1<<32 + 3}},
 		{"HELLO, the last of two", cat(TypeHello, field(1, 1, 1), field(1, 0, 2)), &Hello{Sync: SyncAlone}},
 		{"unknown tags", cat(TypeSolicit, field(0), field(99, 1, 2, 3), numbers(1, 9), field(255, bytes.Repeat([]byte{1}, 900)...)), &Solicit{To: 9}},
 		{"an unknown tag that looks like fields", cat(TypeSolicit, numbers(1, 9), field(9, numbers(1, 8)...)), &Solicit{To: 9}},
@@ -226,7 +230,7 @@ func randomBody(r *rand.Rand, big bool) Body {
 	}
 	bulks := r.Uint32N(1 << 26)
 	return []Body{
-		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32)), true, r.Uint32()},
+		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32)), true, r.Uint32(), true, r.Uint64(), r.Uint64()},
 		&Solicit{id()},
 		&Nack{id(), r.Uint32(), ranges},
 		&Gone{id(), r.Uint32(), ranges, big || r.IntN(2) == 0},
