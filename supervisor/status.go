@@ -48,8 +48,8 @@ type Row struct {
 	// Ledger and Losses account for every session on its way.
 	Ledger worker.Ledger `json:"ledger"`
 	Losses worker.Losses `json:"losses"`
-	// Broken names, one line each, counters of the module's and ours that should
-	// be equal and are not.
+	// Broken names, one line each, counters of the module's and ours, or of a peer's and
+	// ours, that should agree and do not.
 	Broken []string `json:"broken,omitempty"`
 	// Kernel has the module's counters by Jool's names; empty where they can't
 	// be had.

@@ -15,9 +15,10 @@ type audit struct {
 	given struct{ packets, bytes uint64 }
 	base  *books // at the worker's start, or the instance's
 
-	packets, bytes, reports, out balance
-	checked                      time.Time
-	broken                       []string
+	packets, bytes, reports, out, in balance
+	inBase                           *uint64 // what came of the worker before and had no end yet
+	checked                          time.Time
+	broken                           []string
 	// reportsBase is the least of what the module has reported beyond what we
 	// have read: it began before we could count.
 	reportsBase int64
@@ -141,11 +142,48 @@ func (p *pumps) auditKernel(stats *joolnl.Stats, dropped uint64, now time.Time) 
 	if now.Sub(a.checked) >= auditEvery {
 		a.checked = now
 		a.broken = a.check(stats, p.w.counters, p.format.EntryLen())
+		if d := a.checkIn(p.w.counters.Ledger(), p.w.counters.Losses(), p.pending()); d != 0 {
+			a.broken = append(a.broken, fmt.Sprintf("received + injected - ignored - sorted - untranslated - given is %d sessions, not 0; please report this", d))
+		}
+		p.publishBroken(now)
 	}
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
-	p.w.state.Answered, p.w.state.KernelDropped, p.w.state.Broken = now, a.dropped, a.broken
+	p.w.state.Answered, p.w.state.KernelDropped = now, a.dropped
 }
+
+// checkIn does for the way in what check does for the way out. pending are sessions
+// that wait.
+func (a *audit) checkIn(l Ledger, losses Losses, pending uint64) int64 {
+	came := l.Received + l.Injected
+	went := l.Ignored + l.Sorted + losses.Untranslated + l.Given + pending
+	if a.inBase == nil {
+		base := came - went
+		a.inBase = &base
+	}
+	return a.in.check(came-*a.inBase, went)
+}
+
+// pending is how many sessions have been received and go to the module later.
+func (p *pumps) pending() (n uint64) {
+	for _, from := range p.w.peers.byAddress {
+		n += from.stream.pending()
+	}
+	for _, u := range p.resync.held {
+		n += sessionsIn(u.entries)
+	}
+	return n
+}
+
+func (s *stream) pending() (n uint64) {
+	for i := range s.held {
+		n += sessionsIn(s.held[i].data)
+	}
+	return n
+}
+
+// sessionsIn is how many sessions a list holds.
+func sessionsIn(entries []byte) uint64 { return uint64(joolnl.ListFormat(entries).CountList(entries)) }
 
 // auditPeers counts what of peers' datagrams is lost, and has it made good.
 func (p *pumps) auditPeers(now time.Time) {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"joolctl/joolnl"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -175,4 +177,42 @@ func TestLedgerBalances(t *testing.T) {
 	if broken := h.Sync().Broken; len(broken) > 0 {
 		t.Errorf("%q", broken)
 	}
+}
+
+// TestWayInBalances: whatever comes, it is accounted for, and where it has gone to is
+// counted.
+func TestWayInBalances(t *testing.T) {
+	a, b := hosts(t)
+	s := newScripted(t, a)
+	h := newStandby(t, jool4115, b)
+	h.start().alone()
+	self := h.running.self
+	list := func(first, n int) []byte { return packed(t, sessionsAt(first, n)...) }
+	trailer := func(entries []byte, kind syncwire.Kind, from syncwire.ID, seq syncwire.Seq) {
+		s.send(syncwire.Trailer{Kind: kind, Sender: from, Seq: seq}.Append(entries))
+	}
+	trailer(list(0, 3), syncwire.Live, 77, 1)
+	trailer(list(0, 3), syncwire.Live, 77, 1)        // twice
+	trailer(list(10, 4), syncwire.Advertised, 77, 1) // comes in a resync
+	trailer(list(20, 5), syncwire.Live, self, 1)     // its own
+	trailer(list(30, 6), syncwire.Live, 77, 3)       // waits behind a gap
+	trailer(list(40, 7), syncwire.Live, 78, 1)       // of the next sender from there
+	s.send(entries(t, jool419, 50, 8))               // an upstream peer's, of another version
+	var table []joolnl.Record
+	for i := range 9 {
+		table = append(table, sessionAt(60+i, 20*time.Second))
+	}
+	s.send(packed(t, table...)) // and its table
+	eventually(t, "all has come to rest", func() (rest bool) {
+		h.onThread(func(p *pumps) {
+			rest = p.w.counters.Ledger().Received == 45 && p.flood.records == nil && p.flood.now == nil
+		})
+		return rest
+	})
+	l := h.counters.Ledger()
+	want := Ledger{Received: 45, Ignored: 3 + 4 + 5 + 6, Sorted: 9, Injected: 9, Translated: 8, Given: 3 + 7 + 8 + 9}
+	if diff := cmp.Diff(want, l); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	h.accounted()
 }

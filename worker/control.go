@@ -27,10 +27,13 @@ const (
 
 // controls is what a worker has to say beside sessions.
 type controls struct {
-	self      syncwire.ID
-	seq       syncwire.Seq
-	settings  syncwire.Settings
-	gains     uint32    // as HELLO tells them
+	self     syncwire.ID
+	seq      syncwire.Seq
+	settings syncwire.Settings
+	gains    uint32   // as HELLO tells them
+	live     struct { // datagrams that have left, likewise
+		datagrams, bytes uint64
+	}
 	hello     time.Time // when the next is due
 	asks      bool      // it asks for HELLOs back
 	active    time.Time // when sessions were last sent or received
@@ -94,6 +97,7 @@ func (p *pumps) fromPeer(from *peer, data []byte, came, now time.Time) {
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
 		p.helloFrom(from, b, now)
+		p.compareLive(from, b, m.Last, now)
 	case *syncwire.Solicit:
 		if b.To == p.self {
 			p.answers.solicited(m.Sender, now)
@@ -150,6 +154,7 @@ func (p *pumps) sendHello(now time.Time) {
 	p.sendControl(&syncwire.Hello{
 		Asks: p.asks, Sync: p.resync.sync, Sessions: uint32(p.sessions()), Module: uint32(p.version),
 		Settings: p.settings, Software: software, TellsGains: true, Gains: p.gains,
+		TellsLive: true, LiveDatagrams: p.live.datagrams, LiveBytes: p.live.bytes,
 	})
 	p.asks = false
 	p.hello = together(now.Add(helloIdle), idleBeat)

@@ -78,23 +78,30 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	}
 	c.netRcvdPackets.Add(1)
 	c.netRcvdBytes.Add(uint64(len(entries)))
-	c.receivedSessions.Add(uint64(len(entries) / joolnl.ListFormat(entries).EntryLen()))
+	sessions := uint64(len(entries) / joolnl.ListFormat(entries).EntryLen())
+	c.receivedSessions.Add(sessions)
 	t, known := syncwire.ParseTrailer(trailer)
 	switch {
 	case !known || !p.sequence:
 		if len(trailer) > 0 {
 			c.notUnderstood.Add(1)
 		}
-		if !p.sequence || !p.flood.take(entries, joolnl.ListFormat(entries), now) {
+		if p.sequence && p.flood.take(entries, joolnl.ListFormat(entries), now) {
+			c.sorted.Add(sessions)
+		} else {
 			p.deliver(entries)
 		}
 	case t.Sender == p.self:
+		c.ignored.Add(sessions)
 	case t.Kind == syncwire.Advertised: // for upstream's peers; ours get BULKs
 		p.w.peers.named(from, t.Sender)
+		c.ignored.Add(sessions)
 	default:
 		from = p.w.peers.named(from, t.Sender)
 		before := from.stream.repaired
-		from.stream.take(t.Kind, t.Seq, entries, now, p.deliverFn)
+		if !from.stream.take(t.Kind, t.Seq, entries, now, p.deliverFn) {
+			c.ignored.Add(sessions)
+		}
 		if from.stream.repaired != before {
 			p.w.peers.update(from, func() {})
 		}
@@ -174,6 +181,7 @@ func (p *pumps) add(entries []byte) {
 	p.headers, seq = p.conn.AppendAdd(p.headers, len(entries))
 	p.adds.Add(p.headers[start:])
 	p.adds.Add(entries)
+	p.w.counters.given.Add(uint64(len(entries) / p.format.EntryLen()))
 	p.sent.put(seq, len(entries))
 }
 

@@ -223,8 +223,32 @@ func (h *host) tryStart() error {
 
 // stop ends the worker.
 func (h *host) stop() {
+	h.t.Helper()
+	h.accounted()
 	h.cancel()
 	h.end()
+}
+
+// accounted checks that every session that a running worker has received has gone
+// somewhere, whatever the test has done to it.
+func (h *host) accounted() {
+	h.t.Helper()
+	h.mu.Lock()
+	p := h.running
+	h.mu.Unlock()
+	if p == nil {
+		return
+	}
+	_ = p.thread.Do(func() { // it may have ended just now
+		if p.conn == nil || len(p.failed) > 0 || p.audit.inBase == nil {
+			return
+		}
+		l, losses := h.counters.Ledger(), h.counters.Losses()
+		came, went := l.Received+l.Injected-*p.audit.inBase, l.Ignored+l.Sorted+losses.Untranslated+l.Given+p.pending()
+		if came != went {
+			h.t.Errorf("%d sessions came in, %d are accounted for: %+v, %d untranslated, %d wait", came, went, l, losses.Untranslated, p.pending())
+		}
+	})
 }
 
 // end waits for the end of the worker.

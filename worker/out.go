@@ -183,5 +183,7 @@ func (p *pumps) sendDatagram(entries []byte, t syncwire.Trailer) {
 		c.advertised.Add(sessions)
 	default:
 		c.sentSessions.Add(sessions)
+		p.live.datagrams++
+		p.live.bytes += uint64(len(entries))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"joolctl/joolnl"
@@ -55,6 +56,8 @@ type peer struct {
 	served time.Time
 	// shortfall is by how much its table is larger than ours.
 	shortfall shortfall
+	// tally is what it says that it sent, against what came.
+	tally tally
 	// Of its stream's lost and repaired, what audit has counted.
 	lostCounted, repairedCounted uint64
 }
@@ -67,6 +70,8 @@ type peers struct {
 	// bequest is what the worker before has left about them; nil: nothing, or it is
 	// not needed any more.
 	bequest map[syncwire.ID]bequeathed
+	// ignored counts the sessions that go with a peer.
+	ignored *atomic.Uint64
 }
 
 // heard notes a datagram. Where the table is full, the peer that was silent for
@@ -99,7 +104,15 @@ func (p *peers) forgetOldest() {
 			oldest = other
 		}
 	}
+	p.abandon(oldest)
 	delete(p.byAddress, oldest.Address)
+}
+
+// abandon counts what waits behind a gap of a peer that is no more.
+func (p *peers) abandon(known *peer) {
+	if n := known.stream.pending(); n > 0 {
+		p.ignored.Add(n)
+	}
 }
 
 // named gives the peer the id that it now has; a new one retires the old, and
@@ -122,6 +135,8 @@ func (p *peers) named(known *peer, id syncwire.ID) *peer {
 	known.Sync, known.served, known.greeted = syncwire.SyncNo, time.Time{}, false
 	known.shortfall = shortfall{}
 	known.tellsGains = false
+	known.tally = tally{}
+	p.abandon(known)
 	known.stream = stream{sender: id, jitter: jitter, lost: known.stream.lost, repaired: known.stream.repaired}
 	if b, ok := p.bequest[id]; ok {
 		known.stream.started, known.stream.next = true, b.next

@@ -36,9 +36,14 @@ type stream struct {
 	jitter func() time.Duration
 
 	lost, repaired uint64
+	// passed are the originals that were handed on, and bytes what they held; skipped
+	// are all other numbers before next: they were missing when what is behind them
+	// went on, whatever came of them later.
+	passed, bytes, skipped uint64
 }
 
 type held struct {
+	kind  syncwire.Kind
 	seq   syncwire.Seq
 	data  []byte
 	until time.Time
@@ -51,11 +56,12 @@ type missing struct {
 }
 
 // take receives a datagram's sessions and hands over, in order, what may go
-// on. data is copied if it has to wait.
-func (s *stream) take(kind syncwire.Kind, seq syncwire.Seq, data []byte, now time.Time, deliver func([]byte)) {
+// on. data is copied if it has to wait. taken is false if it is dropped: it has come
+// too late, or before.
+func (s *stream) take(kind syncwire.Kind, seq syncwire.Seq, data []byte, now time.Time, deliver func([]byte)) (taken bool) {
 	if !s.started {
 		if kind == syncwire.Repeat {
-			return // whoever asked for it is somebody else
+			return false // whoever asked for it is somebody else
 		}
 		s.started, s.next = true, seq
 	}
@@ -63,16 +69,28 @@ func (s *stream) take(kind syncwire.Kind, seq syncwire.Seq, data []byte, now tim
 		if kind == syncwire.Repeat && s.found(seq) {
 			s.repaired++
 			deliver(data)
+			return true
 		}
-		return
+		return false
 	}
 	if seq == s.next {
-		s.next++
-		deliver(data)
+		s.pass(kind, data, deliver)
 		s.release(deliver)
-		return
+		return true
 	}
-	s.hold(seq, data, now, deliver)
+	return s.hold(kind, seq, data, now, deliver)
+}
+
+// pass hands over what is next.
+func (s *stream) pass(kind syncwire.Kind, data []byte, deliver func([]byte)) {
+	s.next++
+	if kind == syncwire.Live {
+		s.passed++
+		s.bytes += uint64(len(data))
+	} else { // it may lack sessions that the original had
+		s.skipped++
+	}
+	deliver(data)
 }
 
 // found forgets that a datagram is missing.
@@ -86,28 +104,28 @@ func (s *stream) found(seq syncwire.Seq) bool {
 	return false
 }
 
-// hold keeps what is behind a gap.
-func (s *stream) hold(seq syncwire.Seq, data []byte, now time.Time, deliver func([]byte)) {
+// hold keeps what is behind a gap. false: it has come before.
+func (s *stream) hold(kind syncwire.Kind, seq syncwire.Seq, data []byte, now time.Time, deliver func([]byte)) bool {
 	i, dup := slices.BinarySearchFunc(s.held, seq, func(h held, seq syncwire.Seq) int { return int(int32(h.seq - seq)) })
 	if dup {
-		return
+		return false
 	}
 	until := now.Add(holdFor)
 	if len(s.held) == 0 {
 		s.holdUntil = until
 	}
-	s.held = slices.Insert(s.held, i, held{seq, slices.Clone(data), until})
+	s.held = slices.Insert(s.held, i, held{kind, seq, slices.Clone(data), until})
 	if len(s.held) > maxHeld {
 		s.giveUp(now, deliver)
 	}
+	return true
 }
 
 // release hands over what has come to be in order.
 func (s *stream) release(deliver func([]byte)) {
 	n := 0
 	for n < len(s.held) && s.held[n].seq == s.next {
-		deliver(s.held[n].data)
-		s.next++
+		s.pass(s.held[n].kind, s.held[n].data, deliver)
 		n++
 	}
 	s.held = slices.Delete(s.held, 0, n)
@@ -131,6 +149,7 @@ func (s *stream) giveUp(now time.Time, deliver func([]byte)) {
 // miss notes that everything before seq is missing. The oldest are lost where
 // there are too many.
 func (s *stream) miss(seq syncwire.Seq, now time.Time) {
+	s.skipped += uint64(uint32(seq - s.next))
 	if gap := uint32(seq - s.next); gap > maxMissing {
 		s.lost += uint64(gap - maxMissing)
 		s.next = seq - maxMissing

@@ -116,6 +116,37 @@ func TestStreamBegins(t *testing.T) {
 	})
 }
 
+// TestStreamPassed: only originals that were handed on in their turn have passed, a
+// repeat may have less in it. What comes too late, or twice, is dropped.
+func TestStreamPassed(t *testing.T) {
+	l := newListener(t)
+	take := func(kind syncwire.Kind, seq syncwire.Seq, want bool) {
+		t.Helper()
+		if got := l.take(kind, seq, payload(seq), l.now, l.deliver); got != want {
+			t.Errorf("%d of kind %d was taken: %v", seq, kind, got)
+		}
+	}
+	take(syncwire.Repeat, 1, false)
+	take(syncwire.Live, 1, true)
+	take(syncwire.Repeat, 2, true) // before it was missed
+	take(syncwire.Live, 2, false)
+	take(syncwire.Live, 5, true)
+	take(syncwire.Live, 5, false)
+	take(syncwire.Repeat, 4, true)
+	take(syncwire.Live, 3, true)
+	l.want(1, 2, 3, 4, 5)
+	take(syncwire.Live, 9, true)
+	l.says(9)
+	take(syncwire.Live, 7, false)
+	take(syncwire.Repeat, 7, true)
+	take(syncwire.Repeat, 7, false)
+	l.want(9, 7)
+	// 1, 3, 5 and 9; 2, 4, 6, 7 and 8.
+	if l.passed != 4 || l.stream.bytes != 16 || l.skipped != 5 {
+		t.Errorf("%d passed, with %d bytes, and %d skipped", l.passed, l.stream.bytes, l.skipped)
+	}
+}
+
 // TestStreamReordered fills gaps within the time that is waited.
 func TestStreamReordered(t *testing.T) {
 	l := newListener(t)
@@ -550,22 +581,30 @@ func FuzzStream(f *testing.F) {
 			delivered[seq] = true
 		}
 		base := syncwire.Seq(1<<32 - 40)
+		in, out := 0, 0
+		count := func(b []byte) { out++; deliver(b) }
+		take := func(kind syncwire.Kind, seq syncwire.Seq) {
+			if l.take(kind, seq, payload(seq), l.now, count) {
+				in++
+			}
+		}
+		first, started := syncwire.Seq(0), false
 		for ; len(ops) >= 2; ops = ops[2:] {
 			seq := base + syncwire.Seq(ops[1])
 			switch ops[0] % 8 {
 			case 0:
-				l.take(syncwire.Live, seq, payload(seq), l.now, deliver)
+				take(syncwire.Live, seq)
 			case 1:
-				l.take(syncwire.Repeat, seq, payload(seq), l.now, deliver)
+				take(syncwire.Repeat, seq)
 			case 2:
-				l.expectUpTo(seq, l.now, deliver)
+				l.expectUpTo(seq, l.now, count)
 			case 3:
-				l.expectUpTo(seq<<6, l.now, deliver)
+				l.expectUpTo(seq<<6, l.now, count)
 				delivered = make(map[syncwire.Seq]bool) // as far as the numbers come again
 				base = l.next - 10
 			case 4:
 				l.now = l.now.Add(time.Duration(ops[1]) * time.Millisecond)
-				ask, _ := l.tick(l.now, deliver)
+				ask, _ := l.tick(l.now, count)
 				if len(ask) > syncwire.MaxRanges {
 					t.Errorf("%d ranges", len(ask))
 				}
@@ -577,6 +616,14 @@ func FuzzStream(f *testing.F) {
 			if len(l.held) > maxHeld || len(l.missing) > maxMissing {
 				t.Fatalf("%d held, %d missing", len(l.held), len(l.missing))
 			}
+			if in != out+len(l.held) {
+				t.Fatalf("%d were taken, %d delivered, %d are held", in, out, len(l.held))
+			}
+			begin := l.next - syncwire.Seq(l.passed+l.skipped)
+			if started && begin != first || l.stream.bytes != 4*l.passed {
+				t.Fatalf("%d passed, of %d bytes, and %d skipped: it began with %d, not %d", l.passed, l.stream.bytes, l.skipped, begin, first)
+			}
+			first, started = begin, l.started
 			for i, h := range l.held {
 				if !h.seq.After(l.next) || i > 0 && !h.seq.After(l.held[i-1].seq) || h.until.Before(l.holdUntil) {
 					t.Fatalf("held %d of %d is %d, next %d, until %v", i, len(l.held), h.seq, l.next, l.holdUntil)

@@ -30,8 +30,8 @@ type SyncState struct {
 	// Answered is when the module last answered; a worker asks it every two
 	// seconds. KernelDropped is when it was last seen to have dropped sessions.
 	Answered, KernelDropped time.Time
-	// Broken names, one line each, counters of the module's and ours that should
-	// be equal and are not.
+	// Broken names, one line each, counters of the module's and ours, or of a peer's and
+	// ours, that should agree and do not.
 	Broken []string
 	// Advertise is the last advertise, under way or ended; nil: there was none.
 	Advertise *Advertise

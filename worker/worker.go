@@ -64,7 +64,7 @@ func New(spec configdir.Spec, env Env, counters *Counters) *Worker {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Worker{current: spec, env: env, counters: counters,
+	return &Worker{current: spec, env: env, counters: counters, peers: peers{ignored: &counters.ignored},
 		log: newLimitedLog(log.With("pair", spec.Name)), recheck: make(chan struct{}, 1)}
 }
 

@@ -119,6 +119,7 @@ func (c *chaos) ours(t *testing.T, f fault, s *site) ChaosResult {
 		t.Error("the netlink socket was not overrun")
 	}
 	untouched(t, f, s, before)
+	agree(t, s)
 	if f.ends != nil {
 		f.ends(t, s)
 	}
@@ -179,6 +180,18 @@ func rowsOf(t *testing.T, s *site) map[string]control.Row {
 		rows[name] = r
 	}
 	return rows
+}
+
+// agree fails the test if a worker's counters, or a peer's and ours, do not add up: nothing
+// that befalls them is a reason for that.
+func agree(t *testing.T, s *site) {
+	for name, r := range rowsOf(t, s) {
+		for _, text := range r.Broken {
+			if strings.HasPrefix(text, "NET_SENT") || strings.Contains(text, "please report") {
+				t.Errorf("%s: %s", name, text)
+			}
+		}
+	}
 }
 
 // untouched fails the test if a worker was started again, or left its state, that the fault doesn't concern.
