@@ -51,15 +51,22 @@ func set(t testing.TB, fd, level, opt, value int) {
 // loopback is its interface's index.
 func loopback(t testing.TB) int {
 	t.Helper()
-	ifr, err := unix.NewIfreq("lo")
+	fd, _ := udp(t, "127.0.0.1")
+	i, err := index(fd, "lo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	fd, _ := udp(t, "127.0.0.1")
-	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr); err != nil {
-		t.Fatal(err)
+	return i
+}
+
+// index is that of an interface of the socket's namespace.
+func index(fd int, name string) (int, error) {
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
 	}
-	return int(ifr.Uint32())
+	err = unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr)
+	return int(ifr.Uint32()), err
 }
 
 func eachFamily(t *testing.T, fn func(t *testing.T, addr string)) {

@@ -23,9 +23,7 @@ func (g *Gather) Add(b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	iov := unix.Iovec{Base: &b[0]}
-	iov.SetLen(len(b))
-	g.iovs = append(g.iovs, iov)
+	g.iovs = append(g.iovs, iovec(b))
 	g.len += len(b)
 }
 
@@ -85,11 +83,11 @@ func NewSender(to netip.AddrPort, ifindex int) *Sender {
 
 // Send sends one datagram. Its errors are those of sendmsg, as a unix.Errno.
 func (s *Sender) Send(fd int, b []byte) error {
-	s.iov = unix.Iovec{}
-	if len(b) > 0 {
-		s.iov.Base = &b[0]
-		s.iov.SetLen(len(b))
-	}
+	s.iov = iovec(b)
+	return s.send(fd)
+}
+
+func (s *Sender) send(fd int) error {
 	s.hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&s.to)), Namelen: s.tlen, Iov: &s.iov}
 	s.hdr.SetIovlen(1)
 	for {
@@ -102,4 +100,13 @@ func (s *Sender) Send(fd int, b []byte) error {
 		}
 		return nil
 	}
+}
+
+// iovec is a piece of memory; an empty one has no address.
+func iovec(b []byte) (v unix.Iovec) {
+	if len(b) > 0 {
+		v.Base = &b[0]
+		v.SetLen(len(b))
+	}
+	return v
 }
