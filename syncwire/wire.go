@@ -131,7 +131,10 @@ func Unknown(err error) bool { return errors.Is(err, errVersion) || errors.Is(er
 // A field is a tag (1), a length (2, big endian) and so many bytes. Tags that
 // are not known, and bytes behind a field's known ones, are what a later
 // version has added, and skipped.
-func Parse(b []byte) (Message, error) {
+func Parse(b []byte) (Message, error) { return ParseWith(nil, b) }
+
+// ParseWith is Parse, and puts a BULK, of which there are many, into bulk.
+func ParseWith(bulk *Bulk, b []byte) (Message, error) {
 	typ, sender, last, ok := parseHead(b)
 	if !ok {
 		return Message{}, errVersion
@@ -139,8 +142,11 @@ func Parse(b []byte) (Message, error) {
 	if sender == 0 {
 		return Message{}, errMissing
 	}
-	body := newBody(Type(typ))
-	if body == nil {
+	var body Body
+	if Type(typ) == TypeBulk && bulk != nil {
+		*bulk = Bulk{}
+		body = bulk
+	} else if body = newBody(Type(typ)); body == nil {
 		return Message{}, errType
 	}
 	for b = b[TrailerLen:]; len(b) > 0; {

@@ -109,14 +109,16 @@ func (a *advertiser) tick(now time.Time) time.Time {
 	if c == nil || c.reading {
 		return time.Time{}
 	}
-	for n := 0; c.next < len(c.table.records) && !now.Before(c.due); n++ {
-		if n == advertiseBurst {
-			c.due = now
-			break
+	a.p.gather(func() {
+		for n := 0; c.next < len(c.table.records) && !now.Before(c.due); n++ {
+			if n == advertiseBurst {
+				c.due = now
+				break
+			}
+			sessions := a.datagram(now)
+			c.due = c.due.Add(time.Duration(sessions) * time.Second / time.Duration(c.Rate))
 		}
-		sessions := a.datagram(now)
-		c.due = c.due.Add(time.Duration(sessions) * time.Second / time.Duration(c.Rate))
-	}
+	})
 	if c.next == len(c.table.records) {
 		a.end(nil)
 		return time.Time{}
@@ -134,7 +136,7 @@ func (a *advertiser) datagram(now time.Time) (sessions int) {
 	p, c := a.p, a.current
 	size := p.format.PerDatagram(maxSessionBytes)
 	since := now.Sub(c.table.base)
-	b := p.piece[:0]
+	b := p.out[:0]
 	for ; sessions < size && c.next < len(c.table.records); c.next++ {
 		r := c.table.records[c.next]
 		if _, fresher := a.touched[r.Key()]; fresher || int64(r.Expires()) <= since.Milliseconds() {
@@ -149,7 +151,7 @@ func (a *advertiser) datagram(now time.Time) (sessions int) {
 			c.Total--
 		}
 	}
-	p.piece = b
+	p.out = b
 	if sessions > 0 {
 		p.active = now
 		// Not a number of its own: who takes our control messages does not miss it.

@@ -1,168 +1,121 @@
 package worker
 
 import (
-	"net/netip"
-	"os"
-	"syscall"
+	"fmt"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"joolctl/joolnl"
-	"joolctl/packetio"
+	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
 
-// tap is a kernel whose requests pass through the test.
-type tap struct {
-	*workertest.Kernel
-	near, far *os.File
-	passed    chan struct{}
-}
-
-func (k *tap) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) {
-	inner, err := k.Kernel.Dial(instance, receiveBuffer)
-	if err != nil {
-		return nil, err
+// none fails where fn, called once and then runs times, allocates.
+func (d *driven) none(what string, runs int, fn func(i int)) {
+	i := 0
+	if n := testing.AllocsPerRun(runs, func() { fn(i); i++ }); n != 0 {
+		d.t.Errorf("%s: %v allocations", what, n)
 	}
-	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	k.near, k.far = os.NewFile(uintptr(p[1]), "worker"), os.NewFile(uintptr(inner.Asker()), "kernel")
-	k.passed = make(chan struct{}, 2)
-	pass := func(to, from *os.File) {
-		buf := make([]byte, 256<<10)
-		for {
-			n, err := from.Read(buf)
-			if err != nil {
-				break
-			}
-			_, _ = to.Write(buf[:n])
-		}
-		k.passed <- struct{}{}
-	}
-	go pass(k.near, k.far)
-	go pass(k.far, k.near)
-	return joolnl.NewConn(inner.Requests, inner.Receiver(), p[0]), nil
 }
 
-// hold ends the passing of requests and leaves them to the test.
-func (k *tap) hold() {
-	past := time.Unix(1, 0)
-	_ = k.near.SetDeadline(past)
-	_ = k.far.SetDeadline(past)
-	<-k.passed
-	<-k.passed
-}
-
-func (k *tap) close() {
-	k.near.Close()
-	k.far.Close()
-}
-
-// ends is a kernel that leaves its ends of the sockets to the test, once the
-// worker runs.
-type ends struct {
-	tap
-	multicasts int
-}
-
-func (k *ends) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) {
-	c, err := k.tap.Dial(instance, receiveBuffer)
-	if err != nil {
-		return nil, err
-	}
-	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	k.multicasts = p[1]
-	err = unix.Dup3(p[0], c.Receiver(), unix.O_CLOEXEC)
-	unix.Close(p[0])
-	return c, err
-}
-
-// TestNoAllocations counts them on the worker's own thread, where nothing else
-// of it runs meanwhile.
+// TestNoAllocations has everything on: sequence and ring, coalescing, the times of
+// arrival, the ledger.
 func TestNoAllocations(t *testing.T) {
-	a, b := hosts(t)
-	peer := openPlain(t, b, group6, port, "sync")
-	h := newHost(t, jool4115, specFor(a, group6))
-	k := &ends{tap: tap{Kernel: h.kernel}}
-	h.env.Kernel = k
-	h.start()
-	defer func() {
-		h.stop()
-		k.close()
-		unix.Close(k.multicasts)
-	}()
-	h.instance.Wait(t, joolnl.JooldAck, 1)
-	// Nobody answers what it asks every now and then.
-	if err := h.running.thread.Do(func() { h.running.timer.Stop() }); err != nil {
-		t.Fatal(err)
-	}
-	k.hold()
-
-	peerFD, near := fdOf(t, peer.UDPConn), fdOf(t, k.near)
-	p := h.running
-	fromKernel, fromNetwork := p.guard(p.fromKernel), p.guard(p.fromNetwork)
-	to := packetio.NewSender(netip.AddrPortFrom(group6, port), 0)
-	lists := make([][]byte, 300)
-	multicasts := make([][]byte, len(lists))
-	for i := range lists {
-		lists[i] = entries(t, jool4115, 40*i, 36)
-		multicasts[i] = workertest.Multicast(jool4115, "nat", lists[i])
-	}
-	buf := make([]byte, 256<<10)
-	next := 0
-	if err := p.thread.Do(func() {
-		n := testing.AllocsPerRun(100, func() {
-			if _, err := unix.Write(k.multicasts, multicasts[next]); err != nil {
-				t.Error(err)
-			}
-			next++
-			fromKernel()
-			if n, err := unix.Read(near, buf); err != nil || buf[16] != byte(joolnl.JooldAck) {
-				t.Error("no acknowledgement", n, err)
-			}
-			if n, err := unix.Read(peerFD, buf); err != nil || n < len(lists[0]) {
-				t.Error("no datagram", n, err)
-			}
+	const runs = 50
+	for _, v := range []joolnl.Version{jool419, jool4112, jool4115} {
+		t.Run(v.String(), func(t *testing.T) {
+			drive(t, v, func(d *driven) {
+				for _, together := range []int{1, 3, batch + 2} {
+					d.outNoAllocations(v, together, runs)
+				}
+				for _, theirs := range []joolnl.Format{joolnl.Nested, joolnl.Packed52, joolnl.Packed40} {
+					for _, together := range []int{1, batch} {
+						ours, upstream := d.numbered(d.newLists(theirs, together*(runs+1))), d.newLists(theirs, together*(runs+1))
+						d.none(fmt.Sprintf("%d datagrams of a peer's, %v", together, theirs), runs, func(i int) {
+							d.receive(ours[together*i : together*(i+1)]...)
+						})
+						d.none(fmt.Sprintf("%d datagrams of an upstream peer's, %v", together, theirs), runs, func(i int) {
+							d.receive(upstream[together*i : together*(i+1)]...)
+						})
+					}
+				}
+				if l := d.w.counters.Losses(); l != (Losses{}) {
+					t.Errorf("losses %+v", l)
+				}
+				l := d.w.counters.Ledger()
+				if l.Coalesced == 0 || l.Refreshed == 0 || l.Translated == 0 || l.Reported-l.Coalesced+l.Refreshed != l.Sent {
+					t.Errorf("ledger %+v", l)
+				}
+			})
 		})
-		if n != 0 {
-			t.Errorf("from the kernel to the network: %v allocations a datagram", n)
-		}
-		next = 0
-		n = testing.AllocsPerRun(100, func() {
-			if err := to.Send(peerFD, lists[next]); err != nil {
-				t.Error(err)
-			}
-			next++
-			fromNetwork()
-			if n, err := unix.Read(near, buf); err != nil || buf[16] != byte(joolnl.JooldAdd) || n < len(lists[0]) {
-				t.Error("no addition", n, err)
-			}
-		})
-		if n != 0 {
-			t.Errorf("from the network to the kernel: %v allocations a datagram", n)
-		}
-	}); err != nil {
-		t.Fatal(err)
 	}
 }
 
-// fdOf is a connection's descriptor, which stays the connection's.
-func fdOf(t *testing.T, c syscall.Conn) int {
-	t.Helper()
-	raw, err := c.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
+// outNoAllocations is the way out for so many messages of the module's at a time.
+func (d *driven) outNoAllocations(v joolnl.Version, together, runs int) {
+	lists := d.newLists(d.format, together*(runs+1))
+	var messages [][]byte
+	for _, list := range lists {
+		messages = append(messages, workertest.Multicast(v, "nat", list))
 	}
-	n := -1
-	if err := raw.Control(func(fd uintptr) { n = int(fd) }); err != nil {
-		t.Fatal(err)
-	}
-	return n
+	d.none(fmt.Sprintf("%d lists of new sessions", together), runs, func(i int) {
+		d.multicast(messages[together*i : together*(i+1)]...)
+		d.sentAre(together, len(lists[0])+syncwire.TrailerLen)
+	})
+	again := messages[len(messages)-together:]
+	due := time.Now()
+	d.none(fmt.Sprintf("%d lists of sessions that wait for their period's end", together), runs, func(i int) {
+		// Those that fell into one slot have gone at once.
+		sent := d.w.counters.Stats().NetSentPackets
+		d.multicast(again...)
+		due = due.Add(2 * time.Second)
+		d.refresh(due)
+		d.sentAre(int(d.w.counters.Stats().NetSentPackets-sent), 1)
+	})
+	d.coalesce = newCoalescer(d.coalesce.period) // in which nothing is of the future
+}
+
+// TestBulkNoAllocations is the two ways of a resync.
+func TestBulkNoAllocations(t *testing.T) {
+	const runs = 50
+	drive(t, jool4115, func(d *driven) {
+		now := time.Now()
+		records := sessionsAt(0, maxRate*(runs+2)*syncwire.MaxBulk)
+		d.answers.current = &answer{table: table{records: records, base: now}}
+		d.answers.start(now)
+		d.sentAre(1, 1)
+		d.answers.current.rate = maxRate
+		d.none("sending BULKs", runs, func(int) {
+			d.answers.send(now)
+			d.sentAre(maxRate, syncwire.MaxBulk*syncwire.RecordLen)
+		})
+		d.answers.current = nil
+
+		if err := d.to.Send(d.group, syncwire.Message{Sender: 0x10f, Body: &syncwire.End{Resync: 1}}.Append(nil)); err != nil {
+			panic(err)
+		}
+		d.wait(d.socket.fd)
+		d.fromNetwork()
+		in := &incoming{id: 1, from: d.w.peers.withID(0x10f), expected: uint32(len(records)), base: now}
+		d.resync.in, d.resync.phase = in, collecting
+		var bulks [][]byte
+		for i := range uint32(runs + 1) {
+			var list []byte
+			for _, r := range records[:syncwire.MaxBulk] {
+				list = append(list, r[:]...)
+			}
+			bulks = append(bulks, syncwire.Message{Sender: 0x10f, Body: &syncwire.Bulk{Resync: 1, Index: i, Records: list}}.Append(nil))
+		}
+		d.none("receiving BULKs", runs, func(i int) {
+			if err := d.to.Send(d.group, bulks[i]); err != nil {
+				panic(err)
+			}
+			d.wait(d.socket.fd)
+			d.fromNetwork()
+		})
+		if in.got != runs+1 {
+			t.Errorf("%d BULKs were taken, want %d", in.got, runs+1)
+		}
+		d.resync.in, d.resync.phase = nil, settled
+	})
 }

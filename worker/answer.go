@@ -219,18 +219,7 @@ func (a *answers) send(now time.Time) time.Time {
 		}
 		return c.announced.Add(stallFor / 2)
 	}
-	for range c.rate {
-		switch {
-		case len(c.again) > 0:
-			a.bulk(c.again[0], now)
-			c.again = c.again[1:]
-		case c.next < c.bulks:
-			a.bulk(c.next, now)
-			c.next++
-		case c.ended.IsZero():
-			a.end(now)
-		}
-	}
+	a.p.gather(func() { a.sendSome(now) })
 	if len(c.again) > 0 || c.ended.IsZero() {
 		if c.rate < maxRate && now.Sub(c.slow) > 50*time.Millisecond {
 			c.rate, c.slow = c.rate+1, now
@@ -249,6 +238,23 @@ func (a *answers) send(now time.Time) time.Time {
 		return now
 	}
 	return now.Add(100 * time.Millisecond)
+}
+
+// sendSome sends as much as there is, at most as much as the rate allows.
+func (a *answers) sendSome(now time.Time) {
+	c := a.current
+	for range c.rate {
+		switch {
+		case len(c.again) > 0:
+			a.bulk(c.again[0], now)
+			c.again = c.again[1:]
+		case c.next < c.bulks:
+			a.bulk(c.next, now)
+			c.next++
+		case c.ended.IsZero():
+			a.end(now)
+		}
+	}
 }
 
 // toldAll counts a table that was for everybody: who was away for it has missed it,
@@ -286,7 +292,8 @@ func (a *answers) bulk(index uint32, now time.Time) {
 		b = append(b, r[:]...)
 	}
 	a.p.bulkBuf = b
-	a.p.sendControl(&syncwire.Bulk{Resync: c.id, Index: index, Records: b})
+	a.p.bulkOut = syncwire.Bulk{Resync: c.id, Index: index, Records: b}
+	a.p.sendControl(&a.p.bulkOut)
 }
 
 // missed queues BULKs again that a peer asks for.

@@ -43,6 +43,8 @@ type controls struct {
 	kernel    joolnl.Stats // the instance's counters, as last read
 	counted   bool         // they have been
 	messages  []byte
+	bulkIn    syncwire.Bulk // the one that is received
+	bulkOut   syncwire.Bulk // the one that is sent, and its records' memory
 	bulkBuf   []byte
 	injectBuf []byte
 }
@@ -71,16 +73,16 @@ func (p *pumps) sendControl(body syncwire.Body) {
 	if !p.sequence {
 		return
 	}
-	p.messages = syncwire.Message{Sender: p.self, Last: p.seq, Body: body}.Append(p.messages[:0])
-	if err := p.socket.sender.Send(p.socket.fd, p.messages); err != nil {
-		p.w.counters.sendErrors.Add(1)
-		p.w.log.warn("a control message could not be sent", "group", p.w.spec().Group, "error", err)
+	b := syncwire.Message{Sender: p.self, Last: p.seq, Body: body}.Append(p.room(p.messages))
+	if !p.held {
+		p.messages = b
 	}
+	p.put(b, note{control: true})
 }
 
 // fromPeer takes a datagram that begins with 00 00 and came to the host at came.
 func (p *pumps) fromPeer(from *peer, data []byte, came, now time.Time) {
-	m, err := syncwire.Parse(data)
+	m, err := syncwire.ParseWith(&p.bulkIn, data)
 	switch {
 	case syncwire.Unknown(err):
 		p.w.counters.notUnderstood.Add(1)
@@ -148,6 +150,7 @@ func (p *pumps) helloSoon(now time.Time) { p.helloWithin(helloBack/10, now) }
 
 // sendHello says that we live.
 func (p *pumps) sendHello(now time.Time) {
+	p.sendBatch() // it tells what has left
 	if !now.Equal(p.audit.answered) { // the module has been asked for something else
 		p.readKernel(now)
 	}
@@ -212,7 +215,7 @@ func (p *pumps) nackFrom(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 	case n.Resync != 0:
 		p.answers.missed(n, by, now)
 	default:
-		p.repeat(n.Ranges, by, now)
+		p.gather(func() { p.repeat(n.Ranges, by, now) })
 	}
 }
 

@@ -141,9 +141,11 @@ func (p *pumps) deliver(entries []byte) {
 	p.add(entries)
 }
 
-// translate writes sessions of another module's format in ours.
+// translate writes sessions of another module's format in ours, for add.
 func (p *pumps) translate(entries []byte, from joolnl.Format) []byte {
-	out := make([]byte, 0, len(entries)/from.EntryLen()*p.format.EntryLen())
+	p.makeRoom()
+	before := len(p.translated)
+	out := p.translated
 	for ; len(entries) > 0; entries = entries[from.EntryLen():] {
 		r := from.Record(entries)
 		var err error
@@ -154,7 +156,8 @@ func (p *pumps) translate(entries []byte, from joolnl.Format) []byte {
 			p.w.counters.translated.Add(1)
 		}
 	}
-	return out
+	p.translated = out
+	return out[before:]
 }
 
 // cut takes from a session what time it has left above our own timeouts:
@@ -173,9 +176,7 @@ func (p *pumps) cut(entries []byte) {
 
 // add queues sessions for the kernel.
 func (p *pumps) add(entries []byte) {
-	if cap(p.headers)-len(p.headers) < joolnl.AddHeaderLen || p.adds.Len() > maxAdd {
-		p.toKernel()
-	}
+	p.makeRoom()
 	start := len(p.headers)
 	var seq uint32
 	p.headers, seq = p.conn.AppendAdd(p.headers, len(entries))
@@ -183,6 +184,13 @@ func (p *pumps) add(entries []byte) {
 	p.adds.Add(entries)
 	p.w.counters.given.Add(uint64(len(entries) / p.format.EntryLen()))
 	p.sent.put(seq, len(entries))
+}
+
+// makeRoom has room for another JOOLD_ADD.
+func (p *pumps) makeRoom() {
+	if cap(p.headers)-len(p.headers) < joolnl.AddHeaderLen || p.adds.Len() > maxAdd {
+		p.toKernel()
+	}
 }
 
 // maxAdd is how many bytes of JOOLD_ADDs are put together at most, in bytes.
@@ -204,7 +212,7 @@ func (p *pumps) toKernel() {
 		p.audit.given.packets += uint64(packets)
 		p.audit.given.bytes += uint64(bytes)
 	}
-	p.scratch.reset()
+	p.forgetAdds()
 }
 
 // kernelError takes an error report about a JOOLD_ADD or a JOOLD_ACK.

@@ -20,13 +20,14 @@ func (p *pumps) fromKernel() {
 		p.waiting.suspect(d)
 	}
 	p.takeReports()
+	p.flush()
 	p.tellAgain(time.Now())
 }
 
 // takeReports takes all that waits, up to a bound.
 func (p *pumps) takeReports() {
 	c := p.w.counters
-	for range rounds {
+	for i := range rounds {
 		now := time.Now()
 		entries, from, err := p.conn.Receive(p.multicast)
 		switch {
@@ -49,6 +50,10 @@ func (p *pumps) takeReports() {
 		if from != p.version {
 			p.fail(fmt.Errorf("the kernel module jool changed from %v to %v; starting again", p.version, from))
 			return
+		}
+		if i > 0 {
+			// More than one waits: those behind the first, which has gone at once.
+			p.hold()
 		}
 		if len(entries) > 0 {
 			p.report(entries, now)
@@ -137,18 +142,26 @@ func (p *pumps) appendRecord(b []byte, r *joolnl.Record) []byte {
 	return b
 }
 
-// sendInPieces sends any number of sessions.
+// sendInPieces sends any number of sessions. It may write behind them.
 func (p *pumps) sendInPieces(entries []byte, now time.Time) {
 	size := p.format.PerDatagram(maxSessionBytes) * p.format.EntryLen()
-	for len(entries) > 0 {
-		n := min(size, len(entries))
-		p.piece = append(p.piece[:0], entries[:n]...) // with room for the trailer
-		p.sendLive(p.piece, now)
-		entries = entries[n:]
+	if len(entries) <= size {
+		if len(entries) > 0 {
+			p.sendLive(entries, now)
+		}
+		return
 	}
+	p.gather(func() {
+		for len(entries) > 0 {
+			n := min(size, len(entries))
+			p.sendLive(entries[:n], now)
+			entries = entries[n:]
+		}
+	})
 }
 
-// sendLive sends a datagram of sessions. It may write behind them.
+// sendLive sends a datagram of sessions. It may write behind them, unless datagrams
+// wait.
 func (p *pumps) sendLive(entries []byte, now time.Time) {
 	p.active = now
 	if p.sequence {
@@ -158,32 +171,15 @@ func (p *pumps) sendLive(entries []byte, now time.Time) {
 	p.sendDatagram(entries, syncwire.Trailer{Kind: syncwire.Live, Sender: p.self, Seq: p.seq})
 }
 
-// sendDatagram sends sessions and a trailer, which it writes behind them.
+// sendDatagram sends sessions and a trailer, which it writes behind them, unless
+// datagrams wait: then it copies them.
 func (p *pumps) sendDatagram(entries []byte, t syncwire.Trailer) {
-	c := p.w.counters
 	b := entries
+	if p.held {
+		b = append(p.batch.Next(), entries...)
+	}
 	if p.sequence {
-		b = t.Append(entries)
+		b = t.Append(b)
 	}
-	sessions := uint64(len(entries) / p.format.EntryLen())
-	if err := p.socket.sender.Send(p.socket.fd, b); err != nil {
-		c.sendErrors.Add(1)
-		if t.Kind == syncwire.Live {
-			c.unsent.Add(sessions)
-		}
-		p.w.log.warn("a datagram could not be sent", "group", p.w.spec().Group, "error", err)
-		return
-	}
-	c.netSentPackets.Add(1)
-	c.netSentBytes.Add(uint64(len(entries)))
-	switch t.Kind {
-	case syncwire.Repeat:
-		c.repeated.Add(sessions)
-	case syncwire.Advertised:
-		c.advertised.Add(sessions)
-	default:
-		c.sentSessions.Add(sessions)
-		p.live.datagrams++
-		p.live.bytes += uint64(len(entries))
-	}
+	p.put(b, note{kind: t.Kind, bytes: len(entries)})
 }

@@ -30,12 +30,14 @@ const (
 
 // scratch is the memory that the workers of a thread take turns with.
 type scratch struct {
-	multicast []byte
-	received  *packetio.Receiver
-	adds      *packetio.Gather
-	headers   []byte // of the JOOLD_ADDs in adds
-	out       []byte // sessions on their way to the network
-	piece     []byte // one datagram of them
+	multicast  []byte
+	received   *packetio.Receiver
+	adds       *packetio.Gather
+	translated []byte          // sessions in adds that came in another version's format
+	headers    []byte          // of the JOOLD_ADDs in adds
+	out        []byte          // sessions on their way to the network
+	batch      *packetio.Batch // datagrams for the network that wait
+	notes      [batch]note     // about them
 }
 
 func newScratch() any {
@@ -45,14 +47,20 @@ func newScratch() any {
 		adds:      packetio.NewGather(2 * batch),
 		headers:   make([]byte, 0, batch*joolnl.AddHeaderLen),
 		out:       make([]byte, 0, 2*datagramSize),
-		piece:     make([]byte, 0, datagramSize),
+		batch:     packetio.NewBatch(batch, datagramSize),
 	}
 }
 
-// reset forgets what was queued for the kernel.
+// reset forgets what was queued for the kernel and for the network.
 func (s *scratch) reset() {
+	s.forgetAdds()
+	s.batch.Reset()
+}
+
+// forgetAdds forgets what was queued for the kernel.
+func (s *scratch) forgetAdds() {
 	s.adds.Reset()
-	s.headers = s.headers[:0]
+	s.headers, s.translated = s.headers[:0], s.translated[:0]
 }
 
 // pumps are the sockets of a running worker and the flow between them. All of
@@ -70,6 +78,7 @@ type pumps struct {
 	// on it.
 	*scratch
 	controls
+	outgoing
 	ring          ring
 	coalesce      *coalescer
 	resync        resync

@@ -1,0 +1,69 @@
+package worker
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+	"joolctl/worker/workertest"
+)
+
+// TestPartlySent has the kernel refuse some of the datagrams that wait together: they
+// are counted as what was not sent, keep their numbers, and can be repeated.
+func TestPartlySent(t *testing.T) {
+	sessions := []int{5, 36, 5, 36, 5} // of which 36 need more than a link of 1280 bytes carries in one piece
+	drive(t, jool4115, func(d *driven) {
+		dontFragment := func(on int) {
+			if err := unix.SetsockoptInt(d.socket.fd, unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, on); err != nil {
+				panic(err)
+			}
+		}
+		if err := unix.SetsockoptInt(d.socket.fd, unix.IPPROTO_IPV6, unix.IPV6_MTU, 1280); err != nil {
+			panic(err)
+		}
+		dontFragment(1)
+		before := d.controls.seq
+		var messages [][]byte
+		for i, n := range sessions {
+			messages = append(messages, workertest.Multicast(jool4115, "nat", entries(t, jool4115, 100*i, n)))
+		}
+		d.multicast(messages...)
+		d.sentWith(syncwire.Live, before, sessions, 1, 3, 5)
+		s, l, lost := d.w.counters.Stats(), d.w.counters.Ledger(), d.w.counters.Losses()
+		if s.NetSentPackets != 3 || s.NetSentBytes != 15*40 {
+			t.Errorf("sent: %+v", s)
+		}
+		if l.Reported != 87 || l.Sent != 15 || l.Unsent != 72 || lost != (Losses{SendErrors: 2}) {
+			t.Errorf("ledger %+v, losses %+v", l, lost)
+		}
+
+		dontFragment(0)
+		nack := &syncwire.Nack{To: d.self, Ranges: []syncwire.Range{{From: uint32(before + 1), To: uint32(before + 5)}}}
+		if err := d.to.Send(d.group, syncwire.Message{Sender: 0x10f, Body: nack}.Append(nil)); err != nil {
+			panic(err)
+		}
+		d.wait(d.socket.fd)
+		d.fromNetwork()
+		d.sentWith(syncwire.Repeat, before, sessions, 1, 2, 3, 4, 5)
+		if l := d.w.counters.Ledger(); l.Repeated != 87 || d.w.counters.Losses() != lost {
+			t.Errorf("ledger %+v, losses %+v", l, d.w.counters.Losses())
+		}
+		if n := d.w.counters.Stats().NetSentPackets; n != 3+5 {
+			t.Errorf("%d datagrams are sent, want %d", n, 3+5)
+		}
+	})
+}
+
+// sentWith takes the datagrams that come to the group: those with these numbers after
+// before, each with its sessions.
+func (d *driven) sentWith(kind syncwire.Kind, before syncwire.Seq, sessions []int, numbers ...int) {
+	for _, i := range numbers {
+		list, trailer, err := syncwire.Sessions(d.buf[:d.read(d.group)], joolnl.Packed40)
+		want := syncwire.Trailer{Kind: kind, Sender: d.self, Seq: before + syncwire.Seq(i)}
+		if got, ok := syncwire.ParseTrailer(trailer); !ok || got != want || len(list) != 40*sessions[i-1] || err != nil {
+			d.t.Errorf("%+v with %d sessions, %v; want %+v with %d", got, len(list)/40, err, want, sessions[i-1])
+		}
+	}
+}
