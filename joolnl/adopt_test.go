@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/joolnl"
+	"joolctl/packetio"
 	"joolctl/worker/workertest"
 )
 
@@ -62,14 +63,17 @@ func TestAdopt(t *testing.T) {
 	}
 	say("natty", "2222")
 	say("nat", "3333")
-	buf := make([]byte, 1024)
-	for _, want := range []string{"1111", "3333"} {
-		entries, _, err := c.Receive(buf)
+	r := packetio.NewReceiver(3, 1024)
+	if n, err := c.Receive(r); n != 2 || err != nil {
+		t.Fatalf("%d wait, %v, want 2", n, err)
+	}
+	for i, want := range []string{"1111", "3333"} {
+		entries, _, err := c.Multicast(r.Datagram(i).Data)
 		if err != nil || string(entries) != want {
 			t.Errorf("heard %q, %v, want %q", entries, err, want)
 		}
 	}
-	if _, _, err := c.Receive(buf); err != unix.EAGAIN {
+	if _, err := c.Receive(r); err != unix.EAGAIN {
 		t.Errorf("at the end: %v", err)
 	}
 	groups, err := unix.GetsockoptInt(c.Receiver(), unix.SOL_NETLINK, unix.NETLINK_LIST_MEMBERSHIPS)

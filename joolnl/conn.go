@@ -244,15 +244,14 @@ func instanceFilter(instance string) []bpf.RawInstruction {
 	return raw
 }
 
-// Receive reads one multicast into buf and returns its sessions' bytes, which
-// point into buf, and the version of the module that sent it. EAGAIN says that
-// none waits, ENOBUFS that some were lost.
-func (c *Conn) Receive(buf []byte) (entries []byte, from Version, err error) {
-	n, err := readFD(c.receiver, buf)
-	if err != nil {
-		return nil, 0, err
-	}
-	m, _, err := ParseMulticast(buf[:n])
+// Receive takes the multicasts that wait, as many as r has room for, and returns
+// their number. EAGAIN says that none waits, ENOBUFS that some were lost.
+func (c *Conn) Receive(r *packetio.Receiver) (int, error) { return r.Receive(c.receiver) }
+
+// Multicast returns the sessions' bytes of a multicast, which point into b, and the
+// version of the module that sent it.
+func (c *Conn) Multicast(b []byte) (entries []byte, from Version, err error) {
+	m, _, err := ParseMulticast(b)
 	if err != nil {
 		return nil, 0, err
 	}

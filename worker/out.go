@@ -20,16 +20,15 @@ func (p *pumps) fromKernel() {
 		p.waiting.suspect(d)
 	}
 	p.takeReports()
-	p.flush()
 	p.tellAgain(time.Now())
 }
 
 // takeReports takes all that waits, up to a bound.
 func (p *pumps) takeReports() {
 	c := p.w.counters
-	for i := range rounds {
+	for range rounds {
 		now := time.Now()
-		entries, from, err := p.conn.Receive(p.multicast)
+		n, err := p.conn.Receive(p.reports)
 		switch {
 		case err == unix.EAGAIN:
 			return
@@ -42,6 +41,23 @@ func (p *pumps) takeReports() {
 			p.wake(now)
 			continue
 		case err != nil:
+			p.w.log.warn("reading what the kernel reports", "error", err)
+			return
+		}
+		if !p.passOn(n, now) || n < p.reports.Batch() {
+			return
+		}
+	}
+}
+
+// passOn acknowledges and reports the n messages of the module's that were read. Those
+// that came together go on together: none waits for what is still to come.
+func (p *pumps) passOn(n int, now time.Time) bool {
+	var lists [multicasts][]byte
+	taken, well := lists[:0], true
+	for i := range n {
+		entries, from, err := p.conn.Multicast(p.reports.Datagram(i).Data)
+		if err != nil {
 			p.w.log.warn("a message of the kernel's makes no sense", "error", err)
 			continue
 		}
@@ -49,17 +65,22 @@ func (p *pumps) takeReports() {
 		p.ack()
 		if from != p.version {
 			p.fail(fmt.Errorf("the kernel module jool changed from %v to %v; starting again", p.version, from))
-			return
-		}
-		if i > 0 {
-			// More than one waits: those behind the first, which has gone at once.
-			p.hold()
+			well = false
+			break
 		}
 		if len(entries) > 0 {
-			p.report(entries, now)
-			p.waiting.passedOn(p.format, entries, time.Since(now))
+			taken = append(taken, entries)
 		}
 	}
+	if len(taken) > 1 {
+		p.hold()
+	}
+	for _, entries := range taken {
+		p.report(entries, now)
+		p.waiting.passedOn(p.format, entries, time.Since(now))
+	}
+	p.flush()
+	return well
 }
 
 func (p *pumps) ack() {

@@ -22,7 +22,9 @@ const (
 	// datagramSize is more than any module sends: 41 sessions of 40 bytes, or
 	// what fits into an Ethernet frame of the longer forms.
 	datagramSize = 2048
-	// multicastSize has room for the largest message of the module's.
+	// multicasts is how many of the module's messages one recvmmsg takes, and
+	// multicastSize has room for the largest.
+	multicasts    = 4
 	multicastSize = 16 << 10
 	// rounds bounds how long one worker keeps its thread from the others.
 	rounds = 32
@@ -30,7 +32,7 @@ const (
 
 // scratch is the memory that the workers of a thread take turns with.
 type scratch struct {
-	multicast  []byte
+	reports    *packetio.Receiver
 	received   *packetio.Receiver
 	adds       *packetio.Gather
 	translated []byte          // sessions in adds that came in another version's format
@@ -42,12 +44,12 @@ type scratch struct {
 
 func newScratch() any {
 	return &scratch{
-		multicast: make([]byte, multicastSize),
-		received:  packetio.NewReceiver(batch, datagramSize),
-		adds:      packetio.NewGather(2 * batch),
-		headers:   make([]byte, 0, batch*joolnl.AddHeaderLen),
-		out:       make([]byte, 0, 2*datagramSize),
-		batch:     packetio.NewBatch(batch, datagramSize),
+		reports:  packetio.NewReceiver(multicasts, multicastSize),
+		received: packetio.NewReceiver(batch, datagramSize),
+		adds:     packetio.NewGather(2 * batch),
+		headers:  make([]byte, 0, batch*joolnl.AddHeaderLen),
+		out:      make([]byte, 0, 2*datagramSize),
+		batch:    packetio.NewBatch(batch, datagramSize),
 	}
 }
 
