@@ -51,7 +51,8 @@ func (p *pumps) takeReports() {
 }
 
 // passOn acknowledges and reports the n messages of the module's that were read. Those
-// that came together go on together: none waits for what is still to come.
+// that came together go on together: none waits for what is still to come. false: the
+// worker ends.
 func (p *pumps) passOn(n int, now time.Time) bool {
 	var lists [multicasts][]byte
 	taken, well := lists[:0], true
