@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -118,4 +119,43 @@ func TestBulkNoAllocations(t *testing.T) {
 		}
 		d.resync.in, d.resync.phase = nil, settled
 	})
+}
+
+// BenchmarkPumps is what a datagram costs on either way with everything on, and what
+// the test has to do with it.
+func BenchmarkPumps(b *testing.B) {
+	for _, together := range []int{1, multicasts} {
+		b.Run(fmt.Sprintf("out, %d at a time", together), func(b *testing.B) {
+			drive(b, jool4115, func(d *driven) {
+				lists, messages := d.newLists(d.format, together), [][]byte(nil)
+				for _, list := range lists {
+					messages = append(messages, workertest.Multicast(jool4115, "nat", list))
+				}
+				b.ReportAllocs()
+				for n := 0; n < b.N; n += together {
+					for i, m := range messages { // all sessions are new
+						for at := len(m) - len(lists[i]) + 12; at < len(m); at += 40 {
+							binary.BigEndian.PutUint32(m[at:], uint32(n+i))
+						}
+					}
+					d.multicast(messages...)
+					d.sentAre(together, 1)
+				}
+			})
+		})
+	}
+	for _, theirs := range []joolnl.Format{joolnl.Packed40, joolnl.Nested} {
+		b.Run(fmt.Sprintf("in, %d at a time, %v", batch, theirs), func(b *testing.B) {
+			drive(b, jool4115, func(d *driven) {
+				lists := d.newLists(theirs, batch)
+				b.ReportAllocs()
+				for n := 0; n < b.N; n += batch {
+					d.receive(d.numbered(lists)...)
+					for i := range lists {
+						lists[i] = lists[i][:len(lists[i])-syncwire.TrailerLen]
+					}
+				}
+			})
+		})
+	}
 }

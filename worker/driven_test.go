@@ -103,7 +103,7 @@ type driven struct {
 
 // drive has do run on the thread of a worker with everything on, where nothing else
 // of it runs meanwhile.
-func drive(t *testing.T, v joolnl.Version, do func(d *driven)) {
+func drive(t testing.TB, v joolnl.Version, do func(d *driven)) {
 	t.Helper()
 	a, b := hosts(t)
 	peer := openPlain(t, b, group6, port, "sync")
@@ -119,15 +119,15 @@ func drive(t *testing.T, v joolnl.Version, do func(d *driven)) {
 	h.instance.Wait(t, joolnl.JooldAck, 1)
 	control[*syncwire.Hello](peer)
 	// Nobody answers what it asks every now and then.
-	stop := func() { h.running.timer.Stop() }
-	if err := h.running.thread.Do(stop); err != nil {
+	timer := h.running.timer
+	if err := h.running.thread.Do(timer.Stop); err != nil {
 		t.Fatal(err)
 	}
 	k.hold()
 	d := &driven{t: t, pumps: h.running, multicasts: k.multicasts, requests: fdOf(t, k.near), group: fdOf(t, peer.UDPConn),
 		to: packetio.NewSender(netip.AddrPortFrom(group6, port), 0), buf: make([]byte, 256<<10), poll: make([]unix.PollFd, 1)}
 	if err := d.thread.Do(func() {
-		defer stop()
+		defer timer.Stop()
 		d.borrow(func() { do(d) })
 	}); err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func (d *driven) receive(datagrams ...[]byte) {
 }
 
 // fdOf is a connection's descriptor, which stays the connection's.
-func fdOf(t *testing.T, c syscall.Conn) int {
+func fdOf(t testing.TB, c syscall.Conn) int {
 	t.Helper()
 	raw, err := c.SyscallConn()
 	if err != nil {
