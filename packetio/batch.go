@@ -6,9 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Batch collects datagrams, which a Sender then sends with one system call.
-// Several sockets may share one, as long as what it holds is sent before the
-// next begins.
+// Batch collects datagrams, which a Sender then sends with one system call: by 16
+// each costs a tenth less processor time than alone, by 2 hardly less (BenchmarkSend).
+// So it is for those that are there together, and not worth a wait. Several sockets may
+// share one, as long as what it holds is sent before the next begins.
 type Batch struct {
 	size int
 	data []byte

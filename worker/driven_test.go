@@ -182,7 +182,8 @@ func (d *driven) multicast(messages ...[]byte) {
 			panic(err)
 		}
 	}
-	d.fromKernel()
+	d.takeReports()
+	d.waiting = waiting{} // a busy host may have stood still, and nobody answers what that has the worker ask
 	for range messages {
 		if d.read(d.requests); d.buf[16] != byte(joolnl.JooldAck) {
 			d.t.Error("no acknowledgement")
