@@ -43,11 +43,12 @@ func Build(ctx context.Context, dir string) (Programs, error) {
 		}
 		programs[p.guest] = file
 	}
-	return programs, programs.addDocumentation(ctx)
+	return programs, programs.addTree(ctx)
 }
 
-// addDocumentation adds the README, what is in docs and the files for keepalived.
-func (p Programs) addDocumentation(ctx context.Context) error {
+// addTree adds what the guest's tests read of the module's tree: the README, docs, the files for keepalived, and what
+// fuzzing has kept.
+func (p Programs) addTree(ctx context.Context) error {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return fmt.Errorf("looking for the module's directory: %w", err)
@@ -62,6 +63,7 @@ func (p Programs) addDocumentation(ctx context.Context) error {
 			p[guest.Documentation+strings.TrimPrefix(file, dir)] = file
 		}
 	}
+	p[guest.Kept] = filepath.Join(dir, "syncwire", "testdata", "fuzz")
 	return nil
 }
 

@@ -29,6 +29,9 @@ const (
 // Documentation is where the README and docs are in the machine.
 const Documentation = "/documentation"
 
+// Kept is where the inputs are that fuzzing of package syncwire has kept, a directory for each target.
+const Kept = "/kept"
+
 // enter skips the test unless it runs inside a machine that was started for this purpose.
 func enter(t testing.TB, purpose string) {
 	t.Helper()

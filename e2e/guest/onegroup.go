@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -65,13 +69,14 @@ func (n *namespace) openGroup(t testing.TB, group string) net.Conn {
 	return c
 }
 
-// forged are control messages and trailers of senders that don't exist and of
-// one that does, most of them with bytes changed or cut off. None holds a
+// forged are control messages and trailers of senders that don't exist, to each
+// other and to those who do, most of them with bytes changed or cut off. None holds a
 // session that a kernel could take.
-func forged(r *rand.Rand, of syncwire.ID) []byte {
+func forged(r *rand.Rand, known []syncwire.ID) []byte {
+	of := syncwire.ID(1 + r.Uint32N(100))
 	id := func() syncwire.ID {
-		if r.IntN(4) == 0 {
-			return of
+		if r.IntN(2) == 0 {
+			return known[r.IntN(len(known))]
 		}
 		return syncwire.ID(r.Uint32())
 	}
@@ -80,16 +85,17 @@ func forged(r *rand.Rand, of syncwire.ID) []byte {
 		from := r.Uint32()
 		ranges[i] = syncwire.Range{From: from, To: from + r.Uint32()>>r.IntN(32)}
 	}
+	settings := syncwire.Settings{Pool6: netip.MustParsePrefix(pool6), TTLs: [4]uint32{1 << 20, 1 << 20, 1 << 20, 1 << 20}}
 	var body syncwire.Body
 	switch r.IntN(8) {
 	case 0:
-		body = &syncwire.Hello{Asks: true, Sync: syncwire.SyncYes, Sessions: r.Uint32(), Module: r.Uint32(), Software: strings.Repeat("x", r.IntN(33))}
+		body = &syncwire.Hello{Asks: true, Sync: syncwire.SyncYes, Sessions: r.Uint32(), Module: r.Uint32(), Settings: settings, Software: strings.Repeat("x", r.IntN(33))}
 	case 1:
 		body = &syncwire.Solicit{To: id()}
 	case 2:
 		body = &syncwire.Nack{To: id(), Resync: r.Uint32() >> r.IntN(32), Ranges: ranges}
 	case 3:
-		body = &syncwire.Begin{Resync: r.Uint32N(8), Audience: []syncwire.ID{id(), id()}, Sessions: r.Uint32()}
+		body = &syncwire.Begin{Resync: r.Uint32N(8), Audience: []syncwire.ID{id(), id()}, Sessions: r.Uint32() >> r.IntN(32), Settings: settings}
 	case 4:
 		records := make([]byte, syncwire.RecordLen*(1+r.IntN(syncwire.MaxBulk)))
 		for i := range records {
@@ -101,13 +107,14 @@ func forged(r *rand.Rand, of syncwire.ID) []byte {
 	case 6:
 		body = &syncwire.Gone{To: id(), Resync: r.Uint32() >> r.IntN(32), Ranges: ranges}
 	case 7:
-		return mutated(r, syncwire.Trailer{Kind: syncwire.Kind(r.IntN(4)), Sender: id(), Seq: syncwire.Seq(r.Uint32())}.Append(nil))
+		return mutated(r, syncwire.Trailer{Kind: syncwire.Kind(r.IntN(4)), Sender: of, Seq: syncwire.Seq(r.Uint32())}.Append(nil))
 	}
-	return mutated(r, syncwire.Message{Sender: id(), Last: syncwire.Seq(r.Uint32()), Body: body}.Append(nil))
+	return mutated(r, syncwire.Message{Sender: of, Last: syncwire.Seq(r.Uint32()), Body: body}.Append(nil))
 }
 
-// mutated changes up to three bytes behind the first two, and may cut some off.
+// mutated is b with up to three bytes changed behind the first two, and perhaps some cut off.
 func mutated(r *rand.Rand, b []byte) []byte {
+	b = slices.Clone(b)
 	for range r.IntN(4) {
 		b[2+r.IntN(len(b)-2)] = byte(r.Uint32())
 	}
@@ -115,4 +122,38 @@ func mutated(r *rand.Rand, b []byte) []byte {
 		b = b[:2+r.IntN(len(b)-1)]
 	}
 	return b
+}
+
+// keptControls are the inputs that fuzzing of syncwire has kept, but for what
+// upstream's joolds would give to their kernels: they check nothing.
+func keptControls(t testing.TB) (controls [][]byte) {
+	t.Helper()
+	files, err := filepath.Glob(Kept + "/*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			quoted, ok := strings.CutPrefix(strings.TrimSpace(line), "[]byte(")
+			if !ok {
+				continue
+			}
+			b, err := strconv.Unquote(strings.TrimSuffix(quoted, ")"))
+			if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			if len(b) > 2 && b[0] == 0 && b[1] == 0 {
+				controls = append(controls, []byte(b))
+			}
+		}
+	}
+	const least = 50
+	if len(controls) < least {
+		t.Fatalf("%d inputs are kept, want %d at least", len(controls), least)
+	}
+	return controls
 }

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -10,65 +11,113 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestOneGroup has two of ours, J and L, and a C joold, K, on one group. L loses
-// one datagram in ten, and starts again with an empty table; then somebody
-// forges whatever control message there is. K's kernel must not notice, and all
-// three must have J's sessions.
+// TestOneGroup has two of ours, J and L, and a C joold, K, on one group for more
+// than a minute of traffic. L loses one datagram in ten, is cut off for a while and starts again
+// with an empty table, so that every message there is gets sent; then somebody forges
+// them. K's kernel must not notice, and all three must have J's sessions.
 func TestOneGroup(t *testing.T) {
-	enter(t, "test")
-	t.Parallel()
+	enter(t, "standby")
 	top := newTopology(t)
+	top.serveEcho(t)
 	sw, made := top.onSwitch(t, "L", "forger")
 	l, forger := made[0], made[1]
+	ear := forger.hear(t)
 	pair, _ := top.pairs(group6)
 	cWorker := startWorker(t, upstream, top.k, pair)
 	jWorker := startWorker(t, supervised, top.j, pair)
 	pair.name = l.name
 	lWorker := startWorker(t, supervised, l, pair)
 	lWorker.awaitSynced(t, "yes")
-	sw.exec(t, "tc", "qdisc", "replace", "dev", "port2", "root", "netem", "loss", "10%")
-
-	const sources, ports = 20, 25
-	traffic := func(first uint16) {
-		top.sendUDP(t, portRange(first, sources), ports, pace{time.NewTicker(4 * time.Millisecond)})
+	loseToL := func(percent int) {
+		sw.exec(t, "tc", "qdisc", "replace", "dev", "port2", "root", "netem", "loss", fmt.Sprintf("%d%%", percent))
 	}
-	allHave := func(want int) {
+	loseToL(10)
+
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	const (
+		ports = 20
+		first = 30000
+		alive = 5 // sources that are still in use when the next one comes
+	)
+	next := 0
+	// traffic opens sessions each second, and uses those of the seconds before.
+	traffic := func(seconds int, meanwhile func()) {
+		t.Helper()
+		for range seconds {
+			in := max(0, next-alive)
+			top.sendUDP(t, portRange(uint16(first+in), next-in), ports, often())
+			source := portRange(uint16(first+next), 1)
+			next++
+			top.keep(map[joolnl.Proto]int{joolnl.UDP: ports}, func() { top.sendUDP(t, source, ports, often()) })
+			meanwhile()
+			<-second.C
+		}
+	}
+	quietly := func() {}
+	allHave := func() {
 		t.Helper()
 		for _, standby := range []*namespace{top.k, l} {
 			with := *top
 			with.k = standby
-			with.awaitSame(t, "nat", map[joolnl.Proto]int{joolnl.UDP: want}, func(s []joolnl.Session) { top.resendUDP(t, s) })
+			with.awaitSynced(t)
 		}
 	}
-	traffic(10000)
-	allHave(sources * ports)
+
+	traffic(5, quietly)
+	top.mixedTraffic(t)
+	loseToL(100) // what it asks for then has been sent again since
+	traffic(5, quietly)
+	loseToL(10)
+	traffic(5, quietly)
+	allHave()
 
 	lWorker.stop(t)
 	l.exec(t, "jool", "instance", "remove", "nat")
 	addInstance(t, l, instance{name: "nat", framework: "netfilter", pool6: pool6})
 	lWorker = startWorker(t, supervised, l, pair)
-	traffic(11000)
-	allHave(2 * sources * ports)
+	if out, code := jWorker.command(t, "advertise", "--all"); code != exitOK {
+		t.Fatal(out)
+	}
+	traffic(15, quietly)
+	top.mixedTraffic(t)
+	allHave()
+	ids := ear.all(t)
 
-	const datagrams = 20_000
 	r := rand.New(rand.NewPCG(1, 2))
 	c := forger.openGroup(t, group6)
-	for i := range datagrams {
-		if _, err := c.Write(forged(r, syncwire.ID(1+r.Uint32N(100)))); err != nil {
+	send := func(b []byte) {
+		t.Helper()
+		if _, err := c.Write(b); err != nil {
 			t.Fatal(err)
 		}
-		if i%100 == 0 {
-			time.Sleep(time.Millisecond) // a flood, but one that the others' buffers hold
+	}
+	kept := keptControls(t)
+	const seconds, datagrams = 30, 20_000
+	traffic(seconds, func() {
+		for i := range datagrams / seconds {
+			if i%4 == 0 {
+				send(mutated(r, kept[r.IntN(len(kept))]))
+			} else {
+				send(forged(r, ids))
+			}
+			if i%100 == 0 {
+				time.Sleep(time.Millisecond) // a flood, but one that the others' buffers hold
+			}
 		}
+	})
+	for _, b := range kept {
+		send(b)
 	}
 	for _, w := range []worker{cWorker, jWorker, lWorker} {
 		w.running(t)
 	}
-	traffic(12000)
-	allHave(3 * sources * ports)
+	top.mixedTraffic(t)
+	allHave()
 	for _, w := range []worker{jWorker, lWorker} {
 		s, code := statusOf(t, w.socket)
-		if row := s.Workers[0]; code != exitOK || row.Restarts != 0 || row.Losses["kernel_errors"] != 0 {
+		row := s.Workers[0]
+		if code != exitOK || row.Restarts != 0 || row.Losses["kernel_errors"] != 0 || row.Losses["malformed"] == 0 || row.Losses["not_understood"] == 0 {
 			t.Errorf("%s: exit status %d, %+v", w.namespace.name, code, row)
 		}
 	}
@@ -76,4 +125,25 @@ func TestOneGroup(t *testing.T) {
 	if log := strings.ToLower(cWorker.log.String()); strings.Contains(log, "err") || strings.Contains(log, "invalid") {
 		t.Errorf("C joold says: %s", log)
 	}
+}
+
+// all ends the listening and returns who has spoken. Everything that there is must have been heard.
+func (e *ear) all(t *testing.T) (ids []syncwire.ID) {
+	t.Helper()
+	e.stop()
+	t.Logf("heard %v, datagrams %v, of %v", e.messages, e.datagrams, e.senders)
+	for typ := syncwire.TypeHello; typ <= syncwire.TypeGone; typ++ {
+		if e.messages[typ] == 0 {
+			t.Errorf("nobody has said %v", typ)
+		}
+	}
+	for kind := syncwire.Live; kind <= syncwire.Advertised; kind++ {
+		if e.datagrams[kind] == 0 {
+			t.Errorf("no sessions came in a datagram of kind %d", kind)
+		}
+	}
+	for id := range e.senders {
+		ids = append(ids, id)
+	}
+	return ids
 }

@@ -8,6 +8,9 @@ type pace struct{ ticker *time.Ticker }
 // slowly is a pace at which every module keeps up.
 func slowly() pace { return pace{time.NewTicker(10 * time.Millisecond)} }
 
+// often is one at which a module that loses bursts loses little.
+func often() pace { return pace{time.NewTicker(4 * time.Millisecond)} }
+
 // wait waits for the next turn.
 func (p pace) wait() {
 	if p.ticker != nil {

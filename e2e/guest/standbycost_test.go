@@ -2,8 +2,6 @@ package guest
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -84,23 +82,6 @@ func (b *standbyBench) latency() {
 		}
 	}
 	b.row("a session's first packet to its datagram on the link", run(upstream), run(supervised))
-}
-
-// listenGroup takes what comes to the IPv6 group.
-func (n *namespace) listenGroup(t testing.TB) *net.UDPConn {
-	t.Helper()
-	var c *net.UDPConn
-	n.do(t, func() error {
-		link, err := net.InterfaceByName(syncLink)
-		if err != nil {
-			return err
-		}
-		group := netip.AddrPortFrom(netip.MustParseAddr(group6), groupPort)
-		c, err = net.ListenMulticastUDP("udp6", link, net.UDPAddrFromAddrPort(group))
-		return err
-	})
-	t.Cleanup(func() { c.Close() })
-	return c
 }
 
 // million has a cold standby get as many sessions as it may have.

@@ -9,8 +9,6 @@ import (
 
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv6"
-
-	"joolctl/joolnl"
 )
 
 // dst6 is a port of n4's, as n6 sees it.
@@ -35,32 +33,6 @@ func (top *topology) sendUDP(t testing.TB, sources []uint16, ports int, p pace) 
 			for i := range ports {
 				p.wait()
 				if _, err := c.WriteToUDPAddrPort([]byte("x"), dst6(uint16(firstPort+i))); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// resendUDP sends another datagram of each UDP session, at a pace that every module keeps up with.
-func (top *topology) resendUDP(t testing.TB, sessions []joolnl.Session) {
-	t.Helper()
-	bySource := make(map[netip.AddrPort][]netip.AddrPort)
-	for _, s := range sessions {
-		bySource[s.Src6] = append(bySource[s.Src6], s.Dst6)
-	}
-	p := slowly()
-	top.n6.do(t, func() error {
-		for source, to := range bySource {
-			c, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(source))
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			for _, dst := range to {
-				p.wait()
-				if _, err := c.WriteToUDPAddrPort([]byte("x"), dst); err != nil {
 					return err
 				}
 			}
