@@ -26,7 +26,7 @@ func TestBench(t *testing.T) {
 		}
 		for _, kind := range kinds {
 			t.Run(fmt.Sprintf("%d/%s", round, kind), func(t *testing.T) {
-				m := measure(t, kind)
+				m := measure(t, newTopology(t), kind, benchSources)
 				t.Logf("%+v", m)
 				all = append(all, m)
 			})
@@ -41,8 +41,9 @@ func TestBench(t *testing.T) {
 	}
 }
 
-func measure(t *testing.T, kind daemon) Measurement {
-	top := newTopology(t)
+// measure has benchPorts sessions of each of some sources go from J to K.
+func measure(t *testing.T, top *topology, kind daemon, sources int) Measurement {
+	t.Helper()
 	pairJ, pairK := top.pairs(group6)
 	k := startWorker(t, kind, top.k, pairK)
 	j := startWorker(t, kind, top.j, pairJ)
@@ -57,7 +58,7 @@ func measure(t *testing.T, kind daemon) Measurement {
 		w.awaitStartResync(t)
 	}
 	sendCPU, recvCPU := j.cpuTime(t), k.cpuTime(t)
-	top.flood(t, portRange(10000, benchSources), benchPorts)
+	top.flood(t, portRange(10000, sources), benchPorts)
 	m := Measurement{Daemon: string(kind)}
 	eventually(t, time.Minute, "J's kernel is done and K too", func() string {
 		inJ := top.j.stats(t, "nat")

@@ -132,3 +132,21 @@ func (top *topology) lossy(t testing.TB, percent int) {
 		n.exec(t, "tc", "qdisc", "replace", "dev", syncLink, "root", "netem", "loss", fmt.Sprintf("%d%%", percent))
 	}
 }
+
+// settledCount waits until K's table has not grown for a while, or is full, but
+// not for longer than limit: C joold may go on for ever. It took until it last grew.
+func (top *topology) settledCount(t testing.TB, full int, quiet, limit time.Duration) (n int, took time.Duration) {
+	t.Helper()
+	began, last, since := time.Now(), -1, time.Now()
+	eventually(t, limit+quiet, "K's table stands still", func() string {
+		n = top.k.sessionCount(t, "nat")
+		if n != last {
+			last, since = n, time.Now()
+		}
+		if n >= full || time.Since(since) > quiet || time.Since(began) > limit {
+			return ""
+		}
+		return fmt.Sprintf("it has %d", n)
+	})
+	return n, since.Sub(began)
+}

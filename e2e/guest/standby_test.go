@@ -29,7 +29,9 @@ func testCold(t *testing.T) {
 	top := newTopology(t)
 	pairJ, pairK := top.pairs(group6)
 	top.j.fill(t, "nat", n)
-	startWorker(t, supervised, top.j, pairJ).awaitSynced(t, "alone")
+	j := startWorker(t, supervised, top.j, pairJ)
+	j.awaitSynced(t, "alone")
+	before := procKB(t, j.process, "status", "VmRSS")
 	k := startWorker(t, supervised, top.k, pairK)
 	cold := k.awaitResync(t, nil, time.Minute)
 	if got := top.k.sessionCount(t, "nat"); got != n || cold.Injected != n || cold.Collisions != 0 {
@@ -38,6 +40,7 @@ func testCold(t *testing.T) {
 	if d := diff(top.j.sessions(t, "nat"), top.k.sessions(t, "nat")); d != "" {
 		t.Error(d)
 	}
+	awaitMemory(t, n, before, j, k)
 	k.stop(t)
 	k = startWorker(t, supervised, top.k, pairK)
 	again := k.awaitResync(t, nil, time.Minute)
@@ -46,15 +49,7 @@ func testCold(t *testing.T) {
 	}
 	k.stop(t)
 
-	// Where something keeps what it leaves, it need not even ask, unless the module has no counters to prove it by.
-	m := startManaged(t, top.k, pairK)
-	m.awaitResync(t, nil, time.Minute)
-	const meanwhile = 20
-	m.restart(t, func() { top.sendUDP(t, portRange(20000, 1), meanwhile, pace{}) })
-	kept := m.awaitResync(t, nil, time.Minute)
-	if inherited := kept.Why == "nothing was missed"; inherited != countsJoold(module(t)) {
-		t.Errorf("after a restart: %+v", kept)
-	}
+	top.keptRestart(t, pairK)
 	eventually(t, syncedWithin, "the standby has what was opened meanwhile", func() string {
 		return diff(top.j.sessions(t, "nat"), top.k.sessions(t, "nat"))
 	})

@@ -11,15 +11,18 @@ import (
 
 // stall measures how long a packet takes through J while J's table goes to a standby.
 func (b *standbyBench) stall(n int) {
+	baseline := time.Duration(b.size(10_000, 500)) * time.Millisecond
 	// during pings before and while do runs, and words the difference.
-	during := func(t *testing.T, top *topology, do func()) string {
-		const baseline = 10 * time.Second
+	during := func(t *testing.T, top *topology, bound time.Duration, do func()) string {
 		before := make(chan struct{})
 		time.AfterFunc(baseline, func() { close(before) })
 		usual := top.roundTrips(t, before)
 		done := make(chan struct{})
 		go func() { defer close(done); do() }()
 		took := top.roundTrips(t, done)
+		if longest := took[len(took)-1]; bound > 0 {
+			atMost(t, "the longest round trip", longest, usual[len(usual)-1]+bound)
+		}
 		return fmt.Sprintf("longest %v, 1 in 1000 over %v (before: %v, %v; %d pings)", tenths(took[len(took)-1]), tenths(quantile(took, 0.999)),
 			tenths(usual[len(usual)-1]), tenths(quantile(usual, 0.999)), len(took))
 	}
@@ -29,7 +32,7 @@ func (b *standbyBench) stall(n int) {
 			top.j.fill(t, "nat", n)
 			startWorker(t, upstream, top.j, pairJ)
 			startWorker(t, upstream, top.k, pairK)
-			return during(t, top, func() {
+			return during(t, top, 0, func() {
 				top.j.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskAdvertise() })
 				top.settledCount(t, n, 5*time.Second, 4*time.Minute)
 			})
@@ -38,7 +41,7 @@ func (b *standbyBench) stall(n int) {
 			pairJ, pairK := top.pairs(group6)
 			top.j.fill(t, "nat", n)
 			startWorker(t, supervised, top.j, pairJ).awaitSynced(t, "alone")
-			return during(t, top, func() {
+			return during(t, top, 10*time.Millisecond, func() {
 				startWorker(t, supervised, top.k, pairK)
 				top.settledCount(t, n, time.Minute, 4*time.Minute)
 			})
@@ -51,8 +54,12 @@ func tenths(d time.Duration) time.Duration { return d.Round(100 * time.Microseco
 // latency measures how long a new session takes from its first packet to the
 // datagram on the link: the kernel's part is the same for both.
 func (b *standbyBench) latency() {
-	const samples = 1000
-	run := func(kind daemon) func(*testing.T, *topology) string {
+	const (
+		samples = 1000
+		most    = 2 // times C joold's
+	)
+	var p50, p99 time.Duration
+	run := func(kind daemon) measurement {
 		return func(t *testing.T, top *topology) string {
 			pairJ, _ := top.pairs(group6)
 			top.j.exec(t, "jool", "-i", "nat", "global", "update", "ss-max-sessions-per-packet", "1") // or the kernel waits for more
@@ -78,33 +85,37 @@ func (b *standbyBench) latency() {
 				took = append(took, time.Since(began))
 			}
 			slices.Sort(took)
-			return fmt.Sprintf("p50 %v, p99 %v", quantile(took, 0.5).Round(10*time.Microsecond), quantile(took, 0.99).Round(10*time.Microsecond))
+			if kind.ours() {
+				atMost(t, "p50", quantile(took, 0.5), most*p50)
+				atMost(t, "p99", quantile(took, 0.99), most*p99)
+			}
+			p50, p99 = quantile(took, 0.5), quantile(took, 0.99)
+			return fmt.Sprintf("p50 %v, p99 %v", p50.Round(10*time.Microsecond), p99.Round(10*time.Microsecond))
 		}
 	}
-	b.row("a session's first packet to its datagram on the link", run(upstream), run(supervised))
+	b.compare("a session's first packet to its datagram on the link", run(upstream), run(supervised))
 }
 
-// million has a cold standby get as many sessions as it may have.
-func (b *standbyBench) million(n int) {
-	b.row(fmt.Sprintf("%d sessions, to a cold standby that just started", n), nil,
-		func(t *testing.T, top *topology) string {
-			pairJ, pairK := top.pairs(group6)
-			top.j.fill(t, "nat", n)
-			j := startWorker(t, supervised, top.j, pairJ)
-			j.awaitSynced(t, "alone")
-			before := procKB(t, j.process, "status", "VmRSS")
-			k := startWorker(t, supervised, top.k, pairK)
-			r := k.awaitResync(t, nil, 8*time.Minute)
-			got := top.k.sessionCount(t, "nat")
-			peakJ, peakK := procKB(t, j.process, "status", "VmHWM")-before, procKB(t, k.process, "status", "VmHWM")-before
-			eventually(t, 2*time.Minute, "the memory is given back", func() string {
-				restJ, restK := procKB(t, j.process, "status", "VmRSS")-before, procKB(t, k.process, "status", "VmRSS")-before
-				const least = 10 << 20
-				if restJ > least || restK > least {
-					return fmt.Sprintf("%d and %d MB more than before", restJ>>20, restK>>20)
-				}
-				return ""
-			})
-			return fmt.Sprintf("%d in %s; at most %d MB more memory at J, %d MB at K, given back afterwards", got, seconds(r.Took), peakJ>>20, peakK>>20)
-		})
+// processorTime has as many new sessions as the machine can open go to K, and compares the daemons' processor time.
+func (b *standbyBench) processorTime(n int) {
+	const most = 2 // times C joold's
+	var base Measurement
+	run := func(kind daemon) measurement {
+		return func(t *testing.T, top *topology) string {
+			m := measure(t, top, kind, n/benchPorts)
+			if !kind.ours() {
+				base = m
+				return "1"
+			}
+			if m.Stored != m.Opened {
+				t.Errorf("%+v", m)
+			}
+			sender, receiver := float64(m.SendCPU)/float64(base.SendCPU), float64(m.RecvCPU)/float64(base.RecvCPU)
+			if sender > most || receiver > most {
+				t.Errorf("%.2f and %.2f times C joold's, may be %d", sender, receiver, most)
+			}
+			return fmt.Sprintf("%.2f for J's, %.2f for K's", sender, receiver)
+		}
+	}
+	b.compare(fmt.Sprintf("%d new sessions at full rate: processor time of the daemon, beside C joold's", n), run(upstream), run(oneJoold))
 }

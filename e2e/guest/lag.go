@@ -1,0 +1,46 @@
+package guest
+
+import (
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// lag looks how far K's table is behind J's.
+type lag struct {
+	top      *topology
+	since    map[string]time.Time // when a session was first seen in J's
+	greatest time.Duration        // of all looks
+	samples  int
+}
+
+// sample looks once: the greatest difference of a session's time left, and the time that a session which K lacks has
+// been in J's table. What reading the tables takes counts too.
+func (l *lag) sample(t testing.TB) (behind time.Duration) {
+	t.Helper()
+	key := func(s joolnl.Session) string { return s.Proto.String() + s.Src6.String() + s.Dst4.String() }
+	began := time.Now()
+	inK := make(map[string]time.Duration)
+	for _, s := range l.top.k.sessions(t, "nat") {
+		inK[key(s)] = s.Expires
+	}
+	inJ := l.top.j.sessions(t, "nat")
+	reading := time.Since(began)
+	for _, s := range inJ {
+		seen, ok := l.since[key(s)]
+		if !ok {
+			seen = began
+			l.since[key(s)] = began
+		}
+		left, ok := inK[key(s)]
+		if !ok {
+			behind = max(behind, time.Since(seen))
+			continue
+		}
+		behind = max(behind, s.Expires-(left-reading))
+	}
+	l.greatest = max(l.greatest, behind)
+	l.samples++
+	return behind
+}

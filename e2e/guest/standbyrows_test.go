@@ -1,0 +1,268 @@
+package guest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// cold starts an empty standby, then starts it again. Memory is beside that of the active side's worker before.
+func (b *standbyBench) cold(n int) {
+	const most = 200_000 // more would take C joold too long
+	upstreams := func(t *testing.T, top *topology) string {
+		pairJ, pairK := top.pairs(group6)
+		top.j.fill(t, "nat", n)
+		startWorker(t, upstream, top.j, pairJ)
+		startWorker(t, upstream, top.k, pairK)
+		top.j.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskAdvertise() })
+		got, took := top.settledCount(t, n, 15*time.Second, 4*time.Minute)
+		return fmt.Sprintf("%d in %s", got, seconds(took))
+	}
+	if n > most {
+		upstreams = nil
+	}
+	b.row(fmt.Sprintf("%d sessions, to a cold standby that just started; C joold: its own advertise", n), upstreams,
+		func(t *testing.T, top *topology) string {
+			pairJ, pairK := top.pairs(group6)
+			top.j.fill(t, "nat", n)
+			j := startWorker(t, supervised, top.j, pairJ)
+			j.awaitSynced(t, "alone")
+			before := procKB(t, j.process, "status", "VmRSS")
+			began := time.Now()
+			k := startWorker(t, supervised, top.k, pairK)
+			got, _ := top.settledCount(t, n, time.Minute, 8*time.Minute)
+			took := time.Since(began)
+			first := k.awaitResync(t, nil, time.Minute)
+			if got != n || first.Injected != n || first.Collisions != 0 {
+				t.Errorf("%d of %d sessions; %+v", got, n, first)
+			}
+			const each = 200 * time.Microsecond // 8 s for 40,000
+			atMost(t, "a cold standby", took, time.Duration(n)*each)
+			text := fmt.Sprintf("%d in %s (resync %s)", got, seconds(took), seconds(first.Took)) + awaitMemory(t, n, before, j, k)
+			if n > most {
+				return text
+			}
+			k.stop(t)
+			k = startWorker(t, supervised, top.k, pairK)
+			again := k.awaitResync(t, nil, 2*time.Minute)
+			if again.Injected > n/100 || again.GaveBack > n/100 || again.Got != n {
+				t.Errorf("a complete standby: %+v", again)
+			}
+			k.stop(t)
+			kept := top.keptRestart(t, pairK)
+			if kept.Why == nothingMissed {
+				atMost(t, "a restart with nothing missed", kept.Took, first.Took/4)
+			}
+			return text + fmt.Sprintf("; again: %d injected, resync %s", again.Injected, seconds(again.Took)) +
+				fmt.Sprintf("; again after a restart by systemd: %d injected, %s after %.2f s", kept.Injected, kept.Why, kept.Took.Seconds())
+		})
+}
+
+// awaitMemory words how much more memory a resync of n sessions took, once it has been given back.
+func awaitMemory(t *testing.T, n int, before int64, j, k worker) string {
+	t.Helper()
+	const (
+		perSession = 150 // a million in 150 MB
+		slack      = 10 << 20
+	)
+	peakJ, peakK := procKB(t, j.process, "status", "VmHWM")-before, procKB(t, k.process, "status", "VmHWM")-before
+	if bound := int64(n)*perSession + slack; peakJ > bound || peakK > bound {
+		t.Errorf("%d and %d bytes more memory, may be %d", peakJ, peakK, bound)
+	}
+	eventually(t, 2*time.Minute, "the memory is given back", func() string {
+		restJ, restK := procKB(t, j.process, "status", "VmRSS")-before, procKB(t, k.process, "status", "VmRSS")-before
+		if restJ > slack || restK > slack {
+			return fmt.Sprintf("%d and %d MB more than before", restJ>>20, restK>>20)
+		}
+		return ""
+	})
+	return fmt.Sprintf("; at most %d MB more memory at J, %d MB at K, given back afterwards", peakJ>>20, peakK>>20)
+}
+
+// nothingMissed is why there was no resync.
+const nothingMissed = "nothing was missed"
+
+// keptRestart starts K's supervisor anew where something keeps what it leaves: it need not even ask, unless the module has
+// no counters to prove it by. Meanwhile sessions are opened.
+func (top *topology) keptRestart(t *testing.T, p pair) *resyncReport {
+	t.Helper()
+	m := startManaged(t, top.k, p)
+	m.awaitResync(t, nil, 2*time.Minute)
+	const meanwhile = 20
+	m.restart(t, func() { top.sendUDP(t, portRange(20000, 1), meanwhile, pace{}) })
+	kept := m.awaitResync(t, nil, 2*time.Minute)
+	if inherited := kept.Why == nothingMissed; inherited != countsJoold(module(t)) {
+		t.Errorf("after a restart: %+v", kept)
+	}
+	top.awaitSameCount(t, 0, syncedWithin)
+	return kept
+}
+
+// loss opens sessions while some of the datagrams are lost, both ways.
+func (b *standbyBench) loss(percent int) {
+	const sources, ports = 40, 100
+	run := func(kind daemon) measurement {
+		return func(t *testing.T, top *topology) string {
+			pairJ, pairK := top.pairs(group6)
+			startWorker(t, kind, top.k, pairK)
+			startWorker(t, kind, top.j, pairJ)
+			top.lossy(t, percent)
+			top.sendUDP(t, portRange(10000, sources), ports, pace{time.NewTicker(500 * time.Microsecond)})
+			return afterTheLast(t, top, kind, sources*ports, 5*time.Second)
+		}
+	}
+	b.row(fmt.Sprintf("%d new sessions at up to 2000/s, %d %% loss both ways", sources*ports, percent), run(upstream), run(supervised))
+}
+
+// afterTheLast words how many of n sessions that have been opened the standby gets, and when it had them. Ours has to get all in time.
+func afterTheLast(t *testing.T, top *topology, kind daemon, n int, bound time.Duration) string {
+	t.Helper()
+	got, took := top.settledCount(t, n, 20*time.Second, time.Minute)
+	opened := top.j.sessionCount(t, "nat")
+	if kind.ours() {
+		if got != opened || opened < n/2 { // what is sent at once may not come through J whole
+			t.Errorf("%d of %d; %d were to be opened", got, opened, n)
+		}
+		atMost(t, "the last session", took, bound)
+	}
+	return fmt.Sprintf("%d of %d, %s after the last", got, opened, seconds(took))
+}
+
+// refresh sends packets over each of 360 connections.
+func (b *standbyBench) refresh(rounds int) {
+	const (
+		sources, ports, parts = 36, 10, 2 // what is sent between two looks
+		connections           = sources * ports
+		bound                 = 2 * time.Second
+	)
+	run := func(kind daemon) measurement {
+		return func(t *testing.T, top *topology) string {
+			pairJ, pairK := top.pairs(group6)
+			startWorker(t, kind, top.k, pairK)
+			startWorker(t, kind, top.j, pairJ)
+			lag := lag{top: top, since: make(map[string]time.Time)}
+			began := time.Now()
+			for i := range rounds * parts {
+				top.sendUDP(t, portRange(uint16(10000+i%parts*sources/parts), sources/parts), ports, pace{time.NewTicker(500 * time.Microsecond)})
+				lag.sample(t)
+			}
+			took := time.Since(began)
+			updates := func() uint64 { return top.k.stats(t, "nat")[joolnl.StatSessionsRcvd.String()] }
+			before, since := updates(), time.Now()
+			eventually(t, time.Minute, "no more updates come", func() string {
+				lag.sample(t)
+				if n := updates(); n != before {
+					before, since = n, time.Now()
+				}
+				if time.Since(since) > 6*time.Second {
+					return ""
+				}
+				return fmt.Sprint(before)
+			})
+			ending := lag.sample(t)
+			most := connections * (took.Seconds() + 3)
+			if kind.ours() {
+				if float64(before) > most {
+					t.Errorf("%d updates in %v, may be %.0f", before, took, most)
+				}
+				if d := diff(top.j.sessions(t, "nat"), top.k.sessions(t, "nat")); d != "" {
+					t.Error(d)
+				}
+				atMost(t, "the standby's time left", lag.greatest, bound)
+			}
+			return fmt.Sprintf("%d updates in %s (%d × (T+3) = %.0f); the standby at most %s behind meanwhile (%d looks), %s in the end",
+				before, seconds(took), connections, most, seconds(lag.greatest), lag.samples, seconds(ending))
+		}
+	}
+	b.row(fmt.Sprintf("%d packets of %d connections", rounds*connections, connections), run(upstream), run(supervised))
+}
+
+// advertise sends a table to an upstream standby.
+func (b *standbyBench) advertise(n int) {
+	b.row(fmt.Sprintf("joolctl advertise of %d sessions, a C joold with default buffers receives; C joold: its own", n), nil,
+		func(t *testing.T, top *topology) string {
+			pairJ, pairK := top.pairs(group6)
+			top.j.fill(t, "nat", n)
+			j := startWorker(t, supervised, top.j, pairJ)
+			startWorker(t, upstream, top.k, pairK)
+			if out, code := j.command(t, "advertise", "--all"); code != exitOK {
+				t.Fatal(out)
+			}
+			got, took := top.settledCount(t, n, 15*time.Second, 3*time.Minute)
+			if got != n {
+				t.Errorf("%d of %d", got, n)
+			}
+			return fmt.Sprintf("%d in %s", got, seconds(took))
+		})
+}
+
+// upstreamAdvertises has ours receive a table in the order of the module's.
+func (b *standbyBench) upstreamAdvertises(n int) {
+	var unsorted time.Duration
+	run := func(plain bool) measurement {
+		return func(t *testing.T, top *topology) string {
+			pairJ, pairK := top.pairs(group6)
+			pairK.plain = plain
+			top.j.fill(t, "nat", n)
+			startWorker(t, upstream, top.j, pairJ)
+			startWorker(t, supervised, top.k, pairK)
+			top.j.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskAdvertise() })
+			got, took := top.settledCount(t, n, 15*time.Second, 4*time.Minute)
+			if got != n {
+				t.Errorf("%d of %d", got, n)
+			}
+			if plain {
+				unsorted = took
+				return fmt.Sprintf("(ours, in the order in which they come: %d in %s)", got, seconds(took))
+			}
+			atMost(t, "what was sorted", took, unsorted/time.Duration(b.size(3, 1))) // it gains more, the more there is
+			return fmt.Sprintf("%d in %s", got, seconds(took))
+		}
+	}
+	b.compare(fmt.Sprintf("C joold advertises %d sessions, ours receives", n), run(true), run(false))
+}
+
+// burst opens sessions at once, faster than an old module can tell of them.
+func (b *standbyBench) burst() {
+	const sources, ports = 40, 100
+	run := func(kind daemon) measurement {
+		return func(t *testing.T, top *topology) string {
+			pairJ, pairK := top.pairs(group6)
+			startWorker(t, kind, top.k, pairK)
+			startWorker(t, kind, top.j, pairJ)
+			top.flood(t, portRange(10000, sources), ports)
+			return afterTheLast(t, top, kind, sources*ports, 20*time.Second)
+		}
+	}
+	b.row(fmt.Sprintf("%d sessions opened at once", sources*ports), run(upstream), run(supervised))
+}
+
+// away opens sessions while the active side's worker is not there.
+func (b *standbyBench) away() {
+	const sources, ports = 40, 100
+	run := func(kind daemon) measurement {
+		return func(t *testing.T, top *topology) string {
+			pairJ, pairK := top.pairs(group6)
+			startWorker(t, kind, top.k, pairK)
+			startWorker(t, kind, top.j, pairJ).stop(t)
+			awhile := time.After(10 * time.Second)
+			top.sendUDP(t, portRange(10000, sources), ports, pace{time.NewTicker(500 * time.Microsecond)})
+			<-awhile
+			opened := top.j.sessionCount(t, "nat")
+			startWorker(t, kind, top.j, pairJ)
+			back := time.Now()
+			got, _ := top.settledCount(t, opened, 15*time.Second, time.Minute)
+			took := time.Since(back)
+			if kind.ours() {
+				if got != opened || opened != sources*ports {
+					t.Errorf("%d of %d, of %d that were sent", got, opened, sources*ports)
+				}
+				atMost(t, "the last session", took, 5*time.Second)
+			}
+			return fmt.Sprintf("%d of %d, %s after the start", got, opened, seconds(took))
+		}
+	}
+	b.row(fmt.Sprintf("the active side's worker is away for 10 s, in which %d sessions are opened", sources*ports), run(upstream), run(supervised))
+}

@@ -1,0 +1,186 @@
+package guest
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// What a side misses that is cut off: of every four sources of n6's, one is
+// used all the time, one was last used through the side that is cut off, one gets another mask,
+// and the mask of one goes to another host.
+const (
+	staleSources, stalePorts = 40, 10
+	staleFirst               = 10000
+	staleOfAKind             = staleSources / 4 * stalePorts
+	staleTimeout             = time.Hour
+)
+
+// stale cuts a side off for ten minutes of changes, and lets it rejoin: the standby, then an active side whose place the
+// standby has taken.
+func (b *standbyBench) stale(minutes int) {
+	for _, way := range []struct {
+		what     string
+		failOver bool
+	}{
+		{"the standby is cut off", false},
+		{"the active side is cut off, the standby takes its place", true},
+	} {
+		run := func(kind daemon) measurement {
+			return func(t *testing.T, top *topology) string {
+				s := top.startStale(t, kind, way.failOver, b.size(0, 20))
+				for minute := range minutes {
+					s.change(t, minute, minutes)
+				}
+				return s.rejoin(t)
+			}
+		}
+		measureUpstream := run(upstream)
+		if b.lossy {
+			measureUpstream = nil // its module has no advertise
+		}
+		b.row(fmt.Sprintf("%s for %d minutes of changes, then rejoins; C joold: both sides advertise", way.what, minutes), measureUpstream, run(supervised))
+	}
+}
+
+// stale is two sides, the stale one cut off from the other, which has the traffic.
+type stale struct {
+	top           *topology
+	kind          daemon
+	active, stale *namespace
+}
+
+// startStale opens the sessions through J, waits until K has them and cuts the sides off.
+func (top *topology) startStale(t *testing.T, kind daemon, failOver bool, verifyPeriod int) stale {
+	t.Helper()
+	for _, n := range []*namespace{top.j, top.k} {
+		n.exec(t, "jool", "-i", "nat", "global", "update", "udp-timeout", fmt.Sprint(staleTimeout.Seconds()))
+	}
+	pairJ, pairK := top.pairs(group6)
+	pairJ.verifyPeriod, pairK.verifyPeriod = verifyPeriod, verifyPeriod
+	startWorker(t, kind, top.k, pairK)
+	startWorker(t, kind, top.j, pairJ)
+	top.sendUDP(t, portRange(staleFirst, staleSources), stalePorts, slowly())
+	top.awaitSameCount(t, staleSources*stalePorts, time.Minute)
+	top.lossy(t, 100)
+	if !failOver {
+		return stale{top, kind, top.j, top.k}
+	}
+	top.j.ip(t, "link set e6 down\nlink set e4 down")
+	top.k.ip(t, "link set e6 up\nlink set e4 up")
+	return stale{top, kind, top.k, top.j}
+}
+
+// change is a minute of changes, of so many.
+func (s stale) change(t *testing.T, minute, of int) {
+	t.Helper()
+	next := time.After(time.Minute)
+	masks := make(map[uint16]joolnl.Session) // one of each source's sessions, by its port
+	for _, session := range s.active.sessions(t, "nat") {
+		masks[session.Src6.Port()] = session
+	}
+	for i := range staleSources {
+		port := uint16(staleFirst + i)
+		if mine := i/4%of == minute; i%4 != 0 && !mine {
+			continue
+		}
+		switch i % 4 {
+		case 0:
+			s.top.sendUDP(t, portRange(port, 1), stalePorts, slowly())
+		case 1:
+			var used []joolnl.Session
+			for _, session := range s.stale.sessions(t, "nat") {
+				if session.Src6.Port() == port {
+					session.Expires = staleTimeout
+					used = append(used, session)
+				}
+			}
+			s.stale.addSessions(t, "nat", used...)
+		case 2, 3:
+			old := masks[port].Src4
+			s.active.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskRemoveBIB(joolnl.UDP, old) })
+			if i%4 == 2 {
+				s.top.sendUDP(t, portRange(port, 1), stalePorts, slowly())
+				continue
+			}
+			s.active.addSessions(t, "nat", ofAnotherHost(old, port)...)
+		}
+	}
+	<-next
+}
+
+// ofAnotherHost are the sessions of a source's port at a host beside n6, behind a mask.
+func ofAnotherHost(mask netip.AddrPort, port uint16) (sessions []joolnl.Session) {
+	host := netip.MustParseAddr(addr6).As16()
+	host[15]++
+	for i := range stalePorts {
+		to := uint16(firstPort + i)
+		sessions = append(sessions, joolnl.Session{
+			Proto:   joolnl.UDP,
+			Src6:    netip.AddrPortFrom(netip.AddrFrom16(host), port),
+			Dst6:    dst6(to),
+			Src4:    mask,
+			Dst4:    netip.AddrPortFrom(netip.MustParseAddr(addr4), to),
+			Expires: staleTimeout,
+		})
+	}
+	return sessions
+}
+
+// rejoin joins the sides, and words what has become of both tables.
+func (s stale) rejoin(t *testing.T) string {
+	t.Helper()
+	at, active, cutOff := time.Now(), s.active.sessions(t, "nat"), s.stale.sessions(t, "nat")
+	newerThere := slices.DeleteFunc(slices.Clone(cutOff), func(c joolnl.Session) bool { return (c.Src6.Port()-staleFirst)%4 != 1 })
+	changed := slices.DeleteFunc(slices.Clone(active), func(a joolnl.Session) bool { return (a.Src6.Port()-staleFirst)%4 < 2 })
+	if len(active) != 4*staleOfAKind || len(newerThere) != staleOfAKind || len(changed) != 2*staleOfAKind || fresh(changed, cutOff, 0) != 0 {
+		t.Fatalf("%d sessions on the active side, %d of which have changed; %d are newer on the one that is cut off", len(active), len(changed), len(newerThere))
+	}
+	s.top.lossy(t, 0)
+	var text string
+	look := func() (all bool) {
+		inActive, inStale, ago := s.active.sessions(t, "nat"), s.stale.sessions(t, "nat"), time.Since(at)
+		kept, took, replaced := fresh(active, inActive, ago), fresh(active, inStale, ago), fresh(changed, inStale, ago)
+		back, own := fresh(newerThere, inActive, ago), fresh(newerThere, inStale, ago)
+		text = fmt.Sprintf("the active side has %d of its %d as fresh as before, the other one %d of them, with %d of the %d mappings that changed; of the other's %d newer ones it has %d, the active side %d",
+			kept, len(active), took, replaced, len(changed), len(newerThere), own, back)
+		return kept == len(active) && took == len(active) && own == len(newerThere) && back == len(newerThere)
+	}
+	if !s.kind.ours() {
+		for _, n := range []*namespace{s.active, s.stale} {
+			n.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskAdvertise() })
+			<-time.After(10 * time.Second)
+		}
+		look()
+		return text
+	}
+	// What is missing of the last minutes is repeated soon. That a mapping is another one is found by comparing the tables.
+	eventually(t, 2*time.Minute, "the newest is on both sides", func() string {
+		if look() {
+			return ""
+		}
+		return text
+	})
+	return fmt.Sprintf("%s; %s after the return", text, seconds(time.Since(at)))
+}
+
+// fresh counts the sessions that a table has, with the same addresses and as much time left but for
+// what has passed. How exact that is stands in docs/wire.md.
+func fresh(want, have []joolnl.Session, ago time.Duration) (n int) {
+	const tolerance = 3 * time.Second
+	type addresses struct{ src6, src4, dst4 netip.AddrPort }
+	left := make(map[addresses]time.Duration)
+	for _, h := range have {
+		left[addresses{h.Src6, h.Src4, h.Dst4}] = h.Expires
+	}
+	for _, w := range want {
+		if l, ok := left[addresses{w.Src6, w.Src4, w.Dst4}]; ok && l >= w.Expires-ago-tolerance {
+			n++
+		}
+	}
+	return n
+}
