@@ -38,14 +38,20 @@ func boot(ctx context.Context, t *testing.T, l *lab.Lab, g Guest) map[string][]b
 		return nil
 	}
 	g.Stdout = t.Output()
-	if testing.Verbose() {
-		g.Args = append([]string{"-test.v"}, g.Args...)
-	}
+	g.Args = append(verbose(), g.Args...)
 	files, err := programs.Run(ctx, l, g)
 	if err != nil {
 		t.Error(err)
 	}
 	return files
+}
+
+// verbose are the arguments of a guest's test that says as much as this one.
+func verbose() []string {
+	if testing.Verbose() {
+		return []string{"-test.v"}
+	}
+	return nil
 }
 
 // onEach boots a machine of the oldest and one of the newest version of Jool that the lab has.

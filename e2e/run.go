@@ -120,12 +120,3 @@ func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]by
 	}
 	return result.Files, err
 }
-
-// cable gives a machine a network card, whose frames go from one unix socket to
-// another machine's.
-func cable(local, remote string, host int) []string {
-	return []string{
-		"-netdev", "dgram,id=cable,local.type=unix,local.path=" + local + ",remote.type=unix,remote.path=" + remote,
-		"-device", fmt.Sprintf("virtio-net-pci,netdev=cable,mac=02:00:00:00:ca:%02x", host+1),
-	}
-}

@@ -2,5 +2,6 @@ package guest
 
 // StandbyRow is one row of the table of what a standby comes to hold.
 type StandbyRow struct {
+	Jool                 string // on both hosts, or on the active one and on the standby
 	What, Upstream, Ours string
 }

@@ -3,16 +3,18 @@ package guest
 import (
 	"fmt"
 	"net"
-	"net/netip"
+	"strconv"
 	"testing"
 	"time"
+
+	"joolctl/joolnl"
 )
 
 // Two machines that are hosts of one pair, each with a version of Jool of its
 // own, and their sync link: the machines' only network card.
 const (
 	card      = "eth0"
-	donePort  = 9 // where the active host's test is told that the standby's has ended
+	donePort  = 9 // where the active host's test is told how far the standby's is
 	doneLimit = 3 * time.Minute
 )
 
@@ -35,81 +37,145 @@ func (n *namespace) snapshot(t testing.TB, file string) {
 	writeJSON(t, "/out/"+file, Snapshot{At: time.Now(), Sessions: n.sessions(t, "nat")})
 }
 
-// TestVersionsActive is the active host: its sessions go to another machine.
-func TestVersionsActive(t *testing.T) {
-	enter(t, "versions active")
-	top := newTopology(t)
-	top.j.useCard(t, syncJ, syncJ6)
-	pair, _ := top.pairs(group6)
-	j := startWorker(t, supervised, top.j, pair)
-	eventually(t, time.Minute, "the standby is heard", func() string {
-		if s, _ := statusOf(t, j.socket); len(s.Workers[0].Peers) == 0 {
-			return "no peer"
-		}
-		return ""
-	})
-	var done net.PacketConn
-	top.j.do(t, func() (err error) {
-		done, err = net.ListenPacket("udp4", fmt.Sprintf("%s:%d", syncJ, donePort))
+// What the standby's test tells the active host's.
+const (
+	toldListening = "listening"
+	toldCold      = "cold" // it has started with an empty table
+	toldDone      = "done"
+)
+
+// tell tells the active host's test a word, until it says it back.
+func (n *namespace) tell(t testing.TB, word string) {
+	t.Helper()
+	var c net.Conn
+	n.do(t, func() (err error) {
+		c, err = net.Dial("udp4", net.JoinHostPort(syncJ, strconv.Itoa(donePort)))
 		return err
 	})
-	defer done.Close()
-	top.sendUDP(t, portRange(10000, versionsSources), versionsPorts, pace{time.NewTicker(time.Millisecond)})
-	eventually(t, time.Minute, "all sessions are open", func() string {
-		if n := top.j.sessionCount(t, "nat"); n != versionsSources*versionsPorts {
-			return fmt.Sprintf("%d are", n)
+	defer c.Close()
+	b := make([]byte, len(word))
+	eventually(t, doneLimit, "the active host's test knows: "+word, func() string {
+		_, _ = c.Write([]byte(word)) // that nobody is there yet is an error, and so is no answer
+		_ = c.SetReadDeadline(time.Now().Add(replyWithin / 10))
+		if _, err := c.Read(b); err != nil {
+			return err.Error()
 		}
 		return ""
 	})
-	if err := done.SetReadDeadline(time.Now().Add(doneLimit)); err != nil {
+}
+
+// awaitTold waits for a word.
+func awaitTold(t testing.TB, c net.PacketConn, word string) {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(doneLimit)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := done.ReadFrom(make([]byte, 1)); err != nil {
-		t.Error("the standby's test hasn't ended: ", err)
+	b := make([]byte, 100)
+	for {
+		n, from, err := c.ReadFrom(b)
+		if err == nil {
+			_, err = c.WriteTo(b[:n], from)
+		}
+		if err != nil {
+			t.Fatalf("the standby's test hasn't said %q: %v", word, err)
+		}
+		if string(b[:n]) == word {
+			return
+		}
 	}
+}
+
+// TestVersionsActive is the active host: its sessions go to another machine. One
+// of the daemons is chosen.
+func TestVersionsActive(t *testing.T) {
+	enter(t, "versions active")
+	t.Run("ours", func(t *testing.T) { testVersionsActive(t, supervised) })
+	t.Run("upstream", func(t *testing.T) { testVersionsActive(t, upstream) })
+}
+
+func testVersionsActive(t *testing.T, kind daemon) {
+	top := newTopology(t)
+	top.j.useCard(t, syncJ, syncJ6)
+	var told net.PacketConn
+	top.j.do(t, func() (err error) {
+		told, err = net.ListenPacket("udp4", fmt.Sprintf("%s:%d", syncJ, donePort))
+		return err
+	})
+	defer told.Close()
+	pair, _ := top.pairs(group6)
+	j := startWorker(t, kind, top.j, pair)
+	awaitTold(t, told, toldListening)
+	send := func() {
+		top.sendUDP(t, portRange(10000, versionsSources), versionsPorts, pace{time.NewTicker(time.Millisecond)})
+	}
+	send()
+	before := 0
+	eventually(t, time.Minute, "all sessions are open", func() string {
+		n := top.j.sessionCount(t, "nat")
+		if n == versionsSources*versionsPorts {
+			return ""
+		}
+		if n == before {
+			send() // a packet was lost before J
+		}
+		before = n
+		return fmt.Sprintf("%d are", n)
+	})
+	awaitTold(t, told, toldCold)
+	if !kind.ours() && module(t).HasAdvertise() {
+		top.j.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskAdvertise() })
+	}
+	awaitTold(t, told, toldDone)
 	top.j.snapshot(t, "active.json")
-	out, _ := j.command(t, "status", "-o", "wide")
-	t.Log(out)
+	if kind.ours() {
+		out, _ := j.command(t, "status", "-o", "wide")
+		t.Log(out)
+	}
 }
 
 // TestVersionsStandby is the standby: it gets the sessions as they are opened,
 // and once more when it starts with an empty table.
 func TestVersionsStandby(t *testing.T) {
 	enter(t, "versions standby")
+	t.Run("ours", func(t *testing.T) { testVersionsStandby(t, supervised) })
+	t.Run("upstream", func(t *testing.T) { testVersionsStandby(t, upstream) })
+}
+
+func testVersionsStandby(t *testing.T, kind daemon) {
 	top := newTopology(t)
 	top.k.useCard(t, syncK, syncK6)
 	_, pair := top.pairs(group6)
-	k := startWorker(t, supervised, top.k, pair)
-	all := func(what string) {
-		t.Helper()
-		eventually(t, 2*time.Minute, what, func() string {
-			if n := top.k.sessionCount(t, "nat"); n != versionsSources*versionsPorts {
-				return fmt.Sprintf("%d are there", n)
-			}
-			return ""
-		})
+	k := startWorker(t, kind, top.k, pair)
+	limit, quiet := 2*time.Minute, 2*time.Minute
+	if !kind.ours() {
+		limit, quiet = 30*time.Second, 20*time.Second // it may get none
 	}
-	all("the sessions come as they are opened")
+	const all = versionsSources * versionsPorts
+	settle := func(what string) {
+		t.Helper()
+		if n, took := top.settledCount(t, all, quiet, limit); kind.ours() && n != all {
+			t.Errorf("%s: %d of %d are there after %v", what, n, all, took)
+		}
+	}
+	top.k.tell(t, toldListening)
+	settle("as they were opened")
 	top.k.snapshot(t, "live.json")
 	k.stop(t)
 	top.k.exec(t, "jool", "instance", "remove", "nat")
 	addInstance(t, top.k, instance{name: "nat", framework: "netfilter", pool6: pool6})
-	k = startWorker(t, supervised, top.k, pair)
-	t.Logf("%+v", k.awaitResync(t, nil, time.Minute))
-	all("a cold standby gets them")
-	top.k.snapshot(t, "cold.json")
-	if out, code := k.command(t, "ready", "--all"); code != exitOK {
-		t.Errorf("the standby isn't ready:\n%s", out)
+	k = startWorker(t, kind, top.k, pair)
+	top.k.tell(t, toldCold)
+	if kind.ours() {
+		t.Logf("%+v", k.awaitResync(t, nil, time.Minute))
 	}
-	top.k.do(t, func() error {
-		c, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(syncJ), donePort)))
-		if err != nil {
-			return err
+	settle("at a cold start")
+	top.k.snapshot(t, "cold.json")
+	if kind.ours() {
+		if out, code := k.command(t, "ready", "--all"); code != exitOK {
+			t.Errorf("the standby isn't ready:\n%s", out)
 		}
-		defer c.Close()
-		_, err = c.Write([]byte("."))
-		return err
-	})
+	}
+	top.k.tell(t, toldDone)
 }
 
 // command runs one of joolctl's commands with the worker's supervisor.

@@ -22,13 +22,13 @@ import (
 func main() { e2e.Main("bench-standby", bench) }
 
 func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
-	var text strings.Builder
+	var rows []guest.StandbyRow
 	for _, version := range slices.Compact([]string{l.Newest(), l.Oldest()}) {
 		files, err := programs.Run(ctx, l, e2e.Guest{
 			Jool:      version,
 			Purpose:   "standby",
 			Args:      []string{"-test.v", "-test.run=^TestStandbyBench$"},
-			Timeout:   40 * time.Minute,
+			Timeout:   50 * time.Minute,
 			Stdout:    os.Stderr,
 			MemoryMiB: 6144,
 
@@ -37,16 +37,48 @@ func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 		if err != nil {
 			return err
 		}
-		var rows []guest.StandbyRow
-		if err := json.Unmarshal(files["standby.json"], &rows); err != nil {
+		var measured []guest.StandbyRow
+		if err := json.Unmarshal(files["standby.json"], &measured); err != nil {
 			return fmt.Errorf("the machine's measurements: %w", err)
 		}
-		fmt.Fprintf(&text, "Jool %s on both hosts:\n\n| | C joold | ours |\n|---|---|---|\n", version)
-		for _, r := range rows {
-			fmt.Fprintf(&text, "| %s | %s | %s |\n", r.What, r.Upstream, r.Ours)
+		for _, r := range measured {
+			r.Jool = version
+			rows = append(rows, r)
 		}
-		text.WriteString("\n")
+	}
+	for _, h := range e2e.OldAndNew(l) {
+		r, err := hosts(ctx, l, programs, h)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, r)
+	}
+	var text strings.Builder
+	text.WriteString("| Jool | | C joold | ours |\n|---|---|---|---|\n")
+	for _, r := range rows {
+		fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", r.Jool, r.What, r.Upstream, r.Ours)
 	}
 	fmt.Print("\n", text.String())
 	return e2e.WriteTable(e2e.Benchmarks, "make bench-standby", text.String())
+}
+
+// hosts measures what a standby gets that has another version of Jool.
+func hosts(ctx context.Context, l *lab.Lab, programs e2e.Programs, h e2e.Hosts) (guest.StandbyRow, error) {
+	r := guest.StandbyRow{
+		Jool: h.Active + ", the standby " + h.Standby,
+		What: "4000 sessions live, then a cold standby: equal field by field",
+	}
+	for _, m := range []struct {
+		upstream bool
+		to       *string
+	}{{true, &r.Upstream}, {false, &r.Ours}} {
+		h.Upstream = m.upstream
+		tables, err := programs.RunHosts(ctx, l, h, os.Stderr)
+		if err != nil {
+			return r, err
+		}
+		*m.to = fmt.Sprintf("%d of %d live, %d after the cold start",
+			tables.Active.Equal(tables.Live), len(tables.Active.Sessions), tables.Active.Equal(tables.Cold))
+	}
+	return r, nil
 }
