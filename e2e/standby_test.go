@@ -14,7 +14,7 @@ func TestStandby(t *testing.T) {
 		return Guest{
 			Purpose: "standby",
 			Args:    []string{"-test.short"},
-			Timeout: 6 * time.Minute, // far more than it should take
+			Timeout: 12 * time.Minute, // far more than it should take
 
 			CountInstructions: true,
 		}

@@ -38,7 +38,7 @@ func TestOneGroup(t *testing.T) {
 	const (
 		ports = 20
 		first = 30000
-		alive = 5 // sources that are still in use when the next one comes
+		alive = 2 // sources that are still in use when the next one comes
 	)
 	next := 0
 	// traffic opens sessions each second, and uses those of the seconds before.
@@ -93,7 +93,7 @@ func TestOneGroup(t *testing.T) {
 		}
 	}
 	kept := keptControls(t)
-	const seconds, datagrams = 30, 20_000
+	const seconds, datagrams = 30, 10_000
 	traffic(seconds, func() {
 		for i := range datagrams / seconds {
 			if i%4 == 0 {
