@@ -150,7 +150,7 @@ func (p *pumps) helloSoon(now time.Time) { p.helloWithin(helloBack/10, now) }
 
 // sendHello says that we live.
 func (p *pumps) sendHello(now time.Time) {
-	p.sendBatch() // it tells what has left
+	p.sendBatch()                     // it tells what has left
 	if !now.Equal(p.audit.answered) { // the module has been asked for something else
 		p.readKernel(now)
 	}
