@@ -29,7 +29,7 @@ func TestStandbyBench(t *testing.T) {
 		b.upstreamAdvertises(b.size(40_000, 20_000))
 		b.latency()
 		b.stall(b.size(200_000, 10_000))
-		b.processorTime(b.size(40_000, 10_000))
+		b.processorTime(b.size(40_000, 20_000))
 	}
 	if !b.short {
 		b.burst()
