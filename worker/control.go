@@ -322,6 +322,7 @@ func (p *pumps) tickFlow(now, next time.Time) time.Time {
 		}
 		p.toKernel()
 		sooner(p.flood.tick(now))
+		p.resync.lookForPeers(now)
 		sooner(p.resync.verify(now))
 		sooner(p.resync.tick(now))
 		sooner(p.answers.tick(now))

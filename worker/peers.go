@@ -47,7 +47,8 @@ type Peer struct {
 type peer struct {
 	Peer
 	stream  stream
-	greeted bool // has said HELLO
+	greeted bool // has said HELLO, since it is there
+	back    bool // is there again, after aliveFor without a word
 	asks    bool // in its last HELLO
 	// gains are its HELLO's, if it tells them.
 	tellsGains bool
@@ -90,8 +91,18 @@ func (p *peers) heard(from netip.Addr, now time.Time) *peer {
 		known = &peer{Peer: Peer{Address: from}, stream: stream{jitter: jitter}}
 		p.byAddress[from] = known
 	}
-	known.LastHeard = now
+	known.heard(now)
 	return known
+}
+
+// heard notes that it is there. Who was away may have other mappings now than we
+// know of, and what it repeats does not tell: the module refuses a session whose
+// mask another host has, and says nothing.
+func (k *peer) heard(now time.Time) {
+	if !k.LastHeard.IsZero() && now.Sub(k.LastHeard) > aliveFor {
+		k.greeted, k.back, k.served = false, true, time.Time{}
+	}
+	k.LastHeard = now
 }
 
 // jitter spreads what several receivers ask for at the same moment.
@@ -127,12 +138,13 @@ func (p *peers) named(known *peer, id syncwire.ID) *peer {
 	defer p.mu.Unlock()
 	if moved != nil {
 		delete(p.byAddress, moved.Address)
-		moved.Address, moved.LastHeard = known.Address, known.LastHeard
+		moved.Address = known.Address
+		moved.heard(known.LastHeard)
 		p.byAddress[moved.Address] = moved
 		return moved
 	}
 	known.ID = id
-	known.Sync, known.served, known.greeted = syncwire.SyncNo, time.Time{}, false
+	known.Sync, known.served, known.greeted, known.back = syncwire.SyncNo, time.Time{}, false, false
 	known.shortfall = shortfall{}
 	known.tellsGains = false
 	known.tally = tally{}
@@ -182,6 +194,16 @@ func better(a, b *peer) bool {
 		return as
 	}
 	return a.Sessions > b.Sessions
+}
+
+// lastHeard is when the last datagram of a worker of ours came.
+func (p *peers) lastHeard() (last time.Time) {
+	for _, known := range p.byAddress {
+		if known.ID != 0 {
+			last = maxTime(last, known.LastHeard)
+		}
+	}
+	return last
 }
 
 // others reports whether there are peers of ours, alive, beside one.

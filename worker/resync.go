@@ -154,12 +154,25 @@ func (r *resync) helloHeard(p *peer, isNew bool, now time.Time) {
 		r.sync, r.why = syncwire.SyncYes, ""
 		r.p.publishSync()
 		r.p.helloSoon(now)
-	case isNew && r.sync == syncwire.SyncAlone:
+	case isNew && (r.sync == syncwire.SyncAlone || p.back):
 		r.want("a peer appeared", now)
-		if p.asks { // it will ask us, and give back what we lack
-			r.due = now.Add(2 * listenFor)
+		if p.asks || p.back && p.stream.sender < r.p.self { // it will ask us, and give back what we lack
+			r.due = maxTime(r.due, now.Add(2*listenFor))
 		}
+		p.back = false
 	}
+}
+
+// lookForPeers notices that nobody is there any more: what a peer's table gains
+// from now on is missing here.
+func (r *resync) lookForPeers(now time.Time) {
+	if r.sync != syncwire.SyncYes || r.phase != settled || now.Sub(r.p.w.peers.lastHeard()) <= aliveFor {
+		return
+	}
+	r.p.w.log.warn("no peer is heard any more; alone", "for", aliveFor)
+	r.sync = syncwire.SyncAlone
+	r.p.publishSync()
+	r.p.helloSoon(now)
 }
 
 // tick does what is due and returns when to come again.
