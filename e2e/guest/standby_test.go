@@ -109,8 +109,8 @@ func testSilentLoss(t *testing.T) {
 		}
 		return ""
 	}
+	top.startProbe(t, 50*time.Millisecond) // an old module may lose one of the twenty, too
 	eventually(t, syncedWithin, "the standby has the sessions", arrived)
-	top.startProbe(t, 50*time.Millisecond)
 	_, src4 := opened(top.k)
 	top.k.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskRemoveBIB(joolnl.UDP, src4) })
 	eventually(t, syncedWithin, "the standby has them again", arrived)

@@ -32,7 +32,7 @@ func (b *standbyBench) stale(minutes int) {
 	} {
 		run := func(kind daemon) measurement {
 			return func(t *testing.T, top *topology) string {
-				s := top.startStale(t, kind, way.failOver, b.size(0, 20))
+				s := top.startStale(t, kind, way.failOver)
 				for minute := range minutes {
 					s.change(t, minute, minutes)
 				}
@@ -55,13 +55,12 @@ type stale struct {
 }
 
 // startStale opens the sessions through J, waits until K has them and cuts the sides off.
-func (top *topology) startStale(t *testing.T, kind daemon, failOver bool, verifyPeriod int) stale {
+func (top *topology) startStale(t *testing.T, kind daemon, failOver bool) stale {
 	t.Helper()
 	for _, n := range []*namespace{top.j, top.k} {
 		n.exec(t, "jool", "-i", "nat", "global", "update", "udp-timeout", fmt.Sprint(staleTimeout.Seconds()))
 	}
 	pairJ, pairK := top.pairs(group6)
-	pairJ.verifyPeriod, pairK.verifyPeriod = verifyPeriod, verifyPeriod
 	startWorker(t, kind, top.k, pairK)
 	startWorker(t, kind, top.j, pairJ)
 	top.sendUDP(t, portRange(staleFirst, staleSources), stalePorts, slowly())
@@ -158,8 +157,7 @@ func (s stale) rejoin(t *testing.T) string {
 		look()
 		return text
 	}
-	// What is missing of the last minutes is repeated soon. That a mapping is another one is found by comparing the tables.
-	eventually(t, 2*time.Minute, "the newest is on both sides", func() string {
+	eventually(t, time.Minute, "the newest is on both sides", func() string {
 		if look() {
 			return ""
 		}
