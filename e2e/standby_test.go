@@ -4,19 +4,20 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/e2e/lab"
+	"joolctl/e2e/lab/labtest"
 )
 
 // TestStandby has the rows of docs/benchmarks.md that only mean something where no load of the host's counts, in short,
-// and ours and a C joold on one group: on the oldest and the newest version of Jool.
+// and ours and a C joold on one group.
 func TestStandby(t *testing.T) {
-	onEach(t, func(*lab.Lab, string) Guest {
-		return Guest{
-			Purpose: "standby",
-			Args:    []string{"-test.short"},
-			Timeout: 12 * time.Minute, // far more than it should take
+	t.Parallel()
+	l := labtest.Prepare(t)
+	boot(t.Context(), t, l, Guest{
+		Jool:    l.Newest(),
+		Purpose: "standby",
+		Args:    []string{"-test.short"},
+		Timeout: 12 * time.Minute, // far more than it should take
 
-			CountInstructions: true,
-		}
+		CountInstructions: true,
 	})
 }

@@ -3,6 +3,7 @@ package guest
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -24,10 +25,11 @@ func (l *load) keep(sessions map[joolnl.Proto]int, traffic func()) {
 	}
 }
 
-// repeat runs all traffic again, which opens nothing new.
+// repeat runs all traffic again, which opens nothing new. It does so in another order each time, so that a module that
+// loses some does not lose the same again.
 func (l *load) repeat() {
-	for _, traffic := range l.traffic {
-		traffic()
+	for _, i := range rand.Perm(len(l.traffic)) {
+		l.traffic[i]()
 	}
 }
 
@@ -45,7 +47,9 @@ func (top *topology) mixedTraffic(t testing.TB) {
 	}
 	const ports = 5
 	top.keep(trafficOf, func() {
+		p := slowly()
 		for _, c := range open {
+			p.wait()
 			c.mustEcho(t, "hello from "+c.LocalAddr().String())
 		}
 		top.ping(t, portRange(first, trafficOf[joolnl.ICMP]), slowly())
