@@ -42,6 +42,36 @@ func TestPeerIsBack(t *testing.T) {
 	}
 }
 
+// TestLostWhileAway has a peer report sessions while it is not heard. Comparing brings
+// them, for the mappings that are in their way have to go first: it is not asked to
+// repeat a datagram.
+func TestLostWhileAway(t *testing.T) {
+	t.Parallel()
+	a, b := hosts(t)
+	active, standby := newStandby(t, jool4115, a, sessionsAt(0, 100)...), newStandby(t, jool4115, b)
+	active.start()
+	standby.start()
+	active.synced()
+	standby.synced()
+	standby.lossy(100)
+	const datagrams = 5
+	for i := range datagrams {
+		active.report(sessionsAt(1000+100*i, 10)...)
+		eventually(t, "it is sent", func() bool { return active.counters.Ledger().Sent == uint64(10*(i+1)) })
+	}
+	standby.silence(aliveFor + time.Second)
+	standby.alone()
+	standby.lossy(0)
+	become(t, active, standby)
+	standby.synced()
+	eventually(t, "it is made good", func() bool {
+		return standby.counters.Losses().NetworkLost == datagrams && standby.Sync().Unrepaired == 0
+	})
+	if n := active.counters.Ledger().Repeated; n != 0 {
+		t.Errorf("%d sessions were repeated", n)
+	}
+}
+
 // TestAwayForAMoment: a peer that was not heard for a shorter time is no reason to
 // compare.
 func TestAwayForAMoment(t *testing.T) {

@@ -97,10 +97,11 @@ func (p *peers) heard(from netip.Addr, now time.Time) *peer {
 
 // heard notes that it is there. Who was away may have other mappings now than we
 // know of, and what it repeats does not tell: the module refuses a session whose
-// mask another host has, and says nothing.
+// mask another host has, and says nothing, or warns of itself.
 func (k *peer) heard(now time.Time) {
 	if !k.LastHeard.IsZero() && now.Sub(k.LastHeard) > aliveFor {
 		k.greeted, k.back, k.served = false, true, time.Time{}
+		k.stream.away = true
 	}
 	k.LastHeard = now
 }

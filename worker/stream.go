@@ -32,6 +32,7 @@ type stream struct {
 	held      []held       // behind a gap, by sequence
 	holdUntil time.Time    // the first of their ends
 	missing   []missing    // by sequence
+	away      bool         // what is missing next was sent while the sender was not heard for long
 	// jitter spreads what several receivers ask for at the same moment.
 	jitter func() time.Duration
 
@@ -84,6 +85,7 @@ func (s *stream) take(kind syncwire.Kind, seq syncwire.Seq, data []byte, now tim
 // pass hands over what is next.
 func (s *stream) pass(kind syncwire.Kind, data []byte, deliver func([]byte)) {
 	s.next++
+	s.away = false
 	if kind == syncwire.Live {
 		s.passed++
 		s.bytes += uint64(len(data))
@@ -147,14 +149,19 @@ func (s *stream) giveUp(now time.Time, deliver func([]byte)) {
 }
 
 // miss notes that everything before seq is missing. The oldest are lost where
-// there are too many.
+// there are too many, and all of a sender that was away: comparing the tables brings
+// what they held, and makes way for it first.
 func (s *stream) miss(seq syncwire.Seq, now time.Time) {
-	s.skipped += uint64(uint32(seq - s.next))
-	if gap := uint32(seq - s.next); gap > maxMissing {
-		s.lost += uint64(gap - maxMissing)
-		s.next = seq - maxMissing
+	most := maxMissing
+	if s.away {
+		s.away, most = false, 0
 	}
-	if over := len(s.missing) + int(seq-s.next) - maxMissing; over > 0 {
+	s.skipped += uint64(uint32(seq - s.next))
+	if gap := uint32(seq - s.next); gap > uint32(most) {
+		s.lost += uint64(gap - uint32(most))
+		s.next = seq - syncwire.Seq(most)
+	}
+	if over := len(s.missing) + int(seq-s.next) - most; over > 0 {
 		s.lost += uint64(over)
 		s.missing = slices.Delete(s.missing, 0, over)
 	}
@@ -175,6 +182,7 @@ func (s *stream) expectUpTo(last syncwire.Seq, now time.Time, deliver func([]byt
 		return
 	}
 	if last+1 == s.next || s.next.After(last) {
+		s.away = s.away && last+1 != s.next
 		return
 	}
 	for len(s.held) > 0 && !s.held[0].seq.After(last) {
