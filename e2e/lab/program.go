@@ -26,6 +26,7 @@ func (l *Lab) Program(ctx context.Context, log Logf, pkg, program string) (map[s
 	kept := l.path("programs", name)
 	if !exists(kept) {
 		log("downloading %s for the machines", pkg)
+		updateLists(ctx, log)
 		if err := l.prepareProgram(ctx, pkg, program, kept); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrUnavailable, pkg, err)
 		}
