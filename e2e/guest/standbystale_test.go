@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +53,7 @@ type stale struct {
 	top           *topology
 	kind          daemon
 	active, stale *namespace
+	workers       []worker
 }
 
 // startStale opens the sessions through J, waits until K has them and cuts the sides off.
@@ -61,17 +63,16 @@ func (top *topology) startStale(t *testing.T, kind daemon, failOver bool) stale 
 		n.exec(t, "jool", "-i", "nat", "global", "update", "udp-timeout", fmt.Sprint(staleTimeout.Seconds()))
 	}
 	pairJ, pairK := top.pairs(group6)
-	startWorker(t, kind, top.k, pairK)
-	startWorker(t, kind, top.j, pairJ)
+	workers := []worker{startWorker(t, kind, top.k, pairK), startWorker(t, kind, top.j, pairJ)}
 	top.sendUDP(t, portRange(staleFirst, staleSources), stalePorts, slowly())
 	top.awaitSameCount(t, staleSources*stalePorts, time.Minute)
 	top.lossy(t, 100)
 	if !failOver {
-		return stale{top, kind, top.j, top.k}
+		return stale{top, kind, top.j, top.k, workers}
 	}
 	top.j.ip(t, "link set e6 down\nlink set e4 down")
 	top.k.ip(t, "link set e6 up\nlink set e4 up")
-	return stale{top, kind, top.k, top.j}
+	return stale{top, kind, top.k, top.j, workers}
 }
 
 // change is a minute of changes, of so many.
@@ -138,6 +139,14 @@ func (s stale) rejoin(t *testing.T) string {
 	changed := slices.DeleteFunc(slices.Clone(active), func(a joolnl.Session) bool { return (a.Src6.Port()-staleFirst)%4 < 2 })
 	if len(active) != 4*staleOfAKind || len(newerThere) != staleOfAKind || len(changed) != 2*staleOfAKind || fresh(changed, cutOff, 0) != 0 {
 		t.Fatalf("%d sessions on the active side, %d of which have changed; %d are newer on the one that is cut off", len(active), len(changed), len(newerThere))
+	}
+	for _, w := range s.workers {
+		if !s.kind.ours() {
+			break
+		}
+		if out, code := w.command(t, "ready", "--all"); code != exitNotWell || !strings.Contains(out, "no peer answers any more") {
+			t.Errorf("%s, cut off, is ready: exit status %d\n%s", w.namespace.name, code, out)
+		}
 	}
 	s.top.lossy(t, 0)
 	var text string
