@@ -12,15 +12,8 @@ import (
 // again they compare their tables, though not a datagram is missing.
 func TestPeerIsBack(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
-	first, second := newStandby(t, jool4115, a, sessionsAt(0, 100)...), newStandby(t, jool4115, b)
+	first, second := inStep(t)
 	both := []*host{first, second}
-	first.start()
-	second.start()
-	for _, h := range both {
-		h.synced()
-	}
-	become(t, first, second)
 	for _, h := range both {
 		h.lossy(100)
 	}
@@ -47,12 +40,7 @@ func TestPeerIsBack(t *testing.T) {
 // repeat a datagram.
 func TestLostWhileAway(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
-	active, standby := newStandby(t, jool4115, a, sessionsAt(0, 100)...), newStandby(t, jool4115, b)
-	active.start()
-	standby.start()
-	active.synced()
-	standby.synced()
+	active, standby := inStep(t)
 	standby.lossy(100)
 	const datagrams = 5
 	for i := range datagrams {
@@ -76,11 +64,7 @@ func TestLostWhileAway(t *testing.T) {
 // compare.
 func TestAwayForAMoment(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
-	first, second := newStandby(t, jool4115, a, sessionsAt(0, 100)...), newStandby(t, jool4115, b)
-	first.start()
-	second.start()
-	first.synced()
+	_, second := inStep(t)
 	before := second.synced()
 	second.silence(aliveFor - 5*time.Second)
 	heard := second.Peers()[0].LastHeard
@@ -88,6 +72,20 @@ func TestAwayForAMoment(t *testing.T) {
 	if s := second.Sync(); s.Synced != syncwire.SyncYes || s.Phase != "" || s.Why != "" || *s.Last != before {
 		t.Errorf("%+v", s)
 	}
+}
+
+// inStep are two hosts with the same sessions, each of which knows that it has them
+// all.
+func inStep(t *testing.T) (first, second *host) {
+	t.Helper()
+	a, b := hosts(t)
+	first, second = newStandby(t, jool4115, a, sessionsAt(0, 100)...), newStandby(t, jool4115, b)
+	first.start()
+	second.start()
+	first.synced()
+	second.synced()
+	become(t, first, second)
+	return first, second
 }
 
 // silence has a worker believe that it has not heard any peer for so long.

@@ -3,16 +3,15 @@ package worker
 import (
 	"encoding/hex"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"joolctl/internal/fuzztest"
 	"joolctl/joolnl"
 	"joolctl/syncwire"
 )
@@ -41,29 +40,7 @@ func capturedDatagrams(t *testing.T, v joolnl.Version) [][]byte {
 // kept are the inputs that fuzzing of syncwire has kept.
 func kept(t *testing.T, target string) [][]byte {
 	t.Helper()
-	files, err := filepath.Glob("../syncwire/testdata/fuzz/" + target + "/*")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("%d inputs are kept: %v", len(files), err)
-	}
-	var inputs [][]byte
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			quoted, ok := strings.CutPrefix(strings.TrimSpace(line), "[]byte(")
-			if !ok {
-				continue
-			}
-			b, err := strconv.Unquote(strings.TrimSuffix(quoted, ")"))
-			if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			inputs = append(inputs, []byte(b))
-		}
-	}
-	return inputs
+	return fuzztest.Kept(t, "../syncwire/testdata/fuzz/"+target+"/*", 10)
 }
 
 // mutations calls fn with b with each of its bits turned, cut after each of its

@@ -207,13 +207,15 @@ func TestSentIsWhatCame(t *testing.T) {
 		})
 		return yes
 	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for i := 0; !agreed(first) || !agreed(second); i++ {
 		if i == 3000 {
 			t.Fatal("they have not compared anything")
 		}
 		first.report(sessionsAt(40*i, 40)...)
 		second.report(sessionsAt(1_000_000+14*i, 14)...)
-		time.Sleep(5 * time.Millisecond)
+		<-tick.C
 	}
 	for _, h := range []*host{first, second} {
 		if broken := h.Sync().Broken; len(broken) > 0 {

@@ -48,12 +48,14 @@ func TestKeepalived(t *testing.T) {
 	j.boot(t)
 	j.start(t)
 	j.awaitState(t, "BACKUP")
-	for range 15 {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for range 15 { // three times as long as it would take to become MASTER
 		c.mustEcho(t, "still through K")
-		time.Sleep(time.Second)
-	}
-	if state := j.state(t); state != "BACKUP" {
-		t.Fatalf("J is %s before it has a session", state)
+		if state := j.state(t); state != "BACKUP" {
+			t.Fatalf("J is %s before it has a session", state)
+		}
+		<-second.C
 	}
 
 	j.namespace.ip(t, "link set "+syncLink+" up")

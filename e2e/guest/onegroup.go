@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"joolctl/internal/fuzztest"
 	"joolctl/syncwire"
 )
 
@@ -128,27 +127,9 @@ func mutated(r *rand.Rand, b []byte) []byte {
 // upstream's joolds would give to their kernels: they check nothing.
 func keptControls(t testing.TB) (controls [][]byte) {
 	t.Helper()
-	files, err := filepath.Glob(Kept + "/*/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			quoted, ok := strings.CutPrefix(strings.TrimSpace(line), "[]byte(")
-			if !ok {
-				continue
-			}
-			b, err := strconv.Unquote(strings.TrimSuffix(quoted, ")"))
-			if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			if len(b) > 2 && b[0] == 0 && b[1] == 0 {
-				controls = append(controls, []byte(b))
-			}
+	for _, b := range fuzztest.Kept(t, Kept+"/*/*", 1) {
+		if len(b) > 2 && b[0] == 0 && b[1] == 0 {
+			controls = append(controls, b)
 		}
 	}
 	const least = 50
