@@ -35,6 +35,8 @@ const (
 	// not asked for by a start: a lasting difference must cost little.
 	firstPause   = time.Second
 	longestPause = 5 * time.Minute
+	// whyAppeared is the reason for a resync with a peer that is there for the first time, or again.
+	whyAppeared = "a peer appeared"
 	// largeTable is from when on memory is given back to the system at once.
 	largeTable = 100_000
 )
@@ -155,7 +157,7 @@ func (r *resync) helloHeard(p *peer, isNew bool, now time.Time) {
 		r.p.publishSync()
 		r.p.helloSoon(now)
 	case isNew && (r.sync == syncwire.SyncAlone || p.back):
-		r.want("a peer appeared", now)
+		r.want(whyAppeared, now)
 		if p.asks || p.back && p.stream.sender < r.p.self { // it will ask us, and give back what we lack
 			r.due = maxTime(r.due, now.Add(2*listenFor))
 		}

@@ -76,7 +76,7 @@ func TestAloneWaits(t *testing.T) {
 			for _, known := range p.w.peers.byAddress {
 				known.LastHeard, known.Sync = now, c.sync
 			}
-			r.why, r.due = "a peer appeared", now
+			r.why, r.due = whyAppeared, now
 			r.tick(now)
 			if r.phase != c.want {
 				t.Errorf("%s: %v", c.name, r.phase)
