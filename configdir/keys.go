@@ -136,6 +136,11 @@ var keys = []key{
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.EnableSS) },
 	},
 	{
+		keyID: keyID{modsocket, "tune ss"},
+		want:  "true or false", example: "true", preset: "false",
+		set: func(s *Spec, v value) *complaint { return v.boolean(&s.TuneSS) },
+	},
+	{
 		keyID: keyID{modsocket, "stats port"},
 		want:  "a port from 1 to 65535 or a UDP service's name", example: `"4000"`,
 		absent: "no stats server",

@@ -58,6 +58,9 @@ type Spec struct {
 	Namespace string
 	// EnableSS turns the instance's ss-enabled on where it is off.
 	EnableSS bool
+	// TuneSS sets the instance's ss-* settings that still have the module's
+	// default values to values that report new sessions within milliseconds.
+	TuneSS bool
 
 	// StatsPort is the UDP port of the stats server; 0: none.
 	StatsPort uint16
