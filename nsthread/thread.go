@@ -12,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"joolctl/timerslack"
 )
 
 // ErrStopped is what a Thread answers once it has been given back.
@@ -89,7 +91,8 @@ func (p *Pool) start(h netns.NsHandle, id ID) (_ *Thread, err error) {
 		// Never unlocked: the thread ends with this goroutine, and no other
 		// goroutine ever finds itself in a strange namespace.
 		runtime.LockOSThread()
-		err := netns.Set(h)
+		// The process's slack may be for Go's monitor; this thread's timers must be on time.
+		err := errors.Join(netns.Set(h), timerslack.Fine())
 		entered <- err
 		if err == nil {
 			t.loop()
@@ -100,7 +103,7 @@ func (p *Pool) start(h netns.NsHandle, id ID) (_ *Thread, err error) {
 	}()
 	if err := <-entered; err != nil {
 		<-t.done
-		return nil, fmt.Errorf("setns: %w", err)
+		return nil, fmt.Errorf("setns or prctl: %w", err)
 	}
 	return t, nil
 }

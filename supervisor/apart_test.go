@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"joolctl/nsthread"
+	"joolctl/timerslack"
 	"joolctl/worker"
 	"joolctl/worker/workertest"
 )
@@ -42,6 +43,9 @@ func TestMain(m *testing.M) {
 // beApart is `joolctl up` on a kernel of another process, until stdin ends. On
 // stdout is a line as soon as all pairs run.
 func beApart(dir string, kernel worker.Kernel) error {
+	if err := timerslack.Coarsen(); err != nil {
+		return err
+	}
 	debug.SetGCPercent(50) // as joolctl does
 	opt := realOptions(dir, worker.Env{Threads: nsthread.NewPool(), Kernel: kernel})
 	opt.Watch = func(ctx context.Context, dir string, changed func(), calm func() bool) {

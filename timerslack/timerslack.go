@@ -1,0 +1,64 @@
+// Package timerslack lets the kernel delay the wake-ups of Go's monitor thread.
+//
+// Go's runtime has a monitor thread, which looks after goroutines that block in system calls. While the program is
+// active the monitor sleeps for 20 µs at a time. A worker is active for a few microseconds per report of the module,
+// a hundred times a second; the monitor then used as much processor time as everything else together.
+//
+// The kernel may delay a sleeping thread by the thread's timer slack, 50 µs by default. A longer slack turns the
+// monitor's 20 µs into milliseconds. The runtime starts the monitor before main runs, a thread can change only its own
+// slack without CAP_SYS_NICE, and a new thread has the slack of its creator. But the slack survives execve(2), and the
+// threads of the new program inherit it. So Coarsen sets the slack of the calling thread and executes the program
+// again, and each thread that must be on time sets its own slack back with Fine.
+package timerslack
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// coarse is the monitor's slack. The monitor takes processors back from blocked system calls and preempts
+	// goroutines, both after 10 ms at the earliest, and later by up to this slack.
+	coarse = 20 * time.Millisecond
+	// fine is the kernel's default.
+	fine = 50 * time.Microsecond
+)
+
+// Coarsen executes the program again with a timer slack of 20 ms, unless it has one already. It must be called in
+// main's first goroutine, before the program opens, starts or handles anything. It returns if there is nothing to do, or
+// with the reason why the program keeps its slack, which costs processor time and nothing else.
+func Coarsen() error {
+	if current() == coarse {
+		return nil
+	}
+	if err := set(coarse); err != nil {
+		return err
+	}
+	if current() != coarse {
+		return nil // threads with a real-time policy have no slack
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("execve", unix.Exec(self, os.Args, os.Environ()))
+}
+
+// Fine gives the calling thread the kernel's default slack, for timers on time. The goroutine must be locked to its
+// thread.
+func Fine() error { return set(fine) }
+
+func set(slack time.Duration) error {
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0))
+}
+
+// current is the calling thread's slack.
+func current() time.Duration {
+	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(slack)
+}
