@@ -53,11 +53,9 @@ type Thread struct {
 	index      int           // likewise: in clock.planned, or -1
 
 	// The thread's own:
-	woken     time.Time     // when its last wait ended
-	stood     time.Duration // see StoodStill
-	full      bool          // more may have been there than the last wait has told
-	scheduled time.Time     // see beScheduled
-	wakes     int           // since then
+	woken time.Time     // when its last wait ended
+	stood time.Duration // see StoodStill
+	full  bool          // more may have been there than the last wait has told
 }
 
 // The process's first thread can't end: it would stay in the namespace for
@@ -186,7 +184,6 @@ func (t *Thread) wait(events []unix.EpollEvent) (n int) {
 	if !t.full {
 		stood = 0 // what was there then has been read
 	}
-	t.beScheduled(now) // which may take its time
 	planned := t.untilTimer()
 	due, far := t.farTimer()
 	if far {
@@ -228,29 +225,6 @@ const Standstill = time.Second
 // StoodStill is how long what is there to be read now may have waited, because the
 // thread stood still meanwhile; 0: it didn't. To be called on the thread.
 func (t *Thread) StoodStill() time.Duration { return t.stood }
-
-const (
-	// scheduledEvery is how often a busy thread lets itself be scheduled, and busy how
-	// many times it must have woken up meanwhile.
-	scheduledEvery = 8 * time.Millisecond
-	busy           = 4
-)
-
-// beScheduled keeps Go's monitor away from a thread that wakes up often. Whom the
-// scheduler has not seen for 10 ms the monitor takes for running all the time, and
-// takes its processor away whenever it finds it in a system call, however short;
-// as long as it succeeds it looks every 20 µs, so that another thread wakes up for
-// each message.
-func (t *Thread) beScheduled(now time.Time) {
-	t.wakes++
-	if now.Sub(t.scheduled) < scheduledEvery {
-		return
-	}
-	if t.wakes >= busy {
-		runtime.Gosched()
-	}
-	t.scheduled, t.wakes = now, 0
-}
 
 // runPosted runs the first of what was posted. The others have their turn after the
 // descriptors: a thousand pairs that try to start keep none that runs from its ACK.
