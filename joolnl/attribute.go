@@ -11,8 +11,6 @@ const (
 	attrSessionEntries = 7
 	listEntry          = 1
 
-	globalSSEnabled = 27 // among the globals; one byte
-
 	nlaNested = 1 << 15
 	nlaHeader = 4
 )

@@ -48,7 +48,7 @@ type Conn struct {
 	Group           uint32
 	receiver, asker int
 	seq             uint32
-	ack             []byte // a JOOLD_ACK, ready but for its number
+	acks            []byte // MaxAcks JOOLD_ACKs, ready but for their numbers
 	request         []byte // the memory of the last request
 
 	// OnError, if not nil, gets what the module reports about requests that are
@@ -140,7 +140,11 @@ func (c *Conn) Adopt(receiver int) error {
 // NewConn makes a Conn of two open, non-blocking sockets, which it owns from
 // now on.
 func NewConn(r Requests, receiver, asker int) *Conn {
-	return &Conn{Requests: r, receiver: receiver, asker: asker, ack: r.Ack(nil, 0)}
+	c := &Conn{Requests: r, receiver: receiver, asker: asker}
+	for range MaxAcks {
+		c.acks = r.Ack(c.acks, 0)
+	}
+	return c
 }
 
 // Close closes both sockets.
@@ -261,11 +265,18 @@ func (c *Conn) Multicast(b []byte) (entries []byte, from Version, err error) {
 	return SessionEntries(m.Attrs), m.Header.Version, nil
 }
 
-// SendAck tells the module that its multicast has been taken, so that it sends
-// the next.
-func (c *Conn) SendAck() error {
-	binary.NativeEndian.PutUint32(c.ack[8:], c.nextSeq())
-	_, err := writeFD(c.asker, c.ack)
+// MaxAcks is how many JOOLD_ACKs SendAcks can send together.
+const MaxAcks = 8
+
+// SendAcks sends n JOOLD_ACKs, 1 to MaxAcks, with one system call. The module reports a full packet, or what has waited
+// for longer than its deadline, inside that call for each of them, as far as it has some; the others do nothing more
+// than one does.
+func (c *Conn) SendAcks(n int) error {
+	size := len(c.acks) / MaxAcks
+	for i := range n {
+		binary.NativeEndian.PutUint32(c.acks[i*size+8:], c.nextSeq())
+	}
+	_, err := writeFD(c.asker, c.acks[:n*size])
 	return err
 }
 
@@ -396,11 +407,6 @@ func (c *Conn) AskGlobals() (g Globals, err error) {
 		return err
 	})
 	return g, err
-}
-
-// AskEnableSS turns the instance's synchronisation on.
-func (c *Conn) AskEnableSS() error {
-	return c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.EnableSS(dst, seq), nil }, func(Message) error { return nil })
 }
 
 // AskStats reads the instance's counters that concern sessions.

@@ -214,13 +214,13 @@ func ParseGlobals(attrs []byte) (Globals, error) {
 			g.UDP = millis(u32(p))
 		case 23:
 			g.ICMP = millis(u32(p))
-		case globalSSEnabled:
+		case int(SSEnabled):
 			g.SSEnabled = len(p) > 0 && p[0] != 0
 		case 28:
 			g.SSFlushASAP = len(p) > 0 && p[0] != 0
-		case 29:
+		case int(SSFlushDeadline):
 			g.SSFlushDeadline = millis(u32(p))
-		case 30:
+		case int(SSCapacity):
 			g.SSCapacity = u32(p)
 		case 31:
 			g.SSMaxPayload = u32(p)

@@ -78,12 +78,6 @@ func (r Requests) Globals(dst []byte, seq uint32) []byte {
 	return r.message(dst, GlobalForeach, seq, nil)
 }
 
-// EnableSS asks for the instance's setting ss-enabled to be on.
-func (r Requests) EnableSS(dst []byte, seq uint32) []byte {
-	setting := appendAttr(nil, globalSSEnabled, 1)
-	return r.message(dst, GlobalUpdate, seq, appendAttr(nil, attrGlobals|nlaNested, setting...))
-}
-
 // Sessions asks for a page of one protocol's table, which is ordered by src4
 // and dst4: the first page if after is nil, else what comes behind that
 // session, whether it still exists or not.

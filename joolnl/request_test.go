@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // parts takes a built message apart: command, and the attributes' types and
@@ -199,20 +200,29 @@ func TestInstanceName(t *testing.T) {
 	}
 }
 
-// TestEnableSS: one setting in the list of globals, and nothing else.
-func TestEnableSS(t *testing.T) {
-	for _, v := range []Version{0x04010900, 0x04010f00, 0x04020000} {
-		b := Requests{Family: 32, Version: v, Instance: "nat"}.EnableSS(nil, 1)
-		want := []byte{12, 0, 2, 0x80, 5, 0, 27, 0, 1, 0, 0, 0}
-		if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-			t.Skip("the bytes are a little-endian machine's")
-		}
-		if b[16] != 9 || !bytes.Equal(b[attrsAt:], want) {
-			t.Errorf("%v: command %d, attributes %x, want 9 and %x", v, b[16], b[attrsAt:], want)
-		}
-		// What it turns on is what is read.
-		if g, err := ParseGlobals(b[attrsAt+nlaHeader:]); err != nil || g != (Globals{SSEnabled: true}) {
-			t.Errorf("%v: it asks for %+v, %v", v, g, err)
+// TestUpdate: the changes in the list of globals, and nothing else.
+func TestUpdate(t *testing.T) {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		t.Skip("the bytes are a little-endian machine's")
+	}
+	for _, c := range []struct {
+		changes []Change
+		want    []byte
+		reads   Globals // what the module would read
+	}{
+		{[]Change{{SSEnabled, 1}}, []byte{12, 0, 2, 0x80, 5, 0, 27, 0, 1, 0, 0, 0}, Globals{SSEnabled: true}},
+		{[]Change{{SSFlushDeadline, 4}, {SSCapacity, 0x1234}},
+			[]byte{20, 0, 2, 0x80, 8, 0, 29, 0, 4, 0, 0, 0, 8, 0, 30, 0, 0x34, 0x12, 0, 0},
+			Globals{SSFlushDeadline: 4 * time.Millisecond, SSCapacity: 0x1234}},
+	} {
+		for _, v := range []Version{0x04010900, 0x04010f00, 0x04020000} {
+			b := Requests{Family: 32, Version: v, Instance: "nat"}.Update(nil, 1, c.changes...)
+			if b[16] != 9 || !bytes.Equal(b[attrsAt:], c.want) {
+				t.Errorf("%v: command %d, attributes %x, want 9 and %x", v, b[16], b[attrsAt:], c.want)
+			}
+			if g, err := ParseGlobals(b[attrsAt+nlaHeader:]); err != nil || g != c.reads {
+				t.Errorf("%v: it asks for %+v, %v", v, g, err)
+			}
 		}
 	}
 }

@@ -82,6 +82,10 @@ func (v Version) Format() Format {
 // 4.1.13 on the setting is there, with another default, and has none.
 func (v Version) FlushesASAP() bool { return v.Format() != Packed40 }
 
+// ChecksCapacity reports whether the module drops sessions beyond ss-capacity. Up to 4.1.10 it has the setting, but does
+// not look at it.
+func (v Version) ChecksCapacity() bool { return v.HasAdvertise() }
+
 // HasAdvertise reports whether the module's JOOLD_ADVERTISE works. 4.1.9,
 // 4.1.10 and 4.2.0's rc1 and rc2 accept it and send nothing.
 func (v Version) HasAdvertise() bool {

@@ -37,6 +37,9 @@ func (m *Timer) SetSooner(at time.Time) {
 	}
 }
 
+// IsSet reports whether the function is still to be called.
+func (m *Timer) IsSet() bool { return m.index >= 0 }
+
 // Stop takes the timer back.
 func (m *Timer) Stop() {
 	if m.index >= 0 {

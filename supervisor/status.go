@@ -51,10 +51,23 @@ type Row struct {
 	// Broken names, one line each, counters of the module's and ours, or of a peer's and
 	// ours, that should agree and do not.
 	Broken []string `json:"broken,omitempty"`
+	// Exposure is how long a new session exists on this host only; nil while the worker does not run.
+	Exposure *Exposure `json:"exposure,omitempty"`
 	// Kernel has the module's counters by Jool's names; empty where they can't
 	// be had.
 	Kernel map[string]uint64 `json:"kernel"`
 	Peers  []Peer            `json:"peers"`
+}
+
+// Exposure is how long a new session waits in the module before the module reports it. The session dies with the host
+// meanwhile.
+type Exposure struct {
+	// AtMostSeconds is the longest time after the session's first packet, without load.
+	AtMostSeconds float64 `json:"at_most_seconds"`
+	// Refused is why the module keeps its settings although the pair says "tune ss".
+	Refused string `json:"refused,omitempty"`
+	// Remedy is what makes the time shorter.
+	Remedy string `json:"remedy,omitempty"`
 }
 
 // Peer is a host that sessions were heard from.
@@ -146,6 +159,7 @@ func (r *Row) take(s worker.SyncState) {
 	if s.Phase != "" {
 		r.Resync = s.String()
 	}
+	r.Exposure = &Exposure{AtMostSeconds: s.Exposure.AtMost.Seconds(), Refused: s.Exposure.Refused, Remedy: s.Exposure.Remedy}
 }
 
 // selection is the pairs named, or all, in natural order.

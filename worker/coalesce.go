@@ -11,26 +11,27 @@ const (
 	// coalesceSlots is how many sessions are remembered at most, a power of two:
 	// 64 bytes each, 1 MiB, and only once sessions flow.
 	coalesceSlots = 1 << 14
-	// coalesceTick is by how much a period may be longer at most.
-	coalesceTick = 50 * time.Millisecond
+	// refreshEvery is how long refreshes wait at most for others that fill their datagram.
+	refreshEvery = 100 * time.Millisecond
 )
 
-// coalescer passes on what is new at once, and what has changed nothing but the
-// time left once per period, at its end. The kernel reports a session for every
-// packet; sync traffic is to follow connections instead.
+// coalescer decides when a reported session is sent. The module reports a session for every packet that it translates;
+// sync traffic should follow connections instead. So a new or changed session is sent at once. One that differs from
+// what was sent only in the time left is a refresh: it is sent once per period, at the period's end, in a datagram with
+// other refreshes, or in one that leaves anyway.
 //
-// It is a table without chains: sessions that fall into one slot throw each
-// other out, and are then passed on more often than they need to be, never
-// less. It is pure: time comes from outside.
+// It is a table without chains: a session evicts another one from its slot, and the evicted one counts as new when it
+// is reported again. It is pure: time comes from outside.
 type coalescer struct {
 	period time.Duration
 	seed   uint64
 	base   time.Time // moments are kept as the time since then
 	slots  []slot
-	// oldest and newest are the ends of a list of the slots in use, in the order
-	// in which they were passed on and are due.
-	oldest, newest place
-	evicted        joolnl.Record // what pass has returned
+	// young are the sessions that were sent less than a period ago, in that order. ripe are those with a refresh that were
+	// sent before that. Other slots in use are in no list.
+	young, ripe slotList
+	pending     int           // slots with a refresh
+	evicted     joolnl.Record // what pass has returned
 }
 
 // place is a slot's number and one; 0 is none.
@@ -39,108 +40,158 @@ type place uint16
 type slot struct {
 	record        joolnl.Record
 	used          bool
-	pending       bool          // record is newer than what was passed on
-	before, after place         // its neighbours in the list
-	passed        time.Duration // when it was passed on last
+	pending       bool // record is newer than what was sent
+	in            *slotList
+	before, after place         // its neighbours in that list
+	sent          time.Duration // when it was sent last
 	came          time.Duration // when record came
+}
+
+// slotList is a list of slots.
+type slotList struct {
+	first, last place
+	n           int
 }
 
 func newCoalescer(period time.Duration) *coalescer {
 	return &coalescer{period: period, seed: rand.Uint64()}
 }
 
-// pass says whether a session goes on at once. If another one has to leave its
-// slot and owes a report, that is returned to go on too; it is valid until the
-// next call.
-func (c *coalescer) pass(r *joolnl.Record, now time.Time) (atOnce bool, owed *joolnl.Record) {
+// pass takes a session that was just reported, and returns whether it is sent at once: otherwise it is a refresh, and
+// comes from take or flush later. If the session evicts one with a refresh from its slot, that one is returned to be
+// sent too; it is valid until the next call.
+func (c *coalescer) pass(r *joolnl.Record, now time.Time) (atOnce bool, evicted *joolnl.Record) {
 	if c.period <= 0 {
 		return true, nil
 	}
 	if c.slots == nil {
 		c.slots, c.base = make([]slot, coalesceSlots), now
 	}
+	c.ripen(now)
 	at := now.Sub(c.base)
 	i := place(r.Hash(c.seed)&(coalesceSlots-1)) + 1
 	s := &c.slots[i-1]
-	if s.used {
-		if s.record.Same(r) && at-s.passed < c.period {
-			s.record, s.came, s.pending = *r, at, true
-			return false, nil
+	if s.used && s.record.Same(r) {
+		s.record, s.came = *r, at
+		if !s.pending {
+			s.pending = true
+			c.pending++
 		}
-		if s.pending && s.record.Key() != r.Key() {
-			c.evicted, owed = s.record, &c.evicted
-			age(owed, at-s.came)
+		if s.in == nil {
+			c.link(&c.ripe, i)
 		}
-		c.unlink(s)
+		return false, nil
+	}
+	if s.pending {
+		if s.record.Key() != r.Key() {
+			c.evicted, evicted = s.record, &c.evicted
+			age(evicted, at-s.came)
+		}
+		c.pending--
 	}
 	s.record, s.used, s.pending, s.came = *r, true, false, at
-	c.link(i, at)
-	return true, owed
+	c.hasSent(i, at)
+	return true, evicted
 }
 
-// link puts a slot at the list's end: it has been passed on.
-func (c *coalescer) link(i place, at time.Duration) {
+// hasSent notes that a slot's session is sent now.
+func (c *coalescer) hasSent(i place, at time.Duration) {
+	c.unlink(i)
+	c.slots[i-1].sent = at
+	c.link(&c.young, i)
+}
+
+// link puts a slot, which is in no list, at the end of one.
+func (c *coalescer) link(l *slotList, i place) {
 	s := &c.slots[i-1]
-	s.passed, s.before, s.after = at, c.newest, 0
-	if c.newest != 0 {
-		c.slots[c.newest-1].after = i
+	s.in, s.before, s.after = l, l.last, 0
+	if l.last != 0 {
+		c.slots[l.last-1].after = i
 	} else {
-		c.oldest = i
+		l.first = i
 	}
-	c.newest = i
+	l.last = i
+	l.n++
 }
 
-// unlink takes a slot out of the list.
-func (c *coalescer) unlink(s *slot) {
+// unlink takes a slot out of its list.
+func (c *coalescer) unlink(i place) {
+	s := &c.slots[i-1]
+	l := s.in
+	if l == nil {
+		return
+	}
 	if s.before != 0 {
 		c.slots[s.before-1].after = s.after
 	} else {
-		c.oldest = s.after
+		l.first = s.after
 	}
 	if s.after != 0 {
 		c.slots[s.after-1].before = s.before
 	} else {
-		c.newest = s.before
+		l.last = s.before
 	}
+	s.in = nil
+	l.n--
 }
 
-// flush hands over what its period's end has come for and returns when to come
-// again (zero: no need).
-func (c *coalescer) flush(now time.Time, emit func(*joolnl.Record)) time.Time {
+// ready is how many refreshes take has.
+func (c *coalescer) ready() int { return c.ripe.n }
+
+// take hands over the n refreshes that have waited longest, of ready.
+func (c *coalescer) take(n int, now time.Time, emit func(*joolnl.Record)) {
 	at := now.Sub(c.base)
-	for c.oldest != 0 {
-		i := c.oldest
+	for range n {
+		i := c.ripe.first
 		s := &c.slots[i-1]
-		if at-s.passed < c.period {
-			break
-		}
-		c.unlink(s)
-		if !s.pending {
-			s.used = false
-			continue
-		}
 		age(&s.record, at-s.came)
 		emit(&s.record)
 		s.pending, s.came = false, at
-		c.link(i, at)
+		c.pending--
+		c.hasSent(i, at)
 	}
-	return c.next()
 }
 
-// next is when flush has something to do (zero: never): at moments so far apart
-// that it has much to do each time, since waking up is what costs.
-func (c *coalescer) next() time.Time {
-	if c.idle() {
+// flush hands over all refreshes whose period is over and returns when to call it again (zero: no need).
+func (c *coalescer) flush(now time.Time, emit func(*joolnl.Record)) time.Time {
+	c.ripen(now)
+	c.take(c.ready(), now, emit)
+	return c.next(now)
+}
+
+// ripen looks for sessions whose period is over.
+func (c *coalescer) ripen(now time.Time) {
+	at := now.Sub(c.base)
+	for c.young.first != 0 {
+		i := c.young.first
+		s := &c.slots[i-1]
+		if at-s.sent < c.period {
+			return
+		}
+		c.unlink(i)
+		if s.pending {
+			c.link(&c.ripe, i)
+		}
+	}
+}
+
+// next is when flush has something to do (zero: never). That is at most once per refreshEvery, since a wake-up costs
+// more than the work.
+func (c *coalescer) next(now time.Time) time.Time {
+	if c.pending == 0 {
 		return time.Time{}
 	}
-	due := c.slots[c.oldest-1].passed + c.period
-	return c.base.Add((due + coalesceTick - 1) / coalesceTick * coalesceTick)
+	due := now.Sub(c.base)
+	if c.ripe.n == 0 {
+		due = c.slots[c.young.first-1].sent + c.period
+	}
+	return c.base.Add((due + refreshEvery - 1) / refreshEvery * refreshEvery)
 }
 
-// idle reports whether nothing is remembered; free lets go of the memory then.
-func (c *coalescer) idle() bool { return c.oldest == 0 }
+// idle reports whether no refresh waits; free releases the memory then.
+func (c *coalescer) idle() bool { return c.pending == 0 }
 
-func (c *coalescer) free() { c.slots = nil }
+func (c *coalescer) free() { c.slots, c.young, c.ripe = nil, slotList{}, slotList{} }
 
 // age takes the time that has passed from a session's time left.
 func age(r *joolnl.Record, by time.Duration) {

@@ -43,9 +43,9 @@ func newPassing(t testing.TB, period time.Duration) *passing {
 
 func (p *passing) report(records ...joolnl.Record) {
 	for _, r := range records {
-		atOnce, owed := p.pass(&r, p.now)
-		if owed != nil {
-			p.out = append(p.out, *owed)
+		atOnce, evicted := p.pass(&r, p.now)
+		if evicted != nil {
+			p.out = append(p.out, *evicted)
 		}
 		if atOnce {
 			p.out = append(p.out, r)
@@ -56,11 +56,11 @@ func (p *passing) report(records ...joolnl.Record) {
 // after lets time pass, and has the coalescer called when it wants to be.
 func (p *passing) after(d time.Duration) {
 	end := p.now.Add(d)
-	for next := p.next(); !next.IsZero() && !next.After(end); {
+	for next := p.next(p.now); !next.IsZero() && !next.After(end); {
 		p.now = maxTime(p.now, next)
 		again := p.flush(p.now, func(r *joolnl.Record) { p.out = append(p.out, *r) })
-		if !again.Equal(p.next()) {
-			p.t.Fatalf("flush says %v, next %v", again, p.next())
+		if !again.Equal(p.next(p.now)) {
+			p.t.Fatalf("flush says %v, next %v", again, p.next(p.now))
 		}
 		next = again
 	}
@@ -96,12 +96,33 @@ func TestCoalesce(t *testing.T) {
 	p.after(500 * time.Millisecond)
 	p.want(tcpRecord(1, 4500))
 
-	// What was silent for a period is new.
-	p.after(time.Second)
+	// What was silent for longer than a period waits for others.
+	p.after(1550 * time.Millisecond)
 	p.want()
-	if !p.idle() || !p.next().IsZero() {
-		t.Error("it still remembers something")
+	if !p.idle() || !p.next(p.now).IsZero() {
+		t.Error("a refresh waits")
 	}
+	p.report(tcpRecord(1, 5000))
+	if p.want(); p.ready() != 1 {
+		t.Errorf("%d refreshes are ready, want 1", p.ready())
+	}
+	p.after(49 * time.Millisecond)
+	p.want()
+	p.after(time.Millisecond)
+	p.want(tcpRecord(1, 4950))
+
+	// Or it leaves with others.
+	p.after(2 * time.Second)
+	p.report(tcpRecord(1, 5000))
+	p.take(1, p.now, func(r *joolnl.Record) { p.out = append(p.out, *r) })
+	p.want(tcpRecord(1, 5000))
+	if p.after(2 * time.Second); !p.idle() {
+		t.Error("a refresh waits")
+	}
+	p.want()
+
+	// What is forgotten is new.
+	p.free()
 	p.report(tcpRecord(1, 5000))
 	p.want(tcpRecord(1, 5000))
 }
@@ -140,7 +161,7 @@ func TestCoalesceOff(t *testing.T) {
 	p := newPassing(t, 0)
 	p.report(tcpRecord(1, 5), tcpRecord(1, 5), tcpRecord(1, 4))
 	p.want(tcpRecord(1, 5), tcpRecord(1, 5), tcpRecord(1, 4))
-	if p.slots != nil || !p.next().IsZero() || !p.flush(p.now, nil).IsZero() {
+	if p.slots != nil || !p.next(p.now).IsZero() || !p.flush(p.now, nil).IsZero() {
 		t.Error("it does something")
 	}
 }
@@ -151,15 +172,15 @@ func TestCoalesceFlushIsLate(t *testing.T) {
 	p.report(tcpRecord(1, 5000), tcpRecord(1, 5000))
 	p.now = p.now.Add(3 * time.Second)
 	p.report(tcpRecord(1, 5000)) // says all that is to be said
-	p.want(tcpRecord(1, 5000), tcpRecord(1, 5000))
+	p.want(tcpRecord(1, 5000))
 	p.after(5 * time.Second)
-	p.want()
+	p.want(tcpRecord(1, 5000))
 
-	p.report(tcpRecord(1, 5000), tcpRecord(1, 2000))
+	p.report(tcpRecord(2, 5000), tcpRecord(2, 2000))
 	p.now = p.now.Add(3 * time.Second)
 	p.out = nil
 	p.after(0)
-	p.want(tcpRecord(1, 0)) // it has expired
+	p.want(tcpRecord(2, 0)) // it has expired
 }
 
 // slotmates returns n numbers of sessions that share so many slots.
@@ -194,6 +215,9 @@ func TestCoalesceCollision(t *testing.T) {
 	p.want(tcpRecord(b, 5000))
 	p.after(3 * time.Second)
 	p.want()
+	p.report(tcpRecord(b, 5000)) // waits for others, and is evicted meanwhile
+	p.report(tcpRecord(a, 5000))
+	p.want(tcpRecord(b, 5000), tcpRecord(a, 5000))
 }
 
 // TestCoalesceModel checks what the coalescer promises against all reports of
@@ -242,7 +266,7 @@ func TestCoalesceModel(t *testing.T) {
 			for n, list := range reports {
 				for i := emitted[n] + 1; i < len(list); i++ {
 					// What a newer one has overtaken need not go out.
-					if age := p.now.Sub(list[i].at); age >= period+coalesceTick && i == len(list)-1 {
+					if age := p.now.Sub(list[i].at); age >= period+refreshEvery && i == len(list)-1 {
 						t.Fatalf("seed %d: session %d's last report is still in after %v of %v", seed, n, age, period)
 					}
 				}
@@ -257,7 +281,7 @@ func TestCoalesceModel(t *testing.T) {
 				if !p.now.Before(end) {
 					return
 				}
-				if next := p.next(); !next.IsZero() && next.Before(end) {
+				if next := p.next(p.now); !next.IsZero() && next.Before(end) {
 					p.now = next
 				} else {
 					p.now = end
@@ -277,19 +301,21 @@ func TestCoalesceModel(t *testing.T) {
 				emitted[n] = -1
 			}
 			p.report(r)
+			if rnd.IntN(5) == 0 {
+				p.take(rnd.IntN(p.ready()+1), p.now, func(r *joolnl.Record) { p.out = append(p.out, *r) })
+			}
 			look()
 			overdue()
 		}
-		walk(period)
+		walk(period + refreshEvery)
 		for n, list := range reports {
 			last := len(list) - 1
 			if !list[last].record.Same(&list[emitted[n]].record) || emitted[n] != last && !list[emitted[n]].at.Equal(list[last].at) {
 				t.Errorf("seed %d: session %d: of %d reports, %d was the last that went out", seed, n, last, emitted[n])
 			}
 		}
-		walk(2*period + 2*coalesceTick)
-		if !p.idle() {
-			t.Errorf("seed %d: it never forgets", seed)
+		if !p.idle() || p.ready() != 0 {
+			t.Errorf("seed %d: a refresh still waits", seed)
 		}
 	}
 }
@@ -326,7 +352,7 @@ func TestCoalesceIsBounded(t *testing.T) {
 	for i := range n { // of those that it remembers it has the last
 		p.report(tcpRecord(i, 5000))
 	}
-	p.after(time.Second + coalesceTick)
+	p.after(time.Second + refreshEvery)
 	if len(p.out) != n {
 		t.Errorf("%d of %d went on", len(p.out), n)
 	}
@@ -337,9 +363,9 @@ func TestCoalesceIsBounded(t *testing.T) {
 	if len(p.slots) != coalesceSlots {
 		t.Errorf("%d slots", len(p.slots))
 	}
-	p.after(2*time.Second + 2*coalesceTick)
+	p.after(time.Second + refreshEvery)
 	if !p.idle() {
-		t.Error("it never forgets")
+		t.Error("a refresh still waits")
 	}
 	if p.free(); p.slots != nil {
 		t.Error("freed, and it has memory")

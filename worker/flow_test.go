@@ -55,9 +55,6 @@ func cross(t *testing.T, v joolnl.Version, from, to *host) {
 	counts(t, from, before.Add(sent))
 	got := Stats{NetRcvdPackets: uint64(len(want)), NetRcvdBytes: uint64(size), KernelSentPackets: uint64(len(want)), KernelSentBytes: uint64(size)}
 	counts(t, to, beforeTo.Add(got))
-	if n := from.instance.Count(joolnl.JooldAck); n != acks+len(want) {
-		t.Errorf("%d acknowledgements for %d multicasts", n-acks, len(want))
-	}
 	for _, h := range []*host{from, to} {
 		if losses := h.counters.Losses(); losses != (Losses{}) {
 			t.Errorf("losses %+v", losses)
@@ -201,8 +198,8 @@ func TestNamespacesDoNotMix(t *testing.T) {
 	same(t, all[3].adds(rounds), cd...)
 	for i, sent := range []int{rounds, 0, rounds, 0} {
 		all[i].instance.Wait(t, joolnl.JooldAck, sent+1)
-		if acks, adds := all[i].instance.Count(joolnl.JooldAck), all[i].instance.Count(joolnl.JooldAdd); acks != sent+1 || adds != rounds-sent {
-			t.Errorf("worker %d: %d acknowledgements and %d additions", i, acks, adds)
+		if adds := all[i].instance.Count(joolnl.JooldAdd); adds != rounds-sent {
+			t.Errorf("worker %d: %d additions", i, adds)
 		}
 	}
 }

@@ -124,7 +124,7 @@ func checkAlive(c *joolnl.Conn, spec configdir.Spec) error {
 func (w *Worker) askSettings(c *joolnl.Conn, spec configdir.Spec) (joolnl.Globals, error) {
 	g, err := c.AskGlobals()
 	if err == nil && !g.SSEnabled && spec.EnableSS {
-		if err := c.AskEnableSS(); err != nil {
+		if err := c.AskUpdate(joolnl.Change{Setting: joolnl.SSEnabled, Value: 1}); err != nil {
 			return g, fmt.Errorf("turning session synchronisation on in instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
 		}
 		w.log.warn("session synchronisation was off in the instance; turned it on", "instance", spec.Instance)

@@ -36,7 +36,8 @@ func (p *pumps) takeReports() {
 			c.netlinkOverruns.Add(1)
 			p.w.log.warn("the kernel's sessions overran the netlink socket: some are lost; raise \"receive buffer\"",
 				"receive buffer", p.w.spec().ReceiveBuffer)
-			p.ack() // the module waits for one, and what it is for is lost
+			p.ack(1) // the module waits for one, and what it is for is lost
+			p.trail(now)
 			p.answers.offer(now)
 			p.wake(now)
 			continue
@@ -62,31 +63,42 @@ func (p *pumps) passOn(n int, now time.Time) bool {
 			p.w.log.warn("a message of the kernel's makes no sense", "error", err)
 			continue
 		}
-		// First of all: the module builds the next batch inside this call.
-		p.ack()
 		if from != p.version {
 			p.fail(fmt.Errorf("the kernel module jool changed from %v to %v; starting again", p.version, from))
 			well = false
 			break
 		}
-		if len(entries) > 0 {
-			taken = append(taken, entries)
-		}
+		taken = append(taken, entries)
+	}
+	if len(taken) > 0 {
+		// First of all: the module builds its next packets inside this call.
+		p.ack(p.acks.acks(len(taken), len(taken[len(taken)-1])/p.format.EntryLen()))
+		p.trail(now)
 	}
 	if len(taken) > 1 {
 		p.hold()
 	}
 	for _, entries := range taken {
-		p.report(entries, now)
-		p.waiting.passedOn(p.format, entries, time.Since(now))
+		if len(entries) > 0 {
+			p.report(entries, now)
+			p.waiting.passedOn(p.format, entries, time.Since(now))
+		}
 	}
 	p.flush()
 	return well
 }
 
-func (p *pumps) ack() {
-	if err := p.conn.SendAck(); err != nil {
+// ack sends the module n ACKs.
+func (p *pumps) ack(n int) {
+	if err := p.conn.SendAcks(n); err != nil {
 		p.w.log.warn("an acknowledgement did not reach the kernel", "error", err)
+	}
+}
+
+// trail has an ACK follow a report that came now, once the module's deadline has passed.
+func (p *pumps) trail(now time.Time) {
+	if p.acks.flushAfter > 0 {
+		p.trailing.Set(now.Add(p.acks.flushAfter))
 	}
 }
 
@@ -111,21 +123,21 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	}
 	touching := p.resync.touched != nil || p.advertise.touched != nil
 	var copied joolnl.Record
-	out, all := p.out[:0], true // as long as all go on, nothing is copied
+	out, all := p.out[:0], true // as long as all are sent, nothing is copied
 	for at := 0; at < len(entries); at += size {
 		r := f.RecordIn(entries[at:], &copied)
 		if touching {
 			p.resync.touch(r)
 			p.advertise.touch(r)
 		}
-		atOnce, owed := p.coalesce.pass(r, now)
-		if all && (owed != nil || !atOnce) {
+		atOnce, evicted := p.coalesce.pass(r, now)
+		if all && (evicted != nil || !atOnce) {
 			all = false
 			out = append(out, entries[:at]...)
 		}
-		if owed != nil {
+		if evicted != nil {
 			c.refreshed.Add(1)
-			out = p.appendRecord(out, owed)
+			out = p.appendRecord(out, evicted)
 		}
 		switch {
 		case !atOnce:
@@ -134,16 +146,39 @@ func (p *pumps) report(entries []byte, now time.Time) {
 			out = append(out, entries[at:at+size]...)
 		}
 	}
+	leaving := len(out) / size
+	if all {
+		leaving = n
+	}
+	if n := p.fill(leaving); n > 0 {
+		if all {
+			all, out = false, append(out, entries...)
+		}
+		p.coalesce.take(n, now, func(r *joolnl.Record) {
+			c.refreshed.Add(1)
+			out = p.appendRecord(out, r)
+		})
+	}
 	p.out = out
 	if all {
 		p.sendLive(entries, now)
 	} else {
 		p.sendInPieces(out, now)
 	}
-	p.wakeAt(p.coalesce.next())
+	p.wakeAt(p.coalesce.next(now))
 }
 
-// refresh passes on what has come to the end of its period.
+// fill is how many refreshes to send with so many sessions that leave at once: as many as complete a datagram.
+func (p *pumps) fill(leaving int) int {
+	perDatagram, ready := p.format.PerDatagram(maxSessionBytes), p.coalesce.ready()
+	whole := (leaving + ready) / perDatagram * perDatagram
+	if whole >= leaving {
+		return whole - leaving // all datagrams are full, and what is left of the refreshes waits for more
+	}
+	return ready // no datagram is full, so all that is ready finds room
+}
+
+// refresh sends the refreshes whose period is over.
 func (p *pumps) refresh(now time.Time) (again time.Time) {
 	out := p.out[:0]
 	again = p.coalesce.flush(now, func(r *joolnl.Record) {

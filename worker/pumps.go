@@ -24,7 +24,7 @@ const (
 	datagramSize = 2048
 	// multicasts is how many of the module's messages one recvmmsg takes, and
 	// multicastSize has room for the largest.
-	multicasts    = 4
+	multicasts    = joolnl.MaxAcks
 	multicastSize = 16 << 10
 	// rounds bounds how long one worker keeps its thread from the others.
 	rounds = 32
@@ -93,6 +93,11 @@ type pumps struct {
 	settingsAsked time.Time // when it was last asked for its settings
 	checkDue      time.Time // when the names are looked at
 	timer         *nsthread.Timer
+	acks          ackClock
+	trailing      *nsthread.Timer // of the ACK after the last report
+	jiffy         time.Duration   // the kernel's
+	tuned         time.Time       // when the settings were last changed
+	refused       string          // why they could not be
 	deliverFn     func([]byte)
 	sent          sentAdds
 	waiting       waiting
@@ -131,9 +136,9 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	p.tellTrouble()
 	p.version, p.format = p.conn.Version, p.conn.Version.Format()
-	p.settings = settingsOf(globals, p.version)
 	p.conn.OnError = p.kernelError
 	p.prepare(spec, time.Now())
+	p.takeGlobals(globals, time.Now())
 	for _, watch := range []struct {
 		fd    int
 		ready func()
@@ -148,7 +153,7 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	}
 	// Whoever listened before may have died owing an ACK; the module would wait
 	// out its deadline.
-	if err := p.conn.SendAck(); err != nil {
+	if err := p.conn.SendAcks(1); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -171,7 +176,8 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.resync.period = spec.VerifyPeriod
 	p.resync.p, p.answers.p, p.advertise.p, p.flood.p = p, p, p, p
 	p.deliverFn = p.deliver
-	p.timer = p.thread.NewTimer(p.alone(p.tick))
+	p.timer, p.trailing = p.thread.NewTimer(p.alone(p.tick)), p.thread.NewTimer(p.alone(func() { p.ack(1) }))
+	p.jiffy = kernelJiffy()
 	p.hello, p.active = now, now
 	p.askDue, p.settingsAsked = together(now.Add(askEvery), beat), now.Add(-rand.N(settingsEvery))
 	p.checkDue = now.Add(checkEvery - askIdle)
@@ -270,6 +276,7 @@ func (p *pumps) unwatch() {
 	}
 	if p.timer != nil {
 		p.timer.Stop()
+		p.trailing.Stop()
 	}
 }
 
@@ -432,9 +439,7 @@ func (p *pumps) ask(now time.Time) error {
 		if err != nil {
 			return err
 		}
-		old := p.settings
-		p.settings = settingsOf(g, p.version)
-		p.settings.Pool4, p.settings.Iterations = old.Pool4, old.Iterations
+		p.takeGlobals(g, now)
 	}
 	p.refreshPool4(now)
 	return nil

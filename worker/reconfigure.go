@@ -43,6 +43,7 @@ func (w *Worker) Reconfigure(spec configdir.Spec) (err error) {
 	w.mu.Lock()
 	w.current = spec
 	w.mu.Unlock()
+	p.post(func() { p.settingsAsked, p.askDue = time.Time{}, time.Now() }) // "tune ss" may have changed
 	return nil
 }
 

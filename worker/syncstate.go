@@ -35,6 +35,8 @@ type SyncState struct {
 	Broken []string
 	// Advertise is the last advertise, under way or ended; nil: there was none.
 	Advertise *Advertise
+	// Exposure is how long a new session exists on this host only.
+	Exposure Exposure
 }
 
 // Reasons for a resync that tell nothing of what we lack: a peer has something

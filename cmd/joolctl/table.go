@@ -49,6 +49,9 @@ func writeTable(w io.Writer, s supervisor.Status, o tableOptions) error {
 		for _, text := range row.Broken {
 			fmt.Fprintf(&out, "%s: the counters disagree: %s\n", row.Name, text)
 		}
+		if e := row.Exposure; e != nil && e.Refused != "" {
+			fmt.Fprintf(&out, "%s: \"tune ss\" has no effect, because the module refuses other settings: %s\n", row.Name, e.Refused)
+		}
 		if row.Resync != "" {
 			fmt.Fprintf(&out, "%s: resync: %s\n", row.Name, row.Resync)
 		}
@@ -102,6 +105,9 @@ func writeDetails(out *bytes.Buffer, row supervisor.Row, now time.Time) {
 		fmt.Fprintf(out, "%s: peer %s: %s, heard %s ago\n", row.Name, peer.Address, whatIs(peer),
 			age(time.Duration(peer.LastHeardSeconds)*time.Second))
 	}
+	if e := row.Exposure; e != nil {
+		fmt.Fprintf(out, "%s: exposure: %s\n", row.Name, exposure(*e))
+	}
 	if r := row.LastResync; r != nil {
 		fmt.Fprintf(out, "%s: last resync: %s ago, from %s (%s) in %v: got %d, had %d, injected %d, replaced %d, collisions %d, gave back %d\n",
 			row.Name, age(now.Sub(r.At)), r.From, r.Why, r.Took.Round(time.Millisecond), r.Got, r.Had, r.Injected, r.Replaced, r.Collisions, r.GaveBack)
@@ -120,6 +126,18 @@ func writeDetails(out *bytes.Buffer, row supervisor.Row, now time.Time) {
 		}
 		fmt.Fprintf(out, "%s: kernel: %s\n", row.Name, strings.Join(counters, ", "))
 	}
+}
+
+// exposure says how long a new session exists on this host only, and what makes that shorter.
+func exposure(e supervisor.Exposure) string {
+	text := "the module reports a new session at once"
+	if e.AtMostSeconds > 0 {
+		text = fmt.Sprintf("the module reports a new session after %v at most", time.Duration(e.AtMostSeconds*float64(time.Second)).Round(time.Millisecond))
+	}
+	if e.Remedy != "" {
+		text += "; for milliseconds " + e.Remedy
+	}
+	return text
 }
 
 // whatIs describes a peer.

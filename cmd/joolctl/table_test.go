@@ -34,6 +34,8 @@ func sample() supervisor.Status {
 				Losses: worker.Losses{KernelDropped: 4, NetlinkLost: 36, NetlinkOverruns: 1, NetworkLost: 2, Malformed: 2, NotUnderstood: 5},
 				Broken: []string{"KERNEL_SENT_PKTS: JSTAT_JOOLD_PKT_RCVD is 3 packets ahead: another program writes to the instance",
 					"NET_SENT of peer 2001:db8::2: 84 bytes in 2 live datagrams, of which 80 bytes came in 2"},
+				Exposure: &supervisor.Exposure{AtMostSeconds: 2.004, Refused: "the session [2001:db8::8]:1 lies outside pool4",
+					Remedy: "remove the sessions outside pool4, then type: ip netns exec blue jool -i nat global update ss-flush-deadline 4"},
 				Kernel: map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 4, "JSTAT_JOOLD_PKT_RCVD": 9},
 				Peers: []supervisor.Peer{
 					{Address: "192.0.2.2", LastHeardSeconds: 1},

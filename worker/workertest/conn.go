@@ -125,11 +125,9 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 	case joolnl.GlobalForeach:
 		return reply(0, append(i.globals(), attr(27, b2u(!i.Off))...)...)
 	case joolnl.GlobalUpdate:
-		if bytes.Equal(m.Attrs, attr(2|1<<15, attr(27, 1)...)) {
-			i.Off = false
-			return reply(0)
+		if e := i.update(m.Attrs); e != nil {
+			return refuse(e)
 		}
-		return refuse(&joolnl.Error{Code: unix.EINVAL, Text: "a setting that this kernel does not know"})
 	case joolnl.StatsForeach:
 		var attrs []byte
 		if i.Sessions != nil {
@@ -160,6 +158,26 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 		}
 	}
 	return reply(0)
+}
+
+// update changes the instance's settings.
+func (i *Instance) update(attrs []byte) *joolnl.Error {
+	for b := attrs[4:]; len(b) >= 4; {
+		n := int(binary.NativeEndian.Uint16(b))
+		switch id := int(binary.NativeEndian.Uint16(b[2:])); id {
+		case 27:
+			i.Off = b[4] == 0
+		case 29, 30:
+			if i.Settings == nil {
+				i.Settings = make(map[int]uint32)
+			}
+			i.Settings[id] = binary.NativeEndian.Uint32(b[4:])
+		default:
+			return &joolnl.Error{Code: unix.EINVAL, Text: "a setting that this kernel does not know"}
+		}
+		b = b[min((n+3)&^3, len(b)):]
+	}
+	return nil
 }
 
 // pool4Page is the prefix behind the request's offset, or the first one.

@@ -1,0 +1,51 @@
+package joolnl
+
+import "encoding/binary"
+
+// Setting is the number of an instance's setting in GLOBAL_FOREACH and GLOBAL_UPDATE.
+type Setting int
+
+// Settings that joolctl changes. SSEnabled is one byte, the others are 32-bit numbers in host byte order.
+const (
+	SSEnabled       Setting = 27
+	SSFlushDeadline Setting = 29 // milliseconds
+	SSCapacity      Setting = 30 // sessions
+)
+
+// String is the setting's name in `jool global`.
+func (s Setting) String() string {
+	switch s {
+	case SSEnabled:
+		return "ss-enabled"
+	case SSFlushDeadline:
+		return "ss-flush-deadline"
+	case SSCapacity:
+		return "ss-capacity"
+	}
+	return "unknown setting"
+}
+
+// Change is a new value of a setting.
+type Change struct {
+	Setting Setting
+	Value   uint32
+}
+
+// Update asks for changes of settings, which the module applies all together or not at all. The module walks over every
+// BIB entry meanwhile, and refuses with EINVAL while one lies outside pool4.
+func (r Requests) Update(dst []byte, seq uint32, changes ...Change) []byte {
+	var settings []byte
+	for _, c := range changes {
+		if c.Setting == SSEnabled {
+			settings = appendAttr(settings, int(c.Setting), byte(c.Value))
+			continue
+		}
+		settings = appendAttr(settings, int(c.Setting), binary.NativeEndian.AppendUint32(nil, c.Value)...)
+	}
+	return r.message(dst, GlobalUpdate, seq, appendAttr(nil, attrGlobals|nlaNested, settings...))
+}
+
+// AskUpdate changes settings of the instance (see Requests.Update).
+func (c *Conn) AskUpdate(changes ...Change) error {
+	return c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Update(dst, seq, changes...), nil }, func(Message) error { return nil })
+}

@@ -1,0 +1,122 @@
+package worker
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"joolctl/configdir"
+	"joolctl/joolnl"
+)
+
+// The module's default settings, and what "tune ss" sets instead. docs/benchmarks.md has the measurements.
+const (
+	defaultDeadline = 2000 // ms
+	tunedDeadline   = 4    // ms
+	defaultCapacity = 512  // sessions
+	tunedCapacity   = 16384
+)
+
+// tuneEvery is the least time between two changes of the settings: somebody may reset them again and again, and each
+// change stops the instance for as long as a walk over its BIB takes.
+const tuneEvery = time.Minute
+
+// tuning is what "tune ss" changes of an instance's settings: those that have the module's default values and an
+// effect.
+func tuning(v joolnl.Version, g joolnl.Globals) (changes []joolnl.Change) {
+	change := func(s joolnl.Setting, is bool, value uint32) {
+		if is {
+			changes = append(changes, joolnl.Change{Setting: s, Value: value})
+		}
+	}
+	change(joolnl.SSFlushDeadline, g.SSFlushDeadline == defaultDeadline*time.Millisecond, tunedDeadline)
+	change(joolnl.SSCapacity, g.SSCapacity == defaultCapacity && v.ChecksCapacity(), tunedCapacity)
+	return changes
+}
+
+// valueOf is a setting's value.
+func valueOf(g joolnl.Globals, s joolnl.Setting) uint32 {
+	if s == joolnl.SSCapacity {
+		return g.SSCapacity
+	}
+	return uint32(g.SSFlushDeadline.Milliseconds())
+}
+
+// takeGlobals makes the instance's settings those that the worker goes by, and changes them first if the pair says
+// "tune ss".
+func (p *pumps) takeGlobals(g joolnl.Globals, now time.Time) {
+	spec := p.w.spec()
+	if spec.TuneSS {
+		g = p.tune(g, now)
+	} else {
+		p.refused = ""
+	}
+	old := p.settings
+	p.settings = settingsOf(g, p.version)
+	p.settings.Pool4, p.settings.Iterations = old.Pool4, old.Iterations
+	p.acks = ackClockFor(p.version, g, p.jiffy)
+	exposure := exposureOf(spec, p.acks, p.refused)
+	p.w.mu.Lock()
+	p.w.state.Exposure = exposure
+	p.w.mu.Unlock()
+}
+
+// tune changes the settings that have default values, and returns those in force.
+func (p *pumps) tune(g joolnl.Globals, now time.Time) joolnl.Globals {
+	changes := tuning(p.version, g)
+	if len(changes) == 0 {
+		p.refused = ""
+		return g
+	}
+	if !p.tuned.IsZero() && now.Sub(p.tuned) < tuneEvery {
+		return g
+	}
+	p.tuned = now
+	var after joolnl.Globals
+	err := p.conn.AskUpdate(changes...)
+	if err == nil {
+		after, err = p.conn.AskGlobals()
+	}
+	if err != nil {
+		p.refused = err.Error()
+		p.w.log.warn(`"tune ss": the module refuses other settings`, "instance", p.w.spec().Instance, "error", err)
+		return g
+	}
+	p.refused = ""
+	for _, c := range changes {
+		p.w.log.to.Info("changed a setting of the instance", "setting", c.Setting, "old", valueOf(g, c.Setting), "new", valueOf(after, c.Setting))
+	}
+	return after
+}
+
+// Exposure is how long a new session exists on this host only, because its module has not reported it yet. Sessions die
+// with the host meanwhile.
+type Exposure struct {
+	// AtMost is the longest time that a session waits in the module after its first packet.
+	AtMost time.Duration
+	// Refused is why the module keeps its settings although the pair says "tune ss"; "": it does not.
+	Refused string
+	// Remedy is what to do for a shorter time; "": nothing.
+	Remedy string
+}
+
+// exposureOf says how long a session may wait, and what would make that less.
+func exposureOf(spec configdir.Spec, clock ackClock, refused string) Exposure {
+	e := Exposure{AtMost: clock.flushAfter, Refused: refused}
+	if e.AtMost <= wellTuned {
+		return e
+	}
+	command := inside(spec.Namespace, fmt.Sprintf("jool -i %s global update ss-flush-deadline %d", spec.Instance, tunedDeadline))
+	switch {
+	case refused != "" && strings.Contains(refused, "pool4"):
+		e.Remedy = "remove the sessions outside pool4, then type: " + command
+	case spec.TuneSS:
+		e.Remedy = "type: " + command
+	default:
+		e.Remedy = `write "tune ss": true in modsocket.json, or type: ` + command
+	}
+	return e
+}
+
+// wellTuned is what "tune ss" comes to with the longest jiffies that Linux can be built with.
+const wellTuned = 20 * time.Millisecond
