@@ -29,21 +29,22 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// boot runs the guest's tests in a machine of the lab's, and returns the files that they left. Any goroutine may call it.
-func boot(ctx context.Context, t *testing.T, l *lab.Lab, g Guest) map[string][]byte {
+// boot runs the guest's tests for a purpose in a machine of the lab's.
+func boot(t *testing.T, l *lab.Lab, purpose, version string, args ...string) {
 	t.Helper()
 	programs, err := build()
 	if err != nil {
-		t.Error(err)
-		return nil
+		t.Fatal(err)
+	}
+	g, err := GuestFor(l, purpose, version, true)
+	if err != nil {
+		t.Fatal(err)
 	}
 	g.Stdout = t.Output()
-	g.Args = append(verbose(), g.Args...)
-	files, err := programs.Run(ctx, l, g)
-	if err != nil {
-		t.Error(err)
+	g.Args = slices.Concat(verbose(), g.Args, args)
+	if _, err = programs.Run(t.Context(), l, g); err != nil {
+		labtest.Unavailable(t, err)
 	}
-	return files
 }
 
 // verbose are the arguments of a guest's test that says as much as this one.
@@ -55,15 +56,13 @@ func verbose() []string {
 }
 
 // onEach boots a machine of the oldest and one of the newest version of Jool that the lab has.
-func onEach(t *testing.T, g func(l *lab.Lab, version string) Guest) {
+func onEach(t *testing.T, purpose string) {
 	t.Parallel()
 	l := labtest.Prepare(t)
 	for _, version := range slices.Compact([]string{l.Oldest(), l.Newest()}) {
 		t.Run("Jool "+version, func(t *testing.T) {
 			t.Parallel()
-			guest := g(l, version)
-			guest.Jool = version
-			boot(t.Context(), t, l, guest)
+			boot(t, l, purpose, version)
 		})
 	}
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"testing"
-	"time"
 
 	"joolctl/e2e/lab/labtest"
 )
@@ -11,13 +10,5 @@ import (
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	l := labtest.Prepare(t)
-	boot(t.Context(), t, l, Guest{
-		Jool:    l.Newest(),
-		Other:   AnotherVersion(l),
-		Purpose: "chaos",
-		Args:    []string{"-test.short", "-test.run=^TestChaos$"},
-		Timeout: 6 * time.Minute, // far more than it should take
-
-		CountInstructions: true,
-	})
+	boot(t, l, "chaos", l.Newest())
 }

@@ -16,14 +16,15 @@ func Main(name string, run func(ctx context.Context, l *lab.Lab, p Programs) err
 	log.SetFlags(0)
 	log.SetPrefix(name + ": ")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := prepared(ctx, run)
+	err := Prepared(ctx, run)
 	stop()
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func prepared(ctx context.Context, run func(context.Context, *lab.Lab, Programs) error) error {
+// Prepared calls run with the lab and the programs, which it prepares and builds.
+func Prepared(ctx context.Context, run func(context.Context, *lab.Lab, Programs) error) error {
 	l, err := lab.Prepare(ctx, log.Printf)
 	if err != nil {
 		return err

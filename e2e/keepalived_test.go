@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"testing"
-	"time"
 
 	"joolctl/e2e/lab/labtest"
 )
@@ -11,12 +10,5 @@ import (
 func TestKeepalived(t *testing.T) {
 	t.Parallel()
 	l := labtest.Prepare(t)
-	boot(t.Context(), t, l, Guest{
-		Jool:    l.Newest(),
-		Purpose: "keepalived",
-		Files:   labtest.Program(t, l, "keepalived", "/usr/sbin/keepalived"),
-		Timeout: 4 * time.Minute,
-
-		CountInstructions: true,
-	})
+	boot(t, l, "keepalived", l.Newest())
 }

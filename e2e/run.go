@@ -73,9 +73,13 @@ type Guest struct {
 	Other   []string          // further versions that the machine has at hand
 	Purpose string            // guest.EnvRun's value
 	Args    []string          // of the test binary
+	Command []string          // in place of the test binary
 	Files   map[string]string // further ones, by their paths in the machine
-	Timeout time.Duration
-	Stdout  io.Writer
+	// Packages are Debian packages, each with the path of the program that the machine has of it.
+	Packages map[string]string
+	Timeout  time.Duration
+	Stdout   io.Writer
+	Terminal io.ReadWriter // as lab.Machine's
 
 	MemoryMiB int // as lab.Machine's
 
@@ -83,26 +87,33 @@ type Guest struct {
 	QEMUArgs          []string // as lab.Machine's
 }
 
-// AnotherVersion is the newest version of Jool that the lab has beside the newest of all, if there is one.
-func AnotherVersion(l *lab.Lab) []string {
-	versions := l.Versions() // oldest first
-	return versions[max(0, len(versions)-2) : len(versions)-1]
-}
-
 // Run boots a machine, runs the guest's tests in it and returns the files that they left. An error says why they
-// failed, or that the kernel complained meanwhile.
+// failed, or that the kernel complained meanwhile. The error wraps lab.ErrUnavailable if a package can't be had.
 func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]byte, error) {
 	files := maps.Clone(map[string]string(p))
 	maps.Copy(files, g.Files)
+	for pkg, program := range g.Packages {
+		program, err := l.Program(ctx, nil, pkg, program)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(files, program)
+	}
+	command := g.Command
+	if len(command) == 0 {
+		command = append([]string{guestTest, "-test.timeout=" + g.Timeout.String()}, g.Args...)
+	}
 	result, err := l.Boot(ctx, lab.Machine{
 		Jool:      g.Jool,
 		ExtraJool: g.Other,
 
 		Files:   files,
-		Command: append([]string{guestTest, "-test.timeout=" + g.Timeout.String()}, g.Args...),
+		Command: command,
 		Env:     []string{guest.EnvRun + "=" + g.Purpose},
 		Timeout: g.Timeout + 30*time.Second,
 		Stdout:  g.Stdout,
+
+		Terminal: g.Terminal,
 
 		MemoryMiB: g.MemoryMiB,
 
@@ -112,11 +123,34 @@ func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]by
 	if err != nil {
 		return nil, err
 	}
-	if len(result.KernelTrouble) > 0 {
-		err = fmt.Errorf("the kernel complained:\n%s", strings.Join(result.KernelTrouble, "\n"))
-	}
+	var failures []error
 	if result.Exit != 0 {
-		err = errors.Join(fmt.Errorf("the machine's command ended with status %d", result.Exit), err)
+		failures = append(failures, &ExitError{result.Exit})
 	}
-	return result.Files, err
+	if len(result.KernelTrouble) > 0 {
+		failures = append(failures, fmt.Errorf("the kernel complained:\n%s", strings.Join(result.KernelTrouble, "\n")))
+	}
+	if len(failures) == 1 {
+		return result.Files, failures[0]
+	}
+	return result.Files, errors.Join(failures...)
+}
+
+// RunLong runs one test of a purpose in its long form, with everything that it says to standard error, and returns the
+// files that it left.
+func (p Programs) RunLong(ctx context.Context, l *lab.Lab, purpose, version, test string) (map[string][]byte, error) {
+	g, err := GuestFor(l, purpose, version, false)
+	if err != nil {
+		return nil, err
+	}
+	g.Args = append(g.Args, "-test.v", "-test.run=^"+test+"$")
+	g.Stdout = os.Stderr
+	return p.Run(ctx, l, g)
+}
+
+// ExitError is the status of a machine's command that failed.
+type ExitError struct{ Status int }
+
+func (e *ExitError) Error() string {
+	return fmt.Sprintf("the machine's command ended with status %d", e.Status)
 }

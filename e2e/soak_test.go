@@ -10,6 +10,5 @@ import (
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	l := labtest.Prepare(t)
-	const minutes, seed = 1, 1
-	boot(t.Context(), t, l, SoakGuest(l.Newest(), minutes, seed, nil))
+	boot(t, l, "soak", l.Newest())
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"testing"
-	"time"
 
 	"joolctl/e2e/lab/labtest"
 )
@@ -12,12 +11,5 @@ import (
 func TestStandby(t *testing.T) {
 	t.Parallel()
 	l := labtest.Prepare(t)
-	boot(t.Context(), t, l, Guest{
-		Jool:    l.Newest(),
-		Purpose: "standby",
-		Args:    []string{"-test.short"},
-		Timeout: 12 * time.Minute, // far more than it should take
-
-		CountInstructions: true,
-	})
+	boot(t, l, "standby", l.Newest())
 }

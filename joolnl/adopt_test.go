@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/joolnl"
+	"joolctl/nsthread/nstest"
 	"joolctl/packetio"
 	"joolctl/worker/workertest"
 )
@@ -28,6 +29,7 @@ func genericSocket(t *testing.T) int {
 // on it comes, it is a member of the group, and from now on it hears one instance
 // only.
 func TestAdopt(t *testing.T) {
+	nstest.NeedRoot(t, "messages from one netlink socket to another")
 	controller, err := genetlink.Dial(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"joolctl/nsthread/nstest"
 )
 
 // started runs a supervisor with a control socket until the test's end.
@@ -306,9 +308,7 @@ func TestThousandConnections(t *testing.T) {
 
 // TestUsers has other users connect: the kernel says who they are.
 func TestUsers(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("being somebody else needs root")
-	}
+	nstest.NeedRoot(t, "other users")
 	socket := filepath.Join(openDir(t), "s")
 	c, _ := started(t, socket)
 	const group = 4711

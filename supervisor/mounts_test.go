@@ -5,10 +5,13 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"joolctl/nsthread/nstest"
 )
 
 // A mount on the directory, or on a pair's own, comes and goes; inotify keeps silent of that.
 func TestWatchMounts(t *testing.T) {
+	nstest.NeedRoot(t, "mounts")
 	dir := t.TempDir()
 	own := filepath.Join(dir, "own")
 	must(t, os.Mkdir(own, 0o755))

@@ -3,6 +3,7 @@ package worker
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func newStandby(t testing.TB, v joolnl.Version, ns string, records ...joolnl.Rec
 	return h
 }
 
-var ttl = settingsOf(joolnl.Globals{TCPEstablished: 2 * time.Hour, TCPTransitory: 4 * time.Minute, UDP: 5 * time.Minute, ICMP: time.Minute}, jool4115)
+var ttl = settingsOf(joolnl.Globals{TCPEstablished: 2 * time.Hour, TCPTransitory: 4 * time.Minute, UDP: 5 * time.Minute, ICMP: workertest.ICMPTimeout}, jool4115)
 
 // sessionAt is session n: of a protocol and kind that follow from its number, and
 // idle for so long.
@@ -76,6 +77,20 @@ func kind(r joolnl.Record, p joolnl.Proto, s joolnl.State, timer joolnl.Timer, i
 	binary.BigEndian.PutUint16(r[34:], uint16(p)<<5|uint16(s)<<2|uint16(timer))
 	r.SetExpires(uint32((ttl.TTL(uint8(p), uint8(timer)) - idleFor).Milliseconds()))
 	return r
+}
+
+// gate makes the module answer requests for its sessions only while the gate is unlocked. The worker's thread waits for
+// the answer. Call gate before start.
+func (h *host) gate() *sync.Mutex {
+	var gate sync.Mutex
+	h.instance.Refuse = func(r workertest.Request) *joolnl.Error {
+		if r.Op == joolnl.SessionForeach {
+			gate.Lock()
+			defer gate.Unlock()
+		}
+		return nil
+	}
+	return &gate
 }
 
 // sessionsAt are sessions from first on, idle for up to 30 s.

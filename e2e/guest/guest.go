@@ -32,6 +32,9 @@ const Documentation = "/documentation"
 // Kept is where the inputs are that fuzzing of package syncwire has kept, a directory for each target.
 const Kept = "/kept"
 
+// Shell is the script that TestShell runs.
+const Shell = "/p/shell"
+
 // enter skips the test unless it runs inside a machine that was started for this purpose.
 func enter(t testing.TB, purpose string) {
 	t.Helper()

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// TestRestart restarts J's supervisor under a service manager that keeps its
-// sockets. Without resync and repeats, what J opens while no supervisor runs gets
-// to K by these sockets alone.
+// TestRestart restarts J's supervisor under a service manager that keeps its sockets. Without resync and repeats, what
+// J's module reports while no supervisor runs reaches K by these sockets alone. The oldest module reports only a part
+// of the sessions that are opened while nobody acknowledges.
 func TestRestart(t *testing.T) {
 	enter(t, "heal")
 	const before, meanwhile = 20, 400
@@ -16,16 +16,36 @@ func TestRestart(t *testing.T) {
 	pairJ.plain, pairK.plain = true, true
 	startWorker(t, supervised, top.k, pairK)
 
+	ear := top.j.hearModule(t, "nat")
 	j := startManaged(t, top.j, pairJ)
-	top.sendUDP(t, portRange(10000, 1), before, pace{})
-	top.awaitSameCount(t, before, time.Minute)
+	crossed := func() {
+		t.Helper()
+		eventually(t, time.Minute, "K has what J's module reported", func() string { return top.k.lacks(t, ear, "nat") })
+	}
+	top.sendUDP(t, portRange(10000, 1), before, slowly())
+	eventually(t, time.Minute, "J's module reports", func() string {
+		if len(ear.reported(t)) == 0 {
+			return "nothing yet"
+		}
+		return ""
+	})
+	crossed()
 	sent := func() uint64 {
 		st, _ := statusOf(t, j.socket)
 		return st.Totals["NET_SENT_PKTS"]
 	}
 	sentBefore := sent()
-	j.restart(t, func() { top.sendUDP(t, portRange(11000, 10), meanwhile/10, pace{}) })
-	top.awaitSameCount(t, before+meanwhile, time.Minute)
+	j.restart(t, func() {
+		reported := len(ear.reported(t))
+		top.sendUDP(t, portRange(11000, 10), meanwhile/10, slowly())
+		if now := len(ear.reported(t)); now <= reported {
+			t.Errorf("J's module reported nothing while no supervisor ran: %d sessions, before it were %d", now, reported)
+		}
+	})
+	if !losesBursts(module(t)) {
+		top.awaitSameCount(t, before+meanwhile, time.Minute)
+	}
+	crossed()
 	if now := sent(); sentBefore == 0 || now <= sentBefore {
 		t.Errorf("%d datagrams sent, before the restart it were %d", now, sentBefore)
 	}

@@ -20,7 +20,7 @@ import (
 // Machine is what to boot, and what to run inside as root. Exactly one of Command and Script is given.
 //
 // The command finds bash, ip, ss, bridge, tc, tcpdump, nc, busybox's applets, and the C jool and joold of the chosen
-// version. Its standard input is empty. What it starts in the background is killed when it ends.
+// version. Its standard input is empty, unless it has a terminal. What it starts in the background is killed when it ends.
 type Machine struct {
 	// Jool is the version that is loaded and whose tools are in the PATH. Empty means the newest.
 	Jool string
@@ -50,6 +50,9 @@ type Machine struct {
 	BootLimit         time.Duration // from power-on to the command's start, which takes 3 s on an idle host; default 45 s, 3 minutes if instructions are counted
 	// Stdout takes the command's output and errors, line by line as they come. Nil discards.
 	Stdout io.Writer
+	// Terminal makes the command's standard input, output and errors a terminal of the machine's, which sends to Terminal
+	// and receives from it. Stdout then takes nothing.
+	Terminal io.ReadWriter
 	// QEMUArgs are added to QEMU's command line.
 	QEMUArgs []string
 }
@@ -82,6 +85,15 @@ func (l *Lab) Boot(ctx context.Context, m Machine) (Result, error) {
 		return result, fmt.Errorf("virtual machine: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	if m.Terminal != nil {
+		t, err := newTerminal(dir)
+		if err != nil {
+			return result, err
+		}
+		defer t.close()
+		go t.join(ctx, m.Terminal)
+		m.QEMUArgs = append(t.qemuArgs(), m.QEMUArgs...)
+	}
 	marks := newMarks()
 	if err := l.writeInitrd(filepath.Join(dir, "initrd"), m, marks); err != nil {
 		return result, fmt.Errorf("virtual machine: %w", err)

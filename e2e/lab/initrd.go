@@ -105,7 +105,12 @@ func initScript(m Machine, depends []string, marks marks) string {
 	// The port can be opened only once, so that /dev/stderr and the like need a pipe. At the end, all that the command left
 	// behind is stopped, so that none can start others, and killed, so that none holds the pipe; then cat finds its end.
 	p(`mkfifo /lab/output; cat /lab/output & cat=$!`)
-	p(`/usr/bin/bash /lab/run >/lab/output 2>&1 3>&-`)
+	if m.Terminal != nil {
+		// The opening of the pipe lets cat find its end.
+		p(`setsid -c /usr/bin/bash /lab/run <%s >%[1]s 2>&1 3>&- 4>/lab/output`, terminalDevice)
+	} else {
+		p(`/usr/bin/bash /lab/run >/lab/output 2>&1 3>&-`)
+	}
 	p(`status=$?`)
 	p(`exec 2>/dev/null`)
 	p(`kill -STOP -1; kill -CONT $cat`)

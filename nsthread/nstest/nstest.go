@@ -13,15 +13,34 @@ import (
 
 var made atomic.Int64
 
+// EnvNoRoot, set to anything, makes tests that need root be skipped, as `make check` wants it for every user.
+const EnvNoRoot = "JOOLCTL_NO_ROOT"
+
 // Need skips the test where it can't make namespaces, and fails it in CI.
 func Need(t testing.TB) {
 	t.Helper()
+	NeedRoot(t, "namespaces")
 	why := ""
-	if os.Getuid() != 0 {
-		why = "namespaces need root"
-	} else if _, err := exec.LookPath("ip"); err != nil {
+	if _, err := exec.LookPath("ip"); err != nil {
 		why = "namespaces need the ip command (Debian: iproute2)"
 	}
+	skip(t, why)
+}
+
+// NeedRoot skips the test for any user but root, and fails it in CI. The test needs root for what it is told.
+func NeedRoot(t testing.TB, what string) {
+	t.Helper()
+	switch {
+	case os.Getenv(EnvNoRoot) != "":
+		t.Skipf("%s need root; %s is set", what, EnvNoRoot)
+	case os.Getuid() != 0:
+		skip(t, what+" need root")
+	}
+}
+
+// skip skips the test for a reason, and fails it in CI, where nobody reads skips.
+func skip(t testing.TB, why string) {
+	t.Helper()
 	switch {
 	case why == "":
 	case os.Getenv("CI") == "true":

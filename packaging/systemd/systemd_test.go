@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"joolctl/nsthread/nstest"
 )
 
 // container boots a systemd over this machine's own files, which it can't
@@ -29,9 +31,7 @@ const patience = time.Minute
 // need skips the test where there is no systemd to be had.
 func need(t *testing.T) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("a container needs root")
-	}
+	nstest.NeedRoot(t, "containers")
 	for _, program := range []string{"/lib/systemd/systemd", "unshare", "ip", "systemctl"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("no systemd to try the units with: %v", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -246,8 +247,12 @@ func (i *Instance) page(m joolnl.Message) (page []byte, more byte) {
 	return page, 0
 }
 
+// ICMPTimeout is every instance's, unless Settings has another: Jool's default is a minute, in which sessions expire
+// while a busy host runs a test.
+const ICMPTimeout = 30 * time.Minute
+
 // globals are the instance's: pool6 64:ff9b::/96 and Jool's defaults, but for
-// Settings.
+// ICMPTimeout and Settings.
 func (i *Instance) globals() []byte {
 	pool6 := append(attr(1, 0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), attr(2, 96)...)
 	b := attr(2|1<<15, pool6...)
@@ -256,7 +261,7 @@ func (i *Instance) globals() []byte {
 		id      int
 		initial uint32
 	}{
-		{20, 120 * minute}, {21, 4 * minute}, {22, 5 * minute}, {23, minute}, // tcp-est, tcp-trans, udp, icmp
+		{20, 120 * minute}, {21, 4 * minute}, {22, 5 * minute}, {23, uint32(ICMPTimeout.Milliseconds())}, // tcp-est, tcp-trans, udp, icmp
 		{29, 2000}, {30, 512}, {31, 1452}, // ss-flush-deadline, ss-capacity, ss-max-payload
 	} {
 		v, set := i.Settings[s.id]

@@ -9,10 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
-	"time"
 
 	"joolctl/e2e"
 	"joolctl/e2e/guest"
@@ -48,15 +46,7 @@ func commit() string {
 
 // measure runs the rounds in one machine.
 func measure(ctx context.Context, l *lab.Lab, programs e2e.Programs) ([]guest.Measurement, error) {
-	files, err := programs.Run(ctx, l, e2e.Guest{
-		Jool:    l.Newest(),
-		Purpose: "bench",
-		Args:    []string{"-test.v", "-test.run=^TestBench$"},
-		Timeout: 8 * time.Minute,
-		Stdout:  os.Stderr,
-
-		CountInstructions: true,
-	})
+	files, err := programs.RunLong(ctx, l, "bench", l.Newest(), "TestBench")
 	if err != nil {
 		return nil, err
 	}

@@ -11,9 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-	"time"
 
 	"joolctl/e2e"
 	"joolctl/e2e/guest"
@@ -40,16 +38,7 @@ func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 
 // measure runs everything in one machine.
 func measure(ctx context.Context, l *lab.Lab, programs e2e.Programs) ([]guest.Many, error) {
-	files, err := programs.Run(ctx, l, e2e.Guest{
-		Jool:      l.Newest(),
-		Purpose:   "many",
-		Args:      []string{"-test.v", "-test.run=^TestMany$"},
-		Timeout:   20 * time.Minute,
-		Stdout:    os.Stderr,
-		MemoryMiB: 3072,
-
-		CountInstructions: true,
-	})
+	files, err := programs.RunLong(ctx, l, "many", l.Newest(), "TestMany")
 	if err != nil {
 		return nil, err
 	}

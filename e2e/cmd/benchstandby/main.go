@@ -12,7 +12,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"joolctl/e2e"
 	"joolctl/e2e/guest"
@@ -24,16 +23,7 @@ func main() { e2e.Main("bench-standby", bench) }
 func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	var rows []guest.StandbyRow
 	for _, version := range slices.Compact([]string{l.Newest(), l.Oldest()}) {
-		files, err := programs.Run(ctx, l, e2e.Guest{
-			Jool:      version,
-			Purpose:   "standby",
-			Args:      []string{"-test.v", "-test.run=^TestStandbyBench$"},
-			Timeout:   50 * time.Minute,
-			Stdout:    os.Stderr,
-			MemoryMiB: 6144,
-
-			CountInstructions: true,
-		})
+		files, err := programs.RunLong(ctx, l, "standby", version, "TestStandbyBench")
 		if err != nil {
 			return err
 		}

@@ -10,9 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
-	"time"
 
 	"joolctl/e2e"
 	"joolctl/e2e/guest"
@@ -23,17 +21,7 @@ func main() { e2e.Main("chaos", chaos) }
 
 func chaos(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	// A fault that does not heal is told in the table too.
-	files, failed := programs.Run(ctx, l, e2e.Guest{
-		Jool:      l.Newest(),
-		Other:     e2e.AnotherVersion(l),
-		Purpose:   "chaos",
-		Args:      []string{"-test.v", "-test.run=^TestChaos$"},
-		Timeout:   40 * time.Minute,
-		Stdout:    os.Stderr,
-		MemoryMiB: 3072,
-
-		CountInstructions: true,
-	})
+	files, failed := programs.RunLong(ctx, l, "chaos", l.Newest(), "TestChaos")
 	if len(files["chaos.json"]) == 0 {
 		return errors.Join(errors.New("the machine left no measurements"), failed)
 	}

@@ -25,26 +25,17 @@ func Prepare(t testing.TB) *lab.Lab {
 		t.Skip("needs a virtual machine; -short is set")
 	}
 	prepare.once.Do(func() { prepare.lab, prepare.err = lab.Prepare(t.Context(), t.Logf) })
-	available(t, prepare.err)
+	if prepare.err != nil {
+		Unavailable(t, prepare.err)
+	}
 	return prepare.lab
 }
 
-// Program returns a program for a machine of the lab's, as [lab.Lab.Program] does. It skips and fails as [Prepare] does.
-func Program(t testing.TB, l *lab.Lab, pkg, program string) map[string]string {
+// Unavailable ends the test because of an error of the lab's: it is skipped or fails as [Prepare] says.
+func Unavailable(t testing.TB, err error) {
 	t.Helper()
-	files, err := l.Program(t.Context(), t.Logf, pkg, program)
-	available(t, err)
-	return files
-}
-
-// available skips or fails the test unless err is nil.
-func available(t testing.TB, err error) {
-	t.Helper()
-	switch {
-	case err == nil:
-	case errors.Is(err, lab.ErrUnavailable) && os.Getenv("CI") != "true":
+	if errors.Is(err, lab.ErrUnavailable) && os.Getenv("CI") != "true" {
 		t.Skip(err)
-	default:
-		t.Fatal(err)
 	}
+	t.Fatal(err)
 }

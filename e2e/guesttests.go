@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// GuestTests finds the tests in the directory of package guest. It maps each test's name to the purpose that the test
+// gives to enter, which is empty for a test that needs no machine.
+func GuestTests(dir string) (map[string]string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		return nil, err
+	}
+	tests := make(map[string]string)
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "Test") && f.Name.Name != "TestMain" {
+				tests[f.Name.Name] = entered(f)
+			}
+		}
+	}
+	if len(tests) == 0 {
+		return nil, fmt.Errorf("%s has no tests", dir)
+	}
+	return tests, nil
+}
+
+// entered is the purpose in a test's call of enter(t, "purpose"), "" if there is none.
+func entered(f *ast.FuncDecl) (purpose string) {
+	ast.Inspect(f, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) != 2 {
+			return true
+		}
+		name, isName := call.Fun.(*ast.Ident)
+		text, isText := call.Args[1].(*ast.BasicLit)
+		if isName && isText && name.Name == "enter" {
+			purpose, _ = strconv.Unquote(text.Value)
+		}
+		return true
+	})
+	return purpose
+}
+
+// PurposeOf returns the purpose of a test among those of [GuestTests]. The error for an unknown name lists the names
+// that are similar.
+func PurposeOf(tests map[string]string, name string) (string, error) {
+	purpose, ok := tests[name]
+	switch {
+	case !ok:
+		return "", unknownTest(tests, name)
+	case purpose == "":
+		return "", fmt.Errorf("%s needs no virtual machine; run it with: go test -run '^%[1]s$' ./e2e/guest", name)
+	case strings.HasPrefix(purpose, "versions "):
+		return "", fmt.Errorf("%s needs two virtual machines; run it with: go test -count=1 -v -run '^TestVersions$' ./e2e", name)
+	}
+	return purpose, nil
+}
+
+func unknownTest(tests map[string]string, name string) error {
+	if name == "" {
+		return errors.New("no test was named; the guest's tests are " + strings.Join(inMachines(tests), ", "))
+	}
+	var similar []string
+	for _, t := range inMachines(tests) {
+		if resemble(t, name) {
+			similar = append(similar, t)
+		}
+	}
+	if len(similar) > 0 {
+		return fmt.Errorf("the guest has no test %s; similar names are %s", name, strings.Join(similar, ", "))
+	}
+	return fmt.Errorf("the guest has no test %s; its tests are %s", name, strings.Join(inMachines(tests), ", "))
+}
+
+// inMachines lists the tests that need a machine.
+func inMachines(tests map[string]string) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(tests)), func(t string) bool { return tests[t] == "" })
+}
+
+// resemble says whether one name contains the other, or becomes the other by changing a few letters. Case and the
+// prefix Test don't count.
+func resemble(a, b string) bool {
+	a, b = strings.TrimPrefix(strings.ToLower(a), "test"), strings.TrimPrefix(strings.ToLower(b), "test")
+	if a == "" || b == "" {
+		return false
+	}
+	return strings.Contains(a, b) || strings.Contains(b, a) || distance(a, b) <= max(len(a), len(b))/2
+}
+
+// distance is the number of letters to insert, delete or replace to get from a to b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, diagonal+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}
