@@ -21,6 +21,7 @@ type Live struct {
 	Settings map[string]uint64
 	Latency  []LiveLatency
 	Costs    []LiveCost
+	Crashes  []LiveCrash
 }
 
 // LiveRun is what a measurement belongs to.
@@ -78,4 +79,14 @@ type LiveCost struct {
 	RecvCPU time.Duration // of K's
 	// SendThreads and RecvThreads are the use of their threads.
 	SendThreads, RecvThreads []ThreadUse
+}
+
+// LiveCrash is what became of the TCP connections that were open when J crashed.
+type LiveCrash struct {
+	LiveRun
+	Connections, Survivors int
+	// YoungestSurvivor is how old it was at the crash; 0 if none survived.
+	YoungestSurvivor time.Duration
+	// Lost are the ages of the others, the oldest first.
+	Lost []time.Duration
 }

@@ -69,40 +69,51 @@ func tunedSettings(t testing.TB) map[string]uint64 {
 // startVariant starts the daemons of a variant on J and K, and waits until a session has crossed and both are at rest.
 func startVariant(t testing.TB, top *topology, variant string, tuned map[string]uint64) (j, k worker) {
 	t.Helper()
-	kind := upstream
 	pairJ, pairK := top.pairs(group6)
+	k = top.k.startVariant(t, pairK, variant, tuned)
+	j = top.j.startVariant(t, pairJ, variant, tuned)
+	top.awaitFirst(t)
+	j.awaitStartResync(t)
+	k.awaitStartResync(t)
+	return j, k
+}
+
+// startVariant starts the daemon of a variant for the instance "nat", and waits until it listens and the instance has the variant's settings.
+func (n *namespace) startVariant(t testing.TB, p pair, variant string, tuned map[string]uint64) worker {
+	t.Helper()
+	kind := upstream
 	switch variant {
 	case LiveOurs:
-		kind, pairJ.tuneSS, pairK.tuneSS = supervised, true, true
+		kind, p.tuneSS = supervised, true
 	case LiveSame:
 		for name, value := range tuned {
-			top.j.exec(t, "jool", "-i", "nat", "global", "update", name, strconv.FormatUint(value, 10))
-			top.k.exec(t, "jool", "-i", "nat", "global", "update", name, strconv.FormatUint(value, 10))
+			n.exec(t, "jool", "-i", "nat", "global", "update", name, strconv.FormatUint(value, 10))
 		}
 	}
-	k = startWorker(t, kind, top.k, pairK)
-	j = startWorker(t, kind, top.j, pairJ)
-	if variant != LiveUpstream {
-		eventually(t, tunedWithin, "the instances have the settings", func() string {
-			for _, n := range []*namespace{top.j, top.k} {
-				g := n.globals(t)
-				for name, want := range tuned {
-					if got := ssSettings[name](g); got != want {
-						return fmt.Sprintf("%s: %s is %d, want %d", n.name, name, got, want)
-					}
-				}
-			}
-			return ""
-		})
+	w := startWorker(t, kind, n, p)
+	if variant == LiveUpstream {
+		return w
 	}
+	eventually(t, tunedWithin, n.name+"'s instance has the settings", func() string {
+		g := n.globals(t)
+		for name, want := range tuned {
+			if got := ssSettings[name](g); got != want {
+				return fmt.Sprintf("%s is %d, want %d", name, got, want)
+			}
+		}
+		return ""
+	})
+	return w
+}
+
+// awaitFirst waits until a first session has gone from J to K.
+func (top *topology) awaitFirst(t testing.TB) {
+	t.Helper()
 	eventually(t, syncedWithin, "the first session is there", func() string {
-		if top.k.sessionCount(t, "nat") == 1 {
+		if top.k.sessionCount(t, "nat") > 0 {
 			return ""
 		}
 		top.flood(t, portRange(9999, 1), 1) // finds the neighbours, too
 		return "K has none"
 	})
-	j.awaitStartResync(t)
-	k.awaitStartResync(t)
-	return j, k
 }

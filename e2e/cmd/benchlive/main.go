@@ -3,65 +3,44 @@
 //
 //	go run ./e2e/cmd/benchlive
 //
-// With -rows, -rounds, -traffic or -jool it measures a part, prints it and writes nothing.
+// With any of its flags but -v it measures a part, prints it and writes nothing.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"joolctl/e2e"
 	"joolctl/e2e/guest"
 	"joolctl/e2e/lab"
 )
 
-// options are the command line.
-type options struct {
-	rows, variants, traffic, jool string
-	rounds                        int
-	verbose                       bool
-}
-
 func main() {
-	var o options
-	flag.StringVar(&o.rows, "rows", "latency,steady,new", "the `rows` to measure, with commas between")
-	flag.StringVar(&o.variants, "variants", strings.Join(guest.LiveVariants, ";"), "the `variants` to compare, with semicolons between")
-	flag.StringVar(&o.traffic, "traffic", "", "of the row latency only this `traffic`, such as 10/s")
-	flag.StringVar(&o.jool, "jool", "", "the `version` of Jool; empty for the newest")
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds of each variant")
-	flag.BoolVar(&o.verbose, "v", false, "print what each thread of the daemons used")
+	o := e2e.LiveOptions{Stdout: os.Stderr, Args: []string{"-test.v"}}
+	rows := flag.String("rows", "latency,steady,new,crash", "the `rows` to measure, with commas between")
+	variants := flag.String("variants", strings.Join(guest.LiveVariants, ";"), "the `variants` to compare, with semicolons between")
+	flag.StringVar(&o.Traffic, "traffic", "", "of the row latency only this `traffic`, such as 10/s")
+	flag.StringVar(&o.Jool, "jool", "", "the `version` of Jool; empty for the newest")
+	flag.IntVar(&o.Rounds, "rounds", 3, "rounds of each variant")
+	flag.IntVar(&o.Crashes, "crashes", 10, "crashes of joolctl at each rate; C joold has 3 of them at most")
+	verbose := flag.Bool("v", false, "print what each thread of the daemons used")
 	flag.Parse()
-	e2e.Main("bench-live", func(ctx context.Context, l *lab.Lab, p e2e.Programs) error { return bench(ctx, l, p, o) })
+	o.Rows, o.Variants = strings.Split(*rows, ","), strings.Split(*variants, ";")
+	e2e.Main("bench-live", func(ctx context.Context, l *lab.Lab, p e2e.Programs) error { return bench(ctx, l, p, o, *verbose) })
 }
 
-func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs, o options) error {
-	if o.jool == "" {
-		o.jool = l.Newest()
+func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs, o e2e.LiveOptions, verbose bool) error {
+	if o.Jool == "" {
+		o.Jool = l.Newest()
 	}
-	files, err := programs.Run(ctx, l, e2e.Guest{
-		Jool:    o.jool,
-		Purpose: "live",
-		Args: []string{
-			"-test.v", "-test.run=^TestLive$", "-live.rows=" + o.rows, "-live.variants=" + o.variants,
-			"-live.traffic=" + o.traffic, fmt.Sprintf("-live.rounds=%d", o.rounds),
-		},
-		Timeout: 50 * time.Minute,
-		Stdout:  os.Stderr,
-	})
+	live, err := programs.RunLive(ctx, l, o)
 	if err != nil {
 		return err
 	}
-	var live guest.Live
-	if err := json.Unmarshal(files["live.json"], &live); err != nil {
-		return fmt.Errorf("the machine's measurements: %w", err)
-	}
 	writeTable(os.Stdout, live)
-	if o.verbose {
+	if verbose {
 		writeThreads(os.Stdout, live)
 	}
 	return nil
