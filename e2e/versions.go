@@ -37,41 +37,25 @@ type Tables struct {
 
 // RunHosts boots two machines joined by a cable, in real time: two that count instructions have two clocks.
 func (p Programs) RunHosts(ctx context.Context, l *lab.Lab, h Hosts, out io.Writer, args ...string) (tables Tables, err error) {
-	dir, err := os.MkdirTemp("", "joolctl-cable-")
-	if err != nil {
-		return tables, err
-	}
-	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	daemon := "ours"
 	if h.Upstream {
 		daemon = "upstream"
 	}
-	ends := [2]string{filepath.Join(dir, "active"), filepath.Join(dir, "standby")}
-	var left [2]map[string][]byte
-	var failed [2]error
-	var machines sync.WaitGroup
+	var guests [2]Guest
 	for i, role := range []struct{ jool, purpose, test string }{
 		{h.Active, "versions active", "TestVersionsActive"},
 		{h.Standby, "versions standby", "TestVersionsStandby"},
 	} {
-		machines.Go(func() {
-			left[i], failed[i] = p.Run(ctx, l, Guest{
-				Jool:     role.jool,
-				Purpose:  role.purpose,
-				Args:     append([]string{fmt.Sprintf("-test.run=^%s$/^%s$", role.test, daemon)}, args...),
-				Timeout:  4 * time.Minute,
-				Stdout:   out,
-				QEMUArgs: cable(ends[i], ends[1-i], i),
-			})
-			if failed[i] != nil {
-				cancel() // the other waits for it
-			}
-		})
+		guests[i] = Guest{
+			Jool:    role.jool,
+			Purpose: role.purpose,
+			Args:    append([]string{fmt.Sprintf("-test.run=^%s$/^%s$", role.test, daemon)}, args...),
+			Timeout: 4 * time.Minute,
+			Stdout:  out,
+		}
 	}
-	machines.Wait()
-	if err := errors.Join(failed[:]...); err != nil {
+	left, err := p.runJoined(ctx, l, guests, 1)
+	if err != nil {
 		return tables, err
 	}
 	for _, t := range []struct {
@@ -85,11 +69,38 @@ func (p Programs) RunHosts(ctx context.Context, l *lab.Lab, h Hosts, out io.Writ
 	return tables, nil
 }
 
-// cable gives a machine a network card, whose frames go from one unix socket to
-// another machine's.
-func cable(local, remote string, host int) []string {
+// runJoined boots two machines, joined by so many cables, and returns the files that they left.
+func (p Programs) runJoined(ctx context.Context, l *lab.Lab, guests [2]Guest, cables int) (left [2]map[string][]byte, err error) {
+	dir, err := os.MkdirTemp("", "joolctl-cable-")
+	if err != nil {
+		return left, err
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var failed [2]error
+	var machines sync.WaitGroup
+	for i, g := range guests {
+		for n := range cables {
+			g.QEMUArgs = append(g.QEMUArgs, cable(dir, n, i)...)
+		}
+		machines.Go(func() {
+			if left[i], failed[i] = p.Run(ctx, l, g); failed[i] != nil {
+				cancel() // the other waits for it
+			}
+		})
+	}
+	machines.Wait()
+	return left, errors.Join(failed[:]...)
+}
+
+// cable gives one of two machines a network card, whose frames go from one unix socket of the directory's to the other
+// machine's.
+func cable(dir string, number, host int) []string {
+	end := func(host int) string { return filepath.Join(dir, fmt.Sprintf("%d-%d", number, host)) }
+	id := fmt.Sprintf("cable%d", number)
 	return []string{
-		"-netdev", "dgram,id=cable,local.type=unix,local.path=" + local + ",remote.type=unix,remote.path=" + remote,
-		"-device", fmt.Sprintf("virtio-net-pci,netdev=cable,mac=02:00:00:00:ca:%02x", host+1),
+		"-netdev", fmt.Sprintf("dgram,id=%s,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", id, end(host), end(1-host)),
+		"-device", fmt.Sprintf("virtio-net-pci,netdev=%s,mac=02:00:00:%02x:ca:%02x", id, number, host+1),
 	}
 }

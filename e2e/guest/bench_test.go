@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 )
@@ -73,18 +72,4 @@ func measure(t *testing.T, top *topology, kind daemon, sources int) Measurement 
 	})
 	m.SendCPU, m.RecvCPU = j.cpuTime(t)-sendCPU, k.cpuTime(t)-recvCPU
 	return m
-}
-
-// awaitStartResync waits until ours has nothing to make up for any more.
-func (w worker) awaitStartResync(t testing.TB) {
-	t.Helper()
-	if !w.kind.ours() {
-		return
-	}
-	eventually(t, syncedWithin, "the resync of the start is over", func() string {
-		if log := w.log.String(); !strings.Contains(log, "a resync has ended") {
-			return log
-		}
-		return ""
-	})
 }

@@ -3,6 +3,7 @@ package guest
 import (
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -65,4 +66,18 @@ func (w worker) stop(t testing.TB) {
 		return
 	}
 	w.process.kill()
+}
+
+// awaitStartResync waits until ours has nothing to make up for any more.
+func (w worker) awaitStartResync(t testing.TB) {
+	t.Helper()
+	if !w.kind.ours() {
+		return
+	}
+	eventually(t, syncedWithin, "the resync of the start is over", func() string {
+		if log := w.log.String(); !strings.Contains(log, "a resync has ended") {
+			return log
+		}
+		return ""
+	})
 }

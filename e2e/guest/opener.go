@@ -17,15 +17,12 @@ type opener struct {
 	err  error
 }
 
-// openSteadily starts one, for so many sessions a second, a packet each. What a
-// slow machine has no time for is left out, not made up for in a burst.
-func (top *topology) openSteadily(t testing.TB, perSecond int) *opener {
+// sources are sockets on ports of n6's. They are closed when the test ends.
+func (top *topology) sources(t testing.TB, ports []uint16) []*net.UDPConn {
 	t.Helper()
-	const sources, mostTicks = 40, 200 // more of them wear the machine out
-	ticks := min(perSecond, mostTicks)
-	conns := make([]*net.UDPConn, sources)
+	conns := make([]*net.UDPConn, len(ports))
 	top.n6.do(t, func() (err error) {
-		for i, port := range portRange(10000, sources) {
+		for i, port := range ports {
 			from := net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(addr6), port))
 			if conns[i], err = net.ListenUDP("udp6", from); err != nil {
 				return err
@@ -34,6 +31,16 @@ func (top *topology) openSteadily(t testing.TB, perSecond int) *opener {
 		}
 		return nil
 	})
+	return conns
+}
+
+// openSteadily starts one, for so many sessions a second, a packet each. What a
+// slow machine has no time for is left out, not made up for in a burst.
+func (top *topology) openSteadily(t testing.TB, perSecond int) *opener {
+	t.Helper()
+	const sources, mostTicks = 40, 200 // more of them wear the machine out
+	ticks := min(perSecond, mostTicks)
+	conns := top.sources(t, portRange(10000, sources))
 	o := &opener{quit: make(chan struct{}), ended: make(chan struct{})}
 	go func() {
 		defer close(o.ended)

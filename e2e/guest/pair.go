@@ -30,6 +30,7 @@ type pair struct {
 	link          string // what both interface keys name; "" leaves it to the kernel
 	statsPort     uint16 // 0: none
 	enableSS      bool
+	tuneSS        bool
 	receiveBuffer int  // 0: the default
 	verifyPeriod  int  // in seconds; 0: the default
 	ttl           int  // 0: 3
@@ -82,6 +83,9 @@ func (p pair) write(t testing.TB, dir string) (netsocket, modsocket string) {
 	}
 	if p.enableSS {
 		mod["enable ss"] = true
+	}
+	if p.tuneSS {
+		mod["tune ss"] = true
 	}
 	netsocket, modsocket = p.files(dir)
 	writeJSON(t, netsocket, net)

@@ -43,3 +43,6 @@ func (top *topology) roundTrips(t testing.TB, stop <-chan struct{}) (took []time
 func quantile(sorted []time.Duration, part float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(part*float64(len(sorted))))]
 }
+
+// tenths rounds to tenths of milliseconds.
+func tenths(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }

@@ -50,9 +50,6 @@ func (b *standbyBench) stall(n int) {
 		})
 }
 
-// tenths rounds to tenths of milliseconds.
-func tenths(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
-
 // latency measures how long a new session takes from its first packet to the
 // datagram on the link: the kernel's part is the same for both.
 func (b *standbyBench) latency() {

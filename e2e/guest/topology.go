@@ -39,6 +39,7 @@ const (
 // J and K have an instance "nat", which synchronises.
 type topology struct {
 	n6, j, k, n4 *namespace
+	sw           *namespace // where the links to n6 and n4 meet
 	load
 }
 
@@ -55,8 +56,8 @@ func newTopology(t testing.TB) *topology {
 	id := topologies.Add(1)
 	name := func(role string) string { return fmt.Sprintf("t%d-%s", id, role) }
 	made := newNamespaces(t, name("n6"), name("J"), name("K"), name("n4"), name("switch"))
-	top := &topology{n6: made[0], j: made[1], k: made[2], n4: made[3], load: load{sessions: map[joolnl.Proto]int{}}}
-	top.wire(t, made[4])
+	top := &topology{n6: made[0], j: made[1], k: made[2], n4: made[3], sw: made[4], load: load{sessions: map[joolnl.Proto]int{}}}
+	top.wire(t)
 	for _, n := range []*namespace{top.j, top.k} {
 		n.sysctl(t, [2]string{"ipv4/conf/all/forwarding", "1"}, [2]string{"ipv6/conf/all/forwarding", "1"})
 		addInstance(t, n, instance{name: "nat", framework: "netfilter", pool6: pool6})
@@ -66,10 +67,10 @@ func newTopology(t testing.TB) *topology {
 
 // wire makes the links. J and K have the same hardware addresses where they
 // stand in for each other, as VRRP does it.
-func (top *topology) wire(t testing.TB, sw *namespace) {
+func (top *topology) wire(t testing.TB) {
 	t.Helper()
-	top.addLinks(t, sw.name)
-	sw.ip(t, `
+	top.addLinks(t, top.sw.name)
+	top.sw.ip(t, `
 link set n6 master br6 up
 link set j6 master br6 up
 link set k6 master br6 up
