@@ -26,59 +26,70 @@ type coalescer struct {
 	period time.Duration
 	seed   uint64
 	base   time.Time // moments are kept as the time since then
-	slots  []slot
-	// young are the sessions that were sent less than a period ago, in that order. ripe are those with a refresh that were
-	// sent before that. Other slots in use are in no list.
-	young, ripe slotList
-	pending     int           // slots with a refresh
-	evicted     joolnl.Record // what pass has returned
+	slots  *[coalesceSlots + 2]slot
+	// ready is how many slots the list ripe has, and pending how many have a refresh.
+	ready, pending int
+	evicted        joolnl.Record // what pass has returned
 }
 
-// place is a slot's number and one; 0 is none.
+// place is a slot's number. The last two slots are the lists: each is the one before its first and behind its last.
 type place uint16
+
+const (
+	// young are the sessions that were sent less than a period ago, in that order.
+	young place = coalesceSlots + iota
+	// ripe are those with a refresh that were sent before that. Other slots in use are in no list.
+	ripe
+)
 
 type slot struct {
 	record        joolnl.Record
 	used          bool
-	pending       bool // record is newer than what was sent
-	in            *slotList
+	pending       bool          // record is newer than what was sent
+	in            place         // young, ripe, or 0: in no list
 	before, after place         // its neighbours in that list
 	sent          time.Duration // when it was sent last
 	came          time.Duration // when record came
-}
-
-// slotList is a list of slots.
-type slotList struct {
-	first, last place
-	n           int
 }
 
 func newCoalescer(period time.Duration) *coalescer {
 	return &coalescer{period: period, seed: rand.Uint64()}
 }
 
-// pass takes a session that was just reported, and returns whether it is sent at once: otherwise it is a refresh, and
-// comes from take or flush later. If the session evicts one with a refresh from its slot, that one is returned to be
-// sent too; it is valid until the next call.
-func (c *coalescer) pass(r *joolnl.Record, now time.Time) (atOnce bool, evicted *joolnl.Record) {
+// begin returns the moment at which sessions are passed now.
+func (c *coalescer) begin(now time.Time) time.Duration {
+	if c.slots == nil {
+		if c.period <= 0 {
+			return 0
+		}
+		c.slots, c.base = new([coalesceSlots + 2]slot), now
+		for _, list := range []place{young, ripe} {
+			c.slots[list].before, c.slots[list].after = list, list
+		}
+	}
+	at := now.Sub(c.base)
+	c.ripen(at)
+	return at
+}
+
+// pass takes a session that was reported at a moment (see begin), and returns whether it is sent at once: otherwise it
+// is a refresh, and comes from take or flush later. If the session evicts one with a refresh from its slot, that one is
+// returned to be sent too; it is valid until the next call.
+func (c *coalescer) pass(r *joolnl.Record, at time.Duration) (atOnce bool, evicted *joolnl.Record) {
 	if c.period <= 0 {
 		return true, nil
 	}
-	if c.slots == nil {
-		c.slots, c.base = make([]slot, coalesceSlots), now
-	}
-	c.ripen(now)
-	at := now.Sub(c.base)
-	i := place(r.Hash(c.seed)&(coalesceSlots-1)) + 1
-	s := &c.slots[i-1]
+	i := place(r.Hash(c.seed) % coalesceSlots)
+	s := &c.slots[i]
 	if s.used && s.record.Same(r) {
 		s.record, s.came = *r, at
 		if !s.pending {
 			s.pending = true
 			c.pending++
 		}
-		if s.in == nil {
-			c.link(&c.ripe, i)
+		if s.in == 0 {
+			c.ready++
+			c.link(ripe, i)
 		}
 		return false, nil
 	}
@@ -88,110 +99,90 @@ func (c *coalescer) pass(r *joolnl.Record, now time.Time) (atOnce bool, evicted 
 			age(evicted, at-s.came)
 		}
 		c.pending--
+		if s.in == ripe {
+			c.ready--
+		}
 	}
-	s.record, s.used, s.pending, s.came = *r, true, false, at
-	c.hasSent(i, at)
+	if s.in != 0 {
+		c.unlink(s)
+	}
+	s.record, s.used, s.pending, s.sent, s.came = *r, true, false, at, at
+	c.link(young, i)
 	return true, evicted
 }
 
-// hasSent notes that a slot's session is sent now.
-func (c *coalescer) hasSent(i place, at time.Duration) {
-	c.unlink(i)
-	c.slots[i-1].sent = at
-	c.link(&c.young, i)
-}
-
 // link puts a slot, which is in no list, at the end of one.
-func (c *coalescer) link(l *slotList, i place) {
-	s := &c.slots[i-1]
-	s.in, s.before, s.after = l, l.last, 0
-	if l.last != 0 {
-		c.slots[l.last-1].after = i
-	} else {
-		l.first = i
-	}
-	l.last = i
-	l.n++
+func (c *coalescer) link(list, i place) {
+	s, l := &c.slots[i], &c.slots[list]
+	s.in, s.before, s.after = list, l.before, list
+	c.slots[l.before].after = i
+	l.before = i
 }
 
 // unlink takes a slot out of its list.
-func (c *coalescer) unlink(i place) {
-	s := &c.slots[i-1]
-	l := s.in
-	if l == nil {
-		return
-	}
-	if s.before != 0 {
-		c.slots[s.before-1].after = s.after
-	} else {
-		l.first = s.after
-	}
-	if s.after != 0 {
-		c.slots[s.after-1].before = s.before
-	} else {
-		l.last = s.before
-	}
-	s.in = nil
-	l.n--
+func (c *coalescer) unlink(s *slot) {
+	c.slots[s.before].after, c.slots[s.after].before = s.after, s.before
+	s.in = 0
 }
 
-// ready is how many refreshes take has.
-func (c *coalescer) ready() int { return c.ripe.n }
-
-// take hands over the n refreshes that have waited longest, of ready.
-func (c *coalescer) take(n int, now time.Time, emit func(*joolnl.Record)) {
-	at := now.Sub(c.base)
+// take hands over the n refreshes that have waited longest, of those that are ready.
+func (c *coalescer) take(n int, at time.Duration, emit func(*joolnl.Record)) {
 	for range n {
-		i := c.ripe.first
-		s := &c.slots[i-1]
+		i := c.slots[ripe].after
+		s := &c.slots[i]
 		age(&s.record, at-s.came)
 		emit(&s.record)
-		s.pending, s.came = false, at
+		s.pending, s.sent, s.came = false, at, at
 		c.pending--
-		c.hasSent(i, at)
+		c.ready--
+		c.unlink(s)
+		c.link(young, i)
 	}
 }
 
 // flush hands over all refreshes whose period is over and returns when to call it again (zero: no need).
 func (c *coalescer) flush(now time.Time, emit func(*joolnl.Record)) time.Time {
-	c.ripen(now)
-	c.take(c.ready(), now, emit)
-	return c.next(now)
+	if c.slots == nil {
+		return time.Time{}
+	}
+	at := now.Sub(c.base)
+	c.ripen(at)
+	c.take(c.ready, at, emit)
+	return c.next(at)
 }
 
 // ripen looks for sessions whose period is over.
-func (c *coalescer) ripen(now time.Time) {
-	at := now.Sub(c.base)
-	for c.young.first != 0 {
-		i := c.young.first
-		s := &c.slots[i-1]
-		if at-s.sent < c.period {
+func (c *coalescer) ripen(at time.Duration) {
+	for {
+		i := c.slots[young].after
+		s := &c.slots[i]
+		if i == young || at-s.sent < c.period {
 			return
 		}
-		c.unlink(i)
+		c.unlink(s)
 		if s.pending {
-			c.link(&c.ripe, i)
+			c.ready++
+			c.link(ripe, i)
 		}
 	}
 }
 
 // next is when flush has something to do (zero: never). That is at most once per refreshEvery, since a wake-up costs
 // more than the work.
-func (c *coalescer) next(now time.Time) time.Time {
+func (c *coalescer) next(at time.Duration) time.Time {
 	if c.pending == 0 {
 		return time.Time{}
 	}
-	due := now.Sub(c.base)
-	if c.ripe.n == 0 {
-		due = c.slots[c.young.first-1].sent + c.period
+	if c.ready == 0 {
+		at = c.slots[c.slots[young].after].sent + c.period
 	}
-	return c.base.Add((due + refreshEvery - 1) / refreshEvery * refreshEvery)
+	return c.base.Add((at + refreshEvery - 1) / refreshEvery * refreshEvery)
 }
 
 // idle reports whether no refresh waits; free releases the memory then.
 func (c *coalescer) idle() bool { return c.pending == 0 }
 
-func (c *coalescer) free() { c.slots, c.young, c.ripe = nil, slotList{}, slotList{} }
+func (c *coalescer) free() { c.slots = nil }
 
 // age takes the time that has passed from a session's time left.
 func age(r *joolnl.Record, by time.Duration) {

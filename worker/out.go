@@ -123,6 +123,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	}
 	touching := p.resync.touched != nil || p.advertise.touched != nil
 	var copied joolnl.Record
+	moment := p.coalesce.begin(now)
 	out, all := p.out[:0], true // as long as all are sent, nothing is copied
 	for at := 0; at < len(entries); at += size {
 		r := f.RecordIn(entries[at:], &copied)
@@ -130,7 +131,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 			p.resync.touch(r)
 			p.advertise.touch(r)
 		}
-		atOnce, evicted := p.coalesce.pass(r, now)
+		atOnce, evicted := p.coalesce.pass(r, moment)
 		if all && (evicted != nil || !atOnce) {
 			all = false
 			out = append(out, entries[:at]...)
@@ -154,7 +155,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 		if all {
 			all, out = false, append(out, entries...)
 		}
-		p.coalesce.take(n, now, func(r *joolnl.Record) {
+		p.coalesce.take(n, moment, func(r *joolnl.Record) {
 			c.refreshed.Add(1)
 			out = p.appendRecord(out, r)
 		})
@@ -165,12 +166,12 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	} else {
 		p.sendInPieces(out, now)
 	}
-	p.wakeAt(p.coalesce.next(now))
+	p.wakeAt(p.coalesce.next(moment))
 }
 
 // fill is how many refreshes to send with so many sessions that leave at once: as many as complete a datagram.
 func (p *pumps) fill(leaving int) int {
-	perDatagram, ready := p.format.PerDatagram(maxSessionBytes), p.coalesce.ready()
+	perDatagram, ready := p.format.PerDatagram(maxSessionBytes), p.coalesce.ready
 	whole := (leaving + ready) / perDatagram * perDatagram
 	if whole >= leaving {
 		return whole - leaving // all datagrams are full, and what is left of the refreshes waits for more
