@@ -3,7 +3,13 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
 
-.PHONY: soak soak-short allocs bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
+# Of make stress.
+PACKAGES ?= ./...
+RUN ?= .
+RUNS ?= 3
+LOOPS ?= 4
+
+.PHONY: stress soak soak-short allocs bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
 
 all: build
 
@@ -30,6 +36,10 @@ allocs: ## the race detector allocates; without it the hot paths must not
 
 race: ## most tests wait most of the time, so there is room for more of them at once, and for fuzzing beside them
 	CGO_ENABLED=1 $(GO) test -short -race -parallel 4 ./...
+
+stress: ## tests RUNS times beside LOOPS busy loops; PACKAGES and RUN choose them
+	@trap 'kill $$busy' EXIT INT TERM; for i in $$(seq $(LOOPS)); do timeout 2h sh -c 'while :; do :; done' & busy="$$busy $$!"; done; \
+	CGO_ENABLED=1 $(GO) test -short -race -parallel 4 -timeout 1h -failfast -count=$(RUNS) -run '$(RUN)' $(PACKAGES)
 
 fuzz: ## every fuzz target for FUZZTIME, its kept inputs first
 	@set -e; for dir in $$($(GO) list -f '{{.Dir}}' ./...); do \
