@@ -20,7 +20,7 @@ test: ## everything but the benchmarks, the soak and the long form of chaos; the
 	@nice -n 19 $(MAKE) -s lab >/dev/null 2>&1 & trap "kill $$! 2>/dev/null" EXIT; $(MAKE) build vet && $(MAKE) -j2 --output-sync=target race fuzz && $(MAKE) allocs && $(MAKE) vm
 
 check: vet ## without root and without a virtual machine, for every user, in less than a minute
-	JOOLCTL_NO_ROOT=1 $(GO) test -short ./...
+	JOOLCTL_NO_ROOT=1 $(GO) test -count=1 -short ./...
 
 vet:
 	@files=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); if [ -n "$$files" ]; then echo "gofmt these: $$files"; exit 1; fi
