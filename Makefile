@@ -3,7 +3,13 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
 
-.PHONY: soak soak-short allocs bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
+# Of make stress.
+PACKAGES ?= ./...
+RUN ?= .
+RUNS ?= 3
+LOOPS ?= 4
+
+.PHONY: stress soak soak-short allocs bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
 
 all: build
 
@@ -14,7 +20,7 @@ test: ## everything but the benchmarks, the soak and the long form of chaos; the
 	@nice -n 19 $(MAKE) -s lab >/dev/null 2>&1 & trap "kill $$! 2>/dev/null" EXIT; $(MAKE) build vet && $(MAKE) -j2 --output-sync=target race fuzz && $(MAKE) allocs && $(MAKE) vm
 
 check: vet ## without root and without a virtual machine, for every user, in less than a minute
-	JOOLCTL_NO_ROOT=1 $(GO) test -short ./...
+	JOOLCTL_NO_ROOT=1 $(GO) test -count=1 -short ./...
 
 vet:
 	@files=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); if [ -n "$$files" ]; then echo "gofmt these: $$files"; exit 1; fi
@@ -30,6 +36,10 @@ allocs: ## the race detector allocates; without it the hot paths must not
 
 race: ## most tests wait most of the time, so there is room for more of them at once, and for fuzzing beside them
 	CGO_ENABLED=1 $(GO) test -short -race -parallel 4 ./...
+
+stress: ## tests RUNS times beside LOOPS busy loops; PACKAGES and RUN choose them
+	@trap 'kill $$busy' EXIT INT TERM; for i in $$(seq $(LOOPS)); do timeout 2h sh -c 'while :; do :; done' & busy="$$busy $$!"; done; \
+	CGO_ENABLED=1 $(GO) test -short -race -parallel 4 -timeout 1h -failfast -count=$(RUNS) -run '$(RUN)' $(PACKAGES)
 
 fuzz: ## every fuzz target for FUZZTIME, its kept inputs first
 	@set -e; for dir in $$($(GO) list -f '{{.Dir}}' ./...); do \

@@ -77,6 +77,7 @@ func testStopped(t *testing.T, between string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	started := time.Now()
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -117,8 +118,9 @@ func testStopped(t *testing.T, between string) {
 	say()
 	<-time.After(still)
 	signal(unix.SIGCONT)
-	if d := told(); d < still-100*time.Millisecond || d > still+2*time.Second {
-		t.Errorf("it stood still for %v, want %v", d, still)
+	// A busy host goes on with it later.
+	if d, most := told(), time.Since(started); d < still-100*time.Millisecond || d > most {
+		t.Errorf("it stood still for %v, want %v to %v", d, still, most)
 	}
 	say()
 	if d := told(); d != 0 {
@@ -130,6 +132,7 @@ func testStopped(t *testing.T, between string) {
 func TestStandstillAtWork(t *testing.T) {
 	nstest.Need(t)
 	t.Parallel()
+	started := time.Now()
 	th := get(t, nsthread.NewPool(), "")
 	defer th.Release()
 	const still = nsthread.Standstill + 200*time.Millisecond
@@ -145,7 +148,7 @@ func TestStandstillAtWork(t *testing.T) {
 		}
 		<-time.After(still)
 	})
-	if d := <-told; d < still || d > still+2*time.Second {
-		t.Errorf("it stood still for %v, want %v", d, still)
+	if d, most := <-told, time.Since(started); d < still || d > most {
+		t.Errorf("it stood still for %v, want %v to %v", d, still, most)
 	}
 }

@@ -43,8 +43,8 @@ func TestPanicAnywhere(t *testing.T) {
 		stack string
 	}{
 		{"a report of the kernel's", func(h *host) {
-			h.onThread(func(p *pumps) { p.coalesce = nil; p.timer.Stop() }) // which needs it too
-			h.instance.Multicast(entries(t, jool4115, 1, 2))
+			h.log.panicAt("makes no sense")
+			h.instance.MulticastRaw([]byte{1})
 		}, "(*pumps).fromKernel"},
 		{"an error of the kernel's", func(h *host) {
 			h.onThread(func(p *pumps) { p.conn.OnError = func(uint32, error) { panic("no error") } })
@@ -59,8 +59,8 @@ func TestPanicAnywhere(t *testing.T) {
 			peer.send(entries(t, jool4115, 1, 2))
 		}, "(*Conn).ReadErrors"},
 		{"a datagram", func(h *host) {
-			h.onThread(func(p *pumps) { p.w.counters = nil })
-			peer.send(entries(t, jool4115, 1, 2))
+			h.log.panicAt("malformed")
+			peer.send([]byte("no sessions"))
 		}, "(*pumps).fromNetwork"},
 		{"the timer", func(h *host) {
 			h.onThread(func(p *pumps) { p.coalesce = nil; p.wakeAt(time.Now()) })

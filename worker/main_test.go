@@ -139,6 +139,13 @@ func (l *logged) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
+// panicAt makes the logger panic at the next line that has text in it.
+func (l *logged) panicAt(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.panics = text
+}
+
 // count is how many lines have text in them.
 func (l *logged) count(text string) int {
 	l.mu.Lock()

@@ -1,11 +1,8 @@
 # Runs in the container and tells what the units do.
 show() { systemctl show joolctl -p "$1"; }
-# await shows a property once it is as wanted, or what it is after a while.
+# await shows a property once it is as wanted. The test ends all that takes too long.
 await() {
-	for i in $(seq 100); do
-		[ "$(show "$1")" = "$1=$2" ] && break
-		sleep 0.1
-	done
+	until [ "$(show "$1")" = "$1=$2" ]; do sleep 0.1; done
 	show "$1"
 }
 pid() { systemctl show -P MainPID joolctl; }
@@ -49,9 +46,9 @@ systemctl restart joolctl
 echo restart=$?
 tail -c 8 "/proc/$(pid)/exe"
 show NFileDescriptorStore
-journalctl --no-pager -u joolctl -o cat | grep -o "going on from the process before.*"
+until journalctl --no-pager -u joolctl -o cat | grep -o "going on from the process before.*"; do sleep 0.1; done # journald is later
 echo '?' >&3
-timeout 5 dd bs=2048 count=1 <&3 2>/dev/null | head -1
+timeout 60 dd bs=2048 count=1 <&3 2>/dev/null | head -1
 exec 3>&-
 
 echo killed
