@@ -1,6 +1,8 @@
 // Package packetio moves many packets with one system call and without
 // allocating: recvmmsg for datagrams, a gathering sendmsg for
-// netlink. Its descriptors are non-blocking; what would block is EAGAIN.
+// netlink. Its descriptors are non-blocking; what would block is EAGAIN. So these are raw
+// system calls, of which Go's scheduler is not told: they end within microseconds. Only
+// Gather.Send, whose receiver may be a module of the kernel's that takes its time, is not.
 package packetio
 
 import (
@@ -69,7 +71,7 @@ func (r *Receiver) Receive(fd int) (int, error) {
 		h.Flags = 0
 	}
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.msgs[0])),
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.msgs[0])),
 			uintptr(len(r.msgs)), unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EINTR {
 			continue

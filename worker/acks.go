@@ -32,14 +32,19 @@ func ackClockFor(v joolnl.Version, g joolnl.Globals, jiffy time.Duration) ackClo
 	return ackClock{full: int(g.SSMaxSessions), flushAfter: deadline + jiffy}
 }
 
-// acks is how many ACKs to send for n reports, of which the last had so many sessions: one for each. A full packet tells
-// of more in the module's queue: the number doubles as long as they come.
-func (a ackClock) acks(n, sessions int) int {
-	if a.full == 0 || sessions < a.full {
+// acks is how many ACKs to send for n reports, of which the last had so many sessions: one for each. The number doubles
+// as long as full packets come that waited in the module's queue: an ACK that releases nothing costs as much as another
+// one. waited is how long the worker has waited for the reports.
+func (a ackClock) acks(n, sessions int, waited time.Duration) int {
+	queued := n > 1 || waited < hardlyWaited
+	if !queued || a.full == 0 || sessions < a.full {
 		return n
 	}
 	return min(2*n, joolnl.MaxAcks)
 }
+
+// hardlyWaited is less than a thread needs to sleep and wake up.
+const hardlyWaited = 50 * time.Microsecond
 
 // kernelJiffy is the kernel's unit of time for timers of the module, 1 to 10 ms. The coarse clock advances by it.
 func kernelJiffy() time.Duration {

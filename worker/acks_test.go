@@ -36,18 +36,22 @@ func TestAckClockFor(t *testing.T) {
 }
 
 func TestAcks(t *testing.T) {
+	const long = time.Millisecond
 	for name, c := range map[string]struct {
-		full, reports, last, want int
+		full, reports, last int
+		waited              time.Duration
+		want                int
 	}{
-		"one that is not full":       {36, 1, 35, 1},
-		"one that is full":           {36, 1, 36, 2},
-		"three, the last full":       {36, 3, 36, 6},
-		"many":                       {36, 8, 36, joolnl.MaxAcks},
-		"many, the last is not full": {36, 8, 5, 8},
-		"larger than it should be":   {10, 1, 41, 2},
-		"not known when it is full":  {0, 4, 36, 4},
+		"one that is not full":       {36, 1, 35, 0, 1},
+		"a full one that was queued": {36, 1, 36, 0, 2},
+		"a full one, just complete":  {36, 1, 36, long, 1},
+		"three, the last full":       {36, 3, 36, long, 6},
+		"many":                       {36, 8, 36, 0, joolnl.MaxAcks},
+		"many, the last is not full": {36, 8, 5, 0, 8},
+		"larger than it should be":   {10, 1, 41, 0, 2},
+		"not known when it is full":  {0, 4, 36, 0, 4},
 	} {
-		if got := (ackClock{full: c.full}).acks(c.reports, c.last); got != c.want {
+		if got := (ackClock{full: c.full}).acks(c.reports, c.last, c.waited); got != c.want {
 			t.Errorf("%s: %d ACKs, want %d", name, got, c.want)
 		}
 	}

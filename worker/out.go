@@ -72,7 +72,7 @@ func (p *pumps) passOn(n int, now time.Time) bool {
 	}
 	if len(taken) > 0 {
 		// First of all: the module builds its next packets inside this call.
-		p.ack(p.acks.acks(len(taken), len(taken[len(taken)-1])/p.format.EntryLen()))
+		p.ack(p.acks.acks(len(taken), len(taken[len(taken)-1])/p.format.EntryLen(), now.Sub(p.passed)))
 		p.trail(now)
 	}
 	if len(taken) > 1 {
@@ -81,7 +81,8 @@ func (p *pumps) passOn(n int, now time.Time) bool {
 	for _, entries := range taken {
 		if len(entries) > 0 {
 			p.report(entries, now)
-			p.waiting.passedOn(p.format, entries, time.Since(now))
+			p.passed = time.Now()
+			p.waiting.passedOn(p.format, entries, p.passed.Sub(now))
 		}
 	}
 	p.flush()

@@ -102,6 +102,7 @@ type pumps struct {
 	sent          sentAdds
 	waiting       waiting
 	reportedAt    time.Time // when the module last reported something
+	passed        time.Time // when that had been sent
 	drops         uint32    // the socket's count of them (SO_RXQ_OVFL), as last read
 
 	failed chan error
