@@ -15,6 +15,9 @@ const (
 // LiveVariants are all of them.
 var LiveVariants = []string{LiveUpstream, LiveSame, LiveOurs}
 
+// LiveRows are the rows that TestLive measures, of two NAT64s in one machine.
+var LiveRows = []string{"latency", "steady", "new"}
+
 // Live is what TestLive leaves in /out/live.json.
 type Live struct {
 	// Settings are the ss-* settings that "tune ss" has changed, with their new values.
@@ -74,7 +77,7 @@ type LiveCost struct {
 	Took    time.Duration // by the sender of the packets
 	Sent    uint64        // sessions that J's kernel gave to its daemon; 0 where the module does not count
 	Dropped uint64        // those that it dropped
-	Stored  uint64        // sessions that K has in the end
+	Stored  uint64        // sessions that K has got
 	SendCPU time.Duration // processor time of J's daemon
 	RecvCPU time.Duration // of K's
 	// SendThreads and RecvThreads are the use of their threads.

@@ -6,11 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 var (
-	liveRows     = flag.String("live.rows", "latency,steady,new", "which rows TestLive measures")
+	liveRows     = flag.String("live.rows", strings.Join(LiveRows, ","), "which rows TestLive measures")
 	liveRounds   = flag.Int("live.rounds", 3, "how many rounds it has")
 	liveVariants = flag.String("live.variants", strings.Join(LiveVariants, ";"), "what it compares, with semicolons between")
 	livePace     = flag.String("live.traffic", "", "which traffic of the row latency, such as 10/s; empty for all")
@@ -20,67 +19,79 @@ var (
 // in turn, and leaves the measurements in /out.
 func TestLive(t *testing.T) {
 	enter(t, "live")
-	b := &liveBench{t: t, tuned: tunedSettings(t)}
-	b.result.Settings = b.tuned
-	t.Logf("tune ss sets %v", b.tuned)
-	for round := range *liveRounds {
-		variants := strings.Split(*liveVariants, ";")
-		for i := range variants { // another one begins each time
-			b.run(LiveRun{Variant: variants[(round+i)%len(variants)], Round: round})
-		}
-	}
+	b := &liveBench{rows: strings.Split(*liveRows, ","), variants: strings.Split(*liveVariants, ";"), rounds: *liveRounds}
+	b.result.Settings = tunedSettings(t)
+	t.Logf("tune ss sets %v", b.result.Settings)
+	b.row(t, "latency", b.latency)
+	b.row(t, "steady", b.steady)
+	b.row(t, "new", b.newSessions)
 	writeJSON(t, "/out/live.json", b.result)
 }
 
 type liveBench struct {
-	t      *testing.T
-	tuned  map[string]uint64
-	result Live
+	rows, variants []string
+	rounds         int
+	result         Live
 }
 
-// run measures one variant, each row in a topology of its own.
-func (b *liveBench) run(r LiveRun) {
-	for _, row := range []struct {
-		name    string
-		measure func(t *testing.T, top *topology, j, k worker, r LiveRun)
-	}{{"latency", b.latency}, {"steady", b.steady}, {"new", b.newSessions}} {
-		if !slices.Contains(strings.Split(*liveRows, ","), row.name) {
-			continue
+// row runs a row on daemons of its own, if it is asked for.
+func (b *liveBench) row(t *testing.T, name string, measure func(*testing.T, []*liveHosts)) {
+	if !slices.Contains(b.rows, name) {
+		return
+	}
+	t.Run(name, func(t *testing.T) {
+		var all []*liveHosts
+		for _, variant := range b.variants {
+			all = append(all, newLiveHosts(t, variant, b.result.Settings))
 		}
-		b.t.Run(fmt.Sprintf("%d/%s/%s", r.Round, r.Variant, row.name), func(t *testing.T) {
-			top := newTopology(t)
-			j, k := startVariant(t, top, r.Variant, b.tuned)
-			row.measure(t, top, j, k, r)
-		})
+		measure(t, all)
+	})
+}
+
+// inTurn measures each variant in each round. Another one begins each time.
+func inTurn(all []*liveHosts, rounds int, traffic string, measure func(h *liveHosts, r LiveRun)) {
+	for round := range rounds {
+		for i := range all {
+			h := all[(round+i)%len(all)]
+			measure(h, LiveRun{Variant: h.variant, Round: round, Traffic: traffic})
+		}
 	}
 }
 
-func (b *liveBench) latency(t *testing.T, top *topology, _, _ worker, r LiveRun) {
-	o := top.newLiveOpener(t)
+func (b *liveBench) latency(t *testing.T, all []*liveHosts) {
 	for _, l := range liveTraffics {
 		if *livePace != "" && *livePace != l.name {
 			continue
 		}
-		m := top.latency(t, o, l)
-		m.LiveRun, m.Traffic = r, l.name
-		t.Log(m)
-		b.result.Latency = append(b.result.Latency, m)
+		inTurn(all, b.rounds, l.name, func(h *liveHosts, r LiveRun) {
+			m := h.top.latency(t, h.opener, l)
+			m.LiveRun = r
+			t.Log(m)
+			b.result.Latency = append(b.result.Latency, m)
+		})
 	}
 }
 
-func (b *liveBench) steady(t *testing.T, top *topology, j, k worker, r LiveRun) {
-	const during = 5 * time.Second
-	r.Traffic = "steady"
-	b.cost(t, r, top.steady(t, j, k, during))
+// costRounds is how often the rows steady and new measure a variant in a round: a busy host changes its pace from one
+// second to the next, so that what is to be compared must be near.
+const costRounds = 3
+
+func (b *liveBench) steady(t *testing.T, all []*liveHosts) {
+	for _, h := range all {
+		h.openSteady(t)
+	}
+	b.costs(t, all, "steady", (*liveHosts).measureSteady)
 }
 
-func (b *liveBench) newSessions(t *testing.T, top *topology, j, k worker, r LiveRun) {
-	r.Traffic = "new sessions"
-	b.cost(t, r, top.newSessions(t, j, k, benchSources, benchPorts))
+func (b *liveBench) newSessions(t *testing.T, all []*liveHosts) {
+	b.costs(t, all, "new sessions", (*liveHosts).measureNew)
 }
 
-func (b *liveBench) cost(t *testing.T, r LiveRun, m LiveCost) {
-	m.LiveRun = r
-	t.Log(m)
-	b.result.Costs = append(b.result.Costs, m)
+func (b *liveBench) costs(t *testing.T, all []*liveHosts, traffic string, measure func(*liveHosts, testing.TB) LiveCost) {
+	inTurn(all, costRounds*b.rounds, traffic, func(h *liveHosts, r LiveRun) {
+		m := measure(h, t)
+		m.LiveRun = r
+		t.Log(fmt.Sprint(m))
+		b.result.Costs = append(b.result.Costs, m)
+	})
 }

@@ -21,11 +21,11 @@ type liveTraffic struct {
 
 // liveTraffics are those of the full benchmark, and how many sessions a round opens.
 var liveTraffics = []liveTraffic{
-	{"1/s", time.Second, 1, 30},
-	{"10/s", 100 * time.Millisecond, 1, 150},
-	{"100/s", 10 * time.Millisecond, 1, 1000},
+	{"1/s", time.Second, 1, 25},
+	{"10/s", 100 * time.Millisecond, 1, 120},
+	{"100/s", 10 * time.Millisecond, 1, 700},
 	{"1000/s", time.Millisecond, 1, 4000},
-	{"five at once", 750 * time.Millisecond, 5, 200},
+	{"five at once", 750 * time.Millisecond, 5, 120},
 }
 
 // gap is the time to the next session or burst, half of every to one and a half: the module's timers are not to be met at the same point each time.
@@ -39,10 +39,13 @@ type liveOpener struct {
 	next    int // the place of the next one: of its source and its destination port
 }
 
+// liveSource is the first of its source ports.
+const liveSource = 12000
+
 // newLiveOpener makes one.
 func (top *topology) newLiveOpener(t testing.TB) *liveOpener {
 	t.Helper()
-	return &liveOpener{sources: top.sources(t, portRange(10000, 40))}
+	return &liveOpener{sources: top.sources(t, portRange(liveSource, 40))}
 }
 
 // open opens the next session, and returns the moment before its packet.
@@ -56,7 +59,12 @@ func (o *liveOpener) open() (time.Time, error) {
 
 // placeOf is the place of a session that the opener has opened.
 func (o *liveOpener) placeOf(s joolnl.Session) int {
-	return int(s.Dst4.Port()-firstPort)*len(o.sources) + int(s.Src6.Port()-10000)
+	return int(s.Dst4.Port()-firstPort)*len(o.sources) + int(s.Src6.Port()-liveSource)
+}
+
+// owns says whether the opener has opened a session.
+func (o *liveOpener) owns(s joolnl.Session) bool {
+	return s.Proto == joolnl.UDP && int(s.Src6.Port())-liveSource < len(o.sources) && s.Src6.Port() >= liveSource
 }
 
 // openPaced opens sessions at their pace, and counts them as it does. After a stall it goes on from where it is.
@@ -177,7 +185,7 @@ func (top *topology) without(t testing.TB, o *liveOpener, first int, opened []ti
 	}
 	has := make(map[int]bool)
 	for _, s := range top.k.sessions(t, "nat") {
-		if s.Proto == joolnl.UDP && s.Src6.Port() >= 10000 && s.Dst4.Port() >= firstPort {
+		if o.owns(s) {
 			has[o.placeOf(s)] = true
 		}
 	}

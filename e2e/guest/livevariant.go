@@ -2,6 +2,7 @@ package guest
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"testing"
 	"time"
@@ -66,16 +67,32 @@ func tunedSettings(t testing.TB) map[string]uint64 {
 	return changed
 }
 
-// startVariant starts the daemons of a variant on J and K, and waits until a session has crossed and both are at rest.
-func startVariant(t testing.TB, top *topology, variant string, tuned map[string]uint64) (j, k worker) {
+// liveHosts are J and K with the daemons of one variant.
+type liveHosts struct {
+	variant string
+	top     *topology
+	j, k    worker
+	opener  *liveOpener
+	steady  []*net.UDPConn
+	opened  int // source ports of the row new
+}
+
+// newLiveHosts starts the daemons of a variant on J and K, and waits until a session has crossed and both are at rest.
+func newLiveHosts(t testing.TB, variant string, tuned map[string]uint64) *liveHosts {
 	t.Helper()
+	top := newTopology(t)
+	for _, n := range []*namespace{top.j, top.k} { // no session ends while others are counted
+		n.exec(t, "jool", "-i", "nat", "global", "update", "udp-timeout", "2:00:00")
+	}
 	pairJ, pairK := top.pairs(group6)
-	k = top.k.startVariant(t, pairK, variant, tuned)
-	j = top.j.startVariant(t, pairJ, variant, tuned)
+	h := &liveHosts{variant: variant, top: top}
+	h.k = top.k.startVariant(t, pairK, variant, tuned)
+	h.j = top.j.startVariant(t, pairJ, variant, tuned)
 	top.awaitFirst(t)
-	j.awaitStartResync(t)
-	k.awaitStartResync(t)
-	return j, k
+	h.j.awaitStartResync(t)
+	h.k.awaitStartResync(t)
+	h.opener = top.newLiveOpener(t)
+	return h
 }
 
 // startVariant starts the daemon of a variant for the instance "nat", and waits until it listens and the instance has the variant's settings.
