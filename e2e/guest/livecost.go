@@ -13,15 +13,14 @@ import (
 const (
 	steadySources = 40
 	steadyPorts   = 90
-	steadyFor     = 2 * time.Second
-	// steadyRest is time for joolctl to send what waits for its refresh period.
+	// steadyRest is longer than joolctl's refresh period of 1 s.
 	steadyRest = 1500 * time.Millisecond
 
-	newSources = 10   // of newPorts sessions each
-	newPorts   = 1000 // without a pause
+	newSources = 10
+	newPorts   = 1000
 )
 
-// cost measures what both daemons use while traffic flows, and until they are at rest.
+// cost measures the daemons' processor time. traffic must return when both daemons are idle again.
 func (h *liveHosts) cost(t testing.TB, traffic func() time.Duration) (m LiveCost) {
 	t.Helper()
 	before, stored := h.top.j.stats(t, "nat"), h.top.k.sessionCount(t, "nat")
@@ -36,7 +35,7 @@ func (h *liveHosts) cost(t testing.TB, traffic func() time.Duration) (m LiveCost
 	return m
 }
 
-// usedSince is what threads have used, those with the most first.
+// usedSince is the threads' use since an earlier look, the busiest thread first.
 func usedSince(before, after map[int]ThreadUse) (threads []ThreadUse, sum time.Duration) {
 	for id, u := range after {
 		u = u.minus(before[id])
@@ -47,7 +46,7 @@ func usedSince(before, after map[int]ThreadUse) (threads []ThreadUse, sum time.D
 	return threads, sum
 }
 
-// openSteady opens the connections of the row steady, until K has all.
+// openSteady opens the connections of the row steady and waits until K has all of them.
 func (h *liveHosts) openSteady(t testing.TB) {
 	t.Helper()
 	h.steady = h.top.sources(t, portRange(10000, steadySources))
@@ -58,7 +57,7 @@ func (h *liveHosts) openSteady(t testing.TB) {
 		if n >= steadySources*steadyPorts {
 			return ""
 		}
-		if n == opened || opened < 0 { // no other comes: the module, or the machine before it, has lost some
+		if n == opened || opened < 0 { // the last sessions are lost
 			p := pace{time.NewTicker(time.Millisecond)}
 			for _, c := range h.steady {
 				for chunk := range slices.Chunk(messages, 10) {
@@ -72,16 +71,18 @@ func (h *liveHosts) openSteady(t testing.TB) {
 		opened = n
 		return fmt.Sprintf("K has %d", n)
 	})
-	<-time.After(2 * steadyRest)
 }
 
-// measureSteady sends packets over 3,600 connections in turn, as fast as the machine translates them.
+// measureSteady sends packets over the connections in turn, as fast as J translates.
 func (h *liveHosts) measureSteady(t testing.TB) LiveCost {
 	t.Helper()
-	messages := messagesTo(steadyPorts)
+	messages, during := messagesTo(steadyPorts), 2*time.Second
+	if testing.Short() {
+		during = time.Second
+	}
 	return h.cost(t, func() time.Duration {
 		began := time.Now()
-		for i := 0; time.Since(began) < steadyFor; i++ {
+		for i := 0; time.Since(began) < during; i++ {
 			if err := writeAll(h.steady[i%len(h.steady)], messages); err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +93,7 @@ func (h *liveHosts) measureSteady(t testing.TB) LiveCost {
 	})
 }
 
-// measureNew opens sessions at the highest rate, which no other measurement has opened.
+// measureNew opens new sessions, as fast as J translates.
 func (h *liveHosts) measureNew(t testing.TB) LiveCost {
 	t.Helper()
 	before := h.top.k.sessionCount(t, "nat")
@@ -106,12 +107,12 @@ func (h *liveHosts) measureNew(t testing.TB) LiveCost {
 	})
 }
 
-// String words it for the test's log.
+// String is for the test's log.
 func (m LiveCost) String() string {
 	per := func(cpu time.Duration) time.Duration {
 		return (cpu / time.Duration(max(1, m.Packets))).Round(10 * time.Nanosecond)
 	}
-	return fmt.Sprintf("round %d, %s, %s: %d packets in %v, sent %d, dropped %d, K has %d; sender %v (%v a packet), receiver %v (%v)",
-		m.Round, m.Variant, m.Traffic, m.Packets, m.Took.Round(time.Millisecond), m.Sent, m.Dropped, m.Stored,
+	return fmt.Sprintf("%s: %d packets in %v, sent %d, dropped %d, K got %d; sender %v (%v a packet), receiver %v (%v)",
+		m.LiveRun, m.Packets, m.Took.Round(time.Millisecond), m.Sent, m.Dropped, m.Stored,
 		m.SendCPU.Round(time.Millisecond), per(m.SendCPU), m.RecvCPU.Round(time.Millisecond), per(m.RecvCPU))
 }
