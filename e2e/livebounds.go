@@ -92,7 +92,9 @@ func (b LiveBounds) latency(traffic string, ours, upstream LiveLatency) (broken 
 		}
 	}
 	if late := 1 - ours.Within(LateFrom); bound.Late > 0 && late > bound.Late {
-		broken = append(broken, fmt.Sprintf("sessions opened at %s: %.2f %% take %v or more, may be %.2f %%", traffic, 100*late, LateFrom, 100*bound.Late))
+		_, stalled := ours.Late(LateFrom, LateFrom/2)
+		broken = append(broken, fmt.Sprintf("sessions opened at %s: %.2f %% of %d take %v or more, may be %.2f %%; the machine itself stalled for half that time during %d of them",
+			traffic, 100*late, ours.Opened, LateFrom, 100*bound.Late, stalled))
 	}
 	return broken
 }

@@ -111,7 +111,11 @@ func (b *liveBench) newSessions(t *testing.T, all []*liveHosts) {
 }
 
 func (b *liveBench) costs(t *testing.T, all []*liveHosts, traffic string, measure func(*liveHosts, testing.TB) LiveCost) {
-	inTurn(all, costRounds*b.rounds, traffic, func(h *liveHosts, r LiveRun) {
+	rounds := costRounds * b.rounds
+	if testing.Short() {
+		rounds = 2
+	}
+	inTurn(all, rounds, traffic, func(h *liveHosts, r LiveRun) {
 		m := measure(h, t)
 		m.LiveRun = r
 		t.Log(fmt.Sprint(m))

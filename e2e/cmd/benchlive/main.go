@@ -38,6 +38,10 @@ func main() {
 	}
 	e2e.Main("bench-live", func(ctx context.Context, l *lab.Lab, p e2e.Programs) error {
 		b := bench{lab: l, programs: p, verbose: *verbose}
+		var err error
+		if b.load, err = startHostLoad(); err != nil {
+			return err
+		}
 		if part {
 			return b.part(ctx, o)
 		}
@@ -49,6 +53,7 @@ type bench struct {
 	lab      *lab.Lab
 	programs e2e.Programs
 	verbose  bool
+	load     hostLoad
 	measured []measured // one for each version of Jool
 	broken   []string   // descriptions of broken bounds
 }
@@ -61,16 +66,16 @@ func (b *bench) part(ctx context.Context, o e2e.LiveOptions) error {
 	if err := b.run(ctx, o); err != nil {
 		return err
 	}
-	fmt.Print("\n", b.text())
+	text, err := b.text()
+	if err != nil {
+		return err
+	}
+	fmt.Print("\n", text)
 	return b.judge()
 }
 
 // whole measures all rows on the newest Jool, and those that need one machine on older versions. It writes the document.
 func (b *bench) whole(ctx context.Context, o e2e.LiveOptions) error {
-	kernel, err := b.lab.KernelRelease()
-	if err != nil {
-		return err
-	}
 	versions := b.lab.Versions() // oldest first
 	slices.Reverse(versions)
 	for i, version := range versions {
@@ -82,7 +87,10 @@ func (b *bench) whole(ctx context.Context, o e2e.LiveOptions) error {
 			return err
 		}
 	}
-	text := fmt.Sprintf("Linux %s.\n\n%s", kernel, b.text())
+	text, err := b.text()
+	if err != nil {
+		return err
+	}
 	fmt.Print("\n", text)
 	return errors.Join(e2e.WriteTable(e2e.Benchmarks, "make bench-live", text), b.judge())
 }

@@ -17,14 +17,22 @@ type measured struct {
 }
 
 // text has all tables.
-func (b *bench) text() string {
-	var parts []string
+func (b *bench) text() (string, error) {
+	kernel, err := b.lab.KernelRelease()
+	if err != nil {
+		return "", err
+	}
+	others, err := b.load.others()
+	if err != nil {
+		return "", err
+	}
+	parts := []string{fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors meanwhile.\n", kernel, 100*others)}
 	for _, table := range []func([]measured) string{settings, latency, crashes, costs} {
 		if text := table(b.measured); text != "" {
 			parts = append(parts, text)
 		}
 	}
-	return strings.Join(parts, "\n")
+	return strings.Join(parts, "\n"), nil
 }
 
 // table is a table with a head, or empty if it has no rows.
