@@ -3,13 +3,7 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
 
-# Of make stress.
-PACKAGES ?= ./...
-RUN ?= .
-RUNS ?= 3
-LOOPS ?= 4
-
-.PHONY: stress soak soak-short allocs bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
+.PHONY: soak soak-short allocs bench-live bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
 
 all: build
 
@@ -65,6 +59,9 @@ bench: ## measures ours beside C joold, and writes docs/benchmarks.md
 
 bench-standby: ## what a standby comes to hold, beside C joold, into docs/benchmarks.md
 	$(GO) run ./e2e/cmd/benchstandby
+
+bench-live: ## measures in real time how long new sessions take to the standby, and what that costs, into docs/benchmarks.md
+	$(GO) run ./e2e/cmd/benchlive
 
 bench-many: ## measures 40 and 500 pairs, and writes docs/benchmarks.md
 	$(GO) run ./e2e/cmd/benchmany

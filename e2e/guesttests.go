@@ -64,8 +64,8 @@ func PurposeOf(tests map[string]string, name string) (string, error) {
 		return "", unknownTest(tests, name)
 	case purpose == "":
 		return "", fmt.Errorf("%s needs no virtual machine; run it with: go test -run '^%[1]s$' ./e2e/guest", name)
-	case strings.HasPrefix(purpose, "versions "):
-		return "", fmt.Errorf("%s needs two virtual machines; run it with: go test -count=1 -v -run '^TestVersions$' ./e2e", name)
+	case purposes[purpose].test != "":
+		return "", fmt.Errorf("%s needs two virtual machines; run it with: go test -count=1 -v -run '^%s$' ./e2e", name, purposes[purpose].test)
 	}
 	return purpose, nil
 }

@@ -7,32 +7,36 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"joolctl/e2e/guest"
 	"joolctl/e2e/lab"
 )
 
-// LiveCrash is the row for which two machines are needed.
+// LiveCrash is the row that needs two machines.
 const LiveCrash = "crash"
 
-// LiveOptions say what to measure.
+// LiveOptions selects measurements.
 type LiveOptions struct {
 	Jool     string
-	Rows     []string // of guest.LiveRows, and LiveCrash
-	Variants []string // of guest.LiveVariants
-	Traffic  string   // of the row latency only this one; empty for all
-	Rounds   int      // of each variant
-	Crashes  int      // at each rate
-	Args     []string // further ones, for the test
+	Rows     []string // from guest.LiveRows, or LiveCrash
+	Variants []string // from guest.LiveVariants
+	Traffic  []string // of the row latency, from guest.LiveTraffics; empty means all
+	Rounds   int      // per variant
+	Crashes  int      // per rate
+	Short    bool
+	Args     []string // further arguments of the test binary
 	Stdout   io.Writer
 }
 
-// RunLive measures in real time: in one machine, and what a crash leaves in two that are joined by cables.
+// RunLive measures in real time. The row LiveCrash uses two machines joined by cables, the other rows use one machine.
 func (p Programs) RunLive(ctx context.Context, l *lab.Lab, o LiveOptions) (live guest.Live, err error) {
-	rows := slices.DeleteFunc(slices.Clone(o.Rows), func(row string) bool { return row == LiveCrash })
-	if len(rows) > 0 {
-		files, err := p.Run(ctx, l, o.guest("live", "TestLive", "-live.rows="+strings.Join(rows, ",")))
+	crash := slices.Contains(o.Rows, LiveCrash)
+	if rows := slices.DeleteFunc(slices.Clone(o.Rows), func(row string) bool { return row == LiveCrash }); len(rows) > 0 {
+		g, err := o.guest(l, "live", "TestLive", "-live.rows="+strings.Join(rows, ","))
+		if err != nil {
+			return live, err
+		}
+		files, err := p.Run(ctx, l, g)
 		if err != nil {
 			return live, err
 		}
@@ -40,29 +44,37 @@ func (p Programs) RunLive(ctx context.Context, l *lab.Lab, o LiveOptions) (live 
 			return live, fmt.Errorf("the machine's measurements: %w", err)
 		}
 	}
-	if len(rows) < len(o.Rows) {
-		left, err := p.runJoined(ctx, l, [2]Guest{o.guest("crash active", "TestCrashActive"), o.guest("crash standby", "TestCrashStandby")}, guest.LiveCables)
-		if err != nil {
-			return live, err
-		}
-		var crashes guest.Live
-		if err := json.Unmarshal(left[1]["live.json"], &crashes); err != nil {
-			return live, fmt.Errorf("the standby's measurements: %w", err)
-		}
-		live.Settings, live.Crashes = crashes.Settings, crashes.Crashes
+	if crash {
+		live.Crashes, err = p.runCrashes(ctx, l, o)
 	}
-	return live, nil
+	return live, err
 }
 
-func (o LiveOptions) guest(purpose, test string, args ...string) Guest {
-	return Guest{
-		Jool:    o.Jool,
-		Purpose: purpose,
-		Args: slices.Concat([]string{
-			"-test.run=^" + test + "$", "-live.variants=" + strings.Join(o.Variants, ";"), "-live.traffic=" + o.Traffic,
-			fmt.Sprintf("-live.rounds=%d", o.Rounds), fmt.Sprintf("-live.crashes=%d", o.Crashes),
-		}, args, o.Args),
-		Timeout: 50 * time.Minute,
-		Stdout:  o.Stdout,
+func (p Programs) runCrashes(ctx context.Context, l *lab.Lab, o LiveOptions) ([]guest.LiveCrash, error) {
+	var guests [2]Guest
+	for i, role := range []struct{ purpose, test string }{{"live active", "TestLiveActive"}, {"live standby", "TestLiveStandby"}} {
+		var err error
+		if guests[i], err = o.guest(l, role.purpose, role.test); err != nil {
+			return nil, err
+		}
 	}
+	left, err := p.runJoined(ctx, l, guests, guest.LiveCables)
+	if err != nil {
+		return nil, err
+	}
+	var live guest.Live
+	if err := json.Unmarshal(left[1]["live.json"], &live); err != nil {
+		return nil, fmt.Errorf("the standby's measurements: %w", err)
+	}
+	return live.Crashes, nil
+}
+
+func (o LiveOptions) guest(l *lab.Lab, purpose, test string, args ...string) (Guest, error) {
+	g, err := GuestFor(l, purpose, o.Jool, o.Short)
+	g.Args = slices.Concat(g.Args, []string{
+		"-test.run=^" + test + "$", "-live.variants=" + strings.Join(o.Variants, ";"), "-live.traffic=" + strings.Join(o.Traffic, ","),
+		fmt.Sprintf("-live.rounds=%d", o.Rounds), fmt.Sprintf("-live.crashes=%d", o.Crashes),
+	}, args, o.Args)
+	g.Stdout = o.Stdout
+	return g, err
 }

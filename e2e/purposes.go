@@ -16,6 +16,8 @@ type purpose struct {
 	Guest
 	// otherJool has a second version of Jool in the machine.
 	otherJool bool
+	// test is the test of this package that boots this machine together with another; empty if the machine is alone.
+	test string
 	// long changes the machine for the tests' long form, without -test.short.
 	long func(*Guest)
 }
@@ -38,7 +40,15 @@ var purposes = map[string]purpose{
 	"bench": {Guest: Guest{Timeout: 8 * time.Minute, CountInstructions: true}},
 	"many":  {Guest: Guest{Timeout: 20 * time.Minute, CountInstructions: true, MemoryMiB: 3072}},
 	"demo":  {Guest: Guest{Timeout: time.Minute}},
-	"shell": {Guest: Guest{Timeout: 24 * time.Hour}},
+	"live": {
+		Guest: Guest{Timeout: 4 * time.Minute},
+		long:  func(g *Guest) { g.Timeout = 50 * time.Minute },
+	},
+	"live active":      {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestLive", long: func(g *Guest) { g.Timeout = 50 * time.Minute }},
+	"live standby":     {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestLive", long: func(g *Guest) { g.Timeout = 50 * time.Minute }},
+	"versions active":  {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestVersions"},
+	"versions standby": {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestVersions"},
+	"shell":            {Guest: Guest{Timeout: 24 * time.Hour}},
 }
 
 // GuestFor returns the machine for a purpose's tests, with a version of Jool. Short tests are those of `make test`.

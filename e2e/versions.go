@@ -8,8 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
-	"time"
 
 	"joolctl/e2e/guest"
 	"joolctl/e2e/lab"
@@ -46,13 +46,13 @@ func (p Programs) RunHosts(ctx context.Context, l *lab.Lab, h Hosts, out io.Writ
 		{h.Active, "versions active", "TestVersionsActive"},
 		{h.Standby, "versions standby", "TestVersionsStandby"},
 	} {
-		guests[i] = Guest{
-			Jool:    role.jool,
-			Purpose: role.purpose,
-			Args:    append([]string{fmt.Sprintf("-test.run=^%s$/^%s$", role.test, daemon)}, args...),
-			Timeout: 4 * time.Minute,
-			Stdout:  out,
+		g, err := GuestFor(l, role.purpose, role.jool, true)
+		if err != nil {
+			return tables, err
 		}
+		g.Args = slices.Concat(g.Args, []string{fmt.Sprintf("-test.run=^%s$/^%s$", role.test, daemon)}, args)
+		g.Stdout = out
+		guests[i] = g
 	}
 	left, err := p.runJoined(ctx, l, guests, 1)
 	if err != nil {

@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// ThreadUse is what one thread of a program has used.
+// ThreadUse is a thread's use of the processors.
 type ThreadUse struct {
 	ID           int
 	Name         string
-	CPU          time.Duration // on a processor, user and system
-	User, System time.Duration // the same in ticks of 10 ms, which the kernel guesses
-	Waited       time.Duration // ready to run, without a processor
-	Turns        int64         // how often it got a processor
+	CPU          time.Duration // user and system, exact
+	User, System time.Duration // CPU split by the kernel's estimate, in steps of 10 ms
+	Waited       time.Duration // ready to run, but not running
+	Turns        int64         // times that the thread started to run
 }
 
-// minus is what the thread has used since an earlier look.
+// minus is the use since an earlier look.
 func (u ThreadUse) minus(before ThreadUse) ThreadUse {
 	u.CPU -= before.CPU
 	u.User -= before.User
@@ -44,7 +44,7 @@ func (p *process) cpuTime(t testing.TB) time.Duration {
 	return sum
 }
 
-// threads are the program's threads and their use, by their number.
+// threads maps the program's thread ids to their use.
 func (p *process) threads(t testing.TB) map[int]ThreadUse {
 	t.Helper()
 	dirs, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", p.cmd.Process.Pid))
@@ -65,7 +65,7 @@ func (p *process) threads(t testing.TB) map[int]ThreadUse {
 	return all
 }
 
-// threadUse reads a thread's directory below /proc.
+// threadUse reads a thread's directory in /proc.
 func threadUse(dir string) (u ThreadUse, err error) {
 	schedstat, err := os.ReadFile(filepath.Join(dir, "schedstat"))
 	if err != nil {
@@ -78,7 +78,7 @@ func threadUse(dir string) (u ThreadUse, err error) {
 	if err != nil {
 		return u, err
 	}
-	// The name stands in parentheses, and may have some of its own.
+	// The thread's name is in parentheses and may contain parentheses.
 	before, behind, _ := strings.Cut(string(stat), " (")
 	end := strings.LastIndex(behind, ") ")
 	if end < 0 {
@@ -89,7 +89,7 @@ func threadUse(dir string) (u ThreadUse, err error) {
 		return u, err
 	}
 	const tick = 10 * time.Millisecond  // USER_HZ is 100
-	const utime, stime = 14 - 3, 15 - 3 // proc(5) counts from 1, and the state is the third
+	const utime, stime = 14 - 3, 15 - 3 // proc(5) numbers the fields from 1; fields[0] is the state, number 3
 	fields := strings.Fields(behind[end+2:])
 	if len(fields) <= stime {
 		return u, fmt.Errorf("%d fields in %q", len(fields), stat)

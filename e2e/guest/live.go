@@ -1,52 +1,80 @@
 package guest
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// The variants that TestLive compares. Each runs on both hosts.
+// TestLive compares these variants. A variant runs on both J and K.
 const (
 	LiveUpstream = "C joold"                // with the module's default settings
-	LiveSame     = "C joold, same settings" // with the ss-* settings that joolctl makes
-	LiveOurs     = "joolctl"                // a supervisor, with "tune ss"
+	LiveSame     = "C joold, same settings" // with the ss-* settings that "tune ss" sets
+	LiveOurs     = "joolctl"                // supervised, with "tune ss"
 )
 
-// LiveVariants are all of them.
+// LiveVariants lists the variants.
 var LiveVariants = []string{LiveUpstream, LiveSame, LiveOurs}
 
-// Live is what TestLive leaves in /out/live.json.
+// LiveRows lists the rows that TestLive measures. J and K share a machine.
+var LiveRows = []string{"latency", "steady", "new"}
+
+// Names of traffic.
+const (
+	LiveBurst  = "five at once"
+	LiveSteady = "steady"
+	LiveNew    = "new sessions"
+)
+
+// LiveTraffics lists the traffic of the row latency. LiveRates lists the rates of TCP connections before a crash.
+var (
+	LiveTraffics = []string{"1/s", "10/s", "100/s", "1000/s", LiveBurst}
+	LiveRates    = []string{"3/s", "10/s", "100/s"}
+)
+
+// Live has all measurements. TestLive and TestLiveStandby write it to /out/live.json.
 type Live struct {
-	// Settings are the ss-* settings that "tune ss" has changed, with their new values.
+	// Settings maps each ss-* setting that "tune ss" changes to its new value.
 	Settings map[string]uint64
 	Latency  []LiveLatency
 	Costs    []LiveCost
 	Crashes  []LiveCrash
 }
 
-// LiveRun is what a measurement belongs to.
+// LiveRun identifies a measurement.
 type LiveRun struct {
 	Variant string
 	Round   int
-	Traffic string // in the reader's words
+	Traffic string // for the reader
 }
 
-// LiveLatency is how long new sessions took from their first packet to the standby's kernel.
+// String is for the test's log.
+func (r LiveRun) String() string {
+	return fmt.Sprintf("round %d, %s, %s", r.Round, r.Variant, r.Traffic)
+}
+
+// name is the subtest's name.
+func (r LiveRun) name() string {
+	return fmt.Sprintf("%d/%s/%s", r.Round, r.Variant, strings.TrimSuffix(r.Traffic, "/s"))
+}
+
+// LiveLatency measures the time from a session's first packet until the standby's kernel has the session.
 type LiveLatency struct {
 	LiveRun
 	Opened, Lost int
-	// Rate is how many sessions were opened in a second.
+	// Rate is the number of sessions opened in a second.
 	Rate float64
-	// Samples are the sessions that arrived, in the order of their opening.
+	// Samples has the sessions that arrived, in the order in which they were opened.
 	Samples []LiveSample
-	// Resolution is how long before an arrival was seen the standby was looked at, on average.
+	// Resolution is the average time between the poll that found a session and the poll before.
 	Resolution time.Duration
-	// Stalls is how late a thread woke up that slept a millisecond, again and again.
+	// Stalls measures the machine itself: how late a thread wakes up that sleeps for a millisecond, again and again.
 	Stalls LiveStalls
 }
 
-// sorted are the samples' times, the shortest first.
-func (m LiveLatency) sorted() []time.Duration {
+// Times returns the samples' times, the shortest first.
+func (m LiveLatency) Times() []time.Duration {
 	took := make([]time.Duration, len(m.Samples))
 	for i, s := range m.Samples {
 		took[i] = s.Took
@@ -55,38 +83,38 @@ func (m LiveLatency) sorted() []time.Duration {
 	return took
 }
 
-// LiveSample is one session.
+// LiveSample is one session's latency.
 type LiveSample struct {
 	Took time.Duration
-	// Stall is the longest stall that fell in that time.
+	// Stall is the longest stall of the machine during that time.
 	Stall time.Duration
 }
 
-// LiveStalls are quantiles.
+// LiveStalls has quantiles of stalls.
 type LiveStalls struct {
 	P50, P99, Longest time.Duration
 }
 
-// LiveCost is what traffic cost the daemons.
+// LiveCost is the processor time that the daemons used for some traffic.
 type LiveCost struct {
 	LiveRun
-	Packets uint64        // that J translated
-	Took    time.Duration // by the sender of the packets
-	Sent    uint64        // sessions that J's kernel gave to its daemon; 0 where the module does not count
-	Dropped uint64        // those that it dropped
-	Stored  uint64        // sessions that K has in the end
+	Packets uint64        // packets that J translated
+	Took    time.Duration // time to send the packets
+	Sent    uint64        // sessions that J's module sent to its daemon; 0 if the module has no counter
+	Dropped uint64        // sessions that J's module dropped (ENOSPC)
+	Stored  uint64        // sessions that K's module stored
 	SendCPU time.Duration // processor time of J's daemon
-	RecvCPU time.Duration // of K's
-	// SendThreads and RecvThreads are the use of their threads.
+	RecvCPU time.Duration // processor time of K's daemon
+	// SendThreads and RecvThreads split the processor time by thread.
 	SendThreads, RecvThreads []ThreadUse
 }
 
-// LiveCrash is what became of the TCP connections that were open when J crashed.
+// LiveCrash counts the TCP connections that were open when J crashed.
 type LiveCrash struct {
 	LiveRun
 	Connections, Survivors int
-	// YoungestSurvivor is how old it was at the crash; 0 if none survived.
+	// YoungestSurvivor is that connection's age at the crash; 0 if none survived.
 	YoungestSurvivor time.Duration
-	// Lost are the ages of the others, the oldest first.
+	// Lost has the lost connections' ages at the crash, the oldest first.
 	Lost []time.Duration
 }

@@ -10,77 +10,115 @@ import (
 )
 
 var (
-	liveRows     = flag.String("live.rows", "latency,steady,new", "which rows TestLive measures")
+	liveRows     = flag.String("live.rows", strings.Join(LiveRows, ","), "which rows TestLive measures")
 	liveRounds   = flag.Int("live.rounds", 3, "how many rounds it has")
 	liveVariants = flag.String("live.variants", strings.Join(LiveVariants, ";"), "what it compares, with semicolons between")
-	livePace     = flag.String("live.traffic", "", "which traffic of the row latency, such as 10/s; empty for all")
+	livePace     = flag.String("live.traffic", "", "which traffic of the row latency, such as 1/s,10/s; empty for all")
 )
 
-// TestLive measures how long new sessions take to the standby's kernel, and what that costs, with C joold and with ours,
-// in turn, and leaves the measurements in /out.
+// TestLive measures the latency of new sessions to the standby's kernel and the daemons' processor time. The variants
+// take turns.
 func TestLive(t *testing.T) {
 	enter(t, "live")
-	b := &liveBench{t: t, tuned: tunedSettings(t)}
-	b.result.Settings = b.tuned
-	t.Logf("tune ss sets %v", b.tuned)
-	for round := range *liveRounds {
-		variants := strings.Split(*liveVariants, ";")
-		for i := range variants { // another one begins each time
-			b.run(LiveRun{Variant: variants[(round+i)%len(variants)], Round: round})
-		}
+	b := &liveBench{rows: strings.Split(*liveRows, ","), variants: strings.Split(*liveVariants, ";"), rounds: *liveRounds}
+	if slices.Contains(b.variants, LiveSame) {
+		b.result.Settings = tunedSettings(t)
+		t.Logf("tune ss sets %v", b.result.Settings)
 	}
+	b.row(t, "latency", b.latency)
+	b.row(t, "steady", b.steady)
+	b.row(t, "new", b.newSessions)
 	writeJSON(t, "/out/live.json", b.result)
 }
 
 type liveBench struct {
-	t      *testing.T
-	tuned  map[string]uint64
-	result Live
+	rows, variants []string
+	rounds         int
+	hosts          []*liveHosts // of all rows
+	result         Live
 }
 
-// run measures one variant, each row in a topology of its own.
-func (b *liveBench) run(r LiveRun) {
-	for _, row := range []struct {
-		name    string
-		measure func(t *testing.T, top *topology, j, k worker, r LiveRun)
-	}{{"latency", b.latency}, {"steady", b.steady}, {"new", b.newSessions}} {
-		if !slices.Contains(strings.Split(*liveRows, ","), row.name) {
+// row measures a row if the flag asks for it. Each row starts new daemons, unless the test is short.
+func (b *liveBench) row(t *testing.T, name string, measure func(*testing.T, []*liveHosts)) {
+	if !slices.Contains(b.rows, name) {
+		return
+	}
+	if testing.Short() && b.hosts == nil {
+		b.hosts = b.start(t)
+	}
+	t.Run(name, func(t *testing.T) {
+		if b.hosts != nil {
+			measure(t, b.hosts)
+			return
+		}
+		measure(t, b.start(t))
+	})
+}
+
+// start starts the daemons of all variants.
+func (b *liveBench) start(t *testing.T) (all []*liveHosts) {
+	for _, variant := range b.variants {
+		all = append(all, newLiveHosts(t, variant, b.result.Settings))
+	}
+	return all
+}
+
+// inTurn measures each variant once per round. Each round begins with another variant.
+func inTurn(all []*liveHosts, rounds int, traffic string, measure func(h *liveHosts, r LiveRun)) {
+	for round := range rounds {
+		for i := range all {
+			h := all[(round+i)%len(all)]
+			measure(h, LiveRun{Variant: h.variant, Round: round, Traffic: traffic})
+		}
+	}
+}
+
+func (b *liveBench) latency(t *testing.T, all []*liveHosts) {
+	if testing.Short() { // the bounds do not depend on C joold, which takes seconds
+		all = slices.DeleteFunc(slices.Clone(all), func(h *liveHosts) bool { return h.variant != LiveOurs })
+	}
+	for _, name := range LiveTraffics {
+		l := liveTraffics[name]
+		if *livePace != "" && !slices.Contains(strings.Split(*livePace, ","), name) || l.bursts() && losesBursts(module(t)) {
 			continue
 		}
-		b.t.Run(fmt.Sprintf("%d/%s/%s", r.Round, r.Variant, row.name), func(t *testing.T) {
-			top := newTopology(t)
-			j, k := startVariant(t, top, r.Variant, b.tuned)
-			row.measure(t, top, j, k, r)
+		if testing.Short() {
+			l.n = l.short
+		}
+		inTurn(all, b.rounds, name, func(h *liveHosts, r LiveRun) {
+			m := h.latency(t, l)
+			m.LiveRun = r
+			t.Log(m)
+			b.result.Latency = append(b.result.Latency, m)
 		})
 	}
 }
 
-func (b *liveBench) latency(t *testing.T, top *topology, _, _ worker, r LiveRun) {
-	o := top.newLiveOpener(t)
-	for _, l := range liveTraffics {
-		if *livePace != "" && *livePace != l.name {
-			continue
-		}
-		m := top.latency(t, o, l)
-		m.LiveRun, m.Traffic = r, l.name
-		t.Log(m)
-		b.result.Latency = append(b.result.Latency, m)
+// costRounds multiplies the rounds of the rows steady and new. A busy host's speed changes within seconds, so short
+// measurements that follow each other compare better than long ones.
+const costRounds = 3
+
+func (b *liveBench) steady(t *testing.T, all []*liveHosts) {
+	for _, h := range all {
+		h.openSteady(t)
 	}
+	<-time.After(steadyRest)
+	b.costs(t, all, LiveSteady, (*liveHosts).measureSteady)
 }
 
-func (b *liveBench) steady(t *testing.T, top *topology, j, k worker, r LiveRun) {
-	const during = 5 * time.Second
-	r.Traffic = "steady"
-	b.cost(t, r, top.steady(t, j, k, during))
+func (b *liveBench) newSessions(t *testing.T, all []*liveHosts) {
+	b.costs(t, all, LiveNew, (*liveHosts).measureNew)
 }
 
-func (b *liveBench) newSessions(t *testing.T, top *topology, j, k worker, r LiveRun) {
-	r.Traffic = "new sessions"
-	b.cost(t, r, top.newSessions(t, j, k, benchSources, benchPorts))
-}
-
-func (b *liveBench) cost(t *testing.T, r LiveRun, m LiveCost) {
-	m.LiveRun = r
-	t.Log(m)
-	b.result.Costs = append(b.result.Costs, m)
+func (b *liveBench) costs(t *testing.T, all []*liveHosts, traffic string, measure func(*liveHosts, testing.TB) LiveCost) {
+	rounds := costRounds * b.rounds
+	if testing.Short() {
+		rounds = 2
+	}
+	inTurn(all, rounds, traffic, func(h *liveHosts, r LiveRun) {
+		m := measure(h, t)
+		m.LiveRun = r
+		t.Log(fmt.Sprint(m))
+		b.result.Costs = append(b.result.Costs, m)
+	})
 }

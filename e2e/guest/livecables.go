@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// J in a machine of its own: its three links are cables to the machine that has everything else.
+// Cables join J's machine to the machine of K, n6 and n4.
 const (
 	cable6    = "eth0" // to n6
 	cable4    = "eth1" // to n4
 	cableSync = "eth2" // to K
 )
 
-// LiveCables is how many cables there are.
+// LiveCables is the number of cables.
 const LiveCables = 3
 
-// useCables makes the cables J's links, in place of those in this machine.
+// useCables replaces J's links by the cables. It runs in J's machine.
 func (top *topology) useCables(t testing.TB) {
 	t.Helper()
 	run(t, "modprobe", "virtio_net")
@@ -34,7 +34,7 @@ link set %[3]s netns %[4]s name %[7]s
 	top.addAddresses(t, top.j, syncJ, syncJ6, "up")
 }
 
-// joinCables puts the cables in the place of this machine's J.
+// joinCables replaces J by the cables. It runs in K's machine.
 func (top *topology) joinCables(t testing.TB) {
 	t.Helper()
 	run(t, "modprobe", "virtio_net")
@@ -44,7 +44,7 @@ link set %[1]s netns %[4]s
 link set %[2]s netns %[4]s
 link set %[3]s netns %[4]s
 `, cable6, cable4, cableSync, top.sw.name))
-	// K's end of the sync link has to stay up when the cable is cut.
+	// A bridge joins K's sync link to the cable, so that K's link stays up when J crashes.
 	top.j.ip(t, fmt.Sprintf("link set %s netns %s name ksync", syncLink, top.sw.name))
 	top.sw.ip(t, fmt.Sprintf(`
 link add brs type bridge mcast_snooping 0
@@ -54,12 +54,11 @@ link set %s master br4 up
 link set %s master brs up
 link set brs up
 `, cable6, cable4, cableSync))
-	// K asks for a neighbour's address from its link-local one, for which it would first look out for another owner, 1 s.
+	// After K's link comes up, duplicate address detection would delay neighbour discovery by 1 s.
 	top.k.sysctl(t, [2]string{"ipv6/conf/e6/accept_dad", "0"})
 }
 
-// cut has nothing pass the cables any more, and returns the moment: J has crashed. Its end of the cables goes on, as it
-// may, and nobody hears of it.
+// cut makes J crash for everybody else: no frame passes the cables from the returned moment on. J itself runs on.
 func (top *topology) cut(t testing.TB) (at time.Time) {
 	t.Helper()
 	top.sw.do(t, func() error {
@@ -70,21 +69,21 @@ func (top *topology) cut(t testing.TB) (at time.Time) {
 	return at
 }
 
-// takeOver brings K's links up.
+// takeOver brings K's links to n6 and n4 up.
 func (top *topology) takeOver(t testing.TB) {
 	t.Helper()
 	top.k.do(t, func() error { return setLinksUp("e6", "e4") })
 }
 
-// mend gives J its place back.
+// mend makes J the active NAT64 again.
 func (top *topology) mend(t testing.TB) {
 	t.Helper()
-	// An IPv6 address goes when its link goes down.
+	// The kernel removes IPv6 addresses when a link goes down.
 	top.k.ip(t, fmt.Sprintf("link set e6 down\nlink set e4 down\naddress replace %s/96 dev e6 nodad", gateway6))
 	top.sw.do(t, func() error { return setPorts(portForwarding, cable6, cable4, cableSync) })
 }
 
-// setLinksUp brings links of the calling thread's namespace up, within a millisecond or so: ip takes far longer to begin.
+// setLinksUp brings links of the calling thread's namespace up. Starting ip would take tens of milliseconds.
 func setLinksUp(names ...string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -107,14 +106,14 @@ func setLinksUp(names ...string) error {
 	return nil
 }
 
-// States of a bridge's port, in linux/if_bridge.h.
+// States of a bridge port, from linux/if_bridge.h.
 const (
 	portDisabled   = 0
 	portForwarding = 3
 )
 
-// setPorts sets the state of bridges' ports in the calling thread's namespace, which takes effect at once: a link that
-// goes down waits for the kernel's other processors first. The bridges forget where they have seen which address.
+// setPorts sets the state of bridge ports in the calling thread's namespace, and flushes their forwarding entries. A
+// port's state takes effect at once, while setting a link down waits for an RCU grace period first.
 func setPorts(state byte, names ...string) error {
 	c, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 	if err != nil {

@@ -16,11 +16,11 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// liveClients open TCP connections from n6 to a server in n4, which speaks first once it may, and sends nothing until then.
+// liveClients are TCP connections from n6 to a server in n4. After the crash, the server sends first.
 type liveClients struct {
 	top    *topology
 	server *net.TCPListener
-	speak  chan struct{} // closed: the server may
+	speak  chan struct{} // closed when the server may send
 	ended  sync.WaitGroup
 
 	mu          sync.Mutex
@@ -28,18 +28,18 @@ type liveClients struct {
 	accepted    []net.Conn
 }
 
-// liveConnection is one as its client sees it.
+// liveConnection is the client's side of a connection.
 type liveConnection struct {
 	conn net.Conn
-	at   time.Time // when it was open
-	// answered says that the server's byte has come through, and the answer to it.
+	at   time.Time // end of the handshake
+	// answered is set when the server has received the answer to its byte.
 	answered bool
 }
 
 const (
-	liveDialers = 8                      // threads: so many connections may be waiting for their first answer
-	dialWithin  = 500 * time.Millisecond // the kernel repeats a SYN after 1 s
-	// speakWithin is time enough for TCP to repeat itself three times.
+	liveDialers = 8                      // threads; each waits for one handshake at a time
+	dialWithin  = 500 * time.Millisecond // less than the 1 s after which TCP sends the SYN again
+	// speakWithin is enough for three retransmissions by TCP.
 	speakWithin = 3 * time.Second
 )
 
@@ -68,7 +68,7 @@ func (c *liveClients) serve() {
 	}
 }
 
-// speakFirst sends a byte and waits for the client's number.
+// speakFirst sends a byte and waits for the connection's number.
 func (c *liveClients) speakFirst(conn net.Conn) {
 	<-c.speak
 	_ = conn.SetDeadline(time.Now().Add(speakWithin))
@@ -84,7 +84,7 @@ func (c *liveClients) speakFirst(conn net.Conn) {
 	c.connections[binary.BigEndian.Uint32(number[:])].answered = true
 }
 
-// answer waits for the server's byte and sends the connection's number.
+// answer waits for the server's byte and answers with the connection's number.
 func (c *liveClients) answer(conn net.Conn, number int) {
 	<-c.speak
 	_ = conn.SetDeadline(time.Now().Add(speakWithin))
@@ -93,7 +93,7 @@ func (c *liveClients) answer(conn net.Conn, number int) {
 	}
 }
 
-// open opens connections, so many a second, until quit says so.
+// open opens connections at a rate until quit is set.
 func (c *liveClients) open(perSecond int, quit *atomic.Bool) error {
 	home, err := netns.GetFromName(c.top.n6.name)
 	if err != nil {
@@ -106,7 +106,7 @@ func (c *liveClients) open(perSecond int, quit *atomic.Bool) error {
 	began := time.Now()
 	for range liveDialers {
 		dialers.Go(func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with it
+			runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
 			if err := netns.Set(home); err != nil {
 				failed <- err
 				return
@@ -124,7 +124,7 @@ func (c *liveClients) open(perSecond int, quit *atomic.Bool) error {
 	return <-failed
 }
 
-// dial opens a connection. It fails if J crashes meanwhile.
+// dial opens a connection. A handshake that the crash interrupts does not count.
 func (c *liveClients) dial() {
 	d := net.Dialer{Timeout: dialWithin}
 	d.KeepAlive = -1 // no packet but the test's own
@@ -139,14 +139,14 @@ func (c *liveClients) dial() {
 	c.ended.Go(func() { c.answer(conn, number) })
 }
 
-// speakNow lets the server speak, and waits until every connection has answered, or can't.
+// speakNow lets the server send, and waits for all answers or their timeout.
 func (c *liveClients) speakNow() {
 	close(c.speak)
 	c.server.Close()
 	c.ended.Wait()
 }
 
-// after is what became of the connections that were open when J crashed.
+// after counts the connections that were open at the crash.
 func (c *liveClients) after(crash time.Time) (m LiveCrash) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +169,7 @@ func (c *liveClients) after(crash time.Time) (m LiveCrash) {
 	return m
 }
 
-// close closes all connections, without a packet that says so.
+// close resets all connections.
 func (c *liveClients) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

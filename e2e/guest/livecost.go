@@ -3,7 +3,6 @@ package guest
 import (
 	"cmp"
 	"fmt"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -14,23 +13,29 @@ import (
 const (
 	steadySources = 40
 	steadyPorts   = 90
+	// steadyRest is longer than joolctl's refresh period of 1 s.
+	steadyRest = 1500 * time.Millisecond
+
+	newSources = 10
+	newPorts   = 1000
 )
 
-// costOf measures what both daemons use while traffic flows, and until they are at rest.
-func costOf(t testing.TB, top *topology, j, k worker, traffic func() time.Duration) (m LiveCost) {
+// cost measures the daemons' processor time. traffic must return when both daemons are idle again.
+func (h *liveHosts) cost(t testing.TB, traffic func() time.Duration) (m LiveCost) {
 	t.Helper()
-	inJ, threadsJ, threadsK := top.j.stats(t, "nat"), j.threads(t), k.threads(t)
+	before, stored := h.top.j.stats(t, "nat"), h.top.k.sessionCount(t, "nat")
+	threadsJ, threadsK := h.j.threads(t), h.k.threads(t)
 	m.Took = traffic()
-	after := top.j.stats(t, "nat")
-	grown := func(s joolnl.Stat) uint64 { return after[s.String()] - inJ[s.String()] }
+	m.SendThreads, m.SendCPU = usedSince(threadsJ, h.j.threads(t))
+	m.RecvThreads, m.RecvCPU = usedSince(threadsK, h.k.threads(t))
+	after := h.top.j.stats(t, "nat")
+	grown := func(s joolnl.Stat) uint64 { return after[s.String()] - before[s.String()] }
 	m.Packets, m.Sent, m.Dropped = grown(joolnl.StatSuccess), grown(joolnl.StatSessionsSent), grown(joolnl.StatSessionsDropped)
-	m.Stored = uint64(top.k.sessionCount(t, "nat"))
-	m.SendThreads, m.SendCPU = usedSince(threadsJ, j.threads(t))
-	m.RecvThreads, m.RecvCPU = usedSince(threadsK, k.threads(t))
+	m.Stored = uint64(h.top.k.sessionCount(t, "nat") - stored)
 	return m
 }
 
-// usedSince is what threads have used, those with the most first.
+// usedSince is the threads' use since an earlier look, the busiest thread first.
 func usedSince(before, after map[int]ThreadUse) (threads []ThreadUse, sum time.Duration) {
 	for id, u := range after {
 		u = u.minus(before[id])
@@ -41,26 +46,24 @@ func usedSince(before, after map[int]ThreadUse) (threads []ThreadUse, sum time.D
 	return threads, sum
 }
 
-// steady sends packets over 3,600 connections in turn, as fast as the machine translates, for so long.
-func (top *topology) steady(t testing.TB, j, k worker, during time.Duration) LiveCost {
+// openSteady opens the connections of the row steady and waits until K has all of them.
+func (h *liveHosts) openSteady(t testing.TB) {
 	t.Helper()
-	sources, messages := top.sources(t, portRange(10000, steadySources)), messagesTo(steadyPorts)
-	const connections = steadySources * steadyPorts
-	before := top.k.sessionCount(t, "nat")
-	opened := -1
+	h.steady = h.top.sources(t, portRange(10000, steadySources))
+	messages := messagesTo(steadyPorts)
+	before, opened := h.top.k.sessionCount(t, "nat"), -1
 	eventually(t, time.Minute, "K has the connections", func() string {
-		n := top.k.sessionCount(t, "nat") - before
-		if n >= connections {
+		n := h.top.k.sessionCount(t, "nat") - before
+		if n >= steadySources*steadyPorts {
 			return ""
 		}
-		if n == opened || opened < 0 { // none has come since: the module, or the machine before it, has lost some
-			for _, c := range sources {
-				for i := range messages {
-					if err := writeAll(c, messages[i:i+1]); err != nil {
+		if n == opened || opened < 0 { // the last sessions are lost
+			p := pace{time.NewTicker(time.Millisecond)}
+			for _, c := range h.steady {
+				for chunk := range slices.Chunk(messages, 10) {
+					p.wait()
+					if err := writeAll(c, chunk); err != nil {
 						t.Fatal(err)
-					}
-					if i%10 == 0 {
-						<-time.After(time.Millisecond)
 					}
 				}
 			}
@@ -68,46 +71,48 @@ func (top *topology) steady(t testing.TB, j, k worker, during time.Duration) Liv
 		opened = n
 		return fmt.Sprintf("K has %d", n)
 	})
-	const rest = 3 * time.Second // what waits for its refresh period is sent, and the module's queue is empty
-	<-time.After(rest)
-	return costOf(t, top, j, k, func() time.Duration {
+}
+
+// measureSteady sends packets over the connections in turn, as fast as J translates.
+func (h *liveHosts) measureSteady(t testing.TB) LiveCost {
+	t.Helper()
+	messages, during := messagesTo(steadyPorts), 2*time.Second
+	if testing.Short() {
+		during = time.Second
+	}
+	return h.cost(t, func() time.Duration {
 		began := time.Now()
-		failed := make(chan error)
-		go func() {
-			runtime.LockOSThread()
-			var err error
-			for i := 0; err == nil && time.Since(began) < during; i++ {
-				err = writeAll(sources[i%len(sources)], messages)
+		for i := 0; time.Since(began) < during; i++ {
+			if err := writeAll(h.steady[i%len(h.steady)], messages); err != nil {
+				t.Fatal(err)
 			}
-			failed <- err
-		}()
-		if err := <-failed; err != nil {
-			t.Fatal(err)
 		}
 		took := time.Since(began)
-		<-time.After(rest)
+		<-time.After(steadyRest)
 		return took
 	})
 }
 
-// newSessions opens sessions at the highest rate.
-func (top *topology) newSessions(t testing.TB, j, k worker, sources, ports int) LiveCost {
+// measureNew opens new sessions, as fast as J translates.
+func (h *liveHosts) measureNew(t testing.TB) LiveCost {
 	t.Helper()
-	return costOf(t, top, j, k, func() time.Duration {
+	before := h.top.k.sessionCount(t, "nat")
+	return h.cost(t, func() time.Duration {
 		began := time.Now()
-		top.flood(t, portRange(20000, sources), ports)
+		h.top.flood(t, portRange(uint16(20000+h.opened), newSources), newPorts)
 		took := time.Since(began)
-		top.settledCount(t, 1+sources*ports, 5*time.Second, time.Minute)
+		h.opened += newSources
+		h.top.settledCount(t, before+newSources*newPorts, 5*time.Second, time.Minute)
 		return took
 	})
 }
 
-// String words it for the test's log.
+// String is for the test's log.
 func (m LiveCost) String() string {
 	per := func(cpu time.Duration) time.Duration {
 		return (cpu / time.Duration(max(1, m.Packets))).Round(10 * time.Nanosecond)
 	}
-	return fmt.Sprintf("round %d, %s, %s: %d packets in %v, sent %d, dropped %d, K has %d; sender %v (%v a packet), receiver %v (%v)",
-		m.Round, m.Variant, m.Traffic, m.Packets, m.Took.Round(time.Millisecond), m.Sent, m.Dropped, m.Stored,
+	return fmt.Sprintf("%s: %d packets in %v, sent %d, dropped %d, K got %d; sender %v (%v a packet), receiver %v (%v)",
+		m.LiveRun, m.Packets, m.Took.Round(time.Millisecond), m.Sent, m.Dropped, m.Stored,
 		m.SendCPU.Round(time.Millisecond), per(m.SendCPU), m.RecvCPU.Round(time.Millisecond), per(m.RecvCPU))
 }

@@ -11,41 +11,46 @@ import (
 	"joolctl/joolnl"
 )
 
-// liveTraffic is sessions that are opened at a pace.
+// liveTraffic is a pace at which sessions are opened.
 type liveTraffic struct {
-	name  string
-	every time.Duration // on average: between two sessions, or two bursts
-	burst int           // sessions back to back
-	n     int           // sessions in all
+	every time.Duration // average gap between two bursts
+	burst int           // sessions opened back to back
+	n     int           // sessions per round
+	short int           // sessions per round with -test.short
 }
 
-// liveTraffics are those of the full benchmark, and how many sessions a round opens.
-var liveTraffics = []liveTraffic{
-	{"1/s", time.Second, 1, 30},
-	{"10/s", 100 * time.Millisecond, 1, 150},
-	{"100/s", 10 * time.Millisecond, 1, 1000},
-	{"1000/s", time.Millisecond, 1, 4000},
-	{"five at once", 750 * time.Millisecond, 5, 200},
+var liveTraffics = map[string]liveTraffic{
+	"1/s":     {time.Second, 1, 25, 5},
+	"10/s":    {100 * time.Millisecond, 1, 120, 30},
+	"100/s":   {10 * time.Millisecond, 1, 700, 200},
+	"1000/s":  {time.Millisecond, 1, 4000, 1000},
+	LiveBurst: {750 * time.Millisecond, 5, 120, 20},
 }
 
-// gap is the time to the next session or burst, half of every to one and a half: the module's timers are not to be met at the same point each time.
+// bursts reports whether sessions come too close together for a module that loses bursts.
+func (l liveTraffic) bursts() bool { return l.burst > 1 || l.every < 5*time.Millisecond }
+
+// gap is the time until the next burst. It is random, because the module's timers are periodic.
 func (l liveTraffic) gap() time.Duration {
 	return l.every/2 + rand.N(l.every)
 }
 
-// liveOpener opens UDP sessions through J, each once.
+// liveOpener opens new UDP sessions through J.
 type liveOpener struct {
 	sources []*net.UDPConn
-	next    int // the place of the next one: of its source and its destination port
+	next    int // place of the next session, which determines its ports
 }
 
-// newLiveOpener makes one.
+// liveSource is the opener's first source port.
+const liveSource = 12000
+
+// newLiveOpener opens the sockets.
 func (top *topology) newLiveOpener(t testing.TB) *liveOpener {
 	t.Helper()
-	return &liveOpener{sources: top.sources(t, portRange(10000, 40))}
+	return &liveOpener{sources: top.sources(t, portRange(liveSource, 40))}
 }
 
-// open opens the next session, and returns the moment before its packet.
+// open opens the next session and returns the time before its packet was sent.
 func (o *liveOpener) open() (time.Time, error) {
 	c, port := o.sources[o.next%len(o.sources)], uint16(firstPort+o.next/len(o.sources))
 	o.next++
@@ -54,24 +59,40 @@ func (o *liveOpener) open() (time.Time, error) {
 	return at, err
 }
 
-// placeOf is the place of a session that the opener has opened.
+// placeOf is the place of a session of the opener's.
 func (o *liveOpener) placeOf(s joolnl.Session) int {
-	return int(s.Dst4.Port()-firstPort)*len(o.sources) + int(s.Src6.Port()-10000)
+	return int(s.Dst4.Port()-firstPort)*len(o.sources) + int(s.Src6.Port()-liveSource)
 }
 
-// openPaced opens sessions at their pace, and counts them as it does. After a stall it goes on from where it is.
-func (o *liveOpener) openPaced(l liveTraffic, count *atomic.Int64) (opened []time.Time, err error) {
+// owns reports whether the opener has opened a session.
+func (o *liveOpener) owns(s joolnl.Session) bool {
+	return s.Proto == joolnl.UDP && int(s.Src6.Port())-liveSource < len(o.sources) && s.Src6.Port() >= liveSource
+}
+
+// progress tells the poller how many sessions have been opened.
+type progress struct {
+	opened atomic.Int64
+	wake   chan struct{} // receives after each burst
+	over   chan struct{} // closed after the last burst
+}
+
+// openPaced opens sessions at a pace. It does not catch up after a stall.
+func (o *liveOpener) openPaced(l liveTraffic, p *progress) (opened []time.Time, err error) {
 	precise()
 	due := time.Now()
 	for len(opened) < l.n {
 		sleepUntil(due)
 		for range l.burst {
-			count.Add(1) // before: the standby must be looked at from now on
 			at, err := o.open()
 			if err != nil {
 				return opened, err
 			}
 			opened = append(opened, at)
+			p.opened.Add(1)
+		}
+		select {
+		case p.wake <- struct{}{}:
+		default:
 		}
 		due = due.Add(l.gap())
 		if now := time.Now(); now.After(due.Add(l.every)) {
@@ -81,43 +102,34 @@ func (o *liveOpener) openPaced(l liveTraffic, count *atomic.Int64) (opened []tim
 	return opened, nil
 }
 
-// arrivals are the moments at which K was first seen to have one more session.
+// arrivals has the times at which a poll of K found one more session.
 type arrivals struct {
 	at []time.Time
-	// unseen is, for all together, the time since K had been looked at before.
+	// unseen sums up the time since the poll before, for each arrival.
 	unseen time.Duration
 }
 
-// lookEvery is how often K is asked for its number of sessions while one is on its way.
-const lookEvery = time.Millisecond
+const (
+	// pollGap is the pause between two polls of K. Nobody polls while no session is under way.
+	pollGap = time.Millisecond
+	// lostAfter is longer than the module queues a session, and longer than joolctl takes to repair a loss.
+	lostAfter = 12 * time.Second
+)
 
-// lostAfter is how long sessions may take that the module still holds, and those that joolctl finds itself.
-const lostAfter = 12 * time.Second
-
-// watch asks K for its number of sessions, which was base, until as many have arrived as opened says, or none has for long after the last was opened.
-// To be called on K's thread.
-func (a *arrivals) watch(c *joolnl.Conn, base int, opened *atomic.Int64, done <-chan struct{}) error {
-	changed, looked, due := time.Now(), time.Now(), time.Now()
-	over := false
+// watch polls K's number of sessions, which was base before, until all sessions have arrived or none has arrived for
+// lostAfter. The caller must be on K's thread.
+func (a *arrivals) watch(c *joolnl.Conn, base int, p *progress) error {
+	changed, looked := time.Now(), time.Now()
 	for {
-		due = due.Add(lookEvery)
-		if now := time.Now(); due.Before(now) {
-			due = now.Add(lookEvery)
-		}
-		sleepUntil(due)
-		if !over {
+		for len(a.at) >= int(p.opened.Load()) {
 			select {
-			case <-done:
-				over, changed = true, time.Now()
-			default:
-			}
-		}
-		if len(a.at) >= int(opened.Load()) { // nothing is on its way: the module is left alone
-			if over {
-				return nil
+			case <-p.wake:
+			case <-p.over:
+				if len(a.at) >= int(p.opened.Load()) {
+					return nil
+				}
 			}
 			looked = time.Now()
-			continue
 		}
 		stats, err := c.AskStats()
 		if err != nil {
@@ -129,36 +141,44 @@ func (a *arrivals) watch(c *joolnl.Conn, base int, opened *atomic.Int64, done <-
 			a.unseen += now.Sub(looked)
 			changed = now
 		}
-		looked = now
-		if over && time.Since(changed) > lostAfter {
+		if looked = now; now.Sub(changed) > lostAfter && p.isOver() {
 			return nil
 		}
+		sleepUntil(now.Add(pollGap))
 	}
 }
 
-// latency opens sessions and measures how long they take to K's kernel.
-func (top *topology) latency(t testing.TB, o *liveOpener, l liveTraffic) LiveLatency {
+func (p *progress) isOver() bool {
+	select {
+	case <-p.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// latency opens sessions and measures the time until K's kernel has them.
+func (h *liveHosts) latency(t testing.TB, l liveTraffic) LiveLatency {
 	t.Helper()
-	base, first := top.k.sessionCount(t, "nat"), o.next
 	var (
 		opened  []time.Time
-		count   atomic.Int64
 		arrived arrivals
 		failed  error
 	)
-	done := make(chan struct{})
+	base, first := h.top.k.sessionCount(t, "nat"), h.opener.next
+	p := &progress{wake: make(chan struct{}, 1), over: make(chan struct{})}
 	stalls := startStallMeter()
 	go func() {
-		defer close(done)
-		opened, failed = o.openPaced(l, &count)
+		defer close(p.over)
+		opened, failed = h.opener.openPaced(l, p)
 	}()
-	top.k.onInstance(t, "nat", func(c *joolnl.Conn) error { return arrived.watch(c, base, &count, done) })
+	h.top.k.onInstance(t, "nat", func(c *joolnl.Conn) error { return arrived.watch(c, base, p) })
 	m := LiveLatency{Opened: len(opened), Stalls: stalls.stop()}
 	if failed != nil {
 		t.Fatal(failed)
 	}
 	m.Rate = float64(len(opened)-1) / opened[len(opened)-1].Sub(opened[0]).Seconds()
-	opened = top.without(t, o, first, opened, len(arrived.at))
+	opened = h.arrived(t, first, opened, len(arrived.at))
 	m.Lost = m.Opened - len(opened)
 	for i, at := range arrived.at[:len(opened)] {
 		m.Samples = append(m.Samples, LiveSample{Took: at.Sub(opened[i]), Stall: stalls.within(opened[i], at)})
@@ -169,16 +189,17 @@ func (top *topology) latency(t testing.TB, o *liveOpener, l liveTraffic) LiveLat
 	return m
 }
 
-// without leaves out the sessions that K lacks, if fewer than all have arrived: the others have come in the order of their opening.
-func (top *topology) without(t testing.TB, o *liveOpener, first int, opened []time.Time, arrived int) []time.Time {
+// arrived returns the opening times of the sessions that K has. Sessions arrive in the order in which they were opened,
+// so the n-th arrival belongs to the n-th of these.
+func (h *liveHosts) arrived(t testing.TB, first int, opened []time.Time, arrived int) []time.Time {
 	t.Helper()
 	if arrived == len(opened) {
 		return opened
 	}
 	has := make(map[int]bool)
-	for _, s := range top.k.sessions(t, "nat") {
-		if s.Proto == joolnl.UDP && s.Src6.Port() >= 10000 && s.Dst4.Port() >= firstPort {
-			has[o.placeOf(s)] = true
+	for _, s := range h.top.k.sessions(t, "nat") {
+		if h.opener.owns(s) {
+			has[h.opener.placeOf(s)] = true
 		}
 	}
 	var kept []time.Time
@@ -193,11 +214,11 @@ func (top *topology) without(t testing.TB, o *liveOpener, first int, opened []ti
 	return kept
 }
 
-// String words it for the test's log.
+// String is for the test's log.
 func (m LiveLatency) String() string {
-	text := fmt.Sprintf("round %d, %s, %s: %d opened at %.1f/s, %d lost", m.Round, m.Variant, m.Traffic, m.Opened, m.Rate, m.Lost)
+	text := fmt.Sprintf("%s: %d opened at %.1f/s, %d lost", m.LiveRun, m.Opened, m.Rate, m.Lost)
 	if len(m.Samples) > 0 {
-		took := m.sorted()
+		took := m.Times()
 		text += fmt.Sprintf(", p50 %v, p99 %v, longest %v", tenths(quantile(took, 0.5)), tenths(quantile(took, 0.99)), tenths(took[len(took)-1]))
 	}
 	return text + fmt.Sprintf("; resolution %v, stalls: p50 %v, p99 %v, longest %v", m.Resolution, m.Stalls.P50, m.Stalls.P99, m.Stalls.Longest)

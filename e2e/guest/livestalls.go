@@ -9,41 +9,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// precise makes the calling goroutine's thread its own, and lets it wake up as exactly as the kernel can. The thread ends
-// with the goroutine.
+// precise gives the calling goroutine a thread of its own, with the least timer slack. The thread ends with the goroutine.
 func precise() {
 	runtime.LockOSThread()
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // 50 µs otherwise
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // the default is 50 µs
 }
 
-// sleepUntil has the thread sleep. Go's own timers wake a thread up for another one.
+// sleepUntil makes the thread sleep. Go's timers would wake another thread first.
 func sleepUntil(at time.Time) {
 	left := time.Until(at)
 	if left <= 0 {
 		return
 	}
 	ts := unix.NsecToTimespec(int64(left))
-	_ = unix.Nanosleep(&ts, nil) // a signal may end it early, which does no harm here
+	_ = unix.Nanosleep(&ts, nil) // a signal may end the sleep early, which is harmless
 }
 
-// stallMeter measures how long the machine itself leaves a thread without a processor.
+// stallMeter measures stalls: a thread sleeps for a millisecond, again and again, and wakes up late.
 type stallMeter struct {
 	quit  chan struct{}
 	ended sync.WaitGroup
-	late  []time.Duration // each time
-	worst []stall         // those that matter, in their order
+	late  []time.Duration
+	worst []stall // of stallNoted and more, the earliest first
 }
 
-// stall is a time in which a thread should have woken up.
+// stall begins when the thread should have woken up.
 type stall struct {
 	from time.Time
 	took time.Duration
 }
 
-// stallNoted is from when on a stall is one that may be seen in other measurements.
+// stallNoted is the shortest stall that can show in a latency.
 const stallNoted = time.Millisecond
 
-// startStallMeter starts one, which runs until stop.
+// startStallMeter starts a meter.
 func startStallMeter() *stallMeter {
 	m := &stallMeter{quit: make(chan struct{})}
 	m.ended.Go(func() {
@@ -66,7 +65,7 @@ func startStallMeter() *stallMeter {
 	return m
 }
 
-// stop ends it. Its measurements may be read from then on.
+// stop stops the meter and returns its measurements.
 func (m *stallMeter) stop() LiveStalls {
 	close(m.quit)
 	m.ended.Wait()
@@ -74,7 +73,7 @@ func (m *stallMeter) stop() LiveStalls {
 	return LiveStalls{P50: quantile(sorted, 0.5), P99: quantile(sorted, 0.99), Longest: sorted[len(sorted)-1]}
 }
 
-// within is the longest stall that fell in a time.
+// within is the longest stall that overlaps with a time. The meter must be stopped.
 func (m *stallMeter) within(from, to time.Time) (longest time.Duration) {
 	first, _ := slices.BinarySearchFunc(m.worst, from, func(s stall, at time.Time) int { return s.from.Add(s.took).Compare(at) })
 	for _, s := range m.worst[first:] {

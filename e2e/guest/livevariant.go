@@ -2,6 +2,7 @@ package guest
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"testing"
 	"time"
@@ -9,7 +10,7 @@ import (
 	"joolctl/joolnl"
 )
 
-// ssSettings are the settings of an instance that say when its module reports sessions, by jool's names.
+// ssSettings maps names in `jool global` to values. These settings determine when the module reports sessions.
 var ssSettings = map[string]func(joolnl.Globals) uint64{
 	"ss-flush-asap": func(g joolnl.Globals) uint64 {
 		if g.SSFlushASAP {
@@ -33,7 +34,7 @@ func (n *namespace) globals(t testing.TB) (g joolnl.Globals) {
 	return g
 }
 
-// changedSettings are those of ssSettings that differ, with their later values.
+// changedSettings returns the new values of the settings that differ.
 func changedSettings(before, after joolnl.Globals) map[string]uint64 {
 	changed := make(map[string]uint64)
 	for name, of := range ssSettings {
@@ -44,76 +45,91 @@ func changedSettings(before, after joolnl.Globals) map[string]uint64 {
 	return changed
 }
 
-// tunedWithin is how long joolctl may take for the instance's settings.
-const tunedWithin = 3 * time.Second
+// tunedWithin is the time that joolctl may take to change the settings.
+const tunedWithin = 5 * time.Second
 
-// tunedSettings are the settings that joolctl changes. C joold gets them from here, so that they are the product's own.
+// tunedSettings runs joolctl and returns the settings that it changes. The variant LiveSame uses the same values.
 func tunedSettings(t testing.TB) map[string]uint64 {
 	t.Helper()
 	top := newTopology(t)
 	before := top.j.globals(t)
 	p, _ := top.pairs(group6)
-	p.tuneSS = true
-	w := startWorker(t, supervised, top.j, p)
+	w := top.j.startVariant(t, p, LiveOurs, nil)
 	defer w.stop(t)
-	changed := map[string]uint64{}
-	for end := time.Now().Add(tunedWithin); len(changed) == 0 && time.Now().Before(end); <-time.After(pollEvery) {
-		changed = changedSettings(before, top.j.globals(t))
-	}
-	if len(changed) == 0 {
-		t.Logf("joolctl has changed no setting within %v", tunedWithin)
-	}
-	return changed
+	return changedSettings(before, top.j.globals(t))
 }
 
-// startVariant starts the daemons of a variant on J and K, and waits until a session has crossed and both are at rest.
-func startVariant(t testing.TB, top *topology, variant string, tuned map[string]uint64) (j, k worker) {
+// liveHosts are J and K with a variant's daemons.
+type liveHosts struct {
+	variant string
+	top     *topology
+	j, k    worker
+	opener  *liveOpener
+	steady  []*net.UDPConn
+	opened  int // source ports that the row new has used
+}
+
+// newLiveHosts starts a variant's daemons on J and K, and waits until the first session has reached K and joolctl's full sync is over.
+func newLiveHosts(t testing.TB, variant string, tuned map[string]uint64) *liveHosts {
 	t.Helper()
+	top := newTopology(t)
+	for _, n := range []*namespace{top.j, top.k} { // no session expires during the measurements
+		n.exec(t, "jool", "-i", "nat", "global", "update", "udp-timeout", "2:00:00")
+	}
 	pairJ, pairK := top.pairs(group6)
-	k = top.k.startVariant(t, pairK, variant, tuned)
-	j = top.j.startVariant(t, pairJ, variant, tuned)
+	h := &liveHosts{variant: variant, top: top}
+	h.k = top.k.startVariant(t, pairK, variant, tuned)
+	h.j = top.j.startVariant(t, pairJ, variant, tuned)
 	top.awaitFirst(t)
-	j.awaitStartResync(t)
-	k.awaitStartResync(t)
-	return j, k
+	h.j.awaitStartResync(t)
+	h.k.awaitStartResync(t)
+	h.opener = top.newLiveOpener(t)
+	return h
 }
 
-// startVariant starts the daemon of a variant for the instance "nat", and waits until it listens and the instance has the variant's settings.
+// startVariant starts a variant's daemon for the instance "nat", with the variant's settings.
 func (n *namespace) startVariant(t testing.TB, p pair, variant string, tuned map[string]uint64) worker {
 	t.Helper()
-	kind := upstream
 	switch variant {
 	case LiveOurs:
-		kind, p.tuneSS = supervised, true
+		return n.startTuned(t, p)
 	case LiveSame:
 		for name, value := range tuned {
 			n.exec(t, "jool", "-i", "nat", "global", "update", name, strconv.FormatUint(value, 10))
 		}
-	}
-	w := startWorker(t, kind, n, p)
-	if variant == LiveUpstream {
-		return w
-	}
-	eventually(t, tunedWithin, n.name+"'s instance has the settings", func() string {
 		g := n.globals(t)
 		for name, want := range tuned {
 			if got := ssSettings[name](g); got != want {
-				return fmt.Sprintf("%s is %d, want %d", name, got, want)
+				t.Fatalf("%s: %s is %d, want %d", n.name, name, got, want)
 			}
+		}
+	}
+	return startWorker(t, upstream, n, p)
+}
+
+// startTuned starts joolctl with "tune ss" and waits until the settings have changed.
+func (n *namespace) startTuned(t testing.TB, p pair) worker {
+	t.Helper()
+	before := n.globals(t)
+	p.tuneSS = true
+	w := startWorker(t, supervised, n, p)
+	eventually(t, tunedWithin, n.name+"'s instance has other settings", func() string {
+		if g := n.globals(t); len(changedSettings(before, g)) == 0 {
+			return fmt.Sprintf("%+v", g)
 		}
 		return ""
 	})
 	return w
 }
 
-// awaitFirst waits until a first session has gone from J to K.
+// awaitFirst opens a session and waits until K has it.
 func (top *topology) awaitFirst(t testing.TB) {
 	t.Helper()
 	eventually(t, syncedWithin, "the first session is there", func() string {
 		if top.k.sessionCount(t, "nat") > 0 {
 			return ""
 		}
-		top.flood(t, portRange(9999, 1), 1) // finds the neighbours, too
+		top.flood(t, portRange(9999, 1), 1) // this also resolves the neighbours' addresses
 		return "K has none"
 	})
 }

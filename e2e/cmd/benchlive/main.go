@@ -1,15 +1,18 @@
-// Command benchlive measures how long a new session takes to the standby's kernel and what that costs, beside C joold, in
-// real time, and writes the result into docs/benchmarks.md:
+// Command benchlive compares joolctl with C joold in real time: the latency of new sessions to the standby's kernel,
+// connections that survive a crash, and the daemons' processor time. It writes the result into docs/benchmarks.md:
 //
 //	go run ./e2e/cmd/benchlive
 //
-// With any of its flags but -v it measures a part, prints it and writes nothing.
+// It fails if joolctl breaks a bound. With any flag other than -v it prints the result and leaves the document alone.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"joolctl/e2e"
@@ -21,27 +24,100 @@ func main() {
 	o := e2e.LiveOptions{Stdout: os.Stderr, Args: []string{"-test.v"}}
 	rows := flag.String("rows", "latency,steady,new,crash", "the `rows` to measure, with commas between")
 	variants := flag.String("variants", strings.Join(guest.LiveVariants, ";"), "the `variants` to compare, with semicolons between")
-	flag.StringVar(&o.Traffic, "traffic", "", "of the row latency only this `traffic`, such as 10/s")
+	traffic := flag.String("traffic", "", "of the row latency only this `traffic`, such as 1/s,10/s")
 	flag.StringVar(&o.Jool, "jool", "", "the `version` of Jool; empty for the newest")
 	flag.IntVar(&o.Rounds, "rounds", 3, "rounds of each variant")
 	flag.IntVar(&o.Crashes, "crashes", 10, "crashes of joolctl at each rate; C joold has 3 of them at most")
 	verbose := flag.Bool("v", false, "print what each thread of the daemons used")
 	flag.Parse()
+	part := false
+	flag.Visit(func(f *flag.Flag) { part = part || f.Name != "v" })
 	o.Rows, o.Variants = strings.Split(*rows, ","), strings.Split(*variants, ";")
-	e2e.Main("bench-live", func(ctx context.Context, l *lab.Lab, p e2e.Programs) error { return bench(ctx, l, p, o, *verbose) })
+	if *traffic != "" {
+		o.Traffic = strings.Split(*traffic, ",")
+	}
+	e2e.Main("bench-live", func(ctx context.Context, l *lab.Lab, p e2e.Programs) error {
+		b := bench{lab: l, programs: p, verbose: *verbose}
+		var err error
+		if b.load, err = startHostLoad(); err != nil {
+			return err
+		}
+		if part {
+			return b.part(ctx, o)
+		}
+		return b.whole(ctx, o)
+	})
 }
 
-func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs, o e2e.LiveOptions, verbose bool) error {
+type bench struct {
+	lab      *lab.Lab
+	programs e2e.Programs
+	verbose  bool
+	load     hostLoad
+	measured []measured // one for each version of Jool
+	broken   []string   // descriptions of broken bounds
+}
+
+// part measures the rows of the options and prints the result.
+func (b *bench) part(ctx context.Context, o e2e.LiveOptions) error {
 	if o.Jool == "" {
-		o.Jool = l.Newest()
+		o.Jool = b.lab.Newest()
 	}
-	live, err := programs.RunLive(ctx, l, o)
+	if err := b.run(ctx, o); err != nil {
+		return err
+	}
+	text, err := b.text()
 	if err != nil {
 		return err
 	}
-	writeTable(os.Stdout, live)
-	if verbose {
+	fmt.Print("\n", text)
+	return b.judge()
+}
+
+// whole measures all rows on the newest Jool, and those that need one machine on older versions. It writes the document.
+func (b *bench) whole(ctx context.Context, o e2e.LiveOptions) error {
+	versions := b.lab.Versions() // oldest first
+	slices.Reverse(versions)
+	for i, version := range versions {
+		o.Jool = version
+		if i > 0 {
+			o.Rows, o.Traffic = guest.LiveRows, []string{"1/s", "10/s", guest.LiveBurst}
+		}
+		if err := b.run(ctx, o); err != nil {
+			return err
+		}
+	}
+	text, err := b.text()
+	if err != nil {
+		return err
+	}
+	fmt.Print("\n", text)
+	return errors.Join(e2e.WriteTable(e2e.Benchmarks, "make bench-live", text), b.judge())
+}
+
+func (b *bench) run(ctx context.Context, o e2e.LiveOptions) error {
+	live, err := b.programs.RunLive(ctx, b.lab, o)
+	if err != nil {
+		return fmt.Errorf("Jool %s: %w", o.Jool, err)
+	}
+	if b.verbose {
 		writeThreads(os.Stdout, live)
 	}
+	b.measured = append(b.measured, measured{o.Jool, live})
+	bounds := e2e.OlderBounds
+	if o.Jool == b.lab.Newest() {
+		bounds = e2e.NewestBounds
+	}
+	for _, broken := range bounds.Broken(live) {
+		b.broken = append(b.broken, fmt.Sprintf("Jool %s: %s", o.Jool, broken))
+	}
 	return nil
+}
+
+// judge returns an error if joolctl has broken a bound.
+func (b *bench) judge() error {
+	if len(b.broken) == 0 {
+		return nil
+	}
+	return fmt.Errorf("broken bounds:\n%s", strings.Join(b.broken, "\n"))
 }

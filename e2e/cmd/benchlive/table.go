@@ -2,58 +2,229 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
+	"strings"
 	"time"
 
+	"joolctl/e2e"
 	"joolctl/e2e/guest"
 )
 
-// writeTable writes what has been measured.
-func writeTable(w io.Writer, live guest.Live) {
-	fmt.Fprintf(w, "\ntune ss sets %v\n", live.Settings)
-	for _, m := range live.Latency {
-		var took []time.Duration
-		stalled, over, late := 0, 0, 0
-		for _, s := range m.Samples {
-			took = append(took, s.Took)
-			if s.Took >= 100*time.Millisecond {
-				over++
-			}
-			if s.Took >= 30*time.Millisecond {
-				late++
-				if s.Stall >= 5*time.Millisecond {
-					stalled++
-				}
-			}
-		}
-		slices.Sort(took)
-		q := func(part float64) time.Duration {
-			if len(took) == 0 {
-				return 0
-			}
-			return took[min(len(took)-1, int(part*float64(len(took))))].Round(100 * time.Microsecond)
-		}
-		fmt.Fprintf(w, "round %d  %-24s %-13s %d opened at %.1f/s, %d lost: p50 %v, p99 %v, longest %v; %d of 100 ms and more, %d of 30 ms and more, of these %d in a stall of 5 ms and more; looks %v; stalls p50 %v, p99 %v, longest %v\n",
-			m.Round, m.Variant, m.Traffic, m.Opened, m.Rate, m.Lost, q(0.5), q(0.99), q(1), over, late, stalled, m.Resolution.Round(10*time.Microsecond),
-			m.Stalls.P50.Round(10*time.Microsecond), m.Stalls.P99.Round(10*time.Microsecond), m.Stalls.Longest.Round(10*time.Microsecond))
-	}
-	for _, c := range live.Costs {
-		fmt.Fprintf(w, "round %d  %-24s %-13s %s\n", c.Round, c.Variant, c.Traffic, ratios(live, c))
-	}
+// measured has the measurements of one version of Jool.
+type measured struct {
+	jool string
+	live guest.Live
 }
 
-// ratios words a cost beside those of the other variants in the same round.
-func ratios(live guest.Live, c guest.LiveCost) string {
-	text := fmt.Sprintf("%d packets, sent %d, dropped %d, stored %d", c.Packets, c.Sent, c.Dropped, c.Stored)
-	for _, base := range live.Costs {
-		if base.Round != c.Round || base.Traffic != c.Traffic || base.Variant == c.Variant {
-			continue
+// text has all tables.
+func (b *bench) text() (string, error) {
+	kernel, err := b.lab.KernelRelease()
+	if err != nil {
+		return "", err
+	}
+	others, err := b.load.others()
+	if err != nil {
+		return "", err
+	}
+	parts := []string{fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors meanwhile.\n", kernel, 100*others)}
+	for _, table := range []func([]measured) string{settings, latency, crashes, costs} {
+		if text := table(b.measured); text != "" {
+			parts = append(parts, text)
 		}
-		text += fmt.Sprintf("; beside %s: packets %.2f, sender %.2f, receiver %.2f", base.Variant, float64(c.Packets)/float64(base.Packets),
-			per(c.SendCPU, c.Packets)/per(base.SendCPU, base.Packets), per(c.RecvCPU, c.Packets)/per(base.RecvCPU, base.Packets))
+	}
+	return strings.Join(parts, "\n"), nil
+}
+
+// table is a table with a head, or empty if it has no rows.
+func table(rows []string, head ...string) string {
+	if len(rows) == 0 {
+		return ""
+	}
+	return row(head...) + "|" + strings.Repeat("---|", len(head)) + "\n" + strings.Join(rows, "")
+}
+
+func row(cells ...string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
+
+// settings lists the settings that joolctl changes.
+func settings(all []measured) string {
+	var lines []string
+	for _, m := range all {
+		var changed []string
+		for name, value := range m.live.Settings {
+			changed = append(changed, fmt.Sprintf("`%s %d`", name, value))
+		}
+		slices.Sort(changed)
+		if len(changed) > 0 {
+			lines = append(lines, fmt.Sprintf("Jool %s: `tune ss` sets %s.\n", m.jool, strings.Join(changed, ", ")))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// latency is the table of latencies.
+func latency(all []measured) string {
+	var rows []string
+	for _, m := range all {
+		for _, traffic := range guest.LiveTraffics {
+			if e2e.LatencyOf(m.live, guest.LiveOurs, traffic).Opened == 0 {
+				continue
+			}
+			cells := []string{m.jool, traffic}
+			for _, variant := range guest.LiveVariants {
+				cells = append(cells, latencyCell(e2e.LatencyOf(m.live, variant, traffic)))
+			}
+			rows = append(rows, row(append(cells, stalls(e2e.LatencyOf(m.live, guest.LiveOurs, traffic)))...))
+		}
+	}
+	return table(rows, append([]string{"Jool", "new sessions"}, append(slices.Clone(guest.LiveVariants), "the machine's own stalls beside joolctl")...)...)
+}
+
+func latencyCell(l e2e.LiveLatency) string {
+	if l.Opened == 0 {
+		return ""
+	}
+	quantile := func(part float64) string {
+		var rounds []time.Duration
+		for _, r := range l.Rounds {
+			took := r.Times()
+			if len(took) == 0 {
+				continue
+			}
+			rounds = append(rounds, took[min(len(took)-1, int(part*float64(len(took))))])
+		}
+		text := millis(l.Quantile(part))
+		if len(rounds) > 1 {
+			text += fmt.Sprintf(" (%s–%s)", millis(slices.Min(rounds)), millis(slices.Max(rounds)))
+		}
+		return text
+	}
+	text := fmt.Sprintf("p50 %s, p99 %s ms; %.1f %% within %d ms", quantile(0.5), quantile(0.99), 100*l.Within(e2e.LateFrom), e2e.LateFrom.Milliseconds())
+	if l.Lost > 0 {
+		text += fmt.Sprintf("; %d of %d lost", l.Lost, l.Opened)
 	}
 	return text
 }
 
-func per(cpu time.Duration, packets uint64) float64 { return cpu.Seconds() / float64(packets) }
+func millis(d time.Duration) string {
+	if d >= e2e.Never {
+		return "∞"
+	}
+	if d >= 100*time.Millisecond {
+		return fmt.Sprintf("%.0f", d.Seconds()*1000)
+	}
+	return fmt.Sprintf("%.1f", d.Seconds()*1000)
+}
+
+// stalls describes the machine's stalls, and the late samples that overlap with one.
+func stalls(l e2e.LiveLatency) string {
+	var worst guest.LiveStalls
+	var resolution time.Duration
+	for _, r := range l.Rounds {
+		worst.P50, worst.P99, worst.Longest = max(worst.P50, r.Stalls.P50), max(worst.P99, r.Stalls.P99), max(worst.Longest, r.Stalls.Longest)
+		resolution = max(resolution, r.Resolution)
+	}
+	const late, stall = 30 * time.Millisecond, 5 * time.Millisecond
+	n, stalled := l.Late(late, stall)
+	text := fmt.Sprintf("p50 %s, p99 %s, longest %s ms; a look every %s ms; %d sessions", millis(worst.P50), millis(worst.P99), millis(worst.Longest), millis(resolution), l.Opened)
+	if n > 0 {
+		text += fmt.Sprintf(", %d of %v and more, %d of them with a stall of %v and more", n, late, stalled, stall)
+	}
+	return text
+}
+
+// crashes is the table of crashes.
+func crashes(all []measured) string {
+	var rows []string
+	for _, m := range all {
+		for _, rate := range guest.LiveRates {
+			if len(e2e.CrashesOf(m.live, guest.LiveOurs, rate)) == 0 {
+				continue
+			}
+			cells := []string{m.jool, rate}
+			for _, variant := range guest.LiveVariants {
+				cells = append(cells, crashCell(e2e.CrashesOf(m.live, variant, rate)))
+			}
+			rows = append(rows, row(cells...))
+		}
+	}
+	return table(rows, append([]string{"Jool", "TCP connections opened until the crash"}, guest.LiveVariants...)...)
+}
+
+func crashCell(all e2e.LiveCrashes) string {
+	if len(all) == 0 {
+		return ""
+	}
+	connections, survivors := 0, 0
+	var youngest, oldest time.Duration
+	for _, m := range all {
+		connections += m.Connections
+		survivors += m.Survivors
+		youngest = max(youngest, m.YoungestSurvivor)
+		if len(m.Lost) > 0 {
+			oldest = max(oldest, m.Lost[0])
+		}
+	}
+	const older = 100 * time.Millisecond
+	text := fmt.Sprintf("%d of %d survive; all that are older than %v in %d of %d runs", survivors, connections, older, all.Whole(older), len(all))
+	if oldest > 0 {
+		text += fmt.Sprintf("; the oldest lost one is %s ms old", millis(oldest))
+	}
+	return text + fmt.Sprintf("; the youngest survivor of a run at most %s ms", millis(youngest))
+}
+
+// costs is the table of processor time.
+func costs(all []measured) string {
+	var rows []string
+	for _, m := range all {
+		for _, r := range e2e.LiveRatios {
+			cells := []string{m.jool, r.Traffic, r.Name}
+			for _, beside := range guest.LiveVariants[:2] {
+				cells = append(cells, spread(e2e.Ratios(m.live, beside, r.Traffic, r.Of)))
+			}
+			if cells[3]+cells[4] != "" {
+				rows = append(rows, row(cells...))
+			}
+		}
+		for _, traffic := range []string{guest.LiveSteady, guest.LiveNew} {
+			if text := drops(m.live, traffic); text != "" {
+				rows = append(rows, row(m.jool, traffic, "per round: "+text, "", ""))
+			}
+		}
+	}
+	return table(rows, "Jool", "traffic", "joolctl, median (range)", "beside "+guest.LiveVariants[0], "beside "+guest.LiveVariants[1])
+}
+
+// drops describes the packets and sessions of a traffic: the median of all rounds.
+func drops(live guest.Live, traffic string) string {
+	var texts []string
+	for _, variant := range guest.LiveVariants {
+		var packets, dropped, stored []float64
+		for _, c := range live.Costs {
+			if c.Variant == variant && c.Traffic == traffic {
+				packets, dropped, stored = append(packets, float64(c.Packets)), append(dropped, float64(c.Dropped)), append(stored, float64(c.Stored))
+			}
+		}
+		if len(packets) == 0 {
+			continue
+		}
+		text := fmt.Sprintf("%s: %s packets, J's module drops %s", variant, counts(packets), counts(dropped))
+		if traffic == guest.LiveNew {
+			text += fmt.Sprintf(", K gets %s", counts(stored))
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, "; ")
+}
+
+func counts(v []float64) string {
+	slices.Sort(v)
+	return fmt.Sprintf("%.0f", e2e.Median(v))
+}
+
+// spread shows the median and the range.
+func spread(sorted []float64) string {
+	if len(sorted) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", e2e.Median(sorted), sorted[0], sorted[len(sorted)-1])
+}

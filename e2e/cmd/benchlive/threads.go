@@ -8,7 +8,7 @@ import (
 	"joolctl/e2e/guest"
 )
 
-// writeThreads writes what each thread of the daemons used.
+// writeThreads writes the processor time of each thread of the daemons.
 func writeThreads(w io.Writer, live guest.Live) {
 	for _, c := range live.Costs {
 		for _, d := range []struct {

@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"slices"
+	"time"
+
+	"joolctl/e2e/guest"
+)
+
+// LiveLatency combines the rounds of one variant and traffic.
+type LiveLatency struct {
+	Took         []time.Duration // the shortest first
+	Samples      []guest.LiveSample
+	Opened, Lost int
+	Rounds       []guest.LiveLatency
+}
+
+// LatencyOf combines the rounds of a variant and traffic.
+func LatencyOf(live guest.Live, variant, traffic string) (l LiveLatency) {
+	for _, m := range live.Latency {
+		if m.Variant == variant && m.Traffic == traffic {
+			l.Took = append(l.Took, m.Times()...)
+			l.Samples = append(l.Samples, m.Samples...)
+			l.Opened += m.Opened
+			l.Lost += m.Lost
+			l.Rounds = append(l.Rounds, m)
+		}
+	}
+	slices.Sort(l.Took)
+	return l
+}
+
+// Never is the latency of a session that did not arrive.
+const Never = time.Hour
+
+// Quantile is the time within which a share of all opened sessions arrived.
+func (l LiveLatency) Quantile(part float64) time.Duration {
+	i := min(l.Opened-1, int(part*float64(l.Opened)))
+	if i < 0 || i >= len(l.Took) {
+		return Never
+	}
+	return l.Took[i]
+}
+
+// Within is the share of all opened sessions that arrived in less than the limit.
+func (l LiveLatency) Within(limit time.Duration) float64 {
+	n, _ := slices.BinarySearch(l.Took, limit)
+	return float64(n) / float64(max(1, l.Opened))
+}
+
+// Late counts the samples of limit or more, and those of them that overlap with a stall.
+func (l LiveLatency) Late(limit, stall time.Duration) (late, stalled int) {
+	for _, s := range l.Samples {
+		if s.Took < limit {
+			continue
+		}
+		late++
+		if s.Stall >= stall {
+			stalled++
+		}
+	}
+	return late, stalled
+}
+
+// LiveCrashes are crashes of one variant and traffic.
+type LiveCrashes []guest.LiveCrash
+
+// CrashesOf returns the crashes of a variant and traffic.
+func CrashesOf(live guest.Live, variant, traffic string) (all LiveCrashes) {
+	for _, m := range live.Crashes {
+		if m.Variant == variant && m.Traffic == traffic {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// Whole counts the crashes that every connection above an age survived.
+func (all LiveCrashes) Whole(older time.Duration) (n int) {
+	for _, m := range all {
+		if len(m.Lost) == 0 || m.Lost[0] <= older { // the oldest first
+			n++
+		}
+	}
+	return n
+}
+
+// Ratios divides joolctl's value by another variant's in each round. The result is sorted.
+func Ratios(live guest.Live, beside, traffic string, of func(guest.LiveCost) float64) (ratios []float64) {
+	for _, ours := range live.Costs {
+		for _, base := range live.Costs {
+			if ours.Variant == guest.LiveOurs && base.Variant == beside && ours.Traffic == traffic && base.Traffic == traffic && ours.Round == base.Round {
+				ratios = append(ratios, of(ours)/of(base))
+			}
+		}
+	}
+	slices.Sort(ratios)
+	return ratios
+}
+
+// Values of a LiveCost to compare.
+func liveSender(c guest.LiveCost) float64   { return c.SendCPU.Seconds() / float64(liveUnits(c)) }
+func liveReceiver(c guest.LiveCost) float64 { return c.RecvCPU.Seconds() / float64(liveUnits(c)) }
+func livePackets(c guest.LiveCost) float64  { return float64(c.Packets) }
+
+// liveUnits is the number of packets or sessions to divide the processor time by. Sessions count only if K stored them:
+// a session that the module loses costs the daemons nothing.
+func liveUnits(c guest.LiveCost) uint64 {
+	if c.Traffic == guest.LiveNew {
+		return max(1, c.Stored)
+	}
+	return max(1, c.Packets)
+}
+
+// LiveRatio is a value of joolctl's in relation to C joold's.
+type LiveRatio struct {
+	Traffic, Name string
+	Of            func(guest.LiveCost) float64
+	Receiver      bool // K's daemon; otherwise J's
+	AtLeast       bool // a greater value is better
+}
+
+// LiveRatios lists the ratios that the table shows and the bounds check.
+var LiveRatios = []LiveRatio{
+	{guest.LiveSteady, "CPU time of J's daemon per packet that J translates", liveSender, false, false},
+	{guest.LiveSteady, "CPU time of K's daemon per packet that J translates", liveReceiver, true, false},
+	{guest.LiveSteady, "packets that J translates in the same time", livePackets, false, true},
+	{guest.LiveNew, "CPU time of J's daemon per session that K gets", liveSender, false, false},
+	{guest.LiveNew, "CPU time of K's daemon per session that K gets", liveReceiver, true, false},
+}
