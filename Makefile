@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
 
-.PHONY: soak soak-short allocs bench-live bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
+.PHONY: stress soak soak-short allocs bench-live bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
 
 all: build
 
