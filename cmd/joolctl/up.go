@@ -55,7 +55,7 @@ func directory(args []string) string {
 }
 
 func (p *program) up(ctx context.Context, dir string) error {
-	processors.AtLeastTwo()
+	processors.AtLeastEnough()
 	out := pipelog.New(p.stderr)
 	defer out.Close()
 	log := slog.New(slog.NewTextHandler(logTo(out), nil))

@@ -25,7 +25,7 @@ const (
 
 // synchronise runs one worker until ctx ends.
 func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
-	processors.AtLeastTwo()
+	processors.AtLeastEnough()
 	out := pipelog.New(stderr)
 	defer out.Close()
 	log := slog.New(slog.NewTextHandler(out, nil))
