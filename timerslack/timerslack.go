@@ -20,8 +20,8 @@ import (
 
 const (
 	// coarse is the monitor's slack. The monitor takes Go's processors back from threads that block in a system call, and
-	// others that wake up wait for that. With 20 ms forty busy threads waited up to 600 ms in a test; with 4 ms they use
-	// no more processor time and wait for less than one.
+	// threads that wake up may wait for one. With 20 ms, forty busy threads waited up to 600 ms in a measurement; with
+	// 4 ms they used no more processor time and waited for less than 5 ms.
 	coarse = 4 * time.Millisecond
 	// fine is the kernel's default.
 	fine = 50 * time.Microsecond

@@ -13,7 +13,7 @@ import (
 	"joolctl/timerslack"
 )
 
-// envRun is set in the environment of a process that coarsens its slack and prints what comes of it.
+// envRun in the environment makes the test program coarsen its slack and print it.
 const envRun = "JOOLCTL_TEST_TIMERSLACK"
 
 func TestMain(m *testing.M) {

@@ -16,9 +16,9 @@ const (
 )
 
 // coalescer decides when a reported session is sent. The module reports a session for every packet that it translates;
-// sync traffic should follow connections instead. So a new or changed session is sent at once. One that differs from
-// what was sent only in the time left is a refresh: it is sent once per period, at the period's end, in a datagram with
-// other refreshes, or in one that leaves anyway.
+// sync traffic should follow connections instead. A new or changed session is sent at once. A refresh differs from the
+// session's last sent state only in the time left: it is sent once per period, at the period's end, in a datagram with
+// other refreshes or with sessions that are sent at once.
 //
 // It is a table without chains: a session evicts another one from its slot, and the evicted one counts as new when it
 // is reported again. It is pure: time comes from outside.
@@ -29,7 +29,7 @@ type coalescer struct {
 	slots  *[coalesceSlots + 2]slot
 	// ready is how many slots the list ripe has, and pending how many have a refresh.
 	ready, pending int
-	evicted        joolnl.Record // what pass has returned
+	evicted        joolnl.Record // the session that pass returned last
 }
 
 // place is a slot's number. The last two slots are the lists: each is the one before its first and behind its last.
@@ -45,7 +45,7 @@ const (
 type slot struct {
 	record        joolnl.Record
 	used          bool
-	pending       bool          // record is newer than what was sent
+	pending       bool          // record is a refresh that is not sent yet
 	in            place         // young, ripe, or 0: in no list
 	before, after place         // its neighbours in that list
 	sent          time.Duration // when it was sent last

@@ -10,8 +10,8 @@ import (
 	"joolctl/syncwire"
 )
 
-// maxSessionBytes is what a datagram that we put together holds of sessions:
-// with the trailer it just fits an Ethernet frame.
+// maxSessionBytes bounds the sessions of a datagram: with the trailer it just fits
+// an Ethernet frame.
 const maxSessionBytes = syncwire.MaxMessage - syncwire.TrailerLen
 
 // fromKernel carries what waits on the netlink socket to the network.
@@ -36,7 +36,7 @@ func (p *pumps) takeReports() {
 			c.netlinkOverruns.Add(1)
 			p.w.log.warn("the kernel's sessions overran the netlink socket: some are lost; raise \"receive buffer\"",
 				"receive buffer", p.w.spec().ReceiveBuffer)
-			p.ack(1) // the module waits for one, and what it is for is lost
+			p.ack(1) // the module waits for an ACK of the lost report
 			p.trail(now)
 			p.answers.offer(now)
 			p.wake(now)
@@ -51,9 +51,8 @@ func (p *pumps) takeReports() {
 	}
 }
 
-// passOn acknowledges and reports the n messages of the module's that were read. Those
-// that came together go on together: none waits for what is still to come. false: the
-// worker ends.
+// passOn acknowledges the n reports that were read, and sends their sessions. Datagrams of
+// reports that were read together leave together. It returns false if the worker ends.
 func (p *pumps) passOn(n int, now time.Time) bool {
 	var lists [multicasts][]byte
 	taken, well := lists[:0], true
@@ -103,8 +102,8 @@ func (p *pumps) trail(now time.Time) {
 	}
 }
 
-// report passes on what the kernel has reported: what is new at once, the rest
-// at the end of its period.
+// report sends the sessions of a report: new and changed ones at once, refreshes at the end
+// of their period.
 func (p *pumps) report(entries []byte, now time.Time) {
 	c := p.w.counters
 	f := p.format
@@ -175,9 +174,9 @@ func (p *pumps) fill(leaving int) int {
 	perDatagram, ready := p.format.PerDatagram(maxSessionBytes), p.coalesce.ready
 	whole := (leaving + ready) / perDatagram * perDatagram
 	if whole >= leaving {
-		return whole - leaving // all datagrams are full, and what is left of the refreshes waits for more
+		return whole - leaving // all datagrams are full; the other refreshes wait
 	}
-	return ready // no datagram is full, so all that is ready finds room
+	return ready // all refreshes fit the last datagram
 }
 
 // refresh sends the refreshes whose period is over.

@@ -100,7 +100,7 @@ type Exposure struct {
 	Remedy string
 }
 
-// exposureOf says how long a session may wait, and what would make that less.
+// exposureOf returns the longest time that a session waits in the module, and the command that makes it shorter.
 func exposureOf(spec configdir.Spec, clock ackClock, refused string) Exposure {
 	e := Exposure{AtMost: clock.flushAfter, Refused: refused}
 	if e.AtMost <= wellTuned {
