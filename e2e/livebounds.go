@@ -15,7 +15,7 @@ type LiveBounds struct {
 	NoWorse bool
 	// Sender and Receiver are the greatest ratios of processor time, Packets is the smallest ratio of packets.
 	Sender, Receiver, Packets float64
-	// Ratio chooses one of the rounds' ratios, which are sorted.
+	// Ratio chooses one of the slices' ratios, which are sorted.
 	Ratio func([]float64) float64
 	// Survives is the age from which on every connection must survive a crash.
 	Survives time.Duration
@@ -61,14 +61,14 @@ func (b LiveBounds) Broken(live guest.Live) (broken []string) {
 	}
 	for _, r := range LiveRatios {
 		for _, beside := range guest.LiveVariants[:2] {
-			if ratios := Ratios(live, beside, r.Traffic, r.Of); len(ratios) > 0 {
+			if ratios := Ratios(live, beside, r); len(ratios) > 0 {
 				broken = append(broken, b.ratio(r, beside, b.Ratio(ratios))...)
 			}
 		}
 	}
 	for _, m := range live.Crashes {
 		if m.Variant == guest.LiveOurs && len(m.Lost) > 0 && m.Lost[0] > b.Survives {
-			broken = append(broken, fmt.Sprintf("TCP connections opened at %s: one was lost that was %v old at the crash, older than %v", m.Traffic, m.Lost[0], b.Survives))
+			broken = append(broken, fmt.Sprintf("TCP connections opened at %s: one was lost that was %v old at the crash, older than %v", m.Traffic, m.Lost[0].Round(100*time.Microsecond), b.Survives))
 		}
 	}
 	return broken
@@ -88,7 +88,7 @@ func (b LiveBounds) latency(traffic string, ours, upstream LiveLatency) (broken 
 		bound time.Duration
 	}{{"p50", 0.5, bound.P50}, {"p99", 0.99, bound.P99}} {
 		if took := ours.Quantile(q.part); q.bound > 0 && took > q.bound {
-			broken = append(broken, fmt.Sprintf("sessions opened at %s: %s is %v, may be %v", traffic, q.name, took, q.bound))
+			broken = append(broken, fmt.Sprintf("sessions opened at %s: %s is %v, may be %v", traffic, q.name, took.Round(100*time.Microsecond), q.bound))
 		}
 	}
 	if late := 1 - ours.Within(LateFrom); bound.Late > 0 && late > bound.Late {

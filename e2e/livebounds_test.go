@@ -18,9 +18,9 @@ func sessionsTook(variant, traffic string, lost int, millis ...int) guest.LiveLa
 }
 
 // costOf is a measurement of steady traffic, with processor time in milliseconds.
-func costOf(variant string, round int, packets uint64, send, recv int) guest.LiveCost {
+func costOf(variant string, slice int, packets uint64, send, recv int) guest.LiveCost {
 	return guest.LiveCost{
-		LiveRun: guest.LiveRun{Variant: variant, Round: round, Traffic: guest.LiveSteady}, Packets: packets,
+		LiveRun: guest.LiveRun{Variant: variant, Traffic: guest.LiveSteady}, Slice: slice, Packets: packets,
 		SendCPU: time.Duration(send) * time.Millisecond, RecvCPU: time.Duration(recv) * time.Millisecond,
 	}
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -85,16 +86,44 @@ func (all LiveCrashes) Whole(older time.Duration) (n int) {
 	return n
 }
 
-// Ratios divides joolctl's value by another variant's in each round. The result is sorted.
-func Ratios(live guest.Live, beside, traffic string, of func(guest.LiveCost) float64) (ratios []float64) {
-	for _, ours := range live.Costs {
-		for _, base := range live.Costs {
-			if ours.Variant == guest.LiveOurs && base.Variant == beside && ours.Traffic == traffic && base.Traffic == traffic && ours.Round == base.Round {
-				ratios = append(ratios, of(ours)/of(base))
+// Ratios divides joolctl's value by another variant's in each slice. The result is sorted.
+func Ratios(live guest.Live, beside string, r LiveRatio) []float64 {
+	return slices.Sorted(maps.Values(ratiosBySlice(live, beside, r)))
+}
+
+// RoundRatios are the median ratios of the rounds, sorted.
+func RoundRatios(live guest.Live, beside string, r LiveRatio) (medians []float64) {
+	rounds := make(map[int][]float64)
+	for slice, ratio := range ratiosBySlice(live, beside, r) {
+		rounds[slice.round] = append(rounds[slice.round], ratio)
+	}
+	for _, ratios := range rounds {
+		slices.Sort(ratios)
+		medians = append(medians, Median(ratios))
+	}
+	slices.Sort(medians)
+	return medians
+}
+
+type slice struct{ round, slice int }
+
+func ratiosBySlice(live guest.Live, beside string, r LiveRatio) map[slice]float64 {
+	value := func(variant string) map[slice]float64 {
+		values := make(map[slice]float64)
+		for _, c := range live.Costs {
+			if c.Variant == variant && c.Traffic == r.Traffic {
+				values[slice{c.Round, c.Slice}] = r.Of(c)
 			}
 		}
+		return values
 	}
-	slices.Sort(ratios)
+	ours, bases := value(guest.LiveOurs), value(beside)
+	ratios := make(map[slice]float64)
+	for at, base := range bases {
+		if v, ok := ours[at]; ok {
+			ratios[at] = v / base
+		}
+	}
 	return ratios
 }
 

@@ -98,6 +98,8 @@ type LiveStalls struct {
 // LiveCost is the processor time that the daemons used for some traffic.
 type LiveCost struct {
 	LiveRun
+	// Slice is the same for measurements of all variants that follow each other.
+	Slice   int
 	Packets uint64        // packets that J translated
 	Took    time.Duration // time to send the packets
 	Sent    uint64        // sessions that J's module sent to its daemon; 0 if the module has no counter

@@ -2,7 +2,7 @@ package guest
 
 import (
 	"flag"
-	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -94,31 +94,42 @@ func (b *liveBench) latency(t *testing.T, all []*liveHosts) {
 	}
 }
 
-// costRounds multiplies the rounds of the rows steady and new. A busy host's speed changes within seconds, so short
-// measurements that follow each other compare better than long ones.
-const costRounds = 3
-
 func (b *liveBench) steady(t *testing.T, all []*liveHosts) {
 	for _, h := range all {
 		h.openSteady(t)
 	}
-	<-time.After(steadyRest)
-	b.costs(t, all, LiveSteady, (*liveHosts).measureSteady)
+	<-time.After(restFor)
+	b.costs(t, all, LiveSteady, 3, (*liveHosts).sendSteady)
 }
 
 func (b *liveBench) newSessions(t *testing.T, all []*liveHosts) {
-	b.costs(t, all, LiveNew, (*liveHosts).measureNew)
+	b.costs(t, all, LiveNew, 9, (*liveHosts).sendNew)
 }
 
-func (b *liveBench) costs(t *testing.T, all []*liveHosts, traffic string, measure func(*liveHosts, testing.TB) LiveCost) {
-	rounds := costRounds * b.rounds
+// costs measures the daemons' processor time in short slices, in which the variants take turns at random: a busy host's
+// speed changes within seconds. A variant's daemons finish their work while the others have their turn.
+func (b *liveBench) costs(t *testing.T, all []*liveHosts, traffic string, slicesPerRound int, send func(*liveHosts, testing.TB)) {
 	if testing.Short() {
-		rounds = 2
+		slicesPerRound = 2
 	}
-	inTurn(all, rounds, traffic, func(h *liveHosts, r LiveRun) {
-		m := measure(h, t)
-		m.LiveRun = r
-		t.Log(fmt.Sprint(m))
-		b.result.Costs = append(b.result.Costs, m)
-	})
+	end := func(h *liveHosts) {
+		if m, ok := h.endCost(t); ok {
+			t.Log(m)
+			b.result.Costs = append(b.result.Costs, m)
+		}
+	}
+	for i := range b.rounds * slicesPerRound {
+		for _, place := range rand.Perm(len(all)) {
+			h := all[place]
+			end(h)
+			h.beginCost(t, LiveRun{Variant: h.variant, Round: i / slicesPerRound, Traffic: traffic}, i)
+			began := time.Now()
+			send(h, t)
+			h.slice.Took = time.Since(began)
+		}
+	}
+	<-time.After(restFor)
+	for _, h := range all {
+		end(h)
+	}
 }

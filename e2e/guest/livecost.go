@@ -13,26 +13,47 @@ import (
 const (
 	steadySources = 40
 	steadyPorts   = 90
-	// steadyRest is longer than joolctl's refresh period of 1 s.
-	steadyRest = 1500 * time.Millisecond
 
-	newSources = 10
+	newSources = 5
 	newPorts   = 1000
+
+	// restFor is longer than joolctl's refresh period of 1 s.
+	restFor = 1500 * time.Millisecond
 )
 
-// cost measures the daemons' processor time. traffic must return when both daemons are idle again.
-func (h *liveHosts) cost(t testing.TB, traffic func() time.Duration) (m LiveCost) {
+// costSlice is a measurement that has begun.
+type costSlice struct {
+	LiveCost
+	stats              map[string]uint64
+	sessions           int
+	threadsJ, threadsK map[int]ThreadUse
+}
+
+// beginCost begins a measurement. The daemons must be idle.
+func (h *liveHosts) beginCost(t testing.TB, r LiveRun, slice int) {
 	t.Helper()
-	before, stored := h.top.j.stats(t, "nat"), h.top.k.sessionCount(t, "nat")
-	threadsJ, threadsK := h.j.threads(t), h.k.threads(t)
-	m.Took = traffic()
-	m.SendThreads, m.SendCPU = usedSince(threadsJ, h.j.threads(t))
-	m.RecvThreads, m.RecvCPU = usedSince(threadsK, h.k.threads(t))
+	h.slice = &costSlice{
+		LiveCost: LiveCost{LiveRun: r, Slice: slice},
+		stats:    h.top.j.stats(t, "nat"), sessions: h.top.k.sessionCount(t, "nat"),
+		threadsJ: h.j.threads(t), threadsK: h.k.threads(t),
+	}
+}
+
+// endCost ends the measurement that has begun, if there is one. The daemons must be idle.
+func (h *liveHosts) endCost(t testing.TB) (m LiveCost, ok bool) {
+	t.Helper()
+	if h.slice == nil {
+		return m, false
+	}
+	m = h.slice.LiveCost
+	m.SendThreads, m.SendCPU = usedSince(h.slice.threadsJ, h.j.threads(t))
+	m.RecvThreads, m.RecvCPU = usedSince(h.slice.threadsK, h.k.threads(t))
 	after := h.top.j.stats(t, "nat")
-	grown := func(s joolnl.Stat) uint64 { return after[s.String()] - before[s.String()] }
+	grown := func(s joolnl.Stat) uint64 { return after[s.String()] - h.slice.stats[s.String()] }
 	m.Packets, m.Sent, m.Dropped = grown(joolnl.StatSuccess), grown(joolnl.StatSessionsSent), grown(joolnl.StatSessionsDropped)
-	m.Stored = uint64(h.top.k.sessionCount(t, "nat") - stored)
-	return m
+	m.Stored = uint64(h.top.k.sessionCount(t, "nat") - h.slice.sessions)
+	h.slice = nil
+	return m, true
 }
 
 // usedSince is the threads' use since an earlier look, the busiest thread first.
@@ -73,38 +94,26 @@ func (h *liveHosts) openSteady(t testing.TB) {
 	})
 }
 
-// measureSteady sends packets over the connections in turn, as fast as J translates.
-func (h *liveHosts) measureSteady(t testing.TB) LiveCost {
+// sendSteady sends packets over the connections in turn, as fast as J translates, for several of joolctl's refresh
+// periods.
+func (h *liveHosts) sendSteady(t testing.TB) {
 	t.Helper()
-	messages, during := messagesTo(steadyPorts), 2*time.Second
+	messages, during := messagesTo(steadyPorts), 5*time.Second
 	if testing.Short() {
-		during = time.Second
+		during = 2 * time.Second
 	}
-	return h.cost(t, func() time.Duration {
-		began := time.Now()
-		for i := 0; time.Since(began) < during; i++ {
-			if err := writeAll(h.steady[i%len(h.steady)], messages); err != nil {
-				t.Fatal(err)
-			}
+	for began := time.Now(); time.Since(began) < during; h.turn++ {
+		if err := writeAll(h.steady[h.turn%len(h.steady)], messages); err != nil {
+			t.Fatal(err)
 		}
-		took := time.Since(began)
-		<-time.After(steadyRest)
-		return took
-	})
+	}
 }
 
-// measureNew opens new sessions, as fast as J translates.
-func (h *liveHosts) measureNew(t testing.TB) LiveCost {
+// sendNew opens new sessions, as fast as J translates.
+func (h *liveHosts) sendNew(t testing.TB) {
 	t.Helper()
-	before := h.top.k.sessionCount(t, "nat")
-	return h.cost(t, func() time.Duration {
-		began := time.Now()
-		h.top.flood(t, portRange(uint16(20000+h.opened), newSources), newPorts)
-		took := time.Since(began)
-		h.opened += newSources
-		h.top.settledCount(t, before+newSources*newPorts, 5*time.Second, time.Minute)
-		return took
-	})
+	h.top.flood(t, portRange(uint16(20000+h.opened), newSources), newPorts)
+	h.opened += newSources
 }
 
 // String is for the test's log.
@@ -112,7 +121,7 @@ func (m LiveCost) String() string {
 	per := func(cpu time.Duration) time.Duration {
 		return (cpu / time.Duration(max(1, m.Packets))).Round(10 * time.Nanosecond)
 	}
-	return fmt.Sprintf("%s: %d packets in %v, sent %d, dropped %d, K got %d; sender %v (%v a packet), receiver %v (%v)",
-		m.LiveRun, m.Packets, m.Took.Round(time.Millisecond), m.Sent, m.Dropped, m.Stored,
+	return fmt.Sprintf("%s, slice %d: %d packets in %v, sent %d, dropped %d, K got %d; sender %v (%v a packet), receiver %v (%v)",
+		m.LiveRun, m.Slice, m.Packets, m.Took.Round(time.Millisecond), m.Sent, m.Dropped, m.Stored,
 		m.SendCPU.Round(time.Millisecond), per(m.SendCPU), m.RecvCPU.Round(time.Millisecond), per(m.RecvCPU))
 }

@@ -66,7 +66,9 @@ type liveHosts struct {
 	j, k    worker
 	opener  *liveOpener
 	steady  []*net.UDPConn
-	opened  int // source ports that the row new has used
+	turn    int        // packets of the row steady, in batches
+	opened  int        // source ports that the row new has used
+	slice   *costSlice // the measurement that has begun
 }
 
 // newLiveHosts starts a variant's daemons on J and K, and waits until the first session has reached K and joolctl's full sync is over.

@@ -179,7 +179,7 @@ func costs(all []measured) string {
 		for _, r := range e2e.LiveRatios {
 			cells := []string{m.jool, r.Traffic, r.Name}
 			for _, beside := range guest.LiveVariants[:2] {
-				cells = append(cells, spread(e2e.Ratios(m.live, beside, r.Traffic, r.Of)))
+				cells = append(cells, spread(e2e.Ratios(m.live, beside, r), e2e.RoundRatios(m.live, beside, r)))
 			}
 			if cells[3]+cells[4] != "" {
 				rows = append(rows, row(cells...))
@@ -187,14 +187,14 @@ func costs(all []measured) string {
 		}
 		for _, traffic := range []string{guest.LiveSteady, guest.LiveNew} {
 			if text := drops(m.live, traffic); text != "" {
-				rows = append(rows, row(m.jool, traffic, "per round: "+text, "", ""))
+				rows = append(rows, row(m.jool, traffic, "per slice: "+text, "", ""))
 			}
 		}
 	}
 	return table(rows, "Jool", "traffic", "joolctl, median (range)", "beside "+guest.LiveVariants[0], "beside "+guest.LiveVariants[1])
 }
 
-// drops describes the packets and sessions of a traffic: the median of all rounds.
+// drops describes the packets and sessions of a traffic: the median of all slices.
 func drops(live guest.Live, traffic string) string {
 	var texts []string
 	for _, variant := range guest.LiveVariants {
@@ -221,10 +221,10 @@ func counts(v []float64) string {
 	return fmt.Sprintf("%.0f", e2e.Median(v))
 }
 
-// spread shows the median and the range.
-func spread(sorted []float64) string {
-	if len(sorted) == 0 {
+// spread shows the median of all slices, and the range of the rounds' medians.
+func spread(all, rounds []float64) string {
+	if len(all) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.2f (%.2f–%.2f)", e2e.Median(sorted), sorted[0], sorted[len(sorted)-1])
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", e2e.Median(all), rounds[0], rounds[len(rounds)-1])
 }
