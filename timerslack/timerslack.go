@@ -20,14 +20,14 @@ import (
 
 const (
 	// coarse is the monitor's slack. The monitor takes Go's processors back from threads that block in a system call, and
-	// threads that wake up may wait for one. With 20 ms, forty busy threads waited up to 600 ms in a measurement; with
-	// 4 ms they used no more processor time and waited for less than 5 ms.
-	coarse = 4 * time.Millisecond
+	// preempts goroutines, both after 10 ms at the earliest and later by up to this slack. So the program needs more of
+	// Go's processors than the host has (see package processors).
+	coarse = 20 * time.Millisecond
 	// fine is the kernel's default.
 	fine = 50 * time.Microsecond
 )
 
-// Coarsen executes the program again with a timer slack of 4 ms, unless it has one already. It must be called in
+// Coarsen executes the program again with a timer slack of 20 ms, unless it has one already. It must be called in
 // main's first goroutine, before the program opens, starts or handles anything. It returns if there is nothing to do, or
 // with the reason why the program keeps its slack, which costs processor time and nothing else.
 func Coarsen() error {
