@@ -11,6 +11,8 @@ const (
 	// coalesceSlots is how many sessions are remembered at most, a power of two:
 	// 64 bytes each, 1 MiB, and only once sessions flow.
 	coalesceSlots = 1 << 14
+	// coalesceWays is how many slots a session can have. With one, a fifth of 3,600 sessions evict each other.
+	coalesceWays = 4
 	// refreshEvery is how long refreshes wait at most for others that fill their datagram.
 	refreshEvery = 100 * time.Millisecond
 )
@@ -20,8 +22,8 @@ const (
 // session's last sent state only in the time left: it is sent once per period, at the period's end, in a datagram with
 // other refreshes or with sessions that are sent at once.
 //
-// It is a table without chains: a session evicts another one from its slot, and the evicted one counts as new when it
-// is reported again. It is pure: time comes from outside.
+// Its table has sets of four slots. A session whose set is full evicts another one, which counts as new when it is
+// reported again. It is pure: time comes from outside.
 type coalescer struct {
 	period time.Duration
 	seed   uint64
@@ -79,9 +81,9 @@ func (c *coalescer) pass(r *joolnl.Record, at time.Duration) (atOnce bool, evict
 	if c.period <= 0 {
 		return true, nil
 	}
-	i := place(r.Hash(c.seed) % coalesceSlots)
+	i, known := c.find(r)
 	s := &c.slots[i]
-	if s.used && s.record.Same(r) {
+	if known && s.record.Same(r) {
 		s.record, s.came = *r, at
 		if !s.pending {
 			s.pending = true
@@ -94,7 +96,7 @@ func (c *coalescer) pass(r *joolnl.Record, at time.Duration) (atOnce bool, evict
 		return false, nil
 	}
 	if s.pending {
-		if s.record.Key() != r.Key() {
+		if !known {
 			c.evicted, evicted = s.record, &c.evicted
 			age(evicted, at-s.came)
 		}
@@ -109,6 +111,26 @@ func (c *coalescer) pass(r *joolnl.Record, at time.Duration) (atOnce bool, evict
 	s.record, s.used, s.pending, s.sent, s.came = *r, true, false, at, at
 	c.link(young, i)
 	return true, evicted
+}
+
+// find returns the session's slot, or else the one of its set that the session is to have: an unused one, or that of the
+// session that was sent the longest ago, of those without a refresh if there are any.
+func (c *coalescer) find(r *joolnl.Record) (i place, known bool) {
+	first := place(r.Hash(c.seed) % coalesceSlots / coalesceWays * coalesceWays)
+	i = first
+	for k := first; k < first+coalesceWays; k++ {
+		s := &c.slots[k]
+		if !s.used {
+			return k, false // none behind it is used
+		}
+		if s.record.SameSession(r) {
+			return k, true
+		}
+		if v := &c.slots[i]; s.pending == v.pending && s.sent < v.sent || v.pending && !s.pending {
+			i = k
+		}
+	}
+	return i, false
 }
 
 // link puts a slot, which is in no list, at the end of one.

@@ -191,36 +191,38 @@ func slotmates(c *coalescer, slots uint64, n int) []int {
 	var list []int
 	for i := 0; len(list) < n; i++ {
 		r := tcpRecord(i, 0)
-		if r.Hash(c.seed)&(coalesceSlots-1) < slots {
+		if r.Hash(c.seed)%coalesceSlots < slots {
 			list = append(list, i)
 		}
 	}
 	return list
 }
 
+// TestCoalesceCollision has five sessions that share four slots.
 func TestCoalesceCollision(t *testing.T) {
 	p := newPassing(t, time.Second)
-	two := slotmates(p.coalescer, 1, 2)
-	a, b := two[0], two[1]
-	p.report(tcpRecord(a, 5000))
-	p.after(100 * time.Millisecond)
-	p.report(tcpRecord(a, 5000))
-	p.want(tcpRecord(a, 5000))
-	p.after(100 * time.Millisecond)
-	p.report(tcpRecord(b, 5000))
-	p.want(tcpRecord(a, 4900), tcpRecord(b, 5000))
-	p.report(tcpRecord(b, 5000), tcpRecord(b, 4999))
+	five := slotmates(p.coalescer, coalesceWays, coalesceWays+1)
+	session := func(i int, ms uint32) joolnl.Record { return tcpRecord(five[i], ms) }
+	p.report(session(0, 5000), session(0, 5000)) // the second one is a refresh
+	for i := 1; i < coalesceWays; i++ {
+		p.after(10 * time.Millisecond)
+		p.report(session(i, 5000))
+	}
+	p.want(session(0, 5000), session(1, 5000), session(2, 5000), session(3, 5000))
+	p.report(session(4, 5000)) // evicts the second, which has no refresh
+	p.want(session(4, 5000))
+	p.report(session(2, 5000), session(3, 5000), session(4, 5000))
 	p.want()
-	p.after(100 * time.Millisecond)
-	p.report(tcpRecord(a, 5000)) // both at the same moment
-	p.want(tcpRecord(b, 4899), tcpRecord(a, 5000))
-	p.report(tcpRecord(b, 5000))
-	p.want(tcpRecord(b, 5000))
-	p.after(3 * time.Second)
-	p.want()
-	p.report(tcpRecord(b, 5000)) // waits for others, and is evicted meanwhile
-	p.report(tcpRecord(a, 5000))
-	p.want(tcpRecord(b, 5000), tcpRecord(a, 5000))
+	p.after(70 * time.Millisecond)
+	p.report(session(1, 5000)) // evicts the first: all have refreshes, and it was sent the longest ago
+	p.want(session(0, 4900), session(1, 5000))
+	p.after(2 * time.Second)
+	if len(p.out) != 3 || !p.idle() {
+		t.Errorf("%d refreshes were sent, want 3", len(p.out))
+	}
+	p.out = nil
+	p.report(session(3, 5000), session(0, 5000)) // a refresh waits for others, and a session without one is evicted
+	p.want(session(0, 5000))
 }
 
 // TestCoalesceModel checks what the coalescer promises against all reports of
