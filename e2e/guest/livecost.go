@@ -30,7 +30,8 @@ func (h *liveHosts) cost(t testing.TB, traffic func() time.Duration) (m LiveCost
 	m.RecvThreads, m.RecvCPU = usedSince(threadsK, h.k.threads(t))
 	after := h.top.j.stats(t, "nat")
 	grown := func(s joolnl.Stat) uint64 { return after[s.String()] - before[s.String()] }
-	m.Packets, m.Sent, m.Dropped = grown(joolnl.StatSuccess), grown(joolnl.StatSessionsSent), grown(joolnl.StatSessionsDropped)
+	m.Packets, m.Sent, m.Reports = grown(joolnl.StatSuccess), grown(joolnl.StatSessionsSent), grown(joolnl.StatPacketsSent)
+	m.Dropped = grown(joolnl.StatSessionsDropped)
 	m.Stored = uint64(h.top.k.sessionCount(t, "nat") - stored)
 	return m
 }
