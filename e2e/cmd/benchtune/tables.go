@@ -112,6 +112,12 @@ func capacities(live guest.Live, queues []guest.TuneQueue) string {
 		return ""
 	}
 	perSession, text := 0.0, ""
+	memory := func(capacity uint64) string {
+		if perSession == 0 { // not measured
+			return ""
+		}
+		return fmt.Sprintf("%.1f MB", perSession*float64(capacity)/1e6)
+	}
 	if n := len(queues); n > 1 {
 		perSession = perQueued(queues[0], queues[n-1])
 		text = fmt.Sprintf("\nA queued session takes %.0f bytes of kernel memory (%.0f in a queue of %d).\n", perSession, perQueued(queues[0], queues[1]), queues[1].Capacity)
@@ -123,7 +129,7 @@ func capacities(live guest.Live, queues []guest.TuneQueue) string {
 			variant,
 			share(live, variant, guest.LiveSteady), share(live, variant, guest.LiveNew),
 			spread(values(live, variant, guest.LiveNew, func(c guest.LiveCost) float64 { return float64(c.Stored) }), "%.0f"),
-			fmt.Sprintf("%.1f MB", perSession*float64(capacity)/1e6),
+			memory(capacity),
 		})
 	}
 	return table([]string{
