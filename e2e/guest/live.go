@@ -103,6 +103,7 @@ type LiveCost struct {
 	Packets uint64        // packets that J translated
 	Took    time.Duration // time to send the packets
 	Sent    uint64        // sessions that J's module sent to its daemon; 0 if the module has no counter
+	Reports uint64        // messages in which J's module sent these sessions; 0 if the module has no counter
 	Dropped uint64        // sessions that J's module dropped (ENOSPC)
 	Stored  uint64        // sessions that K's module stored
 	SendCPU time.Duration // processor time of J's daemon

@@ -50,7 +50,8 @@ func (h *liveHosts) endCost(t testing.TB) (m LiveCost, ok bool) {
 	m.RecvThreads, m.RecvCPU = usedSince(h.slice.threadsK, h.k.threads(t))
 	after := h.top.j.stats(t, "nat")
 	grown := func(s joolnl.Stat) uint64 { return after[s.String()] - h.slice.stats[s.String()] }
-	m.Packets, m.Sent, m.Dropped = grown(joolnl.StatSuccess), grown(joolnl.StatSessionsSent), grown(joolnl.StatSessionsDropped)
+	m.Packets, m.Sent, m.Reports = grown(joolnl.StatSuccess), grown(joolnl.StatSessionsSent), grown(joolnl.StatPacketsSent)
+	m.Dropped = grown(joolnl.StatSessionsDropped)
 	m.Stored = uint64(h.top.k.sessionCount(t, "nat") - h.slice.sessions)
 	h.slice = nil
 	return m, true

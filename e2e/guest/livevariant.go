@@ -74,14 +74,20 @@ type liveHosts struct {
 // newLiveHosts starts a variant's daemons on J and K, and waits until the first session has reached K and joolctl's full sync is over.
 func newLiveHosts(t testing.TB, variant string, tuned map[string]uint64) *liveHosts {
 	t.Helper()
+	return startLiveHosts(t, variant, func(n *namespace, p pair) worker { return n.startVariant(t, p, variant, tuned) })
+}
+
+// startLiveHosts is newLiveHosts for a variant that start starts.
+func startLiveHosts(t testing.TB, variant string, start func(*namespace, pair) worker) *liveHosts {
+	t.Helper()
 	top := newTopology(t)
 	for _, n := range []*namespace{top.j, top.k} { // no session expires during the measurements
 		n.exec(t, "jool", "-i", "nat", "global", "update", "udp-timeout", "2:00:00")
 	}
 	pairJ, pairK := top.pairs(group6)
 	h := &liveHosts{variant: variant, top: top}
-	h.k = top.k.startVariant(t, pairK, variant, tuned)
-	h.j = top.j.startVariant(t, pairJ, variant, tuned)
+	h.k = start(top.k, pairK)
+	h.j = start(top.j, pairJ)
 	top.awaitFirst(t)
 	h.j.awaitStartResync(t)
 	h.k.awaitStartResync(t)
@@ -96,17 +102,23 @@ func (n *namespace) startVariant(t testing.TB, p pair, variant string, tuned map
 	case LiveOurs:
 		return n.startTuned(t, p)
 	case LiveSame:
-		for name, value := range tuned {
-			n.exec(t, "jool", "-i", "nat", "global", "update", name, strconv.FormatUint(value, 10))
-		}
-		g := n.globals(t)
-		for name, want := range tuned {
-			if got := ssSettings[name](g); got != want {
-				t.Fatalf("%s: %s is %d, want %d", n.name, name, got, want)
-			}
-		}
+		n.changeSettings(t, tuned)
 	}
 	return startWorker(t, upstream, n, p)
+}
+
+// changeSettings changes settings of the instance "nat" as an operator does.
+func (n *namespace) changeSettings(t testing.TB, settings map[string]uint64) {
+	t.Helper()
+	for name, value := range settings {
+		n.exec(t, "jool", "-i", "nat", "global", "update", name, strconv.FormatUint(value, 10))
+	}
+	g := n.globals(t)
+	for name, want := range settings {
+		if got := ssSettings[name](g); got != want {
+			t.Fatalf("%s: %s is %d, want %d", n.name, name, got, want)
+		}
+	}
 }
 
 // startTuned starts joolctl with "tune ss" and waits until the settings have changed.

@@ -31,15 +31,23 @@ func madeUpUDP(place int, left time.Duration) joolnl.Session {
 // them. Their age has nothing to do with their place in the table, as in life.
 func (n *namespace) fill(t testing.TB, instance string, sessions int) {
 	t.Helper()
+	n.fillWith(t, instance, sessions, func(i int) joolnl.Session {
+		const prime = 7919 // divides no number of sessions here
+		left := 4*time.Minute + time.Duration(i)*50*time.Second/time.Duration(sessions)
+		return madeUpUDP(i*prime%sessions, left)
+	})
+}
+
+// fillWith gives an instance n sessions, as fast as it takes them. The oldest must come first.
+func (n *namespace) fillWith(t testing.TB, instance string, sessions int, session func(i int) joolnl.Session) {
+	t.Helper()
 	n.onInstance(t, instance, func(c *joolnl.Conn) error {
 		format := c.Version.Format()
 		per := format.PerDatagram(1440)
 		var entries, header []byte
 		for i := range sessions {
 			var err error
-			const prime = 7919 // divides no number of sessions here
-			left := 4*time.Minute + time.Duration(i)*50*time.Second/time.Duration(sessions)
-			if entries, err = format.Append(entries, madeUpUDP(i*prime%sessions, left)); err != nil {
+			if entries, err = format.Append(entries, session(i)); err != nil {
 				return err
 			}
 			if (i+1)%per != 0 && i != sessions-1 {
