@@ -14,7 +14,7 @@ import (
 	"joolctl/e2e/lab"
 )
 
-// guestTest is what lab test's flags ask for.
+// guestTest holds the flags of lab test.
 type guestTest struct {
 	name    string // as in go test's -run: the test's name, and patterns for subtests behind slashes
 	jool    string
@@ -85,7 +85,7 @@ func (g *guestTest) run(ctx context.Context, l *lab.Lab, programs e2e.Programs) 
 	return err
 }
 
-// adjust changes the machine of `make test` to what the flags ask for.
+// adjust applies the flags to the machine of `make test`.
 func (g *guestTest) adjust(m *e2e.Guest) {
 	name, sub, _ := strings.Cut(g.name, "/")
 	pattern := "^" + name + "$"
