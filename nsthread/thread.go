@@ -53,9 +53,11 @@ type Thread struct {
 	index      int           // likewise: in clock.planned, or -1
 
 	// The thread's own:
-	woken time.Time     // when its last wait ended
-	stood time.Duration // see StoodStill
-	full  bool          // more may have been there than the last wait has told
+	woken     time.Time     // when its last wait ended
+	stood     time.Duration // see StoodStill
+	full      bool          // more may have been there than the last wait has told
+	scheduled time.Time     // see beScheduled
+	wakes     int           // since then
 }
 
 // The process's first thread can't end: it would stay in the namespace for
@@ -184,6 +186,9 @@ func (t *Thread) wait(events []unix.EpollEvent) (n int) {
 	if !t.full {
 		stood = 0 // what was there then has been read
 	}
+	if !timerslack.Applies() {
+		t.beScheduled(now) // which may take its time
+	}
 	planned := t.untilTimer()
 	due, far := t.farTimer()
 	if far {
@@ -225,6 +230,29 @@ const Standstill = time.Second
 // StoodStill is how long what is there to be read now may have waited, because the
 // thread stood still meanwhile; 0: it didn't. To be called on the thread.
 func (t *Thread) StoodStill() time.Duration { return t.stood }
+
+const (
+	// scheduledEvery is how often a busy thread lets itself be scheduled, and busy how
+	// many times it must have woken up meanwhile.
+	scheduledEvery = 8 * time.Millisecond
+	busy           = 4
+)
+
+// beScheduled keeps Go's monitor away from a thread that wakes up often, on hosts with one
+// processor, where the monitor is as fast as Go makes it (see package timerslack). If the
+// scheduler has not run a thread's goroutine for 10 ms, the monitor takes the thread for one
+// that runs all the time, and takes Go's processor away when it finds the thread in a system
+// call; as long as it succeeds it looks every 20 µs.
+func (t *Thread) beScheduled(now time.Time) {
+	t.wakes++
+	if now.Sub(t.scheduled) < scheduledEvery {
+		return
+	}
+	if t.wakes >= busy {
+		runtime.Gosched()
+	}
+	t.scheduled, t.wakes = now, 0
+}
 
 // runPosted runs the first of what was posted. The others have their turn after the
 // descriptors: a thousand pairs that try to start keep none that runs from its ACK.
