@@ -49,6 +49,21 @@ func (l LiveLatency) Within(limit time.Duration) float64 {
 	return float64(n) / float64(max(1, l.Opened))
 }
 
+// Forwarded returns quantiles of the time that the sessions' packets took to n4.
+func (l LiveLatency) Forwarded() func(part float64) time.Duration {
+	var took []time.Duration
+	for _, s := range l.Samples {
+		took = append(took, s.Forwarded)
+	}
+	slices.Sort(took)
+	return func(part float64) time.Duration {
+		if len(took) == 0 {
+			return Never
+		}
+		return took[min(len(took)-1, int(part*float64(len(took))))]
+	}
+}
+
 // Late counts the samples of limit or more, and those of them that overlap with a stall.
 func (l LiveLatency) Late(limit, stall time.Duration) (late, stalled int) {
 	for _, s := range l.Samples {

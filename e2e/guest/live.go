@@ -86,7 +86,9 @@ func (m LiveLatency) Times() []time.Duration {
 // LiveSample is one session's latency.
 type LiveSample struct {
 	Took time.Duration
-	// Stall is the longest stall of the machine during that time.
+	// Forwarded is the time until the session's packet itself reached n4.
+	Forwarded time.Duration
+	// Stall is the longest stall of the machine while the session was under way.
 	Stall time.Duration
 }
 

@@ -167,7 +167,7 @@ func (h *liveHosts) latency(t testing.TB, l liveTraffic) LiveLatency {
 	)
 	base, first := h.top.k.sessionCount(t, "nat"), h.opener.next
 	p := &progress{wake: make(chan struct{}, 1), over: make(chan struct{})}
-	stalls := startStallMeter()
+	stalls, packets := startStallMeter(), h.top.startForwardMeter(t)
 	go func() {
 		defer close(p.over)
 		opened, failed = h.opener.openPaced(l, p)
@@ -178,10 +178,16 @@ func (h *liveHosts) latency(t testing.TB, l liveTraffic) LiveLatency {
 		t.Fatal(failed)
 	}
 	m.Rate = float64(len(opened)-1) / opened[len(opened)-1].Sub(opened[0]).Seconds()
-	opened = h.arrived(t, first, opened, len(arrived.at))
-	m.Lost = m.Opened - len(opened)
-	for i, at := range arrived.at[:len(opened)] {
-		m.Samples = append(m.Samples, LiveSample{Took: at.Sub(opened[i]), Stall: stalls.within(opened[i], at)})
+	forwarded := packets.stop(t)
+	if len(forwarded) != len(opened) {
+		t.Fatalf("%d packets of %d have reached n4", len(forwarded), len(opened))
+	}
+	places := h.arrived(t, first, len(opened), len(arrived.at))
+	m.Lost = m.Opened - len(places)
+	for i, place := range places {
+		from, at := opened[place], arrived.at[i]
+		// The packet's timestamp has no monotonic clock.
+		m.Samples = append(m.Samples, LiveSample{Took: at.Sub(from), Forwarded: forwarded[place].Sub(from.Round(0)), Stall: stalls.within(from, at)})
 	}
 	if len(arrived.at) > 0 {
 		m.Resolution = arrived.unseen / time.Duration(len(arrived.at))
@@ -189,29 +195,27 @@ func (h *liveHosts) latency(t testing.TB, l liveTraffic) LiveLatency {
 	return m
 }
 
-// arrived returns the opening times of the sessions that K has. Sessions arrive in the order in which they were opened,
-// so the n-th arrival belongs to the n-th of these.
-func (h *liveHosts) arrived(t testing.TB, first int, opened []time.Time, arrived int) []time.Time {
+// arrived returns which of the opened sessions K has. Sessions arrive in the order in which they were opened, so the n-th
+// arrival belongs to the n-th of these.
+func (h *liveHosts) arrived(t testing.TB, first, opened, arrived int) (places []int) {
 	t.Helper()
-	if arrived == len(opened) {
-		return opened
-	}
 	has := make(map[int]bool)
-	for _, s := range h.top.k.sessions(t, "nat") {
-		if h.opener.owns(s) {
-			has[h.opener.placeOf(s)] = true
+	if arrived < opened {
+		for _, s := range h.top.k.sessions(t, "nat") {
+			if h.opener.owns(s) {
+				has[h.opener.placeOf(s)-first] = true
+			}
 		}
 	}
-	var kept []time.Time
-	for i, at := range opened {
-		if has[first+i] {
-			kept = append(kept, at)
+	for place := range opened {
+		if arrived == opened || has[place] {
+			places = append(places, place)
 		}
 	}
-	if len(kept) != arrived {
-		t.Fatalf("K has %d of the sessions, but %d were seen to arrive", len(kept), arrived)
+	if len(places) != arrived {
+		t.Fatalf("K has %d of the sessions, but %d were seen to arrive", len(places), arrived)
 	}
-	return kept
+	return places
 }
 
 // String is for the test's log.

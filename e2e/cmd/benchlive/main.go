@@ -54,6 +54,7 @@ type bench struct {
 	programs e2e.Programs
 	verbose  bool
 	load     hostLoad
+	others   float64    // share of the host's processors that other programs used
 	measured []measured // one for each version of Jool
 	broken   []string   // descriptions of broken bounds
 }
@@ -66,12 +67,8 @@ func (b *bench) part(ctx context.Context, o e2e.LiveOptions) error {
 	if err := b.run(ctx, o); err != nil {
 		return err
 	}
-	text, err := b.text()
-	if err != nil {
-		return err
-	}
-	fmt.Print("\n", text)
-	return b.judge()
+	_, err := b.print()
+	return errors.Join(err, b.judge())
 }
 
 // whole measures all rows on the newest Jool, and those that need one machine on older versions. It writes the document.
@@ -87,12 +84,25 @@ func (b *bench) whole(ctx context.Context, o e2e.LiveOptions) error {
 			return err
 		}
 	}
-	text, err := b.text()
+	text, err := b.print()
 	if err != nil {
 		return err
 	}
-	fmt.Print("\n", text)
 	return errors.Join(e2e.WriteTable(e2e.Benchmarks, "make bench-live", text), b.judge())
+}
+
+// print prints the result and returns it.
+func (b *bench) print() (string, error) {
+	kernel, err := b.lab.KernelRelease()
+	if err != nil {
+		return "", err
+	}
+	if b.others, err = b.load.others(); err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors.\n\n%s", kernel, 100*b.others, tables(b.measured))
+	fmt.Print("\n", text)
+	return text, nil
 }
 
 func (b *bench) run(ctx context.Context, o e2e.LiveOptions) error {
@@ -119,5 +129,5 @@ func (b *bench) judge() error {
 	if len(b.broken) == 0 {
 		return nil
 	}
-	return fmt.Errorf("broken bounds:\n%s", strings.Join(b.broken, "\n"))
+	return fmt.Errorf("joolctl broke bounds, while other programs used %.0f %% of the host's processors:\n%s", 100*b.others, strings.Join(b.broken, "\n"))
 }

@@ -16,23 +16,15 @@ type measured struct {
 	live guest.Live
 }
 
-// text has all tables.
-func (b *bench) text() (string, error) {
-	kernel, err := b.lab.KernelRelease()
-	if err != nil {
-		return "", err
-	}
-	others, err := b.load.others()
-	if err != nil {
-		return "", err
-	}
-	parts := []string{fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors meanwhile.\n", kernel, 100*others)}
-	for _, table := range []func([]measured) string{settings, latency, crashes, costs} {
-		if text := table(b.measured); text != "" {
+// tables has all tables.
+func tables(all []measured) string {
+	var parts []string
+	for _, table := range []func([]measured) string{settings, latency, crashes, costs, counts} {
+		if text := table(all); text != "" {
 			parts = append(parts, text)
 		}
 	}
-	return strings.Join(parts, "\n"), nil
+	return strings.Join(parts, "\n")
 }
 
 // table is a table with a head, or empty if it has no rows.
@@ -76,7 +68,7 @@ func latency(all []measured) string {
 			rows = append(rows, row(append(cells, stalls(e2e.LatencyOf(m.live, guest.LiveOurs, traffic)))...))
 		}
 	}
-	return table(rows, append([]string{"Jool", "new sessions"}, append(slices.Clone(guest.LiveVariants), "the machine's own stalls beside joolctl")...)...)
+	return table(rows, append([]string{"Jool", "new sessions"}, append(slices.Clone(guest.LiveVariants), "the machine itself beside joolctl")...)...)
 }
 
 func latencyCell(l e2e.LiveLatency) string {
@@ -125,9 +117,11 @@ func stalls(l e2e.LiveLatency) string {
 	}
 	const late, stall = 30 * time.Millisecond, 5 * time.Millisecond
 	n, stalled := l.Late(late, stall)
-	text := fmt.Sprintf("p50 %s, p99 %s, longest %s ms; a look every %s ms; %d sessions", millis(worst.P50), millis(worst.P99), millis(worst.Longest), millis(resolution), l.Opened)
+	forwarded := l.Forwarded()
+	text := fmt.Sprintf("packets reach n4: p50 %s, p99 %s ms; stalls: p50 %s, p99 %s, longest %s ms; a poll every %s ms; %d sessions",
+		millis(forwarded(0.5)), millis(forwarded(0.99)), millis(worst.P50), millis(worst.P99), millis(worst.Longest), millis(resolution), l.Opened)
 	if n > 0 {
-		text += fmt.Sprintf(", %d of %v and more, %d of them with a stall of %v and more", n, late, stalled, stall)
+		text += fmt.Sprintf(", %d of %d ms or more, %d of them with a stall of %d ms or more", n, late.Milliseconds(), stalled, stall.Milliseconds())
 	}
 	return text
 }
@@ -165,11 +159,11 @@ func crashCell(all e2e.LiveCrashes) string {
 		}
 	}
 	const older = 100 * time.Millisecond
-	text := fmt.Sprintf("%d of %d survive; all that are older than %v in %d of %d runs", survivors, connections, older, all.Whole(older), len(all))
+	text := fmt.Sprintf("%d of %d survive; all older than %d ms in %d of %d crashes", survivors, connections, older.Milliseconds(), all.Whole(older), len(all))
 	if oldest > 0 {
-		text += fmt.Sprintf("; the oldest lost one is %s ms old", millis(oldest))
+		text += fmt.Sprintf("; oldest lost one: %s ms", millis(oldest))
 	}
-	return text + fmt.Sprintf("; the youngest survivor of a run at most %s ms", millis(youngest))
+	return text + fmt.Sprintf("; youngest survivor of the worst crash: %s ms", millis(youngest))
 }
 
 // costs is the table of processor time.
@@ -185,40 +179,47 @@ func costs(all []measured) string {
 				rows = append(rows, row(cells...))
 			}
 		}
-		for _, traffic := range []string{guest.LiveSteady, guest.LiveNew} {
-			if text := drops(m.live, traffic); text != "" {
-				rows = append(rows, row(m.jool, traffic, "per slice: "+text, "", ""))
-			}
-		}
 	}
 	return table(rows, "Jool", "traffic", "joolctl, median (range)", "beside "+guest.LiveVariants[0], "beside "+guest.LiveVariants[1])
 }
 
-// drops describes the packets and sessions of a traffic: the median of all slices.
-func drops(live guest.Live, traffic string) string {
-	var texts []string
-	for _, variant := range guest.LiveVariants {
-		var packets, dropped, stored []float64
-		for _, c := range live.Costs {
-			if c.Variant == variant && c.Traffic == traffic {
-				packets, dropped, stored = append(packets, float64(c.Packets)), append(dropped, float64(c.Dropped)), append(stored, float64(c.Stored))
+// counts is the table of packets and sessions in a slice.
+func counts(all []measured) string {
+	var rows []string
+	for _, m := range all {
+		for _, c := range []struct {
+			traffic, name string
+			of            func(guest.LiveCost) uint64
+		}{
+			{guest.LiveSteady, "packets that J translates", func(c guest.LiveCost) uint64 { return c.Packets }},
+			{guest.LiveSteady, "sessions that J's module drops (ENOSPC)", func(c guest.LiveCost) uint64 { return c.Dropped }},
+			{guest.LiveNew, "sessions that J's module drops (ENOSPC)", func(c guest.LiveCost) uint64 { return c.Dropped }},
+			{guest.LiveNew, "sessions that K gets", func(c guest.LiveCost) uint64 { return c.Stored }},
+		} {
+			cells := []string{m.jool, c.traffic, c.name}
+			for _, variant := range guest.LiveVariants {
+				cells = append(cells, medianCount(m.live, variant, c.traffic, c.of))
+			}
+			if strings.Join(cells[3:], "") != "" {
+				rows = append(rows, row(cells...))
 			}
 		}
-		if len(packets) == 0 {
-			continue
-		}
-		text := fmt.Sprintf("%s: %s packets, J's module drops %s", variant, counts(packets), counts(dropped))
-		if traffic == guest.LiveNew {
-			text += fmt.Sprintf(", K gets %s", counts(stored))
-		}
-		texts = append(texts, text)
 	}
-	return strings.Join(texts, "; ")
+	return table(rows, append([]string{"Jool", "traffic", "in a slice, median (range)"}, guest.LiveVariants...)...)
 }
 
-func counts(v []float64) string {
-	slices.Sort(v)
-	return fmt.Sprintf("%.0f", e2e.Median(v))
+func medianCount(live guest.Live, variant, traffic string, of func(guest.LiveCost) uint64) string {
+	var values []float64
+	for _, c := range live.Costs {
+		if c.Variant == variant && c.Traffic == traffic {
+			values = append(values, float64(of(c)))
+		}
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	slices.Sort(values)
+	return fmt.Sprintf("%.0f (%.0f–%.0f)", e2e.Median(values), values[0], values[len(values)-1])
 }
 
 // spread shows the median of all slices, and the range of the rounds' medians.
