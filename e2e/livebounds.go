@@ -11,7 +11,7 @@ import (
 type LiveBounds struct {
 	// Single is for sessions opened one at a time, Burst for guest.LiveBurst.
 	Single, Burst LatencyBounds
-	// NoWorse raises a latency's bound to the latency of C joold with default settings.
+	// NoWorse raises a latency's bound to the latency of C joold with default settings, plus pollsApart.
 	NoWorse bool
 	// Sender and Receiver are the greatest ratios of processor time, Packets is the smallest ratio of packets.
 	Sender, Receiver, Packets float64
@@ -26,6 +26,9 @@ type LatencyBounds struct {
 	P50, P99 time.Duration
 	Late     float64
 }
+
+// pollsApart is the time between two polls of the standby, within which latencies cannot be told apart.
+const pollsApart = 2 * time.Millisecond
 
 // LateFrom is the shortest latency that counts as late.
 const LateFrom = 100 * time.Millisecond
@@ -80,7 +83,7 @@ func (b LiveBounds) latency(traffic string, ours, upstream LiveLatency) (broken 
 		bound = b.Burst
 	}
 	if b.NoWorse {
-		bound.P50, bound.P99 = max(bound.P50, upstream.Quantile(0.5)), max(bound.P99, upstream.Quantile(0.99))
+		bound.P50, bound.P99 = max(bound.P50, upstream.Quantile(0.5)+pollsApart), max(bound.P99, upstream.Quantile(0.99)+pollsApart)
 	}
 	for _, q := range []struct {
 		name  string
