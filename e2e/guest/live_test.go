@@ -103,7 +103,7 @@ func (b *liveBench) steady(t *testing.T, all []*liveHosts) {
 }
 
 func (b *liveBench) newSessions(t *testing.T, all []*liveHosts) {
-	b.costs(t, all, LiveNew, 9, (*liveHosts).sendNew)
+	b.costs(t, all, LiveNew, 4, (*liveHosts).sendNew)
 }
 
 // costs measures the daemons' processor time in short slices, in which the variants take turns at random: a busy host's

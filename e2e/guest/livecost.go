@@ -14,7 +14,7 @@ const (
 	steadySources = 40
 	steadyPorts   = 90
 
-	newSources = 5
+	newSources = 10
 	newPorts   = 1000
 
 	// restFor is longer than joolctl's refresh period of 1 s.
