@@ -41,9 +41,9 @@ func (f Format) String() string {
 }
 
 // EntryLen is the length of one entry in bytes, its attribute header included.
-func (f Format) EntryLen() int {
-	return [...]int{UnknownFormat: 0, Nested: nestedLen, Packed52: 52, Packed40: 40}[f]
-}
+func (f Format) EntryLen() int { return int(entryLens[f]) }
+
+var entryLens = [...]uint8{UnknownFormat: 0, Nested: nestedLen, Packed52: 52, Packed40: 40}
 
 // FormatOf tells the format by an entry's length; UnknownFormat if it is none's.
 func FormatOf(entryLen int) Format {

@@ -2,18 +2,22 @@ package joolnl
 
 import "encoding/binary"
 
-// CheckList walks a list of sessions in this format from its front and returns
-// how many whole entries it begins with. It stops, without an error, at fewer
-// bytes than an attribute's header and at an attribute whose length is below
-// four, as the module does: what is there says nothing to it. Any other entry
-// that Check refuses is an error, and so are more than MaxSessions; the number
-// is that of the entries before it.
+// CheckList walks a list of sessions in this format and returns how many whole entries the list begins with. It stops,
+// without an error, where fewer bytes than an attribute's header are left, and at an attribute whose length is below
+// four: the module stops there too. Any other entry that Check refuses is an error, and so is an entry after
+// MaxSessions; the number then is that of the entries before it.
 func (f Format) CheckList(b []byte) (int, error) {
 	size := f.EntryLen()
 	if size == 0 {
 		return 0, ErrEntryLength
 	}
+	header := entryHeaders[f]
 	for n := 0; ; n++ {
+		// This loop takes sound entries, which nearly all are, in a fraction of Check's time.
+		for f != Nested && n < MaxSessions && len(b) >= size && binary.NativeEndian.Uint32(b) == header && b[size-2] == 0 && soundKinds[b[size-1]] {
+			b = b[size:]
+			n++
+		}
 		if len(b) < nlaHeader || binary.NativeEndian.Uint16(b) < nlaHeader {
 			return n, nil
 		}
@@ -36,11 +40,60 @@ func ListFormat(b []byte) Format {
 	return FormatOf(int(binary.NativeEndian.Uint16(b)))
 }
 
-// CountList walks a list as CheckList does and looks at nothing but lengths:
-// for what a module itself has sent.
+// CountList is CheckList for a list that the own module has sent: it looks at lengths only.
 func (f Format) CountList(b []byte) (n int) {
 	for size := f.EntryLen(); len(b) >= size && int(binary.NativeEndian.Uint16(b)) == size; b = b[size:] {
 		n++
 	}
 	return n
+}
+
+// entryHeaders are the attribute headers of the formats' entries, in the host's byte order.
+var entryHeaders = func() (headers [len(entryLens)]uint32) {
+	for f, n := range entryLens {
+		var header [nlaHeader]byte
+		putAttrHeader(header[:], int(n), listEntry)
+		headers[f] = binary.NativeEndian.Uint32(header[:])
+	}
+	return headers
+}()
+
+// soundKinds says which bits of a packed entry, proto<<5 | state<<2 | timer, pass checkKind.
+var soundKinds = func() (sound [256]bool) {
+	for bits := range sound {
+		sound[bits] = checkKind(Proto(bits>>5), State(bits>>2&7), Timer(bits&3)) == nil
+	}
+	return sound
+}()
+
+// Lifetimes are the longest times left that sessions can have, in milliseconds, by proto<<5 | state<<2 | timer; 0: any.
+type Lifetimes [128]uint32
+
+// NewLifetimes makes Lifetimes of a function of protocol and timer.
+func NewLifetimes(of func(Proto, Timer) uint32) *Lifetimes {
+	var l Lifetimes
+	for bits := range int(numProtos) << 5 {
+		l[bits] = of(Proto(bits>>5), Timer(bits&3))
+	}
+	return &l
+}
+
+// CutList shortens, in a list that has passed CheckList, each time left that is longer than it can be. It returns how
+// many it has shortened.
+func (f Format) CutList(entries []byte, longest *Lifetimes) (cut int) {
+	size := f.EntryLen()
+	for b := entries; len(b) >= size; b = b[size:] {
+		var most uint32
+		if f == Nested {
+			proto, timer := f.Kind(b)
+			most = longest[uint8(proto)<<5&127|uint8(timer)&3]
+		} else {
+			most = longest[b[size-1]&127]
+		}
+		if most > 0 && f.Expires(b) > most {
+			f.SetExpires(b, most)
+			cut++
+		}
+	}
+	return cut
 }

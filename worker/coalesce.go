@@ -8,203 +8,231 @@ import (
 )
 
 const (
-	// coalesceSlots is how many sessions are remembered at most, a power of two:
-	// 64 bytes each, 1 MiB, and only once sessions flow.
+	// coalesceSlots is how many sessions are remembered at most, 48 bytes each, and only once sessions flow.
 	coalesceSlots = 1 << 14
 	// coalesceWays is how many slots a session can have. With one, a fifth of 3,600 sessions evict each other.
 	coalesceWays = 4
-	// refreshEvery is how long refreshes wait at most for others that fill their datagram.
+	coalesceSets = coalesceSlots / coalesceWays
+	// refreshEvery is how often refreshes are sent, those of several sessions together.
 	refreshEvery = 100 * time.Millisecond
+	// dueLists is more than the ticks of the longest period, 60 s.
+	dueLists = 1 << 10
 )
 
 // coalescer decides when a reported session is sent. The module reports a session for every packet that it translates;
 // sync traffic should follow connections instead. A new or changed session is sent at once. A refresh differs from the
-// session's last sent state only in the time left: it is sent once per period, at the period's end, in a datagram with
-// other refreshes or with sessions that are sent at once.
+// session's last sent state only in the time left: it is sent once per period, with others, at the first tick after
+// the period's end.
 //
 // Its table has sets of four slots. A session whose set is full evicts another one, which counts as new when it is
 // reported again. It is pure: time comes from outside.
 type coalescer struct {
 	period time.Duration
 	seed   uint64
-	base   time.Time // moments are kept as the time since then
-	slots  *[coalesceSlots + 2]slot
-	// ready is how many slots the list ripe has, and pending how many have a refresh.
-	ready, pending int
-	evicted        joolnl.Record // the session that pass returned last
+	base   time.Time
+	*coalesceTable
+	now     tick   // the last tick before now
+	ms      uint32 // now, in milliseconds since base, modulo 2^32
+	flushed tick   // the lists of this tick and of those before are done
+	due     tick   // the first tick whose list is not empty; 0: none
+	listed  int    // slots that are in a list
+	pending int    // slots that have a refresh
+	evicted joolnl.Record
 }
 
-// place is a slot's number. The last two slots are the lists: each is the one before its first and behind its last.
+// tick counts periods of refreshEvery since base; base is tick 1.
+type tick uint32
+
+type coalesceTable struct {
+	sets [coalesceSets]set
+	// lists has the slots to look at when a tick comes: those of tick t are in list t modulo dueLists.
+	lists [dueLists]dueList
+}
+
+// dueList is a list of slots, linked by slot.after.
+type dueList struct{ first, last place }
+
+// place is a slot's number, from 1 on; 0 is no slot.
 type place uint16
 
-const (
-	// young are the sessions that were sent less than a period ago, in that order.
-	young place = coalesceSlots + iota
-	// ripe are those with a refresh that were sent before that. Other slots in use are in no list.
-	ripe
-)
+// set is the slots that a session can have, in one place: memory that is far apart costs more than the computing.
+type set [coalesceWays]slot
 
+// slot has what the coalescer remembers of a session, in 48 bytes.
 type slot struct {
-	record        joolnl.Record
-	used          bool
-	pending       bool          // record is a refresh that is not sent yet
-	in            place         // young, ripe, or 0: in no list
-	before, after place         // its neighbours in that list
-	sent          time.Duration // when it was sent last
-	came          time.Duration // when record came
+	record joolnl.Record
+	came   uint32 // when record came, as coalescer.ms
+	sent   tick   // the last tick before the session was sent last; 0: the slot is not used
+	after  place  // the next one in its list
+	// listed says that the slot is in a list. It stays there until the list's tick, even if the slot gets another
+	// session meanwhile.
+	listed  bool
+	pending bool // record is a refresh that is not sent yet
 }
 
 func newCoalescer(period time.Duration) *coalescer {
 	return &coalescer{period: period, seed: rand.Uint64()}
 }
 
-// begin returns the moment at which sessions are passed now.
-func (c *coalescer) begin(now time.Time) time.Duration {
-	if c.slots == nil {
+// begin says that it is now. It comes before pass and flush.
+func (c *coalescer) begin(now time.Time) {
+	if c.coalesceTable == nil {
 		if c.period <= 0 {
-			return 0
+			return
 		}
-		c.slots, c.base = new([coalesceSlots + 2]slot), now
-		for _, list := range []place{young, ripe} {
-			c.slots[list].before, c.slots[list].after = list, list
-		}
+		c.coalesceTable, c.base, c.flushed, c.due, c.listed = new(coalesceTable), now, 0, 0, 0
 	}
 	at := now.Sub(c.base)
-	c.ripen(at)
-	return at
+	c.now, c.ms = tick(at/refreshEvery)+1, uint32(at.Milliseconds())
 }
 
-// pass takes a session that was reported at a moment (see begin), and returns whether it is sent at once: otherwise it
-// is a refresh, and comes from take or flush later. If the session evicts one with a refresh from its slot, that one is
+// periods is the period in ticks.
+func (c *coalescer) periods() tick { return tick((c.period + refreshEvery - 1) / refreshEvery) }
+
+// pass takes a session that is reported now, and returns whether it is sent at once: otherwise it
+// is a refresh, and comes from flush later. If the session evicts one with a refresh from its slot, that one is
 // returned to be sent too; it is valid until the next call.
-func (c *coalescer) pass(r *joolnl.Record, at time.Duration) (atOnce bool, evicted *joolnl.Record) {
+func (c *coalescer) pass(r *joolnl.Record) (atOnce bool, evicted *joolnl.Record) {
 	if c.period <= 0 {
 		return true, nil
 	}
-	i, known := c.find(r)
-	s := &c.slots[i]
-	if known && s.record.Same(r) {
-		s.record, s.came = *r, at
-		if !s.pending {
-			s.pending = true
-			c.pending++
+	n := r.Hash(c.seed) % coalesceSets
+	set := &c.sets[n]
+	for k := range set {
+		s := &set[k]
+		if !s.record.SamePort6(r) || s.sent == 0 {
+			continue
 		}
-		if s.in == 0 {
-			c.ready++
-			c.link(ripe, i)
+		if s.record.Same(r) {
+			s.record, s.came = *r, c.ms
+			if !s.pending {
+				s.pending = true
+				c.pending++
+				if !s.listed {
+					c.list(s, place(n)*coalesceWays+place(k)+1, max(s.sent+c.periods(), c.now+1))
+				}
+			}
+			return false, nil
 		}
-		return false, nil
+		if s.record.SameSession(r) { // it has changed
+			c.take(s, r)
+			return true, nil
+		}
 	}
+	s := set.leastNeeded()
 	if s.pending {
-		if !known {
-			c.evicted, evicted = s.record, &c.evicted
-			age(evicted, at-s.came)
-		}
-		c.pending--
-		if s.in == ripe {
-			c.ready--
-		}
+		c.evicted, evicted = s.record, &c.evicted
+		age(evicted, c.waited(s))
 	}
-	if s.in != 0 {
-		c.unlink(s)
-	}
-	s.record, s.used, s.pending, s.sent, s.came = *r, true, false, at, at
-	c.link(young, i)
+	c.take(s, r)
 	return true, evicted
 }
 
-// find returns the session's slot, or else the one of its set that the session is to have: an unused one, or that of the
-// session that was sent the longest ago, of those without a refresh if there are any.
-func (c *coalescer) find(r *joolnl.Record) (i place, known bool) {
-	first := place(r.Hash(c.seed) % coalesceSlots / coalesceWays * coalesceWays)
-	i = first
-	for k := first; k < first+coalesceWays; k++ {
-		s := &c.slots[k]
-		if !s.used {
-			return k, false // none behind it is used
-		}
-		if s.record.SameSession(r) {
-			return k, true
-		}
-		if v := &c.slots[i]; s.pending == v.pending && s.sent < v.sent || v.pending && !s.pending {
-			i = k
-		}
-	}
-	return i, false
-}
-
-// link puts a slot, which is in no list, at the end of one.
-func (c *coalescer) link(list, i place) {
-	s, l := &c.slots[i], &c.slots[list]
-	s.in, s.before, s.after = list, l.before, list
-	c.slots[l.before].after = i
-	l.before = i
-}
-
-// unlink takes a slot out of its list.
-func (c *coalescer) unlink(s *slot) {
-	c.slots[s.before].after, c.slots[s.after].before = s.after, s.before
-	s.in = 0
-}
-
-// take hands over the n refreshes that have waited longest, of those that are ready.
-func (c *coalescer) take(n int, at time.Duration, emit func(*joolnl.Record)) {
-	for range n {
-		i := c.slots[ripe].after
-		s := &c.slots[i]
-		age(&s.record, at-s.came)
-		emit(&s.record)
-		s.pending, s.sent, s.came = false, at, at
+// take gives the slot to a session that is sent now.
+func (c *coalescer) take(s *slot, r *joolnl.Record) {
+	if s.pending {
+		s.pending = false
 		c.pending--
-		c.ready--
-		c.unlink(s)
-		c.link(young, i)
+	}
+	s.record, s.sent = *r, c.now
+}
+
+// leastNeeded is the slot that a new session is to have: an unused one, or that of the session that was sent
+// the longest ago, of those without a refresh if there are any.
+func (s *set) leastNeeded() *slot {
+	least := &s[0]
+	for k := 1; k < coalesceWays; k++ {
+		if t := &s[k]; t.pending == least.pending && t.sent < least.sent || least.pending && !t.pending {
+			least = t
+		}
+	}
+	return least
+}
+
+// list has the slot looked at when the tick comes.
+func (c *coalescer) list(s *slot, at place, due tick) {
+	s.listed, s.after = true, 0
+	c.listed++
+	l := &c.lists[due%dueLists]
+	if l.first == 0 {
+		l.first = at
+	} else {
+		c.slot(l.last).after = at
+	}
+	l.last = at
+	if c.due == 0 || due < c.due {
+		c.due = due
 	}
 }
 
-// flush hands over all refreshes whose period is over and returns when to call it again (zero: no need).
+func (c *coalescer) slot(at place) *slot { return &c.sets[(at-1)/coalesceWays][(at-1)%coalesceWays] }
+
+// flush hands over all refreshes that are due and returns when to call it again (zero: no need).
 func (c *coalescer) flush(now time.Time, emit func(*joolnl.Record)) time.Time {
-	if c.slots == nil {
+	if c.coalesceTable == nil {
 		return time.Time{}
 	}
-	at := now.Sub(c.base)
-	c.ripen(at)
-	c.take(c.ready, at, emit)
-	return c.next(at)
-}
-
-// ripen looks for sessions whose period is over.
-func (c *coalescer) ripen(at time.Duration) {
-	for {
-		i := c.slots[young].after
-		s := &c.slots[i]
-		if i == young || at-s.sent < c.period {
-			return
-		}
-		c.unlink(s)
-		if s.pending {
-			c.ready++
-			c.link(ripe, i)
+	c.begin(now)
+	if c.now > c.flushed+dueLists {
+		c.flushed = c.now - dueLists // each list is looked at once
+	}
+	for c.flushed < c.now {
+		c.flushed++
+		l := &c.lists[c.flushed%dueLists]
+		at := l.first
+		*l = dueList{}
+		for at != 0 {
+			s := c.slot(at)
+			next := s.after
+			c.look(s, at, emit)
+			at = next
 		}
 	}
+	c.due = 0
+	for t := c.flushed + 1; c.listed > 0 && t <= c.flushed+dueLists; t++ {
+		if c.lists[t%dueLists].first != 0 {
+			c.due = t
+			break
+		}
+	}
+	return c.next()
 }
 
-// next is when flush has something to do (zero: never). That is at most once per refreshEvery, since a wake-up costs
-// more than the work.
-func (c *coalescer) next(at time.Duration) time.Time {
+// look hands over the slot's refresh, if it has one whose session's period is over. A session that has the slot since
+// it was listed can have a longer time to wait.
+func (c *coalescer) look(s *slot, at place, emit func(*joolnl.Record)) {
+	s.listed = false
+	c.listed--
+	if !s.pending {
+		return
+	}
+	if due := s.sent + c.periods(); due > c.now {
+		c.list(s, at, due)
+		return
+	}
+	age(&s.record, c.waited(s))
+	emit(&s.record)
+	s.pending, s.sent = false, c.now
+	c.pending--
+}
+
+// next is when flush has something to do (zero: never).
+func (c *coalescer) next() time.Time {
 	if c.pending == 0 {
 		return time.Time{}
 	}
-	if c.ready == 0 {
-		at = c.slots[c.slots[young].after].sent + c.period
-	}
-	return c.base.Add((at + refreshEvery - 1) / refreshEvery * refreshEvery)
+	return c.base.Add(time.Duration(c.due-1) * refreshEvery)
 }
 
 // idle reports whether no refresh waits; free releases the memory then.
 func (c *coalescer) idle() bool { return c.pending == 0 }
 
-func (c *coalescer) free() { c.slots = nil }
+func (c *coalescer) free() { c.coalesceTable = nil }
+
+// waited is for how long a slot's refresh has waited.
+func (c *coalescer) waited(s *slot) time.Duration {
+	return time.Duration(c.ms-s.came) * time.Millisecond
+}
 
 // age takes the time that has passed from a session's time left.
 func age(r *joolnl.Record, by time.Duration) {

@@ -41,12 +41,10 @@ func newPassing(t testing.TB, period time.Duration) *passing {
 	return &passing{coalescer: newCoalescer(period), t: t, now: time.Unix(1_000_000, 0)}
 }
 
-// moment is now, as the coalescer counts.
-func (p *passing) moment() time.Duration { return p.now.Sub(p.base) }
-
 func (p *passing) report(records ...joolnl.Record) {
+	p.begin(p.now)
 	for _, r := range records {
-		atOnce, evicted := p.pass(&r, p.begin(p.now))
+		atOnce, evicted := p.pass(&r)
 		if evicted != nil {
 			p.out = append(p.out, *evicted)
 		}
@@ -59,11 +57,11 @@ func (p *passing) report(records ...joolnl.Record) {
 // after lets time pass, and has the coalescer called when it wants to be.
 func (p *passing) after(d time.Duration) {
 	end := p.now.Add(d)
-	for next := p.next(p.moment()); !next.IsZero() && !next.After(end); {
+	for next := p.next(); !next.IsZero() && !next.After(end); {
 		p.now = maxTime(p.now, next)
 		again := p.flush(p.now, func(r *joolnl.Record) { p.out = append(p.out, *r) })
-		if !again.Equal(p.next(p.moment())) {
-			p.t.Fatalf("flush says %v, next %v", again, p.next(p.moment()))
+		if !again.Equal(p.next()) {
+			p.t.Fatalf("flush says %v, next %v", again, p.next())
 		}
 		next = again
 	}
@@ -102,23 +100,16 @@ func TestCoalesce(t *testing.T) {
 	// What was silent for longer than a period waits for others.
 	p.after(1550 * time.Millisecond)
 	p.want()
-	if !p.idle() || !p.next(p.moment()).IsZero() {
+	if !p.idle() || !p.next().IsZero() {
 		t.Error("a refresh waits")
 	}
 	p.report(tcpRecord(1, 5000))
-	if p.want(); p.ready != 1 {
-		t.Errorf("%d refreshes are ready, want 1", p.ready)
-	}
+	p.want()
 	p.after(49 * time.Millisecond)
 	p.want()
 	p.after(time.Millisecond)
 	p.want(tcpRecord(1, 4950))
 
-	// Or it leaves with others.
-	p.after(2 * time.Second)
-	p.report(tcpRecord(1, 5000))
-	p.take(1, p.moment(), func(r *joolnl.Record) { p.out = append(p.out, *r) })
-	p.want(tcpRecord(1, 5000))
 	if p.after(2 * time.Second); !p.idle() {
 		t.Error("a refresh waits")
 	}
@@ -164,7 +155,7 @@ func TestCoalesceOff(t *testing.T) {
 	p := newPassing(t, 0)
 	p.report(tcpRecord(1, 5), tcpRecord(1, 5), tcpRecord(1, 4))
 	p.want(tcpRecord(1, 5), tcpRecord(1, 5), tcpRecord(1, 4))
-	if p.slots != nil || !p.next(p.moment()).IsZero() || !p.flush(p.now, nil).IsZero() {
+	if p.coalesceTable != nil || !p.next().IsZero() || !p.flush(p.now, nil).IsZero() {
 		t.Error("it does something")
 	}
 }
@@ -186,12 +177,12 @@ func TestCoalesceFlushIsLate(t *testing.T) {
 	p.want(tcpRecord(2, 0)) // it has expired
 }
 
-// slotmates returns n numbers of sessions that share so many slots.
-func slotmates(c *coalescer, slots uint64, n int) []int {
+// slotmates returns n numbers of sessions that share so many sets of slots.
+func slotmates(c *coalescer, sets uint64, n int) []int {
 	var list []int
 	for i := 0; len(list) < n; i++ {
 		r := tcpRecord(i, 0)
-		if r.Hash(c.seed)%coalesceSlots < slots {
+		if r.Hash(c.seed)%coalesceSets < sets {
 			list = append(list, i)
 		}
 	}
@@ -201,7 +192,7 @@ func slotmates(c *coalescer, slots uint64, n int) []int {
 // TestCoalesceCollision has five sessions that share four slots.
 func TestCoalesceCollision(t *testing.T) {
 	p := newPassing(t, time.Second)
-	five := slotmates(p.coalescer, coalesceWays, coalesceWays+1)
+	five := slotmates(p.coalescer, 1, coalesceWays+1)
 	session := func(i int, ms uint32) joolnl.Record { return tcpRecord(five[i], ms) }
 	p.report(session(0, 5000), session(0, 5000)) // the second one is a refresh
 	for i := 1; i < coalesceWays; i++ {
@@ -242,7 +233,7 @@ func TestCoalesceModel(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		period := time.Duration(1+rnd.IntN(2000)) * time.Millisecond
 		p := newPassing(t, period)
-		numbers := slotmates(p.coalescer, 1+rnd.Uint64N(8), 5+rnd.IntN(60))
+		numbers := slotmates(p.coalescer, 1+rnd.Uint64N(2), 5+rnd.IntN(60))
 		reports := make(map[int][]report)
 		state := make(map[int]int)
 		emitted := make(map[int]int) // the newest report that is out
@@ -286,7 +277,7 @@ func TestCoalesceModel(t *testing.T) {
 				if !p.now.Before(end) {
 					return
 				}
-				if next := p.next(p.moment()); !next.IsZero() && next.Before(end) {
+				if next := p.next(); !next.IsZero() && next.Before(end) {
 					p.now = next
 				} else {
 					p.now = end
@@ -306,9 +297,6 @@ func TestCoalesceModel(t *testing.T) {
 				emitted[n] = -1
 			}
 			p.report(r)
-			if rnd.IntN(5) == 0 {
-				p.take(rnd.IntN(p.ready+1), p.moment(), func(r *joolnl.Record) { p.out = append(p.out, *r) })
-			}
 			look()
 			overdue()
 		}
@@ -319,7 +307,7 @@ func TestCoalesceModel(t *testing.T) {
 				t.Errorf("seed %d: session %d: of %d reports, %d was the last that went out", seed, n, last, emitted[n])
 			}
 		}
-		if !p.idle() || p.ready != 0 {
+		if !p.idle() {
 			t.Errorf("seed %d: a refresh still waits", seed)
 		}
 	}
@@ -369,7 +357,7 @@ func TestCoalesceIsBounded(t *testing.T) {
 	if !p.idle() {
 		t.Error("a refresh still waits")
 	}
-	if p.free(); p.slots != nil {
+	if p.free(); p.coalesceTable != nil {
 		t.Error("freed, and it has memory")
 	}
 	p.out = nil
@@ -386,7 +374,8 @@ func TestCoalesceNoAllocations(t *testing.T) {
 	n := testing.AllocsPerRun(100, func() {
 		for i := range 3600 {
 			r := tcpRecord(i%360, 7_200_000)
-			if atOnce, _ := c.pass(&r, c.begin(now)); atOnce {
+			c.begin(now)
+			if atOnce, _ := c.pass(&r); atOnce {
 				out++
 			}
 			now = now.Add(300 * time.Microsecond)
@@ -409,4 +398,25 @@ func TestCoalesceMovedICMP(t *testing.T) {
 	p.want(old, moved)
 	p.after(5 * time.Second)
 	p.want()
+}
+
+// BenchmarkCoalesce is what a session costs: a new one while the table is full, and a refresh.
+func BenchmarkCoalesce(b *testing.B) {
+	for name, sessions := range map[string]int{"new": 4 * coalesceSlots, "refresh": 3600} {
+		b.Run(name, func(b *testing.B) {
+			c, now := newCoalescer(time.Second), time.Unix(1_000_000, 0)
+			records := make([]joolnl.Record, sessions)
+			for i := range records {
+				records[i] = tcpRecord(i, 5000)
+			}
+			for i := 0; b.Loop(); i++ {
+				if i%36 == 0 {
+					now = now.Add(time.Millisecond)
+					c.flush(now, func(*joolnl.Record) {})
+					c.begin(now)
+				}
+				c.pass(&records[i%sessions])
+			}
+		})
+	}
 }

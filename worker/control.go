@@ -30,8 +30,10 @@ type controls struct {
 	self     syncwire.ID
 	seq      syncwire.Seq
 	settings syncwire.Settings
-	gains    uint32   // as HELLO tells them
-	live     struct { // datagrams that have left, likewise
+	// lifetimes follow from settings.
+	lifetimes *joolnl.Lifetimes
+	gains     uint32   // as HELLO tells them
+	live      struct { // datagrams that have left, likewise
 		datagrams, bytes uint64
 	}
 	hello     time.Time // when the next is due

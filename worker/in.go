@@ -160,17 +160,11 @@ func (p *pumps) translate(entries []byte, from joolnl.Format) []byte {
 	return out[before:]
 }
 
-// cut takes from a session what time it has left above our own timeouts:
+// cut takes from sessions what time they have left above our own timeouts:
 // settings may differ, and the module would take it to be of the future.
 func (p *pumps) cut(entries []byte) {
-	f := p.format
-	for b := entries; len(b) > 0; b = b[f.EntryLen():] {
-		proto, timer := f.Kind(b)
-		ttl := uint32(p.settings.TTL(uint8(proto), uint8(timer)).Milliseconds())
-		if ttl > 0 && f.Expires(b) > ttl {
-			f.SetExpires(b, ttl)
-			p.w.counters.cut.Add(1)
-		}
+	if n := p.format.CutList(entries, p.lifetimes); n > 0 {
+		p.w.counters.cut.Add(uint64(n))
 	}
 }
 

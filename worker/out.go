@@ -102,7 +102,7 @@ func (p *pumps) trail(now time.Time) {
 	}
 }
 
-// report sends the sessions of a report: new and changed ones at once, refreshes at the end
+// report sends the sessions of a report: new and changed ones at once, refreshes after the end
 // of their period.
 func (p *pumps) report(entries []byte, now time.Time) {
 	c := p.w.counters
@@ -123,7 +123,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	}
 	touching := p.resync.touched != nil || p.advertise.touched != nil
 	var copied joolnl.Record
-	moment := p.coalesce.begin(now)
+	p.coalesce.begin(now)
 	out, all := p.out[:0], true // as long as all are sent, nothing is copied
 	for at := 0; at < len(entries); at += size {
 		r := f.RecordIn(entries[at:], &copied)
@@ -131,7 +131,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 			p.resync.touch(r)
 			p.advertise.touch(r)
 		}
-		atOnce, evicted := p.coalesce.pass(r, moment)
+		atOnce, evicted := p.coalesce.pass(r)
 		if all && (evicted != nil || !atOnce) {
 			all = false
 			out = append(out, entries[:at]...)
@@ -147,36 +147,13 @@ func (p *pumps) report(entries []byte, now time.Time) {
 			out = append(out, entries[at:at+size]...)
 		}
 	}
-	leaving := len(out) / size
-	if all {
-		leaving = n
-	}
-	if n := p.fill(leaving); n > 0 {
-		if all {
-			all, out = false, append(out, entries...)
-		}
-		p.coalesce.take(n, moment, func(r *joolnl.Record) {
-			c.refreshed.Add(1)
-			out = p.appendRecord(out, r)
-		})
-	}
 	p.out = out
 	if all {
 		p.sendLive(entries, now)
 	} else {
 		p.sendInPieces(out, now)
 	}
-	p.wakeAt(p.coalesce.next(moment))
-}
-
-// fill is how many refreshes to send with so many sessions that leave at once: as many as complete a datagram.
-func (p *pumps) fill(leaving int) int {
-	perDatagram, ready := p.format.PerDatagram(maxSessionBytes), p.coalesce.ready
-	whole := (leaving + ready) / perDatagram * perDatagram
-	if whole >= leaving {
-		return whole - leaving // all datagrams are full; the other refreshes wait
-	}
-	return ready // all refreshes fit the last datagram
+	p.wakeAt(p.coalesce.next())
 }
 
 // refresh sends the refreshes whose period is over.

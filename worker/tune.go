@@ -54,6 +54,9 @@ func (p *pumps) takeGlobals(g joolnl.Globals, now time.Time) {
 	old := p.settings
 	p.settings = settingsOf(g, p.version)
 	p.settings.Pool4, p.settings.Iterations = old.Pool4, old.Iterations
+	p.lifetimes = joolnl.NewLifetimes(func(proto joolnl.Proto, timer joolnl.Timer) uint32 {
+		return uint32(p.settings.TTL(uint8(proto), uint8(timer)).Milliseconds())
+	})
 	p.acks = ackClockFor(p.version, g, p.jiffy)
 	exposure := exposureOf(spec, p.acks, p.refused)
 	p.w.mu.Lock()

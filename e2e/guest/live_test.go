@@ -109,6 +109,12 @@ func (b *liveBench) newSessions(t *testing.T, all []*liveHosts) {
 // costs measures the daemons' processor time in short slices, in which the variants take turns at random: a busy host's
 // speed changes within seconds. A variant's daemons finish their work while the others have their turn.
 func (b *liveBench) costs(t *testing.T, all []*liveHosts, traffic string, slicesPerRound int, send func(*liveHosts, testing.TB)) {
+	slowMonitor(t)
+	if !testing.Short() {
+		for _, h := range all {
+			<-time.After(time.Until(h.started.Add(settledAfter)))
+		}
+	}
 	if testing.Short() {
 		slicesPerRound = 2
 	}

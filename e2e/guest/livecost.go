@@ -19,6 +19,9 @@ const (
 
 	// restFor is longer than joolctl's refresh period of 1 s.
 	restFor = 1500 * time.Millisecond
+
+	// settledAfter is longer than joolctl takes to give back the memory that only its start needs.
+	settledAfter = 35 * time.Second
 )
 
 // costSlice is a measurement that has begun.
@@ -122,7 +125,7 @@ func (m LiveCost) String() string {
 	per := func(cpu time.Duration) time.Duration {
 		return (cpu / time.Duration(max(1, m.Packets))).Round(10 * time.Nanosecond)
 	}
-	return fmt.Sprintf("%s, slice %d: %d packets in %v, sent %d, dropped %d, K got %d; sender %v (%v a packet), receiver %v (%v)",
-		m.LiveRun, m.Slice, m.Packets, m.Took.Round(time.Millisecond), m.Sent, m.Dropped, m.Stored,
+	return fmt.Sprintf("%s, slice %d: %d packets in %v, sent %d in %d reports, dropped %d, K got %d; sender %v (%v a packet), receiver %v (%v)",
+		m.LiveRun, m.Slice, m.Packets, m.Took.Round(time.Millisecond), m.Sent, m.Reports, m.Dropped, m.Stored,
 		m.SendCPU.Round(time.Millisecond), per(m.SendCPU), m.RecvCPU.Round(time.Millisecond), per(m.RecvCPU))
 }

@@ -62,6 +62,7 @@ func tunedSettings(t testing.TB) map[string]uint64 {
 // liveHosts are J and K with a variant's daemons.
 type liveHosts struct {
 	variant string
+	started time.Time // the daemons
 	top     *topology
 	j, k    worker
 	opener  *liveOpener
@@ -91,6 +92,7 @@ func startLiveHosts(t testing.TB, variant string, start func(*namespace, pair) w
 	top.awaitFirst(t)
 	h.j.awaitStartResync(t)
 	h.k.awaitStartResync(t)
+	h.started = time.Now()
 	h.opener = top.newLiveOpener(t)
 	return h
 }
