@@ -54,6 +54,9 @@ func (s Stats) Add(t Stats) Stats {
 	}
 }
 
+// firstStat begins what a stats server answers, upstream's too.
+const firstStat = "KERNEL_SENT_PKTS"
+
 // String is what the stats server answers: upstream's six lines in its order.
 func (s Stats) String() string {
 	var b strings.Builder
@@ -61,7 +64,7 @@ func (s Stats) String() string {
 		name string
 		n    uint64
 	}{
-		{"KERNEL_SENT_PKTS", s.KernelSentPackets}, {"KERNEL_SENT_BYTES", s.KernelSentBytes},
+		{firstStat, s.KernelSentPackets}, {"KERNEL_SENT_BYTES", s.KernelSentBytes},
 		{"NET_RCVD_PKTS", s.NetRcvdPackets}, {"NET_RCVD_BYTES", s.NetRcvdBytes},
 		{"NET_SENT_PKTS", s.NetSentPackets}, {"NET_SENT_BYTES", s.NetSentBytes},
 	} {

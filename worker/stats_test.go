@@ -120,3 +120,49 @@ func TestStatsAdd(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestStatsServerAnswersNoAnswer: two servers would go on for ever.
+func TestStatsServerAnswersNoAnswer(t *testing.T) {
+	var answers uint64
+	stats := func() Stats {
+		answers++
+		return Stats{NetSentBytes: answers}
+	}
+	spec := configdir.Spec{StatsPort: freePort(t), StatsAddress: netip.MustParseAddr("127.0.0.1")}
+	s, err := OpenStats(spec, stats, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	to := netip.AddrPortFrom(spec.StatsAddress, spec.StatsPort)
+	other, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for _, b := range []string{Stats{}.String(), firstStat} { // the server takes them before the question
+		if _, err := other.Write([]byte(b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := ask(t, to, []byte("a question")), (Stats{NetSentBytes: 1}).String(); got != want {
+		t.Errorf("the first answer is %q, want %q", got, want)
+	}
+}
+
+func TestStatsPerSecond(t *testing.T) {
+	var l statsLimit
+	now := time.Unix(1_000_000, 0)
+	for second := range 3 {
+		allowed := 0
+		for range 1000 {
+			if l.allow(now) {
+				allowed++
+			}
+			now = now.Add(time.Millisecond)
+		}
+		if allowed != statsPerSecond {
+			t.Errorf("second %d: %d answers, want %d", second, allowed, statsPerSecond)
+		}
+	}
+}

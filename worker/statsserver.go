@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -13,7 +14,8 @@ import (
 	"joolctl/fdstore"
 )
 
-// StatsServer answers every datagram with upstream's six lines, until Close.
+// StatsServer answers datagrams with upstream's six lines, until Close. It leaves out what is an answer itself, and what
+// comes too often.
 type StatsServer struct {
 	conns []*net.UDPConn
 	done  sync.WaitGroup
@@ -57,18 +59,41 @@ func statsError(a netip.Addr, port uint16, err error) error {
 	return fmt.Errorf("stats server on %v port %d: %w%s", a, port, errors.Unwrap(err), next)
 }
 
+// statsPerSecond bounds how many datagrams a socket answers in a second. An answer is some hundred times as long as a
+// question needs to be, and a forged source address sends it to somebody else.
+const statsPerSecond = 100
+
 // serveStats serves one socket until it is closed.
 func serveStats(c *net.UDPConn, stats func() Stats) {
-	var b [1]byte // whatever was sent
+	var limit statsLimit
+	var b [len(firstStat)]byte
 	for {
-		_, from, err := c.ReadFromUDPAddrPort(b[:])
+		n, from, err := c.ReadFromUDPAddrPort(b[:])
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err == nil || errors.Is(err, unix.EMSGSIZE) {
+		if err != nil && !errors.Is(err, unix.EMSGSIZE) {
+			continue
+		}
+		// Two stats servers would answer each other's answers for ever, after one datagram with a forged source.
+		if string(b[:n]) != firstStat && limit.allow(time.Now()) {
 			_, _ = c.WriteToUDPAddrPort([]byte(stats().String()), from) // who asked may have gone
 		}
 	}
+}
+
+// statsLimit allows statsPerSecond answers in each second.
+type statsLimit struct {
+	began time.Time
+	n     int
+}
+
+func (l *statsLimit) allow(now time.Time) bool {
+	if now.Sub(l.began) >= time.Second {
+		l.began, l.n = now, 0
+	}
+	l.n++
+	return l.n <= statsPerSecond
 }
 
 // Close stops the server and waits for its end.
