@@ -42,7 +42,7 @@ func ListFormat(b []byte) Format {
 
 // CountList is CheckList for a list that the own module has sent: it looks at lengths only.
 func (f Format) CountList(b []byte) (n int) {
-	for size := f.EntryLen(); len(b) >= size && int(binary.NativeEndian.Uint16(b)) == size; b = b[size:] {
+	for size := f.EntryLen(); size > 0 && len(b) >= size && int(binary.NativeEndian.Uint16(b)) == size; b = b[size:] {
 		n++
 	}
 	return n
@@ -82,7 +82,7 @@ func NewLifetimes(of func(Proto, Timer) uint32) *Lifetimes {
 // many it has shortened.
 func (f Format) CutList(entries []byte, longest *Lifetimes) (cut int) {
 	size := f.EntryLen()
-	for b := entries; len(b) >= size; b = b[size:] {
+	for b := entries; size > 0 && len(b) >= size; b = b[size:] {
 		var most uint32
 		if f == Nested {
 			proto, timer := f.Kind(b)

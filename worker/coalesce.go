@@ -21,8 +21,8 @@ const (
 
 // coalescer decides when a reported session is sent. The module reports a session for every packet that it translates;
 // sync traffic should follow connections instead. A new or changed session is sent at once. A refresh differs from the
-// session's last sent state only in the time left: it is sent once per period, with others, at the first tick after
-// the period's end.
+// session's last sent state only in the time left: it is sent once per period, with others, at a tick. That is up to a
+// tick before the period's end, or after it.
 //
 // Its table has sets of four slots. A session whose set is full evicts another one, which counts as new when it is
 // reported again. It is pure: time comes from outside.

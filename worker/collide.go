@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"time"
@@ -54,7 +55,7 @@ func hostOf(r *joolnl.Record) bibHost {
 // clearWay finds the BIB entries of ours that would keep the sessions to inject
 // out: one that gives their mask to another host, or their host another mask.
 // The module would refuse them in silence, or warn. Where all sessions of all
-// that is in a session's way are older than it, and none was reported by our own
+// that is in a session's way are older than it, or as old and of a higher mapping, and none was reported by our own
 // kernel lately, it has to go: it is in old, and no more in give. Else the session is
 // blocked and leaves inject; so is what more than most entries would have to go
 // for. Idle times are those of our settings.
@@ -69,7 +70,7 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 	}
 	// Ours that is in the way of either, by mask, and the idle time of the youngest.
 	youngest := make(map[mask]int64)
-	maskOfHost := make(map[bibHost]mask)
+	maskOfHost, hostOfMask := make(map[bibHost]mask), make(map[mask]bibHost)
 	for i := range own {
 		r := &own[i]
 		m, h := maskOf(r), hostOf(r)
@@ -78,7 +79,7 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 		if !(sameMask && otherHost != h) && !(sameHost && otherMask != m) {
 			continue
 		}
-		maskOfHost[h] = m
+		maskOfHost[h], hostOfMask[m] = m, h
 		age := idle(r, our)
 		if _, live := touched[r.Key()]; live {
 			age = -1 << 62
@@ -103,7 +104,11 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 		}
 		older := true
 		for _, way := range ways {
-			older = older && youngest[way] > idle(&w, our)+minTolerance.Milliseconds()
+			switch behind := youngest[way] - idle(&w, our); {
+			case behind > minTolerance.Milliseconds():
+			case behind < -minTolerance.Milliseconds() || !lower(&w, way, hostOfMask[way]):
+				older = false
+			}
 		}
 		if !older {
 			d.blocked++
@@ -134,4 +139,14 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 		_, goes := gone[maskOf(&r)]
 		return goes
 	})
+}
+
+// lower reports whether a session's mapping is lower than a BIB entry that is in its way: by the mask, then by the IPv6
+// host.
+func lower(r *joolnl.Record, way mask, host bibHost) bool {
+	if c := maskOf(r).src4.Compare(way.src4); c != 0 {
+		return c < 0
+	}
+	of := hostOf(r).src6
+	return bytes.Compare(of[:], host.src6[:]) < 0
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"encoding/binary"
+	"math"
 	"slices"
 	"time"
 
@@ -129,10 +130,9 @@ func rank(records []joolnl.Record, order []ranked) {
 	}
 }
 
-// diff compares a peer's table with ours, both with the same base, by idle
-// time. inject is what we lack or have older, give what the peer lacks or has
-// older. Both must come from unique, and inject takes the place of theirs.
-// Differences of up to tolerance milliseconds don't count.
+// diff compares a peer's table with ours, both with the same base. inject is what we lack or what wins against ours, give
+// what the peer lacks or what wins against its own (see winner). Both tables must come from unique, and inject takes the
+// place of theirs.
 func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance int64) (d difference) {
 	inject := theirs[:0]
 	var give []joolnl.Record
@@ -155,14 +155,20 @@ func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance 
 			j++
 		default:
 			behind := idle(&ours[j], our) - idle(&theirs[i], their)
-			switch {
-			case behind > tolerance:
+			switch w := winner(&theirs[i], &ours[j], behind, tolerance); {
+			case w > 0:
 				if theirs[i].Src4() != ours[j].Src4() {
 					d.fresh++ // once ours has made way
+					inject = append(inject, theirs[i])
+				} else {
+					inject = append(inject, younger(theirs[i], -behind))
 				}
-				inject = append(inject, theirs[i])
-			case behind < -tolerance:
-				give = append(give, ours[j])
+			case w < 0:
+				if theirs[i].Src4() != ours[j].Src4() {
+					give = append(give, ours[j])
+				} else {
+					give = append(give, younger(ours[j], behind))
+				}
 			default:
 				d.same++
 			}
@@ -171,6 +177,60 @@ func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance 
 	}
 	d.inject, d.give = inject, give
 	return d
+}
+
+// winner says which of two records of one session both hosts are to have: 1 for theirs, -1 for ours, 0 if there is no
+// difference that counts. behind is by how many milliseconds ours has been idle for longer. If that is more than the
+// tolerance, the younger record wins. Otherwise both stem from one moment. Then the lower mask wins, as it does for BIB
+// entries (see lower). With one mask, the record wins whose state is further on: the other host has missed a report.
+func winner(theirs, ours *joolnl.Record, behind, tolerance int64) int {
+	moved := ours.Src4().Compare(theirs.Src4())
+	if moved != 0 {
+		tolerance = min(tolerance, minTolerance.Milliseconds())
+	}
+	switch {
+	case behind > tolerance:
+		return 1
+	case behind < -tolerance:
+		return -1
+	case moved != 0:
+		return moved
+	}
+	further := cmp.Compare(progress(theirs), progress(ours))
+	last, less := theirs, behind
+	if further < 0 {
+		last, less = ours, -behind
+	}
+	// A packet leads back from TRANS to ESTABLISHED, and from one timer to another. It renews the session, which a FIN
+	// does not. TRANS in place of ESTABLISHED does no harm, since the next packet corrects it.
+	returns := last.State() == joolnl.Trans || theirs.State() == ours.State()
+	if returns && less < -returnedBy.Milliseconds() {
+		return -further
+	}
+	return further
+}
+
+// returnedBy is by how much a record must be younger to have come after one whose state is further on. It is more than
+// datagrams take on their way.
+const returnedBy = time.Second
+
+// younger is the record with the other host's idle time, if that is less: a session's time left does not go back because
+// its state goes on.
+func younger(r joolnl.Record, by int64) joolnl.Record {
+	if by > 0 {
+		r.SetExpires(uint32(min(int64(r.Expires())+by, math.MaxUint32)))
+	}
+	return r
+}
+
+// progress orders the states of a session by when they come (RFC 6146, section 3.5.2), and the timers of one state.
+func progress(r *joolnl.Record) int {
+	states := [...]int{
+		joolnl.V6Init: 0, joolnl.V4Init: 0, joolnl.Established: 1,
+		joolnl.V4FinRcv: 2, joolnl.V6FinRcv: 2, joolnl.V4FinV6FinRcv: 3, joolnl.Trans: 4,
+	}
+	timers := [...]int{joolnl.TimerSYN4: 0, joolnl.TimerEstablished: 1, joolnl.TimerTransitory: 2}
+	return states[r.State()]*len(timers) + timers[r.Timer()]
 }
 
 // unique sorts records by their keys and leaves the youngest of each: a session
