@@ -40,6 +40,13 @@ func TestTuneSS(t *testing.T) {
 		tunedCapacity = 16384 // older modules don't look at it
 	}
 	top.j.exec(t, "jool", "instance", "remove", "nat")
+	// A worker that does not notice the gap takes the new instance for the old one, and waits a minute.
+	eventually(t, syncedWithin, "the worker misses the instance", func() string {
+		if out, _ := w.command(t, "status"); !strings.Contains(out, `instance "nat" does not exist`) {
+			return out
+		}
+		return ""
+	})
 	addInstance(t, top.j, instance{name: "nat", framework: "netfilter", pool6: pool6})
 	tuned("the instance was made anew", syncedWithin, tunedCapacity)
 
