@@ -198,6 +198,24 @@ func (c *coalescer) flush(now time.Time, emit func(*joolnl.Record)) time.Time {
 	return c.next()
 }
 
+// drain hands over all refreshes, due or not, and forgets all sessions.
+func (c *coalescer) drain(now time.Time, emit func(*joolnl.Record)) {
+	if c.coalesceTable == nil {
+		return
+	}
+	c.begin(now)
+	for n := range c.sets {
+		for k := range c.sets[n] {
+			if s := &c.sets[n][k]; s.pending {
+				age(&s.record, c.waited(s))
+				emit(&s.record)
+				c.pending--
+			}
+		}
+	}
+	c.free()
+}
+
 // look hands over the slot's refresh, if it has one whose session's period is over. A session that has the slot since
 // it was listed can have a longer time to wait.
 func (c *coalescer) look(s *slot, at place, emit func(*joolnl.Record)) {

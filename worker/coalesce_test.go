@@ -160,6 +160,27 @@ func TestCoalesceOff(t *testing.T) {
 	}
 }
 
+// TestCoalesceTurnedOff: what waits is sent before every report is.
+func TestCoalesceTurnedOff(t *testing.T) {
+	p := newPassing(t, time.Second)
+	p.report(tcpRecord(1, 5000), tcpRecord(2, 5000), tcpRecord(1, 5000))
+	p.after(10 * time.Millisecond)
+	p.out = nil
+	p.drain(p.now, func(r *joolnl.Record) { p.out = append(p.out, *r) })
+	p.want(tcpRecord(1, 4990))
+	if !p.idle() || p.coalesceTable != nil {
+		t.Error("something is left")
+	}
+	p.period = 0
+	p.report(tcpRecord(1, 4000))
+	p.want(tcpRecord(1, 4000))
+	p.period = time.Second
+	p.report(tcpRecord(1, 3000), tcpRecord(1, 3000))
+	p.want(tcpRecord(1, 3000))
+	p.after(time.Second)
+	p.want(tcpRecord(1, 2000))
+}
+
 // TestCoalesceFlushIsLate has nobody come at a period's end.
 func TestCoalesceFlushIsLate(t *testing.T) {
 	p := newPassing(t, time.Second)

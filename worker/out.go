@@ -158,14 +158,22 @@ func (p *pumps) report(entries []byte, now time.Time) {
 
 // refresh sends the refreshes whose period is over.
 func (p *pumps) refresh(now time.Time) (again time.Time) {
-	out := p.out[:0]
-	again = p.coalesce.flush(now, func(r *joolnl.Record) {
-		p.w.counters.refreshed.Add(1)
-		out = p.appendRecord(out, r)
-	})
-	p.out = out
-	p.sendInPieces(out, now)
+	p.out = p.out[:0]
+	again = p.coalesce.flush(now, p.takeRefresh)
+	p.sendInPieces(p.out, now)
 	return again
+}
+
+// refreshAll sends all refreshes.
+func (p *pumps) refreshAll(now time.Time) {
+	p.out = p.out[:0]
+	p.coalesce.drain(now, p.takeRefresh)
+	p.sendInPieces(p.out, now)
+}
+
+func (p *pumps) takeRefresh(r *joolnl.Record) {
+	p.w.counters.refreshed.Add(1)
+	p.out = p.appendRecord(p.out, r)
 }
 
 // appendRecord writes a record in the module's format.
