@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -41,12 +42,13 @@ func TestShellOfTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	far.Close()
-	screen := screen{terminal: near}
+	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM) }) // it has ended unless the test failed
+	screen := screenOf(near)
 	for _, step := range []struct{ await, input string }{
 		{"# ", "jool --version; stty size </dev/tty\n"},
 		{l.Newest() + ".0\r\n33 99\r\n", ""},
-		{"# ", "sleep 1000\n"},
-		{"sleep 1000\r\n", "\x03"},
+		{"# ", "sh -c 'echo begun; exec sleep 1000'\n"}, // ^C must not come before the shell has given the terminal away
+		{"begun\r\n", "\x03"},
 		{"# ", "echo status $?\n"},
 		{"status 130\r\n", "ip netns exec t1-J jool -i nat global display | grep -o 64:ff9b::/96; exit 4\n"},
 		{"64:ff9b::/96\r\n", ""},
@@ -89,24 +91,48 @@ func openTerminal(t *testing.T) (near, far *os.File) {
 
 // screen is what a terminal shows.
 type screen struct {
-	terminal *os.File
-	shown    string
-	found    int // where the text that was found last ends
+	typed chan []byte // what comes; closed at the terminal's end
+	shown string
+	found int // where the text that was found last ends
 }
+
+// screenOf reads from a terminal until its end.
+func screenOf(terminal *os.File) *screen {
+	s := &screen{typed: make(chan []byte)}
+	go func() {
+		defer close(s.typed)
+		for {
+			b := make([]byte, 4096)
+			n, err := terminal.Read(b)
+			if err != nil {
+				return
+			}
+			s.typed <- b[:n]
+		}
+	}()
+	return s
+}
+
+// shownWithin is how long a machine may take to boot, and its shell to answer, on a busy host.
+const shownWithin = 3 * time.Minute
 
 // await reads until the terminal shows a text behind the one that was found last.
 func (s *screen) await(t *testing.T, text string) {
 	t.Helper()
-	b := make([]byte, 4096)
+	late := time.After(shownWithin)
 	for {
 		if at := strings.Index(s.shown[s.found:], text); at >= 0 {
 			s.found += at + len(text)
 			return
 		}
-		n, err := s.terminal.Read(b)
-		if err != nil {
-			t.Fatalf("%v before %q; the terminal shows:\n%s", err, text, s.shown)
+		select {
+		case b, ok := <-s.typed:
+			if !ok {
+				t.Fatalf("the terminal ended before %q; it shows:\n%s", text, s.shown)
+			}
+			s.shown += string(b)
+		case <-late:
+			t.Fatalf("no %q within %v; the terminal shows:\n%s", text, shownWithin, s.shown)
 		}
-		s.shown += string(b[:n])
 	}
 }
