@@ -196,7 +196,7 @@ func (t *Thread) wait(events []unix.EpollEvent) (n int) {
 	}
 	t.running.Unlock()
 	if far {
-		// Not before: the clock leaves alone who is at work.
+		// The clock fires no timers of a thread that is running, so running is unlocked first.
 		t.clock.plan(t, due)
 	}
 	n, err := unix.EpollWait(t.epoll, events, planned)

@@ -54,7 +54,7 @@ func (p *passing) report(records ...joolnl.Record) {
 	}
 }
 
-// after lets time pass, and has the coalescer called when it wants to be.
+// after advances the clock, and calls flush at each time that next returns.
 func (p *passing) after(d time.Duration) {
 	end := p.now.Add(d)
 	for next := p.next(); !next.IsZero() && !next.After(end); {
@@ -97,7 +97,7 @@ func TestCoalesce(t *testing.T) {
 	p.after(500 * time.Millisecond)
 	p.want(tcpRecord(1, 4500))
 
-	// What was silent for longer than a period waits for others.
+	// The refresh of a session that was silent for longer than a period leaves at the next tick.
 	p.after(1550 * time.Millisecond)
 	p.want()
 	if !p.idle() || !p.next().IsZero() {
@@ -115,13 +115,13 @@ func TestCoalesce(t *testing.T) {
 	}
 	p.want()
 
-	// What is forgotten is new.
+	// A session is new after free has released the table.
 	p.free()
 	p.report(tcpRecord(1, 5000))
 	p.want(tcpRecord(1, 5000))
 }
 
-// TestCoalesceChanges has all that makes a session go on at once.
+// TestCoalesceChanges: each change of a session, other than of its time left, is sent at once.
 func TestCoalesceChanges(t *testing.T) {
 	first := with(tcpRecord(1, 5000), joolnl.V6FinRcv, joolnl.TimerEstablished)
 	otherMask := first
@@ -160,7 +160,7 @@ func TestCoalesceOff(t *testing.T) {
 	}
 }
 
-// TestCoalesceTurnedOff: what waits is sent before every report is.
+// TestCoalesceTurnedOff: drain sends the refreshes that wait, before each report is sent at once.
 func TestCoalesceTurnedOff(t *testing.T) {
 	p := newPassing(t, time.Second)
 	p.report(tcpRecord(1, 5000), tcpRecord(2, 5000), tcpRecord(1, 5000))
@@ -282,7 +282,7 @@ func TestCoalesceModel(t *testing.T) {
 		overdue := func() {
 			for n, list := range reports {
 				for i := emitted[n] + 1; i < len(list); i++ {
-					// What a newer one has overtaken need not go out.
+					// Only a session's last report must be sent in time.
 					if age := p.now.Sub(list[i].at); age >= period+refreshEvery && i == len(list)-1 {
 						t.Fatalf("seed %d: session %d's last report is still in after %v of %v", seed, n, age, period)
 					}
@@ -421,7 +421,7 @@ func TestCoalesceMovedICMP(t *testing.T) {
 	p.want()
 }
 
-// BenchmarkCoalesce is what a session costs: a new one while the table is full, and a refresh.
+// BenchmarkCoalesce measures pass for a new session while the table is full, and for a refresh.
 func BenchmarkCoalesce(b *testing.B) {
 	for name, sessions := range map[string]int{"new": 4 * coalesceSlots, "refresh": 3600} {
 		b.Run(name, func(b *testing.B) {

@@ -104,11 +104,8 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 		}
 		older := true
 		for _, way := range ways {
-			switch behind := youngest[way] - idle(&w, our); {
-			case behind > minTolerance.Milliseconds():
-			case behind < -minTolerance.Milliseconds() || !lower(&w, way, hostOfMask[way]):
-				older = false
-			}
+			behind, tolerance := youngest[way]-idle(&w, our), minTolerance.Milliseconds()
+			older = older && (behind > tolerance || behind >= -tolerance && lower(&w, way, hostOfMask[way]))
 		}
 		if !older {
 			d.blocked++

@@ -221,7 +221,7 @@ func (p *pumps) nackFrom(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 	}
 }
 
-// openWindow begins to count anew what others make us send, once it is time.
+// openWindow resets the counters of the datagrams that peers make this host send, once per repeatWindow.
 func (p *pumps) openWindow(now time.Time) {
 	if now.Sub(p.window) > repeatWindow {
 		p.window, p.repeats, p.said = now, 0, 0

@@ -14,8 +14,8 @@ import (
 	"joolctl/fdstore"
 )
 
-// StatsServer answers datagrams with upstream's six lines, until Close. It leaves out what is an answer itself, and what
-// comes too often.
+// StatsServer answers datagrams with upstream's six lines, until Close. It does not answer another stats server's answer,
+// and no more than statsPerSecond datagrams a second on each address.
 type StatsServer struct {
 	conns []*net.UDPConn
 	done  sync.WaitGroup

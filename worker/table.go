@@ -159,16 +159,10 @@ func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance 
 			case w > 0:
 				if theirs[i].Src4() != ours[j].Src4() {
 					d.fresh++ // once ours has made way
-					inject = append(inject, theirs[i])
-				} else {
-					inject = append(inject, younger(theirs[i], -behind))
 				}
+				inject = append(inject, younger(&theirs[i], &ours[j], -behind))
 			case w < 0:
-				if theirs[i].Src4() != ours[j].Src4() {
-					give = append(give, ours[j])
-				} else {
-					give = append(give, younger(ours[j], behind))
-				}
+				give = append(give, younger(&ours[j], &theirs[i], behind))
 			default:
 				d.same++
 			}
@@ -214,20 +208,22 @@ func winner(theirs, ours *joolnl.Record, behind, tolerance int64) int {
 // datagrams take on their way.
 const returnedBy = time.Second
 
-// younger is the record with the other host's idle time, if that is less: a session's time left does not go back because
-// its state goes on.
-func younger(r joolnl.Record, by int64) joolnl.Record {
-	if by > 0 {
+// younger returns the winner with the loser's idle time if that is less, by so many milliseconds: otherwise the session
+// of the host that takes the winner's state would lose time. A winner with another mask keeps its own idle time.
+func younger(winner, loser *joolnl.Record, by int64) joolnl.Record {
+	r := *winner
+	if by > 0 && winner.Src4() == loser.Src4() {
 		r.SetExpires(uint32(min(int64(r.Expires())+by, math.MaxUint32)))
 	}
 	return r
 }
 
-// progress orders the states of a session by when they come (RFC 6146, section 3.5.2), and the timers of one state.
+// progress orders the states of a session by when they come (RFC 6146, section 3.5.2), and the timers of one state. No
+// two states have the same place, so that both hosts choose the same record.
 func progress(r *joolnl.Record) int {
 	states := [...]int{
-		joolnl.V6Init: 0, joolnl.V4Init: 0, joolnl.Established: 1,
-		joolnl.V4FinRcv: 2, joolnl.V6FinRcv: 2, joolnl.V4FinV6FinRcv: 3, joolnl.Trans: 4,
+		joolnl.V6Init: 0, joolnl.V4Init: 1, joolnl.Established: 2,
+		joolnl.V4FinRcv: 3, joolnl.V6FinRcv: 4, joolnl.V4FinV6FinRcv: 5, joolnl.Trans: 6,
 	}
 	timers := [...]int{joolnl.TimerSYN4: 0, joolnl.TimerEstablished: 1, joolnl.TimerTransitory: 2}
 	return states[r.State()]*len(timers) + timers[r.Timer()]

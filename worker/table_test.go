@@ -79,6 +79,7 @@ func TestDiff(t *testing.T) {
 		{name: "moved", their: list(masked(est(1, ours, 5), 7)), our: list(est(1, ours, 9000)), inject: list(masked(est(1, ours, 5), 7)), want: result{fresh: 1}},
 		{name: "moved, ours younger", their: list(masked(est(1, ours, 9000), 7)), our: list(est(1, ours, 5)), give: list(est(1, ours, 5))},
 		{name: "moved, a tie", their: list(masked(est(1, ours, 5), 7)), our: list(est(1, ours, 5)), give: list(est(1, ours, 5))},
+		{name: "each has another FIN", their: list(halfClosed(1, ours, 5)), our: list(with(halfClosed(1, ours, 5), joolnl.V4FinRcv, joolnl.TimerEstablished)), inject: list(halfClosed(1, ours, 5))},
 		{name: "moved, a tie, the higher one established", their: list(masked(est(1, ours, 5), 7)), our: list(opening(1, ours, 5)), give: list(opening(1, ours, 5))},
 		{name: "moved, a tie, theirs lower", their: list(est(1, ours, 5)), our: list(masked(est(1, ours, 5), 7)), inject: list(est(1, ours, 5)), want: result{fresh: 1}},
 		{name: "reported after the base", their: list(est(1, ours, -3000)), our: list(est(1, ours, -500)), inject: list(est(1, ours, -3000))},
