@@ -1,0 +1,67 @@
+package guest
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// TestTie: both hosts have the same sessions, idle for as long, in other states or under other masks. A full sync makes
+// them equal: the state that is further on, and the lower mask.
+func TestTie(t *testing.T) {
+	enter(t, "test")
+	t.Parallel()
+	top := newTopology(t)
+	const idle = 10 * time.Second
+	session := func(proto joolnl.Proto, port, mask uint16) joolnl.Session {
+		return joolnl.Session{
+			Proto:   proto,
+			Src6:    netip.AddrPortFrom(netip.MustParseAddr(addr6), port),
+			Dst6:    dst6(80),
+			Src4:    netip.AddrPortFrom(netip.MustParseAddr(pool4), mask),
+			Dst4:    netip.AddrPortFrom(netip.MustParseAddr(addr4), 80),
+			Expires: 5*time.Minute - idle,
+		}
+	}
+	established := func(port uint16) joolnl.Session {
+		s := session(joolnl.TCP, port, 60000+port)
+		s.Expires = 2*time.Hour - idle
+		return s
+	}
+	opening := func(port uint16) joolnl.Session {
+		s := session(joolnl.TCP, port, 60000+port)
+		s.State, s.Timer, s.Expires = joolnl.V6Init, joolnl.TimerTransitory, 4*time.Minute-idle
+		return s
+	}
+	const udpOfJ, udpOfK = 3003, 3004 // the host whose mask is lower
+	top.j.addSessions(t, "nat", established(3001), opening(3002), session(joolnl.UDP, udpOfJ, 64001), session(joolnl.UDP, udpOfK, 64004))
+	top.k.addSessions(t, "nat", opening(3001), established(3002), session(joolnl.UDP, udpOfJ, 64002), session(joolnl.UDP, udpOfK, 64003))
+	pairJ, pairK := top.pairs(group6)
+	startWorker(t, supervised, top.j, pairJ)
+	startWorker(t, supervised, top.k, pairK)
+
+	for _, n := range []*namespace{top.j, top.k} {
+		eventually(t, syncedWithin, n.name+" has the sessions that win", func() string {
+			found := make(map[uint16]string)
+			for _, s := range n.sessions(t, "nat") {
+				found[s.Src6.Port()] = fmt.Sprintf("%v mask %d", s.State, s.Src4.Port())
+			}
+			want := map[uint16]string{
+				3001: "ESTABLISHED mask 63001", 3002: "ESTABLISHED mask 63002",
+				udpOfJ: "ESTABLISHED mask 64001", udpOfK: "ESTABLISHED mask 64003",
+			}
+			if fmt.Sprint(found) != fmt.Sprint(want) {
+				return fmt.Sprintf("%v, want %v", found, want)
+			}
+			return ""
+		})
+		for _, port := range []uint16{3001, 3002} {
+			if s := n.session(t, "nat", joolnl.TCP, port); s.Expires < time.Hour {
+				t.Errorf("%s: the session from port %d has %v left", n.name, port, s.Expires)
+			}
+		}
+	}
+}
