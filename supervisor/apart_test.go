@@ -46,6 +46,7 @@ func beApart(dir string, kernel worker.Kernel) error {
 	if err := timerslack.Coarsen(); err != nil {
 		return err
 	}
+	timerslack.RaiseProcessors()
 	debug.SetGCPercent(50) // as joolctl does
 	opt := realOptions(dir, worker.Env{Threads: nsthread.NewPool(), Kernel: kernel})
 	opt.Watch = func(ctx context.Context, dir string, changed func(), calm func() bool) {

@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/cmd/internal/pipelog"
-	"joolctl/cmd/internal/processors"
 	"joolctl/cmd/internal/version"
 	"joolctl/configdir"
 	"joolctl/events"
 	"joolctl/fdstore"
 	"joolctl/nsthread"
 	"joolctl/supervisor"
+	"joolctl/timerslack"
 	"joolctl/worker"
 )
 
@@ -55,7 +55,7 @@ func directory(args []string) string {
 }
 
 func (p *program) up(ctx context.Context, dir string) error {
-	processors.AtLeastEnough()
+	timerslack.RaiseProcessors()
 	out := pipelog.New(p.stderr)
 	defer out.Close()
 	log := slog.New(slog.NewTextHandler(logTo(out), nil))

@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"joolctl/cmd/internal/pipelog"
-	"joolctl/cmd/internal/processors"
 	"joolctl/configdir"
 	"joolctl/events"
 	"joolctl/nsthread"
 	"joolctl/supervisor"
+	"joolctl/timerslack"
 	"joolctl/worker"
 )
 
@@ -25,7 +25,7 @@ const (
 
 // synchronise runs one worker until ctx ends.
 func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
-	processors.AtLeastEnough()
+	timerslack.RaiseProcessors()
 	out := pipelog.New(stderr)
 	defer out.Close()
 	log := slog.New(slog.NewTextHandler(out, nil))
