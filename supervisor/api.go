@@ -14,7 +14,7 @@ import (
 // JSON, an error being {"error": "…"} (and for an unknown name the known ones).
 const (
 	pathStatus = "/v1/status" // GET, ?name=…: Status
-	// GET, ?name=… or ?all=true, and &allow-alone=true, &since-start=DURATION: Ready
+	// GET, ?name=… or ?all=true, and &allow-alone=true, &patience=DURATION, &open-after=DURATION: Ready
 	pathReady     = "/v1/ready"
 	pathAdvertise = "/v1/advertise" // POST, ?name=… or ?all=true: []Outcome
 	pathRestart   = "/v1/restart"   // POST, ?name=… or ?all=true: []Outcome
@@ -76,17 +76,29 @@ func newHandler(s *Supervisor, socket string) *handler {
 
 var errNoNames = errors.New("name pairs by ?name=…, or all of them by ?all=true")
 
-// errNoDuration is a bad ?since-start=….
-var errNoDuration = errors.New("since-start wants a duration, as in 5m")
+// errNoDuration is wrapped by the error about a parameter that is no duration.
+var errNoDuration = errors.New("wants a duration, as in 5m")
 
 func readyOptions(q url.Values) (o ReadyOptions, err error) {
 	o.AllowAlone = q.Get("allow-alone") == "true"
-	if text := q.Get("since-start"); text != "" {
-		if o.SinceStart, err = time.ParseDuration(text); err != nil {
-			return o, errNoDuration
-		}
+	if o.Patience, err = duration(q, "patience"); err != nil {
+		return o, err
 	}
-	return o, nil
+	o.OpenAfter, err = duration(q, "open-after")
+	return o, err
+}
+
+// duration is a query's parameter; 0: the query has none.
+func duration(q url.Values, name string) (time.Duration, error) {
+	text := q.Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s %w", name, errNoDuration)
+	}
+	return d, nil
 }
 
 func forNames[T any](do func(context.Context, []string, bool) (T, error)) func(context.Context, url.Values) (any, error) {

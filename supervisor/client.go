@@ -43,8 +43,10 @@ func (c Client) Ready(ctx context.Context, names []string, all bool, o ReadyOpti
 	if o.AllowAlone {
 		query.Set("allow-alone", "true")
 	}
-	if o.SinceStart > 0 {
-		query.Set("since-start", o.SinceStart.String())
+	for name, d := range map[string]time.Duration{"patience": o.Patience, "open-after": o.OpenAfter} {
+		if d > 0 {
+			query.Set(name, d.String())
+		}
 	}
 	err = c.call(ctx, http.MethodGet, pathReady, query, &ready)
 	return ready, err

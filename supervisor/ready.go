@@ -24,13 +24,25 @@ const (
 	heardWithin = 25 * time.Second
 )
 
-// ReadyOptions are what a question for readiness leaves out of account.
+// ReadyOptions make a pair ready that would not be ready without them.
 type ReadyOptions struct {
-	// AllowAlone: that nobody is there who could tell what is missing.
+	// AllowAlone makes a pair ready that no peer can tell what it lacks.
 	AllowAlone bool
-	// SinceStart: everything that only peers and time can mend, as soon as the
-	// supervisor has run for so long; 0: never.
-	SinceStart time.Duration
+	// Patience makes a pair ready whose table has been incomplete for so long, if no complete peer was heard meanwhile;
+	// 0: never.
+	Patience time.Duration
+	// OpenAfter makes a pair ready whose table has been incomplete for so long, in any case; 0: never.
+	OpenAfter time.Duration
+}
+
+// waited reports whether a pair was incomplete for so long that it is ready all the same.
+func (o ReadyOptions) waited(s worker.SyncState, now time.Time) bool {
+	if s.IncompleteSince.IsZero() {
+		return false
+	}
+	incomplete, silence := now.Sub(s.IncompleteSince), now.Sub(s.CompletePeer)
+	return o.OpenAfter > 0 && incomplete >= o.OpenAfter ||
+		o.Patience > 0 && incomplete >= o.Patience && silence >= max(o.Patience, heardWithin)
 }
 
 // Ready says whether it is safe to fail over to this host now.
@@ -55,7 +67,6 @@ type standing struct {
 	sequence bool // of its spec
 	sync     worker.SyncState
 	peers    []worker.Peer
-	uptime   time.Duration // the supervisor's
 }
 
 // Ready answers for the named pairs, or for all, from what the workers have
@@ -72,7 +83,7 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 		now := time.Now()
 		answer.Ready = len(selected) > 0
 		for _, p := range selected {
-			why := p.standing(now.Sub(s.started)).reasons(now, o)
+			why := p.standing().reasons(now, o)
 			answer.Pairs = append(answer.Pairs, PairReady{p.name, len(why) == 0, why})
 			answer.Ready = answer.Ready && len(why) == 0
 		}
@@ -81,8 +92,8 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 	return answer, err
 }
 
-func (p *pair) standing(uptime time.Duration) standing {
-	st := standing{state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, uptime: uptime}
+func (p *pair) standing() standing {
+	st := standing{state: p.state, reason: p.explanation(), sequence: p.spec.Sequence}
 	if p.live != nil {
 		st.sync, st.peers = p.live.Sync(), p.live.Peers()
 	}
@@ -97,7 +108,7 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []string {
 	if silent := now.Sub(st.sync.Answered); silent > silentFor {
 		return []string{fmt.Sprintf("the kernel has not answered for %d seconds; see `dmesg`", int(silent.Seconds()))}
 	}
-	if o.SinceStart > 0 && st.uptime >= o.SinceStart {
+	if o.waited(st.sync, now) {
 		return nil
 	}
 	why := st.incomplete(o.AllowAlone)

@@ -29,7 +29,13 @@ func TestReasons(t *testing.T) {
 		return s
 	}
 	allow := ReadyOptions{AllowAlone: true}
-	gate := ReadyOptions{SinceStart: 5 * time.Minute}
+	patience := ReadyOptions{Patience: 5 * time.Minute}
+	open := ReadyOptions{OpenAfter: 5 * time.Minute}
+	since := func(s worker.SyncState, incomplete, peer time.Duration) worker.SyncState {
+		return with(s, func(s *worker.SyncState) { s.IncompleteSince, s.CompletePeer = now.Add(-incomplete), now.Add(-peer) })
+	}
+	receiving := worker.SyncState{Phase: "receiving", Why: "the instance was made anew", Done: 10, Total: 500000}
+	const atZero = "a resync is under way: receiving at 0 % (10 of 500000 sessions)"
 	for _, test := range []struct {
 		name   string
 		state  State // "": running
@@ -38,7 +44,6 @@ func TestReasons(t *testing.T) {
 		mute   bool // "sequence": false
 		sync   worker.SyncState
 		peers  []worker.Peer
-		uptime time.Duration
 		o      ReadyOptions
 		want   []string
 	}{
@@ -47,9 +52,9 @@ func TestReasons(t *testing.T) {
 		{name: "upstream beside ours", sync: yes, peers: []worker.Peer{ours, upstream}},
 		{name: "waiting", state: Waiting, reason: `instance "nat" does not exist`, o: allow,
 			want: []string{`it is waiting, not running: instance "nat" does not exist`}},
-		{name: "failed, gate open", state: Failed, reason: "f.json:1:1: no", uptime: time.Hour, o: gate,
+		{name: "failed, patience is over", state: Failed, reason: "f.json:1:1: no", sync: since(alone, time.Hour, time.Hour), o: patience,
 			want: []string{"it is failed, not running: f.json:1:1: no"}},
-		{name: "stuck kernel, gate open", silent: true, sync: yes, uptime: time.Hour, o: gate,
+		{name: "stuck kernel, open", silent: true, sync: since(alone, time.Hour, time.Hour), o: open,
 			want: []string{"the kernel has not answered for 60 seconds; see `dmesg`"}},
 		{name: "listening", sync: worker.SyncState{Phase: "listening for peers"}, o: allow,
 			want: []string{"a resync is under way: listening for peers"}},
@@ -85,12 +90,27 @@ func TestReasons(t *testing.T) {
 			want: []string{"a resync is under way: asking a peer", "3 datagrams lost and not repaired",
 				"settings differ from peer fd64::2: pool6, udp-timeout",
 				"the kernel drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago; raise ss-capacity"}},
-		{name: "gate closed", sync: alone, uptime: 5*time.Minute - 1, o: gate,
+		{name: "patient", sync: since(alone, 5*time.Minute-1, time.Hour), o: patience,
 			want: []string{"no peer has been heard since the start"}},
-		{name: "gate open", sync: alone, uptime: 5 * time.Minute, o: gate},
+		{name: "patience is over", sync: since(alone, 5*time.Minute, time.Hour), o: patience},
+		{name: "patient with a complete peer", sync: since(receiving, time.Hour, 5*time.Minute-1), o: patience,
+			want: []string{atZero}},
+		{name: "a complete peer was heard long ago", sync: since(receiving, time.Hour, 5*time.Minute), o: patience},
+		{name: "a complete peer says HELLO every 10 s", sync: since(receiving, time.Hour, 10*time.Second), o: ReadyOptions{Patience: time.Second},
+			want: []string{atZero}},
+		{name: "no complete peer has been heard", o: patience,
+			sync: with(receiving, func(s *worker.SyncState) { s.IncompleteSince = now.Add(-5 * time.Minute) })},
+		{name: "the table has just become incomplete", sync: since(receiving, time.Second, time.Hour), o: patience,
+			want: []string{atZero}},
+		{name: "patience has nothing to do with a complete table", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now }), o: patience,
+			want: []string{"the kernel drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago; raise ss-capacity"}},
+		{name: "not yet open", sync: since(receiving, 5*time.Minute-1, time.Second), o: open, want: []string{atZero}},
+		{name: "open in spite of a complete peer", sync: since(receiving, 5*time.Minute, time.Second), o: open},
+		{name: "open before patience is over", sync: since(receiving, 5*time.Minute, time.Second),
+			o: ReadyOptions{Patience: time.Minute, OpenAfter: 5 * time.Minute}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			st := standing{state: Running, reason: test.reason, sequence: !test.mute, sync: test.sync, peers: test.peers, uptime: test.uptime}
+			st := standing{state: Running, reason: test.reason, sequence: !test.mute, sync: test.sync, peers: test.peers}
 			if test.state != "" {
 				st.state = test.state
 			}
@@ -152,15 +172,17 @@ func TestReadyOfNone(t *testing.T) {
 func TestReadyAPI(t *testing.T) {
 	ctx := context.Background()
 	c, _ := started(t, socketIn(t))
-	ready, err := c.Ready(ctx, []string{"a"}, false, ReadyOptions{AllowAlone: true, SinceStart: time.Nanosecond})
+	ready, err := c.Ready(ctx, []string{"a"}, false, ReadyOptions{AllowAlone: true, Patience: time.Nanosecond, OpenAfter: time.Hour})
 	if err != nil || len(ready.Pairs) != 1 {
 		t.Errorf("Ready: %+v, %v", ready, err)
 	}
 	if _, err := c.Ready(ctx, nil, false, ReadyOptions{}); err == nil || err.Error() != errNoNames.Error() {
 		t.Errorf("of nothing: %v", err)
 	}
-	err = c.call(ctx, "GET", pathReady, map[string][]string{"all": {"true"}, "since-start": {"soon"}}, &ready)
-	if err == nil || err.Error() != errNoDuration.Error() {
-		t.Errorf("soon: %v", err)
+	for _, name := range []string{"patience", "open-after"} {
+		err = c.call(ctx, "GET", pathReady, map[string][]string{"all": {"true"}, name: {"soon"}}, &ready)
+		if want := name + " wants a duration, as in 5m"; err == nil || err.Error() != want {
+			t.Errorf("%s=soon: %v, want %s", name, err, want)
+		}
 	}
 }

@@ -205,9 +205,7 @@ func (p *pumps) auditPeers(now time.Time) {
 	}
 	if unrepaired != a.published {
 		a.published = unrepaired
-		p.w.mu.Lock()
-		p.w.state.Unrepaired = unrepaired
-		p.w.mu.Unlock()
+		p.w.change(now, func(s *SyncState) { s.Unrepaired = unrepaired })
 	}
 }
 

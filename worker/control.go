@@ -136,6 +136,9 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, now time.Time) {
 	if ours := p.sessions(); h.Sync != syncwire.SyncNo && from.shortfall.lasts(before, h.Sessions, ours, now) {
 		p.resync.suspect("a peer holds more sessions", now)
 	}
+	if h.Sync != syncwire.SyncNo {
+		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })
+	}
 	p.resync.helloHeard(from, isNew, now)
 }
 
@@ -202,9 +205,20 @@ func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
 			"dropped", dropped)
 		p.answers.offer(now)
 	}
-	if stats.Get(joolnl.StatReceived6) < old.Get(joolnl.StatReceived6) {
-		p.resync.want("the instance was made anew", now)
+	if recreated(&old, &stats) {
+		p.resync.renewed(now)
 	}
+}
+
+// recreated reports whether a counter that only rises has fallen. A standby translates nothing, so its instance counts
+// only the sessions that it was given.
+func recreated(old, now *joolnl.Stats) bool {
+	for _, s := range []joolnl.Stat{joolnl.StatReceived6, joolnl.StatPacketsRcvd, joolnl.StatSessionsRcvd, joolnl.StatSessionsSent} {
+		if now.Get(s) < old.Get(s) {
+			return true
+		}
+	}
+	return false
 }
 
 // nackFrom repeats what a peer asks for, or leaves it to others to ask.

@@ -405,10 +405,13 @@ func (p *pumps) checkWhenDue(now time.Time) error {
 // With changing held, or before anybody else can change the socket.
 func (p *pumps) tellTrouble() {
 	now := p.socket.trouble
-	p.w.mu.Lock()
-	was := p.w.state.Trouble
-	p.w.state.Trouble = now
-	p.w.mu.Unlock()
+	was := now
+	p.w.change(time.Now(), func(s *SyncState) {
+		if was = s.Trouble; was != now {
+			s.Trouble = now
+			s.restartCount()
+		}
+	})
 	switch {
 	case now == was:
 	case now == "":

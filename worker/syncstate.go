@@ -27,6 +27,12 @@ type SyncState struct {
 	// Unrepaired are peers' datagrams that are lost for good and that no complete
 	// resync has made good since.
 	Unrepaired uint64
+	// IncompleteSince is when the table became incomplete: since then it lacks sessions, or may lack some, or no peer is
+	// there to tell. Zero: it is complete. A new worker, a recreated instance and a link that goes down or comes back
+	// start the count again.
+	IncompleteSince time.Time
+	// CompletePeer is when a HELLO last came from a peer that is complete, or alone and so has all that is left; zero: never.
+	CompletePeer time.Time
 	// Answered is when the module last answered; a worker asks it every two
 	// seconds. KernelDropped is when it was last seen to have dropped sessions.
 	Answered, KernelDropped time.Time
@@ -84,10 +90,9 @@ func (p *pumps) publishSync() {
 	case injecting:
 		s.Done, s.Total = r.injection.next, len(r.injection.records)
 	}
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
-	was := &p.w.state
-	was.Synced, was.Phase, was.Why, was.Done, was.Total = s.Synced, s.Phase, s.Why, s.Done, s.Total
+	p.w.change(time.Now(), func(was *SyncState) {
+		was.Synced, was.Phase, was.Why, was.Done, was.Total = s.Synced, s.Phase, s.Why, s.Done, s.Total
+	})
 }
 
 // reportResync lets others see what the last resync came to.

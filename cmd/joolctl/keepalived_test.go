@@ -43,16 +43,16 @@ func TestKeepalivedScript(t *testing.T) {
 		args, joolctl string
 		code          int
 	}{
-		{"check nat64 --all", "ready --since-start 5m --all", 1},
+		{"check nat64 --all", "ready --patience 5m --all", 1},
 		{"notify --all INSTANCE nat64 BACKUP 90", "advertise --all", 1},
-		{"check nat64 blue red", "ready --since-start 5m blue red", 1},
+		{"check nat64 blue red", "ready --patience 5m blue red", 1},
 		{"notify --all INSTANCE nat64 MASTER 100", "", 0},
 		{"check nat64 --all", "", 0},
-		{"check other --all", "ready --since-start 5m --all", 1},
+		{"check other --all", "ready --patience 5m --all", 1},
 		{"notify blue red INSTANCE nat64 BACKUP 100", "advertise blue red", 1},
-		{"check nat64 --all", "ready --since-start 5m --all", 1},
+		{"check nat64 --all", "ready --patience 5m --all", 1},
 		{"notify --all INSTANCE nat64 FAULT 100", "", 0},
-		{"check nat64 --all", "ready --since-start 5m --all", 1},
+		{"check nat64 --all", "ready --patience 5m --all", 1},
 		{"", "", 2},
 		{"stop", "", 2},
 	} {

@@ -31,11 +31,18 @@ supervisor answers. It answers within 200 ms, as keepalived's track_script needs
 it, whatever the kernel and the peers are doing.
 
 A host is ready when its worker runs, a resync has ended complete and nothing
-has been lost since. A peer that dies later does not take that away.`,
-		Example: `  joolctl ready --all --since-start 5m
+has been lost since. It is alone, and not ready, 25 s after its last peer died.
+
+--patience and --open-after make it ready all the same after some time. Both
+count from the moment when the instance's table became incomplete, or the host
+alone, not from joolctl's start. A worker that starts again, a recreated
+instance, and a link that goes down or comes back start the count again. For
+--patience, a peer whose table is complete also does, whenever it is heard.`,
+		Example: `  joolctl ready --all --patience 5m                     # VRRP: the other host serves meanwhile
+  joolctl ready --all --patience 1m --open-after 10m    # BGP: otherwise no host might serve
   joolctl ready blue --wait 1m && systemctl start keepalived`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if wait < 0 || o.SinceStart < 0 {
+			if wait < 0 || o.Patience < 0 || o.OpenAfter < 0 {
 				return errors.New("a duration can't be negative")
 			}
 			ask := func(ctx context.Context) (supervisor.Ready, error) { return p.client().Ready(ctx, args, all, o) }
@@ -48,8 +55,10 @@ has been lost since. A peer that dies later does not take that away.`,
 	}
 	cmd.Flags().BoolVar(&o.AllowAlone, "allow-alone", false, "ready though no peer can tell what this host lacks")
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for it to be ready")
-	cmd.Flags().DurationVar(&o.SinceStart, "since-start", 0,
-		"ready so long after the supervisor's start, whatever peers say, as long as the worker runs")
+	cmd.Flags().DurationVar(&o.Patience, "patience", 0,
+		"ready after so long without a complete table, if no complete peer was heard meanwhile (at least 25s)")
+	cmd.Flags().DurationVar(&o.OpenAfter, "open-after", 0,
+		"ready after so long without a complete table, whatever peers say, as long as the worker runs")
 	return namesOrAll(cmd, p, &all)
 }
 

@@ -22,13 +22,17 @@ func TestReady(t *testing.T) {
 		{"a", 0, "a: yes\n", ""},
 		{"c a", 1, "a: yes\n" + notC, ""},
 		{"--all", 1, "a: yes\n" + notB + notC, ""},
-		{"--all --since-start 1ns", 1, "a: yes\n" + notB + "c: yes\n", ""},
-		{"c --since-start 1ns", 0, "c: yes\n", ""},
+		{"--all --patience 10m", 1, "a: yes\n" + notB + "c: yes\n", ""},
+		{"c --patience 10m", 0, "c: yes\n", ""},
+		{"c --open-after 10m", 0, "c: yes\n", ""},
+		{"c --patience 1h --open-after 1h", 1, notC, ""},
 		{"c --allow-alone --wait 1ms", 1, notC, ""},
 		{"x", 1, "", "joolctl: there is no pair \"x\"; known are: a, b, c\n"},
 		{"x --wait 1h", 1, "", "joolctl: there is no pair \"x\"; known are: a, b, c\n"},
 		{"", 2, "", "joolctl: name the pairs, or say --all; see `joolctl --help`\n"},
 		{"a --wait -1s", 2, "", "joolctl: a duration can't be negative; see `joolctl --help`\n"},
+		{"a --patience -1s", 2, "", "joolctl: a duration can't be negative; see `joolctl --help`\n"},
+		{"a --open-after -1s", 2, "", "joolctl: a duration can't be negative; see `joolctl --help`\n"},
 	} {
 		code, stdout, stderr := 3, "", ""
 		for range 50 { // a busy machine may take longer than it may

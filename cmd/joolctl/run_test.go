@@ -44,10 +44,11 @@ func (f fake) Reconfigure(configdir.Spec) error { return nil }
 func (f fake) Peers() []worker.Peer             { return nil }
 func (f fake) ModuleVersion() string            { return "" }
 
-// Sync is of one that is complete and has advertised, or of one that is neither.
+// Sync is of one that is complete and has advertised, or of one that has been neither for half an hour.
 func (f fake) Sync() worker.SyncState {
 	if f.spec.Instance == "new" {
-		return worker.SyncState{Answered: time.Now(), Phase: "receiving", Done: 63, Total: 100}
+		return worker.SyncState{Answered: time.Now(), Phase: "receiving", Done: 63, Total: 100,
+			IncompleteSince: time.Now().Add(-30 * time.Minute)}
 	}
 	return worker.SyncState{Synced: syncwire.SyncYes, Answered: time.Now(), Advertise: &worker.Advertise{Sent: 40000, Total: 40000, Ended: true}}
 }

@@ -1,0 +1,51 @@
+package worker
+
+import (
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// whyRenewed is the reason for a resync after the instance was removed and added again.
+const whyRenewed = "the instance was made anew"
+
+// complete reports whether the table has everything that the peers' tables have, and stays so while the link works.
+func (s *SyncState) complete() bool {
+	return s.Synced == syncwire.SyncYes && !s.Incomplete() && s.Unrepaired == 0 && s.Trouble == ""
+}
+
+// note sets IncompleteSince after a change of the other fields.
+func (s *SyncState) note(now time.Time) {
+	switch {
+	case s.complete():
+		s.IncompleteSince = time.Time{}
+	case s.IncompleteSince.IsZero():
+		s.IncompleteSince = now
+	}
+}
+
+// restartCount has IncompleteSince count from now on: the table may lack more than it lacked before.
+func (s *SyncState) restartCount() { s.IncompleteSince = time.Time{} }
+
+// change changes the state that other goroutines read.
+func (w *Worker) change(now time.Time, fn func(*SyncState)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fn(&w.state)
+	w.state.note(now)
+}
+
+// renewed asks for the whole table at once, because the instance has lost all sessions.
+func (r *resync) renewed(now time.Time) {
+	r.sync = syncwire.SyncNo
+	if r.in != nil {
+		r.in.owed = whyRenewed // the own table that it is compared with is gone
+	}
+	r.want(whyRenewed, now)
+	if r.phase == settled {
+		r.due = now
+	}
+	r.p.w.change(now, (*SyncState).restartCount)
+	r.p.publishSync()
+	r.p.helloSoon(now)
+}

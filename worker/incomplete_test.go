@@ -1,0 +1,132 @@
+package worker
+
+import (
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+	"joolctl/worker/workertest"
+)
+
+// TestIncompleteSince changes a state, second by second.
+func TestIncompleteSince(t *testing.T) {
+	type step struct {
+		change func(*SyncState)
+		want   int // the second since which the table is incomplete; 0: it is complete
+	}
+	nothing := func(*SyncState) {}
+	yes := func(s *SyncState) { s.Synced, s.Phase = syncwire.SyncYes, "" }
+	alone := func(s *SyncState) { s.Synced, s.Phase = syncwire.SyncAlone, "" }
+	resync := func(why string) func(*SyncState) {
+		return func(s *SyncState) { s.Phase, s.Why = "receiving", why }
+	}
+	link := func(trouble string) func(*SyncState) {
+		return func(s *SyncState) { s.Trouble = trouble; s.restartCount() }
+	}
+	lost := func(n uint64) func(*SyncState) { return func(s *SyncState) { s.Unrepaired = n } }
+	for _, c := range []struct {
+		name  string
+		steps []step
+	}{
+		{"a worker starts", []step{{nothing, 1}, {resync("start"), 1}, {yes, 0}}},
+		{"alone since the start", []step{{nothing, 1}, {alone, 1}, {alone, 1}}},
+		{"the peer dies", []step{{yes, 0}, {alone, 2}, {resync(whyAppeared), 2}, {yes, 0}, {alone, 5}}},
+		{"a resync that brings what is missing", []step{{yes, 0}, {resync("a peer holds more sessions"), 2}, {yes, 0}}},
+		{"a resync that nothing called for", []step{{yes, 0}, {resync(whyVerify), 0}, {resync(whyReturned), 0}, {yes, 0}}},
+		{"datagrams are lost", []step{{yes, 0}, {lost(1), 2}, {lost(2), 2}, {lost(0), 0}}},
+		{"the link flaps", []step{{alone, 1}, {nothing, 1}, {link("down"), 3}, {nothing, 3}, {link(""), 5}, {nothing, 5}}},
+		{"the link of a complete host flaps", []step{{yes, 0}, {link("down"), 2}, {alone, 2}, {link(""), 4}}},
+		{"the instance is recreated", []step{{alone, 1}, {nothing, 1}, {(*SyncState).restartCount, 3}, {alone, 3}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := New(specFor("", group6), Env{}, new(Counters))
+			start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+			for i, s := range c.steps {
+				w.change(start.Add(time.Duration(i+1)*time.Second), s.change)
+				got := 0
+				if since := w.Sync().IncompleteSince; !since.IsZero() {
+					got = int(since.Sub(start).Seconds())
+				}
+				if got != s.want {
+					t.Fatalf("second %d: incomplete since second %d, want %d", i+1, got, s.want)
+				}
+			}
+		})
+	}
+}
+
+// TestCompletePeer has a peer say HELLO: only one whose table is complete, or that is alone, is remembered.
+func TestCompletePeer(t *testing.T) {
+	t.Parallel()
+	a, b := hosts(t)
+	s := newScripted(t, a)
+	h := newStandby(t, jool4115, b)
+	h.start().alone()
+	sessions := uint32(0) // tells one HELLO from the next
+	hello := func(sync syncwire.Sync) time.Time {
+		sessions++
+		s.say(&syncwire.Hello{Sync: sync, Settings: ttl, Sessions: sessions})
+		eventually(t, "HELLO is heard", func() bool {
+			peers := h.Peers()
+			return len(peers) == 1 && peers[0].Sessions == sessions
+		})
+		return h.Sync().CompletePeer
+	}
+	if got := hello(syncwire.SyncNo); !got.IsZero() {
+		t.Errorf("an incomplete peer counts: %v", got)
+	}
+	before := time.Now()
+	for _, sync := range []syncwire.Sync{syncwire.SyncYes, syncwire.SyncAlone} {
+		hello(sync)
+		eventually(t, "a "+sync.String()+" peer counts", func() bool { return h.Sync().CompletePeer.After(before) })
+		before = time.Now()
+	}
+	if hello(syncwire.SyncNo).After(before) {
+		t.Error("an incomplete peer counts")
+	}
+}
+
+// TestRecreatedInstance has an instance's counters fall. A standby translates nothing, so only other counters tell.
+func TestRecreatedInstance(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		stat joolnl.Stat
+	}{
+		{"it has translated", joolnl.StatReceived6},
+		{"it was given sessions", joolnl.StatSessionsRcvd},
+		{"it has reported sessions", joolnl.StatSessionsSent},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, _ := hosts(t)
+			h := newStandby(t, jool4115, a)
+			h.instance.Set(func(i *workertest.Instance) { i.Stats = workertest.Counting() })
+			h.start().alone()
+			since := h.Sync().IncompleteSince
+			now := time.Now()
+			if err := h.running.thread.Do(func() {
+				h.running.borrow(func() {
+					stats := h.running.kernel
+					stats.Set(c.stat, 100)
+					h.running.kernelSays(stats, now)
+					if got := h.Sync().IncompleteSince; !got.Equal(since) {
+						t.Errorf("more sessions start the count again")
+					}
+					stats.Set(c.stat, 1)
+					h.running.resync.sync = syncwire.SyncYes
+					h.running.kernelSays(stats, now)
+					if got := h.Sync().Synced; got != syncwire.SyncNo {
+						t.Errorf("synced is %v", got)
+					}
+				})
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if s := h.Sync(); s.IncompleteSince.Before(now) {
+				t.Errorf("incomplete since %v, want %v: %+v", s.IncompleteSince, now, s)
+			}
+			h.alone()
+		})
+	}
+}
