@@ -63,7 +63,7 @@ func TestCollisions(t *testing.T) {
 		{"instance, own and other namespace", instance("nat", ""), instance("nat", "blue"), ""},
 		{"namespace by name and path", instance("nat", "blue"), instance("nat", "/run/netns/blue"), "instance"},
 		{"namespace by name and old path", instance("nat", "blue"), instance("nat", "/var/run/netns//blue"), "instance"},
-		{"namespace by two paths", instance("nat", "/proc/1/ns/net"), instance("nat", "/proc//1/./ns/net"), "instance"},
+		{"namespace by two paths", instance("nat", "/srv/ns/blue"), instance("nat", "/srv//ns/./blue"), "instance"},
 		{"own namespace by path", instance("nat", ""), instance("nat", "/proc/self/ns/net"), "instance"},
 		{"a file that is not below netns", instance("nat", "blue"), instance("nat", "/run/netns/x/blue"), ""},
 		{"a lookalike of /var/run", instance("nat", "blue"), instance("nat", "/varrun/netns/blue"), ""},

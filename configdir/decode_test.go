@@ -50,7 +50,8 @@ func TestSpec(t *testing.T) {
 		{"ttl", with(`, "ttl": 255`), want(func(s *Spec) { s.TTL = 255 })},
 		{"buffer", with(`, "receive buffer": 4096`), want(func(s *Spec) { s.ReceiveBuffer = 4096 })},
 		{"namespace", with(`, "namespace": "blue"`), want(func(s *Spec) { s.NetNamespace = "blue" })},
-		{"namespace path", with(`, "namespace": "/proc/1/ns/net"`), want(func(s *Spec) { s.NetNamespace = "/proc/1/ns/net" })},
+		{"namespace path", with(`, "namespace": "/srv/ns/blue"`), want(func(s *Spec) { s.NetNamespace = "/srv/ns/blue" })},
+		{"the program's own namespace", with(`, "namespace": "/proc/self/ns/net"`), want(func(s *Spec) { s.NetNamespace = "/proc/self/ns/net" })},
 		{"escapes", with(`, "n\u0061mespace": "bl\u00fce"`), want(func(s *Spec) { s.NetNamespace = "blüe" })},
 		{
 			"IPv4 by address",

@@ -1,6 +1,7 @@
 package configdir
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -25,9 +26,28 @@ func setNamespace(target *string, v value) *complaint {
 		return wrong("%s is longer than the system allows", quote(text))
 	case strings.Contains(text, "/") && text[0] != '/':
 		return wrong("%s is a relative path", quote(text))
+	case strings.HasPrefix(path.Clean(text), "/proc/") && path.Clean(text) != OwnNamespace:
+		return ofProcess(text)
 	}
 	*target = text
 	return nil
+}
+
+// OwnNamespace is the path of the namespace that the program runs in.
+const OwnNamespace = "/proc/self/ns/net"
+
+// ofProcess refuses a path that leads to a process's namespace: the kernel opens another process's only for
+// CAP_SYS_PTRACE, which joolctl.service does not have, and a process's number is used again after its end.
+func ofProcess(text string) *complaint {
+	pid := "PID"
+	if second := strings.Split(path.Clean(text), "/")[2]; second != "" && strings.Trim(second, "0123456789") == "" {
+		pid = second
+	}
+	return &complaint{
+		what: quote(text) + " is the namespace of a process, which joolctl may not open without CAP_SYS_PTRACE",
+		write: fmt.Sprintf(`write "%s" for joolctl's own namespace, or give that one a name, as in "ip netns attach blue %s", and write "blue"`,
+			OwnNamespace, shorten(pid)),
+	}
 }
 
 // sameNamespace gives one text for all the ways to spell a namespace that can
@@ -38,7 +58,7 @@ func sameNamespace(namespace string) string {
 		return namespace
 	}
 	clean := path.Clean(namespace)
-	if clean == "/proc/self/ns/net" {
+	if clean == OwnNamespace {
 		return ""
 	}
 	clean = strings.TrimPrefix(clean, "/var")

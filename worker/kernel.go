@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -61,10 +62,29 @@ func getThread(pool *nsthread.Pool, ns string) (*nsthread.Thread, error) {
 		}
 		return nil, m
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, notPermitted(ns, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", ns, err)
 	}
 	return th, nil
+}
+
+// notPermitted explains why a namespace can't be opened: its path may lead, by way of a link, to a process's namespace.
+func notPermitted(ns string, err error) error {
+	path := nsthread.Path(ns)
+	var at *fs.PathError
+	if _, linkErr := filepath.EvalSymlinks(path); !errors.As(linkErr, &at) || !strings.HasPrefix(at.Path, "/proc/") {
+		return fmt.Errorf("namespace %q: %w; look at the owner and the mode of %s and of the directories above it", ns, err, path)
+	}
+	pid, _, _ := strings.Cut(strings.TrimPrefix(at.Path, "/proc/"), "/")
+	if ns == path {
+		return fmt.Errorf("namespace %q: %w: it leads to %s, which needs CAP_SYS_PTRACE; give it a name, as in: ip netns attach blue %s, and write \"blue\"",
+			ns, err, at.Path, pid)
+	}
+	return fmt.Errorf("namespace %q: %w: it leads to %s, which needs CAP_SYS_PTRACE; type: rm %s && ip netns attach %s %s",
+		ns, err, at.Path, path, ns, pid)
 }
 
 // dial connects to the pair's instance and asks whether it can be
