@@ -87,7 +87,7 @@ type rule struct {
 var rules = []rule{
 	{
 		"multicast address",
-		func(a, b *claim) bool { return a.socket == b.socket },
+		func(a, b *claim) bool { return a.socket.overlaps(b.socket) },
 		func(s Spec, other string) string {
 			in := ""
 			if s.InInterface != "" {
@@ -127,6 +127,14 @@ func onAddress(address netip.Addr) string {
 		return ""
 	}
 	return " on " + address.String()
+}
+
+// overlaps is true if two sockets would hear the same: one without an interface hears what comes by any.
+func (a socketClaim) overlaps(b socketClaim) bool {
+	if a.inInterface == "" || b.inInterface == "" {
+		a.inInterface, b.inInterface = "", ""
+	}
+	return a == b
 }
 
 // overlaps is true if two stats servers would want one socket.

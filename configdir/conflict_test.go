@@ -69,6 +69,7 @@ func TestCollisions(t *testing.T) {
 		{"a lookalike of /var/run", instance("nat", "blue"), instance("nat", "/varrun/netns/blue"), ""},
 		{"socket", socket(1, "eth0", ""), socket(1, "eth0", ""), "multicast address"},
 		{"socket, kernel's choice", socket(1, "", "red"), socket(1, "", "/run/netns/red"), "multicast address"},
+		{"socket, eth0 and the kernel's choice", socket(1, "eth0", "red"), socket(1, "", "red"), "multicast address"},
 		{"other port", socket(1, "eth0", ""), socket(2, "eth0", ""), ""},
 		{"other interface", socket(1, "eth0", ""), socket(1, "eth1", ""), ""},
 		{"socket in two namespaces", socket(1, "eth0", "red"), socket(1, "eth0", "blue"), ""},

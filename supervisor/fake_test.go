@@ -118,6 +118,7 @@ func (w *fakeWorker) Reconfigure(spec configdir.Spec) error {
 	return nil
 }
 
+func (w *fakeWorker) Rename(string)         {}
 func (w *fakeWorker) Check()                { w.fleet.note("check %s/%s", w.spec.Name, w.spec.Instance) }
 func (w *fakeWorker) Peers() []worker.Peer  { return nil }
 func (w *fakeWorker) ModuleVersion() string { return "4.1.13" }

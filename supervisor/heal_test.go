@@ -46,7 +46,7 @@ func startRealWith(t testing.TB, change func(*Options), fill func(*real)) *real 
 	nstest.Need(t)
 	r := &real{t: t, dir: t.TempDir(), kernel: workertest.NewKernel(0x04010f00), pool: nsthread.NewPool()}
 	fill(r)
-	opt := realOptions(r.dir, worker.Env{Threads: r.pool, Kernel: r.kernel})
+	opt := realOptions(r.dir, worker.Env{Threads: r.pool, Kernel: r.kernel, Claims: worker.NewClaims()})
 	change(&opt)
 	r.Supervisor = New(opt)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -48,6 +48,8 @@ type pair struct {
 	target       *configdir.Spec
 	trouble      string
 	troubleSince time.Time
+	// blockedBy is the pair that has what the target needs; "": none.
+	blockedBy string
 
 	stats statsSocket
 }
@@ -194,6 +196,7 @@ func (s *Supervisor) report(k *keeper, c Condition) {
 	p.live = nil
 	if c.State == Running {
 		p.live = &live{Worker: c.Worker}
+		p.live.Rename(p.name) // it may have started under the name before
 		p.ran, k.ran = true, true
 	} else if p.successor != nil {
 		// Nothing runs that would have to be spared.

@@ -1,10 +1,12 @@
 package supervisor
 
 import (
+	"errors"
 	"strings"
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/worker"
 )
 
 // replace has a pair go over to another spec, and returns false if that was
@@ -110,6 +112,7 @@ func (s *Supervisor) reportSuccessor(p *pair, c Condition) {
 	}
 	s.takeOver(p, c.Restarts)
 	p.live = &live{Worker: c.Worker}
+	p.live.Rename(p.name)
 	p.keeper.ran = true
 	s.log.Info("worker for another instance took over", "pair", p.name, "module", p.live.ModuleVersion())
 }
@@ -131,7 +134,7 @@ func (s *Supervisor) aim(p *pair, target *configdir.Spec) {
 		s.end(p.successor)
 		p.successor = nil
 	}
-	p.target, p.trouble = target, ""
+	p.target, p.trouble, p.blockedBy = target, "", ""
 	s.moving = true
 }
 
@@ -157,6 +160,9 @@ func (s *Supervisor) adopt(p *pair, spec configdir.Spec) {
 	}
 	if p.keeper != nil {
 		p.keeper.spec.Store(&spec)
+	}
+	if p.live != nil {
+		p.live.Rename(spec.Name)
 	}
 }
 
@@ -184,12 +190,30 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 		} else {
 			s.rescan(nil)
 		}
+	case wanted && s.deadlocked(p, err):
+		// One of the two has to let go first.
+		spec.Name = p.name
+		s.stop(p)
+		s.begin(p, spec)
+		s.placeStats()
 	case wanted:
 		p.unsettled = false
 		s.suffer(p, err.Error())
 	case p.target != nil:
 		s.pursue(p)
 	}
+}
+
+// deadlocked notes which pair has what a pair's target needs, and reports whether that pair's target needs what this one has:
+// two pairs trade their interfaces.
+func (s *Supervisor) deadlocked(p *pair, err error) bool {
+	var missing *worker.Missing
+	p.blockedBy = ""
+	if errors.As(err, &missing) {
+		p.blockedBy = missing.By
+	}
+	other := s.pairs[p.blockedBy]
+	return other != nil && other.target != nil && other.blockedBy == p.name
 }
 
 // wantsRepair is true while something could not be done that repair tries

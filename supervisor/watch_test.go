@@ -34,7 +34,7 @@ func watched(t *testing.T, dir string) (wait func(what string)) {
 	return wait
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,8 @@ type Worker interface {
 	// Reconfigure has it go on with another spec for the same instance and
 	// namespace, or, on an error, as before.
 	Reconfigure(configdir.Spec) error
+	// Rename tells it that its pair has another name.
+	Rename(name string)
 	// Check has it look at once whether everything that it depends on is still
 	// there.
 	Check()

@@ -86,7 +86,7 @@ func (s *netSocket) adopt(store *fdstore.Store, spec configdir.Spec, in, out *ne
 		}
 	}
 	unix.Close(fd)
-	*s = netSocket{thread: s.thread, fd: -1}
+	*s = netSocket{thread: s.thread, fd: -1, owner: s.owner, claim: s.claim}
 	return false
 }
 

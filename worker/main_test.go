@@ -193,7 +193,7 @@ func (h *host) beside(spec configdir.Spec) *host {
 
 func (h *host) init(spec configdir.Spec) {
 	log := slog.New(slog.NewTextHandler(&h.log, nil))
-	h.Worker = New(spec, Env{Threads: h.pool, Kernel: h.kernel, Log: log}, &h.counters)
+	h.Worker = New(spec, Env{Threads: h.pool, Kernel: h.kernel, Log: log, Claims: NewClaims()}, &h.counters)
 }
 
 // start runs the worker until the test's end and waits until it listens.

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
-	"joolctl/fdstore"
 	"joolctl/nsthread"
 	"joolctl/packetio"
 )
@@ -35,6 +34,8 @@ type netSocket struct {
 	trouble string
 	// former is what was before in, while what came by it may still wait.
 	former *int
+	owner  *Worker
+	claim  *claim // of the group and port on in
 }
 
 // hears says whether what came by an interface is meant for this socket: IPv6
@@ -46,19 +47,19 @@ func (s *netSocket) hears(index int) bool {
 
 // openNetSocket opens it in the spec's network namespace, or adopts the one that
 // the process before has left there for the same group and port.
-func openNetSocket(env Env, spec configdir.Spec) (*netSocket, error) {
-	thread, err := getThread(env.Threads, spec.NetNamespace)
+func openNetSocket(w *Worker, spec configdir.Spec) (*netSocket, error) {
+	thread, err := getThread(w.env.Threads, spec.NetNamespace)
 	if err != nil {
 		return nil, err
 	}
-	s := &netSocket{thread: thread, fd: -1}
+	s := &netSocket{thread: thread, fd: -1, owner: w}
 	opened := false
 	defer func() { // after a panic too
 		if !opened {
 			s.close()
 		}
 	}()
-	if doErr := thread.Do(func() { err = s.open(env.Store, spec) }); doErr != nil {
+	if doErr := thread.Do(func() { err = s.open(spec) }); doErr != nil {
 		err = doErr
 	}
 	if err != nil {
@@ -69,7 +70,7 @@ func openNetSocket(env Env, spec configdir.Spec) (*netSocket, error) {
 }
 
 // open is openNetSocket inside the namespace.
-func (s *netSocket) open(store *fdstore.Store, spec configdir.Spec) error {
+func (s *netSocket) open(spec configdir.Spec) error {
 	family := unix.AF_INET6
 	if spec.Group.Is4() {
 		family = unix.AF_INET
@@ -83,8 +84,12 @@ func (s *netSocket) open(store *fdstore.Store, spec configdir.Spec) error {
 		unix.Close(fd)
 		return err
 	}
+	if s.claim, err = s.owner.claimSocket(s.thread.ID(), index(in), spec); err != nil {
+		unix.Close(fd)
+		return err
+	}
 	trouble := linkTrouble(fd, spec.NetNamespace, in, out)
-	if s.adopt(store, spec, in, out) {
+	if s.adopt(s.owner.env.Store, spec, in, out) {
 		unix.Close(fd)
 		s.trouble = trouble
 		return nil
@@ -100,6 +105,7 @@ func (s *netSocket) close() {
 	if s.fd >= 0 {
 		unix.Close(s.fd)
 	}
+	s.owner.env.Claims.drop(s.claim)
 	s.thread.Release()
 }
 

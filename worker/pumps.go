@@ -122,8 +122,11 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 	if err != nil {
 		return err
 	}
+	if _, err := p.w.claimInstance(p.thread.ID(), spec); err != nil {
+		return err
+	}
 	p.takeReceiver(spec)
-	if p.socket, err = openNetSocket(p.w.env, spec); err != nil {
+	if p.socket, err = openNetSocket(p.w, spec); err != nil {
 		return err
 	}
 	p.drops = p.socket.drops

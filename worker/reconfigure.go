@@ -107,11 +107,19 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		if err != nil {
 			return err
 		}
+		if changed.claim, err = p.w.claimSocket(changed.thread.ID(), index(in), spec); err != nil {
+			return err
+		}
 		changed.trouble = linkTrouble(changed.fd, spec.NetNamespace, in, out)
-		return socketError(spec, changed.set(spec, in, out))
+		if err := changed.set(spec, in, out); err != nil {
+			p.w.env.Claims.drop(changed.claim)
+			return socketError(spec, err)
+		}
+		return nil
 	}
 	take := func() error {
 		former := p.socket.in
+		p.w.env.Claims.drop(p.socket.claim)
 		*p.socket = changed
 		p.socket.former = &former
 		p.guard(p.fromNetwork)()
@@ -148,7 +156,7 @@ func (p *pumps) standing(fn func() error) error {
 // replaceSocket opens another socket and only then lets go of the old one,
 // after having taken what waits on it.
 func (p *pumps) replaceSocket(spec configdir.Spec) error {
-	socket, err := openNetSocket(p.w.env, spec)
+	socket, err := openNetSocket(p.w, spec)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ type Env struct {
 	// Store takes the sockets of workers that end with their process, and has
 	// those of the process before; nil: there is none.
 	Store *fdstore.Store
+	// Claims keep two pairs from one instance, and from one group, port and interface;
+	// nil allows both.
+	Claims *Claims
 }
 
 const (
@@ -51,6 +54,7 @@ type Worker struct {
 	log      *limitedLog
 	peers    peers
 	recheck  chan struct{}
+	claims   []*claim // guarded by env.Claims.mu
 
 	mu      sync.Mutex
 	current configdir.Spec
@@ -86,6 +90,7 @@ func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 	}
 	defer thread.Release()
 	p := &pumps{w: w, thread: thread, failed: make(chan error, 1)}
+	defer w.env.Claims.dropAll(w)
 	whole := false
 	defer func() { p.close(whole) }()
 	if err := p.open(spec); err != nil {
@@ -100,8 +105,8 @@ func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 }
 
 // Probe reports, as Run would, what keeps a worker from the spec's instance: the
-// namespace, the module or the instance is missing, or does not synchronise. nil:
-// nothing does. It opens nothing else.
+// namespace, the module or the instance is missing, does not synchronise, or is
+// another pair's. nil: nothing does. It opens nothing else.
 func Probe(spec configdir.Spec, env Env) (err error) {
 	defer func() { err = explained(err) }()
 	thread, err := getThread(env.Threads, spec.Namespace)
@@ -118,7 +123,19 @@ func Probe(spec configdir.Spec, env Env) (err error) {
 	}); doErr != nil {
 		return doErr
 	}
+	if err != nil {
+		return err
+	}
+	defer env.Claims.dropAll(w)
+	_, err = w.claimInstance(thread.ID(), spec)
 	return err
+}
+
+// Rename gives the worker's pair another name.
+func (w *Worker) Rename(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.current.Name = name
 }
 
 // Check has the worker look at once whether everything that it depends on is

@@ -41,6 +41,7 @@ func (f fake) Run(ctx context.Context, ready func()) error {
 }
 
 func (f fake) Reconfigure(configdir.Spec) error { return nil }
+func (f fake) Rename(string)                    {}
 func (f fake) Peers() []worker.Peer             { return nil }
 func (f fake) ModuleVersion() string            { return "" }
 

@@ -75,7 +75,7 @@ func (p *program) up(ctx context.Context, dir string) error {
 	threads.OnStray(func(err error) {
 		log.Error("a panic that ended no worker; please report this", "problem", err)
 	})
-	env := worker.Env{Threads: threads, Log: log, Store: store}
+	env := worker.Env{Threads: threads, Log: log, Store: store, Claims: worker.NewClaims()}
 	s := supervisor.New(supervisor.Options{
 		Dir:     dir,
 		Socket:  p.socket,

@@ -1,0 +1,117 @@
+package worker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"joolctl/configdir"
+	"joolctl/nsthread"
+)
+
+// Claims hold what each worker of a process has for itself: an instance, and a group and port on an interface. Pairs may
+// spell one namespace or interface in different ways, so workers claim the kernel's numbers when they open their sockets.
+type Claims struct {
+	mu   sync.Mutex
+	held map[resource][]*claim
+}
+
+// NewClaims makes an empty set.
+func NewClaims() *Claims { return &Claims{held: make(map[resource][]*claim)} }
+
+// resource is an instance, or a group and port.
+type resource struct {
+	namespace nsthread.ID
+	instance  string
+	group     netip.Addr
+	port      uint16
+}
+
+// claim is what one worker has, or asks for.
+type claim struct {
+	resource
+	by *Worker
+	in int // index of the group's interface; 0: every interface, or no group
+	// what and spelled name the resource, and its place as the pair's files spell it.
+	what, spelled string
+	advice        string // to a pair that asks in vain
+}
+
+// claimInstance claims the spec's instance, in a namespace.
+func (w *Worker) claimInstance(ns nsthread.ID, spec configdir.Spec) (*claim, error) {
+	return w.env.Claims.take(&claim{
+		resource: resource{namespace: ns, instance: spec.Instance}, by: w,
+		spelled: inNamespace(spec.Namespace), what: fmt.Sprintf("instance %q", spec.Instance),
+		advice: "remove one of the two, or name another instance",
+	})
+}
+
+// claimSocket claims the spec's group and port on an interface of a namespace.
+func (w *Worker) claimSocket(ns nsthread.ID, in int, spec configdir.Spec) (*claim, error) {
+	on := "on every interface"
+	if spec.InInterface != "" {
+		on = "on " + spec.InInterface
+	}
+	return w.env.Claims.take(&claim{
+		resource: resource{namespace: ns, group: spec.Group, port: spec.Port}, by: w, in: in,
+		spelled: on + " " + inNamespace(spec.NetNamespace), what: fmt.Sprintf("group %v port %d", spec.Group, spec.Port),
+		advice: "give one of the two another group or port",
+	})
+}
+
+// take adds a claim, unless a worker of another pair has the resource: then it returns a *Missing.
+func (c *Claims) take(want *claim) (*claim, error) {
+	if c == nil {
+		return want, nil
+	}
+	pair := want.by.spec().Name
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, other := range c.held[want.resource] {
+		// A pair's next worker may start before the one before has ended.
+		if by := other.by.spec().Name; by != pair && other.overlaps(want) {
+			return nil, &Missing{By: by, What: fmt.Sprintf("%s %s is pair %q's too, which has it %s; %s",
+				want.what, want.spelled, by, other.spelled, want.advice)}
+		}
+	}
+	c.held[want.resource] = append(c.held[want.resource], want)
+	want.by.claims = append(want.by.claims, want)
+	return want, nil
+}
+
+func (k *claim) overlaps(other *claim) bool { return k.in == other.in || k.in == 0 || other.in == 0 }
+
+// drop gives a claim up; again, or nil, it does nothing.
+func (c *Claims) drop(k *claim) {
+	if c == nil || k == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(k)
+}
+
+// dropAll gives up all of a worker's claims.
+func (c *Claims) dropAll(w *Worker) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(w.claims) > 0 {
+		c.remove(w.claims[0])
+	}
+}
+
+// remove is drop with mu held.
+func (c *Claims) remove(k *claim) {
+	is := func(other *claim) bool { return other == k }
+	k.by.claims = slices.DeleteFunc(k.by.claims, is)
+	rest := slices.DeleteFunc(c.held[k.resource], is)
+	if len(rest) == 0 {
+		delete(c.held, k.resource)
+		return
+	}
+	c.held[k.resource] = rest
+}
