@@ -21,7 +21,7 @@ const (
 // TestKeepalived has keepalived itself decide which of two NAT64s serves, with
 // packaging/keepalived's files: one dies, comes back with an empty table, is
 // held until it has the sessions, and then takes over again. A TCP connection
-// lives through all of it.
+// lives through all of it. At the end the other one loses its table.
 func TestKeepalived(t *testing.T) {
 	enter(t, "keepalived")
 	installKeepalived(t)
@@ -71,6 +71,41 @@ func TestKeepalived(t *testing.T) {
 		}
 		return ""
 	})
+
+	// K has run for longer than its patience when it loses its table.
+	k.namespace.ip(t, "link set "+syncLink+" down")
+	k.exec(t, "jool", "instance", "remove", "nat")
+	addInstance(t, k.namespace, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	eventually(t, 10*time.Second, "K knows that its table is gone", func() string {
+		answer, ready := k.ready(t, 20*time.Second)
+		if ready {
+			return answer
+		}
+		return ""
+	})
+	for range 10 {
+		if answer, ready := k.ready(t, 20*time.Second); ready {
+			t.Fatalf("K is ready without a session: %s", answer)
+		}
+		<-second.C
+	}
+	k.namespace.ip(t, "link set "+syncLink+" up")
+	eventually(t, 30*time.Second, "K is ready", func() string {
+		if answer, ready := k.ready(t, 20*time.Second); !ready {
+			return answer
+		}
+		return ""
+	})
+	if got := len(k.namespace.sessions(t, "nat")); got != 1 {
+		t.Errorf("K is ready and has %d sessions, want 1", got)
+	}
+}
+
+// ready asks the host's joolctl as keepalived does, with another patience.
+func (h *vrrpHost) ready(t testing.TB, patience time.Duration) (answer string, ready bool) {
+	t.Helper()
+	answer, code := command(t, joolctl, "ready", "--all", "--patience", patience.String(), "--socket", filepath.Join(h.run, "joolctl", "joolctl.sock"))
+	return answer, code == 0
 }
 
 // underVRRP has n6 and n4 reach the NAT64s by the addresses that keepalived
