@@ -25,8 +25,9 @@ const (
 	// costFactor is how many times as long as a resync took nothing is done about
 	// the next loss or difference, so that resyncs don't feed on each other.
 	costFactor = 4
-	// keepAnswer is how long a sender can still repeat BULKs after its last one.
-	keepAnswer = 3 * time.Second
+	// keepAnswer is how long a sender can still repeat BULKs after its last END, and maxKept bounds of how many resyncs.
+	keepAnswer = 10 * time.Second
+	maxKept    = 4
 	// askFirst is how long a return waits for the peer to ask for the whole table.
 	askFirst = 500 * time.Millisecond
 	// maxRepeats is how many times the BULKs of a resync are repeated at most, on
@@ -47,6 +48,8 @@ type answer struct {
 	next  uint32 // BULK to send
 	bulks uint32
 	again []uint32 // BULKs to repeat
+	// queued is the bitmap of again.
+	queued []uint64
 	// repeats counts all of these, and the NACKs.
 	repeats uint64
 	rate    int
@@ -58,6 +61,7 @@ type answer struct {
 type answers struct {
 	p       *pumps
 	current *answer
+	kept    []*answer // sent up to END; their BULKs can be repeated
 	// Who asked since, and when the next one may begin.
 	asked    []syncwire.ID
 	everyone bool
@@ -69,11 +73,13 @@ type answers struct {
 	rest             time.Time // before then nothing is offered again
 }
 
-// solicited queues a peer for the next resync, unless it only has not heard yet
-// that one has begun.
+// solicited queues a peer for the next resync. If the current resync is for that peer, its BEGIN was lost or the peer
+// has given up. Then BEGIN is sent again.
 func (a *answers) solicited(by syncwire.ID, now time.Time) {
-	if c := a.current; c != nil && slices.Contains(c.audience, by) && c.why == syncwire.WhyAnswer &&
-		(c.reading || c.ended.IsZero() && now.Sub(c.announced) < solicitEvery) {
+	if c := a.current; c != nil && slices.Contains(c.audience, by) && c.why == syncwire.WhyAnswer {
+		if !c.reading && now.Sub(c.announced) >= solicitEvery {
+			a.announce(now, len(c.table.records))
+		}
 		return
 	}
 	if len(a.asked) < syncwire.MaxAudience && !slices.Contains(a.asked, by) {
@@ -144,8 +150,12 @@ func (a *answers) giveBack(to *peer, t table, now time.Time) {
 // tick does what is due and returns when to come again.
 func (a *answers) tick(now time.Time) time.Time {
 	offer := a.due(now)
+	again, repeats := a.repeatKept(now)
 	if a.current != nil {
-		return a.send(now)
+		if repeats && !a.current.reading {
+			return again
+		}
+		return soonest(again, a.send(now))
 	}
 	if len(a.returns) > 0 && !now.Before(a.returns[0].due) {
 		a.current = a.returns[0]
@@ -154,7 +164,7 @@ func (a *answers) tick(now time.Time) time.Time {
 		return now
 	}
 	if a.begin.IsZero() || now.Before(a.begin) {
-		next := soonest(offer, a.begin)
+		next := soonest(again, soonest(offer, a.begin))
 		if len(a.returns) > 0 {
 			next = soonest(next, a.returns[0].due)
 		}
@@ -185,7 +195,7 @@ func (a *answers) tick(now time.Time) time.Time {
 			})
 		})
 	})
-	return time.Time{}
+	return again
 }
 
 // start sends BEGIN.
@@ -219,41 +229,66 @@ func (a *answers) send(now time.Time) time.Time {
 		}
 		return c.announced.Add(stallFor / 2)
 	}
-	a.p.gather(func() { a.sendSome(now) })
-	if len(c.again) > 0 || c.ended.IsZero() {
-		if c.rate < maxRate && now.Sub(c.slow) > 50*time.Millisecond {
-			c.rate, c.slow = c.rate+1, now
-		}
+	a.sendSome(c, now)
+	if c.ended.IsZero() {
 		return now.Add(bulkTick)
 	}
-	// Whoever waits has waited long enough, unless somebody still asks.
-	keep := keepAnswer
-	if !a.begin.IsZero() || len(a.returns) > 0 {
-		keep /= 6
+	a.rest = now.Add(costFactor * c.ended.Sub(c.table.base))
+	a.kept = append(a.kept, c)
+	a.current = nil
+	if len(a.kept) > maxKept {
+		a.forget(0)
 	}
-	if now.Sub(c.ended) > keep {
-		a.rest = now.Add(costFactor * c.ended.Sub(c.table.base))
-		a.current = nil
-		a.p.freeLater(len(c.table.records))
-		return now
-	}
-	return now.Add(100 * time.Millisecond)
+	return now
 }
 
-// sendSome sends as much as there is, at most as much as the rate allows.
-func (a *answers) sendSome(now time.Time) {
-	c := a.current
-	for range c.rate {
+// forget drops a resync whose BULKs can still be repeated.
+func (a *answers) forget(i int) {
+	a.p.freeLater(len(a.kept[i].table.records))
+	a.kept = slices.Delete(a.kept, i, i+1)
+}
+
+// repeatKept repeats BULKs of resyncs that have ended, and returns when it has to be called again. While repeats is
+// true, the current resync pauses, so that both together do not exceed the rate of one.
+func (a *answers) repeatKept(now time.Time) (again time.Time, repeats bool) {
+	for i := 0; i < len(a.kept); i++ {
+		c := a.kept[i]
 		switch {
-		case len(c.again) > 0:
-			a.bulk(c.again[0], now)
-			c.again = c.again[1:]
-		case c.next < c.bulks:
-			a.bulk(c.next, now)
-			c.next++
-		case c.ended.IsZero():
-			a.end(now)
+		case len(c.again) > 0 || c.ended.IsZero():
+			if !repeats {
+				a.sendSome(c, now)
+			}
+			again, repeats = now.Add(bulkTick), true
+		case now.Sub(c.ended) > keepAnswer:
+			a.forget(i)
+			i--
+		default:
+			again = soonest(again, c.ended.Add(keepAnswer+1))
 		}
+	}
+	return again, repeats
+}
+
+// sendSome sends as much of a resync as there is, at most as much as its rate allows.
+func (a *answers) sendSome(c *answer, now time.Time) {
+	a.p.gather(func() {
+		for range c.rate {
+			switch {
+			case len(c.again) > 0:
+				i := c.again[0]
+				c.again = c.again[1:]
+				c.queued[i/64] &^= 1 << (i % 64)
+				a.bulk(c, i, now)
+			case c.next < c.bulks:
+				a.bulk(c, c.next, now)
+				c.next++
+			case c.ended.IsZero():
+				a.end(c, now)
+			}
+		}
+	})
+	if c.rate < maxRate && now.Sub(c.slow) > 50*time.Millisecond {
+		c.rate, c.slow = c.rate+1, now
 	}
 }
 
@@ -265,8 +300,7 @@ func (a *answers) toldAll(c *answer) {
 	}
 }
 
-func (a *answers) end(now time.Time) {
-	c := a.current
+func (a *answers) end(c *answer, now time.Time) {
 	c.ended = now
 	a.toldAll(c)
 	for _, id := range c.audience {
@@ -281,8 +315,7 @@ func (a *answers) end(now time.Time) {
 }
 
 // bulk sends one BULK, its times corrected.
-func (a *answers) bulk(index uint32, now time.Time) {
-	c := a.current
+func (a *answers) bulk(c *answer, index uint32, now time.Time) {
 	at := int(index) * syncwire.MaxBulk
 	records := c.table.records[at:min(at+syncwire.MaxBulk, len(c.table.records))]
 	b := a.p.bulkBuf[:0]
@@ -296,10 +329,10 @@ func (a *answers) bulk(index uint32, now time.Time) {
 	a.p.sendControl(&a.p.bulkOut)
 }
 
-// missed queues BULKs again that a peer asks for.
+// missed queues BULKs again that a peer asks for. Those that have not been sent yet come anyway.
 func (a *answers) missed(n *syncwire.Nack, by syncwire.ID, now time.Time) {
-	c := a.current
-	if c == nil || c.id != n.Resync || c.repeats > maxRepeats*uint64(c.bulks+32) {
+	c := a.withID(n.Resync)
+	if c == nil || c.repeats > maxRepeats*uint64(c.bulks+32) {
 		a.p.answer(&syncwire.Gone{To: by, Resync: n.Resync, Ranges: n.Ranges}, now)
 		return
 	}
@@ -307,16 +340,44 @@ func (a *answers) missed(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 		return // BEGIN is said again before long
 	}
 	c.repeats++
+	if some := c.queue(n.Ranges); !some && c == a.current {
+		return
+	}
 	if now.Sub(c.slow) > 20*time.Millisecond {
 		c.rate, c.slow = max(c.rate/2, minRate), now
 	}
-	for _, r := range n.Ranges {
-		for i := uint64(r.From); i <= uint64(r.To) && i < uint64(c.bulks) && len(c.again) < 1<<16; i++ {
-			if !slices.Contains(c.again[:min(len(c.again), 256)], uint32(i)) {
-				c.again = append(c.again, uint32(i))
+	c.ended = time.Time{} // and END once more, behind them
+}
+
+// withID finds a resync that is being sent, or whose BULKs can still be repeated.
+func (a *answers) withID(id uint32) *answer {
+	if a.current != nil && a.current.id == id {
+		return a.current
+	}
+	for _, c := range a.kept {
+		if c.id == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// queue has BULKs repeated that have been sent. false: none of these.
+func (c *answer) queue(ranges []syncwire.Range) (some bool) {
+	if c.queued == nil {
+		c.queued = make([]uint64, (c.bulks+63)/64)
+	}
+	looked := uint32(0) // overlapping ranges must not cost more than the whole table
+	for _, r := range ranges {
+		for i := r.From; i <= r.To && i < c.next && looked < c.bulks; i++ {
+			looked++
+			some = true
+			if c.queued[i/64]&(1<<(i%64)) == 0 {
+				c.queued[i/64] |= 1 << (i % 64)
+				c.again = append(c.again, i)
 				c.repeats++
 			}
 		}
 	}
-	c.ended = time.Time{} // and END once more, behind them
+	return some
 }

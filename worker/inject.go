@@ -150,7 +150,7 @@ func (r *resync) done(report *ResyncReport) {
 		r.pause = max(r.pause, firstPause)
 	}
 	r.p.w.reportResync(*report)
-	r.tried = nil
+	r.tried, r.stopped = nil, nil
 	r.finish(now)
 	switch {
 	case in.owed != "":

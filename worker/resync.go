@@ -35,6 +35,10 @@ const (
 	// not asked for by a start: a lasting difference must cost little.
 	firstPause   = time.Second
 	longestPause = 5 * time.Minute
+	// keepStopped is how long the BULKs of a stopped resync are kept.
+	keepStopped = 30 * time.Second
+	// whyStopped is the reason for a resumed resync, if no other is known.
+	whyStopped = "resumed"
 	// whyAppeared is the reason for a resync with a peer that is there for the first time, or again.
 	whyAppeared = "a peer appeared"
 	// largeTable is from when on memory is given back to the system at once.
@@ -99,6 +103,7 @@ type resync struct {
 	taken    [16]time.Time // when a resync was taken that was not asked for
 	clearing time.Time     // when maxCleared BIB entries may be removed again
 	in       *incoming
+	stopped  *incoming               // it can be resumed
 	touched  map[joolnl.Key]struct{} // reported by our own kernel meanwhile
 	held     []update                // live updates that wait
 	heldSize int
@@ -179,6 +184,9 @@ func (r *resync) lookForPeers(now time.Time) {
 
 // tick does what is due and returns when to come again.
 func (r *resync) tick(now time.Time) time.Time {
+	if r.stopped != nil && now.Sub(r.stopped.stopped) > keepStopped {
+		r.stopped = nil
+	}
 	switch {
 	case r.phase == settled && r.why == "", r.phase == comparing, r.phase == injecting, r.phase == checking:
 		return time.Time{}

@@ -37,6 +37,8 @@ func TestWireDocumentation(t *testing.T) {
 		{"BULKs are sent every", fmt.Sprint(bulkTick)},
 		{"BULKs at a time", fmt.Sprintf("%d to %d", minRate, maxRate)},
 		{"BULKs are repeated after END for", fmt.Sprint(keepAnswer)},
+		{"resyncs kept for that", fmt.Sprint(maxKept)},
+		{"an incomplete resync is kept for", fmt.Sprint(keepStopped)},
 		{"repeats of a BULK, on an average", fmt.Sprint(maxRepeats)},
 		{"resyncs taken that were not asked for", fmt.Sprintf("%d in %v", len(resync{}.taken), takenIn)},
 		{"mappings removed because of newer ones", fmt.Sprintf("%d in %v", maxCleared, clearedIn)},
