@@ -28,6 +28,7 @@ type audit struct {
 	// lost are peers' datagrams that were lost for good, repaired how many of
 	// them a complete resync has made good since.
 	lost, repaired, published uint64
+	lostBy                    *peer     // the sender of the last one
 	answered                  time.Time // when the module last did
 	dropped                   time.Time // when it was last seen to have dropped sessions
 }
@@ -191,7 +192,7 @@ func (p *pumps) auditPeers(now time.Time) {
 	for _, from := range p.w.peers.byAddress {
 		if n := from.stream.lost - from.lostCounted; n > 0 {
 			from.lostCounted += n
-			a.lost += n
+			a.lost, a.lostBy = a.lost+n, from
 			c.networkLost.Add(n)
 		}
 		if n := from.stream.repaired - from.repairedCounted; n > 0 {
@@ -200,8 +201,8 @@ func (p *pumps) auditPeers(now time.Time) {
 		}
 	}
 	unrepaired := a.lost - a.repaired
-	if unrepaired > 0 && p.resync.phase == settled && p.resync.why == "" && p.w.peers.best(nil, now) != nil {
-		p.resync.want("datagrams are lost for good", now)
+	if unrepaired > 0 && p.w.peers.best(nil, now) != nil {
+		p.resync.want(whyLost, a.lostBy, now)
 	}
 	if unrepaired != a.published {
 		a.published = unrepaired

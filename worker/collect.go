@@ -32,6 +32,7 @@ type incoming struct {
 	// The instance's number of sessions before the injection, and how many of
 	// these are new to it.
 	before, fresh                int
+	refused                      int       // of what was injected: the module does not have it
 	limited                      bool      // more BIB entries of ours are in the way than may go at a time
 	received, compared, injected time.Time // when that was done
 }
@@ -109,9 +110,10 @@ func (r *resync) readOwn() {
 	r.p.readTable(r.p.sessions(), in.base, other, func(own table, err error) {
 		if err != nil {
 			r.p.w.log.warn("reading the own session table", "error", err)
-			why := r.why
-			r.finish(time.Now())
-			r.want(why, time.Now())
+			why, about, now := r.why, r.about, time.Now()
+			r.paused(false, now)
+			r.finish(now)
+			r.want(why, about, now)
 			return
 		}
 		in.own, in.ownRead = own.records, true
@@ -272,11 +274,12 @@ func (r *resync) resume(id uint32, from *peer, now time.Time) {
 // abandon tries the next peer: at once if this one was asked.
 func (r *resync) abandon(now time.Time) {
 	r.p.w.log.warn("a resync stopped in the middle; asking another peer", "from", r.in.from.Address)
-	asked, why := r.in.asked, r.why
+	asked, why, about := r.in.asked, r.why, r.about
 	r.in = nil
 	if !asked && r.sync == syncwire.SyncYes {
+		r.paused(false, now)
 		r.finish(now)
-		r.want(why, now)
+		r.want(why, about, now)
 		return
 	}
 	r.p.releaseHeld()

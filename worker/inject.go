@@ -85,7 +85,7 @@ func (r *resync) injectSome(report *ResyncReport) {
 	r.in.injected = time.Now()
 	p.readKernel(time.Now())
 	if p.sessions() == r.in.before+r.in.fresh {
-		r.done(report) // the count alone proves that each has its place
+		r.done(report, time.Now()) // the count alone proves that each has its place
 		return
 	}
 	p.releaseHeld()
@@ -100,16 +100,16 @@ func (r *resync) readBack(report *ResyncReport) {
 	injected := r.injection.records
 	r.p.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
 		if err != nil {
-			r.done(report)
+			r.done(report, time.Now())
 			return
 		}
 		r.p.background(func() {
 			missing := len(absent(injected, own.records))
 			r.p.post(func() {
 				if r.in == in {
-					report.Collisions += missing
+					report.Collisions, in.refused = report.Collisions+missing, missing
 					r.p.w.counters.collisions.Add(uint64(missing))
-					r.done(report)
+					r.done(report, time.Now())
 				}
 			})
 		})
@@ -134,8 +134,7 @@ func absent(want, have []joolnl.Record) []joolnl.Record {
 	return missing
 }
 
-func (r *resync) done(report *ResyncReport) {
-	now := time.Now()
+func (r *resync) done(report *ResyncReport, now time.Time) {
 	in := r.in
 	report.At = now
 	report.Took, report.Receiving = now.Sub(in.base), in.received.Sub(in.base)
@@ -146,18 +145,17 @@ func (r *resync) done(report *ResyncReport) {
 	if report.Injected > 0 {
 		r.p.gains++
 	}
-	if report.Injected == 0 && report.GaveBack == 0 {
-		r.pause = max(r.pause, firstPause)
-	}
+	// Other sessions may have been stored than those that a peer has more of.
+	r.paused(r.why == whyShort || report.Injected <= in.refused, now)
 	r.p.w.reportResync(*report)
 	r.tried, r.stopped = nil, nil
 	r.finish(now)
 	switch {
 	case in.owed != "":
-		r.want(in.owed, now)
+		r.want(in.owed, nil, now)
 		r.due = now
 	case in.limited:
-		r.want(whyInTheWay, now)
+		r.want(whyInTheWay, in.from, now)
 	}
 }
 
