@@ -22,6 +22,10 @@ const (
 	// offered, and offerLatest how long that is waited for.
 	offerQuiet  = 2 * time.Second
 	offerLatest = 30 * time.Second
+	// answersInARow is how many answers a host sends without a pause, however many peers ask. After each of them the pause
+	// grows by costFactor times as long as reading and sending the table took, but not beyond longestWait.
+	answersInARow = 3
+	longestWait   = time.Minute
 	// costFactor is how many times as long as a resync took nothing is done about
 	// the next loss or difference, so that resyncs don't feed on each other.
 	costFactor = 4
@@ -40,6 +44,7 @@ type answer struct {
 	id        uint32
 	why       syncwire.Why
 	audience  []syncwire.ID // empty: everybody
+	counts    bool          // peers have asked for it: the next one has to wait for its cost
 	due       time.Time     // when to begin, if it is a return
 	table     table
 	reading   bool
@@ -64,6 +69,7 @@ type answers struct {
 	kept    []*answer // sent up to END; their BULKs can be repeated
 	// Who asked since, and when the next one may begin.
 	asked    []syncwire.ID
+	many     bool // more of them than an audience has room for: the resync is for everybody
 	everyone bool
 	why      syncwire.Why
 	begin    time.Time
@@ -71,6 +77,9 @@ type answers struct {
 	// When a loss was first known that is not yet offered, and when to offer it.
 	offered, offerAt time.Time
 	rest             time.Time // before then nothing is offered again
+	// idleFrom is when all answers will have had their pauses, cost is how long the last one took.
+	idleFrom time.Time
+	cost     time.Duration
 }
 
 // solicited queues a peer for the next resync. If the current resync is for that peer, its BEGIN was lost or the peer
@@ -82,14 +91,35 @@ func (a *answers) solicited(by syncwire.ID, now time.Time) {
 		}
 		return
 	}
-	if len(a.asked) < syncwire.MaxAudience && !slices.Contains(a.asked, by) {
-		a.asked = append(a.asked, by)
+	if !slices.Contains(a.asked, by) {
+		if len(a.asked) < syncwire.MaxAudience {
+			a.asked = append(a.asked, by)
+		} else {
+			a.many = true
+		}
 	}
 	if slices.Contains(a.asked, by) { // what was to go back to it is in the answer
 		a.returns = slices.DeleteFunc(a.returns, func(r *answer) bool { return slices.Contains(r.audience, by) })
 	}
 	a.why = syncwire.WhyAnswer
 	a.schedule(now)
+}
+
+// spend accounts for time that was spent on answers until now.
+func (a *answers) spend(d time.Duration, now time.Time) {
+	a.idleFrom = maxTime(a.idleFrom, now).Add(costFactor * d)
+	a.idleFrom = minTime(a.idleFrom, now.Add(a.inARow()+longestWait))
+}
+
+// inARow is for how long the pauses of answers may lie ahead when the next one begins.
+func (a *answers) inARow() time.Duration { return (answersInARow - 1) * costFactor * a.cost }
+
+// mayBegin is when the next resync may begin; zero: none is queued. Only what peers ask for has to wait.
+func (a *answers) mayBegin() time.Time {
+	if a.begin.IsZero() || a.everyone {
+		return a.begin
+	}
+	return maxTime(a.begin, a.idleFrom.Add(-a.inARow()))
 }
 
 // offer queues a resync for everybody: they miss something that we know of. It
@@ -163,18 +193,18 @@ func (a *answers) tick(now time.Time) time.Time {
 		a.start(now)
 		return now
 	}
-	if a.begin.IsZero() || now.Before(a.begin) {
-		next := soonest(again, soonest(offer, a.begin))
+	if begin := a.mayBegin(); begin.IsZero() || now.Before(begin) {
+		next := soonest(again, soonest(offer, begin))
 		if len(a.returns) > 0 {
 			next = soonest(next, a.returns[0].due)
 		}
 		return next
 	}
-	c := &answer{id: newResyncID(), why: a.why, audience: a.asked, reading: true}
-	if a.everyone {
+	c := &answer{id: newResyncID(), why: a.why, audience: a.asked, counts: !a.everyone, reading: true}
+	if a.everyone || a.many {
 		c.audience = nil
 	}
-	a.current, a.asked, a.everyone, a.begin = c, nil, false, time.Time{}
+	a.current, a.asked, a.many, a.everyone, a.begin = c, nil, false, false, time.Time{}
 	a.announce(now, a.p.sessions())
 	a.p.readTable(a.p.sessions(), now, func() bool { return a.current != c }, func(t table, err error) {
 		if err != nil {
@@ -234,6 +264,10 @@ func (a *answers) send(now time.Time) time.Time {
 		return now.Add(bulkTick)
 	}
 	a.rest = now.Add(costFactor * c.ended.Sub(c.table.base))
+	if c.counts {
+		a.cost = c.ended.Sub(c.table.base)
+		a.spend(a.cost, now)
+	}
 	a.kept = append(a.kept, c)
 	a.current = nil
 	if len(a.kept) > maxKept {
@@ -257,6 +291,7 @@ func (a *answers) repeatKept(now time.Time) (again time.Time, repeats bool) {
 		case len(c.again) > 0 || c.ended.IsZero():
 			if !repeats {
 				a.sendSome(c, now)
+				a.spend(bulkTick, now)
 			}
 			again, repeats = now.Add(bulkTick), true
 		case now.Sub(c.ended) > keepAnswer:

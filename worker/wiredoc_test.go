@@ -34,6 +34,8 @@ func TestWireDocumentation(t *testing.T) {
 		{"a BULK is waited for", fmt.Sprint(stallFor)},
 		{"waits in a row before the next peer is asked", fmt.Sprint(stalls)},
 		{"others who ask are waited for", fmt.Sprint(gatherAskers)},
+		{"answers in a row", fmt.Sprint(answersInARow)},
+		{"a pause between two answers at most", fmt.Sprint(longestWait)},
 		{"BULKs are sent every", fmt.Sprint(bulkTick)},
 		{"BULKs at a time", fmt.Sprintf("%d to %d", minRate, maxRate)},
 		{"BULKs are repeated after END for", fmt.Sprint(keepAnswer)},
