@@ -38,6 +38,8 @@ const (
 	// whyShort is the reason for a resync because a peer's table stays larger, whyLost because a peer's datagrams are lost.
 	whyShort = "a peer holds more sessions"
 	whyLost  = "datagrams are lost for good"
+	// whyNoMemory is the reason for a resync because sessions could not be given to the module.
+	whyNoMemory = "there was no memory for sessions"
 	// whyAppeared is the reason for a resync with a peer that is there for the first time, or again.
 	whyAppeared = "a peer appeared"
 	// largeTable is from when on memory is given back to the system at once.

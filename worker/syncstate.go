@@ -24,8 +24,8 @@ type SyncState struct {
 	Done, Total int
 	// Last is the last resync that ended complete; nil: none yet.
 	Last *ResyncReport
-	// Unrepaired are peers' datagrams that are lost for good and that no complete
-	// resync has made good since.
+	// Unrepaired are peers' datagrams that are lost for good, and JOOLD_ADDs for which there was no memory, as far as no
+	// complete resync has made them good since.
 	Unrepaired uint64
 	// Answered is when the module last answered; a worker asks it every two
 	// seconds. KernelDropped is when it was last seen to have dropped sessions.
