@@ -73,7 +73,8 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		return
 	}
 	p.active = now
-	if waited := now.Sub(arrived(d, now, p.thread.StoodStill())); waited >= muchWaiting {
+	waited := now.Sub(arrived(d, now, p.thread.StoodStill()))
+	if waited >= muchWaiting {
 		ageAll(entries, waited)
 	}
 	c.netRcvdPackets.Add(1)
@@ -98,6 +99,12 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		c.ignored.Add(sessions)
 	default:
 		from = p.w.peers.named(from, t.Sender)
+		if t.Kind == syncwire.Repeat {
+			from.stream.repeat = p.repeatFn
+			if waited < muchWaiting {
+				ageAll(entries, waited)
+			}
+		}
 		before := from.stream.repaired
 		if !from.stream.take(t.Kind, t.Seq, entries, now, p.deliverFn) {
 			c.ignored.Add(sessions)
@@ -129,7 +136,7 @@ func ageAll(entries []byte, by time.Duration) {
 // kernel: at once, or behind the resync that is under way.
 func (p *pumps) deliver(entries []byte) {
 	p.flood.note(entries, joolnl.ListFormat(entries))
-	if p.resync.hold(entries) {
+	if p.resync.hold(entries, false) {
 		return
 	}
 	if f := joolnl.ListFormat(entries); f != p.format {

@@ -26,6 +26,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"a datagram is repeated once in", fmt.Sprint(repeatWindow)},
 		{"datagrams repeated in that time", fmt.Sprint(repeatBudget)},
 		{"control messages sent in that time because of others'", fmt.Sprint(answerBudget)},
+		{"repeated sessions looked up in that time", fmt.Sprint(maxLookups)},
 		{"a first HELLO is waited for", fmt.Sprint(listenFor)},
 		{"others' HELLOs are waited for", fmt.Sprint(collectFor)},
 		{"a peer is asked after its last datagram for", fmt.Sprint(aliveFor)},
