@@ -266,7 +266,7 @@ func (r *resync) resume(id uint32, from *peer, now time.Time) {
 	if r.why == "" {
 		r.why = whyStopped
 	}
-	r.touched = make(map[joolnl.Key]struct{})
+	r.touched, r.overflowed = make(map[joolnl.Key]struct{}), false
 	r.enter(collecting, now, now.Add(stallFor))
 	r.readOwn()
 }

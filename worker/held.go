@@ -59,8 +59,20 @@ func (p *pumps) releaseHeld() {
 // touch notes that our own kernel has reported a session while a resync is
 // under way: what a peer says of it is older.
 func (r *resync) touch(rec *joolnl.Record) {
-	if r.touched != nil && len(r.touched) < maxTouched {
-		r.touched[rec.Key()] = struct{}{}
+	if r.touched == nil {
+		return
+	}
+	key := rec.Key()
+	if _, known := r.touched[key]; known {
+		return
+	}
+	if len(r.touched) >= maxTouched {
+		r.overflowed = true
+		return
+	}
+	r.touched[key] = struct{}{}
+	if r.phase == comparing {
+		r.lately = append(r.lately, key)
 	}
 }
 
@@ -73,5 +85,6 @@ func (r *resync) touchAll(entries []byte) {
 	}
 }
 
-// maxTouched bounds what touch remembers.
+// maxTouched bounds what touch remembers. If more sessions are reported, the resync injects only sessions that the module
+// does not hold, and removes no BIB entries.
 const maxTouched = 1 << 18

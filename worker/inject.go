@@ -21,6 +21,7 @@ func (r *resync) complete(now time.Time) {
 // compare compares the peer's table with the own one.
 func (r *resync) compare() {
 	in, our, touched := r.in, r.p.settings, maps.Clone(r.touched)
+	r.lately = nil
 	most := r.mayClear(time.Now())
 	tolerance := max(2*r.p.w.spec().RefreshPeriod, minTolerance)
 	r.p.background(func() { // sorting takes longer than the pumps may wait
@@ -47,6 +48,7 @@ func (r *resync) compared(d difference) {
 	now := time.Now()
 	in := r.in
 	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.same}
+	d.spare(r.lately, r.overflowed)
 	if in.asked && len(d.give) > 0 {
 		report.GaveBack = len(d.give)
 		r.p.answers.giveBack(in.from, table{d.give, in.base}, now)
@@ -62,7 +64,7 @@ func (r *resync) compared(d difference) {
 	r.p.readKernel(now)
 	in.before, in.fresh, in.limited = r.p.sessions(), d.fresh, d.limited
 	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
-	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched}
+	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched, overflowed: &r.overflowed}
 	r.enter(injecting, now, time.Time{})
 	r.injectSome(&report)
 }

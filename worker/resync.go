@@ -109,9 +109,12 @@ type resync struct {
 	in       *incoming
 	stopped  *incoming               // it can be resumed
 	touched  map[joolnl.Key]struct{} // reported by our own kernel meanwhile
-	held     []update                // live updates that wait
-	heldSize int
-	full     bool // there were too many: what comes is not held any more
+	// overflowed: touched had no room for all of them. lately are those of touched that came while tables were compared.
+	overflowed bool
+	lately     []joolnl.Key
+	held       []update // live updates that wait
+	heldSize   int
+	full       bool // there were too many: what comes is not held any more
 
 	injection injection
 }
@@ -244,6 +247,7 @@ func (r *resync) finish(now time.Time) {
 	}
 	r.in, r.injection, r.touched, r.target, r.full = nil, injection{}, nil, 0, false
 	r.why, r.about, r.pause = "", nil, 0
+	r.overflowed, r.lately = false, nil
 	r.ended = now
 	r.enter(settled, now, time.Time{})
 	r.p.releaseHeld()

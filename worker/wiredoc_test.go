@@ -46,6 +46,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"resyncs taken that were not asked for", fmt.Sprintf("%d in %v", len(resync{}.taken), takenIn)},
 		{"mappings removed because of newer ones", fmt.Sprintf("%d in %v", maxCleared, clearedIn)},
 		{"sessions of a resync", fmt.Sprint(maxSessions)},
+		{"sessions reported meanwhile that are left alone", fmt.Sprint(maxTouched)},
 		{"pause between resyncs for one reason", fmt.Sprintf("%v to %v", firstPause, longestPause)},
 		{"a reason that comes back within that time after a resync that has stored nothing is the same", fmt.Sprint(lastingFor)},
 		{"peers known at a time", fmt.Sprint(maxPeers)},
