@@ -104,7 +104,8 @@ func TestRepeatsAfterTheNext(t *testing.T) {
 		d.answers.tick(now)
 		second := d.answers.current
 		if second == nil || second.why != syncwire.WhyReturn {
-			t.Fatal("the next resync waits")
+			t.Error("the next resync waits")
+			return
 		}
 		for d.answers.current != nil {
 			now = now.Add(bulkTick)
@@ -119,7 +120,8 @@ func TestRepeatsAfterTheNext(t *testing.T) {
 			d.answers.tick(now)
 		}
 		if len(d.answers.kept) != 2 || len(first.again) > 0 || first.ended.IsZero() {
-			t.Fatalf("%d resyncs are kept, %d BULKs of the first wait", len(d.answers.kept), len(first.again))
+			t.Errorf("%d resyncs are kept, %d BULKs of the first wait", len(d.answers.kept), len(first.again))
+			return
 		}
 		if got, _ := d.sendsUntilEnd(first.id); got != 2 {
 			t.Errorf("%d BULKs are repeated, want 2", got)
