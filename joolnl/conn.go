@@ -477,3 +477,12 @@ func Untaken(err error) bool {
 	return errors.As(err, &e) && (e.Text == "" || IsNotLoaded(err) ||
 		strings.Contains(e.Text, "lacks an instance") || strings.Contains(e.Text, "disabled"))
 }
+
+// NoMemory reports whether an error of the module's says that it had no memory for some of a JOOLD_ADD's sessions, so
+// that the same sessions can be stored later. For others of its errors they can't. The module reports EINVAL and names
+// the cause in the text only, which is empty if there was no memory for that either.
+func NoMemory(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Code == unix.ENOMEM || e.Code == unix.EINVAL && e.Text == unix.EINVAL.Error() ||
+		strings.Contains(e.Text, "unknown error code -12."))
+}

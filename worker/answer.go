@@ -22,11 +22,16 @@ const (
 	// offered, and offerLatest how long that is waited for.
 	offerQuiet  = 2 * time.Second
 	offerLatest = 30 * time.Second
+	// answersInARow is how many answers a host sends without a pause, however many peers ask. After each of them the pause
+	// grows by costFactor times as long as reading and sending the table took, but not beyond longestWait.
+	answersInARow = 3
+	longestWait   = time.Minute
 	// costFactor is how many times as long as a resync took nothing is done about
 	// the next loss or difference, so that resyncs don't feed on each other.
 	costFactor = 4
-	// keepAnswer is how long a sender can still repeat BULKs after its last one.
-	keepAnswer = 3 * time.Second
+	// keepAnswer is how long a sender can still repeat BULKs after its last END, and maxKept bounds of how many resyncs.
+	keepAnswer = 10 * time.Second
+	maxKept    = 4
 	// askFirst is how long a return waits for the peer to ask for the whole table.
 	askFirst = 500 * time.Millisecond
 	// maxRepeats is how many times the BULKs of a resync are repeated at most, on
@@ -39,6 +44,7 @@ type answer struct {
 	id        uint32
 	why       syncwire.Why
 	audience  []syncwire.ID // empty: everybody
+	counts    bool          // peers have asked for it: the next one has to wait for its cost
 	due       time.Time     // when to begin, if it is a return
 	table     table
 	reading   bool
@@ -47,6 +53,8 @@ type answer struct {
 	next  uint32 // BULK to send
 	bulks uint32
 	again []uint32 // BULKs to repeat
+	// queued is the bitmap of again.
+	queued []uint64
 	// repeats counts all of these, and the NACKs.
 	repeats uint64
 	rate    int
@@ -58,8 +66,10 @@ type answer struct {
 type answers struct {
 	p       *pumps
 	current *answer
+	kept    []*answer // sent up to END; their BULKs can be repeated
 	// Who asked since, and when the next one may begin.
 	asked    []syncwire.ID
+	many     bool // more of them than an audience has room for: the resync is for everybody
 	everyone bool
 	why      syncwire.Why
 	begin    time.Time
@@ -67,23 +77,49 @@ type answers struct {
 	// When a loss was first known that is not yet offered, and when to offer it.
 	offered, offerAt time.Time
 	rest             time.Time // before then nothing is offered again
+	// idleFrom is when all answers will have had their pauses, cost is how long the last one took.
+	idleFrom time.Time
+	cost     time.Duration
 }
 
-// solicited queues a peer for the next resync, unless it only has not heard yet
-// that one has begun.
+// solicited queues a peer for the next resync. If the current resync is for that peer, its BEGIN was lost or the peer
+// has given up. Then BEGIN is sent again.
 func (a *answers) solicited(by syncwire.ID, now time.Time) {
-	if c := a.current; c != nil && slices.Contains(c.audience, by) && c.why == syncwire.WhyAnswer &&
-		(c.reading || c.ended.IsZero() && now.Sub(c.announced) < solicitEvery) {
+	if c := a.current; c != nil && slices.Contains(c.audience, by) && c.why == syncwire.WhyAnswer {
+		if !c.reading && now.Sub(c.announced) >= solicitEvery {
+			a.announce(now, len(c.table.records))
+		}
 		return
 	}
-	if len(a.asked) < syncwire.MaxAudience && !slices.Contains(a.asked, by) {
-		a.asked = append(a.asked, by)
+	if !slices.Contains(a.asked, by) {
+		if len(a.asked) < syncwire.MaxAudience {
+			a.asked = append(a.asked, by)
+		} else {
+			a.many = true
+		}
 	}
 	if slices.Contains(a.asked, by) { // what was to go back to it is in the answer
 		a.returns = slices.DeleteFunc(a.returns, func(r *answer) bool { return slices.Contains(r.audience, by) })
 	}
 	a.why = syncwire.WhyAnswer
 	a.schedule(now)
+}
+
+// spend accounts for time that was spent on answers until now.
+func (a *answers) spend(d time.Duration, now time.Time) {
+	a.idleFrom = maxTime(a.idleFrom, now).Add(costFactor * d)
+	a.idleFrom = minTime(a.idleFrom, now.Add(a.inARow()+longestWait))
+}
+
+// inARow is for how long the pauses of answers may lie ahead when the next one begins.
+func (a *answers) inARow() time.Duration { return (answersInARow - 1) * costFactor * a.cost }
+
+// mayBegin is when the next resync may begin; zero: none is queued. Only what peers ask for has to wait.
+func (a *answers) mayBegin() time.Time {
+	if a.begin.IsZero() || a.everyone {
+		return a.begin
+	}
+	return maxTime(a.begin, a.idleFrom.Add(-a.inARow()))
 }
 
 // offer queues a resync for everybody: they miss something that we know of. It
@@ -144,8 +180,12 @@ func (a *answers) giveBack(to *peer, t table, now time.Time) {
 // tick does what is due and returns when to come again.
 func (a *answers) tick(now time.Time) time.Time {
 	offer := a.due(now)
+	again, repeats := a.repeatKept(now)
 	if a.current != nil {
-		return a.send(now)
+		if repeats && !a.current.reading {
+			return again
+		}
+		return soonest(again, a.send(now))
 	}
 	if len(a.returns) > 0 && !now.Before(a.returns[0].due) {
 		a.current = a.returns[0]
@@ -153,18 +193,18 @@ func (a *answers) tick(now time.Time) time.Time {
 		a.start(now)
 		return now
 	}
-	if a.begin.IsZero() || now.Before(a.begin) {
-		next := soonest(offer, a.begin)
+	if begin := a.mayBegin(); begin.IsZero() || now.Before(begin) {
+		next := soonest(again, soonest(offer, begin))
 		if len(a.returns) > 0 {
 			next = soonest(next, a.returns[0].due)
 		}
 		return next
 	}
-	c := &answer{id: newResyncID(), why: a.why, audience: a.asked, reading: true}
-	if a.everyone {
+	c := &answer{id: newResyncID(), why: a.why, audience: a.asked, counts: !a.everyone, reading: true}
+	if a.everyone || a.many {
 		c.audience = nil
 	}
-	a.current, a.asked, a.everyone, a.begin = c, nil, false, time.Time{}
+	a.current, a.asked, a.many, a.everyone, a.begin = c, nil, false, false, time.Time{}
 	a.announce(now, a.p.sessions())
 	a.p.readTable(a.p.sessions(), now, func() bool { return a.current != c }, func(t table, err error) {
 		if err != nil {
@@ -185,7 +225,7 @@ func (a *answers) tick(now time.Time) time.Time {
 			})
 		})
 	})
-	return time.Time{}
+	return again
 }
 
 // start sends BEGIN.
@@ -219,41 +259,43 @@ func (a *answers) send(now time.Time) time.Time {
 		}
 		return c.announced.Add(stallFor / 2)
 	}
-	a.p.gather(func() { a.sendSome(now) })
-	if len(c.again) > 0 || c.ended.IsZero() {
-		if c.rate < maxRate && now.Sub(c.slow) > 50*time.Millisecond {
-			c.rate, c.slow = c.rate+1, now
-		}
+	a.sendSome(c, now)
+	if c.ended.IsZero() {
 		return now.Add(bulkTick)
 	}
-	// Whoever waits has waited long enough, unless somebody still asks.
-	keep := keepAnswer
-	if !a.begin.IsZero() || len(a.returns) > 0 {
-		keep /= 6
+	a.rest = now.Add(costFactor * c.ended.Sub(c.table.base))
+	if c.counts {
+		a.cost = c.ended.Sub(c.table.base)
+		a.spend(a.cost, now)
 	}
-	if now.Sub(c.ended) > keep {
-		a.rest = now.Add(costFactor * c.ended.Sub(c.table.base))
-		a.current = nil
-		a.p.freeLater(len(c.table.records))
-		return now
+	a.kept = append(a.kept, c)
+	a.current = nil
+	if len(a.kept) > maxKept {
+		a.forget(0)
 	}
-	return now.Add(100 * time.Millisecond)
+	return now
 }
 
-// sendSome sends as much as there is, at most as much as the rate allows.
-func (a *answers) sendSome(now time.Time) {
-	c := a.current
-	for range c.rate {
-		switch {
-		case len(c.again) > 0:
-			a.bulk(c.again[0], now)
-			c.again = c.again[1:]
-		case c.next < c.bulks:
-			a.bulk(c.next, now)
-			c.next++
-		case c.ended.IsZero():
-			a.end(now)
+// sendSome sends as much of a resync as there is, at most as much as its rate allows.
+func (a *answers) sendSome(c *answer, now time.Time) {
+	a.p.gather(func() {
+		for range c.rate {
+			switch {
+			case len(c.again) > 0:
+				i := c.again[0]
+				c.again = c.again[1:]
+				c.queued[i/64] &^= 1 << (i % 64)
+				a.bulk(c, i, now)
+			case c.next < c.bulks:
+				a.bulk(c, c.next, now)
+				c.next++
+			case c.ended.IsZero():
+				a.end(c, now)
+			}
 		}
+	})
+	if c.rate < maxRate && now.Sub(c.slow) > 50*time.Millisecond {
+		c.rate, c.slow = c.rate+1, now
 	}
 }
 
@@ -265,8 +307,7 @@ func (a *answers) toldAll(c *answer) {
 	}
 }
 
-func (a *answers) end(now time.Time) {
-	c := a.current
+func (a *answers) end(c *answer, now time.Time) {
 	c.ended = now
 	a.toldAll(c)
 	for _, id := range c.audience {
@@ -281,8 +322,7 @@ func (a *answers) end(now time.Time) {
 }
 
 // bulk sends one BULK, its times corrected.
-func (a *answers) bulk(index uint32, now time.Time) {
-	c := a.current
+func (a *answers) bulk(c *answer, index uint32, now time.Time) {
 	at := int(index) * syncwire.MaxBulk
 	records := c.table.records[at:min(at+syncwire.MaxBulk, len(c.table.records))]
 	b := a.p.bulkBuf[:0]
@@ -294,29 +334,4 @@ func (a *answers) bulk(index uint32, now time.Time) {
 	a.p.bulkBuf = b
 	a.p.bulkOut = syncwire.Bulk{Resync: c.id, Index: index, Records: b}
 	a.p.sendControl(&a.p.bulkOut)
-}
-
-// missed queues BULKs again that a peer asks for.
-func (a *answers) missed(n *syncwire.Nack, by syncwire.ID, now time.Time) {
-	c := a.current
-	if c == nil || c.id != n.Resync || c.repeats > maxRepeats*uint64(c.bulks+32) {
-		a.p.answer(&syncwire.Gone{To: by, Resync: n.Resync, Ranges: n.Ranges}, now)
-		return
-	}
-	if c.reading {
-		return // BEGIN is said again before long
-	}
-	c.repeats++
-	if now.Sub(c.slow) > 20*time.Millisecond {
-		c.rate, c.slow = max(c.rate/2, minRate), now
-	}
-	for _, r := range n.Ranges {
-		for i := uint64(r.From); i <= uint64(r.To) && i < uint64(c.bulks) && len(c.again) < 1<<16; i++ {
-			if !slices.Contains(c.again[:min(len(c.again), 256)], uint32(i)) {
-				c.again = append(c.again, uint32(i))
-				c.repeats++
-			}
-		}
-	}
-	c.ended = time.Time{} // and END once more, behind them
 }

@@ -25,9 +25,11 @@ type audit struct {
 	overruns    uint64 // when base was taken
 	netlinkLost uint64 // since then
 
-	// lost are peers' datagrams that were lost for good, repaired how many of
-	// them a complete resync has made good since.
+	// lost are peers' datagrams that were lost for good, and JOOLD_ADDs for which there was no memory. repaired is how
+	// many of them a complete resync has made good since.
 	lost, repaired, published uint64
+	lostWhy                   string    // of the last one, the reason for a resync
+	lostBy                    *peer     // and its sender
 	answered                  time.Time // when the module last did
 	dropped                   time.Time // when it was last seen to have dropped sessions
 }
@@ -192,6 +194,7 @@ func (p *pumps) auditPeers(now time.Time) {
 		if n := from.stream.lost - from.lostCounted; n > 0 {
 			from.lostCounted += n
 			a.lost += n
+			a.lostWhy, a.lostBy = whyLost, from
 			c.networkLost.Add(n)
 		}
 		if n := from.stream.repaired - from.repairedCounted; n > 0 {
@@ -200,8 +203,8 @@ func (p *pumps) auditPeers(now time.Time) {
 		}
 	}
 	unrepaired := a.lost - a.repaired
-	if unrepaired > 0 && p.resync.phase == settled && p.resync.why == "" && p.w.peers.best(nil, now) != nil {
-		p.resync.want("datagrams are lost for good", now)
+	if unrepaired > 0 && p.w.peers.best(nil, now) != nil {
+		p.resync.want(a.lostWhy, a.lostBy, now)
 	}
 	if unrepaired != a.published {
 		a.published = unrepaired

@@ -20,6 +20,8 @@ type incoming struct {
 	records  []joolnl.Record // BULK i's are at i × MaxBulk
 	have     []uint64        // bitmap of BULKs
 	got      uint32          // BULKs
+	reading  int             // how often the own table was begun to be read
+	stopped  time.Time       // when nothing more came
 	bulks    uint32          // as END says; 0 before
 	sessions uint32
 	ended    bool
@@ -30,6 +32,7 @@ type incoming struct {
 	// The instance's number of sessions before the injection, and how many of
 	// these are new to it.
 	before, fresh                int
+	refused                      int       // of what was injected: the module does not have it
 	limited                      bool      // more BIB entries of ours are in the way than may go at a time
 	received, compared, injected time.Time // when that was done
 }
@@ -40,6 +43,7 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	if !b.For(r.p.self) || b.Sessions > maxSessions {
 		return
 	}
+	r.resume(b.Resync, from, now)
 	known := r.in != nil && r.in.id == b.Resync
 	switch r.phase {
 	case comparing, injecting, checking:
@@ -67,13 +71,14 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 		}
 	}
 	if in := r.in; known {
+		r.due = now.Add(stallFor)
 		if in.got == 0 { // now the sender knows the number
 			in.expected, in.stalls = b.Sessions, 0
-			r.due = now.Add(stallFor)
 			r.p.publishSync()
 		}
 		return
 	}
+	r.stopped = nil
 	// What is passed on meanwhile needn't wait: next to nothing will be injected.
 	r.full = r.full || r.why == whyVerify
 	r.in = &incoming{id: b.Resync, from: from, asked: asked, owed: owed,
@@ -99,10 +104,16 @@ func (r *resync) mayTake(now time.Time) bool {
 // readOwn reads the own table beside what arrives.
 func (r *resync) readOwn() {
 	in := r.in
-	r.p.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
+	in.reading++
+	this := in.reading
+	other := func() bool { return r.in != in || in.reading != this }
+	r.p.readTable(r.p.sessions(), in.base, other, func(own table, err error) {
 		if err != nil {
 			r.p.w.log.warn("reading the own session table", "error", err)
-			r.finish(time.Now())
+			why, about, now := r.why, r.about, time.Now()
+			r.paused(false, now)
+			r.finish(now)
+			r.want(why, about, now)
 			return
 		}
 		in.own, in.ownRead = own.records, true
@@ -114,10 +125,12 @@ func (r *resync) readOwn() {
 
 // bulk takes a BULK that came at came.
 func (r *resync) bulk(b *syncwire.Bulk, from *peer, came, now time.Time) {
+	r.resume(b.Resync, from, now)
 	in := r.in
 	if r.phase != collecting || in.from != from || in.id != b.Resync {
 		return
 	}
+	r.due = now.Add(stallFor) // the sender is there, even if it repeats what another peer has missed
 	total := (in.expected + syncwire.MaxBulk - 1) / syncwire.MaxBulk
 	if b.Index >= total || b.Index < total-1 && len(b.Records) != syncwire.MaxBulk*syncwire.RecordLen {
 		return // BEGIN's number was a guess, and the right one is lost
@@ -152,7 +165,6 @@ func (r *resync) bulk(b *syncwire.Bulk, from *peer, came, now time.Time) {
 	in.got++
 	in.sessions += uint32(len(b.Records) / syncwire.RecordLen)
 	in.stalls = 0
-	r.due = now.Add(stallFor)
 	r.p.publishSync()
 	if in.ended && in.got == in.bulks {
 		r.complete(now)
@@ -174,6 +186,7 @@ func (in *incoming) grow(n int) {
 
 // end takes an END.
 func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
+	r.resume(e.Resync, from, now)
 	in := r.in
 	if r.phase != collecting || in.from != from || in.id != e.Resync || e.Sessions > maxSessions {
 		return
@@ -216,11 +229,16 @@ func (r *resync) askMissing(now time.Time) {
 	r.p.answer(&syncwire.Nack{To: in.from.stream.sender, Resync: in.id, Ranges: ranges}, now)
 }
 
-// stalled asks again, or gives up.
+// stalled asks again, or gives up. A datagram that waits in the socket proves that the host is late, not the sender.
 func (r *resync) stalled(now time.Time) {
+	if r.p.socket.waits() {
+		r.due = now.Add(stallFor / 10)
+		return
+	}
 	in := r.in
 	in.stalls++
 	if in.stalls > stalls {
+		in.stopped, r.stopped = now, in
 		r.abandon(now)
 		return
 	}
@@ -235,14 +253,33 @@ func (r *resync) gone(g *syncwire.Gone, now time.Time) {
 	}
 }
 
+// resume continues a stopped resync once its sender sends again, and keeps the BULKs that were received before. It reads
+// the own table again, because the module has received live sessions meanwhile.
+func (r *resync) resume(id uint32, from *peer, now time.Time) {
+	in := r.stopped
+	if in == nil || in.id != id || in.from != from || r.phase != settled && r.phase != asking {
+		return
+	}
+	r.p.w.log.warn("the sender of a stopped resync sends again; keeping what was received", "from", from.Address, "got", in.sessions, "of", in.expected)
+	r.in, r.stopped = in, nil
+	in.stalls, in.own, in.ownRead = 0, nil, false
+	if r.why == "" {
+		r.why = whyStopped
+	}
+	r.touched, r.overflowed = make(map[joolnl.Key]struct{}), false
+	r.enter(collecting, now, now.Add(stallFor))
+	r.readOwn()
+}
+
 // abandon tries the next peer: at once if this one was asked.
 func (r *resync) abandon(now time.Time) {
 	r.p.w.log.warn("a resync stopped in the middle; asking another peer", "from", r.in.from.Address)
-	asked, why := r.in.asked, r.why
+	asked, why, about := r.in.asked, r.why, r.about
 	r.in = nil
 	if !asked && r.sync == syncwire.SyncYes {
+		r.paused(false, now)
 		r.finish(now)
-		r.want(why, now)
+		r.want(why, about, now)
 		return
 	}
 	r.p.releaseHeld()

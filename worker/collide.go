@@ -46,8 +46,13 @@ type bibHost struct {
 func maskOf(r *joolnl.Record) mask { return mask{r.Proto(), r.Src4()} }
 
 func hostOf(r *joolnl.Record) bibHost {
-	h := bibHost{proto: r.Proto()}
 	k := r.Key()
+	return hostOfKey(&k)
+}
+
+// hostOfKey is hostOf for a session of which only the key is known.
+func hostOfKey(k *joolnl.Key) bibHost {
+	h := bibHost{proto: joolnl.Proto(k[24])}
 	copy(h.src6[:], k[:18])
 	return h
 }
@@ -68,6 +73,10 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 		m, h := maskOf(&d.inject[i]), hostOf(&d.inject[i])
 		hosts[m], masks[h] = h, m
 	}
+	live := make(map[bibHost]struct{}, len(touched))
+	for k := range touched {
+		live[hostOfKey(&k)] = struct{}{}
+	}
 	// Ours that is in the way of either, by mask, and the idle time of the youngest.
 	youngest := make(map[mask]int64)
 	maskOfHost, hostOfMask := make(map[bibHost]mask), make(map[mask]bibHost)
@@ -81,7 +90,7 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 		}
 		maskOfHost[h], hostOfMask[m] = m, h
 		age := idle(r, our)
-		if _, live := touched[r.Key()]; live {
+		if _, reported := live[h]; reported {
 			age = -1 << 62
 		}
 		if before, known := youngest[m]; !known || age < before {
@@ -132,10 +141,40 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 	for m := range gone {
 		d.old = append(d.old, m)
 	}
+	d.hosts = hostOfMask
 	d.give = slices.DeleteFunc(d.give, func(r joolnl.Record) bool {
 		_, goes := gone[maskOf(&r)]
 		return goes
 	})
+}
+
+// spare takes BIB entries out of old, so that they stay: those whose sessions were reported after the tables were
+// compared, or all of them. The sessions that these entries block leave inject.
+func (d *difference) spare(lately []joolnl.Key, all bool) {
+	if len(d.old) == 0 || len(lately) == 0 && !all {
+		return
+	}
+	reported := make(map[bibHost]struct{})
+	for i := range lately {
+		reported[hostOfKey(&lately[i])] = struct{}{}
+	}
+	spared, hosts := make(map[mask]struct{}), make(map[bibHost]struct{})
+	d.old = slices.DeleteFunc(d.old, func(m mask) bool {
+		_, is := reported[d.hosts[m]]
+		if is || all {
+			spared[m], hosts[d.hosts[m]] = struct{}{}, struct{}{}
+		}
+		return is || all
+	})
+	d.limited = d.limited || all
+	before := len(d.inject)
+	d.inject = slices.DeleteFunc(d.inject, func(r joolnl.Record) bool {
+		_, taken := spared[maskOf(&r)]
+		_, other := hosts[hostOf(&r)]
+		return taken || other
+	})
+	d.blocked += before - len(d.inject)
+	d.fresh -= before - len(d.inject)
 }
 
 // lower reports whether a session's mapping is lower than a BIB entry that is in its way: by the mask, then by the IPv6

@@ -45,6 +45,7 @@ func TestClearWay(t *testing.T) {
 		{"its host has a mask that is as young and higher", list(sessionAt(0, 0)), list(moved), nil, 9, result{Injected: 1, Removed: 1}},
 		{"one of two is younger", list(taken(0, old/2)), list(second, sessionAt(0, 0)), nil, 9, result{Blocked: 1}},
 		{"reported meanwhile", list(taken(0, 0)), list(sessionAt(0, old)), list(sessionAt(0, 0)), 9, result{Blocked: 1}},
+		{"another session of its host was reported meanwhile", list(taken(0, 0)), list(sessionAt(0, old)), list(second), 9, result{Blocked: 1}},
 		{"as many as may go", list(taken(0, 0), taken(4, 0)), list(sessionAt(0, old), sessionAt(4, old)), nil, 2, result{Injected: 2, Removed: 2}},
 		{"one too many", list(taken(0, 0), taken(4, 0)), list(sessionAt(0, old), sessionAt(4, old)), nil, 1,
 			result{Injected: 1, Removed: 1, Blocked: 1, Limited: true}},

@@ -133,8 +133,11 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, now time.Time) {
 	if h.Asks || isNew {
 		p.helloWithin(helloBack, now)
 	}
-	if ours := p.sessions(); h.Sync != syncwire.SyncNo && from.shortfall.lasts(before, h.Sessions, ours, now) {
-		p.resync.suspect("a peer holds more sessions", now)
+	switch ours := p.sessions(); {
+	case h.Sync != syncwire.SyncNo && from.shortfall.lasts(before, h.Sessions, ours, now):
+		p.resync.suspect(whyShort, from, now)
+	case from.shortfall.gone():
+		p.resync.unwant(whyShort, from)
 	}
 	if h.Sync != syncwire.SyncNo {
 		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })
@@ -310,7 +313,7 @@ func (p *pumps) goneFrom(from *peer, g *syncwire.Gone, now time.Time) {
 	n := 0
 	p.w.peers.update(from, func() { n = from.stream.drop(g.Ranges, !g.Superseded) })
 	if n > 0 && !g.Superseded {
-		p.resync.want("datagrams are lost for good", now)
+		p.resync.want(whyLost, from, now)
 	}
 }
 
@@ -366,7 +369,7 @@ func (p *pumps) tickStream(from *peer, now time.Time) time.Time {
 	}
 	if from.stream.lost != lost {
 		p.w.peers.update(from, func() {})
-		p.resync.want("datagrams are lost for good", now)
+		p.resync.want(whyLost, from, now)
 	}
 	return again
 }

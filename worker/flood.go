@@ -30,7 +30,9 @@ type flood struct {
 	first   time.Time
 	last    time.Time
 	fresher map[joolnl.Key]struct{} // what is newer is known of
-	now     *injection              // of the one before, under way
+	// overflowed: fresher had no room for all of that.
+	overflowed bool
+	now        *injection // of the one before, under way
 }
 
 // take takes a datagram of an upstream peer's, if it belongs to a table; else
@@ -51,7 +53,7 @@ func (f *flood) take(entries []byte, format joolnl.Format, now time.Time) bool {
 		return false
 	}
 	if len(f.records) == 0 {
-		f.first, f.fresher = now, make(map[joolnl.Key]struct{})
+		f.first, f.fresher, f.overflowed = now, make(map[joolnl.Key]struct{}), false
 	}
 	f.last = now
 	later := uint32(now.Sub(f.first).Milliseconds())
@@ -67,7 +69,11 @@ func (f *flood) take(entries []byte, format joolnl.Format, now time.Time) bool {
 // note remembers what goes on at once, or what the own module reports: it is newer than
 // the table.
 func (f *flood) note(entries []byte, format joolnl.Format) {
-	if len(f.records) == 0 && f.now == nil || len(f.fresher) >= maxTouched {
+	if len(f.records) == 0 && f.now == nil {
+		return
+	}
+	if len(f.fresher) >= maxTouched {
+		f.overflowed = true
 		return
 	}
 	for b := entries; len(b) > 0; b = b[format.EntryLen():] {
@@ -87,7 +93,7 @@ func (f *flood) tick(now time.Time) time.Time {
 	}
 	records, our := f.records, f.p.settings
 	f.records = nil
-	f.now = &injection{records: records, base: f.first, fresher: f.fresher}
+	f.now = &injection{records: records, base: f.first, fresher: f.fresher, overflowed: &f.overflowed}
 	f.p.background(func() {
 		oldestFirst(records, our)
 		f.p.post(f.step)

@@ -7,10 +7,10 @@ import (
 	"joolctl/joolnl"
 )
 
-// hold keeps a live update until the resync that is under way has ended: an old
+// hold keeps a live update, which may be a repeat, until the resync that is under way has ended: an old
 // session costs the module a walk over every newer one. false: go on at once. Once
 // there are too many, all go on, and the resync leaves their sessions alone.
-func (r *resync) hold(entries []byte) bool {
+func (r *resync) hold(entries []byte, repeat bool) bool {
 	if r.phase < collecting || r.phase == checking {
 		return false
 	}
@@ -25,7 +25,7 @@ func (r *resync) hold(entries []byte) bool {
 		r.touchAll(entries)
 		return false
 	}
-	r.held = append(r.held, update{slices.Clone(entries), time.Now()})
+	r.held = append(r.held, update{slices.Clone(entries), time.Now(), repeat})
 	r.heldSize += len(entries)
 	return true
 }
@@ -34,6 +34,7 @@ func (r *resync) hold(entries []byte) bool {
 type update struct {
 	entries []byte
 	came    time.Time
+	repeat  bool
 }
 
 // releaseHeld lets the held updates go on, in their order, their times corrected.
@@ -45,7 +46,11 @@ func (p *pumps) releaseHeld() {
 	now := time.Now()
 	for _, u := range held {
 		ageAll(u.entries, now.Sub(u.came))
-		p.deliver(u.entries)
+		if u.repeat {
+			p.deliverRepeat(u.entries)
+		} else {
+			p.deliver(u.entries)
+		}
 	}
 	p.toKernel()
 	p.resync.phase = before
@@ -54,8 +59,20 @@ func (p *pumps) releaseHeld() {
 // touch notes that our own kernel has reported a session while a resync is
 // under way: what a peer says of it is older.
 func (r *resync) touch(rec *joolnl.Record) {
-	if r.touched != nil && len(r.touched) < maxTouched {
-		r.touched[rec.Key()] = struct{}{}
+	if r.touched == nil {
+		return
+	}
+	key := rec.Key()
+	if _, known := r.touched[key]; known {
+		return
+	}
+	if len(r.touched) >= maxTouched {
+		r.overflowed = true
+		return
+	}
+	r.touched[key] = struct{}{}
+	if r.phase == comparing {
+		r.lately = append(r.lately, key)
 	}
 }
 
@@ -68,5 +85,6 @@ func (r *resync) touchAll(entries []byte) {
 	}
 }
 
-// maxTouched bounds what touch remembers.
+// maxTouched bounds what touch remembers. If more sessions are reported, the resync injects only sessions that the module
+// does not hold, and removes no BIB entries.
 const maxTouched = 1 << 18

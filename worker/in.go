@@ -73,7 +73,8 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		return
 	}
 	p.active = now
-	if waited := now.Sub(arrived(d, now, p.thread.StoodStill())); waited >= muchWaiting {
+	waited := now.Sub(arrived(d, now, p.thread.StoodStill()))
+	if waited >= muchWaiting {
 		ageAll(entries, waited)
 	}
 	c.netRcvdPackets.Add(1)
@@ -98,6 +99,12 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		c.ignored.Add(sessions)
 	default:
 		from = p.w.peers.named(from, t.Sender)
+		if t.Kind == syncwire.Repeat {
+			from.stream.repeat = p.repeatFn
+			if waited < muchWaiting {
+				ageAll(entries, waited)
+			}
+		}
 		before := from.stream.repaired
 		if !from.stream.take(t.Kind, t.Seq, entries, now, p.deliverFn) {
 			c.ignored.Add(sessions)
@@ -129,7 +136,7 @@ func ageAll(entries []byte, by time.Duration) {
 // kernel: at once, or behind the resync that is under way.
 func (p *pumps) deliver(entries []byte) {
 	p.flood.note(entries, joolnl.ListFormat(entries))
-	if p.resync.hold(entries) {
+	if p.resync.hold(entries, false) {
 		return
 	}
 	if f := joolnl.ListFormat(entries); f != p.format {
@@ -199,6 +206,9 @@ func (p *pumps) toKernel() {
 	packets, bytes := p.sent.flush()
 	if err := p.conn.SendAdds(p.adds); err != nil {
 		c.kernelErrors.Add(uint64(packets))
+		if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN) {
+			p.unstored(packets)
+		}
 		p.w.log.warn("sessions did not reach the kernel", "messages", packets, "error", err)
 	} else {
 		c.kernelSentPackets.Add(uint64(packets))
@@ -209,13 +219,17 @@ func (p *pumps) toKernel() {
 	p.forgetAdds()
 }
 
-// kernelError takes an error report about a JOOLD_ADD or a JOOLD_ACK.
+// kernelError takes an error report about a JOOLD_ADD or a JOOLD_ACK. It has the number 0 if reports were lost.
 func (p *pumps) kernelError(seq uint32, err error) {
 	c := p.w.counters
 	c.kernelErrors.Add(1)
+	n, isAdd := p.sent.take(seq)
+	if joolnl.NoMemory(err) && (isAdd || !joolnl.Untaken(err)) || seq == 0 && errors.Is(err, unix.ENOBUFS) {
+		p.unstored(1)
+	}
 	if joolnl.Untaken(err) {
 		// The module did not even look at it.
-		if n, ok := p.sent.take(seq); ok {
+		if isAdd {
 			c.kernelSentPackets.Add(^uint64(0))
 			c.kernelSentBytes.Add(-uint64(n))
 			p.audit.given.packets--
@@ -224,6 +238,14 @@ func (p *pumps) kernelError(seq uint32, err error) {
 		p.w.Check()
 	}
 	p.w.log.warn("the kernel refused sessions", "instance", p.w.spec().Instance, "error", err)
+}
+
+// unstored notes that the module lacks sessions of so many JOOLD_ADDs because there was no memory: a resync has to bring
+// them, and until then this host is not complete.
+func (p *pumps) unstored(adds int) {
+	p.audit.lost += uint64(adds)
+	p.audit.lostWhy, p.audit.lostBy = whyNoMemory, nil
+	p.wake(time.Now())
 }
 
 // sentAdds remembers the sizes of the last JOOLD_ADDs, for the case that an

@@ -41,7 +41,7 @@ func (r *resync) renewed(now time.Time) {
 	if r.in != nil {
 		r.in.owed = whyRenewed // the own table that it is compared with is gone
 	}
-	r.want(whyRenewed, now)
+	r.want(whyRenewed, nil, now)
 	if r.phase == settled {
 		r.due = now
 	}

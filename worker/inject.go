@@ -21,6 +21,7 @@ func (r *resync) complete(now time.Time) {
 // compare compares the peer's table with the own one.
 func (r *resync) compare() {
 	in, our, touched := r.in, r.p.settings, maps.Clone(r.touched)
+	r.lately = nil
 	most := r.mayClear(time.Now())
 	tolerance := max(2*r.p.w.spec().RefreshPeriod, minTolerance)
 	r.p.background(func() { // sorting takes longer than the pumps may wait
@@ -47,6 +48,7 @@ func (r *resync) compared(d difference) {
 	now := time.Now()
 	in := r.in
 	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.same}
+	d.spare(r.lately, r.overflowed)
 	if in.asked && len(d.give) > 0 {
 		report.GaveBack = len(d.give)
 		r.p.answers.giveBack(in.from, table{d.give, in.base}, now)
@@ -62,7 +64,7 @@ func (r *resync) compared(d difference) {
 	r.p.readKernel(now)
 	in.before, in.fresh, in.limited = r.p.sessions(), d.fresh, d.limited
 	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
-	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched}
+	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched, overflowed: &r.overflowed}
 	r.enter(injecting, now, time.Time{})
 	r.injectSome(&report)
 }
@@ -85,7 +87,7 @@ func (r *resync) injectSome(report *ResyncReport) {
 	r.in.injected = time.Now()
 	p.readKernel(time.Now())
 	if p.sessions() == r.in.before+r.in.fresh {
-		r.done(report) // the count alone proves that each has its place
+		r.done(report, time.Now()) // the count alone proves that each has its place
 		return
 	}
 	p.releaseHeld()
@@ -100,16 +102,16 @@ func (r *resync) readBack(report *ResyncReport) {
 	injected := r.injection.records
 	r.p.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
 		if err != nil {
-			r.done(report)
+			r.done(report, time.Now())
 			return
 		}
 		r.p.background(func() {
 			missing := len(absent(injected, own.records))
 			r.p.post(func() {
 				if r.in == in {
-					report.Collisions += missing
+					report.Collisions, in.refused = report.Collisions+missing, missing
 					r.p.w.counters.collisions.Add(uint64(missing))
-					r.done(report)
+					r.done(report, time.Now())
 				}
 			})
 		})
@@ -134,8 +136,7 @@ func absent(want, have []joolnl.Record) []joolnl.Record {
 	return missing
 }
 
-func (r *resync) done(report *ResyncReport) {
-	now := time.Now()
+func (r *resync) done(report *ResyncReport, now time.Time) {
 	in := r.in
 	report.At = now
 	report.Took, report.Receiving = now.Sub(in.base), in.received.Sub(in.base)
@@ -146,18 +147,17 @@ func (r *resync) done(report *ResyncReport) {
 	if report.Injected > 0 {
 		r.p.gains++
 	}
-	if report.Injected == 0 && report.GaveBack == 0 {
-		r.pause = max(r.pause, firstPause)
-	}
+	// Other sessions may have been stored than those that a peer has more of.
+	r.paused(r.why == whyShort || report.Injected <= in.refused, now)
 	r.p.w.reportResync(*report)
-	r.tried = nil
+	r.tried, r.stopped = nil, nil
 	r.finish(now)
 	switch {
 	case in.owed != "":
-		r.want(in.owed, now)
+		r.want(in.owed, nil, now)
 		r.due = now
 	case in.limited:
-		r.want(whyInTheWay, now)
+		r.want(whyInTheWay, in.from, now)
 	}
 }
 

@@ -13,8 +13,10 @@ type injection struct {
 	base    time.Time
 	// fresher has what is left out: newer is known of it.
 	fresher map[joolnl.Key]struct{}
-	next    int // of records
-	given   int // to the module
+	// overflowed: fresher had no room for all of it. Then what the module holds is left out, too.
+	overflowed *bool
+	next       int // of records
+	given      int // to the module
 }
 
 // step gives the next sessions, for as long as the pumps may wait. false: that
@@ -44,6 +46,9 @@ func (i *injection) batch(p *pumps, since time.Duration) []byte {
 		if _, fresher := i.fresher[r.Key()]; fresher || int64(r.Expires()) <= since.Milliseconds() {
 			continue // or it has expired meanwhile
 		}
+		if *i.overflowed && p.holds(&r) {
+			continue
+		}
 		age(&r, since)
 		var err error
 		if entries, err = p.format.AppendRecord(entries, &r, p.settings.Pool6); err != nil {
@@ -54,4 +59,17 @@ func (i *injection) batch(p *pumps, since time.Duration) []byte {
 	}
 	p.injectBuf = entries
 	return entries
+}
+
+// holds reports whether the module holds a session. If that is not known, the session counts as one that the module had
+// no memory for.
+func (p *pumps) holds(r *joolnl.Record) bool {
+	_, there, page, err := p.conn.AskSession(p.lookups.page[:0], r)
+	p.lookups.page = page[:0]
+	if err != nil {
+		p.w.log.warn("looking up a session of a resync", "error", err)
+		p.unstored(1)
+		return true
+	}
+	return there
 }

@@ -134,6 +134,13 @@ func index(ifi *net.Interface) int {
 	return ifi.Index
 }
 
+// waits reports whether a datagram is there to be read.
+func (s *netSocket) waits() bool {
+	fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
+	n, _ := unix.Poll(fds, 0)
+	return n == 1
+}
+
 // arrived is when the host received a datagram that is read now, as far as is
 // known. The wall clock may have been set meanwhile: that it waited for longer than
 // a peer is held to be alive, or will come yet, is not believed. It may have waited

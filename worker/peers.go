@@ -57,6 +57,8 @@ type peer struct {
 	served time.Time
 	// shortfall is by how much its table is larger than ours.
 	shortfall shortfall
+	// pauses are those after resyncs for reasons that concern it. They outlast its ID, which a forger can change.
+	pauses pauses
 	// tally is what it says that it sent, against what came.
 	tally tally
 	// Of its stream's lost and repaired, what audit has counted.

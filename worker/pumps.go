@@ -99,6 +99,8 @@ type pumps struct {
 	tuned         time.Time       // when the settings were last changed
 	refused       string          // why they could not be
 	deliverFn     func([]byte)
+	repeatFn      func([]byte)
+	lookups       lookups
 	sent          sentAdds
 	waiting       waiting
 	reportedAt    time.Time // when the module last reported something
@@ -179,7 +181,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.coalesce = newCoalescer(spec.RefreshPeriod)
 	p.resync.period = spec.VerifyPeriod
 	p.resync.p, p.answers.p, p.advertise.p, p.flood.p = p, p, p, p
-	p.deliverFn = p.deliver
+	p.deliverFn, p.repeatFn = p.deliver, p.deliverRepeat
 	p.timer, p.trailing = p.thread.NewTimer(p.alone(p.tick)), p.thread.NewTimer(p.alone(func() { p.ack(1) }))
 	p.jiffy = kernelJiffy()
 	p.hello, p.active = now, now

@@ -31,10 +31,15 @@ const (
 	takenIn = 10 * time.Second
 	// maxHeldBytes bounds the live updates that wait for a resync's end.
 	maxHeldBytes = 8 << 20
-	// firstPause and longestPause bound the time between two resyncs that were
-	// not asked for by a start: a lasting difference must cost little.
-	firstPause   = time.Second
-	longestPause = 5 * time.Minute
+	// keepStopped is how long the BULKs of a stopped resync are kept.
+	keepStopped = 30 * time.Second
+	// whyStopped is the reason for a resumed resync, if no other is known.
+	whyStopped = "resumed"
+	// whyShort is the reason for a resync because a peer's table stays larger, whyLost because a peer's datagrams are lost.
+	whyShort = "a peer holds more sessions"
+	whyLost  = "datagrams are lost for good"
+	// whyNoMemory is the reason for a resync because sessions could not be given to the module.
+	whyNoMemory = "there was no memory for sessions"
 	// whyAppeared is the reason for a resync with a peer that is there for the first time, or again.
 	whyAppeared = "a peer appeared"
 	// largeTable is from when on memory is given back to the system at once.
@@ -84,9 +89,12 @@ type resync struct {
 	sync  syncwire.Sync
 	// why is what the next resync is for; empty: none is wanted.
 	why   string
+	about *peer     // the peer that why concerns; nil: none
 	since time.Time // when the phase began
 	due   time.Time // when to go on
-	pause time.Duration
+	// pause is the pause before this resync, pauses are those for reasons that concern no peer.
+	pause  time.Duration
+	pauses pauses
 	// period is how often verify asks; verified is when the whole table was last compared with a peer's.
 	period   time.Duration
 	verified time.Time
@@ -99,37 +107,16 @@ type resync struct {
 	taken    [16]time.Time // when a resync was taken that was not asked for
 	clearing time.Time     // when maxCleared BIB entries may be removed again
 	in       *incoming
+	stopped  *incoming               // it can be resumed
 	touched  map[joolnl.Key]struct{} // reported by our own kernel meanwhile
-	held     []update                // live updates that wait
-	heldSize int
-	full     bool // there were too many: what comes is not held any more
+	// overflowed: touched had no room for all of them. lately are those of touched that came while tables were compared.
+	overflowed bool
+	lately     []joolnl.Key
+	held       []update // live updates that wait
+	heldSize   int
+	full       bool // there were too many: what comes is not held any more
 
 	injection injection
-}
-
-// want asks for a resync, soon if it is the first in a while.
-func (r *resync) want(why string, now time.Time) {
-	if r.why != "" || r.phase != settled {
-		return
-	}
-	r.why = why
-	r.due = now
-	if !r.ended.IsZero() {
-		r.pause = min(max(2*r.pause, firstPause), longestPause)
-		if now.Sub(r.ended) > 2*r.pause {
-			r.pause = firstPause
-		}
-		r.due = maxTime(now, r.ended.Add(r.pause))
-	}
-}
-
-// suspect is want for what may be no loss at all: it costs little beside what
-// the last resync cost.
-func (r *resync) suspect(why string, now time.Time) {
-	if r.why == "" && r.phase == settled {
-		r.want(why, now)
-		r.due = maxTime(r.due, r.ended.Add(costFactor*r.cost))
-	}
 }
 
 // start is the first thing of all.
@@ -153,14 +140,15 @@ func (r *resync) helloHeard(p *peer, isNew bool, now time.Time) {
 		}
 	case r.sync == syncwire.SyncAlone && p.served.After(r.ended) && p.Sync == syncwire.SyncYes:
 		// It had our table whole and gave back what we lacked.
-		r.sync, r.why = syncwire.SyncYes, ""
+		r.sync, r.why, r.about, r.pause = syncwire.SyncYes, "", nil, 0
 		r.p.publishSync()
 		r.p.helloSoon(now)
 	case isNew && (r.sync == syncwire.SyncAlone || p.back):
-		r.want(whyAppeared, now)
+		earliest := now
 		if p.asks || p.back && p.stream.sender < r.p.self { // it will ask us, and give back what we lack
-			r.due = maxTime(r.due, now.Add(2*listenFor))
+			earliest = now.Add(2 * listenFor)
 		}
+		r.wantAfter(whyAppeared, p, earliest, now)
 		p.back = false
 	}
 }
@@ -179,6 +167,9 @@ func (r *resync) lookForPeers(now time.Time) {
 
 // tick does what is due and returns when to come again.
 func (r *resync) tick(now time.Time) time.Time {
+	if r.stopped != nil && now.Sub(r.stopped.stopped) > keepStopped {
+		r.stopped = nil
+	}
 	switch {
 	case r.phase == settled && r.why == "", r.phase == comparing, r.phase == injecting, r.phase == checking:
 		return time.Time{}
@@ -224,10 +215,11 @@ func (r *resync) ask(now time.Time) {
 			r.p.w.log.warn("no peer gave its session table", "why it was wanted", r.why)
 		}
 		failed := len(r.tried) > 0
-		why := r.why
+		why, about := r.why, r.about
+		r.paused(false, now)
 		r.finish(now)
 		if failed {
-			r.want(why, now)
+			r.want(why, about, now)
 		}
 		return
 	}
@@ -253,7 +245,9 @@ func (r *resync) finish(now time.Time) {
 	if r.in != nil {
 		n = int(r.in.sessions)
 	}
-	r.in, r.injection, r.touched, r.target, r.why, r.full = nil, injection{}, nil, 0, "", false
+	r.in, r.injection, r.touched, r.target, r.full = nil, injection{}, nil, 0, false
+	r.why, r.about, r.pause = "", nil, 0
+	r.overflowed, r.lately = false, nil
 	r.ended = now
 	r.enter(settled, now, time.Time{})
 	r.p.releaseHeld()

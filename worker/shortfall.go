@@ -9,6 +9,8 @@ const (
 	shortfallEnough = 21
 	shortfallClear  = 7
 	shortfallFaint  = 1
+	// shortfallGone is how many HELLOs in a row show that it is over.
+	shortfallGone = 3
 	// shortfallWait is how long it has to speak at least: the module keeps
 	// sessions that don't fill a batch for up to 4 s, twice its
 	// ss-flush-deadline, and counts them meanwhile.
@@ -19,6 +21,7 @@ const (
 // The kernel may lose sessions without a trace; only the tables tell.
 type shortfall struct {
 	evidence int
+	none     int         // HELLOs in a row in which the peer's table is not larger
 	since    time.Time   // of the first
 	ours     int         // at the HELLO before
 	past     []tableSize // the peer's, newest last
@@ -56,9 +59,13 @@ func (s *shortfall) lasts(before, theirs uint32, ours int, now time.Time) bool {
 	old := s.older(theirs, now)
 	still := theirs == before && ours == s.ours
 	s.ours = ours
+	if int64(theirs) > int64(ours) {
+		s.none = 0
+	}
 	switch {
 	case int64(theirs) <= int64(ours):
 		s.evidence = 0
+		s.none++
 	case theirs > before:
 		// What is between may be on its way, unless it was there long ago.
 		switch {
@@ -80,3 +87,6 @@ func (s *shortfall) lasts(before, theirs uint32, ours int, now time.Time) bool {
 	s.evidence = 0
 	return true
 }
+
+// gone reports whether the peer's table has not been larger for some HELLOs: a single one may be a coincidence.
+func (s *shortfall) gone() bool { return s.none >= shortfallGone }

@@ -35,6 +35,8 @@ type stream struct {
 	away      bool         // what is missing next was sent while the sender was not heard for long
 	// jitter spreads what several receivers ask for at the same moment.
 	jitter func() time.Duration
+	// repeat is what a repeat goes to instead of deliver; nil: nothing else.
+	repeat func([]byte)
 
 	lost, repaired uint64
 	// passed are the originals that were handed on, and bytes what they held; skipped
@@ -69,7 +71,7 @@ func (s *stream) take(kind syncwire.Kind, seq syncwire.Seq, data []byte, now tim
 	if s.next.After(seq) {
 		if kind == syncwire.Repeat && s.found(seq) {
 			s.repaired++
-			deliver(data)
+			s.deliverAs(kind, data, deliver)
 			return true
 		}
 		return false
@@ -91,6 +93,14 @@ func (s *stream) pass(kind syncwire.Kind, data []byte, deliver func([]byte)) {
 		s.bytes += uint64(len(data))
 	} else { // it may lack sessions that the original had
 		s.skipped++
+	}
+	s.deliverAs(kind, data, deliver)
+}
+
+// deliverAs hands over a datagram of a kind.
+func (s *stream) deliverAs(kind syncwire.Kind, data []byte, deliver func([]byte)) {
+	if kind == syncwire.Repeat && s.repeat != nil {
+		deliver = s.repeat
 	}
 	deliver(data)
 }

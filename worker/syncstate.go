@@ -24,8 +24,8 @@ type SyncState struct {
 	Done, Total int
 	// Last is the last resync that ended complete; nil: none yet.
 	Last *ResyncReport
-	// Unrepaired are peers' datagrams that are lost for good and that no complete
-	// resync has made good since.
+	// Unrepaired are peers' datagrams that are lost for good, and JOOLD_ADDs for which there was no memory, as far as no
+	// complete resync has made them good since.
 	Unrepaired uint64
 	// IncompleteSince is when the table became incomplete: since then it lacks sessions, or may lack some, or no peer is
 	// there to tell. Zero: it is complete. A new worker, a recreated instance and a link that goes down or comes back

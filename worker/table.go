@@ -252,8 +252,9 @@ type difference struct {
 	same         int
 	fresh        int    // of inject: we have no such session, or not under this mask
 	old          []mask // BIB entries that have to make way for inject
-	blocked      int    // sessions that were left out of inject: something newer has their mask
-	limited      bool   // or as many BIB entries as may go at a time are in the way
+	hosts        map[mask]bibHost
+	blocked      int  // sessions that were left out of inject: something newer has their mask
+	limited      bool // or as many BIB entries as may go at a time are in the way
 }
 
 // rebase turns a peer's records into ours: the same idle time under our own

@@ -27,6 +27,6 @@ func (r *resync) verify(now time.Time) time.Time {
 		r.verified = now // nothing has changed since, or nobody is there to ask
 		return time.Time{}
 	}
-	r.suspect(whyVerify, now)
+	r.suspect(whyVerify, nil, now)
 	return r.due
 }

@@ -1,0 +1,40 @@
+package joolnl
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// AskSession looks a session up in the instance's table, under the same mask. It asks for the page that begins behind
+// the session's predecessor in the module's order. buf is memory for that page.
+func (c *Conn) AskSession(buf []Session, want *Record) (got Record, there bool, page []Session, err error) {
+	before := want.predecessor()
+	page, _, err = c.AskSessions(buf, want.Proto(), &before)
+	if err != nil || len(page) == 0 {
+		return got, false, page, err
+	}
+	got = page[0].Record()
+	return got, got.Src4() == want.Src4() && got.Key() == want.Key(), page, nil
+}
+
+// predecessor is what comes right before a session in the module's order, whether there is such a session or not: the
+// same mask, and the IPv4 host before its own. ICMP has one identifier for both.
+func (r *Record) predecessor() Session {
+	src6, src6Port := netip.AddrFrom16([16]byte(r[:16])), binary.BigEndian.Uint16(r[28:])
+	dst4, port := binary.BigEndian.Uint32(r[20:]), binary.BigEndian.Uint16(r[32:])
+	switch {
+	case r.Proto() == ICMP:
+		dst4--
+	case port > 0:
+		port--
+	default:
+		dst4, port = dst4-1, 1<<16-1
+	}
+	var addr [4]byte
+	binary.BigEndian.PutUint32(addr[:], dst4)
+	return Session{ // the module reads src4 and dst4 only
+		Proto: r.Proto(), State: r.State(), Timer: r.Timer(),
+		Src6: netip.AddrPortFrom(src6, src6Port), Dst6: netip.AddrPortFrom(netip.IPv6Unspecified(), port),
+		Src4: r.Src4(), Dst4: netip.AddrPortFrom(netip.AddrFrom4(addr), port),
+	}
+}

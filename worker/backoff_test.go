@@ -1,0 +1,124 @@
+package worker
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// short is a worker with a peer that says HELLO each second.
+type short struct {
+	*driven
+	from     *peer
+	now      time.Time
+	sessions uint32          // that the peer holds; the worker's module holds none
+	stores   int             // sessions that each resync stores
+	asked    []time.Duration // when the worker asked, since the start
+}
+
+func (s *short) run(d time.Duration, each func()) {
+	began := s.now
+	s.asked = nil
+	for s.now.Sub(began) < d {
+		s.now = s.now.Add(time.Second)
+		s.w.peers.heard(s.from.Address, s.now)
+		s.helloFrom(s.from, &syncwire.Hello{Sync: syncwire.SyncYes, Sessions: s.sessions, Settings: ttl}, s.now)
+		each()
+		s.resync.tick(s.now)
+		if s.resync.phase == asking {
+			s.asked = append(s.asked, s.now.Sub(began))
+			s.ends()
+		}
+	}
+}
+
+// ends lets the resync end at once.
+func (s *short) ends() {
+	r := &s.resync
+	r.in = &incoming{id: 1, from: s.from, base: s.now, received: s.now, compared: s.now, injected: s.now, mends: s.audit.lost}
+	r.done(&ResyncReport{Injected: s.stores, GaveBack: s.stores}, s.now)
+}
+
+// TestLastingDifference has a peer's table stay larger for an hour, though the worker has taken all of it.
+func TestLastingDifference(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		stores int
+	}{{"nothing is stored", 0}, {"each time another session is stored", 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			drive(t, jool4115, func(d *driven) {
+				now := time.Now()
+				s := &short{driven: d, now: now, sessions: 10, stores: c.stores}
+				s.from = d.w.peers.named(d.w.peers.heard(group6, now), 0x10f)
+				d.resync.finish(now)
+				d.resync.ended, d.resync.sync, d.resync.period = now, syncwire.SyncYes, 0
+
+				s.run(time.Hour, func() {})
+				if n := len(s.asked); n < 10 || n > 25 {
+					t.Errorf("asked %d times in an hour, first at %v", n, s.asked[:min(n, 10)])
+				}
+				if last := s.asked[len(s.asked)-2:]; last[1]-last[0] < longestPause {
+					t.Errorf("asked at %v: the pause does not grow to minutes", last)
+				}
+
+				// Another reason does not wait for that, nor does the same one with another peer.
+				lost := false
+				s.run(10*time.Second, func() {
+					if !lost {
+						lost = true
+						d.audit.lost++
+						d.resync.want(whyLost, nil, s.now)
+					}
+				})
+				if len(s.asked) == 0 || s.asked[0] > 3*time.Second {
+					t.Errorf("after a loss asked at %v", s.asked)
+				}
+				other := d.w.peers.named(d.w.peers.heard(group4, s.now), 0x20f)
+				if d.resync.suspect(whyShort, other, s.now); d.resync.about != other || d.resync.due.Sub(s.now) > 3*time.Second {
+					t.Errorf("another peer waits %v", d.resync.due.Sub(s.now))
+				}
+
+				// The difference is gone for a while, and then there is another.
+				s.sessions = 0
+				s.run(10*time.Second, func() {})
+				s.sessions = 10
+				s.run(20*time.Second, func() {})
+				if len(s.asked) == 0 || s.asked[0] > 10*time.Second {
+					t.Errorf("for a new difference asked at %v", s.asked)
+				}
+				d.resync.finish(time.Now())
+			})
+		})
+	}
+}
+
+// TestPause lets a reason for a resync come again a while after each end.
+func TestPause(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		after   time.Duration
+		lasting bool
+		want    []time.Duration
+	}{
+		{"at once", 0, false, []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}},
+		{"soon, and the resync stores something", 6 * time.Second, false, []time.Duration{1, 1, 1, 1}},
+		{"soon, and it stores nothing", 6 * time.Second, true, []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}},
+		{"late", time.Hour, true, []time.Duration{1, 1, 1, 1}},
+	} {
+		now := time.Unix(1_000_000, 0)
+		var p pause
+		var got []time.Duration
+		for range c.want {
+			before := p.next(now)
+			got = append(got, before/time.Second)
+			now = maxTime(now, p.ended.Add(before))
+			p = pause{ended: now, before: before, lasting: c.lasting}
+			now = now.Add(c.after)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: pauses of %d s, want %d", c.name, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package worker
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+	"joolctl/worker/workertest"
+)
+
+// noMemory is the module's error for a JOOLD_ADD if it had no memory for some of the sessions.
+var noMemory = &joolnl.Error{Code: unix.EINVAL, Text: "sessiondb_add() threw unknown error code -12."}
+
+// TestNoMemory: the module of a standby has no memory for live sessions for a while. The standby is incomplete until a
+// resync has brought them.
+func TestNoMemory(t *testing.T) {
+	t.Parallel()
+	a, b := hosts(t)
+	active, standby := newStandby(t, jool4115, a, sessionsAt(0, 100)...), newStandby(t, jool4115, b)
+	active.start()
+	standby.start()
+	standby.synced()
+	active.synced()
+	standby.instance.Set(func(i *workertest.Instance) {
+		i.Refuse = func(r workertest.Request) *joolnl.Error {
+			if r.Op == joolnl.JooldAdd {
+				return noMemory
+			}
+			return nil
+		}
+	})
+	active.report(sessionsAt(1000, 3)...)
+	eventually(t, "it is known to be incomplete", func() bool { return standby.Sync().Unrepaired > 0 })
+	standby.instance.Set(func(i *workertest.Instance) { i.Refuse = nil })
+	within(t, 3*patience, "it has all and says so", func() bool {
+		return standby.instance.Sessions.Len() == 103 && standby.Sync().Unrepaired == 0
+	})
+}
+
+// TestRefused has the module refuse a JOOLD_ADD each second. A resync is only asked for if it can help, and ever more
+// rarely.
+func TestRefused(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		err         error
+		least, most int // resyncs in ten minutes
+	}{
+		{"no memory", noMemory, 5, 12},
+		{"among other errors", &joolnl.Error{Code: unix.EINVAL, Text: "Invalid something.\n" + noMemory.Text}, 5, 12},
+		{"no memory for the error's text either", &joolnl.Error{Code: unix.EINVAL, Text: unix.EINVAL.Error()}, 5, 12},
+		{"netlink has no memory", &joolnl.Error{Code: unix.ENOMEM}, 5, 12},
+		{"an entry that makes no sense", &joolnl.Error{Code: unix.EINVAL, Text: "Invalid protocol."}, 0, 0},
+		{"an error that will come again", &joolnl.Error{Code: unix.EINVAL, Text: "sessiondb_add() threw unknown error code -22."}, 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			drive(t, jool4115, func(d *driven) {
+				now := time.Now()
+				s := &short{driven: d, now: now}
+				s.from = d.w.peers.named(d.w.peers.heard(group6, now), 0x10f)
+				d.resync.finish(now)
+				d.resync.ended, d.resync.sync, d.resync.period = now, syncwire.SyncYes, 0
+				incomplete := 0
+				s.run(10*time.Minute, func() {
+					d.sent.put(7, 40)
+					d.kernelError(7, c.err)
+					d.auditPeers(s.now)
+					if d.w.Sync().Unrepaired > 0 {
+						incomplete++
+					}
+				})
+				if n := len(s.asked); n < c.least || n > c.most {
+					t.Errorf("asked %d times: %v", n, s.asked)
+				}
+				if c.least > 0 != (incomplete > 0) {
+					t.Errorf("incomplete for %d s", incomplete)
+				}
+				d.resync.finish(time.Now())
+			})
+		})
+	}
+}
+
+// TestErrorsLost has netlink lose reports of errors.
+func TestErrorsLost(t *testing.T) {
+	drive(t, jool4115, func(d *driven) {
+		d.sent.put(7, 40)
+		d.kernelError(0, unix.ENOBUFS)
+		if d.audit.lost != 1 {
+			t.Errorf("%d JOOLD_ADDs are lost, want 1", d.audit.lost)
+		}
+	})
+}
