@@ -118,16 +118,15 @@ func drive(t testing.TB, v joolnl.Version, do func(d *driven)) {
 	}()
 	h.instance.Wait(t, joolnl.JooldAck, 1)
 	control[*syncwire.Hello](peer)
-	// Nobody answers what it asks every now and then.
+	// Nobody answers what it asks every now and then. All of this happens on the thread at once: what asks in between would
+	// end the worker, and its descriptors would be somebody else's.
 	timer := h.running.timer
-	if err := h.running.thread.Do(timer.Stop); err != nil {
-		t.Fatal(err)
-	}
-	k.hold()
-	d := &driven{t: t, pumps: h.running, multicasts: k.multicasts, requests: fdOf(t, k.near), group: fdOf(t, peer.UDPConn),
-		to: packetio.NewSender(netip.AddrPortFrom(group6, port), 0), buf: make([]byte, 256<<10), poll: make([]unix.PollFd, 1)}
-	if err := d.thread.Do(func() {
+	if err := h.running.thread.Do(func() {
+		timer.Stop()
 		defer timer.Stop()
+		k.hold()
+		d := &driven{t: t, pumps: h.running, multicasts: k.multicasts, requests: fdOf(t, k.near), group: fdOf(t, peer.UDPConn),
+			to: packetio.NewSender(netip.AddrPortFrom(group6, port), 0), buf: make([]byte, 256<<10), poll: make([]unix.PollFd, 1)}
 		d.borrow(func() { do(d) })
 	}); err != nil {
 		t.Fatal(err)
