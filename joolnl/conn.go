@@ -113,11 +113,11 @@ func Dial(instance string, receiveBuffer int) (*Conn, error) {
 	return c, nil
 }
 
-// Adopt has the Conn hear multicasts by another receiving socket, such as one
-// that a process before has left and on which some wait, and closes the one
-// that it had. The socket must be of the instance's namespace. Filter and
-// membership are set again: a family that was registered anew has no members. On
-// an error the Conn keeps its own.
+// Adopt replaces the Conn's receiving socket by another one, for example a socket
+// that the previous process has left and in which multicasts wait. It closes the
+// Conn's former socket. The new one must belong to the instance's namespace. Adopt
+// sets its filter and its membership again, because a family that was registered
+// anew has no members. On an error the Conn keeps its former socket.
 func (c *Conn) Adopt(receiver int) error {
 	filter := instanceFilter(c.Instance)
 	prog := make([]unix.SockFilter, len(filter))

@@ -19,10 +19,10 @@ import (
 // ErrStopped is what a Thread answers once it has been given back.
 var ErrStopped = errors.New("the namespace's thread has ended")
 
-// Thread is one operating system thread inside one namespace. It waits for
-// many descriptors at once, so that all workers of a namespace share it, and
-// calls who watches them; the hot path never changes threads. Timers that are far
-// away are fired by the clock, which enters the namespace instead of it.
+// Thread is one operating system thread inside one namespace. All workers of the
+// namespace share it: it waits for all of their descriptors at once, and calls a
+// descriptor's handler on this thread. The clock fires timers that are far away,
+// and enters the namespace to do so.
 type Thread struct {
 	pool  *Pool
 	id    ID
@@ -45,7 +45,7 @@ type Thread struct {
 	handlers map[int32]func()
 	scratch  any
 	timers   timerHeap
-	lateAt   time.Duration // what late is set to
+	lateAt   time.Duration // when the timerfd late expires; 0: never
 
 	clock      *clock
 	plannedFor atomic.Int64  // due, as long as the clock has it

@@ -43,8 +43,8 @@ type pair struct {
 	refused      []string
 	refusedSince time.Time
 
-	// target is what its files ask for, where a running worker has not taken
-	// that yet; trouble says why it can't, troubleSince since when.
+	// target is the configuration of the pair's files, if a running worker still has an older one. trouble is the reason
+	// why the worker has not changed to it, and troubleSince when that began.
 	target       *configdir.Spec
 	trouble      string
 	troubleSince time.Time

@@ -119,15 +119,22 @@ func TestSharedNamesRenamedPair(t *testing.T) {
 	r.is("b", Waiting, `is pair "new"'s too`)
 }
 
-// TestChangedOntoShared changes a running pair's interface to another spelling of the other pair's.
-func TestChangedOntoShared(t *testing.T) {
-	t.Parallel()
-	r, ns, _ := sharing(t, func(r *real, ns, _ string) {
+// sharingApart starts two pairs of one namespace, each on an interface of its own.
+func sharingApart(t *testing.T) (r *real, ns string) {
+	t.Helper()
+	r, ns, _ = sharing(t, func(r *real, ns, _ string) {
 		r.share("a", shared{ns, "one", "sync"})
 		r.share("b", shared{ns, "two", "sync2"})
 	})
 	r.is("a", Running, "")
 	r.is("b", Running, "")
+	return r, ns
+}
+
+// TestChangedOntoShared changes a running pair's interface to another spelling of the other pair's.
+func TestChangedOntoShared(t *testing.T) {
+	t.Parallel()
+	r, ns := sharingApart(t)
 	r.share("b", shared{ns, "two", "192.0.2.1"})
 	r.reread()
 	r.is("b", Running, `its new configuration can't start: group 233.252.0.64 port 6464 on 192.0.2.1 in namespace`)
@@ -143,12 +150,7 @@ func TestTradedInterfaces(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r, ns, _ := sharing(t, func(r *real, ns, _ string) {
-				r.share("a", shared{ns, "one", "sync"})
-				r.share("b", shared{ns, "two", "sync2"})
-			})
-			r.is("a", Running, "")
-			r.is("b", Running, "")
+			r, ns := sharingApart(t)
 			r.share("a", shared{ns, "one", c.a})
 			r.share("b", shared{ns, "two", c.b})
 			r.reread()

@@ -48,6 +48,13 @@ func packed(t testing.TB, records ...joolnl.Record) []byte {
 	return list
 }
 
+// beside starts a worker with an empty table beside a scripted peer.
+func beside(t *testing.T) (*scripted, *host) {
+	t.Helper()
+	a, b := hosts(t)
+	return newScripted(t, a), newStandby(t, jool4115, b).start()
+}
+
 // asked says HELLO and waits until it is asked for its table.
 func (s *scripted) asked(sessions int) (by syncwire.ID) {
 	s.t.Helper()
@@ -227,10 +234,7 @@ func TestResyncScripted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
-			s := newScripted(t, a)
-			h := newStandby(t, jool4115, b)
-			h.start()
+			s, h := beside(t)
 			c.play(s, s.asked(n))
 			if r := h.synced(); r.Got != c.want || r.Injected != c.want {
 				t.Errorf("%+v", r)

@@ -210,10 +210,7 @@ func TestStoppedGoesOn(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
-			s := newScripted(t, a)
-			h := newStandby(t, jool4115, b)
-			h.start()
+			s, h := beside(t)
 			to := s.asked(n)
 			s.begin(to, 5, n)
 			s.bulk(5, 0, records)

@@ -3,9 +3,9 @@ package worker
 import "time"
 
 const (
-	// shortfallEnough is how much has to speak for a shortfall that lasts, in a
-	// row of HELLOs; shortfallClear is what a HELLO adds that leaves no doubt,
-	// so that three are enough, and shortfallFaint what another adds.
+	// Each HELLO of a peer with a larger table adds to the evidence that sessions
+	// are missing here: shortfallClear if no session can be on its way, else
+	// shortfallFaint. The evidence suffices at shortfallEnough.
 	shortfallEnough = 21
 	shortfallClear  = 7
 	shortfallFaint  = 1
@@ -49,9 +49,9 @@ func (s *shortfall) older(theirs uint32, now time.Time) (n uint32) {
 	return n
 }
 
-// lasts takes the sessions that a peer had at the HELLO before, that it has, and
-// that we have, and reports whether its table has been larger for so long that
-// what is between can't be on its way any more.
+// lasts compares table sizes at a peer's HELLO: before is the peer's at its previous
+// HELLO, theirs the peer's now, ours this host's. It reports whether the peer's table
+// has been larger for so long that the difference can't be on its way any more.
 func (s *shortfall) lasts(before, theirs uint32, ours int, now time.Time) bool {
 	if s.evidence == 0 {
 		s.since = now

@@ -169,10 +169,7 @@ func TestSentIsNotWhatCame(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
-			s := newScripted(t, a)
-			h := newStandby(t, jool4115, b)
-			h.start()
+			s, h := beside(t)
 			for i, more := range c.more {
 				s.live(sessionsAt(10*i, 5)...)
 				s.tells(uint64(200*(i+1)), more)
