@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// readyPatience is what an answer to "is it ready?" may take, here and on the
-	// way: keepalived asks every other second.
+	// readyPatience bounds how long an answer to `ready` takes, because keepalived
+	// asks every two seconds.
 	readyPatience = 100 * time.Millisecond
 	// silentFor is from when on a module that does not answer is stuck; a worker
 	// asks it every two seconds.
@@ -26,7 +26,7 @@ const (
 
 // ReadyOptions make a pair ready that would not be ready without them.
 type ReadyOptions struct {
-	// AllowAlone makes a pair ready that no peer can tell what it lacks.
+	// AllowAlone makes a pair ready that hears no peer.
 	AllowAlone bool
 	// Patience makes a pair ready whose table has been incomplete for so long, if no complete peer was heard meanwhile;
 	// 0: never.
@@ -69,8 +69,8 @@ type standing struct {
 	peers    []worker.Peer
 }
 
-// Ready answers for the named pairs, or for all, from what the workers have
-// said last: it asks no kernel.
+// Ready tells whether the named pairs, or all, are ready. It reads the state that
+// the workers have published, and asks no kernel.
 func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o ReadyOptions) (Ready, error) {
 	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
@@ -130,7 +130,7 @@ func (st standing) incomplete(allowAlone bool) (why []string) {
 	alone := s.Synced == syncwire.SyncAlone || !st.sequence
 	if alone && s.Phase == "" {
 		if allowAlone {
-			return nil // what is lost, nobody has
+			return nil // no peer could bring what is missing
 		}
 		why = append(why, st.aloneness())
 	}
@@ -151,7 +151,7 @@ func (st standing) incomplete(allowAlone bool) (why []string) {
 	return why
 }
 
-// aloneness words that nobody can tell what this host lacks.
+// aloneness is the reason why no peer can tell what this host lacks.
 func (st standing) aloneness() string {
 	ours := slices.ContainsFunc(st.peers, func(p worker.Peer) bool { return p.ID != 0 })
 	switch {

@@ -47,8 +47,8 @@ func (r *resync) pausesOf(about *peer) pauses {
 	return *of
 }
 
-// want asks for a resync, soon if it is the first for this reason in a while. about is the peer that the reason
-// concerns; nil: none. Of several reasons the one whose pause ends first is kept. want reports whether this is a new one.
+// want requests a resync once the pause for its reason is over. about is the peer that the reason concerns; nil: none. If
+// a resync is wanted already, the reason whose pause ends first stays. want reports whether the reason has changed.
 func (r *resync) want(why string, about *peer, now time.Time) bool {
 	return r.wantAfter(why, about, time.Time{}, now)
 }

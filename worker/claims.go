@@ -10,8 +10,8 @@ import (
 	"joolctl/nsthread"
 )
 
-// Claims hold what each worker of a process has for itself: an instance, and a group and port on an interface. Pairs may
-// spell one namespace or interface in different ways, so workers claim the kernel's numbers when they open their sockets.
+// Claims are the resources that only one worker of a process may use: an instance, and a group and port on an interface.
+// Pairs may spell one namespace or interface in different ways, so workers claim the kernel's numbers when they open their sockets.
 type Claims struct {
 	mu   sync.Mutex
 	held map[resource][]*claim
@@ -28,12 +28,12 @@ type resource struct {
 	port      uint16
 }
 
-// claim is what one worker has, or asks for.
+// claim is a resource that a worker uses or requests.
 type claim struct {
 	resource
 	by *Worker
 	in int // index of the group's interface; 0: every interface, or no group
-	// what and spelled name the resource, and its place as the pair's files spell it.
+	// what names the resource, spelled its namespace and interface as the pair's files write them.
 	what, spelled string
 	advice        string // to a pair that asks in vain
 }
