@@ -142,11 +142,12 @@ func (st standing) incomplete(allowAlone bool) (why []string) {
 		why = append(why, fmt.Sprintf("a resync is under way: %s at %d %% (%d of %d sessions)", s.Phase, 100*s.Done/s.Total, s.Done, s.Total))
 	case s.Incomplete():
 		why = append(why, "a resync is under way: "+s.Phase)
-	case s.Synced == syncwire.SyncNo && st.sequence:
-		why = append(why, "no resync has ended complete yet")
+	case s.Synced == syncwire.SyncNo && st.sequence && len(s.Lacking) == 0:
+		why = append(why, "peers have not been heard for long enough")
 	}
-	if s.Unrepaired > 0 {
-		why = append(why, fmt.Sprintf("%d datagrams lost and not repaired", s.Unrepaired))
+	why = append(why, s.Lacking...)
+	if s.Blocked > 0 {
+		why = append(why, fmt.Sprintf("%d sessions of a peer are not stored because older mappings are in their way", s.Blocked))
 	}
 	return why
 }

@@ -68,6 +68,11 @@ func (s Settings) TTL(proto, timer uint8) time.Duration {
 	return time.Duration(s.TTLs[i]) * time.Millisecond
 }
 
+// Longest is how long a session lives at most without a packet.
+func (s Settings) Longest() time.Duration {
+	return time.Duration(slices.Max(s.TTLs[:])) * time.Millisecond
+}
+
 // PoolIterations is the name of a setting that concerns only how new mappings are
 // found, as those in ss- concern only how sessions are reported.
 const PoolIterations = "pool4-max-iterations"
@@ -172,47 +177,44 @@ type Hello struct {
 	Module   uint32 // Jool's version, as in its messages
 	Settings Settings
 	Software string // at most 32 bytes
-	// Gains is how often the sender's table got, or may have got, sessions that were
-	// not in its sequence; only if TellsGains.
-	TellsGains bool
-	Gains      uint32
-	// LiveDatagrams is how many live datagrams have left the sender since its start, and
-	// LiveBytes how many bytes of sessions were in them; only if TellsLive.
-	TellsLive                bool
-	LiveDatagrams, LiveBytes uint64
+	// Dropping is true while the sender's module drops sessions that it should report.
+	Dropping bool
+	// NextIn is within how many seconds the sender's next HELLO follows; 0: the sender does not tell.
+	NextIn uint8
+	// Generation is the sender's own; its sequence number is the message's Last.
+	Generation uint32
+	// Vector has the other origins.
+	Vector []Component
 }
 
 func (*Hello) messageType() Type { return TypeHello }
 
 func (h *Hello) appendFields(dst []byte) []byte {
-	asks := byte(0)
+	flags := byte(0)
 	if h.Asks {
-		asks = 1
+		flags |= 1
 	}
-	dst = appendField(dst, 1, asks, byte(h.Sync))
+	if h.Dropping {
+		flags |= 2
+	}
+	dst = appendField(dst, 1, flags, byte(h.Sync), h.NextIn)
 	dst = appendField32(dst, 2, h.Sessions, h.Module)
 	dst = appendField(dst, 3, h.Settings.append(nil)...)
 	dst = appendField(dst, 4, []byte(h.Software)...)
-	if h.TellsGains {
-		dst = appendField32(dst, 5, h.Gains)
-	}
-	if h.TellsLive {
-		n := binary.BigEndian.AppendUint64(nil, h.LiveDatagrams)
-		dst = appendField(dst, 6, binary.BigEndian.AppendUint64(n, h.LiveBytes)...)
-	}
-	return dst
+	dst = appendField32(dst, 5, h.Generation)
+	return appendVector(dst, 6, h.Vector)
 }
 
 func (h *Hello) setField(tag uint8, v []byte) error {
 	switch tag {
 	case 1:
-		if len(v) < 2 {
+		if len(v) < 3 {
 			return errLength
 		}
 		if v[1] > byte(SyncAlone) {
 			return errRange
 		}
-		h.Asks, h.Sync = v[0]&1 != 0, Sync(v[1])
+		h.Asks, h.Dropping, h.Sync, h.NextIn = v[0]&1 != 0, v[0]&2 != 0, Sync(v[1]), v[2]
 	case 2:
 		if len(v) < 8 {
 			return errLength
@@ -226,15 +228,11 @@ func (h *Hello) setField(tag uint8, v []byte) error {
 		}
 		h.Software = string(v)
 	case 5:
-		if len(v) < 4 {
-			return errLength
-		}
-		h.TellsGains, h.Gains = true, binary.BigEndian.Uint32(v)
+		return field32(v, &h.Generation)
 	case 6:
-		if len(v) < 16 {
-			return errLength
-		}
-		h.TellsLive, h.LiveDatagrams, h.LiveBytes = true, binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])
+		var err error
+		h.Vector, err = parseVector(v)
+		return err
 	}
 	return nil
 }
@@ -365,6 +363,9 @@ type Begin struct {
 	Audience []ID // empty: everybody
 	Sessions uint32
 	Settings Settings // the sender's: idle times follow from its TTLs
+	// Vector is the sender's from before it read its table, its own component first. A return's is from before the sender
+	// read its table for the comparison, together with that of the table that it compared with.
+	Vector []Component
 }
 
 func (*Begin) messageType() Type { return TypeBegin }
@@ -377,7 +378,8 @@ func (b *Begin) appendFields(dst []byte) []byte {
 		ids[i] = uint32(id)
 	}
 	dst = appendField32(dst, 3, ids...)
-	return appendField(dst, 4, b.Settings.append(nil)...)
+	dst = appendField(dst, 4, b.Settings.append(nil)...)
+	return appendVector(dst, 5, b.Vector)
 }
 
 func (b *Begin) setField(tag uint8, v []byte) error {
@@ -404,6 +406,10 @@ func (b *Begin) setField(tag uint8, v []byte) error {
 		}
 	case 4:
 		return b.Settings.parse(v)
+	case 5:
+		var err error
+		b.Vector, err = parseVector(v)
+		return err
 	}
 	return nil
 }

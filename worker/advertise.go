@@ -74,7 +74,7 @@ func (a *advertiser) start(now time.Time) (Advertise, error) {
 	a.current, a.touched = c, make(map[joolnl.Key]struct{})
 	a.publish()
 	// Ours need neither the slowness nor the order.
-	if p.sequence && p.w.peers.best(nil, now) != nil {
+	if p.sequence && len(p.w.peers.all(now)) > 0 {
 		p.answers.advertise(now)
 	}
 	p.wake(now)

@@ -18,10 +18,6 @@ const (
 	firstRate = 4
 	minRate   = 1
 	maxRate   = 16
-	// offerQuiet is how long nothing more must be lost before the table is
-	// offered, and offerLatest how long that is waited for.
-	offerQuiet  = 2 * time.Second
-	offerLatest = 30 * time.Second
 	// answersInARow is how many answers a host sends without a pause, however many peers ask. After each of them the pause
 	// grows by costFactor times as long as reading and sending the table took, but not beyond longestWait.
 	answersInARow = 3
@@ -48,6 +44,7 @@ type answer struct {
 	due       time.Time     // when to begin, if it is a return
 	table     table
 	reading   bool
+	vector    []syncwire.Component
 	announced time.Time // when BEGIN was last sent
 
 	next  uint32 // BULK to send
@@ -74,9 +71,6 @@ type answers struct {
 	why      syncwire.Why
 	begin    time.Time
 	returns  []*answer
-	// When a loss was first known that is not yet offered, and when to offer it.
-	offered, offerAt time.Time
-	rest             time.Time // before then nothing is offered again
 	// idleFrom is when all answers will have had their pauses, cost is how long the last one took.
 	idleFrom time.Time
 	cost     time.Duration
@@ -122,28 +116,6 @@ func (a *answers) mayBegin() time.Time {
 	return maxTime(a.begin, a.idleFrom.Add(-a.inARow()))
 }
 
-// offer queues a resync for everybody: they miss something that we know of. It
-// waits until no more is lost for a while, for reading the table while the
-// module has more to tell than it can would lose the next sessions.
-func (a *answers) offer(now time.Time) {
-	a.p.gains++
-	if a.offered.IsZero() {
-		a.offered = now
-	}
-	quiet := maxTime(now.Add(offerQuiet), a.rest)
-	a.offerAt = minTime(quiet, maxTime(a.offered.Add(offerLatest), a.rest))
-}
-
-// due turns an offer whose time has come into the next resync.
-func (a *answers) due(now time.Time) time.Time {
-	if !a.offerAt.IsZero() && !now.Before(a.offerAt) {
-		a.offered, a.offerAt = time.Time{}, time.Time{}
-		a.everyone, a.why = true, syncwire.WhyAnswer
-		a.schedule(now)
-	}
-	return a.offerAt
-}
-
 // advertise queues a resync for everybody, of whom nobody is known to miss
 // anything.
 func (a *answers) advertise(now time.Time) {
@@ -162,7 +134,7 @@ func (a *answers) schedule(now time.Time) {
 
 // giveBack queues what an answered peer turned out to lack.
 // One that is not complete is about to ask, and then gets all at once.
-func (a *answers) giveBack(to *peer, t table, now time.Time) {
+func (a *answers) giveBack(to *peer, t table, vector []syncwire.Component, now time.Time) {
 	if len(a.returns) == 4 {
 		return
 	}
@@ -170,16 +142,22 @@ func (a *answers) giveBack(to *peer, t table, now time.Time) {
 	if to.Sync == syncwire.SyncNo {
 		due = now.Add(askFirst)
 	}
-	audience := []syncwire.ID{to.stream.sender}
-	if a.p.w.peers.others(to, now) { // who have not heard of it either
-		audience = nil
+	a.returns = append(a.returns, &answer{why: syncwire.WhyReturn, audience: []syncwire.ID{to.ID}, table: t, vector: vector, due: due})
+}
+
+// serves reports whether a peer takes, or is about to take, the whole table, after which it gives back what it has.
+func (a *answers) serves(to *peer, now time.Time) bool {
+	if to == nil {
+		return false
 	}
-	a.returns = append(a.returns, &answer{why: syncwire.WhyReturn, audience: audience, table: t, due: due})
+	if slices.Contains(a.asked, to.ID) || a.current != nil && a.current.why == syncwire.WhyAnswer && slices.Contains(a.current.audience, to.ID) {
+		return true
+	}
+	return to.live(now) && to.Sync == syncwire.SyncNo && now.Sub(to.served) < takenWithin
 }
 
 // tick does what is due and returns when to come again.
 func (a *answers) tick(now time.Time) time.Time {
-	offer := a.due(now)
 	again, repeats := a.repeatKept(now)
 	if a.current != nil {
 		if repeats && !a.current.reading {
@@ -194,7 +172,7 @@ func (a *answers) tick(now time.Time) time.Time {
 		return now
 	}
 	if begin := a.mayBegin(); begin.IsZero() || now.Before(begin) {
-		next := soonest(again, soonest(offer, begin))
+		next := soonest(again, begin)
 		if len(a.returns) > 0 {
 			next = soonest(next, a.returns[0].due)
 		}
@@ -205,11 +183,16 @@ func (a *answers) tick(now time.Time) time.Time {
 		c.audience = nil
 	}
 	a.current, a.asked, a.many, a.everyone, a.begin = c, nil, false, false, time.Time{}
+	c.vector = a.p.whole(now)
+	for _, id := range c.audience {
+		if to := a.p.w.peers.withID(id); to != nil {
+			to.servedDoubts = a.p.doubts
+		}
+	}
 	a.announce(now, a.p.sessions())
 	a.p.readTable(a.p.sessions(), now, func() bool { return a.current != c }, func(t table, err error) {
 		if err != nil {
 			a.p.w.log.warn("reading the session table for a peer", "error", err)
-			a.toldAll(c)
 			a.current = nil
 			return
 		}
@@ -247,7 +230,7 @@ func (a *answers) announce(now time.Time, sessions int) {
 	c := a.current
 	c.announced = now
 	a.p.sendControl(&syncwire.Begin{Resync: c.id, Why: c.why, Audience: c.audience,
-		Sessions: uint32(sessions), Settings: a.p.settings})
+		Sessions: uint32(sessions), Settings: a.p.settings, Vector: c.vector})
 }
 
 // send sends the next BULKs, END, or nothing any more.
@@ -263,7 +246,6 @@ func (a *answers) send(now time.Time) time.Time {
 	if c.ended.IsZero() {
 		return now.Add(bulkTick)
 	}
-	a.rest = now.Add(costFactor * c.ended.Sub(c.table.base))
 	if c.counts {
 		a.cost = c.ended.Sub(c.table.base)
 		a.spend(a.cost, now)
@@ -299,17 +281,8 @@ func (a *answers) sendSome(c *answer, now time.Time) {
 	}
 }
 
-// toldAll counts a table that was for everybody: who was away for it has missed it,
-// though it had heard before that there would be one.
-func (a *answers) toldAll(c *answer) {
-	if len(c.audience) == 0 {
-		a.p.gains++
-	}
-}
-
 func (a *answers) end(c *answer, now time.Time) {
 	c.ended = now
-	a.toldAll(c)
 	for _, id := range c.audience {
 		if to := a.p.w.peers.withID(id); to != nil && c.why == syncwire.WhyAnswer {
 			to.served = now

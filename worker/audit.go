@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"joolctl/joolnl"
-	"joolctl/syncwire"
 )
 
 // audit compares what the module counts with what we do, and keeps what tells
@@ -25,13 +24,8 @@ type audit struct {
 	overruns    uint64 // when base was taken
 	netlinkLost uint64 // since then
 
-	// lost are peers' datagrams that were lost for good, and JOOLD_ADDs for which there was no memory. repaired is how
-	// many of them a complete resync has made good since.
-	lost, repaired, published uint64
-	lostWhy                   string    // of the last one, the reason for a resync
-	lostBy                    *peer     // and its sender
-	answered                  time.Time // when the module last did
-	dropped                   time.Time // when it was last seen to have dropped sessions
+	answered time.Time // when the module last did
+	dropped  time.Time // when it was last seen to have dropped sessions
 }
 
 // books are both sides' counters at one moment.
@@ -147,10 +141,10 @@ func (p *pumps) auditKernel(stats *joolnl.Stats, dropped uint64, now time.Time) 
 		if d := a.checkIn(p.w.counters.Ledger(), p.w.counters.Losses(), p.pending()); d != 0 {
 			a.broken = append(a.broken, fmt.Sprintf("received + injected - ignored - sorted - untranslated - given is %d sessions, not 0; please report this", d))
 		}
-		p.publishBroken(now)
 	}
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
+	p.w.state.Broken = a.broken
 	p.w.state.Answered, p.w.state.KernelDropped = now, a.dropped
 }
 
@@ -187,14 +181,12 @@ func (s *stream) pending() (n uint64) {
 // sessionsIn is how many sessions a list holds.
 func sessionsIn(entries []byte) uint64 { return uint64(joolnl.ListFormat(entries).CountList(entries)) }
 
-// auditPeers counts what of peers' datagrams is lost, and has it made good.
-func (p *pumps) auditPeers(now time.Time) {
-	a, c := &p.audit, p.w.counters
+// auditPeers counts what of peers' datagrams is lost.
+func (p *pumps) auditPeers() {
+	c := p.w.counters
 	for _, from := range p.w.peers.byAddress {
 		if n := from.stream.lost - from.lostCounted; n > 0 {
 			from.lostCounted += n
-			a.lost += n
-			a.lostWhy, a.lostBy = whyLost, from
 			c.networkLost.Add(n)
 		}
 		if n := from.stream.repaired - from.repairedCounted; n > 0 {
@@ -202,22 +194,4 @@ func (p *pumps) auditPeers(now time.Time) {
 			c.networkRepaired.Add(n)
 		}
 	}
-	unrepaired := a.lost - a.repaired
-	if unrepaired > 0 && p.w.peers.best(nil, now) != nil {
-		p.resync.want(a.lostWhy, a.lostBy, now)
-	}
-	if unrepaired != a.published {
-		a.published = unrepaired
-		p.w.change(now, func(s *SyncState) { s.Unrepaired = unrepaired })
-	}
-}
-
-// mendedBy is how many of the datagrams lost so far a resync makes good that
-// begins now: all, unless it brings no more than what its sender was found to
-// lack.
-func (a *audit) mendedBy(b *syncwire.Begin) uint64 {
-	if b.Why == syncwire.WhyReturn {
-		return a.repaired
-	}
-	return a.lost
 }

@@ -123,41 +123,6 @@ func TestDropsShow(t *testing.T) {
 	}
 }
 
-// TestUnrepaired: what is lost for good counts until a resync that began
-// after it has ended complete.
-func TestUnrepaired(t *testing.T) {
-	var counters Counters
-	w := &Worker{counters: &counters}
-	p := &pumps{w: w}
-	p.resync.p = p
-	now := time.Now()
-	from := w.peers.heard(group6, now)
-	lose := func(n uint64) {
-		from.stream.lost += n
-		p.auditPeers(now)
-	}
-	lose(3)
-	lose(4)
-	if n := w.Sync().Unrepaired; n != 7 || counters.Losses().NetworkLost != 7 {
-		t.Errorf("%d unrepaired, %d lost", n, counters.Losses().NetworkLost)
-	}
-	mends := p.audit.mendedBy(&syncwire.Begin{Why: syncwire.WhyAnswer})
-	lose(2)
-	p.audit.repaired = mends
-	p.auditPeers(now)
-	if n := w.Sync().Unrepaired; n != 2 {
-		t.Errorf("%d unrepaired after a resync, want the 2 that came later", n)
-	}
-	if n := p.audit.mendedBy(&syncwire.Begin{Why: syncwire.WhyReturn}); n != 7 {
-		t.Errorf("a return mends up to %d, want the 7 that are mended", n)
-	}
-	from.ID, from.Sessions = 9, 1 // somebody to ask
-	p.auditPeers(now)
-	if p.resync.why == "" {
-		t.Error("nobody is asked for what is missing")
-	}
-}
-
 // TestLedgerBalances: whatever is kept back, thrown out or refused, the way out
 // of every session is accounted for.
 func TestLedgerBalances(t *testing.T) {

@@ -12,8 +12,11 @@ import (
 type incoming struct {
 	id       uint32
 	from     *peer
-	asked    bool   // an answer to what we asked: what its sender lacks goes back
-	owed     string // why we have to ask all the same, so that what peers lack goes back
+	asked    bool                 // an answer to what we asked: what its sender lacks goes back
+	vector   []syncwire.Component // the sender's, from before it read its table; nil: it does not concern this host
+	claimed  []syncwire.Component // what the sender says of other origins
+	whole    []syncwire.Component // the own vector, from before the own table was read
+	doubts   int                  // completeness.doubts when the comparison that vector is about began
 	settings syncwire.Settings
 	base     time.Time
 	expected uint32
@@ -26,7 +29,6 @@ type incoming struct {
 	sessions uint32
 	ended    bool
 	stalls   int
-	mends    uint64          // of the datagrams that are lost, if it ends complete
 	own      []joolnl.Record // our own table
 	ownRead  bool
 	// The instance's number of sessions before the injection, and how many of
@@ -34,6 +36,7 @@ type incoming struct {
 	before, fresh                int
 	refused                      int       // of what was injected: the module does not have it
 	limited                      bool      // more BIB entries of ours are in the way than may go at a time
+	blocked                      int       // sessions that are not injected because of BIB entries of ours
 	received, compared, injected time.Time // when that was done
 }
 
@@ -45,6 +48,13 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	}
 	r.resume(b.Resync, from, now)
 	known := r.in != nil && r.in.id == b.Resync
+	if b.Sessions == 0 && b.Why == syncwire.WhyReturn && !known { // it lacks nothing that this host has sent, and has no more
+		if vector := returned(b, from); vector != nil {
+			r.p.merge(vector, from.servedDoubts, now)
+			from.served = time.Time{}
+		}
+		return
+	}
 	switch r.phase {
 	case comparing, injecting, checking:
 		return // it comes again when it is needed: see peers' session counts
@@ -57,12 +67,6 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	asked := b.Why == syncwire.WhyAnswer && len(b.Audience) > 0 && slices.Contains(r.tried, from.stream.sender)
 	if !known && !asked && !r.mayTake(now) {
 		return
-	}
-	// Who returns something to us has compared with our table, and taken what it lacked.
-	compared := b.Why == syncwire.WhyReturn && len(b.Audience) > 0
-	owed := ""
-	if !asked && !compared && r.sync != syncwire.SyncYes {
-		owed = r.why
 	}
 	if r.why == "" {
 		r.why = map[syncwire.Why]string{syncwire.WhyReturn: whyReturned, syncwire.WhyAdvertise: whyAdvertised}[b.Why]
@@ -81,13 +85,27 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	r.stopped = nil
 	// What is passed on meanwhile needn't wait: next to nothing will be injected.
 	r.full = r.full || r.why == whyVerify
-	r.in = &incoming{id: b.Resync, from: from, asked: asked, owed: owed,
-		settings: b.Settings, base: came, expected: b.Sessions, mends: r.p.audit.mendedBy(b)}
+	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, claimed: from.vector, doubts: r.p.doubts,
+		settings: b.Settings, base: came, expected: b.Sessions}
+	if b.Why == syncwire.WhyReturn {
+		r.in.vector, r.in.doubts = returned(b, from), from.servedDoubts
+		from.served = time.Time{}
+	}
+	r.p.stored = r.p.components(now)
 	if r.touched == nil {
 		r.touched = make(map[joolnl.Key]struct{})
 	}
 	r.enter(collecting, now, now.Add(stallFor))
 	r.readOwn()
+}
+
+// returned is the vector of a return: that of a table with which it was compared, this host's, and what is returned. nil:
+// this host has sent none lately.
+func returned(b *syncwire.Begin, from *peer) []syncwire.Component {
+	if from.served.IsZero() {
+		return nil
+	}
+	return b.Vector
 }
 
 // mayTake bounds how many resyncs are taken that nobody asked for: each has the
@@ -105,6 +123,7 @@ func (r *resync) mayTake(now time.Time) bool {
 func (r *resync) readOwn() {
 	in := r.in
 	in.reading++
+	in.whole = r.p.whole(time.Now())
 	this := in.reading
 	other := func() bool { return r.in != in || in.reading != this }
 	r.p.readTable(r.p.sessions(), in.base, other, func(own table, err error) {

@@ -32,10 +32,6 @@ type controls struct {
 	settings syncwire.Settings
 	// lifetimes follow from settings.
 	lifetimes *joolnl.Lifetimes
-	gains     uint32   // as HELLO tells them
-	live      struct { // datagrams that have left, likewise
-		datagrams, bytes uint64
-	}
 	hello     time.Time // when the next is due
 	asks      bool      // it asks for HELLOs back
 	active    time.Time // when sessions were last sent or received
@@ -100,8 +96,7 @@ func (p *pumps) fromPeer(from *peer, data []byte, came, now time.Time) {
 	from.stream.expectUpTo(m.Last, now, p.deliverFn)
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
-		p.helloFrom(from, b, now)
-		p.compareLive(from, b, m.Last, now)
+		p.helloFrom(from, b, m.Last, now)
 	case *syncwire.Solicit:
 		if b.To == p.self {
 			p.answers.solicited(m.Sender, now)
@@ -121,15 +116,19 @@ func (p *pumps) fromPeer(from *peer, data []byte, came, now time.Time) {
 }
 
 // helloFrom takes a peer's HELLO.
-func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, now time.Time) {
+func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, last syncwire.Seq, now time.Time) {
 	before := from.Sessions
 	p.w.peers.update(from, func() {
 		from.Software, from.Module, from.Sync, from.Sessions = h.Software, joolnl.Version(h.Module), h.Sync, h.Sessions
 		from.Differs = p.settings.Diff(h.Settings)
 	})
 	isNew := !from.greeted
-	from.asks, from.greeted = h.Asks, true
-	from.tellsGains, from.gains = h.TellsGains, h.Gains
+	from.greeted, from.nextIn = true, time.Duration(h.NextIn)*time.Second
+	from.generation, from.vector = h.Generation, h.Vector
+	if h.Generation == 0 && last == 0 {
+		p.vector.Empty(from.ID)
+	}
+	p.dropsAt(from, h.Dropping, now)
 	if h.Asks || isNew {
 		p.helloWithin(helloBack, now)
 	}
@@ -142,7 +141,20 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, now time.Time) {
 	if h.Sync != syncwire.SyncNo {
 		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })
 	}
-	p.resync.helloHeard(from, isNew, now)
+	if r := &p.resync; r.phase == listening {
+		r.due = minTime(r.due, now.Add(collectFor))
+	}
+}
+
+// dropsAt notes whether a peer's module drops sessions. Once that is over, nothing keeps this host from asking.
+func (p *pumps) dropsAt(from *peer, dropping bool, now time.Time) {
+	switch {
+	case dropping && !from.dropping:
+		from.droppingSince = now
+	case !dropping && from.dropping:
+		p.resync.unwant(whyLacks, from)
+	}
+	from.dropping = dropping
 }
 
 // helloWithin sends a HELLO at a random moment within d, unless one is due by
@@ -162,16 +174,17 @@ func (p *pumps) sendHello(now time.Time) {
 	if !now.Equal(p.audit.answered) { // the module has been asked for something else
 		p.readKernel(now)
 	}
-	p.sendControl(&syncwire.Hello{
-		Asks: p.asks, Sync: p.resync.sync, Sessions: uint32(p.sessions()), Module: uint32(p.version),
-		Settings: p.settings, Software: software, TellsGains: true, Gains: p.gains,
-		TellsLive: true, LiveDatagrams: p.live.datagrams, LiveBytes: p.live.bytes,
-	})
-	p.asks = false
+	interval := helloIdle
 	p.hello = together(now.Add(helloIdle), idleBeat)
 	if !p.idle(now) || p.resync.phase != settled {
+		interval = helloBusy
 		p.hello = together(now.Add(helloBusy), beat)
 	}
+	p.sendControl(&syncwire.Hello{
+		Asks: p.asks, Dropping: p.dropping(now), Sync: p.resync.sync, NextIn: uint8(interval / time.Second), Sessions: uint32(p.sessions()),
+		Module: uint32(p.version), Settings: p.settings, Software: software, Generation: p.generation, Vector: p.components(now),
+	})
+	p.asks = false
 }
 
 // idle says whether there has been no traffic for a while.
@@ -206,11 +219,17 @@ func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
 	if dropped > 0 {
 		p.w.log.warn("the module dropped sessions because they came too fast; peers get them by a resync",
 			"dropped", dropped)
-		p.answers.offer(now)
+		p.missed(now)
 	}
 	if recreated(&old, &stats) {
 		p.resync.renewed(now)
 	}
+}
+
+// missed notes that the own table has got sessions, or may have, that are in no live datagram: peers have to ask for them.
+func (p *pumps) missed(now time.Time) {
+	p.generation++
+	p.helloSoon(now)
 }
 
 // recreated reports whether a counter that only rises has fallen. A standby translates nothing, so its instance counts
@@ -310,11 +329,7 @@ func (p *pumps) goneFrom(from *peer, g *syncwire.Gone, now time.Time) {
 		}
 		return
 	}
-	n := 0
-	p.w.peers.update(from, func() { n = from.stream.drop(g.Ranges, !g.Superseded) })
-	if n > 0 && !g.Superseded {
-		p.resync.want(whyLost, from, now)
-	}
+	p.w.peers.update(from, func() { from.stream.drop(g.Ranges, !g.Superseded) })
 }
 
 // tick does everything that is due, and sets the timer for the next time. The
@@ -335,13 +350,13 @@ func (p *pumps) tickFlow(now, next time.Time) time.Time {
 	sooner(p.refresh(now))
 	sooner(p.advertise.tick(now))
 	if p.sequence {
-		p.auditPeers(now)
+		p.auditPeers()
 		for _, from := range p.w.peers.byAddress {
 			sooner(p.tickStream(from, now))
 		}
 		p.toKernel()
 		sooner(p.flood.tick(now))
-		p.resync.lookForPeers(now)
+		sooner(p.judge(now))
 		sooner(p.resync.verify(now))
 		sooner(p.resync.tick(now))
 		sooner(p.answers.tick(now))
@@ -369,7 +384,6 @@ func (p *pumps) tickStream(from *peer, now time.Time) time.Time {
 	}
 	if from.stream.lost != lost {
 		p.w.peers.update(from, func() {})
-		p.resync.want(whyLost, from, now)
 	}
 	return again
 }

@@ -29,6 +29,7 @@ type Counters struct {
 	injected, collisions           atomic.Uint64
 	kernelDropped, netlinkLost     atomic.Uint64
 	networkLost, networkRepaired   atomic.Uint64
+	writtenOff                     atomic.Uint64
 
 	will will // what the worker has left to the next one
 }
@@ -89,6 +90,8 @@ type Losses struct {
 	// NetworkLost are peers' datagrams that never came, by their sequence, not
 	// even when they were asked for. A resync brings what was in them.
 	NetworkLost uint64 `json:"network_lost"`
+	// WrittenOff are live datagrams of hosts that are gone, which no peer has: their sessions are lost.
+	WrittenOff uint64 `json:"written_off"`
 	// SocketDrops are datagrams that overran the network socket's buffer
 	// (SO_RXQ_OVFL).
 	SocketDrops uint64 `json:"socket_drops"`
@@ -124,6 +127,7 @@ func (c *Counters) Losses() Losses {
 		KernelDropped:   c.kernelDropped.Load(),
 		NetlinkLost:     c.netlinkLost.Load(),
 		NetworkLost:     c.networkLost.Load(),
+		WrittenOff:      c.writtenOff.Load(),
 		NetlinkOverruns: c.netlinkOverruns.Load(),
 		SocketDrops:     c.socketDrops.Load(),
 		Malformed:       c.malformed.Load(),

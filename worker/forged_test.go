@@ -55,10 +55,10 @@ func beside(t *testing.T) (*scripted, *host) {
 	return newScripted(t, a), newStandby(t, jool4115, b).start()
 }
 
-// asked says HELLO and waits until it is asked for its table.
+// asked says HELLO, with a table that is in no live datagram, and waits until it is asked for that.
 func (s *scripted) asked(sessions int) (by syncwire.ID) {
 	s.t.Helper()
-	s.say(&syncwire.Hello{Sync: syncwire.SyncYes, Sessions: uint32(sessions), Settings: ttl})
+	s.say(&syncwire.Hello{Sync: syncwire.SyncYes, Sessions: uint32(sessions), Settings: ttl, Generation: 1})
 	for {
 		solicit, m := control[*syncwire.Solicit](s.plain)
 		if solicit.To == s.id {
@@ -69,7 +69,13 @@ func (s *scripted) asked(sessions int) (by syncwire.ID) {
 
 func (s *scripted) begin(to syncwire.ID, id uint32, sessions int) {
 	s.t.Helper()
-	s.say(&syncwire.Begin{Resync: id, Audience: []syncwire.ID{to}, Sessions: uint32(sessions), Settings: ttl})
+	s.say(&syncwire.Begin{Resync: id, Audience: []syncwire.ID{to}, Sessions: uint32(sessions), Settings: ttl, Vector: s.whole()})
+}
+
+// whole is the vector of the peer's table.
+func (s *scripted) whole() []syncwire.Component {
+	at := syncwire.Position{Generation: 1, Seq: s.last}
+	return []syncwire.Component{{Origin: s.id, Known: true, Complete: at, Highest: at}}
 }
 
 func (s *scripted) bulk(id uint32, index int, records []joolnl.Record) {

@@ -63,6 +63,7 @@ func (p *pumps) takeReceiver(spec configdir.Spec) {
 		unix.Close(fd)
 		return
 	}
+	p.adopted = true
 	// The buffer is the old configuration's.
 	if err := p.conn.SetReceiveBuffer(spec.ReceiveBuffer); err != nil {
 		p.w.log.warn("the netlink socket keeps its old receive buffer", "problem", err)

@@ -40,7 +40,7 @@ type update struct {
 // releaseHeld lets the held updates go on, in their order, their times corrected.
 func (p *pumps) releaseHeld() {
 	held := p.resync.held
-	p.resync.held, p.resync.heldSize = nil, 0
+	p.resync.held, p.resync.heldSize, p.stored = nil, 0, nil
 	before := p.resync.phase
 	p.resync.phase = settled
 	now := time.Now()

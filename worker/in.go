@@ -207,7 +207,7 @@ func (p *pumps) toKernel() {
 	if err := p.conn.SendAdds(p.adds); err != nil {
 		c.kernelErrors.Add(uint64(packets))
 		if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN) {
-			p.unstored(packets)
+			p.doubt(time.Now())
 		}
 		p.w.log.warn("sessions did not reach the kernel", "messages", packets, "error", err)
 	} else {
@@ -225,7 +225,7 @@ func (p *pumps) kernelError(seq uint32, err error) {
 	c.kernelErrors.Add(1)
 	n, isAdd := p.sent.take(seq)
 	if joolnl.NoMemory(err) && (isAdd || !joolnl.Untaken(err)) || seq == 0 && errors.Is(err, unix.ENOBUFS) {
-		p.unstored(1)
+		p.doubt(time.Now()) // a resync has to bring what there was no memory for
 	}
 	if joolnl.Untaken(err) {
 		// The module did not even look at it.
@@ -238,14 +238,6 @@ func (p *pumps) kernelError(seq uint32, err error) {
 		p.w.Check()
 	}
 	p.w.log.warn("the kernel refused sessions", "instance", p.w.spec().Instance, "error", err)
-}
-
-// unstored notes that the module lacks sessions of so many JOOLD_ADDs because there was no memory: a resync has to bring
-// them, and until then this host is not complete.
-func (p *pumps) unstored(adds int) {
-	p.audit.lost += uint64(adds)
-	p.audit.lostWhy, p.audit.lostBy = whyNoMemory, nil
-	p.wake(time.Now())
 }
 
 // sentAdds remembers the sizes of the last JOOLD_ADDs, for the case that an

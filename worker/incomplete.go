@@ -11,7 +11,7 @@ const whyRenewed = "the instance was made anew"
 
 // complete reports whether the table has everything that the peers' tables have, and stays so while the link works.
 func (s *SyncState) complete() bool {
-	return s.Synced == syncwire.SyncYes && !s.Incomplete() && s.Unrepaired == 0 && s.Trouble == ""
+	return s.Synced == syncwire.SyncYes && !s.Incomplete() && s.Blocked == 0 && s.Trouble == ""
 }
 
 // note sets IncompleteSince after a change of the other fields.
@@ -37,15 +37,6 @@ func (w *Worker) change(now time.Time, fn func(*SyncState)) {
 
 // renewed asks for the whole table at once, because the instance has lost all sessions.
 func (r *resync) renewed(now time.Time) {
-	r.sync = syncwire.SyncNo
-	if r.in != nil {
-		r.in.owed = whyRenewed // the own table that it is compared with is gone
-	}
-	r.want(whyRenewed, nil, now)
-	if r.phase == settled {
-		r.due = now
-	}
-	r.p.w.change(now, (*SyncState).restartCount)
-	r.p.publishSync()
-	r.p.helloSoon(now)
+	r.p.incarnate()
+	r.listen(whyRenewed, now)
 }

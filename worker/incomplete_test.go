@@ -24,17 +24,19 @@ func TestIncompleteSince(t *testing.T) {
 	link := func(trouble string) func(*SyncState) {
 		return func(s *SyncState) { s.Trouble = trouble; s.restartCount() }
 	}
-	lost := func(n uint64) func(*SyncState) { return func(s *SyncState) { s.Unrepaired = n } }
+	lacks := func(s *SyncState) { s.Synced = syncwire.SyncNo }
+	blocked := func(n int) func(*SyncState) { return func(s *SyncState) { s.Blocked = n } }
 	for _, c := range []struct {
 		name  string
 		steps []step
 	}{
 		{"a worker starts", []step{{nothing, 1}, {resync("start"), 1}, {yes, 0}}},
 		{"alone since the start", []step{{nothing, 1}, {alone, 1}, {alone, 1}}},
-		{"the peer dies", []step{{yes, 0}, {alone, 2}, {resync(whyAppeared), 2}, {yes, 0}, {alone, 5}}},
+		{"the peer dies", []step{{yes, 0}, {alone, 2}, {resync(whyLacks), 2}, {yes, 0}, {alone, 5}}},
 		{"a resync that brings what is missing", []step{{yes, 0}, {resync("a peer holds more sessions"), 2}, {yes, 0}}},
 		{"a resync that nothing called for", []step{{yes, 0}, {resync(whyVerify), 0}, {resync(whyReturned), 0}, {yes, 0}}},
-		{"datagrams are lost", []step{{yes, 0}, {lost(1), 2}, {lost(2), 2}, {lost(0), 0}}},
+		{"datagrams are lost", []step{{yes, 0}, {lacks, 2}, {lacks, 2}, {yes, 0}}},
+		{"mappings are in the way", []step{{yes, 0}, {blocked(1), 2}, {blocked(2), 2}, {blocked(0), 0}}},
 		{"the link flaps", []step{{alone, 1}, {nothing, 1}, {link("down"), 3}, {nothing, 3}, {link(""), 5}, {nothing, 5}}},
 		{"the link of a complete host flaps", []step{{yes, 0}, {link("down"), 2}, {alone, 2}, {link(""), 4}}},
 		{"the instance is recreated", []step{{alone, 1}, {nothing, 1}, {(*SyncState).restartCount, 3}, {alone, 3}}},

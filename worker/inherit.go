@@ -7,37 +7,41 @@ import (
 	"joolctl/syncwire"
 )
 
-const (
-	// quietFor is how long the module must have reported nothing for a worker to leave
-	// word of its table: by then peers have heard a HELLO, even an idle one, and asked for
-	// what they missed. So it is a standby, and its next worker owes nobody anything.
-	quietFor = 15 * time.Second
-	// inheritWithin is how soon the next worker must have been repeated what it missed.
-	inheritWithin = 2 * time.Second
-	// moreSessions is how many more sessions a peer may hold, beside 1 %, that has
-	// gained none that are missing here: tables expire in their own time.
-	moreSessions = 64
-)
+// inheritWithin is how soon a worker that goes on as the incarnation before must have been repeated what it missed.
+const inheritWithin = 2 * time.Second
 
 func (p *pumps) willKey() string {
 	return receiverKey(p.thread.ID(), p.w.spec().Instance) + "/" + p.receiverDetail()
 }
 
-// bequeath leaves word that the table is complete, if it is. To be called on the
-// thread, when nothing reads any more.
+// bequeath leaves the vector to the next worker of the pair. To be called on the thread, when nothing reads any more.
 func (p *pumps) bequeath(now time.Time) {
-	peers := p.bequest(now)
-	if peers == nil {
-		return
+	r := &p.resync
+	if p.conn == nil || p.socket == nil || !p.sequence || r.phase == injecting || len(r.held) > 0 || p.dropping(now) {
+		return // what the table holds is not what the vector says
 	}
-	errs := p.w.counters.kernelErrors.Load()
+	for _, known := range p.w.peers.byAddress {
+		if known.ID == 0 && now.Sub(known.LastHeard) <= aliveFor {
+			return // nobody repeats what an upstream joold sends meanwhile
+		}
+	}
+	p.borrow(func() {
+		p.takeReports()
+		p.refreshAll(now)
+	})
+	overruns, errs := p.w.counters.netlinkOverruns.Load(), p.w.counters.kernelErrors.Load()
 	p.conn.ReadErrors() // of what was given to the module last
 	stats, err := p.conn.AskStats()
-	if err != nil || !stats.Has(joolnl.StatPacketsRcvd) || errs != p.w.counters.kernelErrors.Load() {
+	if err != nil || !stats.Has(joolnl.StatPacketsRcvd) {
 		return
 	}
+	p.borrow(p.takeReports) // these are in the counters
+	if overruns != p.w.counters.netlinkOverruns.Load() || errs != p.w.counters.kernelErrors.Load() {
+		return
+	}
+	p.advance(now)
 	e := estateOf(&stats)
-	e.peers = peers
+	e.self, e.position, e.vector, e.left = p.self, p.position(), p.vector.Components(now), now
 	p.w.counters.will.write(p.willKey(), e)
 }
 
@@ -48,81 +52,49 @@ func estateOf(stats *joolnl.Stats) estate {
 	}
 }
 
-// bequest is what is known of the peers of a complete table; nil: it is not
-// known to be complete, or what will be missed could not be told.
-func (p *pumps) bequest(now time.Time) map[syncwire.ID]bequeathed {
-	r := &p.resync
-	switch {
-	case p.conn == nil, p.socket == nil, !p.sequence,
-		r.phase != settled, r.why != "", r.sync != syncwire.SyncYes,
-		p.audit.lost != p.audit.repaired, len(p.audit.broken) > 0,
-		now.Sub(p.reportedAt) < max(quietFor, 2*p.coalesce.period):
-		return nil
-	}
-	peers := make(map[syncwire.ID]bequeathed)
-	for _, known := range p.w.peers.byAddress {
-		switch s := &known.stream; {
-		case known.ID == 0: // upstream's have no sequence
-			return nil
-		case now.Sub(known.LastHeard) > aliveFor: // if it returns, by another id
-		case !known.greeted, !known.tellsGains, !s.started, len(s.held)+len(s.missing) > 0:
-			return nil
-		default:
-			peers[known.ID] = bequeathed{s.next, known.gains}
-		}
-	}
-	if len(peers) == 0 {
-		return nil
-	}
-	return peers
-}
-
-// inherit takes what the worker before has left, if the module has neither been given
-// nor reported anything since. To be called when its counters have been read.
-func (p *pumps) inherit() {
+// begin begins an incarnation: that of the worker before if the module has neither been given anything since nor reported
+// what was not heard, else a new one. To be called when the module's counters have been read.
+func (p *pumps) begin(now time.Time) {
 	e := p.w.counters.will.read(p.willKey())
-	if e == nil || !p.counted || !p.kernel.Has(joolnl.StatPacketsRcvd) {
+	if e == nil || !p.unchanged(e) {
+		p.incarnate()
 		return
 	}
+	p.self, p.generation, p.seq = e.self, e.position.Generation, e.position.Seq
+	p.vector.Merge(e.vector, e.left, func(syncwire.ID) bool { return false })
+	p.inherited = true
+}
+
+// unchanged reports whether the module's counters are those of an estate.
+func (p *pumps) unchanged(e *estate) bool {
+	if !p.counted || !p.kernel.Has(joolnl.StatPacketsRcvd) || e.reported+e.sessions == 0 {
+		return false
+	}
 	now := estateOf(&p.kernel)
-	if now.packets == e.packets && now.sessions == e.sessions && now.reported == e.reported && now.dropped == e.dropped {
-		p.w.peers.bequest = e.peers
+	// What the adopted socket holds was reported after the worker before had read the counters.
+	reported := now.reported == e.reported || p.adopted && now.reported > e.reported
+	return now.packets == e.packets && now.sessions == e.sessions && now.dropped == e.dropped && reported
+}
+
+// incarnate begins a new incarnation: nothing is known of what the table contains.
+func (p *pumps) incarnate() {
+	p.self, p.seq, p.generation = newID(), 0, 0
+	p.ring.free()
+	if !p.counted || p.sessions() > 0 {
+		p.generation = 1
+	}
+	doubts := p.doubts
+	p.completeness = completeness{doubts: doubts + 1, generation: p.generation}
+	for _, known := range p.w.peers.byAddress {
+		known.stream.first = known.stream.next
 	}
 }
 
-// missedNothing tells whether the table that the worker before has left is complete:
-// not yet (wait), for sure (neither), or it never will be shown to be.
-func (p *pumps) missedNothing() (wait, never bool) {
-	peers := &p.w.peers
-	if peers.bequest == nil {
-		return true, true
+// settle ends the start without a resync, because no peer has more than this host.
+func (r *resync) settle(now time.Time) {
+	if live := r.p.w.peers.all(now); r.p.inherited && len(live) > 0 {
+		r.p.w.reportResync(ResyncReport{From: live[0].Address.String(), Why: whyInherited, Had: r.p.sessions(), At: now, Took: now.Sub(r.since)})
 	}
-	heard, ours := 0, p.sessions()
-	for _, known := range peers.byAddress {
-		b, ok := peers.bequest[known.ID]
-		switch s := &known.stream; {
-		case !ok: // somebody else
-			return true, true
-		case !known.greeted:
-			wait = true
-		case !known.tellsGains, known.gains != b.gains, s.lost > 0, int(known.Sessions) > ours+ours/100+moreSessions:
-			return true, true
-		case len(s.held)+len(s.missing) > 0:
-			wait = true
-		}
-		heard++
-	}
-	return wait || heard < len(peers.bequest), false
-}
-
-// inherited ends the start without a resync.
-func (r *resync) inherited(now time.Time) {
-	report := ResyncReport{Why: whyInherited, Had: r.p.sessions(), At: now, Took: now.Sub(r.since)}
-	if best := r.p.w.peers.best(nil, now); best != nil {
-		report.From = best.Address.String()
-	}
-	r.p.w.peers.bequest = nil
-	r.sync, r.verified = syncwire.SyncYes, now
-	r.p.w.reportResync(report)
+	r.verified = now
 	r.finish(now)
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"joolctl/joolnl"
-	"joolctl/syncwire"
 )
 
 // complete has all that the peer had to send.
@@ -49,9 +48,9 @@ func (r *resync) compared(d difference) {
 	in := r.in
 	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.same}
 	d.spare(r.lately, r.overflowed)
-	if in.asked && len(d.give) > 0 {
+	if in.asked && (len(d.give) > 0 || !covered(in.vector, in.whole)) {
 		report.GaveBack = len(d.give)
-		r.p.answers.giveBack(in.from, table{d.give, in.base}, now)
+		r.p.answers.giveBack(in.from, table{d.give, in.base}, union(in.whole, in.vector), now)
 	}
 	r.cleared(len(d.old), now)
 	for _, m := range d.old {
@@ -62,7 +61,8 @@ func (r *resync) compared(d difference) {
 	report.Replaced, report.Collisions = len(d.old), d.blocked
 	r.p.w.counters.collisions.Add(uint64(d.blocked))
 	r.p.readKernel(now)
-	in.before, in.fresh, in.limited = r.p.sessions(), d.fresh, d.limited
+	in.before, in.fresh, in.limited, in.blocked = r.p.sessions(), d.fresh, d.limited, d.blocked
+	r.p.vector.Hold(r.p.others(in.vector), now, r.p.liveOrigin(now))
 	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
 	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched, overflowed: &r.overflowed}
 	r.enter(injecting, now, time.Time{})
@@ -142,23 +142,28 @@ func (r *resync) done(report *ResyncReport, now time.Time) {
 	report.Took, report.Receiving = now.Sub(in.base), in.received.Sub(in.base)
 	report.Comparing, report.Injecting = in.compared.Sub(in.received), in.injected.Sub(in.compared)
 	r.cost, r.verified = report.Took, now
-	r.sync = syncwire.SyncYes
-	r.p.audit.repaired = in.mends
-	if report.Injected > 0 {
-		r.p.gains++
+	r.p.conn.ReadErrors() // they may say that there was no memory
+	if in.vector != nil {
+		r.p.merge(in.vector, in.doubts, now)
+		r.p.judgeClaims(in, now)
 	}
+	if report.Injected > in.refused && (r.why == whyShort || r.why == whyVerify) {
+		r.p.missed(now) // other peers may lack these sessions, too, and do not know it
+	}
+	blocked := 0
+	if in.limited {
+		blocked = in.blocked
+	}
+	r.p.w.change(now, func(s *SyncState) { s.Blocked = blocked })
 	// Other sessions may have been stored than those that a peer has more of.
 	r.paused(r.why == whyShort || report.Injected <= in.refused, now)
 	r.p.w.reportResync(*report)
 	r.tried, r.stopped = nil, nil
 	r.finish(now)
-	switch {
-	case in.owed != "":
-		r.want(in.owed, nil, now)
-		r.due = now
-	case in.limited:
+	if in.limited {
 		r.want(whyInTheWay, in.from, now)
 	}
+	r.p.wake(now)
 }
 
 // freeLater gives the memory of a large table back to the system.

@@ -68,7 +68,7 @@ func (p *pumps) holds(r *joolnl.Record) bool {
 	p.lookups.page = page[:0]
 	if err != nil {
 		p.w.log.warn("looking up a session of a resync", "error", err)
-		p.unstored(1)
+		p.doubt(time.Now())
 		return true
 	}
 	return there

@@ -90,7 +90,8 @@ func TestMutatedControls(t *testing.T) {
 	self := h.running.self
 	var messages [][]byte
 	for _, body := range []syncwire.Body{
-		&syncwire.Hello{Asks: true, Sync: syncwire.SyncYes, Sessions: 1000, Module: uint32(jool4115), Settings: ttl, Software: "joolctl", TellsGains: true, Gains: 2},
+		&syncwire.Hello{Asks: true, Sync: syncwire.SyncYes, Sessions: 1000, Module: uint32(jool4115), Settings: ttl, Software: "joolctl", Generation: 2, NextIn: 1,
+			Vector: []syncwire.Component{{Origin: 5, Known: true, Complete: syncwire.Position{Generation: 1, Seq: 9}, Highest: syncwire.Position{Generation: 2, Seq: 12}, Age: 3}}},
 		&syncwire.Solicit{To: self},
 		&syncwire.Nack{To: self, Ranges: []syncwire.Range{{From: 3, To: 5}, {From: 9, To: 9}}},
 		&syncwire.Gone{To: self, Ranges: []syncwire.Range{{From: 3, To: 5}}},

@@ -38,7 +38,7 @@ func (p *pumps) takeReports() {
 				"receive buffer", p.w.spec().ReceiveBuffer)
 			p.ack(1) // the module waits for an ACK of the lost report
 			p.trail(now)
-			p.answers.offer(now)
+			p.missed(now)
 			p.wake(now)
 			continue
 		case err != nil:

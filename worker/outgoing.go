@@ -120,7 +120,5 @@ func (p *pumps) account(n note, err error) {
 		c.advertised.Add(sessions)
 	default:
 		c.sentSessions.Add(sessions)
-		p.live.datagrams++
-		p.live.bytes += uint64(n.bytes)
 	}
 }

@@ -15,9 +15,11 @@ import (
 const (
 	// maxPeers bounds what a flood of forged source addresses can make us keep.
 	maxPeers = 64
-	// aliveFor is how long after its last datagram a peer is still asked for
-	// something: two idle HELLOs may get lost.
+	// aliveFor is how long a peer must have been silent for what is missing of it not to be asked for any more: two idle HELLOs
+	// may get lost.
 	aliveFor = 25 * time.Second
+	// lateHello is how late a peer's next datagram may be for the peer to be live.
+	lateHello = 2 * time.Second
 	// takenWithin is how long after its end a peer is waited for to have compared
 	// and injected our whole table.
 	takenWithin = 2 * time.Minute
@@ -47,20 +49,31 @@ type Peer struct {
 type peer struct {
 	Peer
 	stream  stream
-	greeted bool // has said HELLO, since it is there
-	back    bool // is there again, after aliveFor without a word
-	asks    bool // in its last HELLO
-	// gains are its HELLO's, if it tells them.
-	tellsGains bool
-	gains      uint32
-	// served is when it was last sent the end of our whole table; zero: never.
-	served time.Time
+	since   time.Time // when it was first heard with its ID
+	greeted bool      // has said HELLO, since it is there
+	asked   bool      // for a HELLO
+	asks    bool      // in its last HELLO
+	// nextIn, dropping, generation and vector are its last HELLO's.
+	nextIn     time.Duration
+	dropping   bool
+	generation uint32
+	vector     []syncwire.Component
+	// droppingSince is when it began to say that its module drops sessions; zero: it does not.
+	droppingSince time.Time
+	// restarts is that of its stream's restarts which is in the vector.
+	restarts int
+	// ahead is since when another peer has had more of its datagrams than were heard here; zero: none has.
+	ahead time.Time
+	// uncovered is how many full syncs in a row did not bring what it says that it has of dead origins.
+	uncovered int
+	// served is when it was last sent the end of our whole table, and has not returned anything since; zero: never.
+	// servedDoubts is completeness.doubts when that table was read.
+	served       time.Time
+	servedDoubts int
 	// shortfall is by how much its table is larger than ours.
 	shortfall shortfall
 	// pauses are those after resyncs for reasons that concern it. They outlast its ID, which a forger can change.
 	pauses pauses
-	// tally is what it says that it sent, against what came.
-	tally tally
 	// Of its stream's lost and repaired, what audit has counted.
 	lostCounted, repairedCounted uint64
 }
@@ -70,9 +83,8 @@ type peer struct {
 type peers struct {
 	mu        sync.Mutex
 	byAddress map[netip.Addr]*peer
-	// bequest is what the worker before has left about them; nil: nothing, or it is
-	// not needed any more.
-	bequest map[syncwire.ID]bequeathed
+	// expected returns the live datagram of an origin that the table lacks first, if that is known.
+	expected func(syncwire.ID) (syncwire.Seq, bool)
 	// ignored counts the sessions that go with a peer.
 	ignored *atomic.Uint64
 }
@@ -102,10 +114,22 @@ func (p *peers) heard(from netip.Addr, now time.Time) *peer {
 // mask another host has, and says nothing, or warns of itself.
 func (k *peer) heard(now time.Time) {
 	if !k.LastHeard.IsZero() && now.Sub(k.LastHeard) > aliveFor {
-		k.greeted, k.back, k.served = false, true, time.Time{}
+		k.greeted, k.served = false, time.Time{}
 		k.stream.away = true
 	}
 	k.LastHeard = now
+}
+
+// live reports whether a peer of ours is there.
+func (k *peer) live(now time.Time) bool { return k.ID != 0 && !now.After(k.liveUntil()) }
+
+// liveUntil is until when a peer is live that is not heard again: lateHello after its next HELLO is expected.
+func (k *peer) liveUntil() time.Time {
+	nextIn := helloIdle
+	if k.greeted && k.nextIn > 0 {
+		nextIn = min(k.nextIn, helloIdle)
+	}
+	return k.LastHeard.Add(nextIn + lateHello)
 }
 
 // jitter spreads what several receivers ask for at the same moment.
@@ -120,6 +144,16 @@ func (p *peers) forgetOldest() {
 	}
 	p.abandon(oldest)
 	delete(p.byAddress, oldest.Address)
+}
+
+// forgetAll forgets all of them.
+func (p *peers) forgetAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, known := range p.byAddress {
+		p.abandon(known)
+	}
+	clear(p.byAddress)
 }
 
 // abandon counts what waits behind a gap of a peer that is no more.
@@ -147,14 +181,17 @@ func (p *peers) named(known *peer, id syncwire.ID) *peer {
 		return moved
 	}
 	known.ID = id
-	known.Sync, known.served, known.greeted, known.back = syncwire.SyncNo, time.Time{}, false, false
-	known.shortfall = shortfall{}
-	known.tellsGains = false
-	known.tally = tally{}
 	p.abandon(known)
-	known.stream = stream{sender: id, jitter: jitter, lost: known.stream.lost, repaired: known.stream.repaired}
-	if b, ok := p.bequest[id]; ok {
-		known.stream.started, known.stream.next = true, b.next
+	*known = peer{
+		since:  known.LastHeard,
+		Peer:   Peer{Address: known.Address, LastHeard: known.LastHeard, ID: id, Lost: known.Lost, Repaired: known.Repaired},
+		stream: stream{sender: id, jitter: jitter, lost: known.stream.lost, repaired: known.stream.repaired},
+		pauses: known.pauses, lostCounted: known.lostCounted, repairedCounted: known.repairedCounted,
+	}
+	if p.expected != nil {
+		if next, ok := p.expected(id); ok {
+			known.stream.begin(next)
+		}
 	}
 	return known
 }
@@ -177,21 +214,8 @@ func (p *peers) withID(id syncwire.ID) *peer {
 	return nil
 }
 
-// best is the peer to ask for its table: of ours, alive, not among tried; one
-// that is complete itself before others, then the one that holds the most.
-func (p *peers) best(tried []syncwire.ID, now time.Time) *peer {
-	var best *peer
-	for _, known := range p.byAddress {
-		if known.ID == 0 || now.Sub(known.LastHeard) > aliveFor || slices.Contains(tried, known.ID) {
-			continue
-		}
-		if best == nil || better(known, best) {
-			best = known
-		}
-	}
-	return best
-}
-
+// better reports whether a is to be asked for its table rather than b if both have as much of what is missing: one that is
+// complete itself, then the one that holds more sessions.
 func better(a, b *peer) bool {
 	if as, bs := a.Sync == syncwire.SyncYes, b.Sync == syncwire.SyncYes; as != bs {
 		return as
@@ -199,31 +223,16 @@ func better(a, b *peer) bool {
 	return a.Sessions > b.Sessions
 }
 
-// lastHeard is when the last datagram of a worker of ours came.
-func (p *peers) lastHeard() (last time.Time) {
+// all returns all workers of ours that are live, by address.
+func (p *peers) all(now time.Time) []*peer {
+	var live []*peer
 	for _, known := range p.byAddress {
-		if known.ID != 0 {
-			last = maxTime(last, known.LastHeard)
+		if known.live(now) {
+			live = append(live, known)
 		}
 	}
-	return last
-}
-
-// others reports whether there are peers of ours, alive, beside one.
-func (p *peers) others(one *peer, now time.Time) bool {
-	for _, known := range p.byAddress {
-		if known != one && known.ID != 0 && now.Sub(known.LastHeard) < aliveFor {
-			return true
-		}
-	}
-	return false
-}
-
-// taking reports whether the peer that would be asked is still busy with our whole
-// table.
-func (p *peers) taking(now time.Time) bool {
-	best := p.best(nil, now)
-	return best != nil && best.Sync == syncwire.SyncNo && now.Sub(best.served) < takenWithin
+	slices.SortFunc(live, func(a, b *peer) int { return a.Address.Compare(b.Address) })
+	return live
 }
 
 // list copies the table, by address.

@@ -80,6 +80,7 @@ type pumps struct {
 	// on it.
 	*scratch
 	controls
+	completeness
 	outgoing
 	ring          ring
 	coalesce      *coalescer
@@ -103,6 +104,7 @@ type pumps struct {
 	lookups       lookups
 	sent          sentAdds
 	waiting       waiting
+	adopted       bool      // the netlink socket is that of the process before
 	reportedAt    time.Time // when the module last reported something
 	passed        time.Time // when that had been sent
 	drops         uint32    // the socket's count of them (SO_RXQ_OVFL), as last read
@@ -166,10 +168,8 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	p.readKernel(now)
 	p.refreshPool4(now)
 	if p.sequence {
-		p.inherit()
-		p.resync.start(now)
-		p.asks = true
-		p.hello = now
+		p.begin(now)
+		p.resync.listen(whyStart, now)
 	}
 	p.wake(now)
 	return nil
@@ -178,6 +178,7 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 // prepare sets up what a worker has beside its sockets.
 func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.self, p.sequence = newID(), spec.Sequence
+	p.w.peers.expected = p.expected
 	p.coalesce = newCoalescer(spec.RefreshPeriod)
 	p.resync.period = spec.VerifyPeriod
 	p.resync.p, p.answers.p, p.advertise.p, p.flood.p = p, p, p, p
@@ -421,6 +422,11 @@ func (p *pumps) tellTrouble() {
 	case now == was:
 	case now == "":
 		p.w.log.warn("its interface carries again")
+		p.post(func() {
+			if p.sequence {
+				p.resync.listen(whyMoved, time.Now())
+			}
+		})
 	default:
 		p.w.log.warn("its interface carries nothing", "problem", now)
 	}

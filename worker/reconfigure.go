@@ -86,15 +86,14 @@ func (p *pumps) retune(spec configdir.Spec, now time.Time) {
 				from.stream.giveUp(now, p.deliverFn)
 			}
 			from.stream.started, from.stream.missing = false, nil
+			p.vector.Forget(from.ID)
 		}
 		p.toKernel()
 		p.sequence = false
 		return
 	}
 	p.sequence = true
-	p.resync.start(now)
-	p.asks, p.hello = true, now
-	p.wake(now)
+	p.resync.listen(whyStart, now)
 }
 
 // resetSocket gives the live socket what changed. Its thread may be another
@@ -118,12 +117,15 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		return nil
 	}
 	take := func() error {
-		former := p.socket.in
+		former, moved := p.socket.in, p.socket.in != changed.in || p.w.spec().OutInterface != spec.OutInterface
 		p.w.env.Claims.drop(p.socket.claim)
 		*p.socket = changed
 		p.socket.former = &former
 		p.guard(p.fromNetwork)()
 		p.socket.former = nil
+		if moved {
+			p.moved(time.Now())
+		}
 		return nil
 	}
 	if changed.thread == p.thread {
@@ -142,6 +144,15 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		return err
 	}
 	return p.standing(take)
+}
+
+// moved forgets the peers, because others may be heard from now on.
+func (p *pumps) moved(now time.Time) {
+	p.advance(now)
+	p.w.peers.forgetAll()
+	if p.sequence {
+		p.resync.listen(whyMoved, now)
+	}
 }
 
 // standing runs fn while no pump does.
@@ -169,6 +180,7 @@ func (p *pumps) replaceSocket(spec configdir.Spec) error {
 		old = p.socket
 		p.thread.Unwatch(old.fd)
 		p.socket, p.drops = socket, 0
+		p.moved(time.Now())
 		return nil
 	})
 	if err != nil {

@@ -62,8 +62,7 @@ func (p *pumps) withoutOlder(entries []byte, now time.Time) []byte {
 		}
 		switch {
 		case !p.lookups.allow(now):
-			p.audit.lost++
-			p.audit.lostWhy, p.audit.lostBy = whyLost, nil
+			p.doubt(now)
 		case p.older(&r):
 		default:
 			kept = append(kept, b[:size]...)

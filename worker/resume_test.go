@@ -100,7 +100,7 @@ func TestRepeatsAfterTheNext(t *testing.T) {
 		first := &answer{why: syncwire.WhyAnswer, audience: []syncwire.ID{by}, table: table{sessionsAt(0, 10*syncwire.MaxBulk), now}}
 		now = d.sends(first, now, 0, func(time.Time) {})
 		d.sendsUntilEnd(first.id)
-		d.answers.giveBack(&peer{stream: stream{sender: by}, Peer: Peer{Sync: syncwire.SyncYes}}, table{sessionsAt(0, 10), now}, now)
+		d.answers.giveBack(&peer{Peer: Peer{ID: by, Sync: syncwire.SyncYes}}, table{sessionsAt(0, 10), now}, nil, now)
 		d.answers.tick(now)
 		second := d.answers.current
 		if second == nil || second.why != syncwire.WhyReturn {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
 	"joolctl/joolnl"
@@ -35,13 +36,8 @@ const (
 	keepStopped = 30 * time.Second
 	// whyStopped is the reason for a resumed resync, if no other is known.
 	whyStopped = "resumed"
-	// whyShort is the reason for a resync because a peer's table stays larger, whyLost because a peer's datagrams are lost.
+	// whyShort is the reason for a resync because a peer's table stays larger.
 	whyShort = "a peer holds more sessions"
-	whyLost  = "datagrams are lost for good"
-	// whyNoMemory is the reason for a resync because sessions could not be given to the module.
-	whyNoMemory = "there was no memory for sessions"
-	// whyAppeared is the reason for a resync with a peer that is there for the first time, or again.
-	whyAppeared = "a peer appeared"
 	// largeTable is from when on memory is given back to the system at once.
 	largeTable = 100_000
 )
@@ -119,50 +115,27 @@ type resync struct {
 	injection injection
 }
 
-// start is the first thing of all.
-func (r *resync) start(now time.Time) {
-	r.why = "start"
-	r.enter(listening, now, now.Add(listenFor))
-}
+// whyStart is the reason for the first resync, whyMoved for one after the group or the interface has changed.
+const (
+	whyStart = "start"
+	whyMoved = "the group or the interface changed"
+)
 
 func (r *resync) enter(ph phase, now, due time.Time) {
 	r.phase, r.since, r.due = ph, now, due
 	r.p.publishSync()
 }
 
-// helloHeard tells that a peer of ours has said something.
-func (r *resync) helloHeard(p *peer, isNew bool, now time.Time) {
-	switch {
-	case r.phase == listening:
-		r.due = minTime(r.due, now.Add(collectFor))
-		if missing, _ := r.p.missedNothing(); !missing {
-			r.due = now
-		}
-	case r.sync == syncwire.SyncAlone && p.served.After(r.ended) && p.Sync == syncwire.SyncYes:
-		// It had our table whole and gave back what we lacked.
-		r.sync, r.why, r.about, r.pause = syncwire.SyncYes, "", nil, 0
-		r.p.publishSync()
-		r.p.helloSoon(now)
-	case isNew && (r.sync == syncwire.SyncAlone || p.back):
-		earliest := now
-		if p.asks || p.back && p.stream.sender < r.p.self { // it will ask us, and give back what we lack
-			earliest = now.Add(2 * listenFor)
-		}
-		r.wantAfter(whyAppeared, p, earliest, now)
-		p.back = false
+// listen has peers say what they have. Until then this host is not complete. It ends the resync that is under way.
+func (r *resync) listen(why string, now time.Time) {
+	if r.phase != settled {
+		r.finish(now)
 	}
-}
-
-// lookForPeers notices that nobody is there any more: what a peer's table gains
-// from now on is missing here.
-func (r *resync) lookForPeers(now time.Time) {
-	if r.sync != syncwire.SyncYes || r.phase != settled || now.Sub(r.p.w.peers.lastHeard()) <= aliveFor {
-		return
-	}
-	r.p.w.log.warn("no peer is heard any more; alone", "for", aliveFor)
-	r.sync = syncwire.SyncAlone
-	r.p.publishSync()
-	r.p.helloSoon(now)
+	r.sync, r.why, r.about, r.pause = syncwire.SyncNo, why, nil, 0
+	r.enter(listening, now, now.Add(listenFor))
+	r.p.w.change(now, (*SyncState).restartCount)
+	r.p.asks, r.p.hello = true, now
+	r.p.wake(now)
 }
 
 // tick does what is due and returns when to come again.
@@ -178,21 +151,14 @@ func (r *resync) tick(now time.Time) time.Time {
 	}
 	switch r.phase {
 	case settled:
-		if r.sync == syncwire.SyncAlone && (r.p.answers.current != nil || r.p.w.peers.taking(now)) {
-			r.due = now.Add(listenFor) // who is being served gives back what we lack
+		if r.why == whyLacks && r.p.answers.serves(r.about, now) {
+			r.due = now.Add(askFirst) // it gives back what this host lacks
 			return r.due
 		}
 		r.tried = nil
 		r.ask(now)
 	case listening:
-		switch wait, never := r.p.missedNothing(); {
-		case !wait:
-			r.inherited(now)
-		case never || now.Sub(r.since) >= inheritWithin:
-			r.ask(now)
-		default: // repeats are on their way
-			r.due = now.Add(holdFor)
-		}
+		r.heardEnough(now)
 	case asking:
 		if now.Sub(r.since) < beginWithin {
 			r.solicit(now)
@@ -205,13 +171,28 @@ func (r *resync) tick(now time.Time) time.Time {
 	return r.due
 }
 
+// heardEnough ends the time in which peers say what they have.
+func (r *resync) heardEnough(now time.Time) {
+	live := r.p.look(now)
+	lost := slices.ContainsFunc(r.p.lacks, func(l Lack) bool { return !l.pending })
+	switch {
+	case len(live) == 0 && now.Sub(r.since) < listenFor:
+		r.due = r.since.Add(listenFor)
+	case len(r.p.lacks) == 0:
+		r.settle(now)
+	case !lost && now.Sub(r.since) < inheritWithin: // repeats are on their way
+		r.due = now.Add(holdFor)
+	default:
+		r.tried = nil
+		r.ask(now)
+	}
+}
+
 // ask asks the best peer that was not asked yet.
 func (r *resync) ask(now time.Time) {
-	best := r.p.w.peers.best(r.tried, now)
+	best := r.p.best(r.tried, now)
 	if best == nil {
-		if len(r.tried) == 0 {
-			r.sync = syncwire.SyncAlone
-		} else {
+		if len(r.tried) > 0 {
 			r.p.w.log.warn("no peer gave its session table", "why it was wanted", r.why)
 		}
 		failed := len(r.tried) > 0
@@ -223,10 +204,6 @@ func (r *resync) ask(now time.Time) {
 		}
 		return
 	}
-	if r.sync == syncwire.SyncAlone {
-		r.sync = syncwire.SyncNo
-	}
-	r.p.w.peers.bequest = nil
 	r.target = best.stream.sender
 	r.tried = append(r.tried, r.target)
 	r.enter(asking, now, now)
@@ -245,6 +222,7 @@ func (r *resync) finish(now time.Time) {
 	if r.in != nil {
 		n = int(r.in.sessions)
 	}
+	r.p.inherited = false
 	r.in, r.injection, r.touched, r.target, r.full = nil, injection{}, nil, 0, false
 	r.why, r.about, r.pause = "", nil, 0
 	r.overflowed, r.lately = false, nil

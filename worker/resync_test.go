@@ -248,7 +248,7 @@ func TestLoss(t *testing.T) {
 			if percent >= 10 && g.Repaired == 0 {
 				t.Error("nothing was repaired")
 			}
-			within(t, 4*patience, "all is made good", func() bool { return standby.Sync().Unrepaired == 0 })
+			within(t, 4*patience, "all is made good", func() bool { s := standby.Sync(); return s.complete() })
 		})
 	}
 }

@@ -26,7 +26,7 @@ func TestReturnIsInAnswer(t *testing.T) {
 	a := answers{p: &pumps{w: &Worker{}}}
 	now := time.Unix(1_000_000, 0)
 	for _, id := range []syncwire.ID{7, 8} {
-		a.giveBack(&peer{stream: stream{sender: id}}, table{}, now)
+		a.giveBack(&peer{Peer: Peer{ID: id}}, table{}, nil, now)
 	}
 	if at := a.tick(now); !at.Equal(now.Add(askFirst)) {
 		t.Errorf("a peer that is about to ask is given something back at %v", at)
@@ -37,52 +37,40 @@ func TestReturnIsInAnswer(t *testing.T) {
 	}
 }
 
-// TestAloneWaits: one that is alone doesn't compare with a peer that has just been
-// sent its whole table, and has not taken it in yet.
-func TestAloneWaits(t *testing.T) {
-	a, b := hosts(t)
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b, sessionsAt(0, 100)...)
-	h.start()
-	h.alone()
-	_, m := control[*syncwire.Hello](s.plain)
-	s.say(&syncwire.Hello{Asks: true, Settings: ttl})
-	s.say(&syncwire.Solicit{To: m.Sender})
-	control[*syncwire.End](s.plain)
-	var end time.Time
-	eventually(t, "it knows that the peer has been sent all", func() bool {
-		h.onThread(func(p *pumps) {
-			for _, known := range p.w.peers.byAddress {
-				end = known.served
+// TestWaitsForReturn has two hosts that lack each other's sessions. One that was just asked for its whole table does not ask
+// before the other one had time to give back what it has.
+func TestWaitsForReturn(t *testing.T) {
+	drive(t, jool4115, func(d *driven) {
+		now := time.Now()
+		d.resync.finish(now)
+		from := d.w.peers.named(d.w.peers.heard(group6, now), 0x10f)
+		from.stream.begin(1)
+		for _, c := range []struct {
+			name string
+			at   time.Duration
+			sync syncwire.Sync
+			want phase
+		}{
+			{"the peer is busy with it", 20 * time.Second, syncwire.SyncNo, settled},
+			{"the peer is busy with it for too long", takenWithin, syncwire.SyncNo, asking},
+			{"the peer is alone", 20 * time.Second, syncwire.SyncAlone, asking},
+		} {
+			at := now.Add(c.at)
+			d.w.peers.heard(group6, at)
+			d.helloFrom(from, &syncwire.Hello{Sync: c.sync, Generation: 1, Settings: ttl}, 0, at)
+			from.served = now
+			d.resync.ended = time.Time{}
+			d.judge(at)
+			if d.resync.why != whyLacks {
+				t.Fatalf("%s: a resync is wanted because %q", c.name, d.resync.why)
 			}
-		})
-		return !end.IsZero()
+			d.resync.tick(d.resync.due)
+			if d.resync.phase != c.want {
+				t.Errorf("%s: %v", c.name, d.resync.phase)
+			}
+			d.resync.finish(at)
+		}
 	})
-	for _, c := range []struct {
-		name string
-		at   time.Duration
-		sync syncwire.Sync
-		want phase
-	}{
-		{"the peer is busy with it", 20 * time.Second, syncwire.SyncNo, settled},
-		{"the peer is busy with it for too long", takenWithin, syncwire.SyncNo, asking},
-		{"the peer is alone", 20 * time.Second, syncwire.SyncAlone, asking},
-	} {
-		h.onThread(func(p *pumps) {
-			r, now := &p.resync, end.Add(c.at)
-			before := *r
-			defer func() { *r, p.answers.current = before, nil }()
-			p.answers.current = nil // long over
-			for _, known := range p.w.peers.byAddress {
-				known.LastHeard, known.Sync = now, c.sync
-			}
-			r.why, r.due = whyAppeared, now
-			r.tick(now)
-			if r.phase != c.want {
-				t.Errorf("%s: %v", c.name, r.phase)
-			}
-		})
-	}
 }
 
 // TestReturn has an asker that knows more, and some of it better.
@@ -124,28 +112,4 @@ func TestRestartAmongThree(t *testing.T) {
 	become(t, active, second)
 	become(t, active, third)
 	wantEqual(t, active, second, third)
-}
-
-// TestReturnToEverybody: who has not been compared with is not complete by what is
-// returned to all.
-func TestReturnToEverybody(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b)
-	h.start()
-	to := s.asked(100)
-	s.say(&syncwire.Begin{Resync: 9, Why: syncwire.WhyReturn, Sessions: 10, Settings: ttl})
-	s.bulk(9, 0, sessionsAt(0, 10))
-	s.end(9, 10)
-	eventually(t, "it has what was returned", func() bool { return h.instance.Sessions.Len() == 10 })
-	if h.Sync().Synced == syncwire.SyncYes && h.Sync().Phase == "" {
-		t.Error("it holds itself to be complete")
-	}
-	s.begin(to, 5, 100)
-	for i := range bulksOf(100) {
-		s.bulk(5, i, sessionsAt(0, 100))
-	}
-	s.end(5, 100)
-	eventually(t, "it has everything", func() bool { return h.instance.Sessions.Len() == 100 })
 }

@@ -127,9 +127,12 @@ func (h *host) synced() ResyncReport {
 	h.t.Helper()
 	within(h.t, 4*patience, "the table is complete", func() bool {
 		s := h.Sync()
-		return s.Synced == syncwire.SyncYes && s.Phase == "" && s.Last != nil
+		return s.Synced == syncwire.SyncYes && s.Phase == ""
 	})
-	return *h.Sync().Last
+	if last := h.Sync().Last; last != nil {
+		return *last
+	}
+	return ResyncReport{} // nothing was missing
 }
 
 // alone waits for a worker to know that nobody is there.

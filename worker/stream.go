@@ -17,6 +17,9 @@ const (
 	maxMissing = 2048
 	// asks is how often a missing datagram is asked for.
 	asks = 4
+	// restartAfter is how many datagrams and control messages in a row must be older than what came before until the sender
+	// is taken to count from a lower number. What is reordered on the way comes between others that are not older.
+	restartAfter = 8
 )
 
 // stream puts one sender's datagrams in order. It is pure: time comes from
@@ -26,23 +29,23 @@ const (
 // more when it comes late: its repeat is on the way, and that leaves out what
 // has been reported again since. So nothing moves a session backwards.
 type stream struct {
-	sender    syncwire.ID
-	started   bool
-	next      syncwire.Seq // in order
-	held      []held       // behind a gap, by sequence
-	holdUntil time.Time    // the first of their ends
-	missing   []missing    // by sequence
-	away      bool         // what is missing next was sent while the sender was not heard for long
+	sender  syncwire.ID
+	started bool
+	next    syncwire.Seq // in order
+	// Every datagram from first on came or is still missing. top is the last one that was handed on.
+	first, top syncwire.Seq
+	behind     int       // datagrams and control messages in a row that are older than what came before
+	restarts   int       // how often the sender was found to count from a lower number
+	held       []held    // behind a gap, by sequence
+	holdUntil  time.Time // the first of their ends
+	missing    []missing // by sequence
+	away       bool      // what is missing next was sent while the sender was not heard for long
 	// jitter spreads what several receivers ask for at the same moment.
 	jitter func() time.Duration
 	// repeat is what a repeat goes to instead of deliver; nil: nothing else.
 	repeat func([]byte)
 
 	lost, repaired uint64
-	// passed are the originals that were handed on, and bytes what they held; skipped
-	// are all other numbers before next: they were missing when what is behind them
-	// went on, whatever came of them later.
-	passed, bytes, skipped uint64
 }
 
 type held struct {
@@ -55,6 +58,7 @@ type held struct {
 type missing struct {
 	seq   syncwire.Seq
 	asked int
+	since time.Time
 	again time.Time // when to ask next
 }
 
@@ -66,16 +70,18 @@ func (s *stream) take(kind syncwire.Kind, seq syncwire.Seq, data []byte, now tim
 		if kind == syncwire.Repeat {
 			return false // whoever asked for it is somebody else
 		}
-		s.started, s.next = true, seq
+		s.begin(seq)
 	}
 	if s.next.After(seq) {
-		if kind == syncwire.Repeat && s.found(seq) {
-			s.repaired++
-			s.deliverAs(kind, data, deliver)
-			return true
+		if kind == syncwire.Repeat {
+			return s.repair(seq, data, deliver)
 		}
-		return false
+		if s.behind++; s.behind < restartAfter {
+			return false
+		}
+		s.restart(seq, now, deliver)
 	}
+	s.behind = 0
 	if seq == s.next {
 		s.pass(kind, data, deliver)
 		s.release(deliver)
@@ -84,16 +90,69 @@ func (s *stream) take(kind syncwire.Kind, seq syncwire.Seq, data []byte, now tim
 	return s.hold(kind, seq, data, now, deliver)
 }
 
+// begin has seq be the next that is expected.
+func (s *stream) begin(seq syncwire.Seq) {
+	s.started, s.next, s.first, s.top = true, seq, seq, seq-1
+}
+
+// restart takes it that the sender counts from a lower number again, which a host does whose memory was set back, or that
+// a forged message was believed.
+func (s *stream) restart(seq syncwire.Seq, now time.Time, deliver func([]byte)) {
+	for len(s.held) > 0 {
+		s.giveUp(now, deliver)
+	}
+	s.restarts++
+	s.lost += uint64(len(s.missing))
+	s.missing, s.behind = nil, 0
+	s.begin(seq)
+}
+
+// repair takes a repeat of a missing datagram.
+func (s *stream) repair(seq syncwire.Seq, data []byte, deliver func([]byte)) bool {
+	if !s.found(seq) {
+		return false
+	}
+	if seq.After(s.top) {
+		s.top = seq
+	}
+	s.repaired++
+	s.deliverAs(syncwire.Repeat, data, deliver)
+	return true
+}
+
+// lose notes that a datagram is lost for good: what came before it no longer matters.
+func (s *stream) lose(seq syncwire.Seq) {
+	s.lost++
+	if !s.first.After(seq) {
+		s.first = seq + 1
+	}
+}
+
+// last is the last datagram up to which every one from first on has come.
+func (s *stream) last() syncwire.Seq {
+	for _, m := range s.missing {
+		if !s.first.After(m.seq) {
+			return m.seq - 1
+		}
+	}
+	return s.next - 1
+}
+
+// waitsSince is when the oldest datagram was found missing that still may come; zero: none is missing.
+func (s *stream) waitsSince() time.Time {
+	for _, m := range s.missing {
+		if !s.first.After(m.seq) {
+			return m.since
+		}
+	}
+	return time.Time{}
+}
+
 // pass hands over what is next.
 func (s *stream) pass(kind syncwire.Kind, data []byte, deliver func([]byte)) {
+	s.top = s.next
 	s.next++
 	s.away = false
-	if kind == syncwire.Live {
-		s.passed++
-		s.bytes += uint64(len(data))
-	} else { // it may lack sessions that the original had
-		s.skipped++
-	}
 	s.deliverAs(kind, data, deliver)
 }
 
@@ -166,13 +225,15 @@ func (s *stream) miss(seq syncwire.Seq, now time.Time) {
 	if s.away {
 		s.away, most = false, 0
 	}
-	s.skipped += uint64(uint32(seq - s.next))
 	if gap := uint32(seq - s.next); gap > uint32(most) {
-		s.lost += uint64(gap - uint32(most))
+		s.lost += uint64(gap-uint32(most)) - 1
 		s.next = seq - syncwire.Seq(most)
+		s.lose(s.next - 1)
 	}
 	if over := len(s.missing) + int(seq-s.next) - most; over > 0 {
-		s.lost += uint64(over)
+		for _, m := range s.missing[:over] {
+			s.lose(m.seq)
+		}
 		s.missing = slices.Delete(s.missing, 0, over)
 	}
 	again := now
@@ -180,7 +241,7 @@ func (s *stream) miss(seq syncwire.Seq, now time.Time) {
 		again = now.Add(s.jitter())
 	}
 	for ; s.next != seq; s.next++ {
-		s.missing = append(s.missing, missing{seq: s.next, again: again})
+		s.missing = append(s.missing, missing{seq: s.next, since: now, again: again})
 	}
 }
 
@@ -188,13 +249,20 @@ func (s *stream) miss(seq syncwire.Seq, now time.Time) {
 // something is missing at the end.
 func (s *stream) expectUpTo(last syncwire.Seq, now time.Time, deliver func([]byte)) {
 	if !s.started {
-		s.started, s.next = true, last+1
+		s.begin(last + 1)
 		return
 	}
-	if last+1 == s.next || s.next.After(last) {
-		s.away = s.away && last+1 != s.next
+	if last+1 == s.next {
+		s.away, s.behind = false, 0
 		return
 	}
+	if s.next.After(last) {
+		if s.behind++; s.behind >= restartAfter {
+			s.restart(last+1, now, deliver)
+		}
+		return
+	}
+	s.behind = 0
 	for len(s.held) > 0 && !s.held[0].seq.After(last) {
 		s.giveUp(now, deliver)
 	}
@@ -217,7 +285,7 @@ func (s *stream) tick(now time.Time, deliver func([]byte)) (ask []syncwire.Range
 	for _, m := range s.missing {
 		if !now.Before(m.again) {
 			if m.asked == asks {
-				s.lost++
+				s.lose(m.seq)
 				continue
 			}
 			if len(ask) == syncwire.MaxRanges && ask[len(ask)-1].To+1 != uint32(m.seq) {
@@ -251,14 +319,18 @@ func (s *stream) othersAsked(ranges []syncwire.Range, now time.Time) {
 // drop forgets what can't be had any more, or needn't: what the sender says is
 // gone.
 func (s *stream) drop(ranges []syncwire.Range, lost bool) (n int) {
-	before := len(s.missing)
-	s.missing = slices.DeleteFunc(s.missing, func(m missing) bool { return inRanges(ranges, uint32(m.seq)) })
-	n = before - len(s.missing)
-	if lost {
-		s.lost += uint64(n)
-	} else {
-		s.repaired += uint64(n)
-	}
+	s.missing = slices.DeleteFunc(s.missing, func(m missing) bool {
+		if !inRanges(ranges, uint32(m.seq)) {
+			return false
+		}
+		n++
+		if lost {
+			s.lose(m.seq)
+		} else {
+			s.repaired++
+		}
+		return true
+	})
 	return n
 }
 

@@ -139,9 +139,67 @@ func TestStreamPassed(t *testing.T) {
 	take(syncwire.Repeat, 7, true)
 	take(syncwire.Repeat, 7, false)
 	l.want(9, 7)
-	// 1, 3, 5 and 9; 2, 4, 6, 7 and 8.
-	if l.passed != 4 || l.stream.bytes != 16 || l.skipped != 5 {
-		t.Errorf("%d passed, with %d bytes, and %d skipped", l.passed, l.stream.bytes, l.skipped)
+}
+
+// TestStreamComplete follows up to where everything has come of a sender.
+func TestStreamComplete(t *testing.T) {
+	l := newListener(t)
+	whole := func(what string, first, last, top syncwire.Seq) {
+		t.Helper()
+		if l.first != first || l.last() != last || l.top != top {
+			t.Errorf("%s: everything from %d to %d, the last one is %d; want %d, %d, %d", what, l.first, l.last(), l.top, first, last, top)
+		}
+	}
+	l.live(5)
+	whole("the first one", 5, 5, 5)
+	l.live(6, 8)
+	whole("one is late", 5, 6, 6)
+	l.after(holdFor)
+	whole("one is missing", 5, 6, 8)
+	l.says(10)
+	whole("the last ones are missing", 5, 6, 8)
+	l.repeat(7)
+	whole("a repeat", 5, 8, 8)
+	l.repeat(10)
+	whole("a repeat of the last one", 5, 8, 10)
+	l.drop([]syncwire.Range{{From: 9, To: 9}}, false)
+	whole("the rest has been sent again since", 5, 10, 10)
+	l.live(12)
+	l.says(12)
+	l.drop([]syncwire.Range{{From: 11, To: 11}}, true)
+	whole("one is lost for good", 12, 12, 12)
+	if l.restarts != 0 {
+		t.Errorf("%d restarts", l.restarts)
+	}
+}
+
+// TestStreamRestart has a sender count from a lower number again.
+func TestStreamRestart(t *testing.T) {
+	l := newListener(t)
+	l.live(1000)
+	for seq := syncwire.Seq(1); seq < restartAfter; seq++ {
+		l.live(seq)
+		l.says(seq) // is as good as a datagram
+		if l.restarts > 0 {
+			break
+		}
+	}
+	at := l.next
+	if l.restarts != 1 || at > restartAfter {
+		t.Fatalf("%d restarts, the next one is %d", l.restarts, at)
+	}
+	l.live(at, at+1)
+	l.want(1000, at, at+1)
+	if l.first != at || l.last() != at+1 {
+		t.Errorf("everything from %d to %d", l.first, l.last())
+	}
+	// What comes twice comes between others.
+	for seq := at + 2; seq < at+100; seq++ {
+		l.live(seq, at, at, at, at)
+		l.want(seq)
+	}
+	if l.restarts != 1 {
+		t.Errorf("%d restarts", l.restarts)
 	}
 }
 

@@ -24,9 +24,10 @@ type SyncState struct {
 	Done, Total int
 	// Last is the last resync that ended complete; nil: none yet.
 	Last *ResyncReport
-	// Unrepaired are peers' datagrams that are lost for good, and JOOLD_ADDs for which there was no memory, as far as no
-	// complete resync has made them good since.
-	Unrepaired uint64
+	// Lacking says, one line each, what live peers' tables have and this one may lack; at most maxLacks. Blocked are sessions
+	// that the last resync could not store because too many older mappings are in their way.
+	Lacking []string
+	Blocked int
 	// IncompleteSince is when the table became incomplete: since then it lacks sessions, or may lack some, or no peer is
 	// there to tell. Zero: it is complete. A new worker, a recreated instance and a link that goes down or comes back
 	// start the count again.
@@ -36,8 +37,7 @@ type SyncState struct {
 	// Answered is when the module last answered; a worker asks it every two
 	// seconds. KernelDropped is when it was last seen to have dropped sessions.
 	Answered, KernelDropped time.Time
-	// Broken names, one line each, counters of the module's and ours, or of a peer's and
-	// ours, that should agree and do not.
+	// Broken names, one line each, counters of the module's and ours that should agree and do not.
 	Broken []string
 	// Advertise is the last advertise, under way or ended; nil: there was none.
 	Advertise *Advertise
@@ -56,7 +56,7 @@ const (
 // Incomplete reports whether the resync under way brings what this host is known
 // to lack, or may lack.
 func (s SyncState) Incomplete() bool {
-	return s.Phase != "" && (s.Synced != syncwire.SyncYes || s.Unrepaired > 0 || s.Why != whyReturned && s.Why != whyAdvertised && s.Why != whyVerify)
+	return s.Phase != "" && (s.Synced != syncwire.SyncYes || s.Why != whyReturned && s.Why != whyAdvertised && s.Why != whyVerify)
 }
 
 // String is the state in a few words.

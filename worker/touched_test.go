@@ -130,7 +130,7 @@ func TestReportedWhileCompared(t *testing.T) {
 					own := []joolnl.Record{sessionAt(0, old), sessionAt(4, old)}
 					d := difference{inject: []joolnl.Record{taken(0, 0), taken(4, 0)}, fresh: 2}
 					d.clearWay(own, ttl, nil, maxCleared)
-					r.why, r.touched = whyAppeared, make(map[joolnl.Key]struct{})
+					r.why, r.touched = whyLacks, make(map[joolnl.Key]struct{})
 					r.in = &incoming{id: 6, from: p.w.peers.withID(s.id), base: now, received: now, settings: ttl}
 					r.enter(comparing, now, time.Time{})
 					for i := range c.reported {
@@ -143,7 +143,7 @@ func TestReportedWhileCompared(t *testing.T) {
 					r.compared(d)
 				})
 			})
-			eventually(t, "it has ended", func() bool { return h.Sync().Last.Why == whyAppeared })
+			eventually(t, "it has ended", func() bool { return h.Sync().Last.Why == whyLacks })
 			last := h.Sync().Last
 			if _, _, removed := h.instance.Sessions.Counts(); removed != c.removed || last.Injected != c.injected || last.Collisions != 2-c.injected {
 				t.Errorf("%d mappings are removed, want %d: %+v", removed, c.removed, last)

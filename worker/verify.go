@@ -23,7 +23,7 @@ func (r *resync) verify(now time.Time) time.Time {
 	if now.Before(due) {
 		return together(due, idleBeat)
 	}
-	if r.p.active.Before(r.verified) || r.p.w.peers.best(nil, now) == nil {
+	if r.p.active.Before(r.verified) || len(r.p.w.peers.all(now)) == 0 {
 		r.verified = now // nothing has changed since, or nobody is there to ask
 		return time.Time{}
 	}

@@ -1,27 +1,27 @@
 package worker
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"joolctl/syncwire"
 )
 
-// estate is what a worker whose table was complete knows about that: with it the next
-// one can tell whether it still is, without reading any table.
+// estate is what a worker knows of the instance's table when it ends. If the module has neither been given nor reported
+// anything since, the next worker goes on as the same incarnation.
 type estate struct {
 	// The module's counters: what it was given, what it reported, what it dropped.
 	packets, sessions, reported, dropped uint64
-	peers                                map[syncwire.ID]bequeathed
-}
-
-// bequeathed is what was known of a peer of ours.
-type bequeathed struct {
-	next  syncwire.Seq
-	gains uint32
+	self                                 syncwire.ID
+	position                             syncwire.Position
+	vector                               []syncwire.Component
+	left                                 time.Time // to the second
 }
 
 // will keeps estates from one worker of a pair to the next, in this process or, by
@@ -35,17 +35,70 @@ type will struct {
 // willPrefix is what the names of an estate's numbers begin with.
 const willPrefix = "left "
 
+// numbers are the estate's fields by their names.
+func (e *estate) numbers() map[string]uint64 {
+	numbers := map[string]uint64{
+		"packets": e.packets, "sessions": e.sessions, "reported": e.reported, "dropped": e.dropped,
+		"self": uint64(e.self), "position": positionNumber(e.position), "time": uint64(e.left.Unix()),
+	}
+	for _, c := range e.vector {
+		flags := uint64(0)
+		if c.Known {
+			flags |= 1
+		}
+		if c.WrittenOff {
+			flags |= 2
+		}
+		numbers[fmt.Sprintf("complete %08x", uint32(c.Origin))] = positionNumber(c.Complete)
+		numbers[fmt.Sprintf("highest %08x", uint32(c.Origin))] = positionNumber(c.Highest)
+		numbers[fmt.Sprintf("age %08x", uint32(c.Origin))] = uint64(c.Age)<<2 | flags
+	}
+	return numbers
+}
+
+// positionNumber and numberPosition write a position as one number.
+func positionNumber(p syncwire.Position) uint64 { return uint64(p.Generation)<<32 | uint64(p.Seq) }
+func numberPosition(n uint64) syncwire.Position {
+	return syncwire.Position{Generation: uint32(n >> 32), Seq: syncwire.Seq(n)}
+}
+
+// estateOfNumbers is the estate with the given fields; nil: one is missing.
+func estateOfNumbers(numbers map[string]uint64) *estate {
+	for _, name := range []string{"packets", "sessions", "reported", "dropped", "self", "position", "time"} {
+		if _, ok := numbers[name]; !ok {
+			return nil
+		}
+	}
+	e := &estate{
+		packets: numbers["packets"], sessions: numbers["sessions"], reported: numbers["reported"], dropped: numbers["dropped"],
+		self: syncwire.ID(numbers["self"]), position: numberPosition(numbers["position"]), left: time.Unix(int64(numbers["time"]), 0),
+	}
+	for name, age := range numbers {
+		text, ok := strings.CutPrefix(name, "age ")
+		if !ok {
+			continue
+		}
+		origin, err := strconv.ParseUint(text, 16, 32)
+		complete, ok1 := numbers["complete "+text]
+		highest, ok2 := numbers["highest "+text]
+		if err != nil || !ok1 || !ok2 {
+			return nil
+		}
+		e.vector = append(e.vector, syncwire.Component{Origin: syncwire.ID(origin), Known: age&1 != 0, WrittenOff: age&2 != 0,
+			Complete: numberPosition(complete), Highest: numberPosition(highest), Age: uint32(age >> 2)})
+	}
+	slices.SortFunc(e.vector, func(a, b syncwire.Component) int { return cmp.Compare(a.Origin, b.Origin) })
+	return e
+}
+
 // write leaves an estate under a name without blanks that says of which instance of
 // which load of the module it is. It replaces any other.
 func (w *will) write(key string, e estate) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	name := func(what string) string { return willPrefix + key + " " + what }
-	w.left = map[string]uint64{
-		name("packets"): e.packets, name("sessions"): e.sessions, name("reported"): e.reported, name("dropped"): e.dropped,
-	}
-	for id, b := range e.peers {
-		w.left[name(fmt.Sprintf("peer %08x", uint32(id)))] = uint64(b.next)<<32 | uint64(b.gains)
+	w.left = make(map[string]uint64)
+	for name, n := range e.numbers() {
+		w.left[willPrefix+key+" "+name] = n
 	}
 }
 
@@ -58,28 +111,13 @@ func (w *will) read(key string) *estate {
 	if distrusted {
 		return nil
 	}
-	e := estate{peers: make(map[syncwire.ID]bequeathed)}
-	numbers := map[string]*uint64{"packets": &e.packets, "sessions": &e.sessions, "reported": &e.reported, "dropped": &e.dropped}
+	numbers := make(map[string]uint64)
 	for name, n := range left {
-		what, ok := strings.CutPrefix(name, willPrefix+key+" ")
-		if !ok {
-			continue
-		}
-		if to := numbers[what]; to != nil {
-			*to = n
-			delete(numbers, what)
-		} else if text, ok := strings.CutPrefix(what, "peer "); ok {
-			id, err := strconv.ParseUint(text, 16, 32)
-			if err != nil {
-				return nil
-			}
-			e.peers[syncwire.ID(id)] = bequeathed{syncwire.Seq(n >> 32), uint32(n)}
+		if what, ok := strings.CutPrefix(name, willPrefix+key+" "); ok {
+			numbers[what] = n
 		}
 	}
-	if len(numbers) > 0 || len(e.peers) == 0 {
-		return nil
-	}
-	return &e
+	return estateOfNumbers(numbers)
 }
 
 func (w *will) save(to map[string]uint64) {

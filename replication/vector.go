@@ -1,0 +1,233 @@
+// Package replication decides what a host sends, requests and stores, and whether its session table is complete. It does
+// no I/O and has no clock.
+package replication
+
+import (
+	"slices"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// MaxOrigins is how many origins a vector remembers.
+const MaxOrigins = 64
+
+// Vector says, for each origin but the host itself, up to which position the host's table contains the origin's sessions.
+// The zero value contains nothing.
+type Vector struct {
+	components []component // by origin
+}
+
+// component is a syncwire.Component whose age is a moment.
+type component struct {
+	origin            syncwire.ID
+	known, writtenOff bool
+	complete, highest syncwire.Position
+	dead              time.Time // since when; zero: the origin is live
+}
+
+func (v *Vector) find(origin syncwire.ID) (i int, found bool) {
+	return slices.BinarySearchFunc(v.components, origin, func(c component, id syncwire.ID) int {
+		switch {
+		case c.origin < id:
+			return -1
+		case c.origin > id:
+			return 1
+		}
+		return 0
+	})
+}
+
+// at returns the component of an origin, and inserts it first if need be.
+func (v *Vector) at(origin syncwire.ID) *component {
+	i, found := v.find(origin)
+	if !found {
+		v.components = slices.Insert(v.components, i, component{origin: origin})
+	}
+	return &v.components[i]
+}
+
+// Get returns an origin's component. Its Age is zero.
+func (v *Vector) Get(origin syncwire.ID) (syncwire.Component, bool) {
+	i, found := v.find(origin)
+	if !found {
+		return syncwire.Component{}, false
+	}
+	return v.components[i].wire(time.Time{}), true
+}
+
+// wire is the component as peers get it. Without now, its age is zero.
+func (c *component) wire(now time.Time) syncwire.Component {
+	w := syncwire.Component{Origin: c.origin, Known: c.known, WrittenOff: c.writtenOff, Complete: c.complete, Highest: c.highest}
+	if !c.dead.IsZero() && !now.IsZero() {
+		w.Age = max(1, uint32(max(now.Sub(c.dead), 0)/time.Second))
+	}
+	return w
+}
+
+// Components returns the vector as peers get it, live origins first, then those that died last. At most
+// syncwire.MaxComponents fit a message.
+func (v *Vector) Components(now time.Time) []syncwire.Component {
+	list := make([]syncwire.Component, 0, len(v.components))
+	for i := range v.components {
+		list = append(list, v.components[i].wire(now))
+	}
+	slices.SortStableFunc(list, func(a, b syncwire.Component) int { return int(int64(a.Age) - int64(b.Age)) })
+	return list
+}
+
+// Contains reports whether the table contains everything of an origin up to a position.
+func (v *Vector) Contains(origin syncwire.ID, p syncwire.Position) bool {
+	if p == (syncwire.Position{}) {
+		return true
+	}
+	i, found := v.find(origin)
+	return found && v.components[i].known && v.components[i].complete.Covers(p)
+}
+
+// Empty notes that the origin has had no session yet, so that nothing of it can be missing.
+func (v *Vector) Empty(origin syncwire.ID) {
+	if c := v.at(origin); !c.known && c.highest == (syncwire.Position{}) {
+		c.known = true
+	}
+}
+
+// Advance takes what came of an origin's live datagrams: every one from first to last, and nothing after top.
+func (v *Vector) Advance(origin syncwire.ID, first, last, top syncwire.Seq) {
+	c := v.at(origin)
+	if top.After(c.highest.Seq) || c.highest == (syncwire.Position{}) {
+		c.highest.Seq = top
+	}
+	if c.known && last.After(c.complete.Seq) && !first.After(c.complete.Seq+1) {
+		c.complete.Seq = last
+	}
+}
+
+// Merge notes that the table contains everything that the table of a peer with the given vector contained. live reports
+// whether an origin is heard by this host.
+func (v *Vector) Merge(vector []syncwire.Component, now time.Time, live func(syncwire.ID) bool) {
+	v.Hold(vector, now, live)
+	for _, w := range vector {
+		if !w.Known {
+			continue
+		}
+		c := v.at(w.Origin)
+		switch {
+		case !c.known:
+			c.known, c.complete, c.writtenOff = true, w.Complete, w.WrittenOff
+		default:
+			if !c.complete.Covers(w.Complete) {
+				c.writtenOff = w.WrittenOff || c.writtenOff && !w.Complete.Covers(c.complete)
+			}
+			c.complete = c.complete.Max(w.Complete)
+		}
+	}
+}
+
+// Hold notes that the table contains, or is about to contain, some of what the table of a peer with the given vector
+// contained.
+func (v *Vector) Hold(vector []syncwire.Component, now time.Time, live func(syncwire.ID) bool) {
+	for _, w := range vector {
+		_, found := v.find(w.Origin)
+		c := v.at(w.Origin)
+		if c.highest == (syncwire.Position{}) {
+			c.highest = w.Highest
+		} else {
+			c.highest = c.highest.Max(w.Highest)
+		}
+		if dead := now.Add(-time.Duration(w.Age) * time.Second); w.Age > 0 && !live(w.Origin) && (!found || c.dead.IsZero() || dead.Before(c.dead)) {
+			c.dead = dead // the higher age, so that it ends some day
+		}
+	}
+}
+
+// Forget notes that the table may lack any session of an origin.
+func (v *Vector) Forget(origin syncwire.ID) {
+	if i, found := v.find(origin); found {
+		c := &v.components[i]
+		c.known, c.writtenOff, c.complete = false, false, syncwire.Position{}
+	}
+}
+
+// ForgetAll notes that the table may lack any session.
+func (v *Vector) ForgetAll() {
+	for i := range v.components {
+		v.Forget(v.components[i].origin)
+	}
+}
+
+// Restart notes that an origin counts from a lower sequence number again: what is known of it concerns another run.
+func (v *Vector) Restart(origin syncwire.ID) {
+	if i, found := v.find(origin); found {
+		v.components[i] = component{origin: origin}
+	}
+}
+
+// Lives notes that an origin is heard. What was written off while it was dead may still come.
+func (v *Vector) Lives(origin syncwire.ID) {
+	i, found := v.find(origin)
+	if !found {
+		return
+	}
+	v.components[i].dead = time.Time{}
+	if v.components[i].writtenOff {
+		v.Forget(origin)
+	}
+}
+
+// Age has the origins die that are not heard any more, and drops those that have been dead for longer than any session
+// lives. It reports whether it dropped a younger one for lack of room, and whether an origin died.
+func (v *Vector) Age(now time.Time, longest time.Duration, live func(syncwire.ID) bool) (evicted, died bool) {
+	v.components = slices.DeleteFunc(v.components, func(c component) bool {
+		return !c.dead.IsZero() && now.Sub(c.dead) > longest+time.Minute // peers drop it by then, too
+	})
+	for i := range v.components {
+		if c := &v.components[i]; c.dead.IsZero() && !live(c.origin) {
+			c.dead, died = now, true
+		}
+	}
+	for len(v.components) > MaxOrigins {
+		oldest := -1
+		for i := range v.components {
+			c := &v.components[i]
+			if !c.dead.IsZero() && (oldest < 0 || c.dead.Before(v.components[oldest].dead)) {
+				oldest = i
+			}
+		}
+		if oldest < 0 {
+			break // every origin is live
+		}
+		v.components = slices.Delete(v.components, oldest, oldest+1)
+		evicted = true
+	}
+	return evicted, died
+}
+
+// WriteOff gives up the sessions that no live host has: those of a dead origin between what is complete and the highest
+// position. peers are the vectors of all live peers. It returns how many live datagrams it gives up.
+func (v *Vector) WriteOff(peers [][]syncwire.Component) (datagrams uint64) {
+	for i := range v.components {
+		c := &v.components[i]
+		if c.dead.IsZero() || c.known && c.complete.Covers(c.highest) || !c.agreed(peers) {
+			continue
+		}
+		datagrams += uint64(uint32(c.highest.Seq - c.complete.Seq))
+		c.known, c.writtenOff, c.complete = true, true, c.highest
+	}
+	return datagrams
+}
+
+// agreed reports whether every peer takes the origin to be dead, and has no more of it that is complete.
+func (c *component) agreed(peers [][]syncwire.Component) bool {
+	for _, vector := range peers {
+		for _, w := range vector {
+			if w.Origin != c.origin {
+				continue
+			}
+			if w.Age == 0 || w.Known && !(c.known && c.complete.Covers(w.Complete)) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,99 @@
+package syncwire
+
+import "encoding/binary"
+
+// MaxComponents is how many components a vector has at most: as many fit MaxMessage beside the other fields.
+const MaxComponents = 48
+
+// Position says how much of an origin's sessions a table contains.
+type Position struct {
+	// Generation counts how often the origin's table got sessions that are in no live datagram of the origin.
+	Generation uint32
+	// Seq is the sequence number of a live datagram of the origin.
+	Seq Seq
+}
+
+// Covers reports whether p is not behind q in generation or sequence number.
+func (p Position) Covers(q Position) bool { return p.Generation >= q.Generation && !q.Seq.After(p.Seq) }
+
+// Max returns the later generation and the later sequence number of both.
+func (p Position) Max(q Position) Position {
+	if q.Seq.After(p.Seq) {
+		p.Seq = q.Seq
+	}
+	p.Generation = max(p.Generation, q.Generation)
+	return p
+}
+
+// Component is what a host's table contains of one origin's sessions.
+type Component struct {
+	Origin ID
+	// Known is false if the host does not know up to which position its table is complete; then Complete is zero.
+	Known bool
+	// WrittenOff is true if Complete counts live datagrams of a dead origin that no live host has.
+	WrittenOff bool
+	// Complete is the position up to which the table contains everything.
+	Complete Position
+	// Highest is the last position of which the table contains something.
+	Highest Position
+	// Age is for how many seconds the origin has been dead; 0: it is live.
+	Age uint32
+}
+
+// componentLen is the length of a component: origin (4), flags (1), complete (8), highest (8), age (4), all big endian.
+const componentLen = 25
+
+const (
+	flagKnown      = 1
+	flagWrittenOff = 2
+)
+
+// appendVector writes a field with components.
+func appendVector(dst []byte, tag uint8, components []Component) []byte {
+	if len(components) == 0 {
+		return dst
+	}
+	components = components[:min(len(components), MaxComponents)]
+	dst = append(dst, tag)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(componentLen*len(components)))
+	for _, c := range components {
+		flags := byte(0)
+		if c.Known {
+			flags |= flagKnown
+		}
+		if c.WrittenOff {
+			flags |= flagWrittenOff
+		}
+		dst = binary.BigEndian.AppendUint32(dst, uint32(c.Origin))
+		dst = append(dst, flags)
+		for _, n := range []uint32{c.Complete.Generation, uint32(c.Complete.Seq), c.Highest.Generation, uint32(c.Highest.Seq), c.Age} {
+			dst = binary.BigEndian.AppendUint32(dst, n)
+		}
+	}
+	return dst
+}
+
+// parseVector reads a field with components, of which each origin has at most one.
+func parseVector(v []byte) ([]Component, error) {
+	if len(v)%componentLen != 0 || len(v)/componentLen > MaxComponents {
+		return nil, errLength
+	}
+	components := make([]Component, 0, len(v)/componentLen)
+	for ; len(v) > 0; v = v[componentLen:] {
+		at := func(i int) uint32 { return binary.BigEndian.Uint32(v[i:]) }
+		c := Component{
+			Origin: ID(at(0)), Known: v[4]&flagKnown != 0, WrittenOff: v[4]&flagWrittenOff != 0,
+			Complete: Position{at(5), Seq(at(9))}, Highest: Position{at(13), Seq(at(17))}, Age: at(21),
+		}
+		if c.Origin == 0 || !c.Known && c.Complete != (Position{}) {
+			return nil, errRange
+		}
+		for _, other := range components {
+			if other.Origin == c.Origin {
+				return nil, errRange
+			}
+		}
+		components = append(components, c)
+	}
+	return components, nil
+}

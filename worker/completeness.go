@@ -1,0 +1,385 @@
+package worker
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"joolctl/replication"
+	"joolctl/syncwire"
+)
+
+const (
+	// lackFor is how long live datagrams may be on their way, or be asked for, before the host is not complete.
+	lackFor = 500 * time.Millisecond
+	// droppingFor is how long the module must not have dropped sessions for its drops to be over.
+	droppingFor = 2 * time.Second
+	// dropsLast is how long a peer's module may drop sessions before its table is asked for meanwhile, and dropsCost times as
+	// long as the last resync took nothing is asked for then: reading the table makes it drop more.
+	dropsLast = 30 * time.Second
+	dropsCost = 9
+	// askFirstBy is how much later a host asks for each peer that is expected to ask before it. A peer that asks gives back
+	// what it has.
+	askFirstBy = time.Second
+	// maxLacks bounds the reasons that are shown.
+	maxLacks = 8
+	// whyLacks is the reason for a resync because a peer has sessions that are missing here.
+	whyLacks = "a peer has sessions that are missing here"
+)
+
+// completeness is what tells whether the table has everything that the live peers' tables have.
+type completeness struct {
+	// generation is the host's own: it rises when the table may have got sessions that are in no live datagram.
+	generation uint32
+	vector     replication.Vector
+	// stored is the vector from before live updates began to wait for a resync; nil: none wait.
+	stored []syncwire.Component
+	// doubts is how often the vector was forgotten: what was known before then must not be merged any more.
+	doubts int
+	// exchanged is true once a resync has ended since an origin died: what is missing then can't be had.
+	exchanged bool
+	lacks     []Lack
+	told      []string // reasons, as last published
+	inherited bool     // from the worker before
+}
+
+// Lack is what a live peer's table has and the host's table may lack.
+type Lack struct {
+	peer *peer
+	// Text says what is missing, for an operator.
+	Text string
+	// Gap is what is missing; its Origin is 0 if the peer has not said yet what it has.
+	Gap replication.Gap
+	// pending is true if the missing live datagrams may still come.
+	pending bool
+	since   time.Time // if it is pending
+}
+
+// position is the host's own.
+func (p *pumps) position() syncwire.Position {
+	return syncwire.Position{Generation: p.generation, Seq: p.seq}
+}
+
+// liveOrigin returns a function that reports whether an origin is heard.
+func (p *pumps) liveOrigin(now time.Time) func(syncwire.ID) bool {
+	return func(id syncwire.ID) bool {
+		known := p.w.peers.withID(id)
+		return known != nil && known.live(now)
+	}
+}
+
+// advance takes what has come of peers' live datagrams into the vector.
+func (p *pumps) advance(now time.Time) {
+	for _, known := range p.w.peers.byAddress {
+		s := &known.stream
+		if known.ID == 0 || !s.started {
+			continue
+		}
+		if known.restarts != s.restarts {
+			known.restarts = s.restarts
+			p.vector.Restart(known.ID)
+		}
+		if known.live(now) {
+			p.vector.Lives(known.ID)
+		}
+		p.vector.Advance(known.ID, s.first, s.last(), s.top)
+	}
+	evicted, died := p.vector.Age(now, p.settings.Longest(), p.liveOrigin(now))
+	if evicted {
+		p.generation++ // its sessions are this host's from now on
+	}
+	p.exchanged = p.exchanged && !died
+}
+
+// expected is the live datagram of an origin that the table lacks first, if that is known.
+func (p *pumps) expected(origin syncwire.ID) (syncwire.Seq, bool) {
+	c, found := p.vector.Get(origin)
+	return c.Complete.Seq + 1, found && c.Known
+}
+
+// components are the vector as peers get it: sessions that wait for a resync are not in the table yet.
+func (p *pumps) components(now time.Time) []syncwire.Component {
+	p.advance(now)
+	list := p.vector.Components(now)
+	if p.stored == nil {
+		return list
+	}
+	for i := range list {
+		c := &list[i]
+		c.Known, c.WrittenOff, c.Complete = false, false, syncwire.Position{}
+		for _, s := range p.stored {
+			if s.Origin == c.Origin {
+				c.Known, c.WrittenOff, c.Complete = s.Known, s.WrittenOff, s.Complete
+			}
+		}
+	}
+	return list
+}
+
+// whole is the vector of the own table: the own component first.
+func (p *pumps) whole(now time.Time) []syncwire.Component {
+	own := syncwire.Component{Origin: p.self, Known: true, Complete: p.position(), Highest: p.position()}
+	list := append([]syncwire.Component{own}, p.components(now)...)
+	return list[:min(len(list), syncwire.MaxComponents)]
+}
+
+// doubt notes that the table may lack sessions of any origin.
+func (p *pumps) doubt(now time.Time) {
+	p.advance(now)
+	p.doubts++
+	p.vector.ForgetAll()
+	p.stored = nil
+	for _, known := range p.w.peers.byAddress {
+		known.stream.first = known.stream.next
+	}
+	p.wake(now)
+}
+
+// merge notes that the table contains everything that a peer's table with that vector contained when doubts was what it
+// is said to have been.
+func (p *pumps) merge(vector []syncwire.Component, doubts int, now time.Time) {
+	if doubts != p.doubts {
+		return // sessions were lost since
+	}
+	p.advance(now)
+	p.vector.Merge(p.others(vector), now, p.liveOrigin(now))
+	p.exchanged = true
+}
+
+// others leaves out the host's own component.
+func (p *pumps) others(vector []syncwire.Component) []syncwire.Component {
+	return slices.DeleteFunc(slices.Clone(vector), func(c syncwire.Component) bool { return c.Origin == p.self })
+}
+
+// covered reports whether a table with the vector contains everything that one with the other vector contains.
+func covered(by, what []syncwire.Component) bool {
+	var v replication.Vector
+	v.Merge(by, time.Time{}, func(syncwire.ID) bool { return true })
+	for _, c := range what {
+		if !v.Contains(c.Origin, c.Highest) {
+			return false
+		}
+	}
+	return true
+}
+
+// union is the vector of a table that contains everything that two tables contain.
+func union(a, b []syncwire.Component) []syncwire.Component {
+	var v replication.Vector
+	now := time.Unix(1<<40, 0) // ages need a moment, whichever
+	dead := func(syncwire.ID) bool { return false }
+	v.Merge(a, now, dead)
+	v.Merge(b, now, dead)
+	list := v.Components(now)
+	return list[:min(len(list), syncwire.MaxComponents)]
+}
+
+// lacking compares the vector with those of the live peers.
+func (p *pumps) lacking(live []*peer, now time.Time) []Lack {
+	var lacks []Lack
+	for _, known := range live {
+		known.ahead = p.aheadSince(known, live, now)
+	}
+	for _, known := range live {
+		if lack, is := p.lackOf(known, now); is {
+			lacks = append(lacks, lack)
+		}
+		if known.uncovered >= 2 {
+			continue // it does not have what it says
+		}
+		for _, c := range known.vector {
+			if c.Origin == p.self || time.Duration(c.Age)*time.Second > p.settings.Longest() {
+				continue
+			}
+			if origin := p.w.peers.withID(c.Origin); origin != nil && origin.live(now) {
+				continue // it says itself what it has
+			}
+			if gap, is := p.vector.Gap(c.Origin, c.Highest); is {
+				lacks = append(lacks, Lack{peer: known, Gap: gap, Text: fmt.Sprintf("peer %v has sessions of a host that is gone: %v", known.Address, gap)})
+			}
+		}
+	}
+	return lacks
+}
+
+// aheadSince is since when a live peer has had more of another live peer's datagrams than this host; zero: none has.
+func (p *pumps) aheadSince(known *peer, live []*peer, now time.Time) time.Time {
+	for _, other := range live {
+		for _, c := range other.vector {
+			if c.Origin != known.ID || !known.stream.started || !c.Highest.Seq.After(known.stream.next-1) {
+				continue
+			}
+			if known.ahead.IsZero() {
+				return now
+			}
+			return known.ahead
+		}
+	}
+	return time.Time{}
+}
+
+// lackOf compares the vector with what a peer's own module has reported.
+func (p *pumps) lackOf(known *peer, now time.Time) (Lack, bool) {
+	s := &known.stream
+	lack := Lack{peer: known}
+	if !known.greeted || !s.started {
+		lack.pending, lack.since = true, known.since
+		lack.Text = fmt.Sprintf("peer %v has not said yet what it has", known.Address)
+		return lack, true
+	}
+	gap, is := p.vector.Gap(known.ID, syncwire.Position{Generation: known.generation, Seq: s.next - 1})
+	c, _ := p.vector.Get(known.ID)
+	switch {
+	case is:
+		waits := s.waitsSince()
+		lack.pending = !gap.Unknown && gap.Generations == 0 && !s.first.After(c.Complete.Seq+1) && !waits.IsZero()
+		lack.Gap, lack.since = gap, waits
+		lack.Text = fmt.Sprintf("peer %v: %v", known.Address, gap)
+	case s.behind > 1:
+		lack.pending, lack.Gap.Origin = true, known.ID
+		lack.Text = fmt.Sprintf("peer %v counts from a lower number again", known.Address)
+	case !known.ahead.IsZero():
+		lack.pending, lack.since, lack.Gap.Origin = true, known.ahead, known.ID
+		lack.Text = fmt.Sprintf("peer %v: another peer has more of its live datagrams", known.Address)
+	default:
+		return lack, false
+	}
+	return lack, true
+}
+
+// judge sets the verdict, and requests a resync if something is missing that does not come by itself. It returns when to
+// come again.
+func (p *pumps) judge(now time.Time) (again time.Time) {
+	live := p.look(now)
+	if p.resync.phase == listening {
+		return time.Time{}
+	}
+	sync := syncwire.SyncYes
+	if len(live) == 0 {
+		sync = syncwire.SyncAlone
+	}
+	for i := range p.lacks {
+		l := &p.lacks[i]
+		if at := l.since.Add(lackFor); l.pending && now.Before(at) {
+			again = soonest(again, at)
+			continue
+		}
+		sync = syncwire.SyncNo
+		if !l.peer.greeted && !l.peer.asked {
+			l.peer.asked, p.asks = true, true
+			p.helloWithin(helloBack, now)
+		}
+	}
+	for _, known := range live {
+		again = soonest(again, known.liveUntil().Add(1))
+	}
+	p.wantLacks(live, now)
+	p.conclude(sync, now)
+	return again
+}
+
+// look finds out what the table lacks of the live peers' tables, and returns these.
+func (p *pumps) look(now time.Time) (live []*peer) {
+	p.advance(now)
+	live = p.w.peers.all(now)
+	if p.exchanged {
+		vectors := make([][]syncwire.Component, len(live))
+		for i, known := range live {
+			vectors[i] = known.vector
+		}
+		p.w.counters.writtenOff.Add(p.vector.WriteOff(vectors))
+	}
+	p.lacks = p.lacking(live, now)
+	return live
+}
+
+// conclude lets others see the verdict.
+func (p *pumps) conclude(sync syncwire.Sync, now time.Time) {
+	r := &p.resync
+	var texts []string
+	if sync == syncwire.SyncNo {
+		for _, l := range p.lacks[:min(len(p.lacks), maxLacks)] {
+			texts = append(texts, l.Text)
+		}
+	}
+	changed := r.sync != sync
+	if changed && sync == syncwire.SyncAlone && r.sync == syncwire.SyncYes {
+		p.w.log.warn("no peer is heard any more; alone")
+	}
+	r.sync = sync
+	if changed {
+		p.publishSync()
+		p.helloSoon(now)
+	}
+	if changed || !slices.Equal(texts, p.told) {
+		p.told = texts
+		p.w.change(now, func(s *SyncState) { s.Lacking = texts })
+	}
+}
+
+// wantLacks requests a resync if something is missing that does not come by itself.
+func (p *pumps) wantLacks(live []*peer, now time.Time) {
+	r := &p.resync
+	at := slices.IndexFunc(p.lacks, func(l Lack) bool { return !l.pending })
+	if at < 0 {
+		if r.phase == settled && r.why == whyLacks {
+			r.why, r.about, r.pause = "", nil, 0
+		}
+		return
+	}
+	about := p.lacks[at].peer
+	earliest := now
+	if about.dropping {
+		earliest = maxTime(about.droppingSince.Add(dropsLast), r.ended.Add(dropsCost*r.cost))
+	} else if about.Sync == syncwire.SyncNo { // it is about to ask, and gives back what it has
+		for _, other := range live {
+			if other.Sync == syncwire.SyncNo && other.ID < p.self {
+				earliest = earliest.Add(askFirstBy)
+			}
+		}
+	}
+	r.wantAfter(whyLacks, about, earliest, now)
+}
+
+// best is the peer to ask for its table: of those that are live and not among tried, one that has most of what is missing.
+func (p *pumps) best(tried []syncwire.ID, now time.Time) *peer {
+	var best *peer
+	most := -1
+	for _, known := range p.w.peers.all(now) {
+		if slices.Contains(tried, known.ID) {
+			continue
+		}
+		n := 0
+		for _, l := range p.lacks {
+			if l.peer == known || l.Gap.Origin == known.ID {
+				n++
+			}
+		}
+		if best == nil || n > most || n == most && better(known, best) {
+			best, most = known, n
+		}
+	}
+	return best
+}
+
+// judgeClaims notes whether a full sync has brought what its sender said before that it has of origins that are gone. Who
+// does not have it twice is not believed.
+func (p *pumps) judgeClaims(in *incoming, now time.Time) {
+	if !in.asked {
+		return
+	}
+	live := p.look(now)
+	in.from.uncovered++
+	for _, c := range in.claimed {
+		if slices.ContainsFunc(live, func(known *peer) bool { return known.ID == c.Origin }) || c.Origin == p.self {
+			continue
+		}
+		if !p.vector.Contains(c.Origin, c.Highest) {
+			return
+		}
+	}
+	in.from.uncovered = 0
+}
+
+// dropping reports whether the module drops sessions that it should report.
+func (p *pumps) dropping(now time.Time) bool { return now.Sub(p.audit.dropped) < droppingFor }
