@@ -162,8 +162,6 @@ func (st standing) aloneness() string {
 		return `"sequence" is false, so no peer can tell what this host lacks`
 	case !ours:
 		return "only upstream's joolds have been heard, which can't tell what this host lacks"
-	case st.sync.Last == nil:
-		return "alone since the start: no peer has answered"
 	}
 	return "alone: no peer answers any more"
 }

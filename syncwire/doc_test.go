@@ -23,6 +23,12 @@ var exampleSettings = Settings{
 	SSFlushDeadline: 2000, SSMaxPayload: 1452, Iterations: 0x05060708, SSFlushASAP: SwitchOff,
 }
 
+// exampleVector is a sender's own component, and that of an origin that has been dead for a minute.
+var exampleVector = []Component{
+	{Origin: 0xdeadbeef, Known: true, Complete: Position{2, 7}, Highest: Position{2, 7}},
+	{Origin: 0x0badf00d, Known: true, Complete: Position{1, 40}, Highest: Position{1, 42}, Age: 60},
+}
+
 // exampleRecord is the one in docs/wire.md.
 func exampleRecord() []byte {
 	s := joolnl.Session{
@@ -38,12 +44,12 @@ func exampleRecord() []byte {
 func examples() map[string]Message {
 	const peer ID = 0x0badcafe
 	bodies := map[string]Body{
-		"hello": &Hello{Asks: true, Sync: SyncYes, Sessions: 300, Module: 0x04010f00, Settings: exampleSettings, Software: "joolctl", TellsGains: true, Gains: 2,
-			TellsLive: true, LiveDatagrams: 6, LiveBytes: 8640},
+		"hello": &Hello{Asks: true, Sync: SyncYes, NextIn: 10, Sessions: 300, Module: 0x04010f00, Settings: exampleSettings, Software: "joolctl",
+			Generation: 2, Vector: exampleVector[1:]},
 		"solicit": &Solicit{To: peer},
 		"nack":    &Nack{To: peer, Ranges: []Range{{0xffffffff, 1}, {5, 5}}},
 		"gone":    &Gone{To: peer, Ranges: []Range{{2, 4}}, Superseded: true},
-		"begin":   &Begin{Resync: 42, Why: WhyAnswer, Audience: []ID{peer, 99}, Sessions: 1, Settings: exampleSettings},
+		"begin":   &Begin{Resync: 42, Why: WhyAnswer, Audience: []ID{peer, 99}, Sessions: 1, Settings: exampleSettings, Vector: exampleVector},
 		"bulk":    &Bulk{Resync: 42, Records: exampleRecord()},
 		"end":     &End{Resync: 42, Sessions: 1, Bulks: 1},
 	}

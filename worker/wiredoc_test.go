@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"joolctl/replication"
 )
 
 // TestWireDocumentation compares the numbers in docs/wire.md with the code's.
@@ -29,7 +31,13 @@ func TestWireDocumentation(t *testing.T) {
 		{"repeated sessions looked up in that time", fmt.Sprint(maxLookups)},
 		{"a first HELLO is waited for", fmt.Sprint(listenFor)},
 		{"others' HELLOs are waited for", fmt.Sprint(collectFor)},
-		{"a peer is asked after its last datagram for", fmt.Sprint(aliveFor)},
+		{"a HELLO may be late by", fmt.Sprint(lateHello)},
+		{"missing live datagrams don't count for", fmt.Sprint(lackFor)},
+		{"drops of the module are over after", fmt.Sprint(droppingFor)},
+		{"a peer's drops keep a host from asking for", fmt.Sprint(dropsLast)},
+		{"missing live datagrams are asked for unless the sender was silent for", fmt.Sprint(aliveFor)},
+		{"older datagrams and messages in a row until a sender counts anew", fmt.Sprint(restartAfter)},
+		{"origins known at a time", fmt.Sprint(replication.MaxOrigins)},
 		{"a BEGIN is waited for", fmt.Sprint(beginWithin)},
 		{"meanwhile SOLICIT is sent every", fmt.Sprint(solicitEvery)},
 		{"a BULK is waited for", fmt.Sprint(stallFor)},
