@@ -174,7 +174,7 @@ func wayIn(l worker.Ledger) string {
 func losses(l worker.Losses) string {
 	return named([]counter{
 		{"kernel dropped", l.KernelDropped}, {"netlink lost", l.NetlinkLost}, {"netlink overruns", l.NetlinkOverruns},
-		{"network lost", l.NetworkLost}, {"socket drops", l.SocketDrops}, {"malformed", l.Malformed},
+		{"network lost", l.NetworkLost}, {"written off", l.WrittenOff}, {"socket drops", l.SocketDrops}, {"malformed", l.Malformed},
 		{"untranslated", l.Untranslated}, {"collisions", l.Collisions}, {"not understood", l.NotUnderstood},
 		{"kernel errors", l.KernelErrors}, {"send errors", l.SendErrors},
 	})
