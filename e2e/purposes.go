@@ -23,10 +23,11 @@ type purpose struct {
 }
 
 var purposes = map[string]purpose{
-	"test":       {Guest: Guest{Timeout: 4 * time.Minute, Args: []string{"-test.parallel=6"}}},
-	"fleet":      {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true}},
-	"heal":       {Guest: Guest{Timeout: 3 * time.Minute, CountInstructions: true}},
-	"keepalived": {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true, Packages: map[string]string{"keepalived": "/usr/sbin/keepalived"}}},
+	"test":         {Guest: Guest{Timeout: 4 * time.Minute, Args: []string{"-test.parallel=6"}}},
+	"fleet":        {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true}},
+	"heal":         {Guest: Guest{Timeout: 3 * time.Minute, CountInstructions: true}},
+	"completeness": {Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true}},
+	"keepalived":   {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true, Packages: map[string]string{"keepalived": "/usr/sbin/keepalived"}}},
 	"chaos": {
 		Guest:     Guest{Timeout: 6 * time.Minute, CountInstructions: true},
 		otherJool: true,

@@ -23,23 +23,40 @@ import (
 // instance "nat" each.
 func (top *topology) onSwitch(t testing.TB, hosts ...string) (sw *namespace, made []*namespace) {
 	t.Helper()
+	made = newHosts(t, hosts...)
+	return newSwitch(t, 0, append([]*namespace{top.j, top.k}, made...)...), made
+}
+
+// newHosts makes hosts with an instance "nat" each, and without a link.
+func newHosts(t testing.TB, hosts ...string) []*namespace {
+	t.Helper()
+	loadLinks(t)
 	id := topologies.Add(1)
-	names := []string{fmt.Sprintf("t%d-group", id)}
+	var names []string
 	for _, h := range hosts {
 		names = append(names, fmt.Sprintf("t%d-%s", id, h))
 	}
-	all := newNamespaces(t, names...)
-	sw, made = all[0], all[1:]
-	top.j.ip(t, "link del "+syncLink)
-	sw.ip(t, "link add sync type bridge mcast_snooping 0\nlink set sync up")
-	for i, n := range append([]*namespace{top.j, top.k}, made...) {
-		n.ip(t, "link set lo up")
-		sw.plug(t, n, i)
-	}
+	made := newNamespaces(t, names...)
 	for _, n := range made {
+		n.ip(t, "link set lo up")
 		addInstance(t, n, instance{name: "nat", framework: "netfilter", pool6: pool6})
 	}
-	return sw, made
+	return made
+}
+
+// newSwitch makes a namespace with a bridge, and plugs the hosts in, the first one as the host of the given place. A host
+// loses the link "sync" that it has.
+func newSwitch(t testing.TB, place int, hosts ...*namespace) *namespace {
+	t.Helper()
+	sw := newNamespaces(t, fmt.Sprintf("t%d-group", topologies.Add(1)))[0]
+	sw.ip(t, "link add sync type bridge mcast_snooping 0\nlink set sync up")
+	for i, n := range hosts {
+		if n.hasLink(t, syncLink) {
+			n.ip(t, "link del "+syncLink)
+		}
+		sw.plug(t, n, place+i)
+	}
+	return sw
 }
 
 // plug gives the host of a place its link "sync", by a port of the switch.

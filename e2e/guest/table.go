@@ -29,23 +29,29 @@ func (n *namespace) onInstance(t testing.TB, instance string, fn func(*joolnl.Co
 func (n *namespace) sessions(t testing.TB, instance string) []joolnl.Session {
 	t.Helper()
 	var all []joolnl.Session
-	n.onInstance(t, instance, func(c *joolnl.Conn) error {
-		for _, proto := range []joolnl.Proto{joolnl.TCP, joolnl.UDP, joolnl.ICMP} {
-			var last *joolnl.Session
-			for more := true; more; {
-				var err error
-				before := len(all)
-				if all, more, err = c.AskSessions(all, proto, last); err != nil {
-					return err
-				}
-				if len(all) > before {
-					last = &all[len(all)-1]
-				}
-			}
-		}
-		return nil
+	n.onInstance(t, instance, func(c *joolnl.Conn) (err error) {
+		all, err = appendSessions(nil, c)
+		return err
 	})
 	return all
+}
+
+// appendSessions appends the whole table of a connection's instance.
+func appendSessions(all []joolnl.Session, c *joolnl.Conn) ([]joolnl.Session, error) {
+	for _, proto := range []joolnl.Proto{joolnl.TCP, joolnl.UDP, joolnl.ICMP} {
+		var last *joolnl.Session
+		for more := true; more; {
+			var err error
+			before := len(all)
+			if all, more, err = c.AskSessions(all, proto, last); err != nil {
+				return all, err
+			}
+			if len(all) > before {
+				last = &all[len(all)-1]
+			}
+		}
+	}
+	return all, nil
 }
 
 // stats reads an instance's counters.

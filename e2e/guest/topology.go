@@ -51,8 +51,7 @@ var (
 // newTopology makes one, whose namespaces' names no other has.
 func newTopology(t testing.TB) *topology {
 	t.Helper()
-	// The kernel loads them by itself, but fails whoever asks meanwhile.
-	modprobe.Do(func() { run(t, "modprobe", "-a", "bridge", "veth") })
+	loadLinks(t)
 	id := topologies.Add(1)
 	name := func(role string) string { return fmt.Sprintf("t%d-%s", id, role) }
 	made := newNamespaces(t, name("n6"), name("J"), name("K"), name("n4"), name("switch"))
@@ -63,6 +62,12 @@ func newTopology(t testing.TB) *topology {
 		addInstance(t, n, instance{name: "nat", framework: "netfilter", pool6: pool6})
 	}
 	return top
+}
+
+// loadLinks loads the kernel's modules for links. The kernel loads them by itself, but fails whoever asks meanwhile.
+func loadLinks(t testing.TB) {
+	t.Helper()
+	modprobe.Do(func() { run(t, "modprobe", "-a", "bridge", "veth") })
 }
 
 // wire makes the links. J and K have the same hardware addresses where they

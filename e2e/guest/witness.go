@@ -1,0 +1,462 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+	control "joolctl/supervisor"
+)
+
+const (
+	// sampleEvery is the time between two samples of a witness.
+	sampleEvery = 200 * time.Millisecond
+	// reportDelay is how long a module may hold a session before the witness expects the session on the peers. With
+	// "tune ss" a module reports a session within 8 ms.
+	reportDelay = time.Second
+	// answerWithin bounds a question of the witness to a supervisor.
+	answerWithin = 2 * time.Second
+)
+
+// Bounds of a wrong yes.
+const (
+	// wrongYesAtMost is how long a host may say yes while it lacks sessions that its peers hold.
+	wrongYesAtMost = 2 * time.Second
+	// idleWrongYesAtMost is the bound where all hosts are idle. An idle host says HELLO every 10 s, so a host may hear
+	// nothing of the others for so long.
+	idleWrongYesAtMost = 10*time.Second + wrongYesAtMost
+)
+
+// witness samples the hosts of a test: whether each host says that it is complete, and which sessions its module holds. The
+// witness finds the longest time during which a host says yes while it lacks sessions.
+//
+// A host lacks a session if the module of another host in its segment has held the session for longer than reportDelay,
+// and the host's own module does not hold it, or holds it in an older TCP state.
+type witness struct {
+	t           *testing.T
+	quit, ended chan struct{}
+
+	mu      sync.Mutex
+	hosts   []*watched
+	phase   string
+	since   time.Time // the beginning of the phase
+	samples int       // in the phase
+	sampled time.Time // the last sample
+	gap     time.Duration
+	err     error
+	results []string
+	over    []string // the results that are over their bounds
+}
+
+// watched is a host that a witness samples.
+type watched struct {
+	supervisor
+	namespace *namespace
+	pair      pair
+	conn      *joolnl.Conn // for the namespace's thread
+
+	// The witness's lock guards what follows.
+
+	segment int // hosts of one segment reach each other
+	bound   time.Duration
+	table   map[sessionKey]holding
+	noted   int // tables
+	state   verdict
+	rest    time.Time // the host has sent nothing since then
+	lacks   lacking
+	synced  wrongYes // of joolctl status
+	ready   wrongYes // of joolctl ready
+}
+
+// verdict is what a host says of itself.
+type verdict struct {
+	synced string
+	ready  bool
+	why    string        // it is not ready
+	silent time.Duration // since the host last heard a peer
+	sent   uint64        // datagrams
+}
+
+// sessionKey identifies a session, with its mask.
+type sessionKey struct {
+	proto            joolnl.Proto
+	src6, src4, dst4 netip.AddrPort
+}
+
+// holding is how a module holds a session.
+type holding struct {
+	noted   int // in the table of this number
+	state   joolnl.State
+	first   time.Time // the module holds the session since then; zero: since before the witness
+	current time.Time // the module holds the session in this state, or one as far on, since then
+}
+
+// stage orders TCP states from the beginning of a connection to its end.
+func stage(s joolnl.State) int {
+	switch s {
+	case joolnl.V6Init, joolnl.V4Init:
+		return 0
+	case joolnl.Established:
+		return 1
+	case joolnl.V4FinRcv, joolnl.V6FinRcv:
+		return 2
+	default:
+		return 3
+	}
+}
+
+// lacking is what a host lacks.
+type lacking struct {
+	missing, older int
+	example        string
+}
+
+func (l lacking) any() bool { return l.missing+l.older > 0 }
+
+func (l lacking) String() string {
+	if !l.any() {
+		return "lacks nothing"
+	}
+	return fmt.Sprintf("lacks %d sessions and holds %d in an older state, for example %s", l.missing, l.older, l.example)
+}
+
+// wrongYes finds the longest row of samples in which a host said yes and lacked sessions.
+type wrongYes struct {
+	since   time.Time // the first sample of the row; zero: the last sample was right
+	worst   lacking   // in the row
+	longest time.Duration
+	from    time.Time // the beginning of the longest row
+	lacked  lacking   // in the longest row
+}
+
+// sample adds a sample. A row lasts from its first to its last sample.
+func (w *wrongYes) sample(at time.Time, yes bool, lacks lacking) {
+	if !yes || !lacks.any() {
+		w.since, w.worst = time.Time{}, lacking{}
+		return
+	}
+	if w.since.IsZero() {
+		w.since = at
+	}
+	if lacks.missing+lacks.older > w.worst.missing+w.worst.older {
+		w.worst = lacks
+	}
+	if d := at.Sub(w.since); d > w.longest || w.from.IsZero() {
+		w.longest, w.from = d, w.since
+	}
+	if w.from.Equal(w.since) {
+		w.lacked = w.worst
+	}
+}
+
+// observe starts a witness and, all together, a supervisor for each pair, which its host has for itself. The pairs come by
+// segment. The witness ends with the test.
+func observe(t *testing.T, phase string, segments ...[]placed) *witness {
+	t.Helper()
+	w := &witness{t: t, quit: make(chan struct{}), ended: make(chan struct{}), phase: phase, since: time.Now()}
+	for segment, pairs := range segments {
+		for _, p := range pairs {
+			h := &watched{
+				namespace: p.in, pair: p.pair.in(p.in),
+				segment: segment, bound: wrongYesAtMost, table: make(map[sessionKey]holding),
+			}
+			h.namespace.do(t, func() (err error) {
+				h.conn, err = joolnl.Dial(p.instance, 1<<16)
+				return err
+			})
+			h.supervisor = startSupervisor(t, h.pair)
+			w.hosts = append(w.hosts, h)
+		}
+	}
+	go w.run()
+	t.Cleanup(w.end)
+	return w
+}
+
+// run samples until the witness ends.
+func (w *witness) run() {
+	defer close(w.ended)
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		if err := w.sample(); err != nil {
+			w.mu.Lock()
+			w.err = err
+			w.mu.Unlock()
+			return
+		}
+		select {
+		case <-w.quit:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// sample asks all hosts, then reads all tables. So a host that lacks a session when its table is read lacked the session when
+// it answered.
+func (w *witness) sample() error {
+	began := time.Now()
+	verdicts := make([]verdict, len(w.hosts))
+	tables := make([][]joolnl.Session, len(w.hosts))
+	for i, h := range w.hosts {
+		verdicts[i] = h.ask()
+	}
+	for i, h := range w.hosts {
+		var err error
+		if tables[i], err = h.read(); err != nil {
+			return fmt.Errorf("the table of %s: %w", h.namespace.name, err)
+		}
+	}
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if began.Before(w.since) { // the phase began meanwhile
+		return nil
+	}
+	if w.samples++; w.samples > 1 {
+		w.gap = max(w.gap, began.Sub(w.sampled))
+	}
+	w.sampled = began
+	for i, h := range w.hosts {
+		if verdicts[i].sent != h.state.sent {
+			h.rest = began
+		}
+		h.state = verdicts[i]
+		h.note(tables[i], began)
+	}
+	for _, h := range w.hosts {
+		h.lacks = w.lackedBy(h, began)
+		h.synced.sample(began, h.state.synced == "yes", h.lacks)
+		h.ready.sample(began, h.state.ready, h.lacks)
+	}
+	return nil
+}
+
+// ask asks a host for its verdict. A host that does not answer does not say yes.
+func (h *watched) ask() (v verdict) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	client := control.Client{Socket: h.socket}
+	status, err := client.Status(ctx, nil)
+	if err != nil || len(status.Workers) != 1 {
+		return verdict{why: fmt.Sprintf("%d workers, %v", len(status.Workers), err)}
+	}
+	row := status.Workers[0]
+	v = verdict{synced: row.Synced, silent: time.Hour, sent: row.Stats.NetSentPackets}
+	for _, p := range row.Peers {
+		v.silent = min(v.silent, time.Duration(p.LastHeardSeconds)*time.Second)
+	}
+	ready, err := client.Ready(ctx, nil, true, control.ReadyOptions{})
+	if err != nil {
+		v.why = err.Error()
+		return v
+	}
+	v.ready = ready.Ready
+	for _, p := range ready.Pairs {
+		v.why += strings.Join(p.Reasons, ", ")
+	}
+	return v
+}
+
+// read reads the module's table.
+func (h *watched) read() (all []joolnl.Session, err error) {
+	failed := h.namespace.thread.Do(func() {
+		all, err = appendSessions(nil, h.conn)
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	return all, err
+}
+
+// note takes a table over.
+func (h *watched) note(table []joolnl.Session, at time.Time) {
+	since := at
+	if h.noted++; h.noted == 1 {
+		since = time.Time{}
+	}
+	for _, s := range table {
+		key := sessionKey{s.Proto, s.Src6, s.Src4, s.Dst4}
+		held, ok := h.table[key]
+		if !ok {
+			held.first = since
+		}
+		if !ok || stage(s.State) > stage(held.state) {
+			held.current = since
+		}
+		held.state, held.noted = s.State, h.noted
+		h.table[key] = held
+	}
+	for key, held := range h.table {
+		if held.noted != h.noted {
+			delete(h.table, key)
+		}
+	}
+}
+
+// lackedBy is what a host lacks of what the others in its segment hold.
+func (w *witness) lackedBy(h *watched, at time.Time) (l lacking) {
+	lacks := make(map[sessionKey]bool)
+	for _, other := range w.hosts {
+		if other == h || other.segment != h.segment {
+			continue
+		}
+		for key, theirs := range other.table {
+			ours, ok := h.table[key]
+			switch {
+			case lacks[key]:
+				continue
+			case !ok && at.Sub(theirs.first) > reportDelay:
+				l.missing++
+			case ok && stage(ours.state) < stage(theirs.state) && at.Sub(theirs.current) > reportDelay:
+				l.older++
+			default:
+				continue
+			}
+			lacks[key] = true
+			if l.example == "" {
+				l.example = fmt.Sprintf("%v %v to %v as %v, which %s holds as %v", key.proto, key.src6, key.dst4, key.src4,
+					other.namespace.name, theirs.state)
+				if !theirs.current.IsZero() {
+					l.example += fmt.Sprintf(" since %v ago", at.Sub(theirs.current).Round(time.Millisecond))
+				}
+				if ok {
+					l.example += fmt.Sprintf(" and which is %v here", ours.state)
+				}
+			}
+		}
+	}
+	return l
+}
+
+// enter begins another phase: change changes who reaches whom, and a wrong yes that began before does not count. It returns
+// what the phase before came to.
+func (w *witness) enter(phase string, bound time.Duration, change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.close()
+	w.phase, w.since, w.samples, w.gap = phase, time.Now(), 0, 0
+	for _, h := range w.hosts {
+		h.bound, h.synced, h.ready = bound, wrongYes{}, wrongYes{}
+	}
+	change()
+}
+
+// place puts hosts into a segment. It is for the change that enter makes.
+func (w *witness) place(segment int, hosts ...*watched) {
+	for _, h := range hosts {
+		h.segment = segment
+	}
+}
+
+// close words what the phase came to.
+func (w *witness) close() {
+	for _, h := range w.hosts {
+		for _, says := range []struct {
+			what string
+			wrongYes
+		}{{`"synced": "yes"`, h.synced}, {"ready", h.ready}} {
+			text := fmt.Sprintf("%s: %s says %s for at most %v while it lacks sessions (bound %v)", w.phase, h.namespace.name, says.what,
+				says.longest.Round(time.Millisecond), h.bound)
+			if !says.from.IsZero() {
+				text += fmt.Sprintf("; this began %v after the phase, the host %v", says.from.Sub(w.since).Round(time.Millisecond), says.lacked)
+			}
+			w.results = append(w.results, text)
+			if says.longest > h.bound {
+				w.over = append(w.over, text)
+			}
+		}
+	}
+	w.results = append(w.results, fmt.Sprintf("%s: %d samples, at most %v apart", w.phase, w.samples, w.gap.Round(time.Millisecond)))
+}
+
+// end ends the witness, logs what it measured and fails the test for each bound that a host does not keep.
+func (w *witness) end() {
+	close(w.quit)
+	<-w.ended
+	w.close()
+	w.t.Log(strings.Join(w.results, "\n"))
+	for _, text := range w.over {
+		w.t.Error(text)
+	}
+	for _, h := range w.hosts {
+		if err := h.namespace.thread.Do(h.conn.Close); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+// await waits until a sample shows what is waited for: of each of the hosts that are named, or of all.
+func (w *witness) await(limit time.Duration, what string, missing func(*watched) string, hosts ...*watched) {
+	w.t.Helper()
+	if len(hosts) == 0 {
+		hosts = w.hosts
+	}
+	seen := -1
+	eventually(w.t, limit, what, func() string {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.err != nil {
+			w.t.Fatal(w.err)
+		}
+		if w.samples == 0 || w.samples == seen {
+			return "no sample"
+		}
+		var lines []string
+		for _, h := range hosts {
+			h.running(w.t)
+			if text := missing(h); text != "" {
+				lines = append(lines, h.namespace.name+": "+text)
+			}
+		}
+		return strings.Join(lines, "\n")
+	})
+}
+
+// awaitComplete waits until the hosts that are named, or all, hold so many sessions, lack none, and say yes.
+func (w *witness) awaitComplete(limit time.Duration, sessions int, hosts ...*watched) {
+	w.t.Helper()
+	w.await(limit, fmt.Sprintf("each host holds %d sessions and says yes", sessions), func(h *watched) string {
+		if n := len(h.table); n != sessions || h.lacks.any() || h.state.synced != "yes" {
+			return h.String()
+		}
+		return ""
+	}, hosts...)
+}
+
+// awaitIdle waits until nobody has said anything for some seconds: a host that is busy says HELLO every second.
+func (w *witness) awaitIdle() {
+	w.t.Helper()
+	const silent = 4 * time.Second
+	w.await(time.Minute, "all hosts are idle", func(h *watched) string {
+		if h.state.silent < silent {
+			return fmt.Sprintf("it heard a peer %v ago", h.state.silent)
+		}
+		return ""
+	})
+}
+
+// String is what a host holds, says and lacks.
+func (h *watched) String() string {
+	return fmt.Sprintf("%d sessions, synced: %q, ready: %v (%s), %v", len(h.table), h.state.synced, h.state.ready, h.state.why, h.lacks)
+}
+
+// tcp counts the TCP sessions that a host holds, and those of them that are ESTABLISHED.
+func (h *watched) tcp() (all, established int) {
+	for key, held := range h.table {
+		if key.proto != joolnl.TCP {
+			continue
+		}
+		all++
+		if held.state == joolnl.Established {
+			established++
+		}
+	}
+	return all, established
+}
