@@ -208,13 +208,16 @@ func (h *Hello) appendFields(dst []byte) []byte {
 func (h *Hello) setField(tag uint8, v []byte) error {
 	switch tag {
 	case 1:
-		if len(v) < 3 {
+		if len(v) < 2 {
 			return errLength
 		}
 		if v[1] > byte(SyncAlone) {
 			return errRange
 		}
-		h.Asks, h.Dropping, h.Sync, h.NextIn = v[0]&1 != 0, v[0]&2 != 0, Sync(v[1]), v[2]
+		h.Asks, h.Dropping, h.Sync = v[0]&1 != 0, v[0]&2 != 0, Sync(v[1])
+		if len(v) > 2 {
+			h.NextIn = v[2]
+		}
 	case 2:
 		if len(v) < 8 {
 			return errLength

@@ -159,16 +159,16 @@ func TestParseAccepts(t *testing.T) {
 		want Body
 	}{
 		{"HELLO without fields", cat(TypeHello), &Hello{}},
-		{"HELLO, other bits", cat(TypeHello, field(1, 0xfe, 2)), &Hello{Sync: SyncAlone}},
+		{"HELLO, other bits", cat(TypeHello, field(1, 0xfc, 2)), &Hello{Sync: SyncAlone}},
 		{"HELLO, longer fields", cat(TypeHello, field(1, 0xff, 1, 9, 9), field(2, 0, 0, 1, 0, 4, 1, 15, 0, 9), field(3, append(settingsWith(0), 9)...)),
-			&Hello{Asks: true, Sync: SyncYes, Sessions: 256, Module: 0x04010f00, Settings: exampleSettings}},
+			&Hello{Asks: true, Dropping: true, NextIn: 9, Sync: SyncYes, Sessions: 256, Module: 0x04010f00, Settings: exampleSettings}},
 		{"HELLO, no pool6", cat(TypeHello, field(3, settingsWith(16, 0)...)), &Hello{Settings: func() Settings { s := exampleSettings; s.Pool6 = netip.Prefix{}; return s }()}},
 		{"HELLO, an older one's settings", cat(TypeHello, field(3, settingsWith(0)[:45]...)), &Hello{Settings: older}},
 		{"HELLO, an older one's settings behind newer ones", cat(TypeHello, field(3, settingsWith(0)...), field(3, settingsWith(0)[:45]...)), &Hello{Settings: older}},
 		{"HELLO, settings between the two", cat(TypeHello, field(3, settingsWith(0)[:57]...)), &Hello{Settings: older}},
 		{"HELLO, the longest name", cat(TypeHello, field(4, bytes.Repeat([]byte{'~'}, 32)...)), &Hello{Software: strings.Repeat("~", 32)}},
-		{"HELLO, gains", cat(TypeHello, field(5, 0, 0, 1, 2, 9)), &Hello{TellsGains: true, Gains: 258}},
-		{"HELLO, live datagrams", cat(TypeHello, field(6, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 1, 0, 0, 0, 3, 9)), &Hello{TellsLive: true, LiveDatagrams: 258, LiveBytes: 1<<32 + 3}},
+		{"HELLO, generation", cat(TypeHello, field(5, 0, 0, 1, 2, 9)), &Hello{Generation: 258}},
+		{"HELLO, dropping", cat(TypeHello, field(1, 2, 1, 7, 9)), &Hello{Dropping: true, Sync: SyncYes, NextIn: 7}},
 		{"HELLO, the last of two", cat(TypeHello, field(1, 1, 1), field(1, 0, 2)), &Hello{Sync: SyncAlone}},
 		{"unknown tags", cat(TypeSolicit, field(0), field(99, 1, 2, 3), numbers(1, 9), field(255, bytes.Repeat([]byte{1}, 900)...)), &Solicit{To: 9}},
 		{"an unknown tag that looks like fields", cat(TypeSolicit, numbers(1, 9), field(9, numbers(1, 8)...)), &Solicit{To: 9}},
@@ -224,17 +224,25 @@ func randomBody(r *rand.Rand, big bool) Body {
 	for range n(MaxAudience) {
 		audience = append(audience, id())
 	}
+	var vector []Component
+	for i := range n(MaxComponents) {
+		c := Component{ID(i + 1), r.IntN(2) == 0, r.IntN(2) == 0, Position{}, Position{r.Uint32(), Seq(r.Uint32())}, r.Uint32()}
+		if c.Known {
+			c.Complete = Position{r.Uint32(), Seq(r.Uint32())}
+		}
+		vector = append(vector, c)
+	}
 	records := make([]byte, (1+n(MaxBulk-1))*RecordLen)
 	for i := range records {
 		records[i] = byte(r.Uint32())
 	}
 	bulks := r.Uint32N(1 << 26)
 	return []Body{
-		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32)), true, r.Uint32(), true, r.Uint64(), r.Uint64()},
+		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32)), r.IntN(2) == 0, uint8(r.Uint32()), r.Uint32(), vector},
 		&Solicit{id()},
 		&Nack{id(), r.Uint32(), ranges},
 		&Gone{id(), r.Uint32(), ranges, big || r.IntN(2) == 0},
-		&Begin{r.Uint32() | 1, Why(r.IntN(3)), audience, r.Uint32(), settings},
+		&Begin{r.Uint32() | 1, Why(r.IntN(3)), audience, r.Uint32(), settings, vector},
 		&Bulk{r.Uint32() | 1, r.Uint32(), records},
 		&End{r.Uint32() | 1, uint32(min(1<<32-1, uint64(bulks)*MaxBulk)), bulks},
 	}[r.IntN(7)]
