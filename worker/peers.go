@@ -52,7 +52,6 @@ type peer struct {
 	since   time.Time // when it was first heard with its ID
 	greeted bool      // has said HELLO, since it is there
 	asked   bool      // for a HELLO
-	asks    bool      // in its last HELLO
 	// nextIn, dropping, generation and vector are its last HELLO's.
 	nextIn     time.Duration
 	dropping   bool
