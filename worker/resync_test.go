@@ -210,6 +210,12 @@ func (h *host) lossy(percent uint32) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.filter(prog)
+}
+
+// filter has the network socket pass datagrams through a program.
+func (h *host) filter(prog []bpf.RawInstruction) {
+	h.t.Helper()
 	filter := make([]unix.SockFilter, len(prog))
 	for i, p := range prog {
 		filter[i] = unix.SockFilter{Code: p.Op, Jt: p.Jt, Jf: p.Jf, K: p.K}

@@ -17,7 +17,15 @@ import (
 // lan joins n namespaces by a switch. Their interface to it is called "sync".
 func lan(t testing.TB, n int) []string {
 	t.Helper()
+	names, _ := halves(t, n, false)
+	return names
+}
+
+// halves is lan. If apart, only the first two hear each other, and the others, until join is called.
+func halves(t testing.TB, n int, apart bool) (_ []string, join func()) {
+	t.Helper()
 	hub := nstest.New(t)
+	nstest.IP(t, hub, "link add lan2 type bridge mcast_snooping 0", "link set lan2 up")
 	nstest.IP(t, hub, "link add lan type bridge mcast_snooping 0", "link set lan up")
 	var names []string
 	for i := range n {
@@ -25,10 +33,17 @@ func lan(t testing.TB, n int) []string {
 		nstest.Veth(t,
 			nstest.End{Namespace: ns, Name: "sync", Addrs: []string{fmt.Sprintf("fd64::%d/64", i+1), fmt.Sprintf("10.64.0.%d/24", i+1)}},
 			nstest.End{Namespace: hub, Name: port})
-		nstest.IP(t, hub, "link set "+port+" master lan")
+		bridge := "lan"
+		if apart && i >= 2 {
+			bridge = "lan2"
+		}
+		nstest.IP(t, hub, "link set "+port+" master "+bridge)
 		names = append(names, ns)
 	}
-	return names
+	return names, func() {
+		nstest.IP(t, hub, "link add one type veth peer name two", "link set one master lan", "link set two master lan2",
+			"link set one up", "link set two up")
+	}
 }
 
 // standbySpec is a pair's with everything on.

@@ -1,0 +1,243 @@
+package worker
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/bpf"
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+	"joolctl/worker/workertest"
+)
+
+// wrongFor is for how long a host may say that it is complete while it lacks sessions of its peers: 2 s, and what a busy
+// machine takes to sample.
+const wrongFor = 2500 * time.Millisecond
+
+// TestNeverWrong makes hosts lack each other's sessions. None of them says for longer than wrongFor that it is complete,
+// and in the end all are.
+func TestNeverWrong(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		hosts  int
+		tables func(i int) []joolnl.Record // at the start
+		// after happens once all are complete. join connects the two halves of the network.
+		after func(t *testing.T, hosts []*host, names []string, join func())
+	}{
+		{name: "two with different tables start", hosts: 2, tables: func(i int) []joolnl.Record { return sessionsAt(1000*i, 100) }},
+		{name: "three with different tables start", hosts: 3, tables: func(i int) []joolnl.Record { return sessionsAt(1000*i, 500) }},
+		{name: "one of three does not hear the active host", hosts: 3, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
+			hosts[2].deafTo(1)
+			for i := range 30 {
+				hosts[0].report(sessionsAt(10*i, 10)...)
+				time.Sleep(50 * time.Millisecond)
+			}
+		}},
+		{name: "two of three do not hear different sessions", hosts: 3, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
+			for deaf := 1; deaf <= 2; deaf++ {
+				hosts[deaf].deafTo(1)
+				hosts[0].report(sessionsAt(100*deaf, 10)...)
+				other := hosts[3-deaf]
+				eventually(t, "the other one has them", func() bool { return other.has(sessionsAt(100*deaf, 10)) })
+				hosts[deaf].deafTo()
+			}
+			hosts[0].stop() // it can't repeat them
+		}},
+		{name: "two pairs meet", hosts: 4, tables: func(i int) []joolnl.Record { return sessionsAt(i/2*1000, 100) },
+			after: func(t *testing.T, hosts []*host, _ []string, join func()) {
+				for i := range 10 {
+					for _, h := range []*host{hosts[0], hosts[2]} {
+						h.report(sessionAt(20_000+i, 0))
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				join()
+			}},
+		{name: "the active host's module drops sessions", hosts: 2, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
+			for i := range 5 {
+				hosts[0].instance.Sessions.Put(sessionAt(i, 0))
+				hosts[0].instance.Set(func(in *workertest.Instance) { in.Stats[78]++ })
+				time.Sleep(time.Second)
+			}
+		}},
+		{name: "a number that jumps is forged", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
+			forger := newScripted(t, names[2])
+			forger.id, forger.last = hosts[0].running.self, 1_000_000
+			forger.say(&syncwire.Hello{Settings: ttl})
+			for i := range 40 {
+				hosts[0].report(sessionAt(i, 0))
+				time.Sleep(50 * time.Millisecond)
+			}
+		}},
+		{name: "the active host counts from a lower number again", hosts: 2, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
+			for i := range 40 {
+				hosts[0].report(sessionAt(i, 0))
+			}
+			eventually(t, "they have crossed", func() bool { return hosts[1].instance.Sessions.Len() == 40 })
+			hosts[0].onThread(func(p *pumps) { p.seq = 3 }) // the host's memory was set back
+			for i := range 40 {
+				hosts[0].report(sessionAt(100+i, 0))
+				time.Sleep(50 * time.Millisecond)
+			}
+		}},
+		{name: "the standby goes over to another group", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
+			spec := standbySpec(names[2])
+			spec.Group = netip.MustParseAddr("ff08::77")
+			there := newStandby(t, jool4115, names[2], sessionsAt(5000, 100)...)
+			there.init(spec)
+			there.start().alone()
+			spec = hosts[1].spec()
+			spec.Group = netip.MustParseAddr("ff08::77")
+			if err := hosts[1].Reconfigure(spec); err != nil {
+				t.Fatal(err)
+			}
+			hosts[0] = there
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			names, join := halves(t, c.hosts+1, c.hosts == 4)
+			var hosts []*host
+			for i := range c.hosts {
+				h := newStandby(t, jool4115, names[i])
+				if c.tables != nil {
+					h.instance.Sessions.Put(c.tables(i)...)
+				}
+				h.instance.Stats = map[int]uint64{78: 0} // JSTAT_JOOLD_SSS_ENOSPC
+				hosts = append(hosts, h.start())
+			}
+			w := watch(t, hosts...)
+			for _, h := range hosts {
+				h.complete()
+			}
+			if c.after != nil {
+				c.after(t, hosts, names, join)
+				w.among(hosts...)
+			}
+			within(t, 3*patience, "all are complete and equal", func() bool {
+				for _, h := range w.hosts() {
+					if s := h.Sync(); !s.complete() || !h.has(w.hosts()[0].instance.Sessions.Records()) || !w.hosts()[0].has(h.instance.Sessions.Records()) {
+						return false
+					}
+				}
+				return true
+			})
+			w.end()
+		})
+	}
+}
+
+// isRunning reports whether the host's worker runs.
+func (h *host) isRunning() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.running != nil
+}
+
+// has reports whether a host's table has all of these sessions.
+func (h *host) has(records []joolnl.Record) bool {
+	for i := range records {
+		if _, there := h.instance.Sessions.Get(records[i].Key()); !there {
+			return false
+		}
+	}
+	return true
+}
+
+// deafTo has a host hear nothing from the addresses fd64::n of a lan.
+func (h *host) deafTo(addresses ...int) {
+	h.t.Helper()
+	const source = 8 // in the IPv6 header
+	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: 0xfff00000 + source + 12, Size: 4}}
+	for i, n := range addresses {
+		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(n), SkipTrue: uint8(len(addresses) - i)})
+	}
+	raw, err := bpf.Assemble(append(prog, bpf.RetConstant{Val: 1 << 18}, bpf.RetConstant{Val: 0}))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.filter(raw)
+}
+
+// watcher samples what hosts say and hold.
+type watcher struct {
+	t       *testing.T
+	mu      sync.Mutex
+	watched []*host
+	since   map[*host]time.Time
+	stop    chan struct{}
+	done    sync.WaitGroup
+}
+
+func watch(t *testing.T, hosts ...*host) *watcher {
+	w := &watcher{t: t, watched: hosts, since: make(map[*host]time.Time), stop: make(chan struct{})}
+	w.done.Go(func() {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-w.stop:
+				return
+			case now := <-tick.C:
+				w.sample(now)
+			}
+		}
+	})
+	t.Cleanup(w.end)
+	return w
+}
+
+// among replaces the hosts, of which those that have stopped are left out.
+func (w *watcher) among(hosts ...*host) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.watched = nil
+	for _, h := range hosts {
+		if h.isRunning() {
+			w.watched = append(w.watched, h)
+		}
+	}
+}
+
+func (w *watcher) hosts() []*host {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.watched
+}
+
+func (w *watcher) end() {
+	select {
+	case <-w.stop:
+	default:
+		close(w.stop)
+	}
+	w.done.Wait()
+}
+
+// sample notes since when hosts have said that they are complete and are not.
+func (w *watcher) sample(now time.Time) {
+	hosts := w.hosts()
+	for _, h := range hosts {
+		lacks := ""
+		if s := h.Sync(); s.Synced == syncwire.SyncYes && s.complete() {
+			for i, other := range hosts {
+				if other != h && other.isRunning() && !h.has(other.instance.Sessions.Records()) {
+					lacks = fmt.Sprintf("host %d has sessions that are missing: %d here, %d there", i, h.instance.Sessions.Len(), other.instance.Sessions.Len())
+				}
+			}
+		}
+		began, wrong := w.since[h]
+		switch {
+		case lacks == "":
+			delete(w.since, h)
+		case !wrong:
+			w.since[h] = now
+		case now.Sub(began) > wrongFor:
+			w.t.Errorf("says that it is complete for %v, but %s", now.Sub(began), lacks)
+			delete(w.since, h)
+		}
+	}
+}
