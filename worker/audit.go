@@ -139,7 +139,7 @@ func (p *pumps) auditKernel(stats *joolnl.Stats, dropped uint64, now time.Time) 
 		a.checked = now
 		a.broken = a.check(stats, p.w.counters, p.format.EntryLen())
 		if d := a.checkIn(p.w.counters.Ledger(), p.w.counters.Losses(), p.pending()); d != 0 {
-			a.broken = append(a.broken, fmt.Sprintf("received + injected - ignored - sorted - untranslated - given is %d sessions, not 0; please report this", d))
+			a.broken = append(a.broken, fmt.Sprintf("received + injected - ignored - untranslated - given is %d sessions, not 0; please report this", d))
 		}
 	}
 	p.w.mu.Lock()
@@ -152,7 +152,7 @@ func (p *pumps) auditKernel(stats *joolnl.Stats, dropped uint64, now time.Time) 
 // that wait.
 func (a *audit) checkIn(l Ledger, losses Losses, pending uint64) int64 {
 	came := l.Received + l.Injected
-	went := l.Ignored + l.Sorted + losses.Untranslated + l.Given + pending
+	went := l.Ignored + losses.Untranslated + l.Given + pending
 	if a.inBase == nil {
 		base := came - went
 		a.inBase = &base

@@ -355,7 +355,6 @@ func (p *pumps) tickFlow(now, next time.Time) time.Time {
 			sooner(p.tickStream(from, now))
 		}
 		p.toKernel()
-		sooner(p.flood.tick(now))
 		sooner(p.judge(now))
 		sooner(p.resync.verify(now))
 		sooner(p.resync.tick(now))

@@ -24,7 +24,7 @@ type Counters struct {
 	sentSessions, repeated         atomic.Uint64
 	advertised, unsent             atomic.Uint64
 	receivedSessions, given        atomic.Uint64
-	ignored, sorted                atomic.Uint64
+	ignored                        atomic.Uint64
 	translated, untranslated, cut  atomic.Uint64
 	injected, collisions           atomic.Uint64
 	kernelDropped, netlinkLost     atomic.Uint64
@@ -145,7 +145,7 @@ func (c *Counters) Losses() Losses {
 //
 // and on the way in, with what was lost there, and as much more on the left as waits,
 //
-//	Received + Injected = Ignored + Sorted + Losses.Untranslated + Given
+//	Received + Injected = Ignored + Losses.Untranslated + Given
 //
 // holds at every moment in which no report and no datagram is being looked at.
 type Ledger struct {
@@ -174,14 +174,12 @@ type Ledger struct {
 	// than this instance gives.
 	Translated uint64 `json:"translated"`
 	Cut        uint64 `json:"cut"`
-	// Injected were brought by resyncs, or by a table that an upstream peer advertised.
+	// Injected were brought by resyncs.
 	Injected uint64 `json:"injected"`
 	// Ignored were received and are not for the module: the host's own, advertised ones
 	// (which come in resyncs), those of datagrams that came too late, twice, or of a peer
-	// that was forgotten meanwhile. Sorted are those of an advertised table of an
-	// upstream peer's; they come to be injected unless something newer is known.
+	// that was forgotten meanwhile.
 	Ignored uint64 `json:"ignored"`
-	Sorted  uint64 `json:"sorted"`
 	// Given were given to the module.
 	Given uint64 `json:"given"`
 }
@@ -202,7 +200,6 @@ func (c *Counters) Ledger() Ledger {
 		Cut:        c.cut.Load(),
 		Injected:   c.injected.Load(),
 		Ignored:    c.ignored.Load(),
-		Sorted:     c.sorted.Load(),
 		Given:      c.given.Load(),
 	}
 }

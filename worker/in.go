@@ -87,11 +87,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		if len(trailer) > 0 {
 			c.notUnderstood.Add(1)
 		}
-		if p.sequence && p.flood.take(entries, joolnl.ListFormat(entries), now) {
-			c.sorted.Add(sessions)
-		} else {
-			p.deliver(entries)
-		}
+		p.deliver(entries)
 	case t.Sender == p.self:
 		c.ignored.Add(sessions)
 	case t.Kind == syncwire.Advertised: // for upstream's peers; ours get BULKs
@@ -135,7 +131,6 @@ func ageAll(entries []byte, by time.Duration) {
 // deliver takes sessions, of whatever module's format, on their way to the
 // kernel: at once, or behind the resync that is under way.
 func (p *pumps) deliver(entries []byte) {
-	p.flood.note(entries, joolnl.ListFormat(entries))
 	if p.resync.hold(entries, false) {
 		return
 	}

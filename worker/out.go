@@ -116,7 +116,6 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	c.reported.Add(uint64(n))
 	p.reportedAt = now
 	p.waiting.reported(p.format, entries)
-	p.flood.note(entries, f)
 	if p.coalesce.period <= 0 && p.resync.touched == nil && p.advertise.touched == nil {
 		p.sendLive(entries, now)
 		return

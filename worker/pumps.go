@@ -86,7 +86,6 @@ type pumps struct {
 	coalesce      *coalescer
 	resync        resync
 	answers       answers
-	flood         flood
 	advertise     advertiser
 	audit         audit
 	pool4Due      time.Time // when it is read again
@@ -181,7 +180,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.w.peers.expected = p.expected
 	p.coalesce = newCoalescer(spec.RefreshPeriod)
 	p.resync.period = spec.VerifyPeriod
-	p.resync.p, p.answers.p, p.advertise.p, p.flood.p = p, p, p, p
+	p.resync.p, p.answers.p, p.advertise.p = p, p, p
 	p.deliverFn, p.repeatFn = p.deliver, p.deliverRepeat
 	p.timer, p.trailing = p.thread.NewTimer(p.alone(p.tick)), p.thread.NewTimer(p.alone(func() { p.ack(1) }))
 	p.jiffy = kernelJiffy()

@@ -15,7 +15,7 @@ func (c *Counters) saved() map[string]*atomic.Uint64 {
 		"sent": &c.sentSessions, "repeated": &c.repeated,
 		"advertised": &c.advertised, "unsent": &c.unsent, "received": &c.receivedSessions,
 		"translated": &c.translated, "untranslated": &c.untranslated, "cut": &c.cut,
-		"ignored": &c.ignored, "sorted": &c.sorted, "given": &c.given,
+		"ignored": &c.ignored, "given": &c.given,
 		"injected": &c.injected, "collisions": &c.collisions,
 		"kernel_dropped": &c.kernelDropped, "netlink_lost": &c.netlinkLost,
 		"network_lost": &c.networkLost, "repaired": &c.networkRepaired,

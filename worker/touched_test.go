@@ -151,37 +151,3 @@ func TestReportedWhileCompared(t *testing.T) {
 		})
 	}
 }
-
-// TestFloodOverflows: an upstream peer's table holds an older record of a session that the module reports meanwhile,
-// beside too many other sessions.
-func TestFloodOverflows(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
-	upstream := openPlain(t, a, group6, port, "sync")
-	h := newStandby(t, jool4115, b)
-	h.start().alone()
-	var list []joolnl.Record
-	for i := range 20 {
-		list = append(list, kind(sessionAt(4*i, 0), joolnl.TCP, joolnl.V6Init, joolnl.TimerTransitory, time.Minute))
-	}
-	open := kind(list[0], joolnl.TCP, joolnl.Established, joolnl.TimerEstablished, 0)
-	h.blocked(func() { upstream.send(packed(t, list...)) })
-	eventually(t, "the table is held", func() (held bool) {
-		h.onThread(func(p *pumps) {
-			if held = len(p.flood.records) > 0; held {
-				for i := range maxTouched {
-					var k joolnl.Key
-					binary.BigEndian.PutUint32(k[:], uint32(i))
-					p.flood.fresher[k] = struct{}{}
-				}
-				p.flood.last = time.Now().Add(time.Second) // it goes on
-			}
-		})
-		return held
-	})
-	h.report(open)
-	eventually(t, "the table is stored", func() bool { return h.instance.Sessions.Len() == len(list) })
-	if r, _ := h.instance.Sessions.Get(open.Key()); r.State() != joolnl.Established {
-		t.Errorf("moved back to %v", r.State())
-	}
-}

@@ -167,7 +167,7 @@ func wayOut(l worker.Ledger) string {
 func wayIn(l worker.Ledger) string {
 	return named([]counter{
 		{"received", l.Received}, {"repaired", l.Repaired}, {"translated", l.Translated}, {"cut", l.Cut}, {"injected", l.Injected},
-		{"ignored", l.Ignored}, {"sorted", l.Sorted}, {"given", l.Given},
+		{"ignored", l.Ignored}, {"given", l.Given},
 	})
 }
 

@@ -30,7 +30,7 @@ func sample() supervisor.Status {
 					Replaced: 2, Collisions: 10, GaveBack: 3, At: now.Add(-3 * time.Minute), Took: 1234567 * time.Microsecond},
 				Advertise: &worker.Advertise{Sent: 1200, Total: 40000, Rate: 4000},
 				Ledger: worker.Ledger{Reported: 500, Coalesced: 200, Refreshed: 20, Sent: 319, Unsent: 1, Repeated: 36, Advertised: 1200,
-					Received: 400, Repaired: 3, Translated: 40, Cut: 7, Injected: 990, Ignored: 72, Sorted: 36, Given: 1282},
+					Received: 400, Repaired: 3, Translated: 40, Cut: 7, Injected: 990, Ignored: 72, Given: 1282},
 				Losses: worker.Losses{KernelDropped: 4, NetlinkLost: 36, NetlinkOverruns: 1, NetworkLost: 2, Malformed: 2, NotUnderstood: 5},
 				Broken: []string{"KERNEL_SENT_PKTS: JSTAT_JOOLD_PKT_RCVD is 3 packets ahead: another program writes to the instance",
 					"NET_SENT of peer 2001:db8::2: 84 bytes in 2 live datagrams, of which 80 bytes came in 2"},

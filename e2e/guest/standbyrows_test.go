@@ -198,32 +198,6 @@ func (b *standbyBench) advertise(n int) {
 		})
 }
 
-// upstreamAdvertises has ours receive a table in the order of the module's.
-func (b *standbyBench) upstreamAdvertises(n int) {
-	var unsorted time.Duration
-	run := func(plain bool) measurement {
-		return func(t *testing.T, top *topology) string {
-			pairJ, pairK := top.pairs(group6)
-			pairK.plain = plain
-			top.j.fill(t, "nat", n)
-			startWorker(t, upstream, top.j, pairJ)
-			startWorker(t, supervised, top.k, pairK)
-			top.j.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskAdvertise() })
-			got, took := top.settledCount(t, n, 15*time.Second, 4*time.Minute)
-			if got != n {
-				t.Errorf("%d of %d", got, n)
-			}
-			if plain {
-				unsorted = took
-				return fmt.Sprintf("(ours, in the order in which they come: %d in %s)", got, seconds(took))
-			}
-			atMost(t, "what was sorted", took, unsorted/time.Duration(b.size(3, 1))) // it gains more, the more there is
-			return fmt.Sprintf("%d in %s", got, seconds(took))
-		}
-	}
-	b.compare(fmt.Sprintf("C joold advertises %d sessions, ours receives", n), run(true), run(false))
-}
-
 // burst opens sessions at once, faster than an old module can tell of them.
 func (b *standbyBench) burst() {
 	const sources, ports = 40, 100
