@@ -69,7 +69,7 @@ func TestAwayForAMoment(t *testing.T) {
 		t.Errorf("%+v, the last resync %+v", s, *s.Last)
 	}
 	second.onThread(func(p *pumps) {
-		for _, known := range p.w.peers.byAddress {
+		for _, known := range p.w.peers.known {
 			if !known.greeted || known.stream.away {
 				t.Errorf("%+v", known)
 			}
@@ -104,7 +104,7 @@ func (h *host) silence(d time.Duration) {
 	h.t.Helper()
 	h.onThread(func(p *pumps) {
 		now := time.Now()
-		for _, known := range p.w.peers.byAddress {
+		for _, known := range p.w.peers.known {
 			p.w.peers.update(known, func() { known.LastHeard = now.Add(-d) })
 		}
 		p.wake(now)

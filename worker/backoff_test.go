@@ -23,7 +23,7 @@ func (s *short) run(d time.Duration, each func()) {
 	s.asked = nil
 	for s.now.Sub(began) < d {
 		s.now = s.now.Add(time.Second)
-		s.w.peers.heard(s.from.Address, s.now)
+		s.w.peers.heard(s.from.Address, s.from.ID, s.now)
 		s.helloFrom(s.from, &syncwire.Hello{Sync: syncwire.SyncYes, Sessions: s.sessions, Settings: ttl, Generation: 1}, 0, s.now)
 		each()
 		s.resync.tick(s.now)
@@ -57,7 +57,7 @@ func TestLastingDifference(t *testing.T) {
 			drive(t, jool4115, func(d *driven) {
 				now := time.Now()
 				s := &short{driven: d, now: now, sessions: 10, stores: c.stores}
-				s.from = d.w.peers.named(d.w.peers.heard(group6, now), 0x10f)
+				s.from = d.w.peers.heard(group6, 0x10f, now)
 				d.resync.finish(now)
 				d.resync.ended, d.resync.sync, d.resync.period = now, syncwire.SyncYes, 0
 				s.from.stream.begin(1)
@@ -81,7 +81,7 @@ func TestLastingDifference(t *testing.T) {
 				if len(s.asked) == 0 || s.asked[0] > 3*time.Second {
 					t.Errorf("after a loss asked at %v", s.asked)
 				}
-				other := d.w.peers.named(d.w.peers.heard(group4, s.now), 0x20f)
+				other := d.w.peers.heard(group4, 0x20f, s.now)
 				if d.resync.suspect(whyShort, other, s.now); d.resync.about != other || d.resync.due.Sub(s.now) > 3*time.Second {
 					t.Errorf("another peer waits %v", d.resync.due.Sub(s.now))
 				}

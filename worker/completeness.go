@@ -70,7 +70,7 @@ func (p *pumps) liveOrigin(now time.Time) func(syncwire.ID) bool {
 
 // advance takes what has come of peers' live datagrams into the vector.
 func (p *pumps) advance(now time.Time) {
-	for _, known := range p.w.peers.byAddress {
+	for _, known := range p.w.peers.known {
 		s := &known.stream
 		if known.ID == 0 || !s.started {
 			continue
@@ -129,7 +129,7 @@ func (p *pumps) doubt(now time.Time) {
 	p.doubts++
 	p.vector.ForgetAll()
 	p.stored = nil
-	for _, known := range p.w.peers.byAddress {
+	for _, known := range p.w.peers.known {
 		known.stream.first = known.stream.next
 	}
 	p.wake(now)
@@ -303,17 +303,28 @@ func (p *pumps) conclude(sync syncwire.Sync, now time.Time) {
 		}
 	}
 	changed := r.sync != sync
-	if changed && sync == syncwire.SyncAlone && r.sync == syncwire.SyncYes {
-		p.w.log.warn("no peer is heard any more; alone")
-	}
+	was := r.sync
 	r.sync = sync
 	if changed {
+		p.log(was, texts)
 		p.publishSync()
 		p.helloSoon(now)
 	}
 	if changed || !slices.Equal(texts, p.told) {
 		p.told = texts
 		p.w.change(now, func(s *SyncState) { s.Lacking = texts })
+	}
+}
+
+// log tells an operator that the verdict has changed.
+func (p *pumps) log(was syncwire.Sync, lacks []string) {
+	switch now := p.resync.sync; {
+	case now == syncwire.SyncYes:
+		p.w.log.to.Info("the table has everything that the peers' tables have")
+	case now == syncwire.SyncAlone && was == syncwire.SyncYes:
+		p.w.log.warn("no peer is heard any more; alone")
+	case now == syncwire.SyncNo && was == syncwire.SyncYes:
+		p.w.log.warn("the table lacks sessions", "reasons", lacks)
 	}
 }
 

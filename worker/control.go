@@ -2,6 +2,7 @@ package worker
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"joolctl/joolnl"
@@ -79,20 +80,22 @@ func (p *pumps) sendControl(body syncwire.Body) {
 }
 
 // fromPeer takes a datagram that begins with 00 00 and came to the host at came.
-func (p *pumps) fromPeer(from *peer, data []byte, came, now time.Time) {
+func (p *pumps) fromPeer(address netip.Addr, data []byte, came, now time.Time) {
 	m, err := syncwire.ParseWith(&p.bulkIn, data)
 	switch {
 	case syncwire.Unknown(err):
+		p.w.peers.garbled(address, now)
 		p.w.counters.notUnderstood.Add(1)
 		return
 	case err != nil:
+		p.w.peers.garbled(address, now)
 		p.w.counters.malformed.Add(1)
-		p.w.log.warn("dropped a malformed control message", "from", from.Address, "error", err)
+		p.w.log.warn("dropped a malformed control message", "from", address, "error", err)
 		return
 	case m.Sender == p.self:
 		return
 	}
-	from = p.w.peers.named(from, m.Sender)
+	from := p.w.peers.heard(address, m.Sender, now)
 	from.stream.expectUpTo(m.Last, now, p.deliverFn)
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
@@ -351,7 +354,7 @@ func (p *pumps) tickFlow(now, next time.Time) time.Time {
 	sooner(p.advertise.tick(now))
 	if p.sequence {
 		p.auditPeers()
-		for _, from := range p.w.peers.byAddress {
+		for _, from := range p.w.peers.known {
 			sooner(p.tickStream(from, now))
 		}
 		p.toKernel()

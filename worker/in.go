@@ -48,8 +48,8 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	if !p.socket.hears(d.Interface) {
 		return
 	}
-	from := p.w.peers.heard(d.From.Addr(), now)
 	if d.Truncated {
+		p.w.peers.garbled(d.From.Addr(), now)
 		c.malformed.Add(1)
 		p.w.log.warn("dropped a datagram longer than any of Jool's", "from", d.From)
 		return
@@ -62,12 +62,14 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	case err == nil:
 	case errors.Is(err, syncwire.ErrNotUnderstood):
 		if p.sequence {
-			p.fromPeer(from, d.Data, arrived(d, now, p.thread.StoodStill()), now)
+			p.fromPeer(d.From.Addr(), d.Data, arrived(d, now, p.thread.StoodStill()), now)
 		} else {
+			p.w.peers.garbled(d.From.Addr(), now)
 			c.notUnderstood.Add(1)
 		}
 		return
 	default:
+		p.w.peers.garbled(d.From.Addr(), now)
 		c.malformed.Add(1)
 		p.w.log.warn("dropped a malformed datagram", "from", d.From, "error", err)
 		return
@@ -87,14 +89,15 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		if len(trailer) > 0 {
 			c.notUnderstood.Add(1)
 		}
+		p.w.peers.heard(d.From.Addr(), 0, now)
 		p.deliver(entries)
 	case t.Sender == p.self:
 		c.ignored.Add(sessions)
 	case t.Kind == syncwire.Advertised: // for upstream's peers; ours get BULKs
-		p.w.peers.named(from, t.Sender)
+		p.w.peers.heard(d.From.Addr(), t.Sender, now)
 		c.ignored.Add(sessions)
 	default:
-		from = p.w.peers.named(from, t.Sender)
+		from := p.w.peers.heard(d.From.Addr(), t.Sender, now)
 		if t.Kind == syncwire.Repeat {
 			from.stream.repeat = p.repeatFn
 			if waited < muchWaiting {

@@ -251,7 +251,7 @@ func TestPeersAreBounded(t *testing.T) {
 	later := heard.LastHeard
 	for i := range 100 {
 		later = later.Add(1)
-		h.peers.heard(netip.AddrFrom16([16]byte{0xfd, 15: byte(i)}), later)
+		h.peers.heard(netip.AddrFrom16([16]byte{0xfd, 15: byte(i)}), 0, later)
 	}
 	peers := h.Peers()
 	if len(peers) != maxPeers {
@@ -262,8 +262,8 @@ func TestPeersAreBounded(t *testing.T) {
 			t.Errorf("peer %d is %v, want %v", i, p.Address, want)
 		}
 	}
-	h.peers.heard(peers[0].Address, later.Add(5))
-	h.peers.heard(netip.MustParseAddr("192.0.2.1"), later.Add(6))
+	h.peers.heard(peers[0].Address, 0, later.Add(5))
+	h.peers.heard(netip.MustParseAddr("192.0.2.1"), 0, later.Add(6))
 	again := h.Peers()
 	if len(again) != maxPeers || !again[0].Address.Is4() || again[1].Address != peers[0].Address || again[2].Address != peers[2].Address {
 		t.Errorf("the one that was silent for longest did not make room: %v", again[:3])

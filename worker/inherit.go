@@ -20,7 +20,7 @@ func (p *pumps) bequeath(now time.Time) {
 	if p.conn == nil || p.socket == nil || !p.sequence || r.phase == injecting || len(r.held) > 0 || p.dropping(now) {
 		return // what the table holds is not what the vector says
 	}
-	for _, known := range p.w.peers.byAddress {
+	for _, known := range p.w.peers.known {
 		if known.ID == 0 && now.Sub(known.LastHeard) <= aliveFor {
 			return // nobody repeats what an upstream joold sends meanwhile
 		}
@@ -85,7 +85,7 @@ func (p *pumps) incarnate() {
 	}
 	doubts := p.doubts
 	p.completeness = completeness{doubts: doubts + 1, generation: p.generation}
-	for _, known := range p.w.peers.byAddress {
+	for _, known := range p.w.peers.known {
 		known.stream.first = known.stream.next
 	}
 }

@@ -60,7 +60,7 @@ func TestRefused(t *testing.T) {
 			drive(t, jool4115, func(d *driven) {
 				now := time.Now()
 				s := &short{driven: d, now: now}
-				s.from = d.w.peers.named(d.w.peers.heard(group6, now), 0x10f)
+				s.from = d.w.peers.heard(group6, 0x10f, now)
 				s.from.stream.begin(1)
 				d.resync.finish(now)
 				d.resync.ended, d.resync.period = now, 0

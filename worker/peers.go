@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -48,10 +49,12 @@ type Peer struct {
 // peer is one of them with what it takes to listen to it.
 type peer struct {
 	Peer
-	stream  stream
-	since   time.Time // when it was first heard with its ID
-	greeted bool      // has said HELLO, since it is there
-	asked   bool      // for a HELLO
+	stream stream
+	since  time.Time // when it was first heard
+	// replaced is true if another sender was heard from its address and it was not heard since.
+	replaced bool
+	greeted  bool // has said HELLO, since it is there
+	asked    bool // for a HELLO
 	// nextIn, dropping, generation and vector are its last HELLO's.
 	nextIn     time.Duration
 	dropping   bool
@@ -71,41 +74,87 @@ type peer struct {
 	servedDoubts int
 	// shortfall is by how much its table is larger than ours.
 	shortfall shortfall
-	// pauses are those after resyncs for reasons that concern it. They outlast its ID, which a forger can change.
+	// pauses are those after resyncs for reasons that concern it. The next one at its address has the same ones.
 	pauses pauses
 	// Of its stream's lost and repaired, what audit has counted.
 	lostCounted, repairedCounted uint64
 }
 
+// peerKey names a peer: a worker of ours by its ID, which another one of the same host does not have; an upstream joold by
+// its address.
+type peerKey struct {
+	id      syncwire.ID
+	address netip.Addr // of an upstream joold
+}
+
+func keyOf(from netip.Addr, id syncwire.ID) peerKey {
+	if id != 0 {
+		return peerKey{id: id}
+	}
+	return peerKey{address: from}
+}
+
 // peers is the table of them. Only the instance's thread writes, and reads
 // without the lock.
 type peers struct {
-	mu        sync.Mutex
-	byAddress map[netip.Addr]*peer
+	mu    sync.Mutex
+	known map[peerKey]*peer
 	// expected returns the live datagram of an origin that the table lacks first, if that is known.
 	expected func(syncwire.ID) (syncwire.Seq, bool)
 	// ignored counts the sessions that go with a peer.
 	ignored *atomic.Uint64
 }
 
-// heard notes a datagram. Where the table is full, the peer that was silent for
-// longest makes room.
-func (p *peers) heard(from netip.Addr, now time.Time) *peer {
-	known := p.byAddress[from]
+// heard notes a datagram of a sender; id is 0 for an upstream joold. A worker of ours that sends from another address than before,
+// by another interface perhaps, is the same peer. Where the table is full, another peer makes room.
+func (p *peers) heard(from netip.Addr, id syncwire.ID, now time.Time) *peer {
+	known := p.known[keyOf(from, id)]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if known == nil {
-		if p.byAddress == nil {
-			p.byAddress = make(map[netip.Addr]*peer)
-		}
-		if len(p.byAddress) >= maxPeers {
-			p.forgetOldest()
-		}
-		known = &peer{Peer: Peer{Address: from}, stream: stream{jitter: jitter}}
-		p.byAddress[from] = known
+		known = p.add(from, id, now)
 	}
+	known.Address, known.replaced = from, false
 	known.heard(now)
 	return known
+}
+
+// add makes a peer. Who was heard from that address before is taken to have ended, until it is heard again.
+func (p *peers) add(from netip.Addr, id syncwire.ID, now time.Time) *peer {
+	if p.known == nil {
+		p.known = make(map[peerKey]*peer)
+	}
+	known := &peer{Peer: Peer{Address: from, ID: id}, since: now, stream: stream{sender: id, jitter: jitter}}
+	for key, other := range p.known {
+		switch {
+		case other.Address != from:
+		case other.replaced:
+			p.forget(key)
+		default:
+			other.replaced = true
+			known.pauses = other.pauses // a forger can change the ID
+		}
+	}
+	if len(p.known) >= maxPeers {
+		p.forgetOne()
+	}
+	if p.expected != nil && id != 0 {
+		if next, ok := p.expected(id); ok {
+			known.stream.begin(next)
+		}
+	}
+	p.known[keyOf(from, id)] = known
+	return known
+}
+
+// garbled notes a datagram from which no sender can be told.
+func (p *peers) garbled(from netip.Addr, now time.Time) {
+	for _, other := range p.known {
+		if other.Address == from && !other.replaced {
+			return
+		}
+	}
+	p.heard(from, 0, now)
 }
 
 // heard notes that it is there. Who was away may have other mappings now than we
@@ -120,7 +169,9 @@ func (k *peer) heard(now time.Time) {
 }
 
 // live reports whether a peer of ours is there.
-func (k *peer) live(now time.Time) bool { return k.ID != 0 && !now.After(k.liveUntil()) }
+func (k *peer) live(now time.Time) bool {
+	return k.ID != 0 && !k.replaced && !now.After(k.liveUntil())
+}
 
 // liveUntil is until when a peer is live that is not heard again: lateHello after its next HELLO is expected.
 func (k *peer) liveUntil() time.Time {
@@ -134,65 +185,32 @@ func (k *peer) liveUntil() time.Time {
 // jitter spreads what several receivers ask for at the same moment.
 func jitter() time.Duration { return rand.N(10 * time.Millisecond) }
 
-func (p *peers) forgetOldest() {
+// forgetOne forgets one that was replaced, or else the one that was silent for longest.
+func (p *peers) forgetOne() {
 	var oldest *peer
-	for _, other := range p.byAddress {
-		if oldest == nil || other.LastHeard.Before(oldest.LastHeard) {
+	for _, other := range p.known {
+		if oldest == nil || other.replaced && !oldest.replaced || other.replaced == oldest.replaced && other.LastHeard.Before(oldest.LastHeard) {
 			oldest = other
 		}
 	}
-	p.abandon(oldest)
-	delete(p.byAddress, oldest.Address)
+	p.forget(keyOf(oldest.Address, oldest.ID))
+}
+
+// forget forgets one, and counts what waits behind a gap of it.
+func (p *peers) forget(key peerKey) {
+	if n := p.known[key].stream.pending(); n > 0 {
+		p.ignored.Add(n)
+	}
+	delete(p.known, key)
 }
 
 // forgetAll forgets all of them.
 func (p *peers) forgetAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, known := range p.byAddress {
-		p.abandon(known)
+	for key := range p.known {
+		p.forget(key)
 	}
-	clear(p.byAddress)
-}
-
-// abandon counts what waits behind a gap of a peer that is no more.
-func (p *peers) abandon(known *peer) {
-	if n := known.stream.pending(); n > 0 {
-		p.ignored.Add(n)
-	}
-}
-
-// named gives the peer the id that it now has; a new one retires the old, and
-// what was missing of that. A worker that sends from another address than before,
-// by another interface perhaps, is the same peer: what it sent on the way is missing.
-func (p *peers) named(known *peer, id syncwire.ID) *peer {
-	if known.ID == id {
-		return known
-	}
-	moved := p.withID(id)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if moved != nil {
-		delete(p.byAddress, moved.Address)
-		moved.Address = known.Address
-		moved.heard(known.LastHeard)
-		p.byAddress[moved.Address] = moved
-		return moved
-	}
-	known.ID = id
-	p.abandon(known)
-	*known = peer{
-		since:  known.LastHeard,
-		Peer:   Peer{Address: known.Address, LastHeard: known.LastHeard, ID: id, Lost: known.Lost, Repaired: known.Repaired},
-		stream: stream{sender: id, jitter: jitter, lost: known.stream.lost, repaired: known.stream.repaired},
-		pauses: known.pauses, lostCounted: known.lostCounted, repairedCounted: known.repairedCounted,
-	}
-	if p.expected != nil {
-		if next, ok := p.expected(id); ok {
-			known.stream.begin(next)
-		}
-	}
-	return known
 }
 
 // update changes what others see of a peer.
@@ -203,14 +221,9 @@ func (p *peers) update(known *peer, change func()) {
 	known.Lost, known.Repaired = known.stream.lost, known.stream.repaired
 }
 
-// withID finds a worker of ours.
+// withID finds a worker of ours; nil: it is not known.
 func (p *peers) withID(id syncwire.ID) *peer {
-	for _, known := range p.byAddress {
-		if known.ID == id && id != 0 {
-			return known
-		}
-	}
-	return nil
+	return p.known[peerKey{id: id}]
 }
 
 // better reports whether a is to be asked for its table rather than b if both have as much of what is missing: one that is
@@ -225,12 +238,12 @@ func better(a, b *peer) bool {
 // all returns all workers of ours that are live, by address.
 func (p *peers) all(now time.Time) []*peer {
 	var live []*peer
-	for _, known := range p.byAddress {
+	for _, known := range p.known {
 		if known.live(now) {
 			live = append(live, known)
 		}
 	}
-	slices.SortFunc(live, func(a, b *peer) int { return a.Address.Compare(b.Address) })
+	slices.SortFunc(live, func(a, b *peer) int { return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.ID, b.ID)) })
 	return live
 }
 
@@ -238,10 +251,12 @@ func (p *peers) all(now time.Time) []*peer {
 func (p *peers) list() []Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := make([]Peer, 0, len(p.byAddress))
-	for _, known := range p.byAddress {
-		list = append(list, known.Peer)
+	list := make([]Peer, 0, len(p.known))
+	for _, known := range p.known {
+		if !known.replaced {
+			list = append(list, known.Peer)
+		}
 	}
-	slices.SortFunc(list, func(a, b Peer) int { return a.Address.Compare(b.Address) })
+	slices.SortFunc(list, func(a, b Peer) int { return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.ID, b.ID)) })
 	return list
 }

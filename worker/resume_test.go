@@ -168,7 +168,7 @@ func TestStall(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			drive(t, jool4115, func(d *driven) {
 				now := time.Now()
-				from := d.w.peers.named(d.w.peers.heard(group6, now), 0x10f)
+				from := d.w.peers.heard(group6, 0x10f, now)
 				in := &incoming{id: 1, from: from, asked: true, expected: bulks * syncwire.MaxBulk, base: now, settings: ttl}
 				d.resync.in, d.resync.why, d.resync.tried = in, "start", []syncwire.ID{from.ID}
 				d.resync.enter(collecting, now, now.Add(stallFor))

@@ -43,7 +43,7 @@ func TestWaitsForReturn(t *testing.T) {
 	drive(t, jool4115, func(d *driven) {
 		now := time.Now()
 		d.resync.finish(now)
-		from := d.w.peers.named(d.w.peers.heard(group6, now), 0x10f)
+		from := d.w.peers.heard(group6, 0x10f, now)
 		from.stream.begin(1)
 		for _, c := range []struct {
 			name string
@@ -56,7 +56,7 @@ func TestWaitsForReturn(t *testing.T) {
 			{"the peer is alone", 20 * time.Second, syncwire.SyncAlone, asking},
 		} {
 			at := now.Add(c.at)
-			d.w.peers.heard(group6, at)
+			d.w.peers.heard(group6, from.ID, at)
 			d.helloFrom(from, &syncwire.Hello{Sync: c.sync, Generation: 1, Settings: ttl}, 0, at)
 			from.served = now
 			d.resync.ended = time.Time{}

@@ -54,7 +54,7 @@ func measure(t *testing.T, top *topology, kind daemon, sources int) Measurement 
 		return ""
 	})
 	for _, w := range []worker{j, k} {
-		w.awaitStartResync(t)
+		w.awaitComplete(t)
 	}
 	sendCPU, recvCPU := j.cpuTime(t), k.cpuTime(t)
 	top.flood(t, portRange(10000, sources), benchPorts)

@@ -68,14 +68,14 @@ func (w worker) stop(t testing.TB) {
 	w.process.kill()
 }
 
-// awaitStartResync waits until ours has nothing to make up for any more.
-func (w worker) awaitStartResync(t testing.TB) {
+// awaitComplete waits until ours has nothing to make up for any more.
+func (w worker) awaitComplete(t testing.TB) {
 	t.Helper()
 	if !w.kind.ours() {
 		return
 	}
-	eventually(t, syncedWithin, "the resync of the start is over", func() string {
-		if log := w.log.String(); !strings.Contains(log, "a resync has ended") {
+	eventually(t, syncedWithin, "the table is complete", func() string {
+		if log := w.log.String(); !strings.Contains(log, "the table has everything") {
 			return log
 		}
 		return ""

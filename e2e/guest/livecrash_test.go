@@ -101,7 +101,7 @@ func TestLiveStandby(t *testing.T) {
 			w := top.k.startVariant(t, pair, r.Variant, result.Settings)
 			top.k.tell(t, crashBegins(i))
 			top.awaitFirst(t)
-			w.awaitStartResync(t)
+			w.awaitComplete(t)
 			m := top.crash(t, r.perSecond)
 			m.LiveRun = r.LiveRun
 			t.Log(m)

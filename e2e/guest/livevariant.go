@@ -90,8 +90,8 @@ func startLiveHosts(t testing.TB, variant string, start func(*namespace, pair) w
 	h.k = start(top.k, pairK)
 	h.j = start(top.j, pairJ)
 	top.awaitFirst(t)
-	h.j.awaitStartResync(t)
-	h.k.awaitStartResync(t)
+	h.j.awaitComplete(t)
+	h.k.awaitComplete(t)
 	h.started = time.Now()
 	h.opener = top.newLiveOpener(t)
 	return h

@@ -76,6 +76,7 @@ func TestOneGroup(t *testing.T) {
 	l.exec(t, "jool", "instance", "remove", "nat")
 	addInstance(t, l, instance{name: "nat", framework: "netfilter", pool6: pool6})
 	lWorker = startWorker(t, supervised, l, pair)
+	lWorker.awaitSynced(t, "yes")
 	if out, code := jWorker.command(t, "advertise", "--all"); code != exitOK {
 		t.Fatal(out)
 	}
