@@ -1,0 +1,108 @@
+package sim
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// Add is a JOOLD_ADD. The error is ErrNoMemory if some of the sessions could not be stored; the others are stored.
+func (m *Module) Add(entries []byte) error {
+	if m.gone || !m.Globals.SSEnabled {
+		return ErrNoInstance
+	}
+	if m.fails(m.RequestLoss) {
+		return ErrNoMemory
+	}
+	m.expire()
+	m.counters.packetsRcvd++
+	var err error
+	f := m.Version().Format()
+	for len(entries) >= 4 && binary.NativeEndian.Uint16(entries) >= 4 {
+		if f.Check(entries) != nil {
+			m.garbage++ // a real module reads on, and stores a session that makes no sense
+			return err
+		}
+		m.counters.sessionsRcvd++
+		if m.fails(m.NoMemory) {
+			err = ErrNoMemory
+		} else {
+			m.store(f.Record(entries))
+		}
+		entries = entries[f.EntryLen():]
+	}
+	return err
+}
+
+// fails draws a random number even if the share is 0, so that a fault does not shift what follows it.
+func (m *Module) fails(share float64) bool { return m.rand.Float64() < share }
+
+// store puts a peer's session into the table. An existing session takes state and age of the new one, older or not. A
+// session whose mask belongs to another IPv6 endpoint is dropped without an error. If the IPv6 endpoint has another mask,
+// a new session is stored under that mask, and an existing session is kept as it is.
+func (m *Module) store(r joolnl.Record) {
+	now := m.clock.Now()
+	host, mask := sides(&r)
+	if other := m.bib.byMask[mask]; other != nil && other.host != host {
+		m.counters.collisions++
+		return
+	}
+	s := m.sessions[r.Key()]
+	entry := m.bib.byHost[host]
+	if entry != nil && entry.mask != mask {
+		m.counters.collisions++
+		if s != nil {
+			return
+		}
+		setMask(&r, entry.mask.addr)
+	}
+	ttl := m.ttl(r.Proto(), r.Timer())
+	left := time.Duration(r.Expires()) * time.Millisecond
+	v := Version{r.State(), r.Timer(), now.Add(left - ttl)}
+	if s != nil {
+		m.overwrite(s, v)
+		return
+	}
+	if left == 0 {
+		return
+	}
+	if entry == nil {
+		entry = m.bib.bind(host, mask)
+	}
+	s = m.insert(m.ledger.number(r.Key()), r, entry, v)
+	s.told.learn(v, now, true)
+}
+
+func (m *Module) overwrite(s *session, v Version) {
+	old := s.Version
+	m.change(s, v)
+	if v.MovesBack(old, 0) {
+		s.told = history{first: s.told.first}
+	}
+	s.told.learn(v, m.clock.Now(), true)
+	s.lost = loss{}
+	if m.Overwrites != nil {
+		m.Overwrites(s.id, &s.record, old, v)
+	}
+	m.expire()
+}
+
+// RemoveBIB removes a BIB entry and its sessions.
+func (m *Module) RemoveBIB(p joolnl.Proto, src4 netip.AddrPort) error {
+	if m.gone {
+		return ErrNoInstance
+	}
+	m.expire()
+	entry := m.bib.byMask[endpoint{p, src4}]
+	if entry == nil {
+		return nil
+	}
+	for _, s := range slices.Clone(entry.sessions) {
+		m.remove(s)
+		m.evicted[s.id] = m.clock.Now()
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package sim
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Plan bounds what Generate draws.
+type Plan struct {
+	Hosts  int
+	From   time.Duration // of the faults; a Merge starts before
+	To     time.Duration // all have ended
+	Faults int
+	Kinds  []Kind // empty: all
+}
+
+// limits are the ranges that a fault of a kind is drawn from.
+type limits struct {
+	duration Span
+	min, max float64 // of Amount
+	whole    bool    // Amount is a whole number
+	link     bool    // Host and Peer may be -1
+}
+
+var limitsOf = [kindCount]limits{
+	Loss:        {duration: Span{time.Second, 30 * time.Second}, min: 0.01, max: 0.3, link: true},
+	Duplicate:   {duration: Span{time.Second, 30 * time.Second}, min: 0.01, max: 0.5, link: true},
+	Reorder:     {duration: Span{time.Second, 30 * time.Second}, min: 0.01, max: 0.5, link: true},
+	Delay:       {duration: Span{time.Second, 30 * time.Second}, min: 1, max: 300, whole: true, link: true},
+	OneWay:      {duration: Span{100 * time.Millisecond, 40 * time.Second}},
+	Partition:   {duration: Span{100 * time.Millisecond, 40 * time.Second}},
+	Merge:       {},
+	Drops:       {duration: Span{100 * time.Millisecond, 20 * time.Second}, min: 1, max: 8, whole: true},
+	SilentLoss:  {duration: Span{time.Second, 20 * time.Second}, min: 0.01, max: 0.5},
+	NoMemory:    {duration: Span{100 * time.Millisecond, 20 * time.Second}, min: 0.01, max: 1},
+	RequestLoss: {duration: Span{100 * time.Millisecond, 10 * time.Second}, min: 0.01, max: 0.5},
+	Deadline:    {duration: Span{time.Second, 30 * time.Second}, min: 1, max: 5000, whole: true},
+	Burst:       {min: 10, max: 200, whole: true},
+	Overrun:     {min: 1, max: 20, whole: true},
+	Kill:        {duration: Span{time.Millisecond, 30 * time.Second}},
+	Restart:     {duration: Span{time.Millisecond, 10 * time.Second}},
+	Stall:       {duration: Span{time.Millisecond, 40 * time.Second}},
+	Crash:       {duration: Span{time.Second, 40 * time.Second}},
+	Recreate:    {duration: Span{0, 10 * time.Second}},
+	Regroup:     {duration: Span{time.Second, 30 * time.Second}},
+	OldJoold:    {duration: Span{time.Second, 30 * time.Second}},
+	Failover:    {},
+	Forge:       {duration: Span{time.Second, 10 * time.Second}},
+}
+
+// Generate draws a schedule of faults from a seed, in order of time.
+func Generate(seed uint64, p Plan) []Fault {
+	kinds := p.Kinds
+	if len(kinds) == 0 {
+		kinds = Kinds()
+	}
+	r := stream(seed, "faults")
+	faults := make([]Fault, p.Faults)
+	for i := range faults {
+		faults[i] = p.draw(r, kinds[r.IntN(len(kinds))])
+	}
+	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+	return faults
+}
+
+// draw draws a fault of a kind. Short faults are as likely as long ones.
+func (p Plan) draw(r *rand.Rand, k Kind) Fault {
+	l := limitsOf[k]
+	f := Fault{Kind: k, Host: r.IntN(p.Hosts)}
+	f.Peer = (f.Host + 1 + r.IntN(max(p.Hosts-1, 1))) % p.Hosts
+	f.At = Span{p.From, p.To}.draw(r).Truncate(time.Millisecond)
+	f.For = time.Duration(r.Float64() * r.Float64() * float64(l.duration.Max-l.duration.Min))
+	f.For = min(l.duration.Min+f.For, p.To-f.At).Truncate(time.Millisecond)
+	f.Amount = l.min + r.Float64()*r.Float64()*(l.max-l.min)
+	if l.whole {
+		f.Amount = float64(int(f.Amount))
+	}
+	everyone := r.IntN(2) == 0
+	if l.link && everyone {
+		f.Host, f.Peer = -1, -1
+	}
+	switch k {
+	case Partition, Merge:
+		f.Sides = uint(1 + r.IntN(max(1<<(p.Hosts-1)-1, 1)))
+	}
+	if k == Merge {
+		f.At, f.For = 0, f.At
+	}
+	return f
+}

@@ -1,0 +1,183 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+)
+
+// Bounds parametrise the invariants.
+type Bounds struct {
+	// Yes is how long a host may say yes after it could know of a session that it lacks. Poll is added where a counter
+	// has to reveal the loss, or that the table was emptied.
+	Yes, Poll time.Duration
+	// Verify is how long a host may lack what no counter reveals; 0: for ever.
+	Verify time.Duration
+	// Strict counts Yes from the moment when a report left the peer's module, whether a datagram arrived since or not.
+	Strict bool
+	// Usage bounds what a host uses in any ten seconds; 0: no bound.
+	Usage Usage
+}
+
+// DefaultBounds returns the bounds of a host that polls its module's counters every 5 s when idle.
+func DefaultBounds() Bounds { return Bounds{Yes: 2 * time.Second, Poll: 5 * time.Second} }
+
+// Rule is an invariant.
+type Rule string
+
+const (
+	RuleYes     Rule = "a host says yes and lacks sessions"
+	RuleBack    Rule = "a session moves back"
+	RulePhantom Rule = "a session exists that nobody opened"
+	RuleGarbage Rule = "a JOOLD_ADD does not have the module's format"
+	RuleUsage   Rule = "a host exceeds its bounds"
+	RuleSettled Rule = "the hosts do not become complete and equal"
+)
+
+// Violation is an invariant that does not hold.
+type Violation struct {
+	At     time.Duration
+	Host   int
+	Rule   Rule
+	Detail string
+}
+
+func (v Violation) String() string {
+	return fmt.Sprintf("%v: host %d: %s: %s", v.At, v.Host, v.Rule, v.Detail)
+}
+
+// Monitor checks the invariants while the simulation runs.
+type Monitor struct {
+	Violations []Violation // the first of each rule and host
+
+	s      *Simulation
+	bounds Bounds
+	moves  int     // that were looked at
+	usage  []Usage // ten seconds ago
+	turns  int
+}
+
+// Monitor returns a Monitor that checks periodically from now on.
+func (s *Simulation) Monitor(every time.Duration, b Bounds) *Monitor {
+	m := &Monitor{s: s, bounds: b, usage: make([]Usage, len(s.Nodes))}
+	s.Every(every, func(time.Time) { m.check() })
+	s.Every(10*time.Second, func(time.Time) { m.checkUsage() })
+	return m
+}
+
+func (m *Monitor) violated(host int, r Rule, format string, args ...any) {
+	for _, v := range m.Violations {
+		if v.Host == host && v.Rule == r {
+			return
+		}
+	}
+	v := Violation{m.s.Clock.Elapsed(), host, r, fmt.Sprintf(format, args...)}
+	m.s.Trace.Note(host, "violation: %s: %s", v.Rule, v.Detail)
+	m.Violations = append(m.Violations, v)
+}
+
+func (m *Monitor) check() {
+	for _, n := range m.s.Nodes {
+		if n.Running() && !n.Upstream() && !n.Stalled() && n.Verdict().Answer == Yes {
+			m.checkYes(n)
+		}
+	}
+	moves := m.s.Truth.Moves()
+	for ; m.moves < len(moves); m.moves++ {
+		m.violated(moves[m.moves].Host, RuleBack, "%v", moves[m.moves])
+	}
+	if m.turns++; m.turns%10 != 0 {
+		return // these don't go away
+	}
+	for _, n := range m.s.Nodes {
+		if p := m.s.Truth.Phantoms(n.ID); len(p) > 0 {
+			m.violated(n.ID, RulePhantom, "%d, %s first", len(p), name(&p[0]))
+		}
+		if n.Module.Garbage() > 0 {
+			m.violated(n.ID, RuleGarbage, "%d entries", n.Module.Garbage())
+		}
+	}
+}
+
+// checkYes checks whether a host may say yes.
+func (m *Monitor) checkYes(n *Node) {
+	lacks, first, worst := 0, Lack{}, time.Duration(0)
+	for _, l := range m.s.Truth.Lacks(n.ID) {
+		if over := m.overdue(l); over > 0 {
+			if lacks++; over > worst {
+				first, worst = l, over
+			}
+		}
+	}
+	if lacks > 0 {
+		m.violated(n.ID, RuleYes, "%d sessions, %v too long: %v", lacks, worst, first)
+	}
+}
+
+// overdue returns by how much a host has lacked a session for too long.
+func (m *Monitor) overdue(l Lack) time.Duration {
+	from := l.Known
+	if m.bounds.Strict {
+		from = l.Since
+	}
+	if l.Conflict || from.IsZero() {
+		return 0 // a lost conflict is settled
+	}
+	allowed := m.bounds.Yes
+	switch {
+	case l.Origin == Vanished && m.bounds.Verify == 0:
+		return 0
+	case l.Origin == Vanished:
+		allowed += m.bounds.Verify
+	case l.Origin == Dropped, l.Emptied:
+		allowed += m.bounds.Poll
+	}
+	return m.s.Clock.Now().Sub(from) - allowed
+}
+
+func (m *Monitor) checkUsage() {
+	for i, n := range m.s.Nodes {
+		used := n.Usage.since(m.usage[i])
+		m.usage[i] = n.Usage
+		for _, b := range []struct {
+			what       string
+			used, most int
+		}{
+			{"datagrams", used.Datagrams, m.bounds.Usage.Datagrams},
+			{"bytes", used.Bytes, m.bounds.Usage.Bytes},
+			{"JOOLD_ADDs", used.Adds, m.bounds.Usage.Adds},
+			{"pages", used.Pages, m.bounds.Usage.Pages},
+		} {
+			if b.most > 0 && b.used > b.most {
+				m.violated(i, RuleUsage, "%d %s in 10 s, the bound is %d", b.used, b.what, b.most)
+			}
+		}
+	}
+}
+
+func (u Usage) since(before Usage) Usage {
+	return Usage{u.Datagrams - before.Datagrams, u.Bytes - before.Bytes, u.Adds - before.Adds, u.Pages - before.Pages}
+}
+
+// Settled checks that all hosts are complete and equal: to be called once the time that the hosts may take after the
+// last fault has passed.
+func (m *Monitor) Settled() {
+	for _, n := range m.s.Nodes {
+		if !n.Running() || n.Upstream() {
+			continue
+		}
+		if n.Verdict().Answer != Yes {
+			m.violated(n.ID, RuleSettled, "it says %v: %q", n.Verdict().Answer, n.Verdict().Reasons)
+		}
+		lacks, first := 0, Lack{}
+		for _, l := range m.s.Truth.Lacks(n.ID) {
+			if m.overdue(l) > 0 {
+				if lacks++; lacks == 1 {
+					first = l
+				}
+			}
+		}
+		if lacks > 0 {
+			m.violated(n.ID, RuleSettled, "%d sessions: %v", lacks, first)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package sim
+
+import (
+	"net/netip"
+	"slices"
+
+	"joolctl/joolnl"
+)
+
+// Ledger numbers the sessions that packets have opened on any host, and knows the masks that modules chose.
+type Ledger struct {
+	ids   map[joolnl.Key]int
+	masks map[endpoint][]netip.AddrPort // by IPv6 endpoint
+}
+
+// NewLedger returns an empty Ledger.
+func NewLedger() *Ledger {
+	return &Ledger{ids: make(map[joolnl.Key]int), masks: make(map[endpoint][]netip.AddrPort)}
+}
+
+// phantom is the number of a session that no packet opened.
+const phantom = -1
+
+// Len returns how many sessions there have been.
+func (l *Ledger) Len() int { return len(l.ids) }
+
+// open numbers a session that a packet opens.
+func (l *Ledger) open(r *joolnl.Record) int {
+	key := r.Key()
+	id, known := l.ids[key]
+	if !known {
+		id = len(l.ids)
+		l.ids[key] = id
+	}
+	host, mask := sides(r)
+	if !slices.Contains(l.masks[host], mask.addr) {
+		l.masks[host] = append(l.masks[host], mask.addr)
+	}
+	return id
+}
+
+// number returns a session's number, or phantom.
+func (l *Ledger) number(k joolnl.Key) int {
+	if id, known := l.ids[k]; known {
+		return id
+	}
+	return phantom
+}
+
+// opened reports whether packets opened this session, and a module chose its mask.
+func (l *Ledger) opened(r *joolnl.Record) bool {
+	host, mask := sides(r)
+	return l.number(r.Key()) != phantom && slices.Contains(l.masks[host], mask.addr)
+}

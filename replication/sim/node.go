@@ -1,0 +1,252 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Delays are the times that a host needs for its work.
+type Delays struct {
+	WakeUp     Span // from an input to the Replica that sleeps
+	Page       Span // to read a page of the table
+	Background Span // for a job
+}
+
+// Usage counts the work of a host's Replicas since the start.
+type Usage struct {
+	Datagrams, Bytes int // sent
+	Adds             int // JOOLD_ADDs
+	Pages            int // of the table, read or looked up in
+}
+
+// Node is one host: its module, its sockets, and the Replica that runs on it, if one runs.
+type Node struct {
+	ID     int
+	Module *Module
+	Usage  Usage
+
+	clock   *Clock
+	trace   *Trace
+	network *Network
+	rand    *rand.Rand
+	seed    uint64
+	delays  Delays
+	buffer  int // bytes that each socket holds
+
+	replica     Replica
+	env         *Env
+	upstream    bool      // the Replica is upstream's joold
+	since       time.Time // when the Replica started
+	runs        int
+	open        bool // the sockets exist
+	stalled     int  // stalls that are in force
+	reports     socket[[]byte]
+	datagrams   socket[Datagram]
+	overrun     bool // reports were lost in the netlink socket
+	toLose      int  // reports that are yet to be lost there
+	deferred    []func(time.Time)
+	drain, wake *Event
+	verdict     Verdict
+	phase       string
+	changed     func(*Node) // the phase or the verdict has changed
+}
+
+// socket is a receive buffer.
+type socket[T any] struct {
+	waiting []T
+	bytes   int
+}
+
+// put keeps an item, or returns false if there is no room.
+func (s *socket[T]) put(item T, bytes, limit int) bool {
+	if s.bytes+bytes > limit {
+		return false
+	}
+	s.waiting = append(s.waiting, item)
+	s.bytes += bytes
+	return true
+}
+
+// take returns what waits.
+func (s *socket[T]) take() []T {
+	items := s.waiting
+	*s = socket[T]{}
+	return items
+}
+
+// Running reports whether a Replica runs.
+func (n *Node) Running() bool { return n.replica != nil }
+
+// Stalled reports whether the Replica does not get the processor.
+func (n *Node) Stalled() bool { return n.stalled > 0 }
+
+// Upstream reports whether the Replica is upstream's joold.
+func (n *Node) Upstream() bool { return n.upstream }
+
+// Replica returns the Replica that runs; nil: none.
+func (n *Node) Replica() Replica { return n.replica }
+
+// Verdict returns the Replica's verdict after its last turn.
+func (n *Node) Verdict() Verdict { return n.verdict }
+
+// start runs a new Replica.
+func (n *Node) start(make Factory, upstream bool, kept []byte) {
+	if n.replica != nil {
+		return
+	}
+	now := n.clock.Now()
+	n.runs++
+	n.trace.Event(n.ID, "starts", kept, int64(n.runs))
+	n.env = &Env{Host: n.ID, Rand: stream(n.seed, "replica", n.ID, n.runs), node: n}
+	n.replica, n.upstream, n.since, n.open = make(n.env), upstream, now, true
+	n.verdict, n.phase = Verdict{}, ""
+	n.enter(func(now time.Time) { n.replica.Start(now, kept) })
+	n.schedule()
+}
+
+// stop ends the Replica in good order. Its sockets stay open if keepSockets.
+func (n *Node) stop(keepSockets bool) (kept []byte) {
+	if n.replica == nil {
+		return nil
+	}
+	if n.Stalled() {
+		n.kill()
+		return nil
+	}
+	kept = n.replica.Stop(n.clock.Now())
+	n.trace.Event(n.ID, "stops", kept)
+	n.end(keepSockets)
+	return kept
+}
+
+// kill ends the Replica without a word.
+func (n *Node) kill() {
+	if n.replica != nil {
+		n.trace.Event(n.ID, "dies", nil)
+		n.end(false)
+	}
+}
+
+func (n *Node) end(keepSockets bool) {
+	n.env.dead = true
+	n.replica, n.env, n.deferred = nil, nil, nil
+	n.wake.Cancel()
+	if !keepSockets {
+		n.closeSockets()
+	}
+	n.verdict, n.phase = Verdict{}, ""
+	n.changed(n)
+}
+
+func (n *Node) closeSockets() {
+	n.open, n.overrun = false, false
+	n.reports.take()
+	n.datagrams.take()
+}
+
+// stall keeps the processor from the Replica until the returned function is called.
+func (n *Node) stall() (resume func()) {
+	n.stalled++
+	return func() {
+		if n.stalled--; n.stalled == 0 {
+			n.schedule()
+		}
+	}
+}
+
+// fromModule receives a report.
+func (n *Node) fromModule(entries []byte) {
+	n.trace.Event(n.ID, "reports", entries)
+	if !n.open {
+		return
+	}
+	if n.toLose > 0 {
+		n.toLose--
+		n.overrun = true
+	} else if !n.reports.put(entries, len(entries)+netlinkOverhead, n.buffer) {
+		n.overrun = true
+	}
+	n.schedule()
+}
+
+// overrunNext has the netlink socket lose the next reports.
+func (n *Node) overrunNext(reports int) { n.toLose += reports }
+
+// netlinkOverhead is the number of bytes that a message occupies in a socket's buffer besides its data.
+const netlinkOverhead = 512
+
+// fromNetwork receives a datagram.
+func (n *Node) fromNetwork(d Datagram) {
+	if n.open && n.datagrams.put(d, len(d.Data)+netlinkOverhead, n.buffer) {
+		n.schedule()
+	}
+}
+
+// schedule has the Replica read its sockets soon.
+func (n *Node) schedule() {
+	if n.replica == nil || n.Stalled() || n.drain.Pending() {
+		return
+	}
+	if len(n.reports.waiting)+len(n.datagrams.waiting)+len(n.deferred) > 0 || n.overrun {
+		n.drain = n.clock.After(n.delays.WakeUp.draw(n.rand), n.read)
+	}
+}
+
+// read gives the Replica everything that waits.
+func (n *Node) read() {
+	if n.replica == nil || n.Stalled() {
+		return
+	}
+	n.enter(func(now time.Time) {
+		deferred := n.deferred
+		n.deferred = nil
+		for _, fn := range deferred {
+			fn(now)
+		}
+		if n.overrun {
+			n.overrun = false
+			n.replica.Overrun(now)
+		}
+		for _, entries := range n.reports.take() {
+			n.replica.Report(now, entries)
+		}
+		for _, d := range n.datagrams.take() {
+			n.replica.Datagram(now, d)
+		}
+	})
+}
+
+// enter calls fn as a turn of the Replica's thread, now or after a stall.
+func (n *Node) enter(fn func(now time.Time)) {
+	switch {
+	case n.replica == nil:
+		return
+	case n.Stalled():
+		n.deferred = append(n.deferred, fn)
+		return
+	}
+	now := n.clock.Now()
+	fn(now)
+	next := n.replica.Wake(now)
+	n.wake.Cancel()
+	n.wake = nil
+	if !next.IsZero() {
+		if !next.After(now) {
+			next = now.Add(time.Microsecond) // a Replica that is always due must not stop the clock
+		}
+		n.wake = n.clock.At(next, func() { n.enter(func(time.Time) {}) })
+	}
+	n.look()
+}
+
+// look notes the Replica's verdict and phase.
+func (n *Node) look() {
+	v, phase := n.replica.Verdict(n.clock.Now()), n.replica.Phase()
+	if v.Answer == n.verdict.Answer && phase == n.phase {
+		n.verdict = v
+		return
+	}
+	n.verdict, n.phase = v, phase
+	n.trace.Event(n.ID, "verdict "+v.Answer.String()+", phase "+phase, nil)
+	n.changed(n)
+}

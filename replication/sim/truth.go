@@ -1,0 +1,216 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"joolctl/joolnl"
+)
+
+// Truth compares the tables of modules. It knows nothing of Replicas but which of them run.
+type Truth struct {
+	s     *Simulation
+	moves []Move
+}
+
+func newTruth(s *Simulation) *Truth {
+	t := &Truth{s: s}
+	for i, n := range s.Nodes {
+		n.Module.Overwrites = func(_ int, r *joolnl.Record, old, v Version) {
+			if v.MovesBack(old, s.config.Tolerance) && len(t.moves) < maxMoves {
+				t.moves = append(t.moves, Move{s.Clock.Now(), i, *r, old, v})
+			}
+		}
+	}
+	return t
+}
+
+const maxMoves = 1000
+
+// Move is a session that a JOOLD_ADD moved back, in state or in time left.
+type Move struct {
+	At       time.Time
+	Host     int
+	Record   joolnl.Record // after it
+	Old, New Version
+}
+
+func (m Move) String() string {
+	return fmt.Sprintf("host %d: %s moved back from %v, renewed at %v, to %v, renewed at %v", m.Host, name(&m.Record),
+		m.Old.State, m.Old.Updated.Sub(Epoch), m.New.State, m.New.Updated.Sub(Epoch))
+}
+
+// Moves returns the sessions that moved back beyond the tolerance, at most 1000 of them.
+func (t *Truth) Moves() []Move { return t.moves }
+
+// Origin is how a session became known outside of the peer's module that holds it.
+type Origin uint8
+
+const (
+	Reported Origin = iota // it left the module in a report
+	Stored                 // a JOOLD_ADD brought it
+	Dropped                // the module dropped the report, and a counter shows that
+	Vanished               // the report was lost, and no counter shows that
+)
+
+func (o Origin) String() string { return [...]string{"reported", "stored", "dropped", "vanished"}[o] }
+
+// Lack is a session of a peer that a host does not hold, or holds in an older state.
+type Lack struct {
+	Host, Peer int
+	Record     joolnl.Record // as the peer's table has it
+	Origin     Origin
+	Older      bool // the host holds it in an older state
+	// Conflict: a BIB entry of the host is in the way of the peer's.
+	Conflict bool
+	// Since is when the peer's version became known, and the host has had a table and been in contact with the peer.
+	Since time.Time
+	// Emptied: Since is when the host's table was emptied, or the session's BIB entry removed.
+	Emptied bool
+	// Known is when the host received a datagram that the peer sent after Since; zero: it has received none.
+	Known time.Time
+}
+
+func (l Lack) String() string {
+	verb := "lacks"
+	switch {
+	case l.Conflict:
+		verb = "has a conflict with"
+	case l.Older:
+		verb = "has an older version of"
+	}
+	return fmt.Sprintf("host %d %s %s of host %d, %v, since %v", l.Host, verb, name(&l.Record), l.Peer, l.Origin, l.Since.Sub(Epoch))
+}
+
+func name(r *joolnl.Record) string {
+	host, mask := sides(r)
+	return fmt.Sprintf("%v session %v as %v (%v)", r.Proto(), host.addr, mask.addr, r.State())
+}
+
+// liveFor is how long after its last datagram a peer counts as live.
+const liveFor = 3 * time.Second
+
+// Live returns since when a peer has been live for a host: its own worker runs, and its datagrams arrive.
+func (t *Truth) Live(host, peer int) (since time.Time, live bool) {
+	if host == peer {
+		return time.Time{}, false
+	}
+	p, c := t.s.Nodes[peer], t.s.Network.Contact(peer, host)
+	if !p.Running() || p.upstream || c.Connected.IsZero() || t.s.Clock.Now().Sub(c.Heard) > liveFor {
+		return time.Time{}, false
+	}
+	return latest(p.since, c.Connected, c.HeardFrom), true
+}
+
+func latest(times ...time.Time) (last time.Time) {
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// Lacks returns the sessions of live peers that a host does not hold, or holds in an older state.
+func (t *Truth) Lacks(host int) (lacks []Lack) {
+	own := t.s.Nodes[host].Module
+	own.expire()
+	for _, p := range t.s.Nodes {
+		since, live := t.Live(host, p.ID)
+		if !live {
+			continue
+		}
+		p.Module.expire()
+		for _, s := range p.Module.byID {
+			if s == nil {
+				continue
+			}
+			if l, is := t.compare(own, p.Module, s); is {
+				l.Host, l.Peer = host, p.ID
+				t.date(&l, own, s.id, since)
+				lacks = append(lacks, l)
+			}
+		}
+	}
+	return lacks
+}
+
+// date moves a Lack's Since to the moment from which the host could have known, and finds when it did.
+func (t *Truth) date(l *Lack, own *Module, id int, live time.Time) {
+	if emptied := latest(own.created, own.evicted[id]); emptied.After(l.Since) && emptied.After(live) {
+		l.Since, l.Emptied = emptied, true
+	}
+	l.Since = latest(l.Since, live)
+	l.Known, _ = t.s.Network.Knows(l.Peer, l.Host, l.Since)
+}
+
+// compare reports whether a module lacks what has become known of a peer's session.
+func (t *Truth) compare(own, peer *Module, s *session) (Lack, bool) {
+	var l Lack
+	mine := own.sessionByID(s.id)
+	tolerance := t.s.config.Tolerance
+	if v, known := s.told.latest(); known && t.alive(peer, s, v) && (mine == nil || v.Beats(mine.Version, tolerance)) {
+		if l.Origin = Reported; s.told.added {
+			l.Origin = Stored
+		}
+		l.Since = s.told.first
+		if mine != nil {
+			l.Since = s.told.since(mine.Version, tolerance)
+		}
+	} else if lost := s.lost; !lost.since.IsZero() && t.alive(peer, s, lost.Version) && (mine == nil || lost.Beats(mine.Version, tolerance)) {
+		l.Since, l.Origin = lost.since, Vanished
+		if lost.counted {
+			l.Origin = Dropped
+		}
+	} else {
+		return l, false
+	}
+	l.Record, l.Older, l.Conflict = s.at(t.s.Clock.Now()), mine != nil, own.conflicts(&s.record)
+	return l, true
+}
+
+// alive reports whether a version of a session has time left.
+func (t *Truth) alive(m *Module, s *session, v Version) bool {
+	return v.Updated.Add(m.ttl(s.record.Proto(), v.Timer)).After(t.s.Clock.Now().Add(sameMoment))
+}
+
+func (m *Module) sessionByID(id int) *session {
+	if id < 0 || id >= len(m.byID) {
+		return nil
+	}
+	return m.byID[id]
+}
+
+// conflicts reports whether a BIB entry is in the way of a record's.
+func (m *Module) conflicts(r *joolnl.Record) bool {
+	host, mask := sides(r)
+	byHost, byMask := m.bib.byHost[host], m.bib.byMask[mask]
+	return byHost != nil && byHost.mask != mask || byMask != nil && byMask.host != host
+}
+
+// Differences returns what one host's table lacks of another's at this moment, whether it has been reported or not.
+func (t *Truth) Differences(host, peer int) (lacks []Lack) {
+	own, theirs := t.s.Nodes[host].Module, t.s.Nodes[peer].Module
+	own.expire()
+	theirs.expire()
+	for _, s := range theirs.byID {
+		if s == nil || !t.alive(theirs, s, s.Version) {
+			continue
+		}
+		mine := own.sessionByID(s.id)
+		if mine == nil || s.Beats(mine.Version, t.s.config.Tolerance) {
+			lacks = append(lacks, Lack{Host: host, Peer: peer, Record: s.at(t.s.Clock.Now()), Older: mine != nil, Conflict: own.conflicts(&s.record)})
+		}
+	}
+	return lacks
+}
+
+// Phantoms returns the sessions of a host that no packet opened, or whose mask no module chose.
+func (t *Truth) Phantoms(host int) (phantoms []joolnl.Record) {
+	for _, r := range t.s.Nodes[host].Module.Records() {
+		if !t.s.Ledger.opened(&r) {
+			phantoms = append(phantoms, r)
+		}
+	}
+	return phantoms
+}
