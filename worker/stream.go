@@ -123,15 +123,18 @@ func (s *stream) repair(seq syncwire.Seq, data []byte, deliver func([]byte)) boo
 // lose notes that a datagram is lost for good: what came before it no longer matters.
 func (s *stream) lose(seq syncwire.Seq) {
 	s.lost++
-	if !s.first.After(seq) {
+	if s.counts(seq) {
 		s.first = seq + 1
 	}
 }
 
+// counts reports whether a number is between first and next. The two may be further apart than After can tell.
+func (s *stream) counts(seq syncwire.Seq) bool { return uint32(seq-s.first) < uint32(s.next-s.first) }
+
 // last is the last datagram up to which every one from first on has come.
 func (s *stream) last() syncwire.Seq {
 	for _, m := range s.missing {
-		if !s.first.After(m.seq) {
+		if s.counts(m.seq) {
 			return m.seq - 1
 		}
 	}
@@ -141,7 +144,7 @@ func (s *stream) last() syncwire.Seq {
 // waitsSince is when the oldest datagram was found missing that still may come; zero: none is missing.
 func (s *stream) waitsSince() time.Time {
 	for _, m := range s.missing {
-		if !s.first.After(m.seq) {
+		if s.counts(m.seq) {
 			return m.since
 		}
 	}
