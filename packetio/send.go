@@ -27,6 +27,11 @@ func (g *Gather) Add(b []byte) {
 	g.len += len(b)
 }
 
+// Pieces is how many pieces there are, and Piece the i-th.
+func (g *Gather) Pieces() int { return len(g.iovs) }
+
+func (g *Gather) Piece(i int) []byte { return unsafe.Slice(g.iovs[i].Base, g.iovs[i].Len) }
+
 // Len is the length of the message so far.
 func (g *Gather) Len() int { return g.len }
 

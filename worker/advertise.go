@@ -78,16 +78,16 @@ func (a *advertiser) start(now time.Time) (Advertise, error) {
 		p.answers.advertise(now)
 	}
 	p.wake(now)
-	p.readTable(c.Total, now, func() bool { return a.current != c }, func(t table, err error) {
+	p.do.readTable(c.Total, now, func() bool { return a.current != c }, func(t table, err error) {
 		if err != nil {
 			a.end(fmt.Errorf("reading the session table: %w", err))
 			return
 		}
 		our := p.settings
-		p.background(func() {
+		p.do.background(func() {
 			oldestFirst(t.records, our)
-			p.post(func() {
-				c.table, c.reading, c.Total, c.due = t, false, len(t.records), time.Now()
+			p.do.post(func() {
+				c.table, c.reading, c.Total, c.due = t, false, len(t.records), p.do.now()
 				a.publish()
 			})
 		})
@@ -192,7 +192,7 @@ func (a *advertiser) publish() {
 func (w *Worker) Advertise(ctx context.Context) (Advertise, error) {
 	began := make(chan Advertise, 1)
 	err := w.onPumps(ctx, func(p *pumps) error {
-		state, err := p.advertise.start(time.Now())
+		state, err := p.advertise.start(p.do.now())
 		began <- state
 		return err
 	})

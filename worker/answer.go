@@ -178,7 +178,7 @@ func (a *answers) tick(now time.Time) time.Time {
 		}
 		return next
 	}
-	c := &answer{id: newResyncID(), why: a.why, audience: a.asked, counts: !a.everyone, reading: true}
+	c := &answer{id: newResyncID(a.p.random), why: a.why, audience: a.asked, counts: !a.everyone, reading: true}
 	if a.everyone || a.many {
 		c.audience = nil
 	}
@@ -190,7 +190,7 @@ func (a *answers) tick(now time.Time) time.Time {
 		}
 	}
 	a.announce(now, a.p.sessions())
-	a.p.readTable(a.p.sessions(), now, func() bool { return a.current != c }, func(t table, err error) {
+	a.p.do.readTable(a.p.sessions(), now, func() bool { return a.current != c }, func(t table, err error) {
 		if err != nil {
 			a.p.w.log.warn("reading the session table for a peer", "error", err)
 			a.current = nil
@@ -198,12 +198,12 @@ func (a *answers) tick(now time.Time) time.Time {
 		}
 		// Sorting a large table takes longer than the pumps may wait.
 		our := a.p.settings
-		a.p.background(func() {
+		a.p.do.background(func() {
 			oldestFirst(t.records, our)
-			a.p.post(func() {
+			a.p.do.post(func() {
 				if a.current == c {
 					c.table, c.reading = t, false
-					a.start(time.Now())
+					a.start(a.p.do.now())
 				}
 			})
 		})
@@ -215,14 +215,14 @@ func (a *answers) tick(now time.Time) time.Time {
 func (a *answers) start(now time.Time) {
 	c := a.current
 	if c.id == 0 {
-		c.id = newResyncID()
+		c.id = newResyncID(a.p.random)
 	}
 	c.rate = firstRate
 	c.bulks = uint32((len(c.table.records) + syncwire.MaxBulk - 1) / syncwire.MaxBulk)
 	a.announce(now, len(c.table.records))
 }
 
-func newResyncID() uint32 { return rand.Uint32() | 1 }
+func newResyncID(random *rand.Rand) uint32 { return random.Uint32() | 1 }
 
 // announce sends BEGIN: with a guess at first and again while the table is
 // read, so that who waits knows that it goes on, and then with the number.

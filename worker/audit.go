@@ -162,7 +162,7 @@ func (a *audit) checkIn(l Ledger, losses Losses, pending uint64) int64 {
 
 // pending is how many sessions have been received and go to the module later.
 func (p *pumps) pending() (n uint64) {
-	for _, from := range p.w.peers.known {
+	for _, from := range p.w.peers.order {
 		n += from.stream.pending()
 	}
 	for _, u := range p.resync.held {
@@ -184,7 +184,7 @@ func sessionsIn(entries []byte) uint64 { return uint64(joolnl.ListFormat(entries
 // auditPeers counts what of peers' datagrams is lost.
 func (p *pumps) auditPeers() {
 	c := p.w.counters
-	for _, from := range p.w.peers.known {
+	for _, from := range p.w.peers.order {
 		if n := from.stream.lost - from.lostCounted; n > 0 {
 			from.lostCounted += n
 			c.networkLost.Add(n)

@@ -123,13 +123,13 @@ func (r *resync) mayTake(now time.Time) bool {
 func (r *resync) readOwn() {
 	in := r.in
 	in.reading++
-	in.whole = r.p.whole(time.Now())
+	in.whole = r.p.whole(r.p.do.now())
 	this := in.reading
 	other := func() bool { return r.in != in || in.reading != this }
-	r.p.readTable(r.p.sessions(), in.base, other, func(own table, err error) {
+	r.p.do.readTable(r.p.sessions(), in.base, other, func(own table, err error) {
 		if err != nil {
 			r.p.w.log.warn("reading the own session table", "error", err)
-			why, about, now := r.why, r.about, time.Now()
+			why, about, now := r.why, r.about, r.p.do.now()
 			r.paused(false, now)
 			r.finish(now)
 			r.want(why, about, now)
@@ -250,7 +250,7 @@ func (r *resync) askMissing(now time.Time) {
 
 // stalled asks again, or gives up. A datagram that waits in the socket proves that the host is late, not the sender.
 func (r *resync) stalled(now time.Time) {
-	if r.p.socket.waits() {
+	if r.p.do.waits() {
 		r.due = now.Add(stallFor / 10)
 		return
 	}

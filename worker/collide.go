@@ -2,6 +2,8 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -138,9 +140,9 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 	}
 	d.inject = free
 	d.fresh -= d.blocked
-	for m := range gone {
-		d.old = append(d.old, m)
-	}
+	d.old = slices.SortedFunc(maps.Keys(gone), func(a, b mask) int {
+		return cmp.Or(cmp.Compare(a.proto, b.proto), a.src4.Compare(b.src4))
+	})
 	d.hosts = hostOfMask
 	d.give = slices.DeleteFunc(d.give, func(r joolnl.Record) bool {
 		_, goes := gone[maskOf(&r)]

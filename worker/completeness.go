@@ -70,7 +70,7 @@ func (p *pumps) liveOrigin(now time.Time) func(syncwire.ID) bool {
 
 // advance takes what has come of peers' live datagrams into the vector.
 func (p *pumps) advance(now time.Time) {
-	for _, known := range p.w.peers.known {
+	for _, known := range p.w.peers.order {
 		s := &known.stream
 		if known.ID == 0 || !s.started {
 			continue
@@ -129,7 +129,7 @@ func (p *pumps) doubt(now time.Time) {
 	p.doubts++
 	p.vector.ForgetAll()
 	p.stored = nil
-	for _, known := range p.w.peers.known {
+	for _, known := range p.w.peers.order {
 		known.stream.first = known.stream.next
 	}
 	p.wake(now)

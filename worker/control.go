@@ -65,7 +65,7 @@ func settingsOf(g joolnl.Globals, v joolnl.Version) syncwire.Settings {
 	return s
 }
 
-func newID() syncwire.ID { return syncwire.ID(rand.Uint32() | 1) }
+func newID(random *rand.Rand) syncwire.ID { return syncwire.ID(random.Uint32() | 1) }
 
 // sendControl sends a control message to the group.
 func (p *pumps) sendControl(body syncwire.Body) {
@@ -164,7 +164,7 @@ func (p *pumps) dropsAt(from *peer, dropping bool, now time.Time) {
 // then: many may ask at once.
 func (p *pumps) helloWithin(d time.Duration, now time.Time) {
 	if p.hello.After(now.Add(d)) {
-		p.hello = now.Add(rand.N(d))
+		p.hello = now.Add(time.Duration(p.random.Int64N(int64(d))))
 	}
 }
 
@@ -178,10 +178,10 @@ func (p *pumps) sendHello(now time.Time) {
 		p.readKernel(now)
 	}
 	interval := helloIdle
-	p.hello = together(now.Add(helloIdle), idleBeat)
+	p.hello = p.together(now.Add(helloIdle), idleBeat)
 	if !p.idle(now) || p.resync.phase != settled {
 		interval = helloBusy
-		p.hello = together(now.Add(helloBusy), beat)
+		p.hello = p.together(now.Add(helloBusy), beat)
 	}
 	p.sendControl(&syncwire.Hello{
 		Asks: p.asks, Dropping: p.dropping(now), Sync: p.resync.sync, NextIn: uint8(interval / time.Second), Sessions: uint32(p.sessions()),
@@ -198,7 +198,7 @@ func (p *pumps) sessions() int { return int(p.kernel.Get(joolnl.StatSessions)) }
 
 // readKernel reads the instance's counters.
 func (p *pumps) readKernel(now time.Time) {
-	stats, err := p.conn.AskStats()
+	stats, err := p.module.AskStats()
 	if err != nil {
 		p.w.Check()
 		return
@@ -335,12 +335,17 @@ func (p *pumps) goneFrom(from *peer, g *syncwire.Gone, now time.Time) {
 	p.w.peers.update(from, func() { from.stream.drop(g.Ranges, !g.Superseded) })
 }
 
+// jitter spreads what several receivers ask for at the same moment.
+func (p *pumps) jitter() time.Duration {
+	return time.Duration(p.random.Int64N(int64(10 * time.Millisecond)))
+}
+
 // tick does everything that is due, and sets the timer for the next time. The
 // thread's memory is not for who asks the module: hundreds of threads do so at the
 // same moment, and each would have some while it waits.
 func (p *pumps) tick() {
 	p.thread.Quietly(p.conn.Asker(), func() {
-		now := time.Now()
+		now := p.do.now()
 		next := p.askWhenDue(now)
 		p.borrow(func() { p.timer.Set(p.tickFlow(now, next)) })
 	})
@@ -354,7 +359,7 @@ func (p *pumps) tickFlow(now, next time.Time) time.Time {
 	sooner(p.advertise.tick(now))
 	if p.sequence {
 		p.auditPeers()
-		for _, from := range p.w.peers.known {
+		for _, from := range p.w.peers.order {
 			sooner(p.tickStream(from, now))
 		}
 		p.toKernel()

@@ -25,7 +25,7 @@ func (r *resync) hold(entries []byte, repeat bool) bool {
 		r.touchAll(entries)
 		return false
 	}
-	r.held = append(r.held, update{slices.Clone(entries), time.Now(), repeat})
+	r.held = append(r.held, update{slices.Clone(entries), r.p.do.now(), repeat})
 	r.heldSize += len(entries)
 	return true
 }
@@ -43,7 +43,7 @@ func (p *pumps) releaseHeld() {
 	p.resync.held, p.resync.heldSize, p.stored = nil, 0, nil
 	before := p.resync.phase
 	p.resync.phase = settled
-	now := time.Now()
+	now := p.do.now()
 	for _, u := range held {
 		ageAll(u.entries, now.Sub(u.came))
 		if u.repeat {

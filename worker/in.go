@@ -62,7 +62,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	case err == nil:
 	case errors.Is(err, syncwire.ErrNotUnderstood):
 		if p.sequence {
-			p.fromPeer(d.From.Addr(), d.Data, arrived(d, now, p.thread.StoodStill()), now)
+			p.fromPeer(d.From.Addr(), d.Data, arrived(d, now, p.do.stoodStill()), now)
 		} else {
 			p.w.peers.garbled(d.From.Addr(), now)
 			c.notUnderstood.Add(1)
@@ -75,7 +75,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		return
 	}
 	p.active = now
-	waited := now.Sub(arrived(d, now, p.thread.StoodStill()))
+	waited := now.Sub(arrived(d, now, p.do.stoodStill()))
 	if waited >= muchWaiting {
 		ageAll(entries, waited)
 	}
@@ -178,7 +178,7 @@ func (p *pumps) add(entries []byte) {
 	p.makeRoom()
 	start := len(p.headers)
 	var seq uint32
-	p.headers, seq = p.conn.AppendAdd(p.headers, len(entries))
+	p.headers, seq = p.module.AppendAdd(p.headers, len(entries))
 	p.adds.Add(p.headers[start:])
 	p.adds.Add(entries)
 	p.w.counters.given.Add(uint64(len(entries) / p.format.EntryLen()))
@@ -202,10 +202,10 @@ func (p *pumps) toKernel() {
 	}
 	c := p.w.counters
 	packets, bytes := p.sent.flush()
-	if err := p.conn.SendAdds(p.adds); err != nil {
+	if err := p.module.SendAdds(p.adds); err != nil {
 		c.kernelErrors.Add(uint64(packets))
 		if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN) {
-			p.doubt(time.Now())
+			p.doubt(p.do.now())
 		}
 		p.w.log.warn("sessions did not reach the kernel", "messages", packets, "error", err)
 	} else {
@@ -223,7 +223,7 @@ func (p *pumps) kernelError(seq uint32, err error) {
 	c.kernelErrors.Add(1)
 	n, isAdd := p.sent.take(seq)
 	if joolnl.NoMemory(err) && (isAdd || !joolnl.Untaken(err)) || seq == 0 && errors.Is(err, unix.ENOBUFS) {
-		p.doubt(time.Now()) // a resync has to bring what there was no memory for
+		p.doubt(p.do.now()) // a resync has to bring what there was no memory for
 	}
 	if joolnl.Untaken(err) {
 		// The module did not even look at it.

@@ -10,39 +10,35 @@ import (
 // inheritWithin is how soon a worker that goes on as the incarnation before must have been repeated what it missed.
 const inheritWithin = 2 * time.Second
 
-func (p *pumps) willKey() string {
-	return receiverKey(p.thread.ID(), p.w.spec().Instance) + "/" + p.receiverDetail()
-}
-
 // bequeath leaves the vector to the next worker of the pair. To be called on the thread, when nothing reads any more.
 func (p *pumps) bequeath(now time.Time) {
 	r := &p.resync
-	if p.conn == nil || p.socket == nil || !p.sequence || r.phase == injecting || len(r.held) > 0 || p.dropping(now) {
+	if p.module == nil || p.socket == nil || !p.sequence || r.phase == injecting || len(r.held) > 0 || p.dropping(now) {
 		return // what the table holds is not what the vector says
 	}
-	for _, known := range p.w.peers.known {
+	for _, known := range p.w.peers.order {
 		if known.ID == 0 && now.Sub(known.LastHeard) <= aliveFor {
 			return // nobody repeats what an upstream joold sends meanwhile
 		}
 	}
 	p.borrow(func() {
-		p.takeReports()
+		p.do.drain()
 		p.refreshAll(now)
 	})
 	overruns, errs := p.w.counters.netlinkOverruns.Load(), p.w.counters.kernelErrors.Load()
-	p.conn.ReadErrors() // of what was given to the module last
-	stats, err := p.conn.AskStats()
+	p.module.ReadErrors() // of what was given to the module last
+	stats, err := p.module.AskStats()
 	if err != nil || !stats.Has(joolnl.StatPacketsRcvd) {
 		return
 	}
-	p.borrow(p.takeReports) // these are in the counters
+	p.borrow(p.do.drain) // these are in the counters
 	if overruns != p.w.counters.netlinkOverruns.Load() || errs != p.w.counters.kernelErrors.Load() {
 		return
 	}
 	p.advance(now)
 	e := estateOf(&stats)
 	e.self, e.position, e.vector, e.left = p.self, p.position(), p.vector.Components(now), now
-	p.w.counters.will.write(p.willKey(), e)
+	p.w.counters.will.write(p.estate, e)
 }
 
 func estateOf(stats *joolnl.Stats) estate {
@@ -54,8 +50,8 @@ func estateOf(stats *joolnl.Stats) estate {
 
 // begin begins an incarnation: that of the worker before if the module has neither been given anything since nor reported
 // what was not heard, else a new one. To be called when the module's counters have been read.
-func (p *pumps) begin(now time.Time) {
-	e := p.w.counters.will.read(p.willKey())
+func (p *pumps) begin() {
+	e := p.w.counters.will.read(p.estate)
 	if e == nil || !p.unchanged(e) {
 		p.incarnate()
 		return
@@ -78,14 +74,14 @@ func (p *pumps) unchanged(e *estate) bool {
 
 // incarnate begins a new incarnation: nothing is known of what the table contains.
 func (p *pumps) incarnate() {
-	p.self, p.seq, p.generation = newID(), 0, 0
+	p.self, p.seq, p.generation = newID(p.random), 0, 0
 	p.ring.free()
 	if !p.counted || p.sessions() > 0 {
 		p.generation = 1
 	}
 	doubts := p.doubts
 	p.completeness = completeness{doubts: doubts + 1, generation: p.generation}
-	for _, known := range p.w.peers.known {
+	for _, known := range p.w.peers.order {
 		known.stream.first = known.stream.next
 	}
 }

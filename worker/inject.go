@@ -21,16 +21,16 @@ func (r *resync) complete(now time.Time) {
 func (r *resync) compare() {
 	in, our, touched := r.in, r.p.settings, maps.Clone(r.touched)
 	r.lately = nil
-	most := r.mayClear(time.Now())
+	most := r.mayClear(r.p.do.now())
 	tolerance := max(2*r.p.w.spec().RefreshPeriod, minTolerance)
-	r.p.background(func() { // sorting takes longer than the pumps may wait
+	r.p.do.background(func() { // sorting takes longer than the pumps may wait
 		theirs, own := unique(in.records[:in.sessions], in.settings), unique(in.own, our)
 		d := diff(theirs, own, in.settings, our, tolerance.Milliseconds())
 		d.inject = rebase(d.inject, in.settings, our)
 		d.clearWay(own, our, touched, most)
 		oldestFirst(d.inject, our)
 		oldestFirst(d.give, our)
-		r.p.post(func() {
+		r.p.do.post(func() {
 			if r.in == in {
 				r.compared(d)
 			}
@@ -44,7 +44,7 @@ const minTolerance = 2 * time.Second
 
 // compared injects what the comparison found, and gives back.
 func (r *resync) compared(d difference) {
-	now := time.Now()
+	now := r.p.do.now()
 	in := r.in
 	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.same}
 	d.spare(r.lately, r.overflowed)
@@ -54,7 +54,7 @@ func (r *resync) compared(d difference) {
 	}
 	r.cleared(len(d.old), now)
 	for _, m := range d.old {
-		if err := r.p.conn.AskRemoveBIB(m.proto, m.src4); err != nil {
+		if err := r.p.module.AskRemoveBIB(m.proto, m.src4); err != nil {
 			r.p.w.log.warn("an old BIB entry could not be removed", "protocol", m.proto, "mask", m.src4, "error", err)
 		}
 	}
@@ -76,7 +76,7 @@ func (r *resync) injectSome(report *ResyncReport) {
 	p.publishSync()
 	if more {
 		in := r.in
-		p.post(func() {
+		p.do.post(func() {
 			if r.in == in {
 				r.injectSome(report)
 			}
@@ -84,10 +84,10 @@ func (r *resync) injectSome(report *ResyncReport) {
 		return
 	}
 	report.Injected = r.injection.given
-	r.in.injected = time.Now()
-	p.readKernel(time.Now())
+	r.in.injected = p.do.now()
+	p.readKernel(p.do.now())
 	if p.sessions() == r.in.before+r.in.fresh {
-		r.done(report, time.Now()) // the count alone proves that each has its place
+		r.done(report, r.p.do.now()) // the count alone proves that each has its place
 		return
 	}
 	p.releaseHeld()
@@ -98,20 +98,20 @@ func (r *resync) injectSome(report *ResyncReport) {
 // silence: their mask has come to belong to another one here.
 func (r *resync) readBack(report *ResyncReport) {
 	in := r.in
-	r.enter(checking, time.Now(), time.Time{})
+	r.enter(checking, r.p.do.now(), time.Time{})
 	injected := r.injection.records
-	r.p.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
+	r.p.do.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
 		if err != nil {
-			r.done(report, time.Now())
+			r.done(report, r.p.do.now())
 			return
 		}
-		r.p.background(func() {
+		r.p.do.background(func() {
 			missing := len(absent(injected, own.records))
-			r.p.post(func() {
+			r.p.do.post(func() {
 				if r.in == in {
 					report.Collisions, in.refused = report.Collisions+missing, missing
 					r.p.w.counters.collisions.Add(uint64(missing))
-					r.done(report, time.Now())
+					r.done(report, r.p.do.now())
 				}
 			})
 		})
@@ -142,7 +142,7 @@ func (r *resync) done(report *ResyncReport, now time.Time) {
 	report.Took, report.Receiving = now.Sub(in.base), in.received.Sub(in.base)
 	report.Comparing, report.Injecting = in.compared.Sub(in.received), in.injected.Sub(in.compared)
 	r.cost, r.verified = report.Took, now
-	r.p.conn.ReadErrors() // they may say that there was no memory
+	r.p.module.ReadErrors() // they may say that there was no memory
 	if in.vector != nil {
 		r.p.merge(in.vector, in.doubts, now)
 		r.p.judgeClaims(in, now)

@@ -22,9 +22,9 @@ type injection struct {
 // step gives the next sessions, for as long as the pumps may wait. false: that
 // was all.
 func (i *injection) step(p *pumps) (more bool) {
-	began := time.Now()
+	began := p.do.now()
 	since := began.Sub(i.base)
-	for i.next < len(i.records) && time.Since(began) < slice {
+	for i.next < len(i.records) && p.do.now().Sub(began) < slice {
 		entries := i.batch(p, since)
 		if len(entries) > 0 {
 			n := len(entries) / p.format.EntryLen()
@@ -64,11 +64,11 @@ func (i *injection) batch(p *pumps, since time.Duration) []byte {
 // holds reports whether the module holds a session. If that is not known, the session counts as one that the module had
 // no memory for.
 func (p *pumps) holds(r *joolnl.Record) bool {
-	_, there, page, err := p.conn.AskSession(p.lookups.page[:0], r)
+	_, there, page, err := p.module.AskSession(p.lookups.page[:0], r)
 	p.lookups.page = page[:0]
 	if err != nil {
 		p.w.log.warn("looking up a session of a resync", "error", err)
-		p.doubt(time.Now())
+		p.doubt(p.do.now())
 		return true
 	}
 	return there

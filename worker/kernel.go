@@ -121,7 +121,7 @@ func noModule() *Missing {
 }
 
 // checkAlive asks whether the instance exists. To be called on its thread.
-func checkAlive(c *joolnl.Conn, spec configdir.Spec) error {
+func checkAlive(c module, spec configdir.Spec) error {
 	alive, err := c.AskHello()
 	switch {
 	case joolnl.IsNotLoaded(err):
@@ -141,7 +141,7 @@ func checkAlive(c *joolnl.Conn, spec configdir.Spec) error {
 
 // askSettings asks for the instance's settings, and whether it synchronises; it
 // has it do so where the pair wants that. To be called on its thread.
-func (w *Worker) askSettings(c *joolnl.Conn, spec configdir.Spec) (joolnl.Globals, error) {
+func (w *Worker) askSettings(c module, spec configdir.Spec) (joolnl.Globals, error) {
 	g, err := c.AskGlobals()
 	if err == nil && !g.SSEnabled && spec.EnableSS {
 		if err := c.AskUpdate(joolnl.Change{Setting: joolnl.SSEnabled, Value: 1}); err != nil {

@@ -16,30 +16,23 @@ const maxSessionBytes = syncwire.MaxMessage - syncwire.TrailerLen
 
 // fromKernel carries what waits on the netlink socket to the network.
 func (p *pumps) fromKernel() {
-	if d := p.thread.StoodStill(); d > 0 {
+	if d := p.do.stoodStill(); d > 0 {
 		p.waiting.suspect(d)
 	}
 	p.takeReports()
-	p.tellAgain(time.Now())
+	p.tellAgain(p.do.now())
 }
 
 // takeReports takes all that waits, up to a bound.
 func (p *pumps) takeReports() {
-	c := p.w.counters
 	for range rounds {
-		now := time.Now()
+		now := p.do.now()
 		n, err := p.conn.Receive(p.reports)
 		switch {
 		case err == unix.EAGAIN:
 			return
 		case err == unix.ENOBUFS:
-			c.netlinkOverruns.Add(1)
-			p.w.log.warn("the kernel's sessions overran the netlink socket: some are lost; raise \"receive buffer\"",
-				"receive buffer", p.w.spec().ReceiveBuffer)
-			p.ack(1) // the module waits for an ACK of the lost report
-			p.trail(now)
-			p.missed(now)
-			p.wake(now)
+			p.overrun(now)
 			continue
 		case err != nil:
 			p.w.log.warn("reading what the kernel reports", "error", err)
@@ -69,6 +62,23 @@ func (p *pumps) passOn(n int, now time.Time) bool {
 		}
 		taken = append(taken, entries)
 	}
+	p.passReports(taken, now)
+	return well
+}
+
+// overrun takes it that the netlink socket had no room for reports.
+func (p *pumps) overrun(now time.Time) {
+	p.w.counters.netlinkOverruns.Add(1)
+	p.w.log.warn("the kernel's sessions overran the netlink socket: some are lost; raise \"receive buffer\"",
+		"receive buffer", p.w.spec().ReceiveBuffer)
+	p.ack(1) // the module waits for an ACK of the lost report
+	p.trail(now)
+	p.missed(now)
+	p.wake(now)
+}
+
+// passReports acknowledges reports that were read together, and sends their sessions.
+func (p *pumps) passReports(taken [][]byte, now time.Time) {
 	if len(taken) > 0 {
 		// First of all: the module builds its next packets inside this call.
 		p.ack(p.acks.acks(len(taken), len(taken[len(taken)-1])/p.format.EntryLen(), now.Sub(p.passed)))
@@ -80,17 +90,16 @@ func (p *pumps) passOn(n int, now time.Time) bool {
 	for _, entries := range taken {
 		if len(entries) > 0 {
 			p.report(entries, now)
-			p.passed = time.Now()
+			p.passed = p.do.now()
 			p.waiting.passedOn(p.format, entries, p.passed.Sub(now))
 		}
 	}
 	p.flush()
-	return well
 }
 
 // ack sends the module n ACKs.
 func (p *pumps) ack(n int) {
-	if err := p.conn.SendAcks(n); err != nil {
+	if err := p.module.SendAcks(n); err != nil {
 		p.w.log.warn("an acknowledgement did not reach the kernel", "error", err)
 	}
 }

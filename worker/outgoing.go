@@ -53,11 +53,11 @@ func (p *pumps) room(own []byte) []byte {
 // put sends a datagram, or has it wait.
 func (p *pumps) put(b []byte, n note) {
 	if !p.held {
-		p.account(n, p.socket.sender.Send(p.socket.fd, b))
+		p.account(n, p.do.transmit(b))
 		return
 	}
 	if p.batch.Len() == 0 {
-		p.since = time.Now()
+		p.since = p.do.now()
 	}
 	p.notes[p.batch.Len()] = n
 	p.batch.Add(b)
@@ -73,7 +73,7 @@ func (p *pumps) sendBatch() {
 		return
 	}
 	for i := 0; i < p.batch.Len(); {
-		n, err := p.socket.sender.SendBatch(p.socket.fd, p.batch, i)
+		n, err := p.do.transmitBatch(p.batch, i)
 		for range n {
 			p.account(p.notes[i], nil)
 			i++
@@ -83,7 +83,7 @@ func (p *pumps) sendBatch() {
 			i++
 		}
 	}
-	took := time.Since(p.since)
+	took := p.do.now().Sub(p.since)
 	for i := range p.batch.Len() {
 		if n := p.notes[i]; !n.control && n.kind == syncwire.Live {
 			p.waiting.passedOn(p.format, p.batch.Datagram(i)[:n.bytes], took)

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"cmp"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -99,8 +98,10 @@ func keyOf(from netip.Addr, id syncwire.ID) peerKey {
 type peers struct {
 	mu    sync.Mutex
 	known map[peerKey]*peer
+	order []*peer // as they were first heard
 	// expected returns the live datagram of an origin that the table lacks first, if that is known.
 	expected func(syncwire.ID) (syncwire.Seq, bool)
+	jitter   func() time.Duration // see stream
 	// ignored counts the sessions that go with a peer.
 	ignored *atomic.Uint64
 }
@@ -124,12 +125,12 @@ func (p *peers) add(from netip.Addr, id syncwire.ID, now time.Time) *peer {
 	if p.known == nil {
 		p.known = make(map[peerKey]*peer)
 	}
-	known := &peer{Peer: Peer{Address: from, ID: id}, since: now, stream: stream{sender: id, jitter: jitter}}
-	for key, other := range p.known {
+	known := &peer{Peer: Peer{Address: from, ID: id}, since: now, stream: stream{sender: id, jitter: p.jitter}}
+	for _, other := range slices.Clone(p.order) {
 		switch {
 		case other.Address != from:
 		case other.replaced:
-			p.forget(key)
+			p.forget(other)
 		default:
 			other.replaced = true
 			known.pauses = other.pauses // a forger can change the ID
@@ -144,12 +145,13 @@ func (p *peers) add(from netip.Addr, id syncwire.ID, now time.Time) *peer {
 		}
 	}
 	p.known[keyOf(from, id)] = known
+	p.order = append(p.order, known)
 	return known
 }
 
 // garbled notes a datagram from which no sender can be told.
 func (p *peers) garbled(from netip.Addr, now time.Time) {
-	for _, other := range p.known {
+	for _, other := range p.order {
 		if other.Address == from && !other.replaced {
 			return
 		}
@@ -182,34 +184,32 @@ func (k *peer) liveUntil() time.Time {
 	return k.LastHeard.Add(nextIn + lateHello)
 }
 
-// jitter spreads what several receivers ask for at the same moment.
-func jitter() time.Duration { return rand.N(10 * time.Millisecond) }
-
 // forgetOne forgets one that was replaced, or else the one that was silent for longest.
 func (p *peers) forgetOne() {
 	var oldest *peer
-	for _, other := range p.known {
+	for _, other := range p.order {
 		if oldest == nil || other.replaced && !oldest.replaced || other.replaced == oldest.replaced && other.LastHeard.Before(oldest.LastHeard) {
 			oldest = other
 		}
 	}
-	p.forget(keyOf(oldest.Address, oldest.ID))
+	p.forget(oldest)
 }
 
 // forget forgets one, and counts what waits behind a gap of it.
-func (p *peers) forget(key peerKey) {
-	if n := p.known[key].stream.pending(); n > 0 {
+func (p *peers) forget(k *peer) {
+	if n := k.stream.pending(); n > 0 {
 		p.ignored.Add(n)
 	}
-	delete(p.known, key)
+	delete(p.known, keyOf(k.Address, k.ID))
+	p.order = slices.DeleteFunc(p.order, func(other *peer) bool { return other == k })
 }
 
 // forgetAll forgets all of them.
 func (p *peers) forgetAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for key := range p.known {
-		p.forget(key)
+	for _, k := range slices.Clone(p.order) {
+		p.forget(k)
 	}
 }
 
@@ -238,7 +238,7 @@ func better(a, b *peer) bool {
 // all returns all workers of ours that are live, by address.
 func (p *peers) all(now time.Time) []*peer {
 	var live []*peer
-	for _, known := range p.known {
+	for _, known := range p.order {
 		if known.live(now) {
 			live = append(live, known)
 		}
@@ -252,7 +252,7 @@ func (p *peers) list() []Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := make([]Peer, 0, len(p.known))
-	for _, known := range p.known {
+	for _, known := range p.order {
 		if !known.replaced {
 			list = append(list, known.Peer)
 		}

@@ -29,10 +29,10 @@ func (p *pumps) refreshPool4(now time.Time) {
 	proto, last, more := joolnl.TCP, (*joolnl.Pool4Entry)(nil), false
 	var step func()
 	step = func() {
-		for began := time.Now(); time.Since(began) < slice; {
+		for began := p.do.now(); p.do.now().Sub(began) < slice; {
 			before := len(entries)
 			var err error
-			entries, more, err = p.conn.AskPool4(entries, proto, last)
+			entries, more, err = p.module.AskPool4(entries, proto, last)
 			if err != nil || len(entries) > maxPool4 {
 				p.setPool4(0, 0) // again the next time
 				return
@@ -48,7 +48,7 @@ func (p *pumps) refreshPool4(now time.Time) {
 				return
 			}
 		}
-		p.post(step)
+		p.do.post(step)
 	}
 	step()
 }
@@ -57,7 +57,7 @@ func (p *pumps) refreshPool4(now time.Time) {
 func (p *pumps) setPool4(pool, iterations uint32) {
 	if s := &p.settings; s.Pool4 != pool || s.Iterations != iterations {
 		s.Pool4, s.Iterations = pool, iterations
-		p.helloSoon(time.Now())
-		p.wake(time.Now())
+		p.helloSoon(p.do.now())
+		p.wake(p.do.now())
 	}
 }

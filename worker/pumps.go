@@ -72,6 +72,11 @@ type pumps struct {
 	thread  *nsthread.Thread // the instance's
 	version joolnl.Version
 
+	do       outside // the pumps themselves, but for tests
+	module   module  // conn, but for tests; nil: the worker has ended
+	random   *rand.Rand
+	estate   string    // the name that the next worker finds it under
+	epoch    time.Time // see together
 	conn     *joolnl.Conn
 	socket   *netSocket
 	format   joolnl.Format
@@ -92,12 +97,12 @@ type pumps struct {
 	askDue        time.Time // when the module is asked for the instance
 	settingsAsked time.Time // when it was last asked for its settings
 	checkDue      time.Time // when the names are looked at
-	timer         *nsthread.Timer
+	timer         alarm
 	acks          ackClock
-	trailing      *nsthread.Timer // of the ACK after the last report
-	jiffy         time.Duration   // the kernel's
-	tuned         time.Time       // when the settings were last changed
-	refused       string          // why they could not be
+	trailing      alarm         // of the ACK after the last report
+	jiffy         time.Duration // the kernel's
+	tuned         time.Time     // when the settings were last changed
+	refused       string        // why they could not be
 	deliverFn     func([]byte)
 	repeatFn      func([]byte)
 	lookups       lookups
@@ -112,6 +117,12 @@ type pumps struct {
 
 	changing sync.Mutex // held while a Reconfigure or close is under way
 	closed   bool       // guarded by changing
+}
+
+func newPumps(w *Worker) *pumps {
+	p := &pumps{w: w, failed: make(chan error, 1), random: newRandom(), epoch: epoch}
+	p.do = p
+	return p
 }
 
 // open opens everything and begins to listen. What it opened before it failed
@@ -142,10 +153,11 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 // listen watches all sockets.
 func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	p.tellTrouble()
-	p.version, p.format = p.conn.Version, p.conn.Version.Format()
+	p.module, p.version = p.conn, p.conn.Version
 	p.conn.OnError = p.kernelError
+	p.timer, p.trailing = p.thread.NewTimer(p.alone(p.tick)), p.thread.NewTimer(p.alone(func() { p.ack(1) }))
+	p.jiffy, p.estate = kernelJiffy(), receiverKey(p.thread.ID(), spec.Instance)+"/"+p.receiverDetail()
 	p.prepare(spec, time.Now())
-	p.takeGlobals(globals, time.Now())
 	for _, watch := range []struct {
 		fd    int
 		ready func()
@@ -158,16 +170,21 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 			return err
 		}
 	}
+	return p.enter(globals, time.Now())
+}
+
+// enter begins to synchronise, once everything is open.
+func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 	// Whoever listened before may have died owing an ACK; the module would wait
 	// out its deadline.
-	if err := p.conn.SendAcks(1); err != nil {
+	if err := p.module.SendAcks(1); err != nil {
 		return err
 	}
-	now := time.Now()
+	p.takeGlobals(globals, now)
 	p.readKernel(now)
 	p.refreshPool4(now)
 	if p.sequence {
-		p.begin(now)
+		p.begin()
 		p.resync.listen(whyStart, now)
 	}
 	p.wake(now)
@@ -176,23 +193,21 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 
 // prepare sets up what a worker has beside its sockets.
 func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
-	p.self, p.sequence = newID(), spec.Sequence
-	p.w.peers.expected = p.expected
+	p.self, p.sequence, p.format = newID(p.random), spec.Sequence, p.version.Format()
+	p.w.peers.expected, p.w.peers.jitter = p.expected, p.jitter
 	p.coalesce = newCoalescer(spec.RefreshPeriod)
 	p.resync.period = spec.VerifyPeriod
 	p.resync.p, p.answers.p, p.advertise.p = p, p, p
 	p.deliverFn, p.repeatFn = p.deliver, p.deliverRepeat
-	p.timer, p.trailing = p.thread.NewTimer(p.alone(p.tick)), p.thread.NewTimer(p.alone(func() { p.ack(1) }))
-	p.jiffy = kernelJiffy()
 	p.hello, p.active = now, now
-	p.askDue, p.settingsAsked = together(now.Add(askEvery), beat), now.Add(-rand.N(settingsEvery))
+	p.askDue, p.settingsAsked = p.together(now.Add(askEvery), beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))
 	p.checkDue = now.Add(checkEvery - askIdle)
 }
 
 // post has fn called on the instance's thread, unless the worker ends before.
 func (p *pumps) post(fn func()) {
 	_ = p.thread.Post(p.guard(func() {
-		if p.conn != nil {
+		if p.module != nil {
 			fn()
 			p.wake(time.Now())
 		}
@@ -237,6 +252,10 @@ func (p *pumps) alone(fn func()) func() {
 
 // borrow has the thread's memory while fn runs.
 func (p *pumps) borrow(fn func()) {
+	if p.thread == nil { // the memory is its own
+		fn()
+		return
+	}
 	before := p.scratch
 	p.scratch = p.thread.Scratch(newScratch).(*scratch)
 	well := false
@@ -299,7 +318,7 @@ func (p *pumps) close(whole bool) {
 		p.leaveSockets()
 		if p.conn != nil {
 			p.conn.Close()
-			p.conn = nil
+			p.conn, p.module = nil, nil
 		}
 		if p.socket != nil {
 			p.socket.close()
@@ -435,21 +454,21 @@ func (p *pumps) tellTrouble() {
 // counters.
 func (p *pumps) ask(now time.Time) error {
 	settingsDue := p.settingsAsked.Add(settingsEvery)
-	p.askDue = together(now.Add(askEvery), beat)
+	p.askDue = p.together(now.Add(askEvery), beat)
 	if p.idle(now) {
 		settingsDue = p.settingsAsked.Add(2 * askIdle)
-		p.askDue = together(now.Add(askIdle), idleBeat)
+		p.askDue = p.together(now.Add(askIdle), idleBeat)
 	}
 	spec := p.w.spec()
 	// Its counters are only to be had of an instance that exists.
-	if stats, err := p.conn.AskStats(); err == nil {
+	if stats, err := p.module.AskStats(); err == nil {
 		p.kernelSays(stats, now)
-	} else if err := checkAlive(p.conn, spec); err != nil {
+	} else if err := checkAlive(p.module, spec); err != nil {
 		return err
 	}
 	if p.askDue.After(settingsDue) { // the next time would be too late
 		p.settingsAsked = now
-		g, err := p.w.askSettings(p.conn, spec)
+		g, err := p.w.askSettings(p.module, spec)
 		if err != nil {
 			return err
 		}

@@ -81,7 +81,7 @@ func (p *pumps) retune(spec configdir.Spec, now time.Time) {
 		p.resync.sync = syncwire.SyncNo
 		p.publishSync()
 		p.answers = answers{p: p}
-		for _, from := range p.w.peers.known {
+		for _, from := range p.w.peers.order {
 			for len(from.stream.held) > 0 {
 				from.stream.giveUp(now, p.deliverFn)
 			}

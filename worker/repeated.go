@@ -38,7 +38,7 @@ func (p *pumps) deliverRepeat(entries []byte) {
 	if p.resync.hold(entries, true) {
 		return
 	}
-	if entries = p.withoutOlder(entries, time.Now()); len(entries) > 0 {
+	if entries = p.withoutOlder(entries, p.do.now()); len(entries) > 0 {
 		p.deliver(entries)
 	}
 }
@@ -75,7 +75,7 @@ func (p *pumps) withoutOlder(entries []byte, now time.Time) []byte {
 
 // older reports whether a repeat's session is older than the module's own record of it, or as old.
 func (p *pumps) older(r *joolnl.Record) bool {
-	own, there, page, err := p.conn.AskSession(p.lookups.page[:0], r)
+	own, there, page, err := p.module.AskSession(p.lookups.page[:0], r)
 	p.lookups.page = page[:0]
 	if err != nil {
 		p.w.log.warn("looking up a repeated session", "error", err)

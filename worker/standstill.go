@@ -82,13 +82,13 @@ func (p *pumps) tellAgain(now time.Time) {
 		return
 	}
 	stop := func() bool { return len(telling) == 0 }
-	p.readTable(p.sessions(), now, stop, func(t table, err error) {
+	p.do.readTable(p.sessions(), now, stop, func(t table, err error) {
 		defer clear(telling)
 		if err != nil {
 			p.w.log.warn("reading the session table after a standstill", "error", err)
 			return
 		}
-		now, out := time.Now(), p.out[:0]
+		now, out := p.do.now(), p.out[:0]
 		for _, r := range t.records {
 			if _, is := telling[r.Key()]; is {
 				age(&r, now.Sub(t.base))

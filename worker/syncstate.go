@@ -90,7 +90,7 @@ func (p *pumps) publishSync() {
 	case injecting:
 		s.Done, s.Total = r.injection.next, len(r.injection.records)
 	}
-	p.w.change(time.Now(), func(was *SyncState) {
+	p.w.change(p.do.now(), func(was *SyncState) {
 		was.Synced, was.Phase, was.Why, was.Done, was.Total = s.Synced, s.Phase, s.Why, s.Done, s.Total
 	})
 }

@@ -30,17 +30,17 @@ func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done f
 	proto, last, more := joolnl.TCP, (*joolnl.Session)(nil), false
 	var step func()
 	step = func() {
-		if p.conn == nil || stop() {
+		if p.module == nil || stop() {
 			return
 		}
-		for began := time.Now(); time.Since(began) < slice; {
+		for began := p.do.now(); p.do.now().Sub(began) < slice; {
 			var err error
-			page, more, err = p.conn.AskSessions(page[:0], proto, last)
+			page, more, err = p.module.AskSessions(page[:0], proto, last)
 			if err != nil {
 				done(table{}, err)
 				return
 			}
-			later := uint32(max(time.Since(base).Milliseconds(), 0))
+			later := uint32(max(p.do.now().Sub(base).Milliseconds(), 0))
 			for _, s := range page {
 				r := s.Record()
 				if r.Check() == nil {
@@ -59,7 +59,7 @@ func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done f
 				return
 			}
 		}
-		p.post(step)
+		p.do.post(step)
 	}
 	step()
 }

@@ -76,9 +76,9 @@ func (p *pumps) tune(g joolnl.Globals, now time.Time) joolnl.Globals {
 	}
 	p.tuned = now
 	var after joolnl.Globals
-	err := p.conn.AskUpdate(changes...)
+	err := p.module.AskUpdate(changes...)
 	if err == nil {
-		after, err = p.conn.AskGlobals()
+		after, err = p.module.AskGlobals()
 	}
 	if err != nil {
 		p.refused = err.Error()

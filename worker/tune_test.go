@@ -10,6 +10,7 @@ import (
 
 	"joolctl/configdir"
 	"joolctl/joolnl"
+	"joolctl/nsthread"
 	"joolctl/worker/workertest"
 )
 
@@ -150,7 +151,7 @@ func TestTrailingAck(t *testing.T) {
 		t.Errorf("the trailing ACK came after %v, which is before the deadline", took)
 	}
 	h.onThread(func(p *pumps) {
-		if p.trailing.IsSet() {
+		if p.trailing.(*nsthread.Timer).IsSet() {
 			t.Error("another ACK would follow")
 		}
 	})

@@ -21,7 +21,7 @@ func (r *resync) verify(now time.Time) time.Time {
 	// Not all workers, nor all hosts, at once.
 	due := r.verified.Add(period + period/4*time.Duration(r.p.self%256)/256)
 	if now.Before(due) {
-		return together(due, idleBeat)
+		return r.p.together(due, idleBeat)
 	}
 	if r.p.active.Before(r.verified) || len(r.p.w.peers.all(now)) == 0 {
 		r.verified = now // nothing has changed since, or nobody is there to ask

@@ -89,7 +89,8 @@ func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 		return err
 	}
 	defer thread.Release()
-	p := &pumps{w: w, thread: thread, failed: make(chan error, 1)}
+	p := newPumps(w)
+	p.thread = thread
 	defer w.env.Claims.dropAll(w)
 	whole := false
 	defer func() { p.close(whole) }()

@@ -1,0 +1,308 @@
+package worker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"joolctl/configdir"
+	"joolctl/joolnl"
+	"joolctl/packetio"
+	"joolctl/replication/sim"
+	"joolctl/syncwire"
+)
+
+// simulated is a worker in a simulation: what it does outside of itself, it does to the simulation.
+type simulated struct {
+	*pumps
+	env     *sim.Env
+	at      time.Time // the moment
+	due     dueAt     // when tick is called
+	trail   dueAt     // when the trailing ACK follows
+	posted  []func()
+	adds    uint32 // JOOLD_ADDs
+	refused []refusal
+	retry   time.Time // when an instance that was missing is looked for again; zero: none is missing
+}
+
+// refusal is an error about a JOOLD_ADD that was not read yet.
+type refusal struct {
+	seq uint32
+	err error
+}
+
+// dueAt is an alarm that the simulation reads.
+type dueAt struct{ at time.Time }
+
+func (d *dueAt) Set(at time.Time)       { d.at = at }
+func (d *dueAt) SetSooner(at time.Time) { d.at = soonest(d.at, at) }
+func (d *dueAt) Stop()                  { d.at = time.Time{} }
+
+// take reports whether the alarm is due, and then ends it.
+func (d *dueAt) take(now time.Time) bool {
+	if d.at.IsZero() || now.Before(d.at) {
+		return false
+	}
+	d.at = time.Time{}
+	return true
+}
+
+// simScratch is the memory of all simulated workers: only one runs at a time.
+var simScratch = newScratch().(*scratch)
+
+// newSimulated is the Factory of simulated workers.
+func newSimulated(e *sim.Env) sim.Replica { return &simulated{env: e} }
+
+func simSpec() configdir.Spec {
+	spec := configdir.Defaults()
+	spec.Name, spec.Instance, spec.Group = "sim", "sim", netip.MustParseAddr("ff08::1")
+	spec.Sequence, spec.TuneSS = true, true
+	return spec
+}
+
+// Start begins with what the worker before has left.
+func (r *simulated) Start(now time.Time, kept []byte) {
+	r.at = now
+	counters := new(Counters)
+	if kept != nil {
+		var saved map[string]uint64
+		if err := json.Unmarshal(kept, &saved); err != nil {
+			panic(err)
+		}
+		counters.Restore(saved)
+	}
+	r.run(now, counters, kept != nil)
+}
+
+// run begins a worker, unless there is no instance.
+func (r *simulated) run(now time.Time, counters *Counters, adopted bool) {
+	globals, err := r.env.Globals()
+	if err != nil {
+		r.pumps, r.retry = nil, now.Add(800*time.Millisecond)
+		return
+	}
+	spec := simSpec()
+	p := newPumps(New(spec, Env{}, counters))
+	p.do, p.module, p.random, p.epoch = r, r, r.env.Rand, sim.Epoch
+	p.version, p.jiffy, p.adopted, p.estate = r.env.Version(), r.env.Jiffy(), adopted, "sim"
+	p.timer, p.trailing, p.scratch, p.socket = &r.due, &r.trail, simScratch, &netSocket{}
+	r.pumps, r.posted, r.refused, r.retry, r.due, r.trail = p, nil, nil, time.Time{}, dueAt{}, dueAt{}
+	p.prepare(spec, now)
+	p.checkDue = now.Add(1 << 62)
+	if err := p.enter(globals, now); err != nil {
+		panic(err)
+	}
+}
+
+func (r *simulated) Stop(now time.Time) []byte {
+	r.at = now
+	if r.pumps == nil {
+		return nil
+	}
+	r.bequeath(now)
+	kept, err := json.Marshal(r.w.counters.Save())
+	if err != nil {
+		panic(err)
+	}
+	return kept
+}
+
+func (r *simulated) Report(now time.Time, entries []byte) {
+	if r.at = now; r.pumps != nil {
+		r.passReports([][]byte{append(make([]byte, 0, len(entries)+syncwire.TrailerLen), entries...)}, now)
+	}
+}
+
+func (r *simulated) Overrun(now time.Time) {
+	if r.at = now; r.pumps != nil {
+		r.overrun(now)
+	}
+}
+
+func (r *simulated) Datagram(now time.Time, d sim.Datagram) {
+	if r.at = now; r.pumps != nil {
+		r.take(packetio.Datagram{Data: slices.Clone(d.Data), From: d.From, Arrived: d.Arrived}, now)
+		r.toKernel()
+	}
+}
+
+func (r *simulated) Regrouped(now time.Time) {
+	if r.at = now; r.pumps != nil {
+		r.moved(now)
+	}
+}
+
+func (r *simulated) Wake(now time.Time) (next time.Time) {
+	r.at = now
+	if r.pumps == nil {
+		if !now.Before(r.retry) {
+			r.run(now, new(Counters), false)
+		}
+		if r.pumps == nil {
+			return r.retry
+		}
+	}
+	for len(r.posted) > 0 {
+		fn := r.posted[0]
+		r.posted = r.posted[1:]
+		fn()
+		r.wake(now)
+	}
+	r.ReadErrors()
+	if r.trail.take(now) {
+		r.ack(1)
+	}
+	if r.due.take(now) {
+		r.due.SetSooner(r.tickFlow(now, r.askWhenDue(now)))
+	}
+	select {
+	case err := <-r.failed:
+		if !errors.As(err, new(*Missing)) {
+			panic(err)
+		}
+		r.bequeath(now)
+		r.pumps, r.retry = nil, now.Add(800*time.Millisecond)
+		return r.retry
+	case <-r.w.recheck: // the supervisor's business
+		r.askDue = now
+		r.due.SetSooner(now)
+	default:
+	}
+	return soonest(r.due.at, r.trail.at)
+}
+
+func (r *simulated) Verdict(time.Time) sim.Verdict {
+	if r.pumps == nil {
+		return sim.Verdict{Answer: sim.No, Reasons: []string{"there is no instance"}}
+	}
+	switch s := r.w.Sync(); {
+	case s.complete():
+		return sim.Verdict{Answer: sim.Yes}
+	case s.Synced == syncwire.SyncAlone:
+		return sim.Verdict{Answer: sim.Alone}
+	default:
+		return sim.Verdict{Answer: sim.No, Reasons: append(slices.Clone(s.Lacking), s.String()+" "+s.Why)}
+	}
+}
+
+func (r *simulated) Phase() string {
+	if r.pumps == nil {
+		return ""
+	}
+	return r.resync.phase.String()
+}
+
+// The outside.
+
+func (r *simulated) now() time.Time            { return r.at }
+func (r *simulated) post(fn func())            { r.posted = append(r.posted, fn) }
+func (r *simulated) drain()                    {}
+func (r *simulated) waits() bool               { return false }
+func (r *simulated) stoodStill() time.Duration { return 0 }
+
+func (r *simulated) background(fn func()) {
+	p := r.pumps
+	r.env.Background(func() {}, func(now time.Time) {
+		if r.at = now; r.pumps == p {
+			fn()
+		}
+	})
+}
+
+func (r *simulated) transmit(b []byte) error {
+	r.env.Send(b)
+	return nil
+}
+
+func (r *simulated) transmitBatch(b *packetio.Batch, i int) (sent int, err error) {
+	for ; i < b.Len(); i++ {
+		r.env.Send(b.Datagram(i))
+		sent++
+	}
+	return sent, nil
+}
+
+func (r *simulated) readTable(_ int, base time.Time, stop func() bool, done func(table, error)) {
+	t, p := table{base: base}, r.pumps
+	r.env.ReadTable(func(now time.Time, page sim.PageResult) bool {
+		if r.at = now; r.pumps != p || stop() {
+			return false
+		}
+		for _, rec := range page.Records {
+			rec.SetExpires(rec.Expires() + uint32(max(now.Sub(base).Milliseconds(), 0)))
+			t.records = append(t.records, rec)
+		}
+		return true
+	}, func(now time.Time, err error) {
+		if r.at = now; r.pumps == p && !stop() {
+			done(t, err)
+		}
+	})
+}
+
+// The module.
+
+func (r *simulated) AskHello() (bool, error) {
+	_, err := r.env.Globals()
+	return err == nil, nil
+}
+
+func (r *simulated) AskStats() (joolnl.Stats, error)          { return r.env.Stats() }
+func (r *simulated) AskGlobals() (joolnl.Globals, error)      { return r.env.Globals() }
+func (r *simulated) AskUpdate(changes ...joolnl.Change) error { return r.env.Update(changes...) }
+
+func (r *simulated) AskSessions([]joolnl.Session, joolnl.Proto, *joolnl.Session) ([]joolnl.Session, bool, error) {
+	return nil, false, errors.New("tables are read by readTable")
+}
+
+func (r *simulated) AskSession(buf []joolnl.Session, want *joolnl.Record) (joolnl.Record, bool, []joolnl.Session, error) {
+	got, there, err := r.env.Lookup(want)
+	return got, there, buf, err
+}
+
+func (r *simulated) AskPool4([]joolnl.Pool4Entry, joolnl.Proto, *joolnl.Pool4Entry) ([]joolnl.Pool4Entry, bool, error) {
+	return nil, false, nil
+}
+
+func (r *simulated) AskRemoveBIB(p joolnl.Proto, src4 netip.AddrPort) error {
+	return r.env.RemoveBIB(p, src4)
+}
+
+func (r *simulated) SendAcks(n int) error {
+	r.env.Ack(n)
+	return nil
+}
+
+func (r *simulated) AppendAdd(dst []byte, _ int) ([]byte, uint32) {
+	r.adds++
+	return append(dst, 0), r.adds
+}
+
+// SendAdds gives the module the batch, in which a header of one byte is before each list of sessions.
+func (r *simulated) SendAdds(batch *packetio.Gather) error {
+	first := r.adds + 1 - uint32(batch.Pieces()/2)
+	for i := 1; i < batch.Pieces(); i += 2 {
+		if err := r.env.Add(batch.Piece(i)); err != nil {
+			if errors.Is(err, sim.ErrNoMemory) {
+				err = &joolnl.Error{Code: unix.EINVAL, Text: "sessiondb_add() threw unknown error code -12."}
+			}
+			r.refused = append(r.refused, refusal{first + uint32(i/2), err})
+		}
+	}
+	return nil
+}
+
+func (r *simulated) ReadErrors() {
+	refused := r.refused
+	r.refused = nil
+	for _, e := range refused {
+		r.kernelError(e.seq, e.err)
+	}
+}
+
+func (r *simulated) String() string { return fmt.Sprintf("host %d", r.env.Host) }
