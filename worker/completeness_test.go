@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -173,7 +174,7 @@ type watcher struct {
 }
 
 func watch(t *testing.T, hosts ...*host) *watcher {
-	w := &watcher{t: t, watched: hosts, since: make(map[*host]time.Time), stop: make(chan struct{})}
+	w := &watcher{t: t, watched: slices.Clone(hosts), since: make(map[*host]time.Time), stop: make(chan struct{})}
 	w.done.Go(func() {
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
