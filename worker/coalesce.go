@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"joolctl/joolnl"
@@ -70,8 +69,8 @@ type slot struct {
 	pending bool // record is a refresh that is not sent yet
 }
 
-func newCoalescer(period time.Duration) *coalescer {
-	return &coalescer{period: period, seed: rand.Uint64()}
+func newCoalescer(period time.Duration, seed uint64) *coalescer {
+	return &coalescer{period: period, seed: seed}
 }
 
 // begin says that it is now. It comes before pass and flush.
@@ -126,6 +125,19 @@ func (c *coalescer) pass(r *joolnl.Record) (atOnce bool, evicted *joolnl.Record)
 	}
 	c.take(s, r)
 	return true, evicted
+}
+
+// update corrects what is remembered of a session, so that its refresh has these times.
+func (c *coalescer) update(r *joolnl.Record) {
+	if c.coalesceTable == nil {
+		return
+	}
+	set := &c.sets[r.Hash(c.seed)%coalesceSets]
+	for k := range set {
+		if s := &set[k]; s.sent != 0 && s.record.SameSession(r) {
+			s.record, s.came = *r, c.ms
+		}
+	}
 }
 
 // take gives the slot to a session that is sent now.

@@ -38,7 +38,7 @@ type passing struct {
 }
 
 func newPassing(t testing.TB, period time.Duration) *passing {
-	return &passing{coalescer: newCoalescer(period), t: t, now: time.Unix(1_000_000, 0)}
+	return &passing{coalescer: newCoalescer(period, 1), t: t, now: time.Unix(1_000_000, 0)}
 }
 
 func (p *passing) report(records ...joolnl.Record) {
@@ -388,7 +388,7 @@ func TestCoalesceIsBounded(t *testing.T) {
 }
 
 func TestCoalesceNoAllocations(t *testing.T) {
-	c := newCoalescer(time.Second)
+	c := newCoalescer(time.Second, 1)
 	now := time.Unix(1_000_000, 0)
 	out := 0
 	emit := func(*joolnl.Record) { out++ }
@@ -425,7 +425,7 @@ func TestCoalesceMovedICMP(t *testing.T) {
 func BenchmarkCoalesce(b *testing.B) {
 	for name, sessions := range map[string]int{"new": 4 * coalesceSlots, "refresh": 3600} {
 		b.Run(name, func(b *testing.B) {
-			c, now := newCoalescer(time.Second), time.Unix(1_000_000, 0)
+			c, now := newCoalescer(time.Second, 1), time.Unix(1_000_000, 0)
 			records := make([]joolnl.Record, sessions)
 			for i := range records {
 				records[i] = tcpRecord(i, 5000)

@@ -50,7 +50,7 @@ func estateOf(stats *joolnl.Stats) estate {
 
 // begin begins an incarnation: that of the worker before if the module has neither been given anything since nor reported
 // what was not heard, else a new one. To be called when the module's counters have been read.
-func (p *pumps) begin() {
+func (p *pumps) begin(now time.Time) {
 	e := p.w.counters.will.read(p.estate)
 	if e == nil || !p.unchanged(e) {
 		p.incarnate()
@@ -58,6 +58,9 @@ func (p *pumps) begin() {
 	}
 	p.self, p.generation, p.seq = e.self, e.position.Generation, e.position.Seq
 	p.vector.Merge(e.vector, e.left, func(syncwire.ID) bool { return false })
+	if p.adopted {
+		p.waiting.suspect(now.Sub(e.left)) // the reports that wait in the socket
+	}
 	p.inherited = true
 }
 

@@ -184,7 +184,7 @@ func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 	p.readKernel(now)
 	p.refreshPool4(now)
 	if p.sequence {
-		p.begin()
+		p.begin(now)
 		p.resync.listen(whyStart, now)
 	}
 	p.wake(now)
@@ -195,7 +195,7 @@ func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.self, p.sequence, p.format = newID(p.random), spec.Sequence, p.version.Format()
 	p.w.peers.expected, p.w.peers.jitter = p.expected, p.jitter
-	p.coalesce = newCoalescer(spec.RefreshPeriod)
+	p.coalesce = newCoalescer(spec.RefreshPeriod, p.random.Uint64())
 	p.resync.period = spec.VerifyPeriod
 	p.resync.p, p.answers.p, p.advertise.p = p, p, p
 	p.deliverFn, p.repeatFn = p.deliver, p.deliverRepeat

@@ -50,9 +50,15 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (*sim.Simulation, []
 		panic(err)
 	}
 	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), newSimulated)
-	c.Faults, c.Text = faults, text
+	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
 	simulated := sim.New(c)
-	m := simulated.Monitor(100*time.Millisecond, sim.DefaultBounds())
+	bounds := sim.DefaultBounds()
+	for _, f := range faults {
+		if f.Kind == sim.Stall || f.Kind == sim.Restart {
+			bounds.Waited += f.For
+		}
+	}
+	m := simulated.Monitor(100*time.Millisecond, bounds)
 	simulated.Run(simFor + simSettle)
 	m.Settled()
 	return simulated, m.Violations

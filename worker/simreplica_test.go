@@ -12,6 +12,7 @@ import (
 
 	"joolctl/configdir"
 	"joolctl/joolnl"
+	"joolctl/nsthread"
 	"joolctl/packetio"
 	"joolctl/replication/sim"
 	"joolctl/syncwire"
@@ -20,14 +21,15 @@ import (
 // simulated is a worker in a simulation: what it does outside of itself, it does to the simulation.
 type simulated struct {
 	*pumps
-	env     *sim.Env
-	at      time.Time // the moment
-	due     dueAt     // when tick is called
-	trail   dueAt     // when the trailing ACK follows
-	posted  []func()
-	adds    uint32 // JOOLD_ADDs
-	refused []refusal
-	retry   time.Time // when an instance that was missing is looked for again; zero: none is missing
+	env      *sim.Env
+	at       time.Time // the moment
+	due      dueAt     // when tick is called
+	trail    dueAt     // when the trailing ACK follows
+	posted   []func()
+	adds     uint32 // JOOLD_ADDs
+	refused  []refusal
+	reported bool
+	retry    time.Time // when an instance that was missing is looked for again; zero: none is missing
 }
 
 // refusal is an error about a JOOLD_ADD that was not read yet.
@@ -114,7 +116,11 @@ func (r *simulated) Stop(now time.Time) []byte {
 
 func (r *simulated) Report(now time.Time, entries []byte) {
 	if r.at = now; r.pumps != nil {
+		if d := r.stoodStill(); d > nsthread.Standstill {
+			r.waiting.suspect(d)
+		}
 		r.passReports([][]byte{append(make([]byte, 0, len(entries)+syncwire.TrailerLen), entries...)}, now)
+		r.reported = true
 	}
 }
 
@@ -152,6 +158,10 @@ func (r *simulated) Wake(now time.Time) (next time.Time) {
 		r.posted = r.posted[1:]
 		fn()
 		r.wake(now)
+	}
+	if r.reported {
+		r.reported = false
+		r.tellAgain(now)
 	}
 	r.ReadErrors()
 	if r.trail.take(now) {
@@ -203,7 +213,7 @@ func (r *simulated) now() time.Time            { return r.at }
 func (r *simulated) post(fn func())            { r.posted = append(r.posted, fn) }
 func (r *simulated) drain()                    {}
 func (r *simulated) waits() bool               { return false }
-func (r *simulated) stoodStill() time.Duration { return 0 }
+func (r *simulated) stoodStill() time.Duration { return r.env.StoodStill() }
 
 func (r *simulated) background(fn func()) {
 	p := r.pumps

@@ -21,7 +21,7 @@ type estate struct {
 	self                                 syncwire.ID
 	position                             syncwire.Position
 	vector                               []syncwire.Component
-	left                                 time.Time // to the second
+	left                                 time.Time // to the millisecond
 }
 
 // will keeps estates from one worker of a pair to the next, in this process or, by
@@ -39,7 +39,7 @@ const willPrefix = "left "
 func (e *estate) numbers() map[string]uint64 {
 	numbers := map[string]uint64{
 		"packets": e.packets, "sessions": e.sessions, "reported": e.reported, "dropped": e.dropped,
-		"self": uint64(e.self), "position": positionNumber(e.position), "time": uint64(e.left.Unix()),
+		"self": uint64(e.self), "position": positionNumber(e.position), "time": uint64(e.left.UnixMilli()),
 	}
 	for _, c := range e.vector {
 		flags := uint64(0)
@@ -71,7 +71,7 @@ func estateOfNumbers(numbers map[string]uint64) *estate {
 	}
 	e := &estate{
 		packets: numbers["packets"], sessions: numbers["sessions"], reported: numbers["reported"], dropped: numbers["dropped"],
-		self: syncwire.ID(numbers["self"]), position: numberPosition(numbers["position"]), left: time.Unix(int64(numbers["time"]), 0),
+		self: syncwire.ID(numbers["self"]), position: numberPosition(numbers["position"]), left: time.UnixMilli(int64(numbers["time"])),
 	}
 	for name, age := range numbers {
 		text, ok := strings.CutPrefix(name, "age ")

@@ -141,6 +141,14 @@ func (e *Env) Background(job func(), done func(now time.Time)) {
 	})
 }
 
+// StoodStill returns how long the Replica has just waited for the processor; 0: it did not.
+func (e *Env) StoodStill() time.Duration {
+	if n := e.node; n.clock.Now().Sub(n.stoodTo) < 10*time.Millisecond {
+		return n.stoodTo.Sub(n.stoodFrom)
+	}
+	return 0
+}
+
 // Log writes a line into the trace's text.
 func (e *Env) Log(format string, args ...any) { e.node.trace.Note(e.Host, format, args...) }
 

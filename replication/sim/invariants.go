@@ -14,6 +14,8 @@ type Bounds struct {
 	Verify time.Duration
 	// Strict counts Yes from the moment when a report left the peer's module, whether a datagram arrived since or not.
 	Strict bool
+	// Waited is how much older a session may look for a moment because its report waited for a worker that did not read.
+	Waited time.Duration
 	// Usage bounds what a host uses in any ten seconds; 0: no bound.
 	Usage Usage
 }
@@ -83,6 +85,9 @@ func (m *Monitor) check() {
 	}
 	moves := m.s.Truth.Moves()
 	for ; m.moves < len(moves); m.moves++ {
+		if move := moves[m.moves]; !move.New.MovesBack(move.Old, m.s.config.Tolerance+m.bounds.Waited) && move.New.progress() >= move.Old.progress() {
+			continue
+		}
 		m.violated(moves[m.moves].Host, RuleBack, "%v", moves[m.moves])
 	}
 	if m.turns++; m.turns%10 != 0 {

@@ -40,6 +40,8 @@ type Node struct {
 	runs        int
 	open        bool // the sockets exist
 	stalled     int  // stalls that are in force
+	stoodFrom   time.Time
+	stoodTo     time.Time // of the last stall
 	reports     socket[[]byte]
 	datagrams   socket[Datagram]
 	overrun     bool // reports were lost in the netlink socket
@@ -146,9 +148,12 @@ func (n *Node) closeSockets() {
 
 // stall keeps the processor from the Replica until the returned function is called.
 func (n *Node) stall() (resume func()) {
-	n.stalled++
+	if n.stalled++; n.stalled == 1 {
+		n.stoodFrom = n.clock.Now()
+	}
 	return func() {
 		if n.stalled--; n.stalled == 0 {
+			n.stoodTo = n.clock.Now()
 			n.schedule()
 		}
 	}

@@ -149,7 +149,11 @@ func (t *Truth) compare(own, peer *Module, s *session) (Lack, bool) {
 	var l Lack
 	mine := own.sessionByID(s.id)
 	tolerance := t.s.config.Tolerance
-	if v, known := s.told.latest(); known && t.alive(peer, s, v) && (mine == nil || v.Beats(mine.Version, tolerance)) {
+	left := sameMoment
+	if mine == nil {
+		left = tolerance // the host's record may have expired that much earlier
+	}
+	if v, known := s.told.latest(); known && t.alive(peer, s, v, left) && (mine == nil || v.Beats(mine.Version, tolerance)) {
 		if l.Origin = Reported; s.told.added {
 			l.Origin = Stored
 		}
@@ -157,7 +161,7 @@ func (t *Truth) compare(own, peer *Module, s *session) (Lack, bool) {
 		if mine != nil {
 			l.Since = s.told.since(mine.Version, tolerance)
 		}
-	} else if lost := s.lost; !lost.since.IsZero() && t.alive(peer, s, lost.Version) && (mine == nil || lost.Beats(mine.Version, tolerance)) {
+	} else if lost := s.lost; !lost.since.IsZero() && t.alive(peer, s, lost.Version, left) && (mine == nil || lost.Beats(mine.Version, tolerance)) {
 		l.Since, l.Origin = lost.since, Vanished
 		if lost.counted {
 			l.Origin = Dropped
@@ -169,9 +173,9 @@ func (t *Truth) compare(own, peer *Module, s *session) (Lack, bool) {
 	return l, true
 }
 
-// alive reports whether a version of a session has time left.
-func (t *Truth) alive(m *Module, s *session, v Version) bool {
-	return v.Updated.Add(m.ttl(s.record.Proto(), v.Timer)).After(t.s.Clock.Now().Add(sameMoment))
+// alive reports whether a version of a session has more than some time left.
+func (t *Truth) alive(m *Module, s *session, v Version, left time.Duration) bool {
+	return v.Updated.Add(m.ttl(s.record.Proto(), v.Timer)).After(t.s.Clock.Now().Add(left))
 }
 
 func (m *Module) sessionByID(id int) *session {
@@ -194,7 +198,7 @@ func (t *Truth) Differences(host, peer int) (lacks []Lack) {
 	own.expire()
 	theirs.expire()
 	for _, s := range theirs.byID {
-		if s == nil || !t.alive(theirs, s, s.Version) {
+		if s == nil || !t.alive(theirs, s, s.Version, sameMoment) {
 			continue
 		}
 		mine := own.sessionByID(s.id)
