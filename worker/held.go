@@ -27,6 +27,15 @@ func (r *resync) hold(entries []byte, repeat bool) bool {
 	}
 	r.held = append(r.held, update{slices.Clone(entries), r.p.do.now(), repeat})
 	r.heldSize += len(entries)
+	if r.waiting == nil {
+		r.waiting = make(map[joolnl.Key]*joolnl.Record)
+	}
+	for f := joolnl.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
+		rec := f.Record(entries)
+		if key := rec.Key(); r.waiting[key] == nil {
+			r.waiting[key] = nil
+		}
+	}
 	return true
 }
 
@@ -39,13 +48,14 @@ type update struct {
 
 // releaseHeld lets the held updates go on, in their order, their times corrected.
 func (p *pumps) releaseHeld() {
-	held := p.resync.held
-	p.resync.held, p.resync.heldSize, p.stored = nil, 0, nil
+	held, injected := p.resync.held, p.resync.waiting
+	p.resync.held, p.resync.heldSize, p.resync.waiting, p.stored = nil, 0, nil, nil
 	before := p.resync.phase
 	p.resync.phase = settled
 	now := p.do.now()
 	for _, u := range held {
 		ageAll(u.entries, now.Sub(u.came))
+		u.entries = p.withoutInjected(u.entries, injected, now.Sub(p.resync.injection.base))
 		if u.repeat {
 			p.deliverRepeat(u.entries)
 		} else {
@@ -54,6 +64,26 @@ func (p *pumps) releaseHeld() {
 	}
 	p.toKernel()
 	p.resync.phase = before
+}
+
+// withoutInjected leaves out of a live update what is older than the record that the resync has injected: the peer's table
+// may be younger than the update. later is the time that has passed since the resync's base. It moves the others to the front.
+func (p *pumps) withoutInjected(entries []byte, injected map[joolnl.Key]*joolnl.Record, later time.Duration) []byte {
+	f := joolnl.ListFormat(entries)
+	size := f.EntryLen()
+	kept := entries[:0]
+	for b := entries; len(b) > 0; b = b[size:] {
+		r := f.Record(b)
+		if in := injected[r.Key()]; in != nil {
+			behind := idle(in, p.settings) + later.Milliseconds() - idle(&r, p.settings)
+			if winner(&r, in, behind, sameMoment.Milliseconds()) < 0 {
+				p.w.counters.ignored.Add(1)
+				continue
+			}
+		}
+		kept = append(kept, b[:size]...)
+	}
+	return kept
 }
 
 // touch notes that our own kernel has reported a session while a resync is

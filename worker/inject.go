@@ -64,7 +64,7 @@ func (r *resync) compared(d difference) {
 	in.before, in.fresh, in.limited, in.blocked = r.p.sessions(), d.fresh, d.limited, d.blocked
 	r.p.vector.Hold(r.p.others(in.vector), now, r.p.liveOrigin(now))
 	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
-	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched, overflowed: &r.overflowed}
+	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched, overflowed: &r.overflowed, waiting: r.waiting}
 	r.enter(injecting, now, time.Time{})
 	r.injectSome(&report)
 }

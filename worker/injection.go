@@ -15,8 +15,9 @@ type injection struct {
 	fresher map[joolnl.Key]struct{}
 	// overflowed: fresher had no room for all of it. Then what the module holds is left out, too.
 	overflowed *bool
-	next       int // of records
-	given      int // to the module
+	waiting    map[joolnl.Key]*joolnl.Record // live updates; see resync.waiting
+	next       int                           // of records
+	given      int                           // to the module
 }
 
 // step gives the next sessions, for as long as the pumps may wait. false: that
@@ -48,6 +49,9 @@ func (i *injection) batch(p *pumps, since time.Duration) []byte {
 		}
 		if *i.overflowed && p.holds(&r) {
 			continue
+		}
+		if _, waits := i.waiting[r.Key()]; waits {
+			i.waiting[r.Key()] = &i.records[i.next]
 		}
 		age(&r, since)
 		var err error

@@ -110,7 +110,8 @@ type resync struct {
 	lately     []joolnl.Key
 	held       []update // live updates that wait
 	heldSize   int
-	full       bool // there were too many: what comes is not held any more
+	waiting    map[joolnl.Key]*joolnl.Record // of held; the record that the resync has injected of it
+	full       bool                          // there were too many: what comes is not held any more
 
 	injection injection
 }
@@ -223,12 +224,13 @@ func (r *resync) finish(now time.Time) {
 		n = int(r.in.sessions)
 	}
 	r.p.inherited = false
-	r.in, r.injection, r.touched, r.target, r.full = nil, injection{}, nil, 0, false
+	r.in, r.touched, r.target, r.full = nil, nil, 0, false
 	r.why, r.about, r.pause = "", nil, 0
 	r.overflowed, r.lately = false, nil
 	r.ended = now
 	r.enter(settled, now, time.Time{})
 	r.p.releaseHeld()
+	r.injection = injection{}
 	r.p.freeLater(n)
 	r.p.helloSoon(now)
 }

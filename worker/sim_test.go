@@ -53,10 +53,16 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (*sim.Simulation, []
 	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
 	simulated := sim.New(c)
 	bounds := sim.DefaultBounds()
+	silent := s.version == "4.1.9"
 	for _, f := range faults {
+		silent = silent || f.Kind == sim.SilentLoss
 		if f.Kind == sim.Stall || f.Kind == sim.Restart {
 			bounds.Waited += f.For
 		}
+	}
+	if silent { // a verification has to find the difference
+		bounds.Verify = 2 * simSpec().VerifyPeriod
+		bounds.Yes += bounds.Verify
 	}
 	m := simulated.Monitor(100*time.Millisecond, bounds)
 	simulated.Run(simFor + simSettle)

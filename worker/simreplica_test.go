@@ -63,7 +63,7 @@ func newSimulated(e *sim.Env) sim.Replica { return &simulated{env: e} }
 func simSpec() configdir.Spec {
 	spec := configdir.Defaults()
 	spec.Name, spec.Instance, spec.Group = "sim", "sim", netip.MustParseAddr("ff08::1")
-	spec.Sequence, spec.TuneSS = true, true
+	spec.Sequence, spec.TuneSS, spec.VerifyPeriod = true, true, 20*time.Second
 	return spec
 }
 
