@@ -15,7 +15,7 @@ import (
 
 const (
 	// sampleEvery is the time between two samples of a witness.
-	sampleEvery = 200 * time.Millisecond
+	sampleEvery = 240 * time.Millisecond
 	// reportDelay is how long a module may hold a session before the witness expects the session on the peers. With
 	// "tune ss" a module reports a session within 8 ms.
 	reportDelay = time.Second
@@ -60,6 +60,7 @@ type watched struct {
 	namespace *namespace
 	pair      pair
 	conn      *joolnl.Conn // for the namespace's thread
+	buffer    []joolnl.Session
 
 	// The witness's lock guards what follows.
 
@@ -283,11 +284,12 @@ func (h *watched) ask() (v verdict) {
 // read reads the module's table.
 func (h *watched) read() (all []joolnl.Session, err error) {
 	failed := h.namespace.thread.Do(func() {
-		all, err = appendSessions(nil, h.conn)
+		all, err = appendSessions(h.buffer[:0], h.conn)
 	})
 	if failed != nil {
 		return nil, failed
 	}
+	h.buffer = all
 	return all, err
 }
 
