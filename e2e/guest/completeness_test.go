@@ -21,7 +21,9 @@ func TestCompleteness(t *testing.T) {
 	t.Run("drops", testDrops)
 	t.Run("state", testState)
 	t.Run("state, one way", testStateOneWay)
-	t.Run("start together", testStartTogether)
+	for range 6 { // in most rounds no worker is left out, because each worker picks its ID and its pauses at random
+		t.Run("start together", testStartTogether)
+	}
 	t.Run("group change", testGroupChange)
 }
 
@@ -29,7 +31,7 @@ func TestCompleteness(t *testing.T) {
 const ownSessions = 500
 
 // completeWithin bounds the wait for complete tables. An idle host may hear nothing of the others for 10 s of it.
-const completeWithin = 30 * time.Second
+const completeWithin = 20 * time.Second
 
 // ownSource is the port of n6's from which the own sessions of a place come.
 func ownSource(place int) uint16 { return madeUpUDP(place*1000, 0).Src6.Port() }
@@ -156,7 +158,7 @@ func testDrops(t *testing.T) {
 	const (
 		capacity = "8"
 		atOnce   = 20 // more than the module's queue holds
-		every    = 50 * time.Millisecond
+		every    = 100 * time.Millisecond
 		lasts    = 15 * time.Second
 		within   = 10 * time.Second // after the traffic
 	)
@@ -234,7 +236,7 @@ func halfOpened(t *testing.T) (*topology, *witness) {
 	return top, w
 }
 
-// testState has the link come back after the connections are established, and J idle.
+// testState restores the link when J has established the connections and has become idle.
 func testState(t *testing.T) {
 	top, w := halfOpened(t)
 	const rest = 3 * time.Second // a busy host says HELLO every second
@@ -256,8 +258,8 @@ func testStateOneWay(t *testing.T) {
 	o := top.trickle(t, ownSource(0), 100*time.Millisecond, 1)
 	top.j.exec(t, "tc", "qdisc", "del", "dev", syncLink, "root")
 	w.enter("J's way is back", wrongYesAtMost, func() { w.place(0, w.hosts...) })
-	w.await(completeWithin, "K knows that it lacks something", func(*watched) string {
-		if k.state.synced == "yes" || !k.lacks.any() {
+	w.await(completeWithin, "K is not ready, or lacks nothing", func(*watched) string {
+		if k.state.ready && k.lacks.any() {
 			return k.String()
 		}
 		return ""
@@ -277,7 +279,7 @@ func testStartTogether(t *testing.T) {
 		n.give(t, i)
 	}
 	w := observe(t, "start", placedOn(group6, hosts...))
-	w.awaitComplete(2*completeWithin, len(hosts)*ownSessions)
+	w.awaitComplete(completeWithin, len(hosts)*ownSessions)
 }
 
 // testGroupChange moves a host of a pair to the group of another pair.

@@ -15,7 +15,7 @@ import (
 
 const (
 	// sampleEvery is the time between two samples of a witness.
-	sampleEvery = 200 * time.Millisecond
+	sampleEvery = 240 * time.Millisecond
 	// reportDelay is how long a module may hold a session before the witness expects the session on the peers. With
 	// "tune ss" a module reports a session within 8 ms.
 	reportDelay = time.Second
@@ -44,10 +44,11 @@ type witness struct {
 	mu      sync.Mutex
 	hosts   []*watched
 	phase   string
-	since   time.Time // the beginning of the phase
-	samples int       // in the phase
-	sampled time.Time // the last sample
-	gap     time.Duration
+	since   time.Time     // the beginning of the phase
+	samples int           // in the phase
+	sampled time.Time     // the last sample
+	gap     time.Duration // the longest between two samples
+	took    time.Duration // the longest sample
 	err     error
 	results []string
 	over    []string // the results that are over their bounds
@@ -59,6 +60,7 @@ type watched struct {
 	namespace *namespace
 	pair      pair
 	conn      *joolnl.Conn // for the namespace's thread
+	buffer    []joolnl.Session
 
 	// The witness's lock guards what follows.
 
@@ -73,7 +75,7 @@ type watched struct {
 	ready   wrongYes // of joolctl ready
 }
 
-// verdict is what a host says of itself.
+// verdict holds a host's answers to joolctl status and joolctl ready.
 type verdict struct {
 	synced string
 	ready  bool
@@ -82,10 +84,24 @@ type verdict struct {
 	sent   uint64        // datagrams
 }
 
-// sessionKey identifies a session, with its mask.
+// sessionKey identifies a session, with its mask. It has no pointers and no gaps, which makes maps fast.
 type sessionKey struct {
-	proto            joolnl.Proto
-	src6, src4, dst4 netip.AddrPort
+	src6                   [16]byte
+	src4, dst4             [4]byte
+	port6, portMask, port4 uint16
+	proto                  uint16
+}
+
+func keyOf(s *joolnl.Session) sessionKey {
+	return sessionKey{
+		s.Src6.Addr().As16(), s.Src4.Addr().As4(), s.Dst4.Addr().As4(),
+		s.Src6.Port(), s.Src4.Port(), s.Dst4.Port(), uint16(s.Proto),
+	}
+}
+
+func (k sessionKey) String() string {
+	return fmt.Sprintf("%v from %v to %v as %v", joolnl.Proto(k.proto), netip.AddrPortFrom(netip.AddrFrom16(k.src6), k.port6),
+		netip.AddrPortFrom(netip.AddrFrom4(k.dst4), k.port4), netip.AddrPortFrom(netip.AddrFrom4(k.src4), k.portMask))
 }
 
 // holding is how a module holds a session.
@@ -110,7 +126,7 @@ func stage(s joolnl.State) int {
 	}
 }
 
-// lacking is what a host lacks.
+// lacking counts the sessions that a host lacks, and has an example.
 type lacking struct {
 	missing, older int
 	example        string
@@ -235,6 +251,7 @@ func (w *witness) sample() error {
 		h.synced.sample(began, h.state.synced == "yes", h.lacks)
 		h.ready.sample(began, h.state.ready, h.lacks)
 	}
+	w.took = max(w.took, time.Since(began))
 	return nil
 }
 
@@ -267,11 +284,12 @@ func (h *watched) ask() (v verdict) {
 // read reads the module's table.
 func (h *watched) read() (all []joolnl.Session, err error) {
 	failed := h.namespace.thread.Do(func() {
-		all, err = appendSessions(nil, h.conn)
+		all, err = appendSessions(h.buffer[:0], h.conn)
 	})
 	if failed != nil {
 		return nil, failed
 	}
+	h.buffer = all
 	return all, err
 }
 
@@ -281,8 +299,9 @@ func (h *watched) note(table []joolnl.Session, at time.Time) {
 	if h.noted++; h.noted == 1 {
 		since = time.Time{}
 	}
-	for _, s := range table {
-		key := sessionKey{s.Proto, s.Src6, s.Src4, s.Dst4}
+	for i := range table {
+		s := &table[i]
+		key := keyOf(s)
 		held, ok := h.table[key]
 		if !ok {
 			held.first = since
@@ -300,7 +319,7 @@ func (h *watched) note(table []joolnl.Session, at time.Time) {
 	}
 }
 
-// lackedBy is what a host lacks of what the others in its segment hold.
+// lackedBy counts the sessions that a host lacks and another host in its segment holds.
 func (w *witness) lackedBy(h *watched, at time.Time) (l lacking) {
 	lacks := make(map[sessionKey]bool)
 	for _, other := range w.hosts {
@@ -321,13 +340,12 @@ func (w *witness) lackedBy(h *watched, at time.Time) (l lacking) {
 			}
 			lacks[key] = true
 			if l.example == "" {
-				l.example = fmt.Sprintf("%v %v to %v as %v, which %s holds as %v", key.proto, key.src6, key.dst4, key.src4,
-					other.namespace.name, theirs.state)
+				l.example = fmt.Sprintf("%v, which %s holds as %v", key, other.namespace.name, theirs.state)
 				if !theirs.current.IsZero() {
-					l.example += fmt.Sprintf(" since %v ago", at.Sub(theirs.current).Round(time.Millisecond))
+					l.example += fmt.Sprintf(" for %v", rounded(at.Sub(theirs.current)))
 				}
 				if ok {
-					l.example += fmt.Sprintf(" and which is %v here", ours.state)
+					l.example += fmt.Sprintf(" and this host as %v", ours.state)
 				}
 			}
 		}
@@ -335,13 +353,12 @@ func (w *witness) lackedBy(h *watched, at time.Time) (l lacking) {
 	return l
 }
 
-// enter begins another phase: change changes who reaches whom, and a wrong yes that began before does not count. It returns
-// what the phase before came to.
+// enter begins another phase. It calls change, which may move hosts to other segments. The time of a wrong yes counts anew.
 func (w *witness) enter(phase string, bound time.Duration, change func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.close()
-	w.phase, w.since, w.samples, w.gap = phase, time.Now(), 0, 0
+	w.phase, w.since, w.samples, w.gap, w.took = phase, time.Now(), 0, 0, 0
 	for _, h := range w.hosts {
 		h.bound, h.synced, h.ready = bound, wrongYes{}, wrongYes{}
 	}
@@ -357,24 +374,35 @@ func (w *witness) place(segment int, hosts ...*watched) {
 
 // close words what the phase came to.
 func (w *witness) close() {
+	right := true
 	for _, h := range w.hosts {
-		for _, says := range []struct {
-			what string
-			wrongYes
-		}{{`"synced": "yes"`, h.synced}, {"ready", h.ready}} {
-			text := fmt.Sprintf("%s: %s says %s for at most %v while it lacks sessions (bound %v)", w.phase, h.namespace.name, says.what,
-				says.longest.Round(time.Millisecond), h.bound)
-			if !says.from.IsZero() {
-				text += fmt.Sprintf("; this began %v after the phase, the host %v", says.from.Sub(w.since).Round(time.Millisecond), says.lacked)
-			}
-			w.results = append(w.results, text)
-			if says.longest > h.bound {
-				w.over = append(w.over, text)
+		longest := max(h.synced.longest, h.ready.longest)
+		if h.synced.from.IsZero() && h.ready.from.IsZero() {
+			continue
+		}
+		right = false
+		text := fmt.Sprintf("%s: while it lacks sessions, %s says \"synced\": \"yes\" for up to %v, and is ready for up to %v; the bound is %v",
+			w.phase, h.namespace.name, rounded(h.synced.longest), rounded(h.ready.longest), h.bound)
+		for _, says := range []wrongYes{h.synced, h.ready} {
+			if says.longest == longest && !says.from.IsZero() {
+				text += fmt.Sprintf("; that began %v after the phase, the host %v", rounded(says.from.Sub(w.since)), says.lacked)
+				break
 			}
 		}
+		if longest > h.bound {
+			w.over = append(w.over, text)
+		} else {
+			w.results = append(w.results, text)
+		}
 	}
-	w.results = append(w.results, fmt.Sprintf("%s: %d samples, at most %v apart", w.phase, w.samples, w.gap.Round(time.Millisecond)))
+	text := fmt.Sprintf("%s: %d samples, at most %v apart; the longest took %v", w.phase, w.samples, rounded(w.gap), rounded(w.took))
+	if right {
+		text += "; no host says yes while it lacks sessions"
+	}
+	w.results = append(w.results, text)
 }
+
+func rounded(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 
 // end ends the witness, logs what it measured and fails the test for each bound that a host does not keep.
 func (w *witness) end() {
@@ -398,14 +426,13 @@ func (w *witness) await(limit time.Duration, what string, missing func(*watched)
 	if len(hosts) == 0 {
 		hosts = w.hosts
 	}
-	seen := -1
 	eventually(w.t, limit, what, func() string {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.err != nil {
 			w.t.Fatal(w.err)
 		}
-		if w.samples == 0 || w.samples == seen {
+		if w.samples == 0 {
 			return "no sample"
 		}
 		var lines []string
@@ -442,7 +469,7 @@ func (w *witness) awaitIdle() {
 	})
 }
 
-// String is what a host holds, says and lacks.
+// String words a host's sessions and answers.
 func (h *watched) String() string {
 	return fmt.Sprintf("%d sessions, synced: %q, ready: %v (%s), %v", len(h.table), h.state.synced, h.state.ready, h.state.why, h.lacks)
 }
@@ -450,7 +477,7 @@ func (h *watched) String() string {
 // tcp counts the TCP sessions that a host holds, and those of them that are ESTABLISHED.
 func (h *watched) tcp() (all, established int) {
 	for key, held := range h.table {
-		if key.proto != joolnl.TCP {
+		if key.proto != uint16(joolnl.TCP) {
 			continue
 		}
 		all++
