@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
 
-.PHONY: stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
+.PHONY: sim stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
 
 all: build
 
@@ -30,6 +30,9 @@ allocs: ## the race detector allocates; without it the hot paths must not
 
 race: ## most tests wait most of the time, so there is room for more of them at once, and for fuzzing beside them
 	CGO_ENABLED=1 $(GO) test -short -race -parallel 4 ./...
+
+sim: ## simulates SEEDS groups of hosts with faults, in virtual time; a failing one prints the command that repeats it
+	$(GO) test -count=1 -timeout 6h -run '^TestSimulation$$' ./worker -sim.seeds $(or $(SEEDS),2000)
 
 stress: ## tests RUNS times beside LOOPS busy loops; PACKAGES and RUN choose them
 	@trap 'kill $$busy' EXIT INT TERM; for i in $$(seq $(LOOPS)); do timeout 2h sh -c 'while :; do :; done' & busy="$$busy $$!"; done; \

@@ -3,7 +3,6 @@ package worker
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -22,9 +21,10 @@ import (
 type simulated struct {
 	*pumps
 	env      *sim.Env
-	at       time.Time // the moment
-	due      dueAt     // when tick is called
-	trail    dueAt     // when the trailing ACK follows
+	verify   time.Duration // the period of verifications
+	at       time.Time     // the moment
+	due      dueAt         // when tick is called
+	trail    dueAt         // when the trailing ACK follows
 	posted   []func()
 	adds     uint32 // JOOLD_ADDs
 	refused  []refusal
@@ -58,12 +58,17 @@ func (d *dueAt) take(now time.Time) bool {
 var simScratch = newScratch().(*scratch)
 
 // newSimulated is the Factory of simulated workers.
-func newSimulated(e *sim.Env) sim.Replica { return &simulated{env: e} }
+func newSimulated(e *sim.Env) sim.Replica { return &simulated{env: e, verify: simSpec().VerifyPeriod} }
+
+// newVerifying is the Factory of workers that compare their tables every 20 s.
+func newVerifying(e *sim.Env) sim.Replica { return &simulated{env: e, verify: simVerify} }
+
+const simVerify = 20 * time.Second
 
 func simSpec() configdir.Spec {
 	spec := configdir.Defaults()
 	spec.Name, spec.Instance, spec.Group = "sim", "sim", netip.MustParseAddr("ff08::1")
-	spec.Sequence, spec.TuneSS, spec.VerifyPeriod = true, true, 20*time.Second
+	spec.Sequence, spec.TuneSS = true, true
 	return spec
 }
 
@@ -89,6 +94,7 @@ func (r *simulated) run(now time.Time, counters *Counters, adopted bool) {
 		return
 	}
 	spec := simSpec()
+	spec.VerifyPeriod = r.verify
 	p := newPumps(New(spec, Env{}, counters))
 	p.do, p.module, p.random, p.epoch = r, r, r.env.Rand, sim.Epoch
 	p.version, p.jiffy, p.adopted, p.estate = r.env.Version(), r.env.Jiffy(), adopted, "sim"
@@ -314,5 +320,3 @@ func (r *simulated) ReadErrors() {
 		r.kernelError(e.seq, e.err)
 	}
 }
-
-func (r *simulated) String() string { return fmt.Sprintf("host %d", r.env.Host) }

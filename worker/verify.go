@@ -19,9 +19,9 @@ func (r *resync) verify(now time.Time) time.Time {
 		return time.Time{}
 	}
 	// Not all workers, nor all hosts, at once.
-	due := r.verified.Add(period + period/4*time.Duration(r.p.self%256)/256)
+	due := r.p.together(r.verified.Add(period+period/4*time.Duration(r.p.self%256)/256), idleBeat)
 	if now.Before(due) {
-		return r.p.together(due, idleBeat)
+		return due
 	}
 	if r.p.active.Before(r.verified) || len(r.p.w.peers.all(now)) == 0 {
 		r.verified = now // nothing has changed since, or nobody is there to ask
