@@ -73,10 +73,13 @@ func appendVector(dst []byte, tag uint8, components []Component) []byte {
 	return dst
 }
 
-// parseVector reads a field with components, of which each origin has at most one.
-func parseVector(v []byte) ([]Component, error) {
-	if len(v)%componentLen != 0 || len(v)/componentLen > MaxComponents {
-		return nil, errLength
+// setVector reads a field with components, of which each origin has at most one. A message has one such field.
+func setVector(to *[]Component, v []byte) error {
+	if len(v)%componentLen != 0 || len(v)/componentLen > MaxComponents || *to != nil {
+		return errLength
+	}
+	if len(v) == 0 {
+		return nil
 	}
 	components := make([]Component, 0, len(v)/componentLen)
 	for ; len(v) > 0; v = v[componentLen:] {
@@ -86,14 +89,15 @@ func parseVector(v []byte) ([]Component, error) {
 			Complete: Position{at(5), Seq(at(9))}, Highest: Position{at(13), Seq(at(17))}, Age: at(21),
 		}
 		if c.Origin == 0 || !c.Known && c.Complete != (Position{}) {
-			return nil, errRange
+			return errRange
 		}
 		for _, other := range components {
 			if other.Origin == c.Origin {
-				return nil, errRange
+				return errRange
 			}
 		}
 		components = append(components, c)
 	}
-	return components, nil
+	*to = components
+	return nil
 }
