@@ -54,6 +54,10 @@ func (p *pumps) releaseHeld() {
 	}
 	p.toKernel()
 	p.resync.phase = before
+	if p.evicted { // no component counts the sessions that have waited
+		p.evicted = false
+		p.missed(now)
+	}
 }
 
 // touch notes that our own kernel has reported a session while a resync is
