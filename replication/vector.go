@@ -9,8 +9,8 @@ import (
 	"joolctl/syncwire"
 )
 
-// MaxOrigins is how many origins a vector remembers.
-const MaxOrigins = 64
+// MaxOrigins is how many origins a vector remembers: as many as fit a message beside the host's own.
+const MaxOrigins = syncwire.MaxComponents - 1
 
 // Vector says, for each origin but the host itself, up to which position the host's table contains the origin's sessions.
 // The zero value contains nothing.
@@ -21,7 +21,7 @@ type Vector struct {
 // component is a syncwire.Component whose age is a moment.
 type component struct {
 	origin            syncwire.ID
-	known, writtenOff bool
+	known             bool
 	complete, highest syncwire.Position
 	dead              time.Time // since when; zero: the origin is live
 }
@@ -58,7 +58,7 @@ func (v *Vector) Get(origin syncwire.ID) (syncwire.Component, bool) {
 
 // wire is the component as peers get it. Without now, its age is zero.
 func (c *component) wire(now time.Time) syncwire.Component {
-	w := syncwire.Component{Origin: c.origin, Known: c.known, WrittenOff: c.writtenOff, Complete: c.complete, Highest: c.highest}
+	w := syncwire.Component{Origin: c.origin, Known: c.known, Complete: c.complete, Highest: c.highest}
 	if !c.dead.IsZero() && !now.IsZero() {
 		w.Age = max(1, uint32(max(now.Sub(c.dead), 0)/time.Second))
 	}
@@ -112,13 +112,9 @@ func (v *Vector) Merge(vector []syncwire.Component, now time.Time, live func(syn
 			continue
 		}
 		c := v.at(w.Origin)
-		switch {
-		case !c.known:
-			c.known, c.complete, c.writtenOff = true, w.Complete, w.WrittenOff
-		default:
-			if !c.complete.Covers(w.Complete) {
-				c.writtenOff = w.WrittenOff || c.writtenOff && !w.Complete.Covers(c.complete)
-			}
+		if !c.known {
+			c.known, c.complete = true, w.Complete
+		} else {
 			c.complete = c.complete.Max(w.Complete)
 		}
 	}
@@ -145,7 +141,7 @@ func (v *Vector) Hold(vector []syncwire.Component, now time.Time, live func(sync
 func (v *Vector) Forget(origin syncwire.ID) {
 	if i, found := v.find(origin); found {
 		c := &v.components[i]
-		c.known, c.writtenOff, c.complete = false, false, syncwire.Position{}
+		c.known, c.complete = false, syncwire.Position{}
 	}
 }
 
@@ -163,27 +159,22 @@ func (v *Vector) Restart(origin syncwire.ID) {
 	}
 }
 
-// Lives notes that an origin is heard. What was written off while it was dead may still come.
+// Lives notes that an origin is heard.
 func (v *Vector) Lives(origin syncwire.ID) {
-	i, found := v.find(origin)
-	if !found {
-		return
-	}
-	v.components[i].dead = time.Time{}
-	if v.components[i].writtenOff {
-		v.Forget(origin)
+	if i, found := v.find(origin); found {
+		v.components[i].dead = time.Time{}
 	}
 }
 
 // Age has the origins die that are not heard any more, and drops those that have been dead for longer than any session
-// lives. It reports whether it dropped a younger one for lack of room, and whether an origin died.
-func (v *Vector) Age(now time.Time, longest time.Duration, live func(syncwire.ID) bool) (evicted, died bool) {
+// lives. It reports whether it dropped a younger one for lack of room.
+func (v *Vector) Age(now time.Time, longest time.Duration, live func(syncwire.ID) bool) (evicted bool) {
 	v.components = slices.DeleteFunc(v.components, func(c component) bool {
 		return !c.dead.IsZero() && now.Sub(c.dead) > longest+time.Minute // peers drop it by then, too
 	})
 	for i := range v.components {
 		if c := &v.components[i]; c.dead.IsZero() && !live(c.origin) {
-			c.dead, died = now, true
+			c.dead = now
 		}
 	}
 	for len(v.components) > MaxOrigins {
@@ -200,21 +191,37 @@ func (v *Vector) Age(now time.Time, longest time.Duration, live func(syncwire.ID
 		v.components = slices.Delete(v.components, oldest, oldest+1)
 		evicted = true
 	}
-	return evicted, died
+	return evicted
 }
 
-// WriteOff gives up the sessions that no live host has: those of a dead origin between what is complete and the highest
-// position. peers are the vectors of all live peers. It returns how many live datagrams it gives up.
-func (v *Vector) WriteOff(peers [][]syncwire.Component) (datagrams uint64) {
-	for i := range v.components {
-		c := &v.components[i]
-		if c.dead.IsZero() || c.known && c.complete.Covers(c.highest) || !c.agreed(peers) {
-			continue
-		}
-		datagrams += uint64(uint32(c.highest.Seq - c.complete.Seq))
-		c.known, c.writtenOff, c.complete = true, true, c.highest
+// TakeOver gives up the positions of dead origins behind what is complete, unless a live peer has more. The table may hold
+// some sessions from there, which are the host's own from now on. peers are the vectors of all live peers. TakeOver returns
+// how many live datagrams it gives up, and whether the host's generation has to rise.
+func (v *Vector) TakeOver(peers [][]syncwire.Component) (datagrams uint64, took bool) {
+	if len(peers) == 0 {
+		return 0, false // no peer asks for the sessions
 	}
-	return datagrams
+	v.components = slices.DeleteFunc(v.components, func(c component) bool {
+		if !c.abandoned(peers) {
+			return false
+		}
+		took = true
+		if c.known { // else nobody knows how many there were
+			datagrams += uint64(uint32(c.highest.Seq - c.complete.Seq))
+		}
+		return !c.known
+	})
+	for i := range v.components {
+		if c := &v.components[i]; c.abandoned(peers) {
+			c.highest = c.complete
+		}
+	}
+	return datagrams, took
+}
+
+// abandoned reports whether positions of a dead origin can't be reached any more.
+func (c *component) abandoned(peers [][]syncwire.Component) bool {
+	return !c.dead.IsZero() && !(c.known && c.complete.Covers(c.highest)) && c.agreed(peers)
 }
 
 // agreed reports whether every peer takes the origin to be dead, and has no more of it that is complete.

@@ -233,9 +233,7 @@ func (h *Hello) setField(tag uint8, v []byte) error {
 	case 5:
 		return field32(v, &h.Generation)
 	case 6:
-		var err error
-		h.Vector, err = parseVector(v)
-		return err
+		return setVector(&h.Vector, v)
 	}
 	return nil
 }
@@ -410,9 +408,7 @@ func (b *Begin) setField(tag uint8, v []byte) error {
 	case 4:
 		return b.Settings.parse(v)
 	case 5:
-		var err error
-		b.Vector, err = parseVector(v)
-		return err
+		return setVector(&b.Vector, v)
 	}
 	return nil
 }

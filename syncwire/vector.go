@@ -30,8 +30,6 @@ type Component struct {
 	Origin ID
 	// Known is false if the host does not know up to which position its table is complete; then Complete is zero.
 	Known bool
-	// WrittenOff is true if Complete counts live datagrams of a dead origin that no live host has.
-	WrittenOff bool
 	// Complete is the position up to which the table contains everything.
 	Complete Position
 	// Highest is the last position of which the table contains something.
@@ -43,10 +41,7 @@ type Component struct {
 // componentLen is the length of a component: origin (4), flags (1), complete (8), highest (8), age (4), all big endian.
 const componentLen = 25
 
-const (
-	flagKnown      = 1
-	flagWrittenOff = 2
-)
+const flagKnown = 1
 
 // appendVector writes a field with components.
 func appendVector(dst []byte, tag uint8, components []Component) []byte {
@@ -61,9 +56,6 @@ func appendVector(dst []byte, tag uint8, components []Component) []byte {
 		if c.Known {
 			flags |= flagKnown
 		}
-		if c.WrittenOff {
-			flags |= flagWrittenOff
-		}
 		dst = binary.BigEndian.AppendUint32(dst, uint32(c.Origin))
 		dst = append(dst, flags)
 		for _, n := range []uint32{c.Complete.Generation, uint32(c.Complete.Seq), c.Highest.Generation, uint32(c.Highest.Seq), c.Age} {
@@ -73,27 +65,31 @@ func appendVector(dst []byte, tag uint8, components []Component) []byte {
 	return dst
 }
 
-// parseVector reads a field with components, of which each origin has at most one.
-func parseVector(v []byte) ([]Component, error) {
-	if len(v)%componentLen != 0 || len(v)/componentLen > MaxComponents {
-		return nil, errLength
+// setVector reads a field with components, of which each origin has at most one. A message has one such field.
+func setVector(to *[]Component, v []byte) error {
+	if len(v)%componentLen != 0 || len(v)/componentLen > MaxComponents || *to != nil {
+		return errLength
+	}
+	if len(v) == 0 {
+		return nil
 	}
 	components := make([]Component, 0, len(v)/componentLen)
 	for ; len(v) > 0; v = v[componentLen:] {
 		at := func(i int) uint32 { return binary.BigEndian.Uint32(v[i:]) }
 		c := Component{
-			Origin: ID(at(0)), Known: v[4]&flagKnown != 0, WrittenOff: v[4]&flagWrittenOff != 0,
+			Origin: ID(at(0)), Known: v[4]&flagKnown != 0,
 			Complete: Position{at(5), Seq(at(9))}, Highest: Position{at(13), Seq(at(17))}, Age: at(21),
 		}
 		if c.Origin == 0 || !c.Known && c.Complete != (Position{}) {
-			return nil, errRange
+			return errRange
 		}
 		for _, other := range components {
 			if other.Origin == c.Origin {
-				return nil, errRange
+				return errRange
 			}
 		}
 		components = append(components, c)
 	}
-	return components, nil
+	*to = components
+	return nil
 }

@@ -13,7 +13,8 @@ type incoming struct {
 	id       uint32
 	from     *peer
 	asked    bool                 // an answer to what we asked: what its sender lacks goes back
-	vector   []syncwire.Component // the sender's, from before it read its table; nil: it does not concern this host
+	vector   []syncwire.Component // the sender's, from before it read its table
+	merges   bool                 // the vector may be merged once all sessions are stored
 	claimed  []syncwire.Component // what the sender says of other origins
 	whole    []syncwire.Component // the own vector, from before the own table was read
 	doubts   int                  // completeness.doubts when the comparison that vector is about began
@@ -85,10 +86,10 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	r.stopped = nil
 	// What is passed on meanwhile needn't wait: next to nothing will be injected.
 	r.full = r.full || r.why == whyVerify
-	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, claimed: from.vector, doubts: r.p.doubts,
+	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, merges: true, claimed: from.vector, doubts: r.p.doubts,
 		settings: b.Settings, base: came, expected: b.Sessions}
 	if b.Why == syncwire.WhyReturn {
-		r.in.vector, r.in.doubts = returned(b, from), from.servedDoubts
+		r.in.merges, r.in.doubts = returned(b, from) != nil, from.servedDoubts
 		from.served = time.Time{}
 	}
 	r.p.stored = r.p.components(now)
@@ -281,6 +282,7 @@ func (r *resync) resume(id uint32, from *peer, now time.Time) {
 	}
 	r.p.w.log.warn("the sender of a stopped resync sends again; keeping what was received", "from", from.Address, "got", in.sessions, "of", in.expected)
 	r.in, r.stopped = in, nil
+	r.p.stored = r.p.components(now)
 	in.stalls, in.own, in.ownRead = 0, nil, false
 	if r.why == "" {
 		r.why = whyStopped

@@ -36,8 +36,8 @@ type completeness struct {
 	stored []syncwire.Component
 	// doubts is how often the vector was forgotten: what was known before then must not be merged any more.
 	doubts int
-	// exchanged is true once a resync has ended since an origin died: what is missing then can't be had.
-	exchanged bool
+	// evicted is true if an origin's component was dropped while its live updates waited for a resync.
+	evicted   bool
 	lacks     []Lack
 	told      []string // reasons, as last published
 	inherited bool     // from the worker before
@@ -79,16 +79,19 @@ func (p *pumps) advance(now time.Time) {
 			known.restarts = s.restarts
 			p.vector.Restart(known.ID)
 		}
-		if known.live(now) {
+		live := known.live(now)
+		if live {
 			p.vector.Lives(known.ID)
 		}
-		p.vector.Advance(known.ID, s.first, s.last(), s.top)
+		if live || known.lived { // once more, because of what came before it died
+			p.vector.Advance(known.ID, s.first, s.last(), s.top)
+		}
+		known.lived = live
 	}
-	evicted, died := p.vector.Age(now, p.settings.Longest(), p.liveOrigin(now))
-	if evicted {
+	if p.vector.Age(now, p.settings.Longest(), p.liveOrigin(now)) {
 		p.generation++ // its sessions are this host's from now on
+		p.evicted = p.evicted || p.stored != nil
 	}
-	p.exchanged = p.exchanged && !died
 }
 
 // expected is the live datagram of an origin that the table lacks first, if that is known.
@@ -106,10 +109,10 @@ func (p *pumps) components(now time.Time) []syncwire.Component {
 	}
 	for i := range list {
 		c := &list[i]
-		c.Known, c.WrittenOff, c.Complete = false, false, syncwire.Position{}
+		c.Known, c.Complete = false, syncwire.Position{}
 		for _, s := range p.stored {
 			if s.Origin == c.Origin {
-				c.Known, c.WrittenOff, c.Complete = s.Known, s.WrittenOff, s.Complete
+				c.Known, c.Complete = s.Known, s.Complete
 			}
 		}
 	}
@@ -128,7 +131,9 @@ func (p *pumps) doubt(now time.Time) {
 	p.advance(now)
 	p.doubts++
 	p.vector.ForgetAll()
-	p.stored = nil
+	if p.stored != nil {
+		p.stored = []syncwire.Component{} // nothing is known of what the table holds
+	}
 	for _, known := range p.w.peers.order {
 		known.stream.first = known.stream.next
 	}
@@ -143,7 +148,6 @@ func (p *pumps) merge(vector []syncwire.Component, doubts int, now time.Time) {
 	}
 	p.advance(now)
 	p.vector.Merge(p.others(vector), now, p.liveOrigin(now))
-	p.exchanged = true
 }
 
 // others leaves out the host's own component.
@@ -282,12 +286,16 @@ func (p *pumps) judge(now time.Time) (again time.Time) {
 func (p *pumps) look(now time.Time) (live []*peer) {
 	p.advance(now)
 	live = p.w.peers.all(now)
-	if p.exchanged {
+	if p.resync.phase < collecting { // else the table may get some of the sessions after the generation has risen
 		vectors := make([][]syncwire.Component, len(live))
 		for i, known := range live {
 			vectors[i] = known.vector
 		}
-		p.w.counters.writtenOff.Add(p.vector.WriteOff(vectors))
+		datagrams, took := p.vector.TakeOver(vectors)
+		p.w.counters.writtenOff.Add(datagrams)
+		if took {
+			p.missed(now)
+		}
 	}
 	p.lacks = p.lacking(live, now)
 	return live

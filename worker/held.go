@@ -64,6 +64,10 @@ func (p *pumps) releaseHeld() {
 	}
 	p.toKernel()
 	p.resync.phase = before
+	if p.evicted { // no component counts the sessions that have waited
+		p.evicted = false
+		p.missed(now)
+	}
 }
 
 // withoutInjected leaves out of a live update what is older than the record that the resync has injected: the peer's table

@@ -125,7 +125,7 @@ func TestWill(t *testing.T) {
 		position: syncwire.Position{Generation: 1<<32 - 1, Seq: 9}, left: time.UnixMilli(1_000_000_001),
 		vector: []syncwire.Component{
 			{Origin: 7, Known: true, Complete: syncwire.Position{Generation: 1, Seq: 1<<32 - 1}, Highest: syncwire.Position{Generation: 2, Seq: 5}},
-			{Origin: 1<<32 - 2, WrittenOff: true, Highest: syncwire.Position{Seq: 1}, Age: 1<<30 - 1},
+			{Origin: 1<<32 - 2, Highest: syncwire.Position{Seq: 1}, Age: 1<<30 - 1},
 		}}
 	options := cmp.AllowUnexported(estate{})
 	var c, next Counters

@@ -143,7 +143,7 @@ func (r *resync) done(report *ResyncReport, now time.Time) {
 	report.Comparing, report.Injecting = in.compared.Sub(in.received), in.injected.Sub(in.compared)
 	r.cost, r.verified = report.Took, now
 	r.p.module.ReadErrors() // they may say that there was no memory
-	if in.vector != nil {
+	if in.merges {
 		r.p.merge(in.vector, in.doubts, now)
 		r.p.judgeClaims(in, now)
 	}

@@ -63,6 +63,8 @@ type peer struct {
 	droppingSince time.Time
 	// restarts is that of its stream's restarts which is in the vector.
 	restarts int
+	// lived is true if it was live when its live datagrams were last taken into the vector.
+	lived bool
 	// ahead is since when another peer has had more of its datagrams than were heard here; zero: none has.
 	ahead time.Time
 	// uncovered is how many full syncs in a row did not bring what it says that it has of dead origins.

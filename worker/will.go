@@ -46,9 +46,6 @@ func (e *estate) numbers() map[string]uint64 {
 		if c.Known {
 			flags |= 1
 		}
-		if c.WrittenOff {
-			flags |= 2
-		}
 		numbers[fmt.Sprintf("complete %08x", uint32(c.Origin))] = positionNumber(c.Complete)
 		numbers[fmt.Sprintf("highest %08x", uint32(c.Origin))] = positionNumber(c.Highest)
 		numbers[fmt.Sprintf("age %08x", uint32(c.Origin))] = uint64(c.Age)<<2 | flags
@@ -84,7 +81,7 @@ func estateOfNumbers(numbers map[string]uint64) *estate {
 		if err != nil || !ok1 || !ok2 {
 			return nil
 		}
-		e.vector = append(e.vector, syncwire.Component{Origin: syncwire.ID(origin), Known: age&1 != 0, WrittenOff: age&2 != 0,
+		e.vector = append(e.vector, syncwire.Component{Origin: syncwire.ID(origin), Known: age&1 != 0,
 			Complete: numberPosition(complete), Highest: numberPosition(highest), Age: uint32(age >> 2)})
 	}
 	slices.SortFunc(e.vector, func(a, b syncwire.Component) int { return cmp.Compare(a.Origin, b.Origin) })
