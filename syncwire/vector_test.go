@@ -15,7 +15,7 @@ func fullVector() []Component {
 	const most = 1<<32 - 1
 	var components []Component
 	for i := range MaxComponents {
-		components = append(components, Component{ID(most - i), true, true, Position{most, most}, Position{most, most}, most})
+		components = append(components, Component{ID(most - i), true, Position{most, most}, Position{most, most}, most})
 	}
 	return components
 }

@@ -20,7 +20,8 @@ type reader struct {
 }
 
 func newReader(takes time.Duration) *reader {
-	p := &pumps{w: &Worker{}, scratch: newScratch().(*scratch)}
+	p := newPumps(&Worker{})
+	p.scratch = newScratch().(*scratch)
 	p.answers.p = p
 	return &reader{answers: &p.answers, now: time.Unix(1_000_000, 0), takes: takes, table: table{records: sessionsAt(0, 100*syncwire.MaxBulk)}}
 }

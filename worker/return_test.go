@@ -23,7 +23,7 @@ func TestBothStart(t *testing.T) {
 
 // TestReturnIsInAnswer: who asks before it has been given something back gets it with all the rest.
 func TestReturnIsInAnswer(t *testing.T) {
-	a := answers{p: &pumps{w: &Worker{}}}
+	a := answers{p: newPumps(&Worker{})}
 	now := time.Unix(1_000_000, 0)
 	for _, id := range []syncwire.ID{7, 8} {
 		a.giveBack(&peer{Peer: Peer{ID: id}}, table{}, nil, now)
