@@ -152,7 +152,7 @@ func (v *Vector) ForgetAll() {
 	}
 }
 
-// Restart notes that an origin counts from a lower sequence number again: what is known of it concerns another run.
+// Restart forgets everything about an origin, because the origin counts from a lower sequence number again.
 func (v *Vector) Restart(origin syncwire.ID) {
 	if i, found := v.find(origin); found {
 		v.components[i] = component{origin: origin}

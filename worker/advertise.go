@@ -103,7 +103,7 @@ func (a *advertiser) touch(r *joolnl.Record) {
 	}
 }
 
-// tick sends what is due and returns when to come again.
+// tick sends the datagrams that are due, and returns the time of the next call.
 func (a *advertiser) tick(now time.Time) time.Time {
 	c := a.current
 	if c == nil || c.reading {

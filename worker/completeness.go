@@ -251,8 +251,8 @@ func (p *pumps) lackOf(known *peer, now time.Time) (Lack, bool) {
 	return lack, true
 }
 
-// judge sets the verdict, and requests a resync if something is missing that does not come by itself. It returns when to
-// come again.
+// judge sets the verdict, and requests a resync if sessions are missing that no repeat brings. It returns the time of the
+// next call.
 func (p *pumps) judge(now time.Time) (again time.Time) {
 	live := p.look(now)
 	if p.resync.phase == listening {
@@ -336,7 +336,7 @@ func (p *pumps) log(was syncwire.Sync, lacks []string) {
 	}
 }
 
-// wantLacks requests a resync if something is missing that does not come by itself.
+// wantLacks requests a resync if sessions are missing that no repeat brings.
 func (p *pumps) wantLacks(live []*peer, now time.Time) {
 	r := &p.resync
 	at := slices.IndexFunc(p.lacks, func(l Lack) bool { return !l.pending })

@@ -410,7 +410,7 @@ func (p *pumps) checkWhenDue(now time.Time) error {
 		return nil
 	}
 	if !p.changing.TryLock() {
-		return nil // whoever has it may wait for this thread
+		return nil // a Reconfigure holds the lock, and may wait for this thread
 	}
 	defer p.changing.Unlock()
 	// It is looked at when the module has been asked: up to askIdle later.

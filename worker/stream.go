@@ -195,7 +195,7 @@ func (s *stream) hold(kind syncwire.Kind, seq syncwire.Seq, data []byte, now tim
 	return true
 }
 
-// release hands over what has come to be in order.
+// release delivers the held datagrams that follow without a gap.
 func (s *stream) release(deliver func([]byte)) {
 	n := 0
 	for n < len(s.held) && s.held[n].seq == s.next {
