@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"joolctl/session"
 )
 
 // equal compares the address types, whose fields are private, by ==.
@@ -130,7 +132,7 @@ func only(tb testing.TB, v Version, op string) Message {
 }
 
 // entriesOf splits a list into its entries.
-func entriesOf(tb testing.TB, f Format, list []byte) [][]byte {
+func entriesOf(tb testing.TB, f session.Format, list []byte) [][]byte {
 	tb.Helper()
 	n, err := f.CheckList(list)
 	if err != nil || n*f.EntryLen() != len(list) {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/packetio"
+	"joolctl/session"
 )
 
 // Reasons that Dial fails for, beside the system's own.
@@ -421,7 +422,7 @@ func (c *Conn) AskStats() (stats Stats, err error) {
 
 // AskSessions appends a page of a protocol's table to dst: what comes behind
 // after, or the first page. more says that there is another.
-func (c *Conn) AskSessions(dst []Session, p Proto, after *Session) (page []Session, more bool, err error) {
+func (c *Conn) AskSessions(dst []session.Session, p session.Proto, after *session.Session) (page []session.Session, more bool, err error) {
 	page = dst
 	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Sessions(dst, seq, p, after) }, func(m Message) error {
 		var err error
@@ -432,7 +433,7 @@ func (c *Conn) AskSessions(dst []Session, p Proto, after *Session) (page []Sessi
 }
 
 // AskRemoveBIB ends a BIB entry and its sessions.
-func (c *Conn) AskRemoveBIB(p Proto, src4 netip.AddrPort) error {
+func (c *Conn) AskRemoveBIB(p session.Proto, src4 netip.AddrPort) error {
 	return c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.RemoveBIB(dst, seq, p, src4) }, func(Message) error { return nil })
 }
 

@@ -1,6 +1,7 @@
 // Package joolnl speaks the Generic Netlink protocol of the NAT64 Jool kernel
 // module, versions 4.1.0 to 4.1.15 and 4.2.0-rc: its header, the operations
-// that session synchronisation needs, and the forms that sessions take.
+// that session synchronisation needs, and the connection. Package session has
+// the forms that sessions take.
 //
 // A message is an nlmsghdr (16 bytes), a genlmsghdr (4), Jool's own header
 // (28) and attributes. Attribute headers and the integers inside attributes
@@ -40,6 +41,10 @@ const (
 	MaxInstanceName = inameLen - 1
 
 	xtNAT64 = 2
+
+	// Root attributes.
+	attrGlobals        = 2
+	attrSessionEntries = 7
 
 	flagError = 1 << 0
 	flagMore  = 1 << 3

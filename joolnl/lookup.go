@@ -3,12 +3,14 @@ package joolnl
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"joolctl/session"
 )
 
 // AskSession looks a session up in the instance's table, under the same mask. It asks for the page that begins behind
 // the session's predecessor in the module's order. buf is memory for that page.
-func (c *Conn) AskSession(buf []Session, want *Record) (got Record, there bool, page []Session, err error) {
-	before := want.predecessor()
+func (c *Conn) AskSession(buf []session.Session, want *session.Record) (got session.Record, there bool, page []session.Session, err error) {
+	before := predecessor(want)
 	page, _, err = c.AskSessions(buf, want.Proto(), &before)
 	if err != nil || len(page) == 0 {
 		return got, false, page, err
@@ -17,13 +19,13 @@ func (c *Conn) AskSession(buf []Session, want *Record) (got Record, there bool, 
 	return got, got.Src4() == want.Src4() && got.Key() == want.Key(), page, nil
 }
 
-// predecessor is what comes right before a session in the module's order, whether there is such a session or not: the
-// same mask, and the IPv4 host before its own. ICMP has one identifier for both.
-func (r *Record) predecessor() Session {
+// predecessor returns a session that sorts right before r in the module's order, whether the table has it or not: the
+// same mask, and the IPv4 address and port before r's own. ICMP has one identifier for both ends.
+func predecessor(r *session.Record) session.Session {
 	src6, src6Port := netip.AddrFrom16([16]byte(r[:16])), binary.BigEndian.Uint16(r[28:])
 	dst4, port := binary.BigEndian.Uint32(r[20:]), binary.BigEndian.Uint16(r[32:])
 	switch {
-	case r.Proto() == ICMP:
+	case r.Proto() == session.ICMP:
 		dst4--
 	case port > 0:
 		port--
@@ -32,7 +34,7 @@ func (r *Record) predecessor() Session {
 	}
 	var addr [4]byte
 	binary.BigEndian.PutUint32(addr[:], dst4)
-	return Session{ // the module reads src4 and dst4 only
+	return session.Session{ // the module reads src4 and dst4 only
 		Proto: r.Proto(), State: r.State(), Timer: r.Timer(),
 		Src6: netip.AddrPortFrom(src6, src6Port), Dst6: netip.AddrPortFrom(netip.IPv6Unspecified(), port),
 		Src4: r.Src4(), Dst4: netip.AddrPortFrom(netip.AddrFrom4(addr), port),

@@ -9,6 +9,9 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"slices"
+
+	"joolctl/session"
+	"joolctl/session/attr"
 )
 
 // Pool4Foreach is the operation that pages through pool4. Its replies, and its
@@ -21,7 +24,7 @@ type Pool4Entry struct {
 	Mark       uint32
 	Iterations uint32
 	Flags      uint8 // of Iterations
-	Proto      Proto
+	Proto      session.Proto
 	Prefix     netip.Prefix // IPv4
 	PortMin    uint16
 	PortMax    uint16
@@ -31,19 +34,19 @@ var errPool4 = errors.New("a pool4 entry without protocol, prefix or ports")
 
 // Pool4 asks for a page of one protocol's pool4: the first one if after is nil,
 // else what comes behind that entry.
-func (r Requests) Pool4(dst []byte, seq uint32, p Proto, after *Pool4Entry) ([]byte, error) {
-	if p >= numProtos {
-		return dst, fmt.Errorf("POOL4_FOREACH: %w %v", ErrProto, p)
+func (r Requests) Pool4(dst []byte, seq uint32, p session.Proto, after *Pool4Entry) ([]byte, error) {
+	if !p.Valid() {
+		return dst, fmt.Errorf("POOL4_FOREACH: %w %v", session.ErrProto, p)
 	}
 	offsetType, protoType := r.Version.rootAttrs()
 	if after == nil {
-		return r.message(dst, Pool4Foreach, seq, appendAttr(nil, protoType, byte(p))), nil
+		return r.message(dst, Pool4Foreach, seq, attr.Append(nil, protoType, byte(p))), nil
 	}
 	entry, err := after.append(nil)
 	if err != nil {
 		return dst, fmt.Errorf("POOL4_FOREACH: %w", err)
 	}
-	return r.message(dst, Pool4Foreach, seq, appendAttr(nil, offsetType|nlaNested, entry...)), nil
+	return r.message(dst, Pool4Foreach, seq, attr.Append(nil, offsetType|attr.Nested, entry...)), nil
 }
 
 // append writes the entry's attributes: mark (1), iterations (2), flags (3),
@@ -54,22 +57,22 @@ func (e *Pool4Entry) append(dst []byte) ([]byte, error) {
 	}
 	u32 := func(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 	u16 := func(v uint16) []byte { return binary.NativeEndian.AppendUint16(nil, v) }
-	prefix := appendAttr(appendAttr(nil, 1, e.Prefix.Addr().AsSlice()...), 2, byte(e.Prefix.Bits()))
-	dst = appendAttr(dst, 1, u32(e.Mark)...)
-	dst = appendAttr(dst, 2, u32(e.Iterations)...)
-	dst = appendAttr(dst, 3, e.Flags)
-	dst = appendAttr(dst, 4, byte(e.Proto))
-	dst = appendAttr(dst, 5|nlaNested, prefix...)
-	dst = appendAttr(dst, 6, u16(e.PortMin)...)
-	return appendAttr(dst, 7, u16(e.PortMax)...), nil
+	prefix := attr.Append(attr.Append(nil, 1, e.Prefix.Addr().AsSlice()...), 2, byte(e.Prefix.Bits()))
+	dst = attr.Append(dst, 1, u32(e.Mark)...)
+	dst = attr.Append(dst, 2, u32(e.Iterations)...)
+	dst = attr.Append(dst, 3, e.Flags)
+	dst = attr.Append(dst, 4, byte(e.Proto))
+	dst = attr.Append(dst, 5|attr.Nested, prefix...)
+	dst = attr.Append(dst, 6, u16(e.PortMin)...)
+	return attr.Append(dst, 7, u16(e.PortMax)...), nil
 }
 
 // ParsePool4 appends a page of POOL4_FOREACH to dst. more says that there is
 // another page.
 func ParsePool4(dst []Pool4Entry, m Message) (entries []Pool4Entry, more bool, err error) {
 	entries = dst
-	err = eachAttr(m.Attrs, func(typ int, p []byte) error {
-		if typ != listEntry {
+	err = attr.Each(m.Attrs, func(typ int, p []byte) error {
+		if typ != attr.ListEntry {
 			return nil
 		}
 		e, err := parsePool4Entry(p)
@@ -84,7 +87,7 @@ func ParsePool4(dst []Pool4Entry, m Message) (entries []Pool4Entry, more bool, e
 
 func parsePool4Entry(b []byte) (e Pool4Entry, err error) {
 	var has byte
-	err = eachAttr(b, func(typ int, p []byte) error {
+	err = attr.Each(b, func(typ int, p []byte) error {
 		switch {
 		case typ == 1:
 			e.Mark = u32(p)
@@ -93,7 +96,7 @@ func parsePool4Entry(b []byte) (e Pool4Entry, err error) {
 		case typ == 3 && len(p) >= 1:
 			e.Flags = p[0]
 		case typ == 4 && len(p) >= 1:
-			e.Proto = Proto(p[0])
+			e.Proto = session.Proto(p[0])
 			has |= 1
 		case typ == 5:
 			e.Prefix = parsePrefix4(p)
@@ -116,7 +119,7 @@ func parsePool4Entry(b []byte) (e Pool4Entry, err error) {
 func parsePrefix4(b []byte) netip.Prefix {
 	var addr netip.Addr
 	bits := -1
-	_ = eachAttr(b, func(typ int, p []byte) error { // a broken one stays invalid
+	_ = attr.Each(b, func(typ int, p []byte) error { // a broken one stays invalid
 		switch {
 		case typ == 1 && len(p) == 4:
 			addr = netip.AddrFrom4([4]byte(p))
@@ -133,7 +136,7 @@ func parsePrefix4(b []byte) netip.Prefix {
 
 // AskPool4 appends a page of a protocol's pool4 to dst: what comes behind after,
 // or the first page. more says that there is another.
-func (c *Conn) AskPool4(dst []Pool4Entry, p Proto, after *Pool4Entry) (page []Pool4Entry, more bool, err error) {
+func (c *Conn) AskPool4(dst []Pool4Entry, p session.Proto, after *Pool4Entry) (page []Pool4Entry, more bool, err error) {
 	page = dst
 	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Pool4(dst, seq, p, after) }, func(m Message) error {
 		var err error

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"joolctl/session"
 )
 
 // pool4Wire is an entry as a little-endian kernel writes it: 192.0.2.0/24, ports
@@ -32,7 +34,7 @@ func bare(s string) []byte {
 }
 
 var pool4Entry = Pool4Entry{
-	Mark: 7, Iterations: 1024, Flags: 2, Proto: UDP,
+	Mark: 7, Iterations: 1024, Flags: 2, Proto: session.UDP,
 	Prefix: netip.MustParsePrefix("192.0.2.0/24"), PortMin: 1024, PortMax: 65535,
 }
 
@@ -63,11 +65,11 @@ func TestPool4Request(t *testing.T) {
 		proto, offset byte
 	}{{0x04010f00, 11, 8}, {0x0401ff05, 12, 9}} {
 		r := Requests{Family: 32, Version: test.version, Instance: "nat"}
-		first, err := r.Pool4(nil, 1, ICMP, nil)
+		first, err := r.Pool4(nil, 1, session.ICMP, nil)
 		if want := []byte{5, 0, test.proto, 0, 2, 0, 0, 0}; err != nil || first[16] != 18 || !slices.Equal(first[attrsAt:], want) {
 			t.Errorf("%v: first page: %x, %v", test.version, first, err)
 		}
-		next, err := r.Pool4(nil, 2, UDP, &pool4Entry)
+		next, err := r.Pool4(nil, 2, session.UDP, &pool4Entry)
 		want := append([]byte{byte(len(pool4Wire)), 0, test.offset, 0x80}, pool4Wire[4:]...)
 		if err != nil || !slices.Equal(next[attrsAt:], want) {
 			t.Errorf("%v: next page: %x, want %x, %v", test.version, next[attrsAt:], want, err)
@@ -76,7 +78,7 @@ func TestPool4Request(t *testing.T) {
 	if _, err := (Requests{}).Pool4(nil, 1, 3, nil); err == nil {
 		t.Error("of protocol 3: no error")
 	}
-	if _, err := (Requests{}).Pool4(nil, 1, TCP, &Pool4Entry{}); err == nil {
+	if _, err := (Requests{}).Pool4(nil, 1, session.TCP, &Pool4Entry{}); err == nil {
 		t.Error("behind nothing: no error")
 	}
 }
@@ -87,7 +89,7 @@ func TestPool4Digest(t *testing.T) {
 		change(&e)
 		return e
 	}
-	tcp := with(func(e *Pool4Entry) { e.Proto = TCP })
+	tcp := with(func(e *Pool4Entry) { e.Proto = session.TCP })
 	same := [][]Pool4Entry{
 		{pool4Entry, tcp}, {tcp, pool4Entry}, {tcp, with(func(e *Pool4Entry) { e.Iterations, e.Flags = 9, 0 })},
 	}
@@ -120,7 +122,7 @@ func TestIterationsDigest(t *testing.T) {
 		return e
 	}
 	tcp := with(9, 1)
-	tcp.Proto = TCP
+	tcp.Proto = session.TCP
 	for i, pool := range [][]Pool4Entry{{with(1024, 3)}, {with(7, 3)}, {with(7, 2)}} { // the module's own numbers
 		if got := IterationsDigest(pool); got != 0xee0359eb {
 			t.Errorf("pool %d: %#x: a peer of another version would take it for another one", i, got)

@@ -11,13 +11,16 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"joolctl/session"
+	"joolctl/session/attr"
 )
 
 // These tests compare replies with what Jool's own tool printed of them.
 
 func TestSessionsVectors(t *testing.T) {
 	forEachCapture(t, func(t *testing.T, v Version) {
-		got := make(map[Proto][]Session)
+		got := make(map[session.Proto][]session.Session)
 		for _, x := range exchanges(t, v, "SESSION_FOREACH") {
 			for _, m := range x.replies {
 				page, more, err := ParseSessions(nil, m)
@@ -27,11 +30,11 @@ func TestSessionsVectors(t *testing.T) {
 				if want := len(page) == 26; more != want {
 					t.Errorf("a page of %d sessions: more = %v", len(page), more)
 				}
-				checkEntries(t, Nested, m.Attrs)
+				checkEntries(t, session.Nested, m.Attrs)
 				got[page[0].Proto] = append(got[page[0].Proto], page...)
 			}
 		}
-		for p := range numProtos {
+		for p := range session.ICMP + 1 {
 			want := readCSV(t, captureFile(t, v, "sessions-"+strings.ToLower(p.String())+".csv"))
 			for i := range got[p] {
 				got[p][i].Timer = 0 // not printed
@@ -43,7 +46,7 @@ func TestSessionsVectors(t *testing.T) {
 	})
 }
 
-func readCSV(t *testing.T, text string) []Session {
+func readCSV(t *testing.T, text string) []session.Session {
 	t.Helper()
 	r := csv.NewReader(strings.NewReader(text))
 	r.FieldsPerRecord = -1 // what has no state has a field less
@@ -51,14 +54,14 @@ func readCSV(t *testing.T, text string) []Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list []Session
+	var list []session.Session
 	for _, row := range rows[1:] {
 		addrs := make([]netip.AddrPort, 4)
 		for i := range addrs {
 			addrs[i] = mustAddrPort(t, row[1+2*i], row[2+2*i])
 		}
-		list = append(list, Session{
-			Proto: byName(t, row[0], numProtos), State: byName(t, stateOf(row), numStates),
+		list = append(list, session.Session{
+			Proto: byName(t, row[0], session.ICMP+1), State: byName(t, stateOf(row), session.Trans+1),
 			Src6: addrs[0], Dst6: addrs[1], Src4: addrs[2], Dst4: addrs[3],
 			Expires: clockTime(t, row[9]),
 		})
@@ -69,7 +72,7 @@ func readCSV(t *testing.T, text string) []Session {
 // stateOf is the last column, which only TCP has.
 func stateOf(row []string) string {
 	if len(row) < 11 {
-		return Established.String()
+		return session.Established.String()
 	}
 	return row[10]
 }
@@ -129,7 +132,7 @@ func TestStatsVectors(t *testing.T) {
 		}
 		attrs := only(t, v, "STATS_FOREACH").Attrs
 		counters, want := 0, make(map[string]uint64)
-		err := eachAttr(attrs, func(id int, p []byte) error {
+		err := attr.Each(attrs, func(id int, p []byte) error {
 			counters++
 			n := binary.NativeEndian.Uint64(p)
 			if n != printed[order[id]] {

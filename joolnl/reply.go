@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"joolctl/session"
+	"joolctl/session/attr"
 )
 
 // Error is what the kernel answers to a request that it refuses: Jool's own
@@ -82,7 +85,7 @@ func ParseMessage(b []byte) (Message, []byte, error) {
 // errorReport reads Jool's error report: code (attribute 1, u16) and text (2).
 func errorReport(attrs []byte) error {
 	e := &Error{Code: unix.EINVAL}
-	err := eachAttr(attrs, func(typ int, p []byte) error {
+	err := attr.Each(attrs, func(typ int, p []byte) error {
 		switch {
 		case typ == 1 && len(p) >= 2:
 			e.Code = unix.Errno(binary.NativeEndian.Uint16(p))
@@ -103,21 +106,21 @@ func errorReport(attrs []byte) error {
 // SessionEntries is the list of sessions in a multicast's attributes: what
 // joolds exchange in their datagrams. nil where there is none.
 func SessionEntries(attrs []byte) []byte {
-	if len(attrs) < nlaHeader {
+	if len(attrs) < attr.HeaderLen {
 		return nil
 	}
 	n := int(binary.NativeEndian.Uint16(attrs))
-	typ := binary.NativeEndian.Uint16(attrs[2:]) &^ nlaNested
-	if n < nlaHeader || n > len(attrs) || typ != attrSessionEntries {
+	typ := binary.NativeEndian.Uint16(attrs[2:]) &^ attr.Nested
+	if n < attr.HeaderLen || n > len(attrs) || typ != attrSessionEntries {
 		return nil
 	}
-	return attrs[nlaHeader:n]
+	return attrs[attr.HeaderLen:n]
 }
 
 // ParseHello reads INSTANCE_HELLO's reply: whether the instance exists.
 func ParseHello(attrs []byte) (bool, error) {
 	alive, seen := false, false
-	err := eachAttr(attrs, func(typ int, p []byte) error {
+	err := attr.Each(attrs, func(typ int, p []byte) error {
 		if typ == 1 && len(p) >= 1 {
 			alive, seen = p[0] == 0, true
 		}
@@ -134,17 +137,15 @@ func ParseHello(attrs []byte) (bool, error) {
 //
 // A session's state and timer are as the table has them, even where they don't
 // belong together: a peer of another version may have left such a session
-// there, and the pages behind it must stay in reach. Format.Append refuses it.
-func ParseSessions(dst []Session, m Message) (sessions []Session, more bool, err error) {
-	for b := m.Attrs; len(b) >= nlaHeader; b = b[nestedLen:] {
-		err := Nested.checkHeader(b)
-		if err == nil {
-			err = checkLayout(b)
-		}
+// there, and the pages behind it must stay in reach. Append of package session
+// refuses it.
+func ParseSessions(dst []session.Session, m Message) (sessions []session.Session, more bool, err error) {
+	for b := m.Attrs; len(b) >= attr.HeaderLen; b = b[session.Nested.EntryLen():] {
+		s, err := session.DecodeNested(b)
 		if err != nil {
 			return dst, false, fmt.Errorf("SESSION_FOREACH's reply: %w", err)
 		}
-		dst = append(dst, decodeNested(b))
+		dst = append(dst, s)
 	}
 	return dst, m.Header.Flags&flagMore != 0, nil
 }
@@ -161,12 +162,12 @@ type Instance struct {
 // ParseInstances reads a page of INSTANCE_FOREACH.
 func ParseInstances(attrs []byte) ([]Instance, error) {
 	var list []Instance
-	err := eachAttr(attrs, func(typ int, entry []byte) error {
-		if typ != listEntry {
+	err := attr.Each(attrs, func(typ int, entry []byte) error {
+		if typ != attr.ListEntry {
 			return nil
 		}
 		var in Instance
-		err := eachAttr(entry, func(typ int, p []byte) error {
+		err := attr.Each(entry, func(typ int, p []byte) error {
 			switch {
 			case typ == 1 && len(p) >= 4:
 				in.NamespaceHandle = binary.NativeEndian.Uint32(p)
@@ -202,7 +203,7 @@ type Globals struct {
 // is left at its zero value.
 func ParseGlobals(attrs []byte) (Globals, error) {
 	var g Globals
-	err := eachAttr(attrs, func(typ int, p []byte) error {
+	err := attr.Each(attrs, func(typ int, p []byte) error {
 		switch typ {
 		case 2:
 			g.Pool6 = parsePrefix6(p)
@@ -236,7 +237,7 @@ func ParseGlobals(attrs []byte) (Globals, error) {
 func parsePrefix6(b []byte) netip.Prefix {
 	var addr netip.Addr
 	bits := -1
-	_ = eachAttr(b, func(typ int, p []byte) error { // a broken one stays invalid
+	_ = attr.Each(b, func(typ int, p []byte) error { // a broken one stays invalid
 		switch {
 		case typ == 1 && len(p) == 16:
 			addr = netip.AddrFrom16([16]byte(p))
@@ -261,14 +262,14 @@ func u32(p []byte) uint32 {
 // ParseStats reads the reply of this version's module to STATS_FOREACH. It
 // allocates nothing.
 func (v Version) ParseStats(attrs []byte) (stats Stats, err error) {
-	const whole = nlaHeader + 8
+	const whole = attr.HeaderLen + 8
 	for len(attrs) >= whole && binary.NativeEndian.Uint16(attrs) == whole { // all there is, as a rule
 		if k, ok := v.Stat(int(binary.NativeEndian.Uint16(attrs[2:]) & 0x3fff)); ok {
-			stats.Set(k, binary.NativeEndian.Uint64(attrs[nlaHeader:]))
+			stats.Set(k, binary.NativeEndian.Uint64(attrs[attr.HeaderLen:]))
 		}
 		attrs = attrs[whole:]
 	}
-	err = eachAttr(attrs, func(typ int, p []byte) error {
+	err = attr.Each(attrs, func(typ int, p []byte) error {
 		if k, ok := v.Stat(typ); ok && len(p) == 8 {
 			stats.Set(k, binary.NativeEndian.Uint64(p))
 		}
@@ -298,3 +299,5 @@ func ParseMulticast(b []byte) (Message, []byte, error) {
 }
 
 var errMagic = errors.New("a message without Jool's mark")
+
+func millis(ms uint32) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -11,6 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"joolctl/session"
+	"joolctl/session/attr"
 )
 
 // netlinkMessage is a message of a type with a body and no padding.
@@ -33,7 +36,7 @@ func native32(n int32) []byte { return binary.NativeEndian.AppendUint32(nil, uin
 
 func TestParseMessage(t *testing.T) {
 	header := Header{Version: 0x04010f00, Instance: "nat"}
-	code := appendAttr(nil, 1, binary.NativeEndian.AppendUint16(nil, 22)...)
+	code := attr.Append(nil, 1, binary.NativeEndian.AppendUint16(nil, 22)...)
 	for _, tt := range []struct {
 		name string
 		b    []byte
@@ -115,16 +118,16 @@ func TestErrorText(t *testing.T) {
 }
 
 func TestSessionEntries(t *testing.T) {
-	entry := mustAppend(t, Packed40, sampleSession())
-	for _, typ := range []int{attrSessionEntries, attrSessionEntries | nlaNested} {
-		if got := SessionEntries(appendAttr(nil, typ, entry...)); !bytes.Equal(got, entry) {
+	entry := mustAppend(t, session.Packed40, sampleSession())
+	for _, typ := range []int{attrSessionEntries, attrSessionEntries | attr.Nested} {
+		if got := SessionEntries(attr.Append(nil, typ, entry...)); !bytes.Equal(got, entry) {
 			t.Errorf("type %#x: %x", typ, got)
 		}
 	}
 	for name, b := range map[string][]byte{
-		"nothing": nil, "three bytes": {4, 0, 7}, "another": appendAttr(nil, 8, entry...),
-		"cut": appendAttr(nil, attrSessionEntries, entry...)[:20], "a length of 3": appendAttrHeader(nil, 3, attrSessionEntries),
-		"empty": appendAttrHeader(nil, 4, attrSessionEntries),
+		"nothing": nil, "three bytes": {4, 0, 7}, "another": attr.Append(nil, 8, entry...),
+		"cut": attr.Append(nil, attrSessionEntries, entry...)[:20], "a length of 3": attr.AppendHeader(nil, 3, attrSessionEntries),
+		"empty": attr.AppendHeader(nil, 4, attrSessionEntries),
 	} {
 		if got := SessionEntries(b); len(got) > 0 {
 			t.Errorf("%s: %x", name, got)
@@ -133,7 +136,7 @@ func TestSessionEntries(t *testing.T) {
 }
 
 func TestParseHello(t *testing.T) {
-	for _, b := range [][]byte{nil, appendAttr(nil, 2, 0), appendAttr(nil, 1), {9, 0, 1, 0}} {
+	for _, b := range [][]byte{nil, attr.Append(nil, 2, 0), attr.Append(nil, 1), {9, 0, 1, 0}} {
 		if alive, err := ParseHello(b); err == nil {
 			t.Errorf("ParseHello(%x) = %v", b, alive)
 		}
@@ -141,28 +144,28 @@ func TestParseHello(t *testing.T) {
 }
 
 func TestParseSessions(t *testing.T) {
-	first := []Session{icmpSession()}
-	sound := mustAppend(t, Nested, sampleSession())
+	first := []session.Session{icmpSession()}
+	sound := mustAppend(t, session.Nested, sampleSession())
 	page := func(flags uint8, attrs ...[]byte) Message {
 		return Message{Header: Header{Flags: flags}, Attrs: slices.Concat(attrs...)}
 	}
 	got, more, err := ParseSessions(first, page(flagMore, sound, sound))
-	if diff := cmp.Diff([]Session{icmpSession(), sampleSession(), sampleSession()}, got, equal); diff != "" || !more || err != nil {
+	if diff := cmp.Diff([]session.Session{icmpSession(), sampleSession(), sampleSession()}, got, equal); diff != "" || !more || err != nil {
 		t.Errorf("more %v, %v (-want +got):\n%s", more, err, diff)
 	}
 	if got, more, err := ParseSessions(first, page(0)); len(got) != 1 || more || err != nil {
 		t.Errorf("an empty page: %v, %v, %v", got, more, err)
 	}
 	unsound := bytes.Clone(sound)
-	setKind(Nested, unsound, UDP, V6Init, TimerTransitory)
+	setKind(session.Nested, unsound, session.UDP, session.V6Init, session.TimerTransitory)
 	got, _, err = ParseSessions(nil, page(0, unsound, sound))
-	if err != nil || len(got) != 2 || got[0].State != V6Init {
+	if err != nil || len(got) != 2 || got[0].State != session.V6Init {
 		t.Errorf("with an unsound session: %v, %v", got, err)
 	}
-	if _, err := Nested.Append(nil, got[0]); !errors.Is(err, ErrStateTimer) {
+	if _, err := session.Nested.Append(nil, got[0]); !errors.Is(err, session.ErrStateTimer) {
 		t.Errorf("writing the unsound session: %v", err)
 	}
-	for _, m := range []Message{page(0, sound, sound[:100]), page(0, mustAppend(t, Packed40, sampleSession())), page(flagMore, sound, []byte{0, 0, 0, 0})} {
+	for _, m := range []Message{page(0, sound, sound[:100]), page(0, mustAppend(t, session.Packed40, sampleSession())), page(flagMore, sound, []byte{0, 0, 0, 0})} {
 		if got, more, err := ParseSessions(first, m); err == nil || more {
 			t.Errorf("ParseSessions = %v, %v", got, more)
 		}
@@ -171,16 +174,16 @@ func TestParseSessions(t *testing.T) {
 
 // TestParseGlobalsNext has a setting of 4.2.0-rc1 whose number became another's.
 func TestParseGlobalsNext(t *testing.T) {
-	b := append(appendAttr(nil, 27, 1), appendAttr(nil, 32, 3)...)
-	got, err := ParseGlobals(append(b, appendAttr(nil, 2)...))
+	b := append(attr.Append(nil, 27, 1), attr.Append(nil, 32, 3)...)
+	got, err := ParseGlobals(append(b, attr.Append(nil, 2)...))
 	if diff := cmp.Diff(Globals{SSEnabled: true}, got, equal); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
 
 func TestParseInstances(t *testing.T) {
-	entry := slices.Concat(appendAttr(nil, 1, native32(5)...), appendAttr(nil, 2, 8), appendAttr(nil, 3, []byte("blue\x00")...))
-	got, err := ParseInstances(appendAttr(nil, listEntry|nlaNested, entry...))
+	entry := slices.Concat(attr.Append(nil, 1, native32(5)...), attr.Append(nil, 2, 8), attr.Append(nil, 3, []byte("blue\x00")...))
+	got, err := ParseInstances(attr.Append(nil, attr.ListEntry|attr.Nested, entry...))
 	if diff := cmp.Diff([]Instance{{5, "blue", true}}, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}

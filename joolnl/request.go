@@ -7,6 +7,9 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"joolctl/session"
+	"joolctl/session/attr"
 )
 
 // Op is an operation of Jool's, in 4.1's numbers.
@@ -81,26 +84,26 @@ func (r Requests) Globals(dst []byte, seq uint32) []byte {
 // Sessions asks for a page of one protocol's table, which is ordered by src4
 // and dst4: the first page if after is nil, else what comes behind that
 // session, whether it still exists or not.
-func (r Requests) Sessions(dst []byte, seq uint32, p Proto, after *Session) ([]byte, error) {
-	if p >= numProtos {
-		return dst, fmt.Errorf("SESSION_FOREACH: %w %v", ErrProto, p)
+func (r Requests) Sessions(dst []byte, seq uint32, p session.Proto, after *session.Session) ([]byte, error) {
+	if !p.Valid() {
+		return dst, fmt.Errorf("SESSION_FOREACH: %w %v", session.ErrProto, p)
 	}
 	offsetType, protoType := r.Version.rootAttrs()
-	attrs := appendAttr(nil, protoType, byte(p))
+	attrs := attr.Append(nil, protoType, byte(p))
 	if after != nil {
 		last := *after
-		if checkKind(last.Proto, last.State, last.Timer) != nil {
+		if last.Check() != nil {
 			// The module reads no more of it than src4 and dst4.
-			last.Proto, last.State, last.Timer = p, Established, TimerEstablished
+			last.Proto, last.State, last.Timer = p, session.Established, session.TimerEstablished
 		}
-		entry, err := Nested.Append(nil, last)
+		entry, err := session.Nested.Append(nil, last)
 		if err != nil {
 			return dst, fmt.Errorf("SESSION_FOREACH: %w", err)
 		}
 		// The offset's body is an entry's without its timer, as Jool's own
 		// tool sends it.
-		attrs = appendAttrHeader(attrs, nestedLen-8, offsetType|nlaNested)
-		attrs = append(attrs, entry[nlaHeader:124]...)
+		attrs = attr.AppendHeader(attrs, session.Nested.EntryLen()-8, offsetType|attr.Nested)
+		attrs = append(attrs, entry[attr.HeaderLen:124]...)
 		attrs = append(attrs, entry[132:]...)
 	}
 	return r.message(dst, SessionForeach, seq, attrs), nil
@@ -108,8 +111,8 @@ func (r Requests) Sessions(dst []byte, seq uint32, p Proto, after *Session) ([]b
 
 // RemoveBIB asks for the end of a BIB entry, known by its mask, and of all its
 // sessions.
-func (r Requests) RemoveBIB(dst []byte, seq uint32, p Proto, src4 netip.AddrPort) ([]byte, error) {
-	if p >= numProtos || !src4.Addr().Is4() {
+func (r Requests) RemoveBIB(dst []byte, seq uint32, p session.Proto, src4 netip.AddrPort) ([]byte, error) {
+	if !p.Valid() || !src4.Addr().Is4() {
 		return dst, fmt.Errorf("BIB_RM: no such entry: %v %v", p, src4)
 	}
 	operandType := 10
@@ -117,11 +120,11 @@ func (r Requests) RemoveBIB(dst []byte, seq uint32, p Proto, src4 netip.AddrPort
 		operandType++
 	}
 	addr := src4.Addr().As4()
-	mask := appendAttr(nil, 1, addr[:]...)
-	mask = appendAttr(mask, 2, binary.NativeEndian.AppendUint16(nil, src4.Port())...)
-	entry := appendAttr(nil, 2|nlaNested, mask...)
-	entry = appendAttr(entry, 3, byte(p))
-	return r.message(dst, BIBRemove, seq, appendAttr(nil, operandType|nlaNested, entry...)), nil
+	mask := attr.Append(nil, 1, addr[:]...)
+	mask = attr.Append(mask, 2, binary.NativeEndian.AppendUint16(nil, src4.Port())...)
+	entry := attr.Append(nil, 2|attr.Nested, mask...)
+	entry = attr.Append(entry, 3, byte(p))
+	return r.message(dst, BIBRemove, seq, attr.Append(nil, operandType|attr.Nested, entry...)), nil
 }
 
 // Advertise asks the module to multicast its whole table.
@@ -138,7 +141,7 @@ func (r Requests) Ack(dst []byte, seq uint32) []byte {
 }
 
 // AddHeaderLen is how many bytes of a JOOLD_ADD stand before its sessions.
-const AddHeaderLen = attrsAt + nlaHeader
+const AddHeaderLen = attrsAt + attr.HeaderLen
 
 // ErrNoSessions is why an empty JOOLD_ADD is refused.
 var ErrNoSessions = errors.New("a JOOLD_ADD without sessions")
@@ -149,7 +152,7 @@ func (r Requests) Add(dst []byte, seq uint32, entries []byte) ([]byte, error) {
 	f := r.Version.Format()
 	n, err := f.CheckList(entries)
 	if err == nil && n*f.EntryLen() != len(entries) {
-		err = ErrEntryLength
+		err = session.ErrEntryLength
 	}
 	if err != nil {
 		return dst, fmt.Errorf("JOOLD_ADD: session %d: %w", n, err)
@@ -165,8 +168,8 @@ func (r Requests) Add(dst []byte, seq uint32, entries []byte) ([]byte, error) {
 // from another buffer and has had CheckList accept them. entriesLen must be
 // more than 0.
 func (r Requests) AddHeader(dst []byte, seq uint32, entriesLen int) []byte {
-	dst = r.header(dst, JooldAdd, seq, nlaHeader+entriesLen)
-	return appendAttrHeader(dst, nlaHeader+entriesLen, attrSessionEntries|nlaNested)
+	dst = r.header(dst, JooldAdd, seq, attr.HeaderLen+entriesLen)
+	return attr.AppendHeader(dst, attr.HeaderLen+entriesLen, attrSessionEntries|attr.Nested)
 }
 
 func (r Requests) message(dst []byte, op Op, seq uint32, attrs []byte) []byte {

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"joolctl/session"
+	"joolctl/session/attr"
 )
 
 // parts takes a built message apart: command, and the attributes' types and
@@ -18,7 +21,7 @@ func parts(t *testing.T, r Requests, b []byte) (command byte, types []int, paylo
 	if err != nil || len(rest) > 0 || m.Type != r.Family || m.Header.Version != r.Version || m.Header.Instance != r.Instance {
 		t.Fatalf("built %x: %+v, %d bytes left, %v", b, m, len(rest), err)
 	}
-	err = eachAttr(m.Attrs, func(typ int, p []byte) error {
+	err = attr.Each(m.Attrs, func(typ int, p []byte) error {
 		types, payloads = append(types, typ), append(payloads, p)
 		return nil
 	})
@@ -81,7 +84,7 @@ func TestNumbers(t *testing.T) {
 		}
 
 		after := sampleSession()
-		b, err = r.Sessions(nil, 1, TCP, &after)
+		b, err = r.Sessions(nil, 1, session.TCP, &after)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,11 +101,11 @@ func TestAddRefuses(t *testing.T) {
 		r := Requests{Family: 77, Version: v, Instance: "nat"}
 		f := v.Format()
 		entry := mustAppend(t, f, sampleSession())
-		other := Packed40
-		if f == Packed40 {
-			other = Packed52
+		other := session.Packed40
+		if f == session.Packed40 {
+			other = session.Packed52
 		}
-		kind := func(p Proto, s State, timer Timer) []byte {
+		kind := func(p session.Proto, s session.State, timer session.Timer) []byte {
 			b := bytes.Clone(entry)
 			setKind(f, b, p, s, timer)
 			return b
@@ -114,20 +117,20 @@ func TestAddRefuses(t *testing.T) {
 		}{
 			{"nothing", nil, ErrNoSessions},
 			{"empty", []byte{}, ErrNoSessions},
-			{"one byte", []byte{0}, ErrEntryLength},
-			{"a trailer only", []byte{0, 0, 0, 0}, ErrEntryLength},
-			{"a trailer", append(bytes.Clone(entry), 0, 0, 0, 0), ErrEntryLength},
-			{"a cut entry", entry[:len(entry)-1], ErrEntryLength},
-			{"a cut second entry", append(bytes.Clone(entry), entry[:len(entry)-4]...), ErrEntryLength},
-			{"another format", mustAppend(t, other, sampleSession()), ErrEntryLength},
-			{"two formats", append(bytes.Clone(entry), mustAppend(t, other, sampleSession())...), ErrEntryLength},
-			{"42 sessions", bytes.Repeat(entry, MaxSessions+1), ErrTooMany},
-			{"protocol 3", kind(3, 0, 0), ErrProto},
-			{"UDP, V6_INIT", kind(UDP, V6Init, TimerTransitory), ErrStateTimer},
-			{"ICMP, transitory", kind(ICMP, Established, TimerTransitory), ErrStateTimer},
-			{"TCP, state 7", kind(TCP, 7, TimerEstablished), ErrStateTimer},
-			{"TCP, timer 3", kind(TCP, Established, 3), ErrStateTimer},
-			{"TCP, TRANS, established", kind(TCP, Trans, TimerEstablished), ErrStateTimer},
+			{"one byte", []byte{0}, session.ErrEntryLength},
+			{"a trailer only", []byte{0, 0, 0, 0}, session.ErrEntryLength},
+			{"a trailer", append(bytes.Clone(entry), 0, 0, 0, 0), session.ErrEntryLength},
+			{"a cut entry", entry[:len(entry)-1], session.ErrEntryLength},
+			{"a cut second entry", append(bytes.Clone(entry), entry[:len(entry)-4]...), session.ErrEntryLength},
+			{"another format", mustAppend(t, other, sampleSession()), session.ErrEntryLength},
+			{"two formats", append(bytes.Clone(entry), mustAppend(t, other, sampleSession())...), session.ErrEntryLength},
+			{"42 sessions", bytes.Repeat(entry, session.MaxPerMessage+1), session.ErrTooMany},
+			{"protocol 3", kind(3, 0, 0), session.ErrProto},
+			{"UDP, V6_INIT", kind(session.UDP, session.V6Init, session.TimerTransitory), session.ErrStateTimer},
+			{"ICMP, transitory", kind(session.ICMP, session.Established, session.TimerTransitory), session.ErrStateTimer},
+			{"TCP, state 7", kind(session.TCP, 7, session.TimerEstablished), session.ErrStateTimer},
+			{"TCP, timer 3", kind(session.TCP, session.Established, 3), session.ErrStateTimer},
+			{"TCP, TRANS, established", kind(session.TCP, session.Trans, session.TimerEstablished), session.ErrStateTimer},
 		} {
 			got, err := r.Add([]byte("before"), 1, tt.list)
 			if !errors.Is(err, tt.want) || string(got) != "before" {
@@ -139,12 +142,12 @@ func TestAddRefuses(t *testing.T) {
 
 func TestSessionsRefuses(t *testing.T) {
 	r := Requests{Family: 77, Version: 0x04010f00, Instance: "nat"}
-	for _, p := range []Proto{3, 4, 255} {
-		if b, err := r.Sessions([]byte("before"), 1, p, nil); !errors.Is(err, ErrProto) || string(b) != "before" {
+	for _, p := range []session.Proto{3, 4, 255} {
+		if b, err := r.Sessions([]byte("before"), 1, p, nil); !errors.Is(err, session.ErrProto) || string(b) != "before" {
 			t.Errorf("protocol %d: Sessions = %x, %v", p, b, err)
 		}
 	}
-	if b, err := r.Sessions([]byte("before"), 1, TCP, new(Session)); err == nil || string(b) != "before" {
+	if b, err := r.Sessions([]byte("before"), 1, session.TCP, new(session.Session)); err == nil || string(b) != "before" {
 		t.Errorf("behind no session: Sessions = %x, %v", b, err)
 	}
 }
@@ -154,13 +157,13 @@ func TestSessionsRefuses(t *testing.T) {
 func TestSessionsBehindUnsound(t *testing.T) {
 	r := Requests{Family: 77, Version: 0x04010f00, Instance: "nat"}
 	sound := sampleSession()
-	want, err := r.Sessions(nil, 1, UDP, &sound)
+	want, err := r.Sessions(nil, 1, session.UDP, &sound)
 	if err != nil {
 		t.Fatal(err)
 	}
 	unsound := sound
-	unsound.State, unsound.Timer = V6Init, TimerSYN4
-	got, err := r.Sessions(nil, 1, UDP, &unsound)
+	unsound.State, unsound.Timer = session.V6Init, session.TimerSYN4
+	got, err := r.Sessions(nil, 1, session.UDP, &unsound)
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("Sessions = %x, %v; want %x", got, err, want)
 	}
@@ -168,7 +171,7 @@ func TestSessionsBehindUnsound(t *testing.T) {
 
 func TestAddHeader(t *testing.T) {
 	r := Requests{Family: 77, Version: 0x04010f00, Instance: "nat"}
-	list := bytes.Repeat(mustAppend(t, Packed40, sampleSession()), 2)
+	list := bytes.Repeat(mustAppend(t, session.Packed40, sampleSession()), 2)
 	want, err := r.Add(nil, 9, list)
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +223,7 @@ func TestUpdate(t *testing.T) {
 			if b[16] != 9 || !bytes.Equal(b[attrsAt:], c.want) {
 				t.Errorf("%v: command %d, attributes %x, want 9 and %x", v, b[16], b[attrsAt:], c.want)
 			}
-			if g, err := ParseGlobals(b[attrsAt+nlaHeader:]); err != nil || g != c.reads {
+			if g, err := ParseGlobals(b[attrsAt+attr.HeaderLen:]); err != nil || g != c.reads {
 				t.Errorf("%v: it asks for %+v, %v", v, g, err)
 			}
 		}

@@ -1,6 +1,10 @@
 package joolnl
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"joolctl/session/attr"
+)
 
 // Setting is the number of an instance's setting in GLOBAL_FOREACH and GLOBAL_UPDATE.
 type Setting int
@@ -37,12 +41,12 @@ func (r Requests) Update(dst []byte, seq uint32, changes ...Change) []byte {
 	var settings []byte
 	for _, c := range changes {
 		if c.Setting == SSEnabled {
-			settings = appendAttr(settings, int(c.Setting), byte(c.Value))
+			settings = attr.Append(settings, int(c.Setting), byte(c.Value))
 			continue
 		}
-		settings = appendAttr(settings, int(c.Setting), binary.NativeEndian.AppendUint32(nil, c.Value)...)
+		settings = attr.Append(settings, int(c.Setting), binary.NativeEndian.AppendUint32(nil, c.Value)...)
 	}
-	return r.message(dst, GlobalUpdate, seq, appendAttr(nil, attrGlobals|nlaNested, settings...))
+	return r.message(dst, GlobalUpdate, seq, attr.Append(nil, attrGlobals|attr.Nested, settings...))
 }
 
 // AskUpdate changes settings of the instance (see Requests.Update).

@@ -1,5 +1,7 @@
 package joolnl
 
+import "joolctl/session"
+
 // Stat is one of an instance's counters that concern sessions.
 type Stat uint8
 
@@ -51,7 +53,7 @@ func (v Version) Stat(id int) (Stat, bool) {
 		return 0, false
 	}
 	switch {
-	case v.next() && v.Format() == Nested, !v.next() && v.revision() < 12:
+	case v.next() && v.Format() == session.Nested, !v.next() && v.revision() < 12:
 		return 0, false // the module has none
 	case v.next():
 		n = id - 78

@@ -8,6 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"joolctl/session"
+	"joolctl/session/attr"
 )
 
 // forEachCapture runs fn for each captured version.
@@ -20,7 +23,7 @@ func forEachCapture(t *testing.T, fn func(t *testing.T, v Version)) {
 // TestRequestVectors builds every captured request anew.
 func TestRequestVectors(t *testing.T) {
 	forEachCapture(t, func(t *testing.T, v Version) {
-		var last *Session // the last one of the page before
+		var last *session.Session // the last one of the page before
 		for _, name := range []string{"netlink-J.txt", "netlink-K.txt"} {
 			for i, c := range readCapture(t, v, name) {
 				m, rest, err := ParseMessage(c.bytes)
@@ -51,7 +54,7 @@ func TestRequestVectors(t *testing.T) {
 	})
 }
 
-func lastSession(m Message) *Session {
+func lastSession(m Message) *session.Session {
 	sessions, more, err := ParseSessions(nil, m)
 	if err != nil || !more {
 		return nil
@@ -59,7 +62,7 @@ func lastSession(m Message) *Session {
 	return &sessions[len(sessions)-1]
 }
 
-func rebuild(r Requests, op string, m Message, last *Session) ([]byte, error) {
+func rebuild(r Requests, op string, m Message, last *session.Session) ([]byte, error) {
 	switch op {
 	case "INSTANCE_FOREACH":
 		return r.Instances(nil, m.Seq), nil
@@ -70,7 +73,7 @@ func rebuild(r Requests, op string, m Message, last *Session) ([]byte, error) {
 	case "GLOBAL_FOREACH":
 		return r.Globals(nil, m.Seq), nil
 	case "SESSION_FOREACH":
-		return r.Sessions(nil, m.Seq, Proto(m.Attrs[nlaHeader]), last)
+		return r.Sessions(nil, m.Seq, session.Proto(m.Attrs[attr.HeaderLen]), last)
 	case "JOOLD_ADD":
 		return r.Add(nil, m.Seq, SessionEntries(m.Attrs))
 	case "JOOLD_ACK":
@@ -144,13 +147,13 @@ func checkMulticast(t *testing.T, v Version, m Message, raw []byte) {
 	}
 }
 
-func checkEntries(t *testing.T, f Format, list []byte) {
+func checkEntries(t *testing.T, f session.Format, list []byte) {
 	t.Helper()
 	if len(list) == 0 {
 		t.Error("a list without sessions")
 		return
 	}
-	if got := ListFormat(list); got != f {
+	if got := session.ListFormat(list); got != f {
 		t.Errorf("ListFormat = %v, want %v", got, f)
 	}
 	var again []byte

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"joolctl/session"
 )
 
 // Version is a Jool module's version as it stands in every message:
@@ -62,25 +64,25 @@ func (v Version) Supported() error {
 }
 
 // Format is the form in which this module sends and wants sessions.
-func (v Version) Format() Format {
+func (v Version) Format() session.Format {
 	switch {
 	case v.next():
 		if v.earlyNext() {
-			return Nested
+			return session.Nested
 		}
-		return Packed40
+		return session.Packed40
 	case v.revision() >= 13:
-		return Packed40
+		return session.Packed40
 	case v.revision() == 12:
-		return Packed52
+		return session.Packed52
 	default:
-		return Nested
+		return session.Nested
 	}
 }
 
 // FlushesASAP reports whether the module's ss-flush-asap has any effect. From
 // 4.1.13 on the setting is there, with another default, and has none.
-func (v Version) FlushesASAP() bool { return v.Format() != Packed40 }
+func (v Version) FlushesASAP() bool { return v.Format() != session.Packed40 }
 
 // ChecksCapacity reports whether the module drops sessions beyond ss-capacity. Up to 4.1.10 it has the setting, but does
 // not look at it.

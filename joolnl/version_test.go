@@ -1,6 +1,10 @@
 package joolnl
 
-import "testing"
+import (
+	"testing"
+
+	"joolctl/session"
+)
 
 func TestVersion(t *testing.T) {
 	for _, tt := range []struct {
@@ -9,24 +13,24 @@ func TestVersion(t *testing.T) {
 		out       string
 		supported bool
 		advertise bool
-		format    Format
+		format    session.Format
 	}{
-		{"4.1.0.0\n", 0x04010000, "4.1.0", true, false, Nested},
-		{"4.1", 0x04010000, "4.1.0", true, false, Nested},
-		{"4.1.9.0", 0x04010900, "4.1.9", true, false, Nested},
-		{"4.1.10.0", 0x04010a00, "4.1.10", true, false, Nested},
-		{"4.1.11.0", 0x04010b00, "4.1.11", true, true, Nested},
-		{"4.1.12.0", 0x04010c00, "4.1.12", true, true, Packed52},
-		{"4.1.13.0", 0x04010d00, "4.1.13", true, true, Packed40},
-		{"4.1.15", 0x04010f00, "4.1.15", true, true, Packed40},
-		{"4.1.15.3", 0x04010f03, "4.1.15.3", true, true, Packed40},
-		{"4.1.255.2", 0x0401ff02, "4.1.255.2", true, false, Nested},
-		{"4.1.255.3", 0x0401ff03, "4.1.255.3", true, false, Nested},
-		{"4.1.255.5", 0x0401ff05, "4.1.255.5", true, true, Packed40},
-		{"4.2.0.0", 0x04020000, "4.2.0", true, true, Packed40},
-		{"4.0.9.0", 0x04000900, "4.0.9", false, false, Nested},
-		{"3.5.7.0", 0x03050700, "3.5.7", false, false, Nested},
-		{"5.0.0.0", 0x05000000, "5.0.0", false, true, Packed40},
+		{"4.1.0.0\n", 0x04010000, "4.1.0", true, false, session.Nested},
+		{"4.1", 0x04010000, "4.1.0", true, false, session.Nested},
+		{"4.1.9.0", 0x04010900, "4.1.9", true, false, session.Nested},
+		{"4.1.10.0", 0x04010a00, "4.1.10", true, false, session.Nested},
+		{"4.1.11.0", 0x04010b00, "4.1.11", true, true, session.Nested},
+		{"4.1.12.0", 0x04010c00, "4.1.12", true, true, session.Packed52},
+		{"4.1.13.0", 0x04010d00, "4.1.13", true, true, session.Packed40},
+		{"4.1.15", 0x04010f00, "4.1.15", true, true, session.Packed40},
+		{"4.1.15.3", 0x04010f03, "4.1.15.3", true, true, session.Packed40},
+		{"4.1.255.2", 0x0401ff02, "4.1.255.2", true, false, session.Nested},
+		{"4.1.255.3", 0x0401ff03, "4.1.255.3", true, false, session.Nested},
+		{"4.1.255.5", 0x0401ff05, "4.1.255.5", true, true, session.Packed40},
+		{"4.2.0.0", 0x04020000, "4.2.0", true, true, session.Packed40},
+		{"4.0.9.0", 0x04000900, "4.0.9", false, false, session.Nested},
+		{"3.5.7.0", 0x03050700, "3.5.7", false, false, session.Nested},
+		{"5.0.0.0", 0x05000000, "5.0.0", false, true, session.Packed40},
 	} {
 		got, err := ParseVersion(tt.in)
 		if err != nil || got != tt.want || got.String() != tt.out {

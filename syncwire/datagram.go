@@ -2,13 +2,13 @@
 // in, values out.
 //
 // A datagram is upstream's: a list of sessions in the sender's Jool's own
-// format (see joolnl.Format), with nothing around it.
+// format (see session.Format), with nothing around it.
 package syncwire
 
 import (
 	"errors"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Reasons not to give a datagram to the kernel.
@@ -31,8 +31,8 @@ func (e *malformed) Unwrap() []error { return []error{ErrMalformed, e.why} }
 var (
 	errEmpty  = &malformed{errors.New("an empty datagram")}
 	errBehind = &malformed{errors.New("bytes behind the last session that are none")}
-	reasons   = wrapAll(joolnl.ErrEntryLength, joolnl.ErrEntryType, joolnl.ErrProto, joolnl.ErrStateTimer,
-		joolnl.ErrReserved, joolnl.ErrNested, joolnl.ErrTooMany)
+	reasons   = wrapAll(session.ErrEntryLength, session.ErrEntryType, session.ErrProto, session.ErrStateTimer,
+		session.ErrReserved, session.ErrNested, session.ErrTooMany)
 )
 
 func wrapAll(errs ...error) map[error]error {
@@ -46,7 +46,7 @@ func wrapAll(errs ...error) map[error]error {
 // Sessions returns the sessions that a datagram holds, all of them fit for a
 // module of format f, and what stands behind them, which begins with 00 00 if
 // it is not empty. It allocates nothing.
-func Sessions(b []byte, f joolnl.Format) (entries, trailer []byte, err error) {
+func Sessions(b []byte, f session.Format) (entries, trailer []byte, err error) {
 	if len(b) == 0 {
 		return nil, nil, errEmpty
 	}
@@ -55,7 +55,7 @@ func Sessions(b []byte, f joolnl.Format) (entries, trailer []byte, err error) {
 	}
 	n, err := f.CheckList(b)
 	if err != nil {
-		if other := joolnl.ListFormat(b); n == 0 && other != f && other.Check(b) == nil {
+		if other := session.ListFormat(b); n == 0 && other != f && other.Check(b) == nil {
 			return nil, nil, ErrOtherFormat
 		}
 		return nil, nil, reasons[err]

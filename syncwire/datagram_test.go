@@ -9,14 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // session is a valid one, another for each n.
-func session(n int) joolnl.Session {
+func exampleSession(n int) session.Session {
 	dst4 := netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})
-	return joolnl.Session{
-		Proto: joolnl.TCP, State: joolnl.V6FinRcv, Timer: joolnl.TimerEstablished,
+	return session.Session{
+		Proto: session.TCP, State: session.V6FinRcv, Timer: session.TimerEstablished,
 		Src6:    netip.AddrPortFrom(netip.MustParseAddr("2001:db8::8"), uint16(1000+n)),
 		Dst6:    netip.AddrPortFrom(netip.AddrFrom16([16]byte{0, 0x64, 0xff, 0x9b, 12: 192, 13: 0, 14: 2, 15: byte(n)}), 80),
 		Src4:    netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), uint16(2000+n)),
@@ -26,19 +26,19 @@ func session(n int) joolnl.Session {
 }
 
 // list is n sessions of a format.
-func list(t testing.TB, f joolnl.Format, n int) []byte {
+func list(t testing.TB, f session.Format, n int) []byte {
 	t.Helper()
 	var b []byte
 	for i := range n {
 		var err error
-		if b, err = f.Append(b, session(i)); err != nil {
+		if b, err = f.Append(b, exampleSession(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return b
 }
 
-var formats = []joolnl.Format{joolnl.Nested, joolnl.Packed52, joolnl.Packed40}
+var formats = []session.Format{session.Nested, session.Packed52, session.Packed40}
 
 // with returns b with a 16-bit number of the host's order at an offset.
 func with(b []byte, at int, v uint16) []byte {
@@ -48,8 +48,8 @@ func with(b []byte, at int, v uint16) []byte {
 }
 
 func TestSessions(t *testing.T) {
-	one, three, most := list(t, joolnl.Packed40, 1), list(t, joolnl.Packed40, 3), list(t, joolnl.Packed40, joolnl.MaxSessions)
-	nested := list(t, joolnl.Nested, 2)
+	one, three, most := list(t, session.Packed40, 1), list(t, session.Packed40, 3), list(t, session.Packed40, session.MaxPerMessage)
+	nested := list(t, session.Nested, 2)
 	bits := func(v uint16) []byte {
 		b := slices.Clone(three)
 		binary.BigEndian.PutUint16(b[118:], v)
@@ -59,15 +59,15 @@ func TestSessions(t *testing.T) {
 	for _, c := range []struct {
 		name             string
 		in               []byte
-		format           joolnl.Format
+		format           session.Format
 		entries, trailer []byte
 		err, reason      error
 	}{
 		{name: "one", in: one, entries: one},
 		{name: "three", in: three, entries: three},
 		{name: "as many as a module sends", in: most, entries: most},
-		{name: "nested", in: nested, format: joolnl.Nested, entries: nested},
-		{name: "52 bytes", in: list(t, joolnl.Packed52, 3), format: joolnl.Packed52, entries: list(t, joolnl.Packed52, 3)},
+		{name: "nested", in: nested, format: session.Nested, entries: nested},
+		{name: "52 bytes", in: list(t, session.Packed52, 3), format: session.Packed52, entries: list(t, session.Packed52, 3)},
 		{name: "a trailer", in: slices.Concat(three, trailer), entries: three, trailer: trailer},
 		{name: "a trailer behind the most", in: slices.Concat(most, trailer), entries: most, trailer: trailer},
 		{name: "the shortest trailer", in: slices.Concat(one, trailer[:2]), entries: one, trailer: trailer[:2]},
@@ -83,32 +83,32 @@ func TestSessions(t *testing.T) {
 		{name: "half a mark", in: []byte{0}, err: ErrMalformed, reason: errBehind},
 		{name: "an attribute's length alone", in: one[:3], err: ErrMalformed, reason: errBehind},
 		{name: "a length below four", in: with(one, 0, 3), err: ErrMalformed, reason: errBehind},
-		{name: "a header alone", in: one[:4], err: ErrMalformed, reason: joolnl.ErrEntryLength},
-		{name: "cut in the first", in: one[:39], err: ErrMalformed, reason: joolnl.ErrEntryLength},
-		{name: "cut in the third", in: three[:119], err: ErrMalformed, reason: joolnl.ErrEntryLength},
+		{name: "a header alone", in: one[:4], err: ErrMalformed, reason: session.ErrEntryLength},
+		{name: "cut in the first", in: one[:39], err: ErrMalformed, reason: session.ErrEntryLength},
+		{name: "cut in the third", in: three[:119], err: ErrMalformed, reason: session.ErrEntryLength},
 		{name: "cut behind the second's length", in: three[:82], err: ErrMalformed, reason: errBehind},
 		{name: "half a mark behind", in: append(slices.Clone(one), 0), err: ErrMalformed, reason: errBehind},
 		{name: "no mark behind", in: append(slices.Clone(one), 1, 0, 0, 0), err: ErrMalformed, reason: errBehind},
-		{name: "a strange length", in: with(three, 80, 41), err: ErrMalformed, reason: joolnl.ErrEntryLength},
-		{name: "a length past the end", in: with(one, 0, 0xffff), err: ErrMalformed, reason: joolnl.ErrEntryLength},
-		{name: "a strange type", in: with(three, 42, 2), err: ErrMalformed, reason: joolnl.ErrEntryType},
-		{name: "the other byte order", in: with(with(one, 0, 0x2800), 2, 0x0100), err: ErrMalformed, reason: joolnl.ErrEntryLength},
-		{name: "protocol 3", in: bits(3 << 5), err: ErrMalformed, reason: joolnl.ErrProto},
-		{name: "a UDP session in a TCP state", in: bits(1<<5 | 3<<2), err: ErrMalformed, reason: joolnl.ErrStateTimer},
-		{name: "TCP state 7", in: bits(7 << 2), err: ErrMalformed, reason: joolnl.ErrStateTimer},
-		{name: "TCP timer 3", in: bits(3), err: ErrMalformed, reason: joolnl.ErrStateTimer},
-		{name: "reserved bits", in: bits(1 << 7), err: ErrMalformed, reason: joolnl.ErrReserved},
-		{name: "a broken nested session", in: with(nested, 36, 31), format: joolnl.Nested, err: ErrMalformed, reason: joolnl.ErrNested},
-		{name: "42", in: list(t, joolnl.Packed40, joolnl.MaxSessions+1), err: ErrMalformed, reason: joolnl.ErrTooMany},
-		{name: "42 and a trailer", in: slices.Concat(list(t, joolnl.Packed40, joolnl.MaxSessions+1), trailer), err: ErrMalformed, reason: joolnl.ErrTooMany},
+		{name: "a strange length", in: with(three, 80, 41), err: ErrMalformed, reason: session.ErrEntryLength},
+		{name: "a length past the end", in: with(one, 0, 0xffff), err: ErrMalformed, reason: session.ErrEntryLength},
+		{name: "a strange type", in: with(three, 42, 2), err: ErrMalformed, reason: session.ErrEntryType},
+		{name: "the other byte order", in: with(with(one, 0, 0x2800), 2, 0x0100), err: ErrMalformed, reason: session.ErrEntryLength},
+		{name: "protocol 3", in: bits(3 << 5), err: ErrMalformed, reason: session.ErrProto},
+		{name: "a UDP session in a TCP state", in: bits(1<<5 | 3<<2), err: ErrMalformed, reason: session.ErrStateTimer},
+		{name: "TCP state 7", in: bits(7 << 2), err: ErrMalformed, reason: session.ErrStateTimer},
+		{name: "TCP timer 3", in: bits(3), err: ErrMalformed, reason: session.ErrStateTimer},
+		{name: "reserved bits", in: bits(1 << 7), err: ErrMalformed, reason: session.ErrReserved},
+		{name: "a broken nested session", in: with(nested, 36, 31), format: session.Nested, err: ErrMalformed, reason: session.ErrNested},
+		{name: "42", in: list(t, session.Packed40, session.MaxPerMessage+1), err: ErrMalformed, reason: session.ErrTooMany},
+		{name: "42 and a trailer", in: slices.Concat(list(t, session.Packed40, session.MaxPerMessage+1), trailer), err: ErrMalformed, reason: session.ErrTooMany},
 
-		{name: "two formats", in: slices.Concat(one, list(t, joolnl.Packed52, 1)), err: ErrMalformed, reason: joolnl.ErrEntryLength},
-		{name: "another format, broken", in: with(list(t, joolnl.Packed52, 1), 2, 9), err: ErrMalformed, reason: joolnl.ErrEntryLength},
-		{name: "another format, cut", in: list(t, joolnl.Packed52, 1)[:51], err: ErrMalformed, reason: joolnl.ErrEntryLength},
+		{name: "two formats", in: slices.Concat(one, list(t, session.Packed52, 1)), err: ErrMalformed, reason: session.ErrEntryLength},
+		{name: "another format, broken", in: with(list(t, session.Packed52, 1), 2, 9), err: ErrMalformed, reason: session.ErrEntryLength},
+		{name: "another format, cut", in: list(t, session.Packed52, 1)[:51], err: ErrMalformed, reason: session.ErrEntryLength},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.format == joolnl.UnknownFormat {
-				c.format = joolnl.Packed40
+			if c.format == session.UnknownFormat {
+				c.format = session.Packed40
 			}
 			entries, trailer, err := Sessions(c.in, c.format)
 			if !bytes.Equal(entries, c.entries) || !bytes.Equal(trailer, c.trailer) {
@@ -140,19 +140,19 @@ func TestOtherFormat(t *testing.T) {
 }
 
 func TestUnknownFormat(t *testing.T) {
-	entries, trailer, err := Sessions(list(t, joolnl.Packed40, 1), joolnl.UnknownFormat)
+	entries, trailer, err := Sessions(list(t, session.Packed40, 1), session.UnknownFormat)
 	if entries != nil || trailer != nil || err == nil {
 		t.Errorf("%x, %x, %v", entries, trailer, err)
 	}
 }
 
 func TestNoAllocations(t *testing.T) {
-	good := append(list(t, joolnl.Packed40, 36), 0, 0, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8)
+	good := append(list(t, session.Packed40, 36), 0, 0, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8)
 	for name, in := range map[string][]byte{
-		"good": good, "empty": {}, "control": {0, 0, 1}, "cut": good[:100], "too many": list(t, joolnl.Packed40, 42),
-		"nested": list(t, joolnl.Nested, 10), "behind": good[:len(good)-11],
+		"good": good, "empty": {}, "control": {0, 0, 1}, "cut": good[:100], "too many": list(t, session.Packed40, 42),
+		"nested": list(t, session.Nested, 10), "behind": good[:len(good)-11],
 	} {
-		if n := testing.AllocsPerRun(100, func() { _, _, _ = Sessions(in, joolnl.Packed40) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { _, _, _ = Sessions(in, session.Packed40) }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
@@ -169,7 +169,7 @@ func FuzzSessions(f *testing.F) {
 		}
 	}
 	f.Add([]byte{0, 0, 1}, byte(2))
-	f.Add(list(f, joolnl.Packed40, 42), byte(2))
+	f.Add(list(f, session.Packed40, 42), byte(2))
 	f.Fuzz(func(t *testing.T, b []byte, which byte) {
 		format := formats[int(which)%len(formats)]
 		before := slices.Clone(b)
@@ -199,7 +199,7 @@ func FuzzSessions(f *testing.F) {
 			t.Errorf("trailer %x", trailer)
 		}
 		n, err := format.CheckList(entries)
-		if n == 0 || n > joolnl.MaxSessions || n*format.EntryLen() != len(entries) || err != nil {
+		if n == 0 || n > session.MaxPerMessage || n*format.EntryLen() != len(entries) || err != nil {
 			t.Errorf("%d sessions in %d bytes, %v", n, len(entries), err)
 		}
 	})

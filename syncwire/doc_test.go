@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // equal compares the address types, whose fields are private, by ==.
@@ -31,8 +31,8 @@ var exampleVector = []Component{
 
 // exampleRecord is the one in docs/wire.md.
 func exampleRecord() []byte {
-	s := joolnl.Session{
-		Proto: joolnl.TCP, State: joolnl.Established, Timer: joolnl.TimerEstablished,
+	s := session.Session{
+		Proto: session.TCP, State: session.Established, Timer: session.TimerEstablished,
 		Src6: netip.MustParseAddrPort("[2001:db8::8]:1000"), Src4: netip.MustParseAddrPort("198.51.100.1:2000"),
 		Dst4: netip.MustParseAddrPort("192.0.2.1:80"), Expires: 7_200_000_000_000,
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 func head(typ Type) []byte { return appendHead(nil, uint8(typ), 0xdeadbeef, 7) }
@@ -287,7 +287,7 @@ func TestTrailerBehindSessions(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, f := range formats {
 		for range 1000 {
-			n := 1 + r.IntN(joolnl.MaxSessions)
+			n := 1 + r.IntN(session.MaxPerMessage)
 			want := list(t, f, n)
 			trailer := Trailer{Kind(r.IntN(3)), ID(r.Uint32() | 1), Seq(r.Uint32())}
 			b := trailer.Append(slices.Clone(want))
@@ -350,13 +350,13 @@ func TestSeq(t *testing.T) {
 func TestSettings(t *testing.T) {
 	s := exampleSettings
 	for _, c := range []struct {
-		proto joolnl.Proto
-		timer joolnl.Timer
+		proto session.Proto
+		timer session.Timer
 		want  time.Duration
 	}{
-		{joolnl.TCP, joolnl.TimerEstablished, 2 * time.Hour}, {joolnl.TCP, joolnl.TimerTransitory, 4 * time.Minute},
-		{joolnl.TCP, joolnl.TimerSYN4, 6 * time.Second}, {joolnl.UDP, joolnl.TimerEstablished, 5 * time.Minute},
-		{joolnl.ICMP, joolnl.TimerEstablished, time.Minute},
+		{session.TCP, session.TimerEstablished, 2 * time.Hour}, {session.TCP, session.TimerTransitory, 4 * time.Minute},
+		{session.TCP, session.TimerSYN4, 6 * time.Second}, {session.UDP, session.TimerEstablished, 5 * time.Minute},
+		{session.ICMP, session.TimerEstablished, time.Minute},
 	} {
 		if got := s.TTL(uint8(c.proto), uint8(c.timer)); got != c.want {
 			t.Errorf("%v, timer %d: %v", c.proto, c.timer, got)

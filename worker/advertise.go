@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -50,7 +50,7 @@ type advertiser struct {
 	p *pumps
 
 	current *advertising
-	touched map[joolnl.Key]struct{} // reported since the table was read
+	touched map[session.Key]struct{} // reported since the table was read
 }
 
 // advertising is an advertise under way.
@@ -71,7 +71,7 @@ func (a *advertiser) start(now time.Time) (Advertise, error) {
 	p.readKernel(now)
 	rate := cmp.Or(p.w.spec().AdvertiseRate, configdir.Defaults().AdvertiseRate)
 	c := &advertising{Advertise: Advertise{Total: p.sessions(), Rate: rate}, reading: true}
-	a.current, a.touched = c, make(map[joolnl.Key]struct{})
+	a.current, a.touched = c, make(map[session.Key]struct{})
 	a.publish()
 	// Ours need neither the slowness nor the order.
 	if p.sequence && len(p.w.peers.all(now)) > 0 {
@@ -97,7 +97,7 @@ func (a *advertiser) start(now time.Time) (Advertise, error) {
 
 // touch notes that the module has reported a session: the peers have, or will
 // get, something newer than what the table had.
-func (a *advertiser) touch(r *joolnl.Record) {
+func (a *advertiser) touch(r *session.Record) {
 	if a.touched != nil && len(a.touched) < maxTouched {
 		a.touched[r.Key()] = struct{}{}
 	}

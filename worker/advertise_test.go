@@ -10,19 +10,20 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
 
 // aged are n UDP sessions with others' times left in between, so that the order
 // of the table is not that of their age.
-func aged(n int) []joolnl.Session {
-	var list []joolnl.Session
+func aged(n int) []session.Session {
+	var list []session.Session
 	for i := range n {
 		dst4 := [4]byte{192, 0, 2, byte(i)}
 		dst6 := [16]byte{0, 0x64, 0xff, 0x9b, 12: 192, 13: 0, 14: 2, 15: byte(i)}
-		list = append(list, joolnl.Session{
-			Proto: joolnl.UDP,
+		list = append(list, session.Session{
+			Proto: session.UDP,
 			Src6:  netip.AddrPortFrom(netip.MustParseAddr("2001:db8::8"), uint16(i)),
 			Dst6:  netip.AddrPortFrom(netip.AddrFrom16(dst6), 53),
 			Src4:  netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), uint16(i)),
@@ -36,7 +37,7 @@ func aged(n int) []joolnl.Session {
 
 // advertised reads datagrams until n sessions have come, control messages and
 // their like aside.
-func (p *plain) advertised(f joolnl.Format, n int) (records []joolnl.Record, trailers []syncwire.Trailer) {
+func (p *plain) advertised(f session.Format, n int) (records []session.Record, trailers []syncwire.Trailer) {
 	p.t.Helper()
 	for len(records) < n {
 		b, _ := p.receive()
@@ -124,7 +125,7 @@ func TestAdvertiseLeavesOutNewer(t *testing.T) {
 	if _, err := h.Advertise(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	first, _ := p.advertised(joolnl.Packed40, 36)
+	first, _ := p.advertised(session.Packed40, 36)
 	// The youngest is still to come.
 	youngest := h.instance.Table[0].Record()
 	for _, s := range h.instance.Table {
@@ -132,13 +133,13 @@ func TestAdvertiseLeavesOutNewer(t *testing.T) {
 			youngest = r
 		}
 	}
-	live, err := joolnl.Packed40.AppendRecord(nil, &youngest, netip.Prefix{})
+	live, err := session.Packed40.AppendRecord(nil, &youngest, netip.Prefix{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.instance.Multicast(live)
 	eventually(t, "it ends", func() bool { return h.Sync().Advertise.Ended })
-	rest, _ := p.advertised(joolnl.Packed40, 64)
+	rest, _ := p.advertised(session.Packed40, 64)
 	n := 0
 	for _, r := range append(first, rest...) {
 		if bytes.Equal(r[:24], youngest[:24]) && r.Key() == youngest.Key() {

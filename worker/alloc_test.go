@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
@@ -29,7 +30,7 @@ func TestNoAllocations(t *testing.T) {
 				for _, together := range []int{1, 3, batch + 2} {
 					d.outNoAllocations(v, together, runs)
 				}
-				for _, theirs := range []joolnl.Format{joolnl.Nested, joolnl.Packed52, joolnl.Packed40} {
+				for _, theirs := range []session.Format{session.Nested, session.Packed52, session.Packed40} {
 					for _, together := range []int{1, batch} {
 						ours, upstream := d.numbered(d.newLists(theirs, together*(runs+1))), d.newLists(theirs, together*(runs+1))
 						d.none(fmt.Sprintf("%d datagrams of a peer's, %v", together, theirs), runs, func(i int) {
@@ -144,7 +145,7 @@ func BenchmarkPumps(b *testing.B) {
 			})
 		})
 	}
-	for _, theirs := range []joolnl.Format{joolnl.Packed40, joolnl.Nested} {
+	for _, theirs := range []session.Format{session.Packed40, session.Nested} {
 		b.Run(fmt.Sprintf("in, %d at a time, %v", batch, theirs), func(b *testing.B) {
 			drive(b, jool4115, func(d *driven) {
 				lists := d.newLists(theirs, batch)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // audit compares what the module counts with what we do, and keeps what tells
@@ -179,7 +180,7 @@ func (s *stream) pending() (n uint64) {
 }
 
 // sessionsIn is how many sessions a list holds.
-func sessionsIn(entries []byte) uint64 { return uint64(joolnl.ListFormat(entries).CountList(entries)) }
+func sessionsIn(entries []byte) uint64 { return uint64(session.ListFormat(entries).CountList(entries)) }
 
 // auditPeers counts what of peers' datagrams is lost.
 func (p *pumps) auditPeers() {

@@ -3,7 +3,7 @@ package worker
 import (
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 const (
@@ -36,7 +36,7 @@ type coalescer struct {
 	due     tick   // the first tick whose list is not empty; 0: none
 	listed  int    // slots that are in a list
 	pending int    // slots that have a refresh
-	evicted joolnl.Record
+	evicted session.Record
 }
 
 // tick counts periods of refreshEvery since base; base is tick 1.
@@ -59,7 +59,7 @@ type set [coalesceWays]slot
 
 // slot has what the coalescer remembers of a session, in 48 bytes.
 type slot struct {
-	record joolnl.Record
+	record session.Record
 	came   uint32 // when record came, as coalescer.ms
 	sent   tick   // the last tick before the session was sent last; 0: the slot is not used
 	after  place  // the next one in its list
@@ -91,7 +91,7 @@ func (c *coalescer) periods() tick { return tick((c.period + refreshEvery - 1) /
 // pass takes a session that is reported now, and returns whether it is sent at once: otherwise it
 // is a refresh, and comes from flush later. If the session evicts one with a refresh from its slot, that one is
 // returned to be sent too; it is valid until the next call.
-func (c *coalescer) pass(r *joolnl.Record) (atOnce bool, evicted *joolnl.Record) {
+func (c *coalescer) pass(r *session.Record) (atOnce bool, evicted *session.Record) {
 	if c.period <= 0 {
 		return true, nil
 	}
@@ -128,7 +128,7 @@ func (c *coalescer) pass(r *joolnl.Record) (atOnce bool, evicted *joolnl.Record)
 }
 
 // update corrects what is remembered of a session, so that its refresh has these times.
-func (c *coalescer) update(r *joolnl.Record) {
+func (c *coalescer) update(r *session.Record) {
 	if c.coalesceTable == nil {
 		return
 	}
@@ -141,7 +141,7 @@ func (c *coalescer) update(r *joolnl.Record) {
 }
 
 // take gives the slot to a session that is sent now.
-func (c *coalescer) take(s *slot, r *joolnl.Record) {
+func (c *coalescer) take(s *slot, r *session.Record) {
 	if s.pending {
 		s.pending = false
 		c.pending--
@@ -180,7 +180,7 @@ func (c *coalescer) list(s *slot, at place, due tick) {
 func (c *coalescer) slot(at place) *slot { return &c.sets[(at-1)/coalesceWays][(at-1)%coalesceWays] }
 
 // flush hands over all refreshes that are due and returns when to call it again (zero: no need).
-func (c *coalescer) flush(now time.Time, emit func(*joolnl.Record)) time.Time {
+func (c *coalescer) flush(now time.Time, emit func(*session.Record)) time.Time {
 	if c.coalesceTable == nil {
 		return time.Time{}
 	}
@@ -211,7 +211,7 @@ func (c *coalescer) flush(now time.Time, emit func(*joolnl.Record)) time.Time {
 }
 
 // drain hands over all refreshes, due or not, and forgets all sessions.
-func (c *coalescer) drain(now time.Time, emit func(*joolnl.Record)) {
+func (c *coalescer) drain(now time.Time, emit func(*session.Record)) {
 	if c.coalesceTable == nil {
 		return
 	}
@@ -230,7 +230,7 @@ func (c *coalescer) drain(now time.Time, emit func(*joolnl.Record)) {
 
 // look hands over the slot's refresh, if it has one whose session's period is over. A session that has the slot since
 // it was listed can have a longer time to wait.
-func (c *coalescer) look(s *slot, at place, emit func(*joolnl.Record)) {
+func (c *coalescer) look(s *slot, at place, emit func(*session.Record)) {
 	s.listed = false
 	c.listed--
 	if !s.pending {
@@ -265,7 +265,7 @@ func (c *coalescer) waited(s *slot) time.Duration {
 }
 
 // age takes the time that has passed from a session's time left.
-func age(r *joolnl.Record, by time.Duration) {
+func age(r *session.Record, by time.Duration) {
 	ms := uint32(max(by.Milliseconds(), 0))
 	r.SetExpires(r.Expires() - min(ms, r.Expires()))
 }

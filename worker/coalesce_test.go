@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // tcpRecord is session n, established, with so many ms left.
-func tcpRecord(n int, ms uint32) joolnl.Record {
-	var r joolnl.Record
+func tcpRecord(n int, ms uint32) session.Record {
+	var r session.Record
 	copy(r[:], []byte{0x20, 0x01, 0x0d, 0xb8})
 	binary.BigEndian.PutUint32(r[12:], uint32(n))
 	copy(r[16:], []byte{198, 51, 100, 1, 192, 0, 2, 1})
@@ -24,8 +24,8 @@ func tcpRecord(n int, ms uint32) joolnl.Record {
 }
 
 // with gives a record a state and a timer.
-func with(r joolnl.Record, s joolnl.State, timer joolnl.Timer) joolnl.Record {
-	binary.BigEndian.PutUint16(r[34:], uint16(joolnl.TCP)<<5|uint16(s)<<2|uint16(timer))
+func with(r session.Record, s session.State, timer session.Timer) session.Record {
+	binary.BigEndian.PutUint16(r[34:], uint16(session.TCP)<<5|uint16(s)<<2|uint16(timer))
 	return r
 }
 
@@ -34,14 +34,14 @@ type passing struct {
 	*coalescer
 	t   testing.TB
 	now time.Time
-	out []joolnl.Record
+	out []session.Record
 }
 
 func newPassing(t testing.TB, period time.Duration) *passing {
 	return &passing{coalescer: newCoalescer(period, 1), t: t, now: time.Unix(1_000_000, 0)}
 }
 
-func (p *passing) report(records ...joolnl.Record) {
+func (p *passing) report(records ...session.Record) {
 	p.begin(p.now)
 	for _, r := range records {
 		atOnce, evicted := p.pass(&r)
@@ -59,7 +59,7 @@ func (p *passing) after(d time.Duration) {
 	end := p.now.Add(d)
 	for next := p.next(); !next.IsZero() && !next.After(end); {
 		p.now = maxTime(p.now, next)
-		again := p.flush(p.now, func(r *joolnl.Record) { p.out = append(p.out, *r) })
+		again := p.flush(p.now, func(r *session.Record) { p.out = append(p.out, *r) })
 		if !again.Equal(p.next()) {
 			p.t.Fatalf("flush says %v, next %v", again, p.next())
 		}
@@ -68,7 +68,7 @@ func (p *passing) after(d time.Duration) {
 	p.now = end
 }
 
-func (p *passing) want(records ...joolnl.Record) {
+func (p *passing) want(records ...session.Record) {
 	p.t.Helper()
 	if fmt.Sprintf("%x", p.out) != fmt.Sprintf("%x", records) {
 		p.t.Errorf("passed on\n%x\nwant\n%x", p.out, records)
@@ -123,14 +123,14 @@ func TestCoalesce(t *testing.T) {
 
 // TestCoalesceChanges: each change of a session, other than of its time left, is sent at once.
 func TestCoalesceChanges(t *testing.T) {
-	first := with(tcpRecord(1, 5000), joolnl.V6FinRcv, joolnl.TimerEstablished)
+	first := with(tcpRecord(1, 5000), session.V6FinRcv, session.TimerEstablished)
 	otherMask := first
 	otherMask[16]++
 	otherPort := first
 	otherPort[31]++
-	for name, changed := range map[string]joolnl.Record{
-		"state":          with(first, joolnl.V4FinRcv, joolnl.TimerEstablished),
-		"timer":          with(first, joolnl.V6FinRcv, joolnl.TimerTransitory),
+	for name, changed := range map[string]session.Record{
+		"state":          with(first, session.V4FinRcv, session.TimerEstablished),
+		"timer":          with(first, session.V6FinRcv, session.TimerTransitory),
 		"mask's address": otherMask,
 		"mask's port":    otherPort,
 	} {
@@ -166,7 +166,7 @@ func TestCoalesceTurnedOff(t *testing.T) {
 	p.report(tcpRecord(1, 5000), tcpRecord(2, 5000), tcpRecord(1, 5000))
 	p.after(10 * time.Millisecond)
 	p.out = nil
-	p.drain(p.now, func(r *joolnl.Record) { p.out = append(p.out, *r) })
+	p.drain(p.now, func(r *session.Record) { p.out = append(p.out, *r) })
 	p.want(tcpRecord(1, 4990))
 	if !p.idle() || p.coalesceTable != nil {
 		t.Error("something is left")
@@ -214,7 +214,7 @@ func slotmates(c *coalescer, sets uint64, n int) []int {
 func TestCoalesceCollision(t *testing.T) {
 	p := newPassing(t, time.Second)
 	five := slotmates(p.coalescer, 1, coalesceWays+1)
-	session := func(i int, ms uint32) joolnl.Record { return tcpRecord(five[i], ms) }
+	session := func(i int, ms uint32) session.Record { return tcpRecord(five[i], ms) }
 	p.report(session(0, 5000), session(0, 5000)) // the second one is a refresh
 	for i := 1; i < coalesceWays; i++ {
 		p.after(10 * time.Millisecond)
@@ -243,13 +243,13 @@ func TestCoalesceCollision(t *testing.T) {
 func TestCoalesceModel(t *testing.T) {
 	type report struct {
 		at     time.Time
-		record joolnl.Record
+		record session.Record
 	}
 	states := []struct {
-		state joolnl.State
-		timer joolnl.Timer
+		state session.State
+		timer session.Timer
 		ttl   uint32
-	}{{joolnl.Established, joolnl.TimerEstablished, 7_200_000}, {joolnl.V6FinRcv, joolnl.TimerEstablished, 7_200_000}, {joolnl.Trans, joolnl.TimerTransitory, 240_000}}
+	}{{session.Established, session.TimerEstablished, 7_200_000}, {session.V6FinRcv, session.TimerEstablished, 7_200_000}, {session.Trans, session.TimerTransitory, 240_000}}
 	for seed := range uint64(10) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		period := time.Duration(1+rnd.IntN(2000)) * time.Millisecond
@@ -391,7 +391,7 @@ func TestCoalesceNoAllocations(t *testing.T) {
 	c := newCoalescer(time.Second, 1)
 	now := time.Unix(1_000_000, 0)
 	out := 0
-	emit := func(*joolnl.Record) { out++ }
+	emit := func(*session.Record) { out++ }
 	n := testing.AllocsPerRun(100, func() {
 		for i := range 3600 {
 			r := tcpRecord(i%360, 7_200_000)
@@ -426,14 +426,14 @@ func BenchmarkCoalesce(b *testing.B) {
 	for name, sessions := range map[string]int{"new": 4 * coalesceSlots, "refresh": 3600} {
 		b.Run(name, func(b *testing.B) {
 			c, now := newCoalescer(time.Second, 1), time.Unix(1_000_000, 0)
-			records := make([]joolnl.Record, sessions)
+			records := make([]session.Record, sessions)
 			for i := range records {
 				records[i] = tcpRecord(i, 5000)
 			}
 			for i := 0; b.Loop(); i++ {
 				if i%36 == 0 {
 					now = now.Add(time.Millisecond)
-					c.flush(now, func(*joolnl.Record) {})
+					c.flush(now, func(*session.Record) {})
 					c.begin(now)
 				}
 				c.pass(&records[i%sessions])

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -21,16 +21,16 @@ type incoming struct {
 	settings syncwire.Settings
 	base     time.Time
 	expected uint32
-	records  []joolnl.Record // BULK i's are at i × MaxBulk
-	have     []uint64        // bitmap of BULKs
-	got      uint32          // BULKs
-	reading  int             // how often the own table was begun to be read
-	stopped  time.Time       // when nothing more came
-	bulks    uint32          // as END says; 0 before
+	records  []session.Record // BULK i's are at i × MaxBulk
+	have     []uint64         // bitmap of BULKs
+	got      uint32           // BULKs
+	reading  int              // how often the own table was begun to be read
+	stopped  time.Time        // when nothing more came
+	bulks    uint32           // as END says; 0 before
 	sessions uint32
 	ended    bool
 	stalls   int
-	own      []joolnl.Record // our own table
+	own      []session.Record // our own table
 	ownRead  bool
 	// The instance's number of sessions before the injection, and how many of
 	// these are new to it.
@@ -94,7 +94,7 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	}
 	r.p.stored = r.p.components(now)
 	if r.touched == nil {
-		r.touched = make(map[joolnl.Key]struct{})
+		r.touched = make(map[session.Key]struct{})
 	}
 	r.enter(collecting, now, now.Add(stallFor))
 	r.readOwn()
@@ -156,7 +156,7 @@ func (r *resync) bulk(b *syncwire.Bulk, from *peer, came, now time.Time) {
 		return // BEGIN's number was a guess, and the right one is lost
 	}
 	for i := 0; i < len(b.Records); i += syncwire.RecordLen {
-		if rec := joolnl.Record(b.Records[i:]); rec.Check() != nil {
+		if rec := session.Record(b.Records[i:]); rec.Check() != nil {
 			r.p.w.counters.malformed.Add(1)
 			return
 		}
@@ -176,7 +176,7 @@ func (r *resync) bulk(b *syncwire.Bulk, from *peer, came, now time.Time) {
 	}
 	later := uint32(max(came.Sub(in.base).Milliseconds(), 0))
 	for i := 0; i < len(b.Records); i += syncwire.RecordLen {
-		rec := joolnl.Record(b.Records[i:])
+		rec := session.Record(b.Records[i:])
 		left := rec.Expires()
 		rec.SetExpires(left + min(later, 1<<32-1-left))
 		in.records[at+i/syncwire.RecordLen] = rec
@@ -287,7 +287,7 @@ func (r *resync) resume(id uint32, from *peer, now time.Time) {
 	if r.why == "" {
 		r.why = whyStopped
 	}
-	r.touched, r.overflowed = make(map[joolnl.Key]struct{}), false
+	r.touched, r.overflowed = make(map[session.Key]struct{}), false
 	r.enter(collecting, now, now.Add(stallFor))
 	r.readOwn()
 }

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -35,26 +35,26 @@ func (r *resync) cleared(n int, now time.Time) {
 
 // mask names a BIB entry by its IPv4 side.
 type mask struct {
-	proto joolnl.Proto
+	proto session.Proto
 	src4  netip.AddrPort
 }
 
 // bibHost names a BIB entry by its IPv6 side.
 type bibHost struct {
-	proto joolnl.Proto
+	proto session.Proto
 	src6  [18]byte // address and port
 }
 
-func maskOf(r *joolnl.Record) mask { return mask{r.Proto(), r.Src4()} }
+func maskOf(r *session.Record) mask { return mask{r.Proto(), r.Src4()} }
 
-func hostOf(r *joolnl.Record) bibHost {
+func hostOf(r *session.Record) bibHost {
 	k := r.Key()
 	return hostOfKey(&k)
 }
 
 // hostOfKey is hostOf for a session of which only the key is known.
-func hostOfKey(k *joolnl.Key) bibHost {
-	h := bibHost{proto: joolnl.Proto(k[24])}
+func hostOfKey(k *session.Key) bibHost {
+	h := bibHost{proto: session.Proto(k[24])}
 	copy(h.src6[:], k[:18])
 	return h
 }
@@ -66,7 +66,7 @@ func hostOfKey(k *joolnl.Key) bibHost {
 // kernel lately, it has to go: it is in old, and no more in give. Else the session is
 // blocked and leaves inject; so is what more than most entries would have to go
 // for. Idle times are those of our settings.
-func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touched map[joolnl.Key]struct{}, most int) {
+func (d *difference) clearWay(own []session.Record, our syncwire.Settings, touched map[session.Key]struct{}, most int) {
 	if len(own) == 0 || len(d.inject) == 0 {
 		return
 	}
@@ -144,7 +144,7 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 		return cmp.Or(cmp.Compare(a.proto, b.proto), a.src4.Compare(b.src4))
 	})
 	d.hosts = hostOfMask
-	d.give = slices.DeleteFunc(d.give, func(r joolnl.Record) bool {
+	d.give = slices.DeleteFunc(d.give, func(r session.Record) bool {
 		_, goes := gone[maskOf(&r)]
 		return goes
 	})
@@ -152,7 +152,7 @@ func (d *difference) clearWay(own []joolnl.Record, our syncwire.Settings, touche
 
 // spare takes BIB entries out of old, so that they stay: those whose sessions were reported after the tables were
 // compared, or all of them. The sessions that these entries block leave inject.
-func (d *difference) spare(lately []joolnl.Key, all bool) {
+func (d *difference) spare(lately []session.Key, all bool) {
 	if len(d.old) == 0 || len(lately) == 0 && !all {
 		return
 	}
@@ -170,7 +170,7 @@ func (d *difference) spare(lately []joolnl.Key, all bool) {
 	})
 	d.limited = d.limited || all
 	before := len(d.inject)
-	d.inject = slices.DeleteFunc(d.inject, func(r joolnl.Record) bool {
+	d.inject = slices.DeleteFunc(d.inject, func(r session.Record) bool {
 		_, taken := spared[maskOf(&r)]
 		_, other := hosts[hostOf(&r)]
 		return taken || other
@@ -181,7 +181,7 @@ func (d *difference) spare(lately []joolnl.Key, all bool) {
 
 // lower reports whether a session's mapping is lower than a BIB entry that is in its way: by the mask, then by the IPv6
 // host.
-func lower(r *joolnl.Record, way mask, host bibHost) bool {
+func lower(r *session.Record, way mask, host bibHost) bool {
 	if c := maskOf(r).src4.Compare(way.src4); c != 0 {
 		return c < 0
 	}

@@ -7,11 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // taken is session n as another host has it, under the same mask.
-func taken(n int, idleFor time.Duration) joolnl.Record {
+func taken(n int, idleFor time.Duration) session.Record {
 	r := sessionAt(n, idleFor)
 	r[8]++ // of src6
 	return r
@@ -20,7 +20,7 @@ func taken(n int, idleFor time.Duration) joolnl.Record {
 // TestClearWay gives what is to be injected and what is there.
 func TestClearWay(t *testing.T) {
 	const old = 20 * time.Second
-	list := func(r ...joolnl.Record) []joolnl.Record { return r }
+	list := func(r ...session.Record) []session.Record { return r }
 	moved := sessionAt(0, 0)
 	moved[19]++ // another mask for the same host
 	second := sessionAt(0, old)
@@ -31,8 +31,8 @@ func TestClearWay(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name        string
-		inject, own []joolnl.Record
-		touched     []joolnl.Record
+		inject, own []session.Record
+		touched     []session.Record
 		most        int
 		want        result
 	}{
@@ -50,11 +50,11 @@ func TestClearWay(t *testing.T) {
 		{"one too many", list(taken(0, 0), taken(4, 0)), list(sessionAt(0, old), sessionAt(4, old)), nil, 1,
 			result{Injected: 1, Removed: 1, Blocked: 1, Limited: true}},
 		{"two in one's way, one may go", list(moved), list(sessionAt(0, old), masked(taken(0, old), moved[19])), nil, 1, result{Blocked: 1, Limited: true}},
-		{"the same one again", list(taken(0, 0), func() joolnl.Record { r := taken(0, 0); r[23]++; return r }()), list(sessionAt(0, old)), nil, 1,
+		{"the same one again", list(taken(0, 0), func() session.Record { r := taken(0, 0); r[23]++; return r }()), list(sessionAt(0, old)), nil, 1,
 			result{Injected: 2, Removed: 1}},
 		{"none may go", list(taken(0, 0)), list(sessionAt(0, old)), nil, 0, result{Blocked: 1, Limited: true}},
 	} {
-		touched := make(map[joolnl.Key]struct{})
+		touched := make(map[session.Key]struct{})
 		for _, r := range c.touched {
 			touched[r.Key()] = struct{}{}
 		}
@@ -108,7 +108,7 @@ func TestForgedTables(t *testing.T) {
 	const n, may = 2000, 200
 	a, b := hosts(t)
 	s := newScripted(t, a)
-	var old []joolnl.Record
+	var old []session.Record
 	for i := range n {
 		old = append(old, sessionAt(4*i, time.Hour)) // established
 	}
@@ -118,7 +118,7 @@ func TestForgedTables(t *testing.T) {
 	var ended time.Time
 	before := 0
 	for round := range 3 {
-		var forged []joolnl.Record
+		var forged []session.Record
 		for i := range n {
 			r := taken(4*i, 0)
 			r[9] = byte(round)

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/net/bpf"
-	"joolctl/joolnl"
+
+	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
@@ -24,12 +25,12 @@ func TestNeverWrong(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		hosts  int
-		tables func(i int) []joolnl.Record // at the start
+		tables func(i int) []session.Record // at the start
 		// after happens once all are complete. join connects the two halves of the network.
 		after func(t *testing.T, hosts []*host, names []string, join func())
 	}{
-		{name: "two with different tables start", hosts: 2, tables: func(i int) []joolnl.Record { return sessionsAt(1000*i, 100) }},
-		{name: "three with different tables start", hosts: 3, tables: func(i int) []joolnl.Record { return sessionsAt(1000*i, 500) }},
+		{name: "two with different tables start", hosts: 2, tables: func(i int) []session.Record { return sessionsAt(1000*i, 100) }},
+		{name: "three with different tables start", hosts: 3, tables: func(i int) []session.Record { return sessionsAt(1000*i, 500) }},
 		{name: "one of three does not hear the active host", hosts: 3, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
 			hosts[2].deafTo(1)
 			for i := range 30 {
@@ -47,7 +48,7 @@ func TestNeverWrong(t *testing.T) {
 			}
 			hosts[0].stop() // it can't repeat them
 		}},
-		{name: "two pairs meet", hosts: 4, tables: func(i int) []joolnl.Record { return sessionsAt(i/2*1000, 100) },
+		{name: "two pairs meet", hosts: 4, tables: func(i int) []session.Record { return sessionsAt(i/2*1000, 100) },
 			after: func(t *testing.T, hosts []*host, _ []string, join func()) {
 				for i := range 10 {
 					for _, h := range []*host{hosts[0], hosts[2]} {
@@ -139,7 +140,7 @@ func (h *host) isRunning() bool {
 }
 
 // has reports whether a host's table has all of these sessions.
-func (h *host) has(records []joolnl.Record) bool {
+func (h *host) has(records []session.Record) bool {
 	for i := range records {
 		if _, there := h.instance.Sessions.Get(records[i].Key()); !there {
 			return false

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -32,7 +33,7 @@ type controls struct {
 	seq      syncwire.Seq
 	settings syncwire.Settings
 	// lifetimes follow from settings.
-	lifetimes *joolnl.Lifetimes
+	lifetimes *session.Lifetimes
 	hello     time.Time // when the next is due
 	asks      bool      // it asks for HELLOs back
 	active    time.Time // when sessions were last sent or received

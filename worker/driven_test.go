@@ -13,6 +13,7 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
+	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
@@ -134,7 +135,7 @@ func drive(t testing.TB, v joolnl.Version, do func(d *driven)) {
 }
 
 // newLists are n lists of as many new sessions as fit a datagram of this format.
-func (d *driven) newLists(f joolnl.Format, n int) (lists [][]byte) {
+func (d *driven) newLists(f session.Format, n int) (lists [][]byte) {
 	size := f.PerDatagram(maxSessionBytes)
 	for range n {
 		lists = append(lists, append(make([]byte, 0, datagramSize), inFormat(d.t, f, d.first, size)...))

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
@@ -29,19 +29,19 @@ func (s *scripted) say(body syncwire.Body) {
 }
 
 // live sends records as the next datagram.
-func (s *scripted) live(records ...joolnl.Record) {
+func (s *scripted) live(records ...session.Record) {
 	s.t.Helper()
 	s.last++
 	s.send(syncwire.Trailer{Kind: syncwire.Live, Sender: s.id, Seq: s.last}.Append(packed(s.t, records...)))
 }
 
 // packed are records in the newest module's format.
-func packed(t testing.TB, records ...joolnl.Record) []byte {
+func packed(t testing.TB, records ...session.Record) []byte {
 	t.Helper()
 	var list []byte
 	for i := range records {
 		var err error
-		if list, err = joolnl.Packed40.AppendRecord(list, &records[i], workertest.Pool6); err != nil {
+		if list, err = session.Packed40.AppendRecord(list, &records[i], workertest.Pool6); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,7 +78,7 @@ func (s *scripted) whole() []syncwire.Component {
 	return []syncwire.Component{{Origin: s.id, Known: true, Complete: at, Highest: at}}
 }
 
-func (s *scripted) bulk(id uint32, index int, records []joolnl.Record) {
+func (s *scripted) bulk(id uint32, index int, records []session.Record) {
 	s.t.Helper()
 	records = records[index*syncwire.MaxBulk:]
 	var b []byte
@@ -227,7 +227,7 @@ func TestResyncScripted(t *testing.T) {
 			s.begin(to, 5, 1)
 			broken := sessionAt(0, 0)
 			broken[34] = 0xff
-			s.bulk(5, 0, []joolnl.Record{broken})
+			s.bulk(5, 0, []session.Record{broken})
 			s.begin(to, 5, maxSessions)
 			s.bulk(5, 2000, slices.Repeat(records, 2000))
 			s.begin(to, 5, n)
@@ -287,11 +287,11 @@ func TestHeldOverflow(t *testing.T) {
 	h := newStandby(t, jool4115, b)
 	h.start()
 	to := s.asked(4)
-	stale, other := kind(sessionAt(0, 0), joolnl.TCP, joolnl.Established, 0, time.Minute), sessionAt(4, time.Second)
+	stale, other := kind(sessionAt(0, 0), session.TCP, session.Established, 0, time.Minute), sessionAt(4, time.Second)
 	s.begin(to, 5, 2)
 	eventually(t, "it receives", func() bool { return h.Sync().Phase == collecting.String() })
-	s.live(kind(stale, joolnl.TCP, joolnl.V6FinRcv, 0, 0))
-	filler := make([]joolnl.Record, 36)
+	s.live(kind(stale, session.TCP, session.V6FinRcv, 0, 0))
+	filler := make([]session.Record, 36)
 	for i := range filler {
 		filler[i] = sessionAt(1000+4*i, 0)
 	}
@@ -302,16 +302,16 @@ func TestHeldOverflow(t *testing.T) {
 			s.begin(to, 5, 2) // it goes on
 		}
 	}
-	s.live(kind(stale, joolnl.TCP, joolnl.Trans, joolnl.TimerTransitory, 0))
+	s.live(kind(stale, session.TCP, session.Trans, session.TimerTransitory, 0))
 	eventually(t, "what waited goes on", func() bool {
 		s.begin(to, 5, 2)
 		r, _ := h.instance.Sessions.Get(stale.Key())
-		return r.State() == joolnl.Trans
+		return r.State() == session.Trans
 	})
-	s.bulk(5, 0, []joolnl.Record{stale, other})
+	s.bulk(5, 0, []session.Record{stale, other})
 	s.end(5, 2)
 	h.synced()
-	if r, _ := h.instance.Sessions.Get(stale.Key()); r.State() != joolnl.Trans {
+	if r, _ := h.instance.Sessions.Get(stale.Key()); r.State() != session.Trans {
 		t.Errorf("moved back to %v", r.State())
 	}
 	if _, there := h.instance.Sessions.Get(other.Key()); !there {
@@ -489,16 +489,16 @@ func TestFloods(t *testing.T) {
 }
 
 // waitFor waits until a live datagram has a session.
-func (p *plain) waitFor(want joolnl.Record) {
+func (p *plain) waitFor(want session.Record) {
 	p.t.Helper()
 	for {
 		b, _ := p.receive()
-		entries, _, err := syncwire.Sessions(b, joolnl.Packed40)
+		entries, _, err := syncwire.Sessions(b, session.Packed40)
 		if err != nil {
 			continue
 		}
 		for ; len(entries) > 0; entries = entries[40:] {
-			if r := joolnl.Packed40.Record(entries); r.Key() == want.Key() {
+			if r := session.Packed40.Record(entries); r.Key() == want.Key() {
 				return
 			}
 		}

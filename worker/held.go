@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // hold keeps a live update, which may be a repeat, until the resync that is under way has ended: an old
@@ -28,9 +28,9 @@ func (r *resync) hold(entries []byte, repeat bool) bool {
 	r.held = append(r.held, update{slices.Clone(entries), r.p.do.now(), repeat})
 	r.heldSize += len(entries)
 	if r.waiting == nil {
-		r.waiting = make(map[joolnl.Key]*joolnl.Record)
+		r.waiting = make(map[session.Key]*session.Record)
 	}
-	for f := joolnl.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
+	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
 		rec := f.Record(entries)
 		if key := rec.Key(); r.waiting[key] == nil {
 			r.waiting[key] = nil
@@ -72,8 +72,8 @@ func (p *pumps) releaseHeld() {
 
 // withoutInjected leaves out of a live update what is older than the record that the resync has injected: the peer's table
 // may be younger than the update. later is the time that has passed since the resync's base. It moves the others to the front.
-func (p *pumps) withoutInjected(entries []byte, injected map[joolnl.Key]*joolnl.Record, later time.Duration) []byte {
-	f := joolnl.ListFormat(entries)
+func (p *pumps) withoutInjected(entries []byte, injected map[session.Key]*session.Record, later time.Duration) []byte {
+	f := session.ListFormat(entries)
 	size := f.EntryLen()
 	kept := entries[:0]
 	for b := entries; len(b) > 0; b = b[size:] {
@@ -92,7 +92,7 @@ func (p *pumps) withoutInjected(entries []byte, injected map[joolnl.Key]*joolnl.
 
 // touch notes that our own kernel has reported a session while a resync is
 // under way: what a peer says of it is older.
-func (r *resync) touch(rec *joolnl.Record) {
+func (r *resync) touch(rec *session.Record) {
 	if r.touched == nil {
 		return
 	}
@@ -113,7 +113,7 @@ func (r *resync) touch(rec *joolnl.Record) {
 // touchAll does the same with live updates that go on while a resync is under
 // way.
 func (r *resync) touchAll(entries []byte) {
-	for f := joolnl.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
+	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
 		rec := f.Record(entries)
 		r.touch(&rec)
 	}

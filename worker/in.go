@@ -8,6 +8,7 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -56,7 +57,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	}
 	entries, trailer, err := syncwire.Sessions(d.Data, p.format)
 	if errors.Is(err, syncwire.ErrOtherFormat) {
-		entries, trailer, err = syncwire.Sessions(d.Data, joolnl.ListFormat(d.Data))
+		entries, trailer, err = syncwire.Sessions(d.Data, session.ListFormat(d.Data))
 	}
 	switch {
 	case err == nil:
@@ -81,7 +82,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	}
 	c.netRcvdPackets.Add(1)
 	c.netRcvdBytes.Add(uint64(len(entries)))
-	sessions := uint64(len(entries) / joolnl.ListFormat(entries).EntryLen())
+	sessions := uint64(len(entries) / session.ListFormat(entries).EntryLen())
 	c.receivedSessions.Add(sessions)
 	t, known := syncwire.ParseTrailer(trailer)
 	switch {
@@ -124,7 +125,7 @@ const muchWaiting = time.Second
 // ageAll takes the time that has passed from sessions' times left.
 func ageAll(entries []byte, by time.Duration) {
 	ms := uint32(by.Milliseconds())
-	f := joolnl.ListFormat(entries)
+	f := session.ListFormat(entries)
 	for b := entries; len(b) > 0; b = b[f.EntryLen():] {
 		left := f.Expires(b)
 		f.SetExpires(b, left-min(ms, left))
@@ -137,7 +138,7 @@ func (p *pumps) deliver(entries []byte) {
 	if p.resync.hold(entries, false) {
 		return
 	}
-	if f := joolnl.ListFormat(entries); f != p.format {
+	if f := session.ListFormat(entries); f != p.format {
 		if entries = p.translate(entries, f); len(entries) == 0 {
 			return
 		}
@@ -147,7 +148,7 @@ func (p *pumps) deliver(entries []byte) {
 }
 
 // translate writes sessions of another module's format in ours, for add.
-func (p *pumps) translate(entries []byte, from joolnl.Format) []byte {
+func (p *pumps) translate(entries []byte, from session.Format) []byte {
 	p.makeRoom()
 	before := len(p.translated)
 	out := p.translated

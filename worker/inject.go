@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // complete has all that the peer had to send.
@@ -120,10 +120,10 @@ func (r *resync) readBack(report *ResyncReport) {
 
 // absent returns those of want that are not in have under the same mask. It
 // sorts both.
-func absent(want, have []joolnl.Record) []joolnl.Record {
+func absent(want, have []session.Record) []session.Record {
 	byKey(want)
 	byKey(have)
-	var missing []joolnl.Record
+	var missing []session.Record
 	j := 0
 	for i := range want {
 		for j < len(have) && compareKeys(&have[j], &want[i]) < 0 {

@@ -3,21 +3,21 @@ package worker
 import (
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // injection gives the module sessions of a table, oldest first, in batches that
 // leave its lock free in between.
 type injection struct {
-	records []joolnl.Record // sorted, their times left as they were at base
+	records []session.Record // sorted, their times left as they were at base
 	base    time.Time
 	// fresher has what is left out: newer is known of it.
-	fresher map[joolnl.Key]struct{}
+	fresher map[session.Key]struct{}
 	// overflowed: fresher had no room for all of it. Then what the module holds is left out, too.
 	overflowed *bool
-	waiting    map[joolnl.Key]*joolnl.Record // live updates; see resync.waiting
-	next       int                           // of records
-	given      int                           // to the module
+	waiting    map[session.Key]*session.Record // live updates; see resync.waiting
+	next       int                             // of records
+	given      int                             // to the module
 }
 
 // step gives the next sessions, for as long as the pumps may wait. false: that
@@ -42,7 +42,7 @@ func (i *injection) step(p *pumps) (more bool) {
 // batch is the next message's sessions.
 func (i *injection) batch(p *pumps, since time.Duration) []byte {
 	entries := p.injectBuf[:0]
-	for n := 0; n < joolnl.MaxSessions && i.next < len(i.records); i.next++ {
+	for n := 0; n < session.MaxPerMessage && i.next < len(i.records); i.next++ {
 		r := i.records[i.next]
 		if _, fresher := i.fresher[r.Key()]; fresher || int64(r.Expires()) <= since.Milliseconds() {
 			continue // or it has expired meanwhile
@@ -67,7 +67,7 @@ func (i *injection) batch(p *pumps, since time.Duration) []byte {
 
 // holds reports whether the module holds a session. If that is not known, the session counts as one that the module had
 // no memory for.
-func (p *pumps) holds(r *joolnl.Record) bool {
+func (p *pumps) holds(r *session.Record) bool {
 	_, there, page, err := p.module.AskSession(p.lookups.page[:0], r)
 	p.lookups.page = page[:0]
 	if err != nil {

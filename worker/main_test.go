@@ -17,16 +17,16 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"go.uber.org/goleak"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
+	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
@@ -81,15 +81,15 @@ func entries(t testing.TB, v joolnl.Version, first, n int) []byte {
 	return inFormat(t, v.Format(), first, n)
 }
 
-func inFormat(t testing.TB, f joolnl.Format, first, n int) []byte {
+func inFormat(t testing.TB, f session.Format, first, n int) []byte {
 	t.Helper()
 	var b []byte
 	for i := first; i < first+n; i++ {
 		dst4 := [4]byte{192, 0, 2, byte(i)}
 		dst6 := [16]byte{0, 0x64, 0xff, 0x9b, 12: 192, 13: 0, 14: 2, 15: byte(i)}
 		var err error
-		b, err = f.Append(b, joolnl.Session{
-			Proto:   joolnl.UDP,
+		b, err = f.Append(b, session.Session{
+			Proto:   session.UDP,
 			Src6:    netip.AddrPortFrom(netip.MustParseAddr("2001:db8::8"), uint16(i)),
 			Dst6:    netip.AddrPortFrom(netip.AddrFrom16(dst6), 53),
 			Src4:    netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), uint16(i)),

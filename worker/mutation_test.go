@@ -13,6 +13,7 @@ import (
 
 	"joolctl/internal/fuzztest"
 	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -107,20 +108,20 @@ func TestMutatedControls(t *testing.T) {
 // takesMutations sends a worker every mutation of some datagrams: no session moves but
 // those that are named, each datagram is in a counter if it is none of a peer's
 // messages, and memory and processor time stay within bounds.
-func takesMutations(t *testing.T, h *host, sender *plain, datagrams [][]byte, before []joolnl.Record) {
+func takesMutations(t *testing.T, h *host, sender *plain, datagrams [][]byte, before []session.Record) {
 	t.Helper()
-	named := make(map[joolnl.Key]bool)
+	named := make(map[session.Key]bool)
 	name := func(d []byte) (control bool) {
 		if m, err := syncwire.Parse(d); err == nil {
 			if bulk, ok := m.Body.(*syncwire.Bulk); ok {
 				for records := bulk.Records; len(records) > 0; records = records[syncwire.RecordLen:] {
-					r := joolnl.Record(records)
+					r := session.Record(records)
 					named[r.Key()] = true
 				}
 			}
 			return true
 		}
-		for _, f := range []joolnl.Format{joolnl.Nested, joolnl.Packed52, joolnl.Packed40} {
+		for _, f := range []session.Format{session.Nested, session.Packed52, session.Packed40} {
 			for rest := d; len(rest) >= f.EntryLen(); rest = rest[f.EntryLen():] {
 				if f.Check(rest) == nil {
 					r := f.Record(rest)
@@ -167,7 +168,7 @@ func takesMutations(t *testing.T, h *host, sender *plain, datagrams [][]byte, be
 	if unnamed < len(before)/2 {
 		t.Errorf("only %d sessions are not named", unnamed)
 	}
-	known := make(map[joolnl.Key]bool)
+	known := make(map[session.Key]bool)
 	for _, r := range before {
 		known[r.Key()] = true
 	}

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -130,7 +130,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 		return
 	}
 	touching := p.resync.touched != nil || p.advertise.touched != nil
-	var copied joolnl.Record
+	var copied session.Record
 	p.coalesce.begin(now)
 	out, all := p.out[:0], true // as long as all are sent, nothing is copied
 	for at := 0; at < len(entries); at += size {
@@ -179,13 +179,13 @@ func (p *pumps) refreshAll(now time.Time) {
 	p.sendInPieces(p.out, now)
 }
 
-func (p *pumps) takeRefresh(r *joolnl.Record) {
+func (p *pumps) takeRefresh(r *session.Record) {
 	p.w.counters.refreshed.Add(1)
 	p.out = p.appendRecord(p.out, r)
 }
 
 // appendRecord writes a record in the module's format.
-func (p *pumps) appendRecord(b []byte, r *joolnl.Record) []byte {
+func (p *pumps) appendRecord(b []byte, r *session.Record) []byte {
 	b, err := p.format.AppendRecord(b, r, p.settings.Pool6)
 	if err != nil { // it came in this very format
 		p.w.log.warn("a session can't be written in the module's own format", "error", err)

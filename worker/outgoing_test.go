@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
@@ -60,7 +60,7 @@ func TestPartlySent(t *testing.T) {
 // before, each with its sessions.
 func (d *driven) sentWith(kind syncwire.Kind, before syncwire.Seq, sessions []int, numbers ...int) {
 	for _, i := range numbers {
-		list, trailer, err := syncwire.Sessions(d.buf[:d.read(d.group)], joolnl.Packed40)
+		list, trailer, err := syncwire.Sessions(d.buf[:d.read(d.group)], session.Packed40)
 		want := syncwire.Trailer{Kind: kind, Sender: d.self, Seq: before + syncwire.Seq(i)}
 		if got, ok := syncwire.ParseTrailer(trailer); !ok || got != want || len(list) != 40*sessions[i-1] || err != nil {
 			d.t.Errorf("%+v with %d sessions, %v; want %+v with %d", got, len(list)/40, err, want, sessions[i-1])

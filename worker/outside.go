@@ -7,6 +7,7 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
+	"joolctl/session"
 )
 
 // module is what the decisions ask of the instance. *joolnl.Conn is the real one.
@@ -15,10 +16,10 @@ type module interface {
 	AskStats() (joolnl.Stats, error)
 	AskGlobals() (joolnl.Globals, error)
 	AskUpdate(changes ...joolnl.Change) error
-	AskSessions(dst []joolnl.Session, p joolnl.Proto, after *joolnl.Session) (page []joolnl.Session, more bool, err error)
-	AskSession(buf []joolnl.Session, want *joolnl.Record) (got joolnl.Record, there bool, page []joolnl.Session, err error)
-	AskPool4(dst []joolnl.Pool4Entry, p joolnl.Proto, after *joolnl.Pool4Entry) (page []joolnl.Pool4Entry, more bool, err error)
-	AskRemoveBIB(p joolnl.Proto, src4 netip.AddrPort) error
+	AskSessions(dst []session.Session, p session.Proto, after *session.Session) (page []session.Session, more bool, err error)
+	AskSession(buf []session.Session, want *session.Record) (got session.Record, there bool, page []session.Session, err error)
+	AskPool4(dst []joolnl.Pool4Entry, p session.Proto, after *joolnl.Pool4Entry) (page []joolnl.Pool4Entry, more bool, err error)
+	AskRemoveBIB(p session.Proto, src4 netip.AddrPort) error
 	SendAcks(n int) error
 	AppendAdd(dst []byte, entriesLen int) (header []byte, seq uint32)
 	SendAdds(batch *packetio.Gather) error

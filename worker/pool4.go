@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 const (
@@ -26,7 +27,7 @@ func (p *pumps) refreshPool4(now time.Time) {
 		p.pool4Due = now.Add(pool4Idle)
 	}
 	var entries []joolnl.Pool4Entry
-	proto, last, more := joolnl.TCP, (*joolnl.Pool4Entry)(nil), false
+	proto, last, more := session.TCP, (*joolnl.Pool4Entry)(nil), false
 	var step func()
 	step = func() {
 		for began := p.do.now(); p.do.now().Sub(began) < slice; {
@@ -41,7 +42,7 @@ func (p *pumps) refreshPool4(now time.Time) {
 			case more && len(entries) > before:
 				e := entries[len(entries)-1]
 				last = &e
-			case proto < joolnl.ICMP:
+			case proto < session.ICMP:
 				proto, last = proto+1, nil
 			default:
 				p.setPool4(joolnl.Pool4Digest(entries), joolnl.IterationsDigest(entries))

@@ -12,6 +12,7 @@ import (
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 	"joolctl/packetio"
+	"joolctl/session"
 )
 
 const (
@@ -79,7 +80,7 @@ type pumps struct {
 	epoch    time.Time // see together
 	conn     *joolnl.Conn
 	socket   *netSocket
-	format   joolnl.Format
+	format   session.Format
 	sequence bool
 	// scratch is the thread's, lent for as long as something of the worker's runs
 	// on it.

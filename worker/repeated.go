@@ -3,7 +3,7 @@ package worker
 import (
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 const (
@@ -18,7 +18,7 @@ const (
 
 // lookups are the sessions of repeats that are looked up in the module.
 type lookups struct {
-	page   []joolnl.Session // the memory of the replies
+	page   []session.Session // the memory of the replies
 	window time.Time
 	n      int // in this window
 }
@@ -46,7 +46,7 @@ func (p *pumps) deliverRepeat(entries []byte) {
 // withoutOlder leaves out of a repeat's sessions those that are older than the own module's. It moves the others to the
 // front. The module is asked for a session only if it may have reported something since that session's last packet.
 func (p *pumps) withoutOlder(entries []byte, now time.Time) []byte {
-	f := joolnl.ListFormat(entries)
+	f := session.ListFormat(entries)
 	size := f.EntryLen()
 	kept, asked := entries[:0], false
 	for b := entries; len(b) > 0; b = b[size:] {
@@ -74,7 +74,7 @@ func (p *pumps) withoutOlder(entries []byte, now time.Time) []byte {
 }
 
 // older reports whether a repeat's session is older than the module's own record of it, or as old.
-func (p *pumps) older(r *joolnl.Record) bool {
+func (p *pumps) older(r *session.Record) bool {
 	own, there, page, err := p.module.AskSession(p.lookups.page[:0], r)
 	p.lookups.page = page[:0]
 	if err != nil {

@@ -4,30 +4,30 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
 // TestRepeatAfterFailover has a peer repeat a datagram after the own module has reported the session that is in it, or
 // another one. The record that has been idle for less time wins.
 func TestRepeatAfterFailover(t *testing.T) {
-	syn := func(idleFor time.Duration) joolnl.Record {
-		return kind(sessionAt(0, 0), joolnl.TCP, joolnl.V6Init, joolnl.TimerTransitory, idleFor)
+	syn := func(idleFor time.Duration) session.Record {
+		return kind(sessionAt(0, 0), session.TCP, session.V6Init, session.TimerTransitory, idleFor)
 	}
-	established := func(idleFor time.Duration) joolnl.Record {
-		return kind(sessionAt(0, 0), joolnl.TCP, joolnl.Established, joolnl.TimerEstablished, idleFor)
+	established := func(idleFor time.Duration) session.Record {
+		return kind(sessionAt(0, 0), session.TCP, session.Established, session.TimerEstablished, idleFor)
 	}
 	for _, c := range []struct {
 		name string
 		// reported is what the own module reports before the repeat comes.
-		reported, repeated joolnl.Record
-		want               joolnl.State
+		reported, repeated session.Record
+		want               session.State
 	}{
-		{"the module's record is younger", established(0), syn(2 * time.Second), joolnl.Established},
-		{"the module's record is younger, and in an earlier state", syn(0), established(2 * time.Second), joolnl.V6Init},
-		{"the repeat is younger", syn(8 * time.Second), established(0), joolnl.Established},
-		{"the repeat is younger, and in an earlier state", established(8 * time.Second), syn(0), joolnl.V6Init},
-		{"the module has reported another session", sessionAt(400, 0), syn(2 * time.Second), joolnl.V6Init},
+		{"the module's record is younger", established(0), syn(2 * time.Second), session.Established},
+		{"the module's record is younger, and in an earlier state", syn(0), established(2 * time.Second), session.V6Init},
+		{"the repeat is younger", syn(8 * time.Second), established(0), session.Established},
+		{"the repeat is younger, and in an earlier state", established(8 * time.Second), syn(0), session.V6Init},
+		{"the module has reported another session", sessionAt(400, 0), syn(2 * time.Second), session.V6Init},
 	} {
 		for _, during := range []string{"", ", during a resync"} {
 			t.Run(c.name+during, func(t *testing.T) {

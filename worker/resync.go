@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -103,15 +103,15 @@ type resync struct {
 	taken    [16]time.Time // when a resync was taken that was not asked for
 	clearing time.Time     // when maxCleared BIB entries may be removed again
 	in       *incoming
-	stopped  *incoming               // it can be resumed
-	touched  map[joolnl.Key]struct{} // reported by our own kernel meanwhile
+	stopped  *incoming                // it can be resumed
+	touched  map[session.Key]struct{} // reported by our own kernel meanwhile
 	// overflowed: touched had no room for all of them. lately are those of touched that came while tables were compared.
 	overflowed bool
-	lately     []joolnl.Key
+	lately     []session.Key
 	held       []update // live updates that wait
 	heldSize   int
-	waiting    map[joolnl.Key]*joolnl.Record // of held; the record that the resync has injected of it
-	full       bool                          // there were too many: what comes is not held any more
+	waiting    map[session.Key]*session.Record // of held; the record that the resync has injected of it
+	full       bool                            // there were too many: what comes is not held any more
 
 	injection injection
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
@@ -44,7 +45,7 @@ func oldestCameFirst(t *testing.T, h *host) {
 	t.Helper()
 	var last int64 = 1 << 62
 	for _, req := range h.instance.Requests() {
-		f := joolnl.ListFormat(req.Entries)
+		f := session.ListFormat(req.Entries)
 		for b := req.Entries; len(b) > 0; b = b[f.EntryLen():] {
 			r := f.Record(b)
 			// What takes time meanwhile is corrected, so it is not exact.
@@ -104,21 +105,21 @@ func TestStaleTable(t *testing.T) {
 			t.Parallel()
 			a, b := hosts(t)
 			fresh, stale := newStandby(t, jool4115, a), newStandby(t, jool4115, b)
-			var old, now []joolnl.Record
+			var old, now []session.Record
 			for i := range 400 {
-				o := kind(sessionAt(4*i, 0), joolnl.TCP, joolnl.Established, 0, 10*time.Minute)
+				o := kind(sessionAt(4*i, 0), session.TCP, session.Established, 0, 10*time.Minute)
 				old = append(old, o)
 				switch i % 4 {
 				case 0: // still in use
-					now = append(now, kind(o, joolnl.TCP, joolnl.Established, 0, 5*time.Second))
+					now = append(now, kind(o, session.TCP, session.Established, 0, 5*time.Second))
 				case 1: // closing: less time left than the stale one
-					now = append(now, kind(o, joolnl.TCP, joolnl.Trans, joolnl.TimerTransitory, time.Minute))
+					now = append(now, kind(o, session.TCP, session.Trans, session.TimerTransitory, time.Minute))
 				case 2: // its mask belongs to another host
 					o[14]++
-					now = append(now, kind(o, joolnl.TCP, joolnl.Established, 0, time.Second))
+					now = append(now, kind(o, session.TCP, session.Established, 0, time.Second))
 				case 3: // the host has another mask
 					o[16]++
-					now = append(now, kind(o, joolnl.TCP, joolnl.Established, 0, time.Second))
+					now = append(now, kind(o, session.TCP, session.Established, 0, time.Second))
 				}
 			}
 			fresh.instance.Sessions.Put(now...)
@@ -273,8 +274,8 @@ func TestLiveDuringResync(t *testing.T) {
 		})
 		// Established ones, most of them in the table, go on to close.
 		r := sessionAt(4*(i%(n/4)), 0)
-		active.report(kind(r, joolnl.TCP, joolnl.V6FinRcv, 0, 0))
-		active.report(kind(r, joolnl.TCP, joolnl.V4FinV6FinRcv, joolnl.TimerTransitory, 0))
+		active.report(kind(r, session.TCP, session.V6FinRcv, 0, 0))
+		active.report(kind(r, session.TCP, session.V4FinV6FinRcv, session.TimerTransitory, 0))
 		standby.report(sessionAt(100_000+4*i, 0))
 	}
 	become(t, active, standby)

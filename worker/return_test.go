@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -78,7 +78,7 @@ func TestReturn(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
 	common := sessionsAt(0, 1000)
-	newer := []joolnl.Record{sessionAt(800, 0), kind(sessionAt(804, 0), joolnl.TCP, joolnl.Trans, joolnl.TimerTransitory, 0)}
+	newer := []session.Record{sessionAt(800, 0), kind(sessionAt(804, 0), session.TCP, session.Trans, session.TimerTransitory, 0)}
 	active, returning := newStandby(t, jool4115, a, common...), newStandby(t, jool4115, b, common[500:]...)
 	returning.instance.Sessions.Put(sessionsAt(5000, 700)...)
 	returning.instance.Sessions.Put(newer...)

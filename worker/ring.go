@@ -3,7 +3,7 @@ package worker
 import (
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -22,7 +22,7 @@ type ring struct {
 	last  syncwire.Seq // the newest
 	n     int          // how many there are
 	// index is newest's: of what was sent from from to upTo.
-	index      map[joolnl.Key]syncwire.Seq
+	index      map[session.Key]syncwire.Seq
 	from, upTo syncwire.Seq
 }
 
@@ -70,23 +70,23 @@ func (r *ring) repeatedWithin(seq syncwire.Seq, d time.Duration, now time.Time) 
 
 // newest tells, for every session that was sent from seq on, the last datagram
 // that had it. It looks at each datagram once, until forgetNewest.
-func (r *ring) newest(from syncwire.Seq, f joolnl.Format) map[joolnl.Key]syncwire.Seq {
+func (r *ring) newest(from syncwire.Seq, f session.Format) map[session.Key]syncwire.Seq {
 	if r.index == nil {
-		r.index, r.from, r.upTo = make(map[joolnl.Key]syncwire.Seq), from, from-1
+		r.index, r.from, r.upTo = make(map[session.Key]syncwire.Seq), from, from-1
 	}
 	for r.from.After(from) {
 		r.from--
-		r.note(r.from, f, func(k joolnl.Key) bool { _, newer := r.index[k]; return !newer })
+		r.note(r.from, f, func(k session.Key) bool { _, newer := r.index[k]; return !newer })
 	}
 	for r.last.After(r.upTo) {
 		r.upTo++
-		r.note(r.upTo, f, func(joolnl.Key) bool { return true })
+		r.note(r.upTo, f, func(session.Key) bool { return true })
 	}
 	return r.index
 }
 
 // note puts those sessions of a datagram into the index for which put is true.
-func (r *ring) note(seq syncwire.Seq, f joolnl.Format, put func(joolnl.Key) bool) {
+func (r *ring) note(seq syncwire.Seq, f session.Format, put func(session.Key) bool) {
 	entries, _, _ := r.get(seq)
 	for ; len(entries) > 0; entries = entries[f.EntryLen():] {
 		rec := f.Record(entries)

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -98,7 +98,7 @@ func TestRingRepeatedWithin(t *testing.T) {
 func TestRingNewest(t *testing.T) {
 	v := jool4115
 	f := v.Format()
-	key := func(n int) joolnl.Key { r := f.Record(entries(t, v, n, 1)); return r.Key() }
+	key := func(n int) session.Key { r := f.Record(entries(t, v, n, 1)); return r.Key() }
 	var r ring
 	base := syncwire.Seq(1<<32 - 2)
 	for i, list := range [][]byte{entries(t, v, 1, 3), entries(t, v, 2, 1), make([]byte, ringDatagramLen+1), entries(t, v, 3, 3), entries(t, v, 1, 1)} {

@@ -14,6 +14,7 @@ import (
 	"joolctl/nsthread"
 	"joolctl/packetio"
 	"joolctl/replication/sim"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -272,20 +273,20 @@ func (r *simulated) AskStats() (joolnl.Stats, error)          { return r.env.Sta
 func (r *simulated) AskGlobals() (joolnl.Globals, error)      { return r.env.Globals() }
 func (r *simulated) AskUpdate(changes ...joolnl.Change) error { return r.env.Update(changes...) }
 
-func (r *simulated) AskSessions([]joolnl.Session, joolnl.Proto, *joolnl.Session) ([]joolnl.Session, bool, error) {
+func (r *simulated) AskSessions([]session.Session, session.Proto, *session.Session) ([]session.Session, bool, error) {
 	return nil, false, errors.New("tables are read by readTable")
 }
 
-func (r *simulated) AskSession(buf []joolnl.Session, want *joolnl.Record) (joolnl.Record, bool, []joolnl.Session, error) {
+func (r *simulated) AskSession(buf []session.Session, want *session.Record) (session.Record, bool, []session.Session, error) {
 	got, there, err := r.env.Lookup(want)
 	return got, there, buf, err
 }
 
-func (r *simulated) AskPool4([]joolnl.Pool4Entry, joolnl.Proto, *joolnl.Pool4Entry) ([]joolnl.Pool4Entry, bool, error) {
+func (r *simulated) AskPool4([]joolnl.Pool4Entry, session.Proto, *joolnl.Pool4Entry) ([]joolnl.Pool4Entry, bool, error) {
 	return nil, false, nil
 }
 
-func (r *simulated) AskRemoveBIB(p joolnl.Proto, src4 netip.AddrPort) error {
+func (r *simulated) AskRemoveBIB(p session.Proto, src4 netip.AddrPort) error {
 	return r.env.RemoveBIB(p, src4)
 }
 

@@ -10,6 +10,7 @@ import (
 	"joolctl/configdir"
 	"joolctl/joolnl"
 	"joolctl/nsthread/nstest"
+	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
@@ -54,7 +55,7 @@ func standbySpec(ns string) (spec configdir.Spec) {
 }
 
 // newStandby makes a host whose instance has a table.
-func newStandby(t testing.TB, v joolnl.Version, ns string, records ...joolnl.Record) *host {
+func newStandby(t testing.TB, v joolnl.Version, ns string, records ...session.Record) *host {
 	t.Helper()
 	h := newHost(t, v, standbySpec(ns))
 	h.instance.Sessions = workertest.NewTable()
@@ -66,29 +67,29 @@ var ttl = settingsOf(joolnl.Globals{TCPEstablished: 2 * time.Hour, TCPTransitory
 
 // sessionAt is session n: of a protocol and kind that follow from its number, and
 // idle for so long.
-func sessionAt(n int, idleFor time.Duration) joolnl.Record {
+func sessionAt(n int, idleFor time.Duration) session.Record {
 	kinds := []struct {
-		proto joolnl.Proto
-		state joolnl.State
-		timer joolnl.Timer
-	}{{joolnl.TCP, joolnl.Established, joolnl.TimerEstablished}, {joolnl.TCP, joolnl.Trans, joolnl.TimerTransitory},
-		{joolnl.UDP, 0, 0}, {joolnl.ICMP, 0, 0}}
+		proto session.Proto
+		state session.State
+		timer session.Timer
+	}{{session.TCP, session.Established, session.TimerEstablished}, {session.TCP, session.Trans, session.TimerTransitory},
+		{session.UDP, 0, 0}, {session.ICMP, 0, 0}}
 	k := kinds[n%len(kinds)]
-	var r joolnl.Record
+	var r session.Record
 	copy(r[:], []byte{0x20, 0x01, 0x0d, 0xb8})
 	binary.BigEndian.PutUint32(r[12:], uint32(n))
 	copy(r[16:], []byte{198, 51, 100, byte(n >> 16), 192, 0, 2, byte(n)})
 	for at, v := range map[int]uint16{28: uint16(n), 30: uint16(n), 32: 53} {
 		binary.BigEndian.PutUint16(r[at:], v)
 	}
-	if k.proto == joolnl.ICMP {
+	if k.proto == session.ICMP {
 		copy(r[32:34], r[30:32])
 	}
 	return kind(r, k.proto, k.state, k.timer, idleFor)
 }
 
 // kind gives a record a protocol, a state, a timer and a time without packets.
-func kind(r joolnl.Record, p joolnl.Proto, s joolnl.State, timer joolnl.Timer, idleFor time.Duration) joolnl.Record {
+func kind(r session.Record, p session.Proto, s session.State, timer session.Timer, idleFor time.Duration) session.Record {
 	binary.BigEndian.PutUint16(r[34:], uint16(p)<<5|uint16(s)<<2|uint16(timer))
 	r.SetExpires(uint32((ttl.TTL(uint8(p), uint8(timer)) - idleFor).Milliseconds()))
 	return r
@@ -109,8 +110,8 @@ func (h *host) gate() *sync.Mutex {
 }
 
 // sessionsAt are sessions from first on, idle for up to 30 s.
-func sessionsAt(first, n int) []joolnl.Record {
-	var list []joolnl.Record
+func sessionsAt(first, n int) []session.Record {
+	var list []session.Record
 	for i := first; i < first+n; i++ {
 		list = append(list, sessionAt(i, time.Duration(i*37%30_000)*time.Millisecond))
 	}
@@ -118,7 +119,7 @@ func sessionsAt(first, n int) []joolnl.Record {
 }
 
 // report has the module report sessions, as it does when it translates.
-func (h *host) report(records ...joolnl.Record) {
+func (h *host) report(records ...session.Record) {
 	h.t.Helper()
 	h.instance.Sessions.Put(records...)
 	for len(records) > 0 {
@@ -161,8 +162,8 @@ func (h *host) alone() {
 const apart = 3000
 
 // differing says in what two tables differ, if times left may be so far apart.
-func differing(a, b []joolnl.Record, tolerance int64) string {
-	theirs := make(map[joolnl.Key]joolnl.Record)
+func differing(a, b []session.Record, tolerance int64) string {
+	theirs := make(map[session.Key]session.Record)
 	for _, r := range b {
 		theirs[r.Key()] = r
 	}
@@ -219,9 +220,9 @@ func becomeAlike(t *testing.T, a, b *host, tolerance int64) {
 }
 
 // untouched checks that nothing of before has moved back, or gone.
-func untouched(t testing.TB, h *host, before []joolnl.Record) {
+func untouched(t testing.TB, h *host, before []session.Record) {
 	t.Helper()
-	now := make(map[joolnl.Key]joolnl.Record)
+	now := make(map[session.Key]session.Record)
 	for _, r := range h.instance.Sessions.Records() {
 		now[r.Key()] = r
 	}

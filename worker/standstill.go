@@ -4,8 +4,8 @@ import (
 	"maps"
 	"time"
 
-	"joolctl/joolnl"
 	"joolctl/nsthread"
+	"joolctl/session"
 )
 
 // maxWaited bounds the sessions that are told again after a standstill.
@@ -15,15 +15,15 @@ const maxWaited = 4096
 // host, was stopped. The module's messages don't say when they were sent, and what
 // waited has less time left than they say.
 type waiting struct {
-	noted   map[joolnl.Key]struct{} // reported since; nil: nothing has stood still
-	longest time.Duration           // that they can have waited
-	telling map[joolnl.Key]struct{} // to be told again, as soon as the module's table has been read
+	noted   map[session.Key]struct{} // reported since; nil: nothing has stood still
+	longest time.Duration            // that they can have waited
+	telling map[session.Key]struct{} // to be told again, as soon as the module's table has been read
 }
 
 // suspect notes what is reported from now on.
 func (w *waiting) suspect(longest time.Duration) {
 	if w.noted == nil {
-		w.noted = make(map[joolnl.Key]struct{})
+		w.noted = make(map[session.Key]struct{})
 	}
 	w.longest = max(w.longest, longest)
 }
@@ -31,7 +31,7 @@ func (w *waiting) suspect(longest time.Duration) {
 // reported takes what has just been reported. What may have waited counts as having
 // waited for the longest that it can have, until it is told again: a peer that
 // compares meanwhile must not find that its own is newer, and give that back.
-func (w *waiting) reported(f joolnl.Format, entries []byte) {
+func (w *waiting) reported(f session.Format, entries []byte) {
 	if w.noted != nil && len(entries) > 0 {
 		ageAll(entries, w.longest)
 	}
@@ -40,18 +40,18 @@ func (w *waiting) reported(f joolnl.Format, entries []byte) {
 
 // passedOn takes what was reported, and how long it took to pass it on: a standstill
 // may come in the midst of that.
-func (w *waiting) passedOn(f joolnl.Format, entries []byte, took time.Duration) {
+func (w *waiting) passedOn(f session.Format, entries []byte, took time.Duration) {
 	if took > nsthread.Standstill {
 		w.suspect(took)
 		w.note(f, entries)
 	}
 }
 
-func (w *waiting) note(f joolnl.Format, entries []byte) {
+func (w *waiting) note(f session.Format, entries []byte) {
 	if w.noted == nil && len(w.telling) == 0 {
 		return
 	}
-	var copied joolnl.Record
+	var copied session.Record
 	for size := f.EntryLen(); len(entries) >= size; entries = entries[size:] {
 		key := f.RecordIn(entries, &copied).Key()
 		delete(w.telling, key)
@@ -62,7 +62,7 @@ func (w *waiting) note(f joolnl.Format, entries []byte) {
 }
 
 // tell makes what was noted what is to be told, what has not been told yet included.
-func (w *waiting) tell() (telling map[joolnl.Key]struct{}) {
+func (w *waiting) tell() (telling map[session.Key]struct{}) {
 	noted := w.noted
 	w.noted, w.longest = nil, 0
 	if len(noted) == 0 {

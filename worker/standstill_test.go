@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
 	"joolctl/nsthread"
+	"joolctl/session"
 )
 
 // TestToldAgain has a session reported before its worker's thread stands still: the
@@ -35,7 +35,7 @@ func TestToldAgain(t *testing.T) {
 				active.instance.Sessions.Put(stale)
 				<-time.After(c.still)
 			})
-			left := func(s joolnl.Record) int64 {
+			left := func(s session.Record) int64 {
 				r, _ := standby.instance.Sessions.Get(s.Key())
 				return int64(r.Expires())
 			}
@@ -59,7 +59,7 @@ func TestToldAgain(t *testing.T) {
 }
 
 // entriesOf are records as the module reports them.
-func entriesOf(t *testing.T, records ...joolnl.Record) (list []byte) {
+func entriesOf(t *testing.T, records ...session.Record) (list []byte) {
 	t.Helper()
 	for _, r := range records {
 		var err error
@@ -76,7 +76,7 @@ func TestWaiting(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		do   func(w *waiting)
-		want []joolnl.Key
+		want []session.Key
 	}{
 		{"nothing has stood still", func(w *waiting) {
 			w.reported(f, entriesOf(t, first))
@@ -90,18 +90,18 @@ func TestWaiting(t *testing.T) {
 			if left := f.Expires(list); left != first.Expires()-7000 {
 				t.Errorf("%d ms are left of %d", left, first.Expires())
 			}
-		}, []joolnl.Key{first.Key()}},
+		}, []session.Key{first.Key()}},
 		{"a standstill while it was passed on, and the next behind it", func(w *waiting) {
 			w.reported(f, entriesOf(t, first))
 			w.passedOn(f, entriesOf(t, first), 2*time.Second)
 			w.reported(f, entriesOf(t, second))
-		}, []joolnl.Key{first.Key(), second.Key()}},
+		}, []session.Key{first.Key(), second.Key()}},
 		{"reported again while the table is read", func(w *waiting) {
 			w.suspect(time.Second)
 			w.reported(f, entriesOf(t, first, second))
 			w.tell()
 			w.reported(f, entriesOf(t, first))
-		}, []joolnl.Key{second.Key()}},
+		}, []session.Key{second.Key()}},
 		{"two standstills", func(w *waiting) {
 			w.suspect(time.Second)
 			w.reported(f, entriesOf(t, first))
@@ -112,7 +112,7 @@ func TestWaiting(t *testing.T) {
 			if len(before) > 0 {
 				t.Error("the first reading of the table still has something to tell")
 			}
-		}, []joolnl.Key{first.Key(), second.Key()}},
+		}, []session.Key{first.Key(), second.Key()}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var w waiting

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -17,7 +17,7 @@ const slice = 2 * time.Millisecond
 // table is an instance's sessions at one moment: every time left is as it was
 // at base, whenever the page was read that the session stood on.
 type table struct {
-	records []joolnl.Record
+	records []session.Record
 	base    time.Time
 }
 
@@ -25,9 +25,9 @@ type table struct {
 // the pumps in between, and hands it to done, on the instance's thread. stop
 // tells that nobody wants it any more.
 func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done func(table, error)) {
-	t := table{records: make([]joolnl.Record, 0, sizeHint+sizeHint/16), base: base}
-	var page []joolnl.Session
-	proto, last, more := joolnl.TCP, (*joolnl.Session)(nil), false
+	t := table{records: make([]session.Record, 0, sizeHint+sizeHint/16), base: base}
+	var page []session.Session
+	proto, last, more := session.TCP, (*session.Session)(nil), false
 	var step func()
 	step = func() {
 		if p.module == nil || stop() {
@@ -52,7 +52,7 @@ func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done f
 			case more && len(page) > 0:
 				s := page[len(page)-1]
 				last = &s
-			case proto < joolnl.ICMP:
+			case proto < session.ICMP:
 				proto, last = proto+1, nil
 			default:
 				done(t, nil)
@@ -67,16 +67,16 @@ func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done f
 // idle is how long a session has been without a packet at the table's base, in
 // milliseconds: the time left says nothing by itself, for a stale established
 // session has more of it than a closing one.
-func idle(r *joolnl.Record, s syncwire.Settings) int64 {
+func idle(r *session.Record, s syncwire.Settings) int64 {
 	return s.TTL(uint8(r.Proto()), uint8(r.Timer())).Milliseconds() - int64(r.Expires())
 }
 
 // byKey sorts records by their keys.
-func byKey(records []joolnl.Record) {
-	slices.SortFunc(records, func(a, b joolnl.Record) int { return compareKeys(&a, &b) })
+func byKey(records []session.Record) {
+	slices.SortFunc(records, func(a, b session.Record) int { return compareKeys(&a, &b) })
 }
 
-func compareKeys(a, b *joolnl.Record) int {
+func compareKeys(a, b *session.Record) int {
 	ka, kb := keyNumbers(a), keyNumbers(b)
 	for i := range ka {
 		if ka[i] != kb[i] {
@@ -87,10 +87,10 @@ func compareKeys(a, b *joolnl.Record) int {
 }
 
 // keyNumbers is a session's Key in a form that is quick to compare.
-func keyNumbers(r *joolnl.Record) [4]uint64 {
+func keyNumbers(r *session.Record) [4]uint64 {
 	rest := uint64(binary.BigEndian.Uint16(r[28:]))<<48 | uint64(binary.BigEndian.Uint32(r[20:]))<<16
 	proto := r.Proto()
-	if proto != joolnl.ICMP {
+	if proto != session.ICMP {
 		rest |= uint64(binary.BigEndian.Uint16(r[32:]))
 	}
 	return [4]uint64{binary.BigEndian.Uint64(r[8:]), rest, binary.BigEndian.Uint64(r[:]), uint64(proto)}
@@ -98,7 +98,7 @@ func keyNumbers(r *joolnl.Record) [4]uint64 {
 
 // oldestFirst sorts records so that the module, whose lists are sorted by age,
 // finds each one's place at once.
-func oldestFirst(records []joolnl.Record, s syncwire.Settings) {
+func oldestFirst(records []session.Record, s syncwire.Settings) {
 	order := make([]ranked, len(records))
 	for i := range records {
 		order[i] = ranked{uint64(1<<62 - idle(&records[i], s)), uint32(i)}
@@ -114,7 +114,7 @@ type ranked struct {
 
 // rank sorts records in place. To move them about while sorting, or to ask
 // anew each time what they are sorted by, takes several times as long.
-func rank(records []joolnl.Record, order []ranked) {
+func rank(records []session.Record, order []ranked) {
 	slices.SortFunc(order, func(a, b ranked) int { return cmp.Compare(a.by, b.by) })
 	for i := range order {
 		first := records[i]
@@ -133,9 +133,9 @@ func rank(records []joolnl.Record, order []ranked) {
 // diff compares a peer's table with ours, both with the same base. inject is what we lack or what wins against ours, give
 // what the peer lacks or what wins against its own (see winner). Both tables must come from unique, and inject takes the
 // place of theirs.
-func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance int64) (d difference) {
+func diff(theirs, ours []session.Record, their, our syncwire.Settings, tolerance int64) (d difference) {
 	inject := theirs[:0]
-	var give []joolnl.Record
+	var give []session.Record
 	i, j := 0, 0
 	for i < len(theirs) || j < len(ours) {
 		c := 1
@@ -177,7 +177,7 @@ func diff(theirs, ours []joolnl.Record, their, our syncwire.Settings, tolerance 
 // difference that counts. behind is by how many milliseconds ours has been idle for longer. If that is more than the
 // tolerance, the younger record wins. Otherwise both stem from one moment. Then the lower mask wins, as it does for BIB
 // entries (see lower). With one mask, the record wins whose state is further on: the other host has missed a report.
-func winner(theirs, ours *joolnl.Record, behind, tolerance int64) int {
+func winner(theirs, ours *session.Record, behind, tolerance int64) int {
 	moved := ours.Src4().Compare(theirs.Src4())
 	if moved != 0 {
 		tolerance = min(tolerance, minTolerance.Milliseconds())
@@ -197,7 +197,7 @@ func winner(theirs, ours *joolnl.Record, behind, tolerance int64) int {
 	}
 	// A packet leads back from TRANS to ESTABLISHED, and from one timer to another. It renews the session, which a FIN
 	// does not. TRANS in place of ESTABLISHED does no harm, since the next packet corrects it.
-	returns := last.State() == joolnl.Trans || theirs.State() == ours.State()
+	returns := last.State() == session.Trans || theirs.State() == ours.State()
 	if returns && less < -returnedBy.Milliseconds() {
 		return -further
 	}
@@ -210,7 +210,7 @@ const returnedBy = time.Second
 
 // younger returns the winner with the loser's idle time if that is less, by so many milliseconds: otherwise the session
 // of the host that takes the winner's state would lose time. A winner with another mask keeps its own idle time.
-func younger(winner, loser *joolnl.Record, by int64) joolnl.Record {
+func younger(winner, loser *session.Record, by int64) session.Record {
 	r := *winner
 	if by > 0 && winner.Src4() == loser.Src4() {
 		r.SetExpires(uint32(min(int64(r.Expires())+by, math.MaxUint32)))
@@ -220,18 +220,18 @@ func younger(winner, loser *joolnl.Record, by int64) joolnl.Record {
 
 // progress orders the states of a session by when they come (RFC 6146, section 3.5.2), and the timers of one state. No
 // two states have the same place, so that both hosts choose the same record.
-func progress(r *joolnl.Record) int {
+func progress(r *session.Record) int {
 	states := [...]int{
-		joolnl.V6Init: 0, joolnl.V4Init: 1, joolnl.Established: 2,
-		joolnl.V4FinRcv: 3, joolnl.V6FinRcv: 4, joolnl.V4FinV6FinRcv: 5, joolnl.Trans: 6,
+		session.V6Init: 0, session.V4Init: 1, session.Established: 2,
+		session.V4FinRcv: 3, session.V6FinRcv: 4, session.V4FinV6FinRcv: 5, session.Trans: 6,
 	}
-	timers := [...]int{joolnl.TimerSYN4: 0, joolnl.TimerEstablished: 1, joolnl.TimerTransitory: 2}
+	timers := [...]int{session.TimerSYN4: 0, session.TimerEstablished: 1, session.TimerTransitory: 2}
 	return states[r.State()]*len(timers) + timers[r.Timer()]
 }
 
 // unique sorts records by their keys and leaves the youngest of each: a session
 // that got another mask while the table was read stands in it twice.
-func unique(records []joolnl.Record, s syncwire.Settings) []joolnl.Record {
+func unique(records []session.Record, s syncwire.Settings) []session.Record {
 	byKey(records)
 	kept := records[:0]
 	for i := range records {
@@ -248,7 +248,7 @@ func unique(records []joolnl.Record, s syncwire.Settings) []joolnl.Record {
 
 // difference is what diff finds.
 type difference struct {
-	inject, give []joolnl.Record
+	inject, give []session.Record
 	same         int
 	fresh        int    // of inject: we have no such session, or not under this mask
 	old          []mask // BIB entries that have to make way for inject
@@ -259,7 +259,7 @@ type difference struct {
 
 // rebase turns a peer's records into ours: the same idle time under our own
 // TTLs. What we would have forgotten by now is left out.
-func rebase(records []joolnl.Record, their, our syncwire.Settings) []joolnl.Record {
+func rebase(records []session.Record, their, our syncwire.Settings) []session.Record {
 	kept := records[:0]
 	for i := range records {
 		r := &records[i]

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -19,43 +19,43 @@ var (
 )
 
 // idleFor is session n, in a state, that has had no packet for so many ms.
-func idleFor(n int, s syncwire.Settings, state joolnl.State, timer joolnl.Timer, ms int64) joolnl.Record {
+func idleFor(n int, s syncwire.Settings, state session.State, timer session.Timer, ms int64) session.Record {
 	r := with(tcpRecord(n, 0), state, timer)
-	r.SetExpires(uint32(s.TTL(uint8(joolnl.TCP), uint8(timer)).Milliseconds() - ms))
+	r.SetExpires(uint32(s.TTL(uint8(session.TCP), uint8(timer)).Milliseconds() - ms))
 	return r
 }
 
-func est(n int, s syncwire.Settings, ms int64) joolnl.Record {
-	return idleFor(n, s, joolnl.Established, joolnl.TimerEstablished, ms)
+func est(n int, s syncwire.Settings, ms int64) session.Record {
+	return idleFor(n, s, session.Established, session.TimerEstablished, ms)
 }
 
-func closing(n int, s syncwire.Settings, ms int64) joolnl.Record {
-	return idleFor(n, s, joolnl.Trans, joolnl.TimerTransitory, ms)
+func closing(n int, s syncwire.Settings, ms int64) session.Record {
+	return idleFor(n, s, session.Trans, session.TimerTransitory, ms)
 }
 
-func opening(n int, s syncwire.Settings, ms int64) joolnl.Record {
-	return idleFor(n, s, joolnl.V6Init, joolnl.TimerTransitory, ms)
+func opening(n int, s syncwire.Settings, ms int64) session.Record {
+	return idleFor(n, s, session.V6Init, session.TimerTransitory, ms)
 }
 
-func halfClosed(n int, s syncwire.Settings, ms int64) joolnl.Record {
-	return idleFor(n, s, joolnl.V6FinRcv, joolnl.TimerEstablished, ms)
+func halfClosed(n int, s syncwire.Settings, ms int64) session.Record {
+	return idleFor(n, s, session.V6FinRcv, session.TimerEstablished, ms)
 }
 
-func masked(r joolnl.Record, mask byte) joolnl.Record {
+func masked(r session.Record, mask byte) session.Record {
 	r[19] = mask
 	return r
 }
 
-func hexes(records []joolnl.Record) string { return fmt.Sprintf("%x", records) }
+func hexes(records []session.Record) string { return fmt.Sprintf("%x", records) }
 
 func TestDiff(t *testing.T) {
 	const tolerance = 2000
-	list := func(r ...joolnl.Record) []joolnl.Record { return r }
+	list := func(r ...session.Record) []session.Record { return r }
 	type result struct{ same, fresh int }
 	for _, c := range []struct {
 		name         string
-		their, our   []joolnl.Record
-		inject, give []joolnl.Record
+		their, our   []session.Record
+		inject, give []session.Record
 		want         result
 	}{
 		{name: "both empty"},
@@ -79,7 +79,7 @@ func TestDiff(t *testing.T) {
 		{name: "moved", their: list(masked(est(1, ours, 5), 7)), our: list(est(1, ours, 9000)), inject: list(masked(est(1, ours, 5), 7)), want: result{fresh: 1}},
 		{name: "moved, ours younger", their: list(masked(est(1, ours, 9000), 7)), our: list(est(1, ours, 5)), give: list(est(1, ours, 5))},
 		{name: "moved, a tie", their: list(masked(est(1, ours, 5), 7)), our: list(est(1, ours, 5)), give: list(est(1, ours, 5))},
-		{name: "each has another FIN", their: list(halfClosed(1, ours, 5)), our: list(with(halfClosed(1, ours, 5), joolnl.V4FinRcv, joolnl.TimerEstablished)), inject: list(halfClosed(1, ours, 5))},
+		{name: "each has another FIN", their: list(halfClosed(1, ours, 5)), our: list(with(halfClosed(1, ours, 5), session.V4FinRcv, session.TimerEstablished)), inject: list(halfClosed(1, ours, 5))},
 		{name: "moved, a tie, the higher one established", their: list(masked(est(1, ours, 5), 7)), our: list(opening(1, ours, 5)), give: list(opening(1, ours, 5))},
 		{name: "moved, a tie, theirs lower", their: list(est(1, ours, 5)), our: list(masked(est(1, ours, 5), 7)), inject: list(est(1, ours, 5)), want: result{fresh: 1}},
 		{name: "reported after the base", their: list(est(1, ours, -3000)), our: list(est(1, ours, -500)), inject: list(est(1, ours, -3000))},
@@ -101,12 +101,12 @@ func TestDiff(t *testing.T) {
 }
 
 func TestRebase(t *testing.T) {
-	in := []joolnl.Record{
+	in := []session.Record{
 		est(1, ours, 1000), est(2, ours, 3_599_999), est(3, ours, 3_600_000), est(4, ours, 7_000_000),
 		closing(5, ours, 1000), closing(6, ours, 120_001), est(7, ours, -1000),
-		idleFor(8, ours, joolnl.V4Init, joolnl.TimerSYN4, 1000),
+		idleFor(8, ours, session.V4Init, session.TimerSYN4, 1000),
 	}
-	want := []joolnl.Record{est(1, theirs, 1000), est(2, theirs, 3_599_999), closing(5, theirs, 1000), est(7, theirs, -1000), in[7]}
+	want := []session.Record{est(1, theirs, 1000), est(2, theirs, 3_599_999), closing(5, theirs, 1000), est(7, theirs, -1000), in[7]}
 	if got := rebase(slices.Clone(in), ours, theirs); hexes(got) != hexes(want) {
 		t.Errorf("\n got %x\nwant %x", got, want)
 	}
@@ -116,7 +116,7 @@ func TestRebase(t *testing.T) {
 }
 
 func TestOldestFirst(t *testing.T) {
-	want := []joolnl.Record{est(4, ours, 7_000_000), closing(3, ours, 9000), est(2, ours, 8000), closing(5, ours, 10), est(1, ours, -5)}
+	want := []session.Record{est(4, ours, 7_000_000), closing(3, ours, 9000), est(2, ours, 8000), closing(5, ours, 10), est(1, ours, -5)}
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for range 20 {
 		got := slices.Clone(want)
@@ -128,9 +128,9 @@ func TestOldestFirst(t *testing.T) {
 }
 
 func TestAbsent(t *testing.T) {
-	want := []joolnl.Record{est(5, ours, 1), est(1, ours, 1), est(3, ours, 1), est(2, ours, 1), est(2, ours, 1)}
-	have := []joolnl.Record{est(3, ours, 900), masked(est(1, ours, 1), 9), est(4, ours, 1), closing(2, ours, 3)}
-	if got := absent(want, have); hexes(got) != hexes([]joolnl.Record{est(1, ours, 1), est(5, ours, 1)}) {
+	want := []session.Record{est(5, ours, 1), est(1, ours, 1), est(3, ours, 1), est(2, ours, 1), est(2, ours, 1)}
+	have := []session.Record{est(3, ours, 900), masked(est(1, ours, 1), 9), est(4, ours, 1), closing(2, ours, 3)}
+	if got := absent(want, have); hexes(got) != hexes([]session.Record{est(1, ours, 1), est(5, ours, 1)}) {
 		t.Errorf("%x", got)
 	}
 	if got := absent(want[:2], nil); len(got) != 2 {
@@ -143,8 +143,8 @@ func TestAbsent(t *testing.T) {
 
 // randomTable has sessions of a hundred, each known or not and idle for a random
 // time.
-func randomTable(rnd *rand.Rand, s syncwire.Settings) []joolnl.Record {
-	var table []joolnl.Record
+func randomTable(rnd *rand.Rand, s syncwire.Settings) []session.Record {
+	var table []session.Record
 	for n := range 100 {
 		if rnd.IntN(3) == 0 {
 			continue
@@ -169,8 +169,8 @@ func randomTable(rnd *rand.Rand, s syncwire.Settings) []joolnl.Record {
 }
 
 // overwrite is what a module does with sessions that it is given.
-func overwrite(table, with []joolnl.Record) map[joolnl.Key]joolnl.Record {
-	m := make(map[joolnl.Key]joolnl.Record)
+func overwrite(table, with []session.Record) map[session.Key]session.Record {
+	m := make(map[session.Key]session.Record)
 	for _, r := range append(slices.Clone(table), with...) {
 		m[r.Key()] = r
 	}
@@ -209,8 +209,8 @@ func TestExchange(t *testing.T) {
 			}
 		}
 		for _, side := range []struct {
-			before   []joolnl.Record
-			after    map[joolnl.Key]joolnl.Record
+			before   []session.Record
+			after    map[session.Key]session.Record
 			settings syncwire.Settings
 		}{{asker, askers, ours}, {sender, senders, their}} {
 			for _, r := range side.before {
@@ -232,8 +232,8 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-func values(m map[joolnl.Key]joolnl.Record) []joolnl.Record {
-	list := make([]joolnl.Record, 0, len(m))
+func values(m map[session.Key]session.Record) []session.Record {
+	list := make([]session.Record, 0, len(m))
 	for _, r := range m {
 		list = append(list, r)
 	}
@@ -243,11 +243,11 @@ func values(m map[joolnl.Key]joolnl.Record) []joolnl.Record {
 // TestCompareKeys: two records stand at the same place if they have the same Key, and only then.
 func TestCompareKeys(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	record := func() (rec joolnl.Record) { // few different ones
+	record := func() (rec session.Record) { // few different ones
 		for i := range rec {
 			rec[i] = byte(r.IntN(2))
 		}
-		return kind(rec, joolnl.Proto(r.IntN(3)), 0, 0, 0)
+		return kind(rec, session.Proto(r.IntN(3)), 0, 0, 0)
 	}
 	same := 0
 	for range 100_000 {
@@ -276,7 +276,7 @@ func TestOldestFirstOfMany(t *testing.T) {
 	}
 	sorted := slices.Clone(records)
 	oldestFirst(sorted, ttl)
-	if !slices.IsSortedFunc(sorted, func(a, b joolnl.Record) int { return int(idle(&b, ttl) - idle(&a, ttl)) }) {
+	if !slices.IsSortedFunc(sorted, func(a, b session.Record) int { return int(idle(&b, ttl) - idle(&a, ttl)) }) {
 		t.Error("they are not sorted by age")
 	}
 	byKey(records)

@@ -5,13 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // fillTouched has as many other sessions reported during a resync as it remembers.
 func fillTouched(p *pumps) {
 	for i := range maxTouched {
-		var k joolnl.Key
+		var k session.Key
 		binary.BigEndian.PutUint32(k[:], uint32(i))
 		p.resync.touched[k] = struct{}{}
 	}
@@ -22,30 +22,30 @@ func fillTouched(p *pumps) {
 func TestTouched(t *testing.T) {
 	const n = 100
 	old := 20 * time.Minute
-	opened := kind(sessionAt(0, 0), joolnl.TCP, joolnl.V6Init, joolnl.TimerTransitory, 0)
-	open := kind(opened, joolnl.TCP, joolnl.Established, joolnl.TimerEstablished, 0)
-	stale := kind(opened, joolnl.TCP, joolnl.Established, joolnl.TimerEstablished, old)
+	opened := kind(sessionAt(0, 0), session.TCP, session.V6Init, session.TimerTransitory, 0)
+	open := kind(opened, session.TCP, session.Established, session.TimerEstablished, 0)
+	stale := kind(opened, session.TCP, session.Established, session.TimerEstablished, old)
 	other := sessionAt(0, 0) // of the same host and mask
 	other[23]++
 	all := sessionsAt(0, n)
-	with := func(r joolnl.Record) []joolnl.Record { return append([]joolnl.Record{r}, all[1:]...) }
+	with := func(r session.Record) []session.Record { return append([]session.Record{r}, all[1:]...) }
 	for _, c := range []struct {
 		name string
 		// own is in the module before, brought comes in the resync, and live meanwhile.
-		own    []joolnl.Record
-		brings []joolnl.Record
-		live   joolnl.Record
+		own    []session.Record
+		brings []session.Record
+		live   session.Record
 		report bool // it is the own module that reports live
 		full   bool // and so many other sessions meanwhile
-		want   joolnl.Record
+		want   session.Record
 		absent int // sessions that are not stored
 	}{
 		{"a peer's", nil, with(opened), open, false, false, open, 0},
 		{"a peer's, beside too many others", nil, with(opened), open, false, true, open, 0},
 		{"the own module's", nil, with(opened), open, true, false, open, 0},
 		{"the own module's, beside too many others", nil, with(opened), open, true, true, open, 0},
-		{"the mapping was reported", []joolnl.Record{stale}, with(taken(0, 0)), other, true, false, other, 1},
-		{"the mapping was reported, beside too many others", []joolnl.Record{stale}, with(taken(0, 0)), other, true, true, other, 1},
+		{"the mapping was reported", []session.Record{stale}, with(taken(0, 0)), other, true, false, other, 1},
+		{"the mapping was reported, beside too many others", []session.Record{stale}, with(taken(0, 0)), other, true, true, other, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -106,13 +106,13 @@ func TestReportedWhileCompared(t *testing.T) {
 	another[23]++
 	for _, c := range []struct {
 		name              string
-		reported          []joolnl.Record
+		reported          []session.Record
 		overflowed        bool
 		removed, injected int
 	}{
 		{"nothing", nil, false, 2, 2},
-		{"a session of one of the mappings", []joolnl.Record{another}, false, 1, 1},
-		{"a session of another mapping", []joolnl.Record{sessionAt(800, 0)}, false, 2, 2},
+		{"a session of one of the mappings", []session.Record{another}, false, 1, 1},
+		{"a session of another mapping", []session.Record{sessionAt(800, 0)}, false, 2, 2},
 		{"too many sessions", nil, true, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -127,10 +127,10 @@ func TestReportedWhileCompared(t *testing.T) {
 			h.onThread(func(p *pumps) {
 				p.borrow(func() {
 					now, r := time.Now(), &p.resync
-					own := []joolnl.Record{sessionAt(0, old), sessionAt(4, old)}
-					d := difference{inject: []joolnl.Record{taken(0, 0), taken(4, 0)}, fresh: 2}
+					own := []session.Record{sessionAt(0, old), sessionAt(4, old)}
+					d := difference{inject: []session.Record{taken(0, 0), taken(4, 0)}, fresh: 2}
 					d.clearWay(own, ttl, nil, maxCleared)
-					r.why, r.touched = whyLacks, make(map[joolnl.Key]struct{})
+					r.why, r.touched = whyLacks, make(map[session.Key]struct{})
 					r.in = &incoming{id: 6, from: p.w.peers.withID(s.id), base: now, received: now, settings: ttl}
 					r.enter(comparing, now, time.Time{})
 					for i := range c.reported {

@@ -7,6 +7,7 @@ import (
 
 	"joolctl/configdir"
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // The module's default settings, and what "tune ss" sets instead. docs/benchmarks.md has the measurements.
@@ -54,7 +55,7 @@ func (p *pumps) takeGlobals(g joolnl.Globals, now time.Time) {
 	old := p.settings
 	p.settings = settingsOf(g, p.version)
 	p.settings.Pool4, p.settings.Iterations = old.Pool4, old.Iterations
-	p.lifetimes = joolnl.NewLifetimes(func(proto joolnl.Proto, timer joolnl.Timer) uint32 {
+	p.lifetimes = session.NewLifetimes(func(proto session.Proto, timer session.Timer) uint32 {
 		return uint32(p.settings.TTL(uint8(proto), uint8(timer)).Milliseconds())
 	})
 	p.acks = ackClockFor(p.version, g, p.jiffy)

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -34,8 +34,8 @@ func TestVerify(t *testing.T) {
 		}
 		has := func(h *host) bool {
 			own := h.instance.Sessions.Records()
-			return !slices.ContainsFunc(lost, func(want joolnl.Record) bool {
-				return !slices.ContainsFunc(own, func(r joolnl.Record) bool { return r.Key() == want.Key() })
+			return !slices.ContainsFunc(lost, func(want session.Record) bool {
+				return !slices.ContainsFunc(own, func(r session.Record) bool { return r.Key() == want.Key() })
 			})
 		}
 		return has(first) && has(second)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // TestCommands asks a supervisor of a real pair what an operator asks.
@@ -102,6 +102,6 @@ func testAdvertise(t *testing.T, top *topology, s supervisor) {
 	if code != exitOK || !strings.Contains(out, "sessions at 4000 a second") {
 		t.Errorf("joolctl advertise ended with %d:\n%s", code, out)
 	}
-	top.sessions[joolnl.UDP] += n
+	top.sessions[session.UDP] += n
 	top.awaitSynced(t)
 }

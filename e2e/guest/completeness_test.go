@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // TestCompleteness measures how long hosts say that they are complete while their modules lack sessions. The machine's clock
@@ -39,7 +39,7 @@ func ownSource(place int) uint16 { return madeUpUDP(place*1000, 0).Src6.Port() }
 // give gives an instance the own sessions of a place. Each place has its own port of n6's and its own mask.
 func (n *namespace) give(t testing.TB, place int) {
 	t.Helper()
-	sessions := make([]joolnl.Session, ownSessions)
+	sessions := make([]session.Session, ownSessions)
 	for i := range sessions {
 		sessions[i] = madeUpUDP(place*1000+i, 290*time.Second)
 	}

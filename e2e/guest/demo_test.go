@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // say prints a line of the demo.
@@ -45,14 +45,14 @@ func TestDemo(t *testing.T) {
 	top.ping(t, []uint16{1}, pace{})
 	say("The IPv6 host pings 64:ff9b::192.0.2.8 through J: answered.")
 	var c connection
-	top.keep(map[joolnl.Proto]int{joolnl.ICMP: 1, joolnl.TCP: 1}, func() {
+	top.keep(map[session.Proto]int{session.ICMP: 1, session.TCP: 1}, func() {
 		c = top.connect(t, source)
 		c.mustEcho(t, "hello")
 	})
 	say("It opens a TCP connection through J, and says hello: echoed.")
 	top.awaitSynced(t)
 	say("K now has J's sessions. K has seen no packet of theirs:")
-	printSession(top.k.session(t, "nat", joolnl.TCP, source))
+	printSession(top.k.session(t, "nat", session.TCP, source))
 	say("J's host says:")
 	j.show(t, "status")
 	say("K's host says:")
@@ -70,6 +70,6 @@ func TestDemo(t *testing.T) {
 	k.stop(t)
 }
 
-func printSession(s joolnl.Session) {
+func printSession(s session.Session) {
 	fmt.Printf("  %v %v  %v -> %v  is  %v -> %v\n", s.Proto, s.State, s.Src6, s.Dst6, s.Src4, s.Dst4)
 }

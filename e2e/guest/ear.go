@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -60,7 +60,7 @@ func (n *namespace) hear(t testing.TB) *ear {
 	return e
 }
 
-func (e *ear) count(b []byte, format joolnl.Format) {
+func (e *ear) count(b []byte, format session.Format) {
 	if m, err := syncwire.Parse(b); err == nil {
 		e.messages[syncwire.Type(b[3])]++
 		e.senders[m.Sender] = true

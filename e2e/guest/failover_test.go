@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // TestFailover has TCP connections, one of them silent for 20 minutes, survive
@@ -35,7 +35,7 @@ func testFailover(t *testing.T, kind daemon) {
 		old.mustEcho(t, text)
 		young.mustEcho(t, text)
 	}
-	top.keep(map[joolnl.Proto]int{joolnl.TCP: 2}, func() { talk("through J") })
+	top.keep(map[session.Proto]int{session.TCP: 2}, func() { talk("through J") })
 	top.awaitSynced(t)
 
 	const silent = 20 * time.Minute
@@ -44,7 +44,7 @@ func testFailover(t *testing.T, kind daemon) {
 	workerJ.kill()
 	top.failOver(t)
 	talk("through K")
-	if left := top.k.session(t, "nat", joolnl.TCP, oldPort).Expires; left < fresh.Expires-expiresTolerance {
+	if left := top.k.session(t, "nat", session.TCP, oldPort).Expires; left < fresh.Expires-expiresTolerance {
 		t.Errorf("after its first packet through K the old session has %v left, want about %v", left, fresh.Expires)
 	}
 	talk("and again")
@@ -55,14 +55,14 @@ func testFailover(t *testing.T, kind daemon) {
 // long, and returns K's of another port, to compare with. What was under way
 // when it was silenced may still come and make it young again, within the
 // module's deadline and the refresh period; so it has to stay old for longer.
-func (top *topology) grownOld(t testing.TB, port, other uint16, silent time.Duration) joolnl.Session {
+func (top *topology) grownOld(t testing.TB, port, other uint16, silent time.Duration) session.Session {
 	t.Helper()
 	const quiet = 5 * time.Second
-	var fresh joolnl.Session
+	var fresh session.Session
 	var oldSince time.Time
 	eventually(t, time.Minute, "the session is old", func() string {
-		fresh = top.k.session(t, "nat", joolnl.TCP, other)
-		aged := top.k.session(t, "nat", joolnl.TCP, port)
+		fresh = top.k.session(t, "nat", session.TCP, other)
+		aged := top.k.session(t, "nat", session.TCP, port)
 		if age := fresh.Expires - aged.Expires; (age - silent).Abs() > expiresTolerance {
 			oldSince = time.Now()
 			s := fresh
@@ -81,7 +81,7 @@ func (top *topology) grownOld(t testing.TB, port, other uint16, silent time.Dura
 }
 
 // session is the one session of a port of n6's.
-func (n *namespace) session(t testing.TB, instance string, proto joolnl.Proto, port uint16) joolnl.Session {
+func (n *namespace) session(t testing.TB, instance string, proto session.Proto, port uint16) session.Session {
 	t.Helper()
 	from := netip.AddrPortFrom(netip.MustParseAddr(addr6), port)
 	for _, s := range n.sessions(t, instance) {
@@ -90,5 +90,5 @@ func (n *namespace) session(t testing.TB, instance string, proto joolnl.Proto, p
 		}
 	}
 	t.Fatalf("%s has no %v session from %v", n.name, proto, from)
-	return joolnl.Session{}
+	return session.Session{}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // EnvRun is set inside the machine. Its value chooses what to run: what a test gives to enter.
@@ -58,7 +59,7 @@ func module(t testing.TB) joolnl.Version {
 }
 
 // countsJoold says whether the module has counters of its synchronisation.
-func countsJoold(v joolnl.Version) bool { return v.Format() != joolnl.Nested }
+func countsJoold(v joolnl.Version) bool { return v.Format() != session.Nested }
 
 // losesBursts says whether the module itself loses sessions that are opened
 // at once. Traffic has to be paced, and repeated where it can't be.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // TestTwoInstances has two instances in each NAT64's namespace, which share
@@ -45,7 +46,7 @@ func testTwoInstances(t *testing.T, kind daemon) {
 		return
 	}
 	advertise(iptJ)
-	top.awaitSame(t, "ipt", map[joolnl.Proto]int{joolnl.UDP: iptSessions}, nil)
+	top.awaitSame(t, "ipt", map[session.Proto]int{session.UDP: iptSessions}, nil)
 	top.awaitSynced(t)
 }
 
@@ -82,9 +83,9 @@ func (top *topology) runAll(t *testing.T, kind daemon, inJ, inK []pair) (adverti
 
 // madeUp is n UDP sessions that no packet has opened, with addresses on pool4
 // that none of the others has: the module would take no notice of them else.
-func madeUp(pool6 string, n int, others []joolnl.Session) []joolnl.Session {
+func madeUp(pool6 string, n int, others []session.Session) []session.Session {
 	dst4 := netip.MustParseAddr(addr4)
-	dst6, err := joolnl.Embed(netip.MustParsePrefix(pool6), dst4)
+	dst6, err := session.Embed(netip.MustParsePrefix(pool6), dst4)
 	if err != nil {
 		panic(err) // the prefixes are constants
 	}
@@ -92,15 +93,15 @@ func madeUp(pool6 string, n int, others []joolnl.Session) []joolnl.Session {
 	for _, s := range others {
 		taken[s.Src4] = true
 	}
-	var sessions []joolnl.Session
+	var sessions []session.Session
 	for port := uint16(62000); len(sessions) < n; port++ {
 		src4 := netip.AddrPortFrom(netip.MustParseAddr(pool4), port)
 		if taken[src4] {
 			continue
 		}
 		const target = 9000
-		sessions = append(sessions, joolnl.Session{
-			Proto: joolnl.UDP, State: joolnl.Established, Timer: joolnl.TimerEstablished,
+		sessions = append(sessions, session.Session{
+			Proto: session.UDP, State: session.Established, Timer: session.TimerEstablished,
 			Src6:    netip.AddrPortFrom(netip.MustParseAddr("2001:db8::99"), port),
 			Dst6:    netip.AddrPortFrom(dst6, target),
 			Src4:    src4,
@@ -131,7 +132,7 @@ func TestNamespaces(t *testing.T) {
 	for i, top := range tops { // each site has a session more than the one before
 		top.mixedTraffic(t)
 		extra := portRange(50000, i)
-		top.keep(map[joolnl.Proto]int{joolnl.UDP: i}, func() { top.sendUDP(t, extra, 1, slowly()) })
+		top.keep(map[session.Proto]int{session.UDP: i}, func() { top.sendUDP(t, extra, 1, slowly()) })
 	}
 	for _, top := range tops {
 		top.awaitSynced(t)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // The next hops that packaging/keepalived/keepalived.conf moves between the hosts.
@@ -37,7 +37,7 @@ func TestKeepalived(t *testing.T) {
 	const port = 31000
 	c := top.connect(t, port)
 	c.mustEcho(t, "through J")
-	top.keep(map[joolnl.Proto]int{joolnl.TCP: 1}, func() { c.mustEcho(t, "and again") })
+	top.keep(map[session.Proto]int{session.TCP: 1}, func() { c.mustEcho(t, "and again") })
 	top.awaitSynced(t)
 
 	j.crash(t)

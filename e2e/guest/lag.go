@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // lag looks how far K's table is behind J's.
@@ -19,7 +19,7 @@ type lag struct {
 // been in J's table. What reading the tables takes counts too.
 func (l *lag) sample(t testing.TB) (behind time.Duration) {
 	t.Helper()
-	key := func(s joolnl.Session) string { return s.Proto.String() + s.Src6.String() + s.Dst4.String() }
+	key := func(s session.Session) string { return s.Proto.String() + s.Src6.String() + s.Dst4.String() }
 	began := time.Now()
 	inK := make(map[string]time.Duration)
 	for _, s := range l.top.k.sessions(t, "nat") {

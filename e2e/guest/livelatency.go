@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // liveTraffic is a pace at which sessions are opened.
@@ -60,13 +61,13 @@ func (o *liveOpener) open() (time.Time, error) {
 }
 
 // placeOf is the place of a session of the opener's.
-func (o *liveOpener) placeOf(s joolnl.Session) int {
+func (o *liveOpener) placeOf(s session.Session) int {
 	return int(s.Dst4.Port()-firstPort)*len(o.sources) + int(s.Src6.Port()-liveSource)
 }
 
 // owns reports whether the opener has opened a session.
-func (o *liveOpener) owns(s joolnl.Session) bool {
-	return s.Proto == joolnl.UDP && int(s.Src6.Port())-liveSource < len(o.sources) && s.Src6.Port() >= liveSource
+func (o *liveOpener) owns(s session.Session) bool {
+	return s.Proto == session.UDP && int(s.Src6.Port())-liveSource < len(o.sources) && s.Src6.Port() >= liveSource
 }
 
 // progress tells the poller how many sessions have been opened.

@@ -7,17 +7,17 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // load is the traffic that a topology has had, and the sessions that it must have opened.
 type load struct {
-	sessions map[joolnl.Proto]int
+	sessions map[session.Proto]int
 	traffic  []func()
 }
 
 // keep runs traffic that opens so many sessions, and keeps it for repetition.
-func (l *load) keep(sessions map[joolnl.Proto]int, traffic func()) {
+func (l *load) keep(sessions map[session.Proto]int, traffic func()) {
 	traffic()
 	l.traffic = append(l.traffic, traffic)
 	for proto, n := range sessions {
@@ -34,7 +34,7 @@ func (l *load) repeat() {
 }
 
 // trafficOf is how many sessions of each protocol one mixedTraffic makes.
-var trafficOf = map[joolnl.Proto]int{joolnl.TCP: 5, joolnl.UDP: 20, joolnl.ICMP: 5}
+var trafficOf = map[session.Proto]int{session.TCP: 5, session.UDP: 20, session.ICMP: 5}
 
 // mixedTraffic opens sessions of every protocol through J, other ones each
 // time. n4 must echo.
@@ -42,7 +42,7 @@ func (top *topology) mixedTraffic(t testing.TB) {
 	t.Helper()
 	first := uint16(10000 + 100*len(top.traffic))
 	var open []connection
-	for _, port := range portRange(first, trafficOf[joolnl.TCP]) {
+	for _, port := range portRange(first, trafficOf[session.TCP]) {
 		open = append(open, top.connect(t, port))
 	}
 	const ports = 5
@@ -52,8 +52,8 @@ func (top *topology) mixedTraffic(t testing.TB) {
 			p.wait()
 			c.mustEcho(t, "hello from "+c.LocalAddr().String())
 		}
-		top.ping(t, portRange(first, trafficOf[joolnl.ICMP]), slowly())
-		top.sendUDP(t, portRange(first, trafficOf[joolnl.UDP]/ports), ports, slowly())
+		top.ping(t, portRange(first, trafficOf[session.ICMP]), slowly())
+		top.sendUDP(t, portRange(first, trafficOf[session.UDP]/ports), ports, slowly())
 	})
 }
 
@@ -69,16 +69,16 @@ const repairedWithin = 2 * time.Minute
 // that the traffic has opened.
 func (top *topology) awaitSynced(t testing.TB) {
 	t.Helper()
-	top.awaitSame(t, "nat", top.sessions, func([]joolnl.Session) { top.repeat() })
+	top.awaitSame(t, "nat", top.sessions, func([]session.Session) { top.repeat() })
 }
 
 // awaitSame waits until an instance has the same sessions in J and in K, so
 // many of each protocol. A module that loses some is helped by more traffic of the
 // sessions that differ.
-func (top *topology) awaitSame(t testing.TB, instance string, want map[joolnl.Proto]int, more func([]joolnl.Session)) {
+func (top *topology) awaitSame(t testing.TB, instance string, want map[session.Proto]int, more func([]session.Session)) {
 	t.Helper()
 	// The last packets may still be on their way to J, or may have been lost before it.
-	var before map[joolnl.Proto]int
+	var before map[session.Proto]int
 	eventually(t, replyWithin, "all traffic has gone through J", func() string {
 		got := count(top.j.sessions(t, instance))
 		if maps.Equal(got, want) {

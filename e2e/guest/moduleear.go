@@ -9,19 +9,20 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
+	"joolctl/session"
 )
 
 // moduleEar hears what an instance's module reports, beside the instance's worker. It acknowledges nothing.
 type moduleEar struct {
 	conn     *joolnl.Conn
 	receiver *packetio.Receiver
-	heard    map[joolnl.Key]bool
+	heard    map[session.Key]bool
 }
 
 // hearModule opens an ear for an instance until the test's end.
 func (n *namespace) hearModule(t testing.TB, instance string) *moduleEar {
 	t.Helper()
-	e := &moduleEar{receiver: packetio.NewReceiver(16, 1<<16), heard: make(map[joolnl.Key]bool)}
+	e := &moduleEar{receiver: packetio.NewReceiver(16, 1<<16), heard: make(map[session.Key]bool)}
 	n.do(t, func() (err error) {
 		e.conn, err = joolnl.Dial(instance, 8<<20)
 		return err
@@ -31,7 +32,7 @@ func (n *namespace) hearModule(t testing.TB, instance string) *moduleEar {
 }
 
 // reported returns the sessions that the module has reported so far.
-func (e *moduleEar) reported(t testing.TB) map[joolnl.Key]bool {
+func (e *moduleEar) reported(t testing.TB) map[session.Key]bool {
 	t.Helper()
 	format := e.conn.Version.Format()
 	for {
@@ -59,7 +60,7 @@ func (e *moduleEar) reported(t testing.TB) map[joolnl.Key]bool {
 func (n *namespace) lacks(t testing.TB, e *moduleEar, instance string) string {
 	t.Helper()
 	reported, missing := e.reported(t), 0
-	has := make(map[joolnl.Key]bool)
+	has := make(map[session.Key]bool)
 	for _, s := range n.sessions(t, instance) {
 		r := s.Record()
 		has[r.Key()] = true

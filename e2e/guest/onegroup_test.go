@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -49,7 +49,7 @@ func TestOneGroup(t *testing.T) {
 			top.sendUDP(t, portRange(uint16(first+in), next-in), ports, often())
 			source := portRange(uint16(first+next), 1)
 			next++
-			top.keep(map[joolnl.Proto]int{joolnl.UDP: ports}, func() { top.sendUDP(t, source, ports, often()) })
+			top.keep(map[session.Proto]int{session.UDP: ports}, func() { top.sendUDP(t, source, ports, often()) })
 			meanwhile()
 			<-second.C
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 const (
@@ -81,8 +82,8 @@ func (p *probe) openedAt(place int) time.Time {
 }
 
 // placeOf is the place of a session, or false if it is none of the probe's.
-func placeOf(s joolnl.Session) (int, bool) {
-	if s.Proto != joolnl.UDP || s.Src6.Port() != probeSource {
+func placeOf(s session.Session) (int, bool) {
+	if s.Proto != session.UDP || s.Src6.Port() != probeSource {
 		return 0, false
 	}
 	return int(s.Dst4.Port()) - probePorts, true
@@ -103,8 +104,8 @@ func (top *topology) crossed(t testing.TB, p *probe, from int) bool {
 			return false
 		}
 	}
-	behind := joolnl.Session{
-		Proto: joolnl.UDP,
+	behind := session.Session{
+		Proto: session.UDP,
 		Src6:  netip.AddrPortFrom(netip.MustParseAddr(addr6), probeSource),
 		Dst6:  dst6(uint16(probePorts + from - 1)),
 		Src4:  p.src4,
@@ -112,7 +113,7 @@ func (top *topology) crossed(t testing.TB, p *probe, from int) bool {
 	}
 	found := false
 	top.k.onInstance(t, "nat", func(c *joolnl.Conn) error {
-		page, _, err := c.AskSessions(nil, joolnl.UDP, &behind)
+		page, _, err := c.AskSessions(nil, session.UDP, &behind)
 		for _, s := range page {
 			if place, ok := placeOf(s); ok && place >= from {
 				found = true
@@ -140,10 +141,10 @@ func (top *topology) awaitCrossing(t testing.TB, p *probe, limit time.Duration) 
 
 // missing are the sessions that J has and K lacks; but not those of the probe's from a place on, nor those that
 // are about to expire.
-func (top *topology) missing(t testing.TB, before int) (missing []joolnl.Session) {
+func (top *topology) missing(t testing.TB, before int) (missing []session.Session) {
 	t.Helper()
 	type key struct {
-		proto      joolnl.Proto
+		proto      session.Proto
 		src6, dst4 netip.AddrPort
 	}
 	const soon = 20 * time.Second

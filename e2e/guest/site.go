@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // site is a topology that faults befall: its active NAT64 J and its standby K, and who synchronises them.
@@ -146,7 +146,7 @@ func (s *site) floodNew(t testing.TB, sessions int) {
 }
 
 // explain logs what tells where sessions went that the standby lacks.
-func (s *site) explain(t testing.TB, missing []joolnl.Session) {
+func (s *site) explain(t testing.TB, missing []session.Session) {
 	t.Helper()
 	const most = 10
 	now := time.Now()

@@ -3,14 +3,14 @@ package guest
 import (
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Snapshot is an instance's whole table and when it was read, by the wall
 // clock, so that tables of different machines can be compared.
 type Snapshot struct {
 	At       time.Time
-	Sessions []joolnl.Session
+	Sessions []session.Session
 }
 
 // Diff says what is different between a table and a standby's, "" if nothing is
@@ -26,8 +26,8 @@ func (s Snapshot) Equal(standby Snapshot) int {
 }
 
 // agedTo is the table as it was, or will be, at a time.
-func (s Snapshot) agedTo(at time.Time) []joolnl.Session {
-	aged := make([]joolnl.Session, len(s.Sessions))
+func (s Snapshot) agedTo(at time.Time) []session.Session {
+	aged := make([]session.Session, len(s.Sessions))
 	for i, session := range s.Sessions {
 		session.Expires += s.At.Sub(at)
 		aged[i] = session

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 	control "joolctl/supervisor"
 )
 
@@ -287,11 +287,11 @@ func (s *soak) compare() {
 
 // unlike are the sessions of J's that a standby has not, or otherwise, in words too, and how many were compared. What is about
 // to expire doesn't count.
-func (g *soakGroup) unlike(t testing.TB, standby *namespace) (sessions []joolnl.Session, text string, n int) {
+func (g *soakGroup) unlike(t testing.TB, standby *namespace) (sessions []session.Session, text string, n int) {
 	t.Helper()
 	const soon = 20 * time.Second
 	type key struct {
-		proto      joolnl.Proto
+		proto      session.Proto
 		src6, dst4 netip.AddrPort
 	}
 	read := time.Now()
@@ -304,7 +304,7 @@ func (g *soakGroup) unlike(t testing.TB, standby *namespace) (sessions []joolnl.
 			expiring[key{s.Proto, s.Src6, s.Dst4}] = true
 		}
 	}
-	gone := func(s joolnl.Session) bool { return expiring[key{s.Proto, s.Src6, s.Dst4}] }
+	gone := func(s session.Session) bool { return expiring[key{s.Proto, s.Src6, s.Dst4}] }
 	for i := range inK {
 		inK[i].Expires += later
 	}
@@ -314,7 +314,7 @@ func (g *soakGroup) unlike(t testing.TB, standby *namespace) (sessions []joolnl.
 }
 
 // explain logs what tells where sessions went, and which faults the group has had.
-func (s *soak) explain(g *soakGroup, f soakFault, missing []joolnl.Session) {
+func (s *soak) explain(g *soakGroup, f soakFault, missing []session.Session) {
 	s.t.Helper()
 	s.as(f).explain(s.t, missing)
 	for _, m := range missing[:min(len(missing), 10)] {

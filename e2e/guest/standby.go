@@ -8,17 +8,18 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
+	"joolctl/session"
 )
 
 // madeUpUDP is a made-up session: 1,000 destination ports behind each mask, up
 // to four million of them.
-func madeUpUDP(place int, left time.Duration) joolnl.Session {
+func madeUpUDP(place int, left time.Duration) session.Session {
 	const perMask, masks = 1000, 4000
 	host := netip.MustParseAddr(addr6).As16()
 	host[13] = byte(place / (perMask * masks))
 	port := uint16(10000 + place%perMask)
-	return joolnl.Session{
-		Proto:   joolnl.UDP,
+	return session.Session{
+		Proto:   session.UDP,
 		Src6:    netip.AddrPortFrom(netip.AddrFrom16(host), uint16(1000+place/perMask%masks)),
 		Dst6:    netip.AddrPortFrom(netip.MustParseAddr(addr4in6), port),
 		Src4:    netip.AddrPortFrom(netip.MustParseAddr(pool4), uint16(61001+place/perMask%masks)),
@@ -31,7 +32,7 @@ func madeUpUDP(place int, left time.Duration) joolnl.Session {
 // them. Their age has nothing to do with their place in the table, as in life.
 func (n *namespace) fill(t testing.TB, instance string, sessions int) {
 	t.Helper()
-	n.fillWith(t, instance, sessions, func(i int) joolnl.Session {
+	n.fillWith(t, instance, sessions, func(i int) session.Session {
 		const prime = 7919 // divides no number of sessions here
 		left := 4*time.Minute + time.Duration(i)*50*time.Second/time.Duration(sessions)
 		return madeUpUDP(i*prime%sessions, left)
@@ -39,7 +40,7 @@ func (n *namespace) fill(t testing.TB, instance string, sessions int) {
 }
 
 // fillWith gives an instance n sessions, as fast as it takes them. The oldest must come first.
-func (n *namespace) fillWith(t testing.TB, instance string, sessions int, session func(i int) joolnl.Session) {
+func (n *namespace) fillWith(t testing.TB, instance string, sessions int, each func(i int) session.Session) {
 	t.Helper()
 	n.onInstance(t, instance, func(c *joolnl.Conn) error {
 		format := c.Version.Format()
@@ -47,7 +48,7 @@ func (n *namespace) fillWith(t testing.TB, instance string, sessions int, sessio
 		var entries, header []byte
 		for i := range sessions {
 			var err error
-			if entries, err = format.Append(entries, session(i)); err != nil {
+			if entries, err = format.Append(entries, each(i)); err != nil {
 				return err
 			}
 			if (i+1)%per != 0 && i != sessions-1 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // TestStandby has a standby that missed something come to hold what the active
@@ -112,7 +113,7 @@ func testSilentLoss(t *testing.T) {
 	top.startProbe(t, 50*time.Millisecond) // an old module may lose one of the twenty, too
 	eventually(t, syncedWithin, "the standby has the sessions", arrived)
 	_, src4 := opened(top.k)
-	top.k.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskRemoveBIB(joolnl.UDP, src4) })
+	top.k.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskRemoveBIB(session.UDP, src4) })
 	eventually(t, syncedWithin, "the standby has them again", arrived)
 }
 
@@ -133,10 +134,10 @@ func testStale(t *testing.T) {
 	top := newTopology(t)
 	pairJ, pairK := top.pairs(group6)
 	const n = 100
-	at := func(i int, left time.Duration) joolnl.Session {
+	at := func(i int, left time.Duration) session.Session {
 		return madeUpUDP(i*1000, left) // one behind each mask
 	}
-	var inJ, inK []joolnl.Session
+	var inJ, inK []session.Session
 	for i := range n {
 		switch i % 4 {
 		case 0: // J has had traffic since
@@ -159,8 +160,8 @@ func testStale(t *testing.T) {
 	k := startWorker(t, supervised, top.k, pairK)
 	report := k.awaitResync(t, nil, time.Minute)
 	eventually(t, time.Minute, "the newer ones are on both sides", func() string {
-		want := make(map[string]joolnl.Session)
-		for _, list := range [][]joolnl.Session{inK, inJ} {
+		want := make(map[string]session.Session)
+		for _, list := range [][]session.Session{inK, inJ} {
 			for _, s := range list {
 				key := s.Src6.String() + s.Dst4.String()
 				if old, ok := want[key]; !ok || s.Expires > old.Expires {
@@ -174,8 +175,8 @@ func testStale(t *testing.T) {
 }
 
 // missingIn says which of the newest sessions a table has not, or has older.
-func missingIn(want map[string]joolnl.Session, have []joolnl.Session, where string) string {
-	byKey := make(map[string]joolnl.Session)
+func missingIn(want map[string]session.Session, have []session.Session, where string) string {
+	byKey := make(map[string]session.Session)
 	for _, s := range have {
 		byKey[s.Src6.String()+s.Dst4.String()] = s
 	}

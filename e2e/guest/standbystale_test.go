@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // What a side misses that is cut off: of every four sources of n6's, one is
@@ -79,7 +80,7 @@ func (top *topology) startStale(t *testing.T, kind daemon, failOver bool) stale 
 func (s stale) change(t *testing.T, minute, of int) {
 	t.Helper()
 	next := time.After(time.Minute)
-	masks := make(map[uint16]joolnl.Session) // one of each source's sessions, by its port
+	masks := make(map[uint16]session.Session) // one of each source's sessions, by its port
 	for _, session := range s.active.sessions(t, "nat") {
 		masks[session.Src6.Port()] = session
 	}
@@ -92,7 +93,7 @@ func (s stale) change(t *testing.T, minute, of int) {
 		case 0:
 			s.top.sendUDP(t, portRange(port, 1), stalePorts, slowly())
 		case 1:
-			var used []joolnl.Session
+			var used []session.Session
 			for _, session := range s.stale.sessions(t, "nat") {
 				if session.Src6.Port() == port {
 					session.Expires = staleTimeout
@@ -102,7 +103,7 @@ func (s stale) change(t *testing.T, minute, of int) {
 			s.stale.addSessions(t, "nat", used...)
 		case 2, 3:
 			old := masks[port].Src4
-			s.active.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskRemoveBIB(joolnl.UDP, old) })
+			s.active.onInstance(t, "nat", func(c *joolnl.Conn) error { return c.AskRemoveBIB(session.UDP, old) })
 			if i%4 == 2 {
 				s.top.sendUDP(t, portRange(port, 1), stalePorts, slowly())
 				continue
@@ -114,13 +115,13 @@ func (s stale) change(t *testing.T, minute, of int) {
 }
 
 // ofAnotherHost are the sessions of a source's port at a host beside n6, behind a mask.
-func ofAnotherHost(mask netip.AddrPort, port uint16) (sessions []joolnl.Session) {
+func ofAnotherHost(mask netip.AddrPort, port uint16) (sessions []session.Session) {
 	host := netip.MustParseAddr(addr6).As16()
 	host[15]++
 	for i := range stalePorts {
 		to := uint16(firstPort + i)
-		sessions = append(sessions, joolnl.Session{
-			Proto:   joolnl.UDP,
+		sessions = append(sessions, session.Session{
+			Proto:   session.UDP,
 			Src6:    netip.AddrPortFrom(netip.AddrFrom16(host), port),
 			Dst6:    dst6(to),
 			Src4:    mask,
@@ -135,8 +136,8 @@ func ofAnotherHost(mask netip.AddrPort, port uint16) (sessions []joolnl.Session)
 func (s stale) rejoin(t *testing.T) string {
 	t.Helper()
 	at, active, cutOff := time.Now(), s.active.sessions(t, "nat"), s.stale.sessions(t, "nat")
-	newerThere := slices.DeleteFunc(slices.Clone(cutOff), func(c joolnl.Session) bool { return (c.Src6.Port()-staleFirst)%4 != 1 })
-	changed := slices.DeleteFunc(slices.Clone(active), func(a joolnl.Session) bool { return (a.Src6.Port()-staleFirst)%4 < 2 })
+	newerThere := slices.DeleteFunc(slices.Clone(cutOff), func(c session.Session) bool { return (c.Src6.Port()-staleFirst)%4 != 1 })
+	changed := slices.DeleteFunc(slices.Clone(active), func(a session.Session) bool { return (a.Src6.Port()-staleFirst)%4 < 2 })
 	if len(active) != 4*staleOfAKind || len(newerThere) != staleOfAKind || len(changed) != 2*staleOfAKind || fresh(changed, cutOff, 0) != 0 {
 		t.Fatalf("%d sessions on the active side, %d of which have changed; %d are newer on the one that is cut off", len(active), len(changed), len(newerThere))
 	}
@@ -177,7 +178,7 @@ func (s stale) rejoin(t *testing.T) string {
 
 // fresh counts the sessions that a table has, with the same addresses and as much time left but for
 // what has passed. How exact that is stands in docs/wire.md.
-func fresh(want, have []joolnl.Session, ago time.Duration) (n int) {
+func fresh(want, have []session.Session, ago time.Duration) (n int) {
 	const tolerance = 3 * time.Second
 	type addresses struct{ src6, src4, dst4 netip.AddrPort }
 	left := make(map[addresses]time.Duration)

@@ -10,6 +10,7 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
+	"joolctl/session"
 )
 
 // onInstance has fn speak to an instance's module.
@@ -26,9 +27,9 @@ func (n *namespace) onInstance(t testing.TB, instance string, fn func(*joolnl.Co
 }
 
 // sessions reads an instance's whole table.
-func (n *namespace) sessions(t testing.TB, instance string) []joolnl.Session {
+func (n *namespace) sessions(t testing.TB, instance string) []session.Session {
 	t.Helper()
-	var all []joolnl.Session
+	var all []session.Session
 	n.onInstance(t, instance, func(c *joolnl.Conn) (err error) {
 		all, err = appendSessions(nil, c)
 		return err
@@ -37,9 +38,9 @@ func (n *namespace) sessions(t testing.TB, instance string) []joolnl.Session {
 }
 
 // appendSessions appends the whole table of a connection's instance.
-func appendSessions(all []joolnl.Session, c *joolnl.Conn) ([]joolnl.Session, error) {
-	for _, proto := range []joolnl.Proto{joolnl.TCP, joolnl.UDP, joolnl.ICMP} {
-		var last *joolnl.Session
+func appendSessions(all []session.Session, c *joolnl.Conn) ([]session.Session, error) {
+	for _, proto := range []session.Proto{session.TCP, session.UDP, session.ICMP} {
+		var last *session.Session
 		for more := true; more; {
 			var err error
 			before := len(all)
@@ -66,7 +67,7 @@ func (n *namespace) stats(t testing.TB, instance string) (stats map[string]uint6
 }
 
 // addSessions gives an instance sessions by JOOLD_ADD, which it takes and tells nobody of.
-func (n *namespace) addSessions(t testing.TB, instance string, sessions ...joolnl.Session) {
+func (n *namespace) addSessions(t testing.TB, instance string, sessions ...session.Session) {
 	t.Helper()
 	const perMessage = 8 // fits every format
 	n.onInstance(t, instance, func(c *joolnl.Conn) error {
@@ -100,21 +101,21 @@ const expiresTolerance = 6 * time.Second
 
 // diff says what is different between the tables of two instances, "" if
 // nothing is but the time left, within the tolerance.
-func diff(j, k []joolnl.Session) string {
+func diff(j, k []session.Session) string {
 	_, text := unlike(j, k)
 	return text
 }
 
 // unlike are the sessions of J's that K has not, or otherwise, and what diff says.
-func unlike(j, k []joolnl.Session) (ofJ []joolnl.Session, text string) {
+func unlike(j, k []session.Session) (ofJ []session.Session, text string) {
 	type key struct {
-		proto joolnl.Proto
+		proto session.Proto
 		pairs string
 	}
-	keyOf := func(s joolnl.Session) key {
+	keyOf := func(s session.Session) key {
 		return key{s.Proto, fmt.Sprint(s.Src6, s.Dst6, s.Src4, s.Dst4)}
 	}
-	inK := make(map[key]joolnl.Session)
+	inK := make(map[key]session.Session)
 	for _, s := range k {
 		inK[keyOf(s)] = s
 	}
@@ -145,8 +146,8 @@ func unlike(j, k []joolnl.Session) (ofJ []joolnl.Session, text string) {
 }
 
 // count counts the sessions by protocol.
-func count(sessions []joolnl.Session) map[joolnl.Proto]int {
-	n := make(map[joolnl.Proto]int)
+func count(sessions []session.Session) map[session.Proto]int {
+	n := make(map[session.Proto]int)
 	for _, s := range sessions {
 		n[s.Proto]++
 	}

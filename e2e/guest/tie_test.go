@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // TestTie: both hosts have the same sessions, idle for as long, in other states or under other masks. A full sync makes
@@ -16,8 +16,8 @@ func TestTie(t *testing.T) {
 	t.Parallel()
 	top := newTopology(t)
 	const idle = 10 * time.Second
-	session := func(proto joolnl.Proto, port, mask uint16) joolnl.Session {
-		return joolnl.Session{
+	between := func(proto session.Proto, port, mask uint16) session.Session {
+		return session.Session{
 			Proto:   proto,
 			Src6:    netip.AddrPortFrom(netip.MustParseAddr(addr6), port),
 			Dst6:    dst6(80),
@@ -26,19 +26,19 @@ func TestTie(t *testing.T) {
 			Expires: 5*time.Minute - idle,
 		}
 	}
-	established := func(port uint16) joolnl.Session {
-		s := session(joolnl.TCP, port, 60000+port)
+	established := func(port uint16) session.Session {
+		s := between(session.TCP, port, 60000+port)
 		s.Expires = 2*time.Hour - idle
 		return s
 	}
-	opening := func(port uint16) joolnl.Session {
-		s := session(joolnl.TCP, port, 60000+port)
-		s.State, s.Timer, s.Expires = joolnl.V6Init, joolnl.TimerTransitory, 4*time.Minute-idle
+	opening := func(port uint16) session.Session {
+		s := between(session.TCP, port, 60000+port)
+		s.State, s.Timer, s.Expires = session.V6Init, session.TimerTransitory, 4*time.Minute-idle
 		return s
 	}
 	const udpOfJ, udpOfK = 3003, 3004 // the host whose mask is lower
-	top.j.addSessions(t, "nat", established(3001), opening(3002), session(joolnl.UDP, udpOfJ, 64001), session(joolnl.UDP, udpOfK, 64004))
-	top.k.addSessions(t, "nat", opening(3001), established(3002), session(joolnl.UDP, udpOfJ, 64002), session(joolnl.UDP, udpOfK, 64003))
+	top.j.addSessions(t, "nat", established(3001), opening(3002), between(session.UDP, udpOfJ, 64001), between(session.UDP, udpOfK, 64004))
+	top.k.addSessions(t, "nat", opening(3001), established(3002), between(session.UDP, udpOfJ, 64002), between(session.UDP, udpOfK, 64003))
 	pairJ, pairK := top.pairs(group6)
 	startWorker(t, supervised, top.j, pairJ)
 	startWorker(t, supervised, top.k, pairK)
@@ -59,7 +59,7 @@ func TestTie(t *testing.T) {
 			return ""
 		})
 		for _, port := range []uint16{3001, 3002} {
-			if s := n.session(t, "nat", joolnl.TCP, port); s.Expires < time.Hour {
+			if s := n.session(t, "nat", session.TCP, port); s.Expires < time.Hour {
 				t.Errorf("%s: the session from port %d has %v left", n.name, port, s.Expires)
 			}
 		}

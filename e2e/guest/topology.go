@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Addresses of a topology.
@@ -55,7 +55,7 @@ func newTopology(t testing.TB) *topology {
 	id := topologies.Add(1)
 	name := func(role string) string { return fmt.Sprintf("t%d-%s", id, role) }
 	made := newNamespaces(t, name("n6"), name("J"), name("K"), name("n4"), name("switch"))
-	top := &topology{n6: made[0], j: made[1], k: made[2], n4: made[3], sw: made[4], load: load{sessions: map[joolnl.Proto]int{}}}
+	top := &topology{n6: made[0], j: made[1], k: made[2], n4: made[3], sw: made[4], load: load{sessions: map[session.Proto]int{}}}
 	top.wire(t)
 	for _, n := range []*namespace{top.j, top.k} {
 		n.sysctl(t, [2]string{"ipv4/conf/all/forwarding", "1"}, [2]string{"ipv6/conf/all/forwarding", "1"})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 const (
@@ -22,13 +23,13 @@ const (
 )
 
 // ownEntry is a made-up session with a BIB entry of its own inside tunePool4.
-func ownEntry(place int, left time.Duration) joolnl.Session {
+func ownEntry(place int, left time.Duration) session.Session {
 	host, mask := netip.MustParseAddr(addr6).As16(), netip.MustParsePrefix(tunePool4).Addr().As4()
 	host[11], host[12], host[13], host[14] = 1, byte(place>>16), byte(place>>8), byte(place)
 	mask[3] = byte(place / masksEach)
 	const port = 10000
-	return joolnl.Session{
-		Proto:   joolnl.UDP,
+	return session.Session{
+		Proto:   session.UDP,
 		Src6:    netip.AddrPortFrom(netip.AddrFrom16(host), port),
 		Dst6:    dst6(port),
 		Src4:    netip.AddrPortFrom(netip.AddrFrom4(mask), uint16(firstMask+place%masksEach)),
@@ -48,7 +49,7 @@ func (top *topology) measureUpdates(t testing.TB, entries ...int) (all []TuneUpd
 	has := 0
 	for _, n := range entries {
 		more := n - has
-		top.j.fillWith(t, "nat", more, func(i int) joolnl.Session {
+		top.j.fillWith(t, "nat", more, func(i int) session.Session {
 			const prime = 7919 // divides no number of entries here
 			return ownEntry(has+i*prime%more, time.Hour+time.Duration(has+i)*time.Millisecond)
 		})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 	control "joolctl/supervisor"
 )
 
@@ -60,7 +61,7 @@ type watched struct {
 	namespace *namespace
 	pair      pair
 	conn      *joolnl.Conn // for the namespace's thread
-	buffer    []joolnl.Session
+	buffer    []session.Session
 
 	// The witness's lock guards what follows.
 
@@ -92,7 +93,7 @@ type sessionKey struct {
 	proto                  uint16
 }
 
-func keyOf(s *joolnl.Session) sessionKey {
+func keyOf(s *session.Session) sessionKey {
 	return sessionKey{
 		s.Src6.Addr().As16(), s.Src4.Addr().As4(), s.Dst4.Addr().As4(),
 		s.Src6.Port(), s.Src4.Port(), s.Dst4.Port(), uint16(s.Proto),
@@ -100,26 +101,26 @@ func keyOf(s *joolnl.Session) sessionKey {
 }
 
 func (k sessionKey) String() string {
-	return fmt.Sprintf("%v from %v to %v as %v", joolnl.Proto(k.proto), netip.AddrPortFrom(netip.AddrFrom16(k.src6), k.port6),
+	return fmt.Sprintf("%v from %v to %v as %v", session.Proto(k.proto), netip.AddrPortFrom(netip.AddrFrom16(k.src6), k.port6),
 		netip.AddrPortFrom(netip.AddrFrom4(k.dst4), k.port4), netip.AddrPortFrom(netip.AddrFrom4(k.src4), k.portMask))
 }
 
 // holding is how a module holds a session.
 type holding struct {
 	noted   int // in the table of this number
-	state   joolnl.State
+	state   session.State
 	first   time.Time // the module holds the session since then; zero: since before the witness
 	current time.Time // the module holds the session in this state, or one as far on, since then
 }
 
 // stage orders TCP states from the beginning of a connection to its end.
-func stage(s joolnl.State) int {
+func stage(s session.State) int {
 	switch s {
-	case joolnl.V6Init, joolnl.V4Init:
+	case session.V6Init, session.V4Init:
 		return 0
-	case joolnl.Established:
+	case session.Established:
 		return 1
-	case joolnl.V4FinRcv, joolnl.V6FinRcv:
+	case session.V4FinRcv, session.V6FinRcv:
 		return 2
 	default:
 		return 3
@@ -219,7 +220,7 @@ func (w *witness) run() {
 func (w *witness) sample() error {
 	began := time.Now()
 	verdicts := make([]verdict, len(w.hosts))
-	tables := make([][]joolnl.Session, len(w.hosts))
+	tables := make([][]session.Session, len(w.hosts))
 	for i, h := range w.hosts {
 		verdicts[i] = h.ask()
 	}
@@ -282,7 +283,7 @@ func (h *watched) ask() (v verdict) {
 }
 
 // read reads the module's table.
-func (h *watched) read() (all []joolnl.Session, err error) {
+func (h *watched) read() (all []session.Session, err error) {
 	failed := h.namespace.thread.Do(func() {
 		all, err = appendSessions(h.buffer[:0], h.conn)
 	})
@@ -294,7 +295,7 @@ func (h *watched) read() (all []joolnl.Session, err error) {
 }
 
 // note takes a table over.
-func (h *watched) note(table []joolnl.Session, at time.Time) {
+func (h *watched) note(table []session.Session, at time.Time) {
 	since := at
 	if h.noted++; h.noted == 1 {
 		since = time.Time{}
@@ -477,11 +478,11 @@ func (h *watched) String() string {
 // tcp counts the TCP sessions that a host holds, and those of them that are ESTABLISHED.
 func (h *watched) tcp() (all, established int) {
 	for key, held := range h.table {
-		if key.proto != uint16(joolnl.TCP) {
+		if key.proto != uint16(session.TCP) {
 			continue
 		}
 		all++
-		if held.state == joolnl.Established {
+		if held.state == session.Established {
 			established++
 		}
 	}

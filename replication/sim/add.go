@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Add is a JOOLD_ADD. The error is ErrNoMemory if some of the sessions could not be stored; the others are stored.
@@ -43,7 +43,7 @@ func (m *Module) fails(share float64) bool { return m.rand.Float64() < share }
 // store puts a peer's session into the table. An existing session takes state and age of the new one, older or not. A
 // session whose mask belongs to another IPv6 endpoint is dropped without an error. If the IPv6 endpoint has another mask,
 // a new session is stored under that mask, and an existing session is kept as it is.
-func (m *Module) store(r joolnl.Record) {
+func (m *Module) store(r session.Record) {
 	now := m.clock.Now()
 	host, mask := sides(&r)
 	if other := m.bib.byMask[mask]; other != nil && other.host != host {
@@ -76,7 +76,7 @@ func (m *Module) store(r joolnl.Record) {
 	s.told.learn(v, now, true)
 }
 
-func (m *Module) overwrite(s *session, v Version) {
+func (m *Module) overwrite(s *tableEntry, v Version) {
 	old := s.Version
 	m.change(s, v)
 	if v.MovesBack(old, 0) {
@@ -91,7 +91,7 @@ func (m *Module) overwrite(s *session, v Version) {
 }
 
 // RemoveBIB removes a BIB entry and its sessions.
-func (m *Module) RemoveBIB(p joolnl.Proto, src4 netip.AddrPort) error {
+func (m *Module) RemoveBIB(p session.Proto, src4 netip.AddrPort) error {
 	if m.gone {
 		return ErrNoInstance
 	}

@@ -5,19 +5,19 @@ import (
 	"net/netip"
 	"slices"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // endpoint is one side of a BIB entry.
 type endpoint struct {
-	proto joolnl.Proto
+	proto session.Proto
 	addr  netip.AddrPort
 }
 
 // mapping is a BIB entry.
 type mapping struct {
 	host, mask endpoint
-	sessions   []*session
+	sessions   []*tableEntry
 }
 
 // bib is a module's binding information base: each IPv6 endpoint has one mask, and each mask one IPv6 endpoint.
@@ -66,27 +66,27 @@ func (b *bib) choose(host endpoint) (endpoint, bool) {
 }
 
 // leave removes a session from its BIB entry, and the entry with its last session.
-func (b *bib) leave(s *session) {
+func (b *bib) leave(s *tableEntry) {
 	m := s.bib
-	m.sessions = slices.DeleteFunc(m.sessions, func(o *session) bool { return o == s })
+	m.sessions = slices.DeleteFunc(m.sessions, func(o *tableEntry) bool { return o == s })
 	if len(m.sessions) == 0 {
 		b.unbind(m)
 	}
 }
 
 // sides returns a record's IPv6 endpoint and mask.
-func sides(r *joolnl.Record) (host, mask endpoint) {
+func sides(r *session.Record) (host, mask endpoint) {
 	port := uint16(r[28])<<8 | uint16(r[29])
 	host = endpoint{r.Proto(), netip.AddrPortFrom(netip.AddrFrom16([16]byte(r[:16])), port)}
 	return host, endpoint{r.Proto(), r.Src4()}
 }
 
 // setMask writes another mask into a record.
-func setMask(r *joolnl.Record, mask netip.AddrPort) {
+func setMask(r *session.Record, mask netip.AddrPort) {
 	addr := mask.Addr().As4()
 	copy(r[16:20], addr[:])
 	r[30], r[31] = byte(mask.Port()>>8), byte(mask.Port())
-	if r.Proto() == joolnl.ICMP {
+	if r.Proto() == session.ICMP {
 		copy(r[32:34], r[30:32])
 	}
 }

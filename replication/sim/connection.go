@@ -6,13 +6,13 @@ import (
 	"net/netip"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // connection is one conversation between an IPv6 and an IPv4 host.
 type connection struct {
 	lane   *lane
-	proto  joolnl.Proto
+	proto  session.Proto
 	client netip.AddrPort
 	server netip.AddrPort
 	mask   netip.AddrPort // that the server answers to
@@ -27,10 +27,10 @@ type step struct {
 }
 
 // script draws the packets of a connection: it opens, exchanges data at intervals, perhaps rests, and perhaps closes.
-func script(r *rand.Rand, p joolnl.Proto, c *WorkloadConfig) []step {
+func script(r *rand.Rand, p session.Proto, c *WorkloadConfig) []step {
 	const trip = 20 * time.Millisecond
 	var steps []step
-	if p == joolnl.TCP {
+	if p == session.TCP {
 		steps = append(steps, step{0, SYN, false})
 		if r.Float64() < c.Unanswered {
 			return steps
@@ -44,7 +44,7 @@ func script(r *rand.Rand, p joolnl.Proto, c *WorkloadConfig) []step {
 		pause := time.Duration(float64(interval) * (0.5 + r.Float64()))
 		steps = append(steps, step{pause, Data, r.IntN(2) == 0})
 	}
-	if p != joolnl.TCP || r.Float64() < c.Idle {
+	if p != session.TCP || r.Float64() < c.Idle {
 		return steps // it rests for the remaining time
 	}
 	pause := c.Interval.draw(r)

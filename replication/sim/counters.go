@@ -1,6 +1,9 @@
 package sim
 
-import "joolctl/joolnl"
+import (
+	"joolctl/joolnl"
+	"joolctl/session"
+)
 
 // counters are an instance's counters that concern sessions.
 type counters struct {
@@ -28,7 +31,7 @@ func (m *Module) Stats() (joolnl.Stats, error) {
 	s.Set(joolnl.StatSuccess, c.success)
 	s.Set(joolnl.StatBIBEntries, uint64(len(m.bib.byMask)))
 	s.Set(joolnl.StatSessions, uint64(len(m.sessions)))
-	if m.Version().Format() == joolnl.Nested {
+	if m.Version().Format() == session.Nested {
 		return s, nil // up to 4.1.11 there are no others
 	}
 	s.Set(joolnl.StatEmpty, c.empty)
@@ -45,7 +48,7 @@ func (m *Module) Stats() (joolnl.Stats, error) {
 	s.Set(joolnl.StatPacketsRcvd, c.packetsRcvd)
 	s.Set(joolnl.StatAds, c.ads)
 	s.Set(joolnl.StatAcks, c.acks)
-	if m.Version().Format() == joolnl.Packed52 {
+	if m.Version().Format() == session.Packed52 {
 		s.Set(joolnl.StatFlushASAP, c.flushASAP)
 	}
 	return s, nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Env is how a Replica acts on its module and its network. Callbacks are called after simulated delays, unless the
@@ -70,13 +71,13 @@ func (e *Env) Globals() (joolnl.Globals, error) {
 func (e *Env) Update(changes ...joolnl.Change) error { return e.node.Module.Update(changes...) }
 
 // Lookup looks a session up in the module, under the same mask.
-func (e *Env) Lookup(want *joolnl.Record) (joolnl.Record, bool, error) {
+func (e *Env) Lookup(want *session.Record) (session.Record, bool, error) {
 	e.node.Usage.Pages++
 	return e.node.Module.Lookup(want)
 }
 
 // RemoveBIB removes a BIB entry and its sessions.
-func (e *Env) RemoveBIB(p joolnl.Proto, src4 netip.AddrPort) error {
+func (e *Env) RemoveBIB(p session.Proto, src4 netip.AddrPort) error {
 	e.node.trace.Event(e.Host, "removes BIB entry", []byte(src4.String()), int64(p))
 	return e.node.Module.RemoveBIB(p, src4)
 }
@@ -84,14 +85,14 @@ func (e *Env) RemoveBIB(p joolnl.Proto, src4 netip.AddrPort) error {
 // PageResult is a page of the table as it was at a moment. Its records belong to the receiver.
 type PageResult struct {
 	At      time.Time
-	Records []joolnl.Record
+	Records []session.Record
 	More    bool // there is another page
 	Err     error
 }
 
 // ReadPage reads a page of a protocol's table, from the session after the given one on, or the first page if after is
 // nil. done receives it after a delay.
-func (e *Env) ReadPage(p joolnl.Proto, after *joolnl.Record, done func(now time.Time, page PageResult)) {
+func (e *Env) ReadPage(p session.Proto, after *session.Record, done func(now time.Time, page PageResult)) {
 	if after != nil {
 		behind := *after
 		after = &behind
@@ -107,8 +108,8 @@ func (e *Env) ReadPage(p joolnl.Proto, after *joolnl.Record, done func(now time.
 // ReadTable reads the whole table page by page. each receives the pages, and returns false to stop. done is called after
 // the last page or the first error.
 func (e *Env) ReadTable(each func(now time.Time, page PageResult) bool, done func(now time.Time, err error)) {
-	var read func(p joolnl.Proto, after *joolnl.Record)
-	read = func(p joolnl.Proto, after *joolnl.Record) {
+	var read func(p session.Proto, after *session.Record)
+	read = func(p session.Proto, after *session.Record) {
 		e.ReadPage(p, after, func(now time.Time, page PageResult) {
 			switch {
 			case page.Err != nil:
@@ -116,14 +117,14 @@ func (e *Env) ReadTable(each func(now time.Time, page PageResult) bool, done fun
 			case !each(now, page):
 			case page.More:
 				read(p, &page.Records[len(page.Records)-1])
-			case p < joolnl.ICMP:
+			case p < session.ICMP:
 				read(p+1, nil)
 			default:
 				done(now, nil)
 			}
 		})
 	}
-	read(joolnl.TCP, nil)
+	read(session.TCP, nil)
 }
 
 // Background runs a job beside everything else, and calls done after a delay. The job must not touch what the Replica

@@ -4,18 +4,18 @@ import (
 	"net/netip"
 	"slices"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Ledger numbers the sessions that packets have opened on any host, and knows the masks that modules chose.
 type Ledger struct {
-	ids   map[joolnl.Key]int
+	ids   map[session.Key]int
 	masks map[endpoint][]netip.AddrPort // by IPv6 endpoint
 }
 
 // NewLedger returns an empty Ledger.
 func NewLedger() *Ledger {
-	return &Ledger{ids: make(map[joolnl.Key]int), masks: make(map[endpoint][]netip.AddrPort)}
+	return &Ledger{ids: make(map[session.Key]int), masks: make(map[endpoint][]netip.AddrPort)}
 }
 
 // phantom is the number of a session that no packet opened.
@@ -25,7 +25,7 @@ const phantom = -1
 func (l *Ledger) Len() int { return len(l.ids) }
 
 // open numbers a session that a packet opens.
-func (l *Ledger) open(r *joolnl.Record) int {
+func (l *Ledger) open(r *session.Record) int {
 	key := r.Key()
 	id, known := l.ids[key]
 	if !known {
@@ -40,7 +40,7 @@ func (l *Ledger) open(r *joolnl.Record) int {
 }
 
 // number returns a session's number, or phantom.
-func (l *Ledger) number(k joolnl.Key) int {
+func (l *Ledger) number(k session.Key) int {
 	if id, known := l.ids[k]; known {
 		return id
 	}
@@ -48,7 +48,7 @@ func (l *Ledger) number(k joolnl.Key) int {
 }
 
 // opened reports whether packets opened this session, and a module chose its mask.
-func (l *Ledger) opened(r *joolnl.Record) bool {
+func (l *Ledger) opened(r *session.Record) bool {
 	host, mask := sides(r)
 	return l.number(r.Key()) != phantom && slices.Contains(l.masks[host], mask.addr)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // version parses a module's version.
@@ -51,7 +52,7 @@ func (b *bench) at(d time.Duration) *bench {
 }
 
 // open has a packet of a new connection translated.
-func (b *bench) open(p joolnl.Proto, n int) joolnl.Record {
+func (b *bench) open(p session.Proto, n int) session.Record {
 	b.t.Helper()
 	if _, ok := b.Packet(opening(p, n)); !ok {
 		b.t.Fatalf("the module dropped the first packet of connection %d", n)
@@ -59,7 +60,7 @@ func (b *bench) open(p joolnl.Proto, n int) joolnl.Record {
 	return b.record(p, n)
 }
 
-func (b *bench) record(p joolnl.Proto, n int) joolnl.Record {
+func (b *bench) record(p session.Proto, n int) session.Record {
 	b.t.Helper()
 	for _, r := range b.Records() {
 		if host, _ := sides(&r); host == (endpoint{p, client(n)}) {
@@ -67,19 +68,19 @@ func (b *bench) record(p joolnl.Proto, n int) joolnl.Record {
 		}
 	}
 	b.t.Fatalf("the module does not hold connection %d", n)
-	return joolnl.Record{}
+	return session.Record{}
 }
 
 func client(n int) netip.AddrPort { return netip.AddrPortFrom(address(0, n), 1024) }
 
 var web = netip.MustParseAddrPort("192.0.2.1:80")
 
-func opening(p joolnl.Proto, n int) Packet {
+func opening(p session.Proto, n int) Packet {
 	return Packet{Proto: p, Flag: SYN, Src6: client(n), Dst4: web}
 }
 
 // entries writes records in a format.
-func entries(t testing.TB, f joolnl.Format, records ...joolnl.Record) (list []byte) {
+func entries(t testing.TB, f session.Format, records ...session.Record) (list []byte) {
 	t.Helper()
 	for i := range records {
 		var err error
@@ -91,8 +92,8 @@ func entries(t testing.TB, f joolnl.Format, records ...joolnl.Record) (list []by
 }
 
 // made is a session that no packet has opened.
-func made(p joolnl.Proto, host int, mask string, state joolnl.State, timer joolnl.Timer, left time.Duration) joolnl.Record {
-	return joolnl.Session{Proto: p, State: state, Timer: timer, Src6: client(host), Src4: netip.MustParseAddrPort(mask), Dst4: web, Expires: left}.Record()
+func made(p session.Proto, host int, mask string, state session.State, timer session.Timer, left time.Duration) session.Record {
+	return session.Session{Proto: p, State: state, Timer: timer, Src6: client(host), Src4: netip.MustParseAddrPort(mask), Dst4: web, Expires: left}.Record()
 }
 
 // small is a simulation of hosts that forward as upstream's joold does.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Errors of a module's requests.
@@ -35,7 +36,7 @@ func DefaultModule(v joolnl.Version) ModuleConfig {
 		SSEnabled: true, SSFlushASAP: v.FlushesASAP(), SSFlushDeadline: 2 * time.Second, SSCapacity: 512, SSMaxPayload: 1452,
 	}
 	switch {
-	case v.Format() == joolnl.Packed40:
+	case v.Format() == session.Packed40:
 		g.SSMaxSessions = 36
 	case v.ChecksCapacity():
 		g.SSMaxSessions = 10
@@ -53,11 +54,11 @@ type Module struct {
 	Globals joolnl.Globals
 
 	gone     bool // the instance does not exist
-	sessions map[joolnl.Key]*session
-	byID     []*session        // by the Ledger's number
+	sessions map[session.Key]*tableEntry
+	byID     []*tableEntry     // by the Ledger's number
 	created  time.Time         // when the table was last empty
 	evicted  map[int]time.Time // by the Ledger's number: when RemoveBIB removed the session; looked up only
-	tables   [3][]*session
+	tables   [3][]*tableEntry
 	bib      bib
 	expiries expiries
 	queue    queue
@@ -66,7 +67,7 @@ type Module struct {
 	// Report receives the packets of sessions that leave the module; nil: nobody listens, and they are lost.
 	Report func(entries []byte)
 	// Overwrites, if not nil, learns of each session that a JOOLD_ADD changes.
-	Overwrites func(id int, r *joolnl.Record, old, new Version)
+	Overwrites func(id int, r *session.Record, old, new Version)
 
 	// NoMemory is the share of a JOOLD_ADD's sessions that the module fails to store, and RequestLoss the share of
 	// requests that fail as a whole. ReportLoss is the share of reports that vanish without a counter.
@@ -94,9 +95,9 @@ func (m *Module) tick() {
 
 func (m *Module) reset() {
 	m.Globals = m.config.Globals
-	m.sessions = make(map[joolnl.Key]*session)
+	m.sessions = make(map[session.Key]*tableEntry)
 	m.created, m.evicted = m.clock.Now(), make(map[int]time.Time)
-	m.byID, m.tables, m.expiries = nil, [3][]*session{}, nil
+	m.byID, m.tables, m.expiries = nil, [3][]*tableEntry{}, nil
 	m.bib = newBIB(m.config.Pool4, m.config.Ports, m.rand.Uint64())
 	m.queue = queue{acked: true, flushed: m.clock.Now()}
 	m.counters = counters{}
@@ -174,7 +175,7 @@ func (m *Module) Packet(p Packet) (netip.AddrPort, bool) {
 }
 
 // sessionFor finds or makes the session of a packet, and changes it as the packet does.
-func (m *Module) sessionFor(p Packet) *session {
+func (m *Module) sessionFor(p Packet) *tableEntry {
 	entry := m.mappingFor(p)
 	if entry == nil {
 		return nil
@@ -184,13 +185,13 @@ func (m *Module) sessionFor(p Packet) *session {
 	s := m.sessions[r.Key()]
 	if s == nil {
 		v := Version{Updated: now}
-		if p.Proto == joolnl.TCP {
+		if p.Proto == session.TCP {
 			if p.Flag != SYN {
 				return nil
 			}
-			v.State, v.Timer = joolnl.V6Init, joolnl.TimerTransitory
+			v.State, v.Timer = session.V6Init, session.TimerTransitory
 			if p.From4 {
-				v.State = joolnl.V4Init
+				v.State = session.V4Init
 			}
 		}
 		m.bib.byHost[entry.host], m.bib.byMask[entry.mask] = entry, entry
@@ -198,7 +199,7 @@ func (m *Module) sessionFor(p Packet) *session {
 	}
 	v := s.Version
 	renews := true
-	if p.Proto == joolnl.TCP {
+	if p.Proto == session.TCP {
 		v.State, v.Timer, renews = tcpNext(s.State, s.Timer, p.Flag, p.From4)
 	}
 	if renews {
@@ -225,16 +226,16 @@ func (m *Module) mappingFor(p Packet) *mapping {
 	return &mapping{host: host, mask: mask}
 }
 
-func recordOf(p joolnl.Proto, entry *mapping, dst4 netip.AddrPort) joolnl.Record {
-	if p == joolnl.ICMP {
+func recordOf(p session.Proto, entry *mapping, dst4 netip.AddrPort) session.Record {
+	if p == session.ICMP {
 		dst4 = netip.AddrPortFrom(dst4.Addr(), entry.mask.addr.Port())
 	}
-	return joolnl.Session{Proto: p, Src6: entry.host.addr, Src4: entry.mask.addr, Dst4: dst4}.Record()
+	return session.Session{Proto: p, Src6: entry.host.addr, Src4: entry.mask.addr, Dst4: dst4}.Record()
 }
 
 // insert puts a session into the table.
-func (m *Module) insert(id int, r joolnl.Record, entry *mapping, v Version) *session {
-	s := &session{id: id, record: r, order: placeOf(&r), bib: entry}
+func (m *Module) insert(id int, r session.Record, entry *mapping, v Version) *tableEntry {
+	s := &tableEntry{id: id, record: r, order: placeOf(&r), bib: entry}
 	s.setVersion(v, m.ttl(r.Proto(), v.Timer))
 	m.sessions[r.Key()] = s
 	if id != phantom {
@@ -251,12 +252,12 @@ func (m *Module) insert(id int, r joolnl.Record, entry *mapping, v Version) *ses
 	return s
 }
 
-func (m *Module) change(s *session, v Version) {
+func (m *Module) change(s *tableEntry, v Version) {
 	s.setVersion(v, m.ttl(s.record.Proto(), v.Timer))
 	heap.Fix(&m.expiries, s.index)
 }
 
-func (m *Module) remove(s *session) {
+func (m *Module) remove(s *tableEntry) {
 	delete(m.sessions, s.record.Key())
 	if s.id != phantom {
 		m.byID[s.id] = nil
@@ -274,8 +275,8 @@ func (m *Module) expire() {
 	now := m.clock.Now()
 	for len(m.expiries) > 0 && !m.expiries[0].ends.After(now) {
 		s := m.expiries[0]
-		if s.record.Proto() == joolnl.TCP && s.State == joolnl.Established {
-			m.change(s, Version{joolnl.Trans, joolnl.TimerTransitory, s.ends})
+		if s.record.Proto() == session.TCP && s.State == session.Established {
+			m.change(s, Version{session.Trans, session.TimerTransitory, s.ends})
 			continue
 		}
 		m.remove(s)
@@ -285,15 +286,15 @@ func (m *Module) expire() {
 // syn4Timeout is the fixed timeout of TimerSYN4.
 const syn4Timeout = 6 * time.Second
 
-func (m *Module) ttl(p joolnl.Proto, t joolnl.Timer) time.Duration {
+func (m *Module) ttl(p session.Proto, t session.Timer) time.Duration {
 	switch {
-	case p == joolnl.UDP:
+	case p == session.UDP:
 		return m.Globals.UDP
-	case p == joolnl.ICMP:
+	case p == session.ICMP:
 		return m.Globals.ICMP
-	case t == joolnl.TimerSYN4:
+	case t == session.TimerSYN4:
 		return syn4Timeout
-	case t == joolnl.TimerTransitory:
+	case t == session.TimerTransitory:
 		return m.Globals.TCPTransitory
 	}
 	return m.Globals.TCPEstablished

@@ -8,16 +8,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // shown is the part of a session that tests compare.
 type shown struct {
-	State joolnl.State
-	Timer joolnl.Timer
+	State session.State
+	Timer session.Timer
 	Left  time.Duration
 }
 
-func show(r joolnl.Record) shown {
+func show(r session.Record) shown {
 	return shown{r.State(), r.Timer(), time.Duration(r.Expires()) * time.Millisecond}
 }
 
@@ -32,17 +33,17 @@ func TestTCPStates(t *testing.T) {
 		packets []packet
 		want    shown
 	}{
-		"opening":            {[]packet{{SYN, false}}, shown{joolnl.V6Init, joolnl.TimerTransitory, trans}},
-		"SYN again":          {[]packet{{SYN, false}, {SYN, false}}, shown{joolnl.V6Init, joolnl.TimerTransitory, trans}},
-		"data while opening": {[]packet{{SYN, false}, {Data, false}}, shown{joolnl.V6Init, joolnl.TimerTransitory, trans - time.Second}},
-		"established":        {established, shown{joolnl.Established, joolnl.TimerEstablished, est}},
-		"data":               {append(established, packet{Data, true}), shown{joolnl.Established, joolnl.TimerEstablished, est}},
-		"FIN does not renew": {append(established, packet{FIN, true}), shown{joolnl.V4FinRcv, joolnl.TimerEstablished, est - time.Second}},
-		"data behind a FIN":  {append(established, packet{FIN, false}, packet{Data, true}), shown{joolnl.V6FinRcv, joolnl.TimerEstablished, est}},
-		"both FINs":          {append(established, packet{FIN, false}, packet{FIN, true}), shown{joolnl.V4FinV6FinRcv, joolnl.TimerTransitory, trans}},
-		"data behind both":   {append(established, packet{FIN, true}, packet{FIN, false}, packet{Data, true}), shown{joolnl.V4FinV6FinRcv, joolnl.TimerTransitory, trans - time.Second}},
-		"RST":                {append(established, packet{RST, false}), shown{joolnl.Trans, joolnl.TimerTransitory, trans}},
-		"back from TRANS":    {append(established, packet{RST, false}, packet{Data, true}), shown{joolnl.Established, joolnl.TimerEstablished, est}},
+		"opening":            {[]packet{{SYN, false}}, shown{session.V6Init, session.TimerTransitory, trans}},
+		"SYN again":          {[]packet{{SYN, false}, {SYN, false}}, shown{session.V6Init, session.TimerTransitory, trans}},
+		"data while opening": {[]packet{{SYN, false}, {Data, false}}, shown{session.V6Init, session.TimerTransitory, trans - time.Second}},
+		"established":        {established, shown{session.Established, session.TimerEstablished, est}},
+		"data":               {append(established, packet{Data, true}), shown{session.Established, session.TimerEstablished, est}},
+		"FIN does not renew": {append(established, packet{FIN, true}), shown{session.V4FinRcv, session.TimerEstablished, est - time.Second}},
+		"data behind a FIN":  {append(established, packet{FIN, false}, packet{Data, true}), shown{session.V6FinRcv, session.TimerEstablished, est}},
+		"both FINs":          {append(established, packet{FIN, false}, packet{FIN, true}), shown{session.V4FinV6FinRcv, session.TimerTransitory, trans}},
+		"data behind both":   {append(established, packet{FIN, true}, packet{FIN, false}, packet{Data, true}), shown{session.V4FinV6FinRcv, session.TimerTransitory, trans - time.Second}},
+		"RST":                {append(established, packet{RST, false}), shown{session.Trans, session.TimerTransitory, trans}},
+		"back from TRANS":    {append(established, packet{RST, false}, packet{Data, true}), shown{session.Established, session.TimerEstablished, est}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, "4.1.15", nil)
@@ -50,11 +51,11 @@ func TestTCPStates(t *testing.T) {
 			for i, p := range c.packets {
 				b.at(time.Duration(i) * time.Second)
 				var ok bool
-				if mask, ok = b.Packet(Packet{joolnl.TCP, p.flag, client(1), web, p.from4, mask}); !ok {
+				if mask, ok = b.Packet(Packet{session.TCP, p.flag, client(1), web, p.from4, mask}); !ok {
 					t.Fatalf("packet %d was dropped", i)
 				}
 			}
-			if diff := cmp.Diff(c.want, show(b.record(joolnl.TCP, 1))); diff != "" {
+			if diff := cmp.Diff(c.want, show(b.record(session.TCP, 1))); diff != "" {
 				t.Errorf("session (-want +got):\n%s", diff)
 			}
 		})
@@ -63,10 +64,10 @@ func TestTCPStates(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	b := newBench(t, "4.1.15", nil)
-	b.open(joolnl.ICMP, 1)
-	b.open(joolnl.UDP, 2)
-	tcp := b.open(joolnl.TCP, 3)
-	b.Packet(Packet{joolnl.TCP, SYN, client(3), web, true, tcp.Src4()})
+	b.open(session.ICMP, 1)
+	b.open(session.UDP, 2)
+	tcp := b.open(session.TCP, 3)
+	b.Packet(Packet{session.TCP, SYN, client(3), web, true, tcp.Src4()})
 	for _, c := range []struct {
 		at   time.Duration
 		want int
@@ -78,7 +79,7 @@ func TestExpiry(t *testing.T) {
 			t.Errorf("%d sessions after %v, want %d", got, c.at, c.want)
 		}
 		if c.at == 2*time.Hour {
-			if got := show(b.record(joolnl.TCP, 3)).State; got != joolnl.Trans {
+			if got := show(b.record(session.TCP, 3)).State; got != session.Trans {
 				t.Errorf("a connection whose timeout has ended is %v, want TRANS", got)
 			}
 		}
@@ -92,9 +93,9 @@ func TestPacketsWithoutSession(t *testing.T) {
 	b := newBench(t, "4.1.15", nil)
 	mask := netip.MustParseAddrPort("198.51.100.1:2000")
 	for name, p := range map[string]Packet{
-		"data of an unknown connection": {Proto: joolnl.TCP, Flag: Data, Src6: client(1), Dst4: web},
-		"TCP from IPv4 without BIB":     {Proto: joolnl.TCP, Flag: SYN, Dst4: web, From4: true, Src4: mask},
-		"UDP from IPv4 without BIB":     {Proto: joolnl.UDP, Dst4: web, From4: true, Src4: mask},
+		"data of an unknown connection": {Proto: session.TCP, Flag: Data, Src6: client(1), Dst4: web},
+		"TCP from IPv4 without BIB":     {Proto: session.TCP, Flag: SYN, Dst4: web, From4: true, Src4: mask},
+		"UDP from IPv4 without BIB":     {Proto: session.UDP, Dst4: web, From4: true, Src4: mask},
 	} {
 		if _, ok := b.Packet(p); ok {
 			t.Errorf("%s was translated", name)
@@ -106,51 +107,51 @@ func TestPacketsWithoutSession(t *testing.T) {
 }
 
 func TestAdd(t *testing.T) {
-	const est, trans = joolnl.TimerEstablished, joolnl.TimerTransitory
+	const est, trans = session.TimerEstablished, session.TimerTransitory
 	mask, other := "198.51.100.1:2000", "198.51.100.1:2001"
-	elsewhere := made(joolnl.TCP, 1, other, joolnl.Established, est, time.Hour)
+	elsewhere := made(session.TCP, 1, other, session.Established, est, time.Hour)
 	elsewhere[23]++ // another dst4
 	moved := elsewhere
 	setMask(&moved, netip.MustParseAddrPort(mask))
 	for name, c := range map[string]struct {
-		have, add, want []joolnl.Record
+		have, add, want []session.Record
 		collisions      uint64
 	}{
 		"into an empty table": {
-			add:  []joolnl.Record{made(joolnl.TCP, 1, mask, joolnl.Established, est, time.Hour)},
-			want: []joolnl.Record{made(joolnl.TCP, 1, mask, joolnl.Established, est, time.Hour)},
+			add:  []session.Record{made(session.TCP, 1, mask, session.Established, est, time.Hour)},
+			want: []session.Record{made(session.TCP, 1, mask, session.Established, est, time.Hour)},
 		},
 		"an older state overwrites": {
-			have: []joolnl.Record{made(joolnl.TCP, 1, mask, joolnl.Established, est, time.Hour)},
-			add:  []joolnl.Record{made(joolnl.TCP, 1, mask, joolnl.V6Init, trans, 200*time.Second)},
-			want: []joolnl.Record{made(joolnl.TCP, 1, mask, joolnl.V6Init, trans, 200*time.Second)},
+			have: []session.Record{made(session.TCP, 1, mask, session.Established, est, time.Hour)},
+			add:  []session.Record{made(session.TCP, 1, mask, session.V6Init, trans, 200*time.Second)},
+			want: []session.Record{made(session.TCP, 1, mask, session.V6Init, trans, 200*time.Second)},
 		},
 		"the mask is another host's": {
-			have:       []joolnl.Record{made(joolnl.UDP, 1, mask, 0, 0, time.Minute)},
-			add:        []joolnl.Record{made(joolnl.UDP, 2, mask, 0, 0, time.Minute), made(joolnl.UDP, 3, other, 0, 0, time.Minute)},
-			want:       []joolnl.Record{made(joolnl.UDP, 1, mask, 0, 0, time.Minute), made(joolnl.UDP, 3, other, 0, 0, time.Minute)},
+			have:       []session.Record{made(session.UDP, 1, mask, 0, 0, time.Minute)},
+			add:        []session.Record{made(session.UDP, 2, mask, 0, 0, time.Minute), made(session.UDP, 3, other, 0, 0, time.Minute)},
+			want:       []session.Record{made(session.UDP, 1, mask, 0, 0, time.Minute), made(session.UDP, 3, other, 0, 0, time.Minute)},
 			collisions: 1,
 		},
 		"the host has another mask, and the session": {
-			have:       []joolnl.Record{made(joolnl.UDP, 1, mask, 0, 0, time.Minute)},
-			add:        []joolnl.Record{made(joolnl.UDP, 1, other, 0, 0, 2*time.Minute)},
-			want:       []joolnl.Record{made(joolnl.UDP, 1, mask, 0, 0, time.Minute)},
+			have:       []session.Record{made(session.UDP, 1, mask, 0, 0, time.Minute)},
+			add:        []session.Record{made(session.UDP, 1, other, 0, 0, 2*time.Minute)},
+			want:       []session.Record{made(session.UDP, 1, mask, 0, 0, time.Minute)},
 			collisions: 1,
 		},
 		"the host has another mask, and not the session": {
-			have:       []joolnl.Record{made(joolnl.TCP, 1, mask, joolnl.Established, est, time.Hour)},
-			add:        []joolnl.Record{elsewhere},
-			want:       []joolnl.Record{made(joolnl.TCP, 1, mask, joolnl.Established, est, time.Hour), moved},
+			have:       []session.Record{made(session.TCP, 1, mask, session.Established, est, time.Hour)},
+			add:        []session.Record{elsewhere},
+			want:       []session.Record{made(session.TCP, 1, mask, session.Established, est, time.Hour), moved},
 			collisions: 1,
 		},
-		"no time left": {add: []joolnl.Record{made(joolnl.UDP, 1, mask, 0, 0, 0)}},
+		"no time left": {add: []session.Record{made(session.UDP, 1, mask, 0, 0, 0)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, "4.1.15", nil)
-			if err := b.Add(entries(t, joolnl.Packed40, c.have...)); err != nil {
+			if err := b.Add(entries(t, session.Packed40, c.have...)); err != nil {
 				t.Fatal(err)
 			}
-			if err := b.Add(entries(t, joolnl.Packed40, c.add...)); err != nil {
+			if err := b.Add(entries(t, session.Packed40, c.add...)); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(len(c.want), b.Len()); diff != "" {
@@ -173,9 +174,9 @@ func TestAdd(t *testing.T) {
 }
 
 func TestAddFails(t *testing.T) {
-	var list []joolnl.Record
+	var list []session.Record
 	for n := range 40 {
-		list = append(list, made(joolnl.UDP, n, netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), uint16(2000+n)).String(), 0, 0, time.Minute))
+		list = append(list, made(session.UDP, n, netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), uint16(2000+n)).String(), 0, 0, time.Minute))
 	}
 	for name, c := range map[string]struct {
 		change func(*Module)
@@ -193,7 +194,7 @@ func TestAddFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, "4.1.15", nil)
 			c.change(b.Module)
-			if err := b.Add(entries(t, joolnl.Packed40, list...)); err != c.want {
+			if err := b.Add(entries(t, session.Packed40, list...)); err != c.want {
 				t.Errorf("error %v, want %v", err, c.want)
 			}
 			if n := b.Len(); n < c.least || n > c.most {
@@ -202,7 +203,7 @@ func TestAddFails(t *testing.T) {
 		})
 	}
 	b := newBench(t, "4.1.12", nil)
-	if err := b.Add(entries(t, joolnl.Packed40, list[0])); err != nil || b.Garbage() != 1 || b.Len() != 0 {
+	if err := b.Add(entries(t, session.Packed40, list[0])); err != nil || b.Garbage() != 1 || b.Len() != 0 {
 		t.Errorf("another version's format: error %v, %d entries of garbage, %d sessions", err, b.Garbage(), b.Len())
 	}
 }
@@ -210,30 +211,30 @@ func TestAddFails(t *testing.T) {
 func TestPages(t *testing.T) {
 	b := newBench(t, "4.1.15", nil)
 	for n := range 60 {
-		b.open(joolnl.TCP, n)
+		b.open(session.TCP, n)
 	}
-	b.open(joolnl.UDP, 100)
-	first, more, err := b.Page(nil, joolnl.TCP, nil)
+	b.open(session.UDP, 100)
+	first, more, err := b.Page(nil, session.TCP, nil)
 	if err != nil || !more || len(first) != PageLen {
 		t.Fatalf("first page: %d sessions, more %v, error %v", len(first), more, err)
 	}
 	last := first[len(first)-1]
-	second, more, _ := b.Page(nil, joolnl.TCP, &last)
+	second, more, _ := b.Page(nil, session.TCP, &last)
 	if !more || len(second) != PageLen {
 		t.Errorf("second page: %d sessions, more %v", len(second), more)
 	}
 	// The page behind a session stays the same after the session has ended, except for sessions removed from that page.
-	for _, r := range []joolnl.Record{last, second[3]} {
-		if err := b.RemoveBIB(joolnl.TCP, r.Src4()); err != nil {
+	for _, r := range []session.Record{last, second[3]} {
+		if err := b.RemoveBIB(session.TCP, r.Src4()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	again, _, _ := b.Page(nil, joolnl.TCP, &last)
-	want := append(append([]joolnl.Record{}, second[:3]...), second[4:]...)
+	again, _, _ := b.Page(nil, session.TCP, &last)
+	want := append(append([]session.Record{}, second[:3]...), second[4:]...)
 	if diff := cmp.Diff(want, again[:PageLen-1]); diff != "" {
 		t.Errorf("second page after two sessions have gone (-want +got):\n%s", diff)
 	}
-	if rest, more, _ := b.Page(nil, joolnl.TCP, &again[PageLen-1]); more || len(rest) != 60-2*PageLen-1 {
+	if rest, more, _ := b.Page(nil, session.TCP, &again[PageLen-1]); more || len(rest) != 60-2*PageLen-1 {
 		t.Errorf("last page: %d sessions, more %v", len(rest), more)
 	}
 	records := b.Records()
@@ -246,7 +247,7 @@ func TestPages(t *testing.T) {
 
 func TestLookup(t *testing.T) {
 	b := newBench(t, "4.1.15", nil)
-	r := b.open(joolnl.UDP, 1)
+	r := b.open(session.UDP, 1)
 	if got, there, err := b.Lookup(&r); !there || err != nil || got.Key() != r.Key() {
 		t.Errorf("there %v, error %v", there, err)
 	}
@@ -258,7 +259,7 @@ func TestLookup(t *testing.T) {
 
 func TestRecreate(t *testing.T) {
 	b := newBench(t, "4.1.15", nil)
-	b.open(joolnl.UDP, 1)
+	b.open(session.UDP, 1)
 	if err := b.Update(joolnl.Change{Setting: joolnl.SSFlushDeadline, Value: 4}, joolnl.Change{Setting: joolnl.SSCapacity, Value: 7}); err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +270,7 @@ func TestRecreate(t *testing.T) {
 	if _, err := b.Stats(); err != ErrNoInstance {
 		t.Errorf("counters of an instance that does not exist: error %v", err)
 	}
-	if _, ok := b.Packet(opening(joolnl.UDP, 2)); ok {
+	if _, ok := b.Packet(opening(session.UDP, 2)); ok {
 		t.Error("an instance that does not exist translated a packet")
 	}
 	b.Create()

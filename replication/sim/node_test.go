@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // recorder is a Replica that notes how it is called.
@@ -124,7 +124,7 @@ func TestNode(t *testing.T) {
 func TestNetlinkSocket(t *testing.T) {
 	burst := func(s *Simulation, n int) {
 		for i := range n {
-			s.Nodes[0].Module.Packet(opening(joolnl.UDP, i))
+			s.Nodes[0].Module.Packet(opening(session.UDP, i))
 		}
 	}
 	for name, c := range map[string]struct {
@@ -201,7 +201,7 @@ func TestEnv(t *testing.T) {
 	}
 	s, _ := recorded(t, []Fault{{Kind: Kill, At: time.Minute, For: time.Second, Peer: 1}}, act, 0)
 	for n := range 60 {
-		s.Nodes[0].Module.Packet(opening(joolnl.TCP, n))
+		s.Nodes[0].Module.Packet(opening(session.TCP, n))
 	}
 	s.Run(time.Second)
 	if early+late != 100 || early < 20 || late < 20 {
@@ -221,21 +221,21 @@ func TestEnv(t *testing.T) {
 }
 
 func TestTableChangesBetweenPages(t *testing.T) {
-	var got []joolnl.Record
+	var got []session.Record
 	s, _ := recorded(t, nil, func(e *Env) {
 		e.ReadTable(func(_ time.Time, p PageResult) bool {
 			got = append(got, p.Records...)
 			for n := 100 * len(got); n < 100*len(got)+20; n++ {
-				e.node.Module.Packet(opening(joolnl.UDP, n)) // traffic meanwhile
+				e.node.Module.Packet(opening(session.UDP, n)) // traffic meanwhile
 			}
 			return len(got) < 200
 		}, func(time.Time, error) {})
 	}, 0)
 	for n := range 60 {
-		s.Nodes[0].Module.Packet(opening(joolnl.UDP, n))
+		s.Nodes[0].Module.Packet(opening(session.UDP, n))
 	}
 	s.Run(time.Second)
-	seen := make(map[joolnl.Key]bool)
+	seen := make(map[session.Key]bool)
 	for i := range got {
 		if seen[got[i].Key()] {
 			t.Error("a session stands on two pages")

@@ -3,7 +3,7 @@ package sim
 import (
 	"net/netip"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Flag is the flag of a TCP packet that matters to its session.
@@ -20,7 +20,7 @@ func (f Flag) String() string { return [...]string{"data", "SYN", "FIN", "RST"}[
 
 // Packet is a packet that a host translates. A port is an ICMP packet's identifier.
 type Packet struct {
-	Proto joolnl.Proto
+	Proto session.Proto
 	Flag  Flag           // TCP only
 	Src6  netip.AddrPort // the IPv6 host; unused if From4
 	Dst4  netip.AddrPort // the IPv4 host
@@ -30,42 +30,42 @@ type Packet struct {
 
 // tcpNext returns the state and the timer that a packet leads to (RFC 6146, section 3.5.2), and whether the packet
 // renews the session.
-func tcpNext(s joolnl.State, t joolnl.Timer, f Flag, from4 bool) (joolnl.State, joolnl.Timer, bool) {
+func tcpNext(s session.State, t session.Timer, f Flag, from4 bool) (session.State, session.Timer, bool) {
 	switch s {
-	case joolnl.V6Init:
+	case session.V6Init:
 		switch {
 		case f == SYN && from4:
-			return joolnl.Established, joolnl.TimerEstablished, true
+			return session.Established, session.TimerEstablished, true
 		case f == SYN:
-			return s, joolnl.TimerTransitory, true
+			return s, session.TimerTransitory, true
 		}
-	case joolnl.V4Init:
+	case session.V4Init:
 		if f == SYN && !from4 {
-			return joolnl.Established, joolnl.TimerEstablished, true
+			return session.Established, session.TimerEstablished, true
 		}
-	case joolnl.Established:
+	case session.Established:
 		return establishedNext(f, from4, t)
-	case joolnl.V4FinRcv, joolnl.V6FinRcv:
-		if f == FIN && from4 == (s == joolnl.V6FinRcv) {
-			return joolnl.V4FinV6FinRcv, joolnl.TimerTransitory, true
+	case session.V4FinRcv, session.V6FinRcv:
+		if f == FIN && from4 == (s == session.V6FinRcv) {
+			return session.V4FinV6FinRcv, session.TimerTransitory, true
 		}
-		return s, joolnl.TimerEstablished, true
-	case joolnl.Trans:
+		return s, session.TimerEstablished, true
+	case session.Trans:
 		if f != RST {
-			return joolnl.Established, joolnl.TimerEstablished, true
+			return session.Established, session.TimerEstablished, true
 		}
 	}
 	return s, t, false
 }
 
-func establishedNext(f Flag, from4 bool, t joolnl.Timer) (joolnl.State, joolnl.Timer, bool) {
+func establishedNext(f Flag, from4 bool, t session.Timer) (session.State, session.Timer, bool) {
 	switch {
 	case f == FIN && from4:
-		return joolnl.V4FinRcv, t, false
+		return session.V4FinRcv, t, false
 	case f == FIN:
-		return joolnl.V6FinRcv, t, false
+		return session.V6FinRcv, t, false
 	case f == RST:
-		return joolnl.Trans, joolnl.TimerTransitory, true
+		return session.Trans, session.TimerTransitory, true
 	}
-	return joolnl.Established, joolnl.TimerEstablished, true
+	return session.Established, session.TimerEstablished, true
 }

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // queue holds the sessions that wait to leave the module.
@@ -17,8 +17,8 @@ type queue struct {
 
 // report is a session as it was when it was queued.
 type report struct {
-	session *session
-	record  joolnl.Record
+	session *tableEntry
+	record  session.Record
 	Version
 	ends time.Time
 }
@@ -29,7 +29,7 @@ func (m *Module) maxPending() int {
 }
 
 // enqueue queues the report of a translated packet's session, and looks whether to flush.
-func (m *Module) enqueue(s *session) {
+func (m *Module) enqueue(s *tableEntry) {
 	if !m.Globals.SSEnabled {
 		return
 	}
@@ -40,7 +40,7 @@ func (m *Module) enqueue(s *session) {
 	case vanishes:
 		s.lose(r.Version, now, false)
 	case full:
-		counted := m.Version().ChecksCapacity() && m.Version().Format() != joolnl.Nested
+		counted := m.Version().ChecksCapacity() && m.Version().Format() != session.Nested
 		if counted {
 			m.counters.sessionsDropped++
 		}
@@ -66,7 +66,7 @@ func (m *Module) queueFull() bool {
 func left(ends, now time.Time) uint32 { return uint32(max(ends.Sub(now).Milliseconds(), 0)) }
 
 // lose notes that a report was dropped.
-func (s *session) lose(v Version, now time.Time, counted bool) {
+func (s *tableEntry) lose(v Version, now time.Time, counted bool) {
 	if s.lost.since.IsZero() {
 		s.lost.since = now
 	}
@@ -165,7 +165,7 @@ func (m *Module) flush() {
 	q.reports = q.reports[n:]
 	q.advertised = max(q.advertised-n, 0)
 	q.acked, q.flushed = false, now
-	if n > joolnl.MaxSessions { // the packet overflows the module's own buffer
+	if n > session.MaxPerMessage { // the packet overflows the module's own buffer
 		for _, r := range sent {
 			r.session.lose(r.Version, now, false)
 		}
@@ -190,7 +190,7 @@ func (m *Module) flush() {
 }
 
 // leave notes that a version has left the module in a report.
-func (s *session) leave(v Version, now time.Time) {
+func (s *tableEntry) leave(v Version, now time.Time) {
 	s.told.learn(v, now, false)
 	if !s.lost.Updated.After(v.Updated) && s.lost.progress() <= v.progress() {
 		s.lost = loss{}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // A script of events and the packets that have left after each.
@@ -26,7 +27,7 @@ func run(t *testing.T, b *bench, events []event) {
 		switch e.do {
 		case "packet":
 			n++
-			b.Packet(opening(joolnl.UDP, n))
+			b.Packet(opening(session.UDP, n))
 		case "ack":
 			b.Ack()
 		}
@@ -115,7 +116,7 @@ func TestFlush(t *testing.T) {
 func TestFlushRefreshes(t *testing.T) {
 	b := newBench(t, "4.1.15", func(g *joolnl.Globals) { g.SSMaxSessions = 3 })
 	for range 3 {
-		b.Packet(opening(joolnl.UDP, 1))
+		b.Packet(opening(session.UDP, 1))
 	}
 	if diff := cmp.Diff([]int{3}, b.reports); diff != "" {
 		t.Errorf("a report for every packet (-want +got):\n%s", diff)
@@ -125,7 +126,7 @@ func TestFlushRefreshes(t *testing.T) {
 func TestTooManySessionsAPacket(t *testing.T) {
 	b := newBench(t, "4.1.15", func(g *joolnl.Globals) { g.SSMaxSessions = 42 })
 	for n := range 42 {
-		b.open(joolnl.UDP, n)
+		b.open(session.UDP, n)
 	}
 	if len(b.reports) > 0 || len(b.queue.reports) > 0 {
 		t.Errorf("%v left, %d wait: a packet of 42 sessions is lost", b.reports, len(b.queue.reports))
@@ -135,7 +136,7 @@ func TestTooManySessionsAPacket(t *testing.T) {
 func TestNobodyListens(t *testing.T) {
 	b := newBench(t, "4.1.15", nil)
 	b.Report = nil
-	b.at(3*time.Second).open(joolnl.UDP, 1)
+	b.at(3*time.Second).open(session.UDP, 1)
 	if s, _ := b.Stats(); s.Get(joolnl.StatSessionsSent) != 1 {
 		t.Error("a session that nobody heard was not counted as sent")
 	}
@@ -160,7 +161,7 @@ func TestCapacity(t *testing.T) {
 		t.Run(c.version, func(t *testing.T) {
 			b := newBench(t, c.version, func(g *joolnl.Globals) { g.SSCapacity = c.capacity })
 			for n := range c.burst {
-				b.open(joolnl.UDP, n)
+				b.open(session.UDP, n)
 			}
 			if got := len(b.queue.reports); got != c.queued {
 				t.Errorf("%d reports wait, want %d", got, c.queued)
@@ -190,12 +191,12 @@ func TestCapacity(t *testing.T) {
 
 func TestLaterReportMakesUpForLoss(t *testing.T) {
 	b := newBench(t, "4.1.15", func(g *joolnl.Globals) { g.SSCapacity = 0 })
-	b.at(time.Second).open(joolnl.UDP, 1)
+	b.at(time.Second).open(session.UDP, 1)
 	if b.byID[0].lost.since != Epoch.Add(time.Second) {
 		t.Fatalf("lost since %v", b.byID[0].lost.since)
 	}
 	b.Globals.SSCapacity = 1
-	b.at(3 * time.Second).Packet(opening(joolnl.UDP, 1))
+	b.at(3 * time.Second).Packet(opening(session.UDP, 1))
 	if s := b.byID[0]; !s.lost.since.IsZero() || s.told.first != Epoch.Add(3*time.Second) {
 		t.Errorf("after a report has left: lost since %v, known since %v", s.lost.since, s.told.first)
 	}
@@ -207,8 +208,8 @@ func TestTimeLeftOfReports(t *testing.T) {
 		"4.1.9":  5 * time.Minute,               // as of the moment when the pending packet was written
 	} {
 		b := newBench(t, v, func(g *joolnl.Globals) { g.SSFlushASAP = false })
-		b.at(100*ms).open(joolnl.UDP, 1)
-		b.at(2100*ms).open(joolnl.UDP, 2)
+		b.at(100*ms).open(session.UDP, 1)
+		b.at(2100*ms).open(session.UDP, 2)
 		if len(b.bytes) != 1 {
 			t.Fatalf("%s: %d packets left, want 1", v, len(b.bytes))
 		}
@@ -222,7 +223,7 @@ func TestTimeLeftOfReports(t *testing.T) {
 func TestAdvertise(t *testing.T) {
 	b := newBench(t, "4.1.15", func(g *joolnl.Globals) { g.SSMaxSessions, g.SSCapacity = 2, 2 })
 	for n := range 5 {
-		b.open(joolnl.UDP, n)
+		b.open(session.UDP, n)
 	}
 	b.reports = nil
 	b.Ack() // one of the two that wait has room
@@ -239,7 +240,7 @@ func TestAdvertise(t *testing.T) {
 		t.Errorf("sessions of packets (-want +got):\n%s", diff)
 	}
 	old := newBench(t, "4.1.9", nil)
-	old.open(joolnl.UDP, 1)
+	old.open(session.UDP, 1)
 	if err := old.Advertise(); err != nil || len(old.queue.reports) != 0 {
 		t.Errorf("4.1.9 advertised %d sessions, error %v", len(old.queue.reports), err)
 	}
@@ -260,10 +261,10 @@ func TestCounters(t *testing.T) {
 	}
 	b := newBench(t, "4.1.15", func(g *joolnl.Globals) { g.SSMaxSessions = 2 })
 	for n := range 3 {
-		b.open(joolnl.UDP, n)
+		b.open(session.UDP, n)
 	}
 	b.Ack()
-	_ = b.Add(entries(t, joolnl.Packed40, made(joolnl.UDP, 9, "198.51.100.1:9", 0, 0, time.Minute)))
+	_ = b.Add(entries(t, session.Packed40, made(session.UDP, 9, "198.51.100.1:9", 0, 0, time.Minute)))
 	s, _ := b.Stats()
 	got := map[string]uint64{}
 	for name, n := range s.Named() {

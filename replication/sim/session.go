@@ -6,13 +6,13 @@ import (
 	"slices"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
-// session is an entry of a module's session table.
-type session struct {
+// tableEntry is an entry of a module's session table.
+type tableEntry struct {
 	id     int // in the Ledger
-	record joolnl.Record
+	record session.Record
 	order  [12]byte // place in the table: src4, dst4
 	Version
 	ends  time.Time
@@ -23,7 +23,7 @@ type session struct {
 }
 
 // setVersion changes state, timer and age.
-func (s *session) setVersion(v Version, ttl time.Duration) {
+func (s *tableEntry) setVersion(v Version, ttl time.Duration) {
 	s.Version = v
 	s.ends = v.Updated.Add(ttl)
 	bits := uint16(s.record.Proto())<<5 | uint16(v.State)<<2 | uint16(v.Timer)
@@ -31,14 +31,14 @@ func (s *session) setVersion(v Version, ttl time.Duration) {
 }
 
 // at returns the session's record with the time left at a moment.
-func (s *session) at(now time.Time) joolnl.Record {
+func (s *tableEntry) at(now time.Time) session.Record {
 	r := s.record
 	r.SetExpires(uint32(max(s.ends.Sub(now).Milliseconds(), 0)))
 	return r
 }
 
 // placeOf returns where a module's table has a record: ordered by src4, then dst4.
-func placeOf(r *joolnl.Record) (o [12]byte) {
+func placeOf(r *session.Record) (o [12]byte) {
 	copy(o[:4], r[16:20])
 	copy(o[4:6], r[30:32])
 	copy(o[6:10], r[20:24])
@@ -47,8 +47,8 @@ func placeOf(r *joolnl.Record) (o [12]byte) {
 }
 
 // find returns a session's index in a table in order, and whether it is there.
-func find(table []*session, place [12]byte) (int, bool) {
-	return slices.BinarySearchFunc(table, place, func(s *session, p [12]byte) int { return bytes.Compare(s.order[:], p[:]) })
+func find(table []*tableEntry, place [12]byte) (int, bool) {
+	return slices.BinarySearchFunc(table, place, func(s *tableEntry, p [12]byte) int { return bytes.Compare(s.order[:], p[:]) })
 }
 
 // history is the versions of a session that others can know: they left its module in reports, or came with a JOOLD_ADD.
@@ -122,7 +122,7 @@ type loss struct {
 }
 
 // expiries is a heap of sessions by the moment at which their time left ends.
-type expiries []*session
+type expiries []*tableEntry
 
 func (h expiries) Len() int { return len(h) }
 func (h expiries) Less(i, j int) bool {
@@ -136,7 +136,7 @@ func (h expiries) Swap(i, j int) {
 	h[i].index, h[j].index = i, j
 }
 func (h *expiries) Push(x any) {
-	s := x.(*session)
+	s := x.(*tableEntry)
 	s.index = len(*h)
 	*h = append(*h, s)
 }

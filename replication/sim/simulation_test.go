@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // quiet ends the traffic after a time, and lets the hosts carry what is under way.
@@ -55,7 +55,7 @@ func TestLossShows(t *testing.T) {
 	s := New(c)
 	for at := 5 * time.Second; at <= 30*time.Second; at += 5 * time.Second {
 		s.Run(at)
-		want, got := make(map[joolnl.Key]bool), make(map[joolnl.Key]bool)
+		want, got := make(map[session.Key]bool), make(map[session.Key]bool)
 		for _, r := range s.Nodes[0].Module.Records() {
 			if _, there := s.Nodes[1].Module.Session(r.Key()); !there {
 				want[r.Key()] = true

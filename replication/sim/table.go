@@ -3,7 +3,7 @@ package sim
 import (
 	"errors"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // ErrBusy is returned for an advertisement while another one is under way.
@@ -14,7 +14,7 @@ const PageLen = 26
 
 // Page appends a page of a protocol's table to dst: the sessions that follow after in the order of src4 and dst4, or the
 // first page if after is nil. more says that there is another page.
-func (m *Module) Page(dst []joolnl.Record, p joolnl.Proto, after *joolnl.Record) (page []joolnl.Record, more bool, err error) {
+func (m *Module) Page(dst []session.Record, p session.Proto, after *session.Record) (page []session.Record, more bool, err error) {
 	switch {
 	case m.gone:
 		return dst, false, ErrNoInstance
@@ -37,31 +37,31 @@ func (m *Module) Page(dst []joolnl.Record, p joolnl.Proto, after *joolnl.Record)
 }
 
 // Lookup returns a session as the table has it, if it has it under the same mask.
-func (m *Module) Lookup(want *joolnl.Record) (joolnl.Record, bool, error) {
+func (m *Module) Lookup(want *session.Record) (session.Record, bool, error) {
 	switch {
 	case m.gone:
-		return joolnl.Record{}, false, ErrNoInstance
+		return session.Record{}, false, ErrNoInstance
 	case m.fails(m.RequestLoss):
-		return joolnl.Record{}, false, ErrNoMemory
+		return session.Record{}, false, ErrNoMemory
 	}
 	r, there := m.Session(want.Key())
 	return r, there && r.Src4() == want.Src4(), nil
 }
 
 // Session returns a session as the table has it.
-func (m *Module) Session(k joolnl.Key) (joolnl.Record, bool) {
+func (m *Module) Session(k session.Key) (session.Record, bool) {
 	m.expire()
 	s := m.sessions[k]
 	if s == nil {
-		return joolnl.Record{}, false
+		return session.Record{}, false
 	}
 	return s.at(m.clock.Now()), true
 }
 
 // Records returns the whole table, in order.
-func (m *Module) Records() []joolnl.Record {
+func (m *Module) Records() []session.Record {
 	m.expire()
-	records := make([]joolnl.Record, 0, len(m.sessions))
+	records := make([]session.Record, 0, len(m.sessions))
 	for _, table := range m.tables {
 		for _, s := range table {
 			records = append(records, s.at(m.clock.Now()))

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Truth compares the tables of modules. It knows nothing of Replicas but which of them run.
@@ -16,7 +16,7 @@ type Truth struct {
 func newTruth(s *Simulation) *Truth {
 	t := &Truth{s: s}
 	for i, n := range s.Nodes {
-		n.Module.Overwrites = func(_ int, r *joolnl.Record, old, v Version) {
+		n.Module.Overwrites = func(_ int, r *session.Record, old, v Version) {
 			if v.MovesBack(old, s.config.Tolerance) && len(t.moves) < maxMoves {
 				t.moves = append(t.moves, Move{s.Clock.Now(), i, *r, old, v})
 			}
@@ -31,7 +31,7 @@ const maxMoves = 1000
 type Move struct {
 	At       time.Time
 	Host     int
-	Record   joolnl.Record // after it
+	Record   session.Record // after it
 	Old, New Version
 }
 
@@ -58,7 +58,7 @@ func (o Origin) String() string { return [...]string{"reported", "stored", "drop
 // Lack is a session of a peer that a host does not hold, or holds in an older state.
 type Lack struct {
 	Host, Peer int
-	Record     joolnl.Record // as the peer's table has it
+	Record     session.Record // as the peer's table has it
 	Origin     Origin
 	Older      bool // the host holds it in an older state
 	// Conflict: a BIB entry of the host is in the way of the peer's.
@@ -82,7 +82,7 @@ func (l Lack) String() string {
 	return fmt.Sprintf("host %d %s %s of host %d, %v, since %v", l.Host, verb, name(&l.Record), l.Peer, l.Origin, l.Since.Sub(Epoch))
 }
 
-func name(r *joolnl.Record) string {
+func name(r *session.Record) string {
 	host, mask := sides(r)
 	return fmt.Sprintf("%v session %v as %v (%v)", r.Proto(), host.addr, mask.addr, r.State())
 }
@@ -145,7 +145,7 @@ func (t *Truth) date(l *Lack, own *Module, id int, live time.Time) {
 }
 
 // compare reports whether a module lacks what has become known of a peer's session.
-func (t *Truth) compare(own, peer *Module, s *session) (Lack, bool) {
+func (t *Truth) compare(own, peer *Module, s *tableEntry) (Lack, bool) {
 	var l Lack
 	mine := own.sessionByID(s.id)
 	tolerance := t.s.config.Tolerance
@@ -174,11 +174,11 @@ func (t *Truth) compare(own, peer *Module, s *session) (Lack, bool) {
 }
 
 // alive reports whether a version of a session has more than some time left.
-func (t *Truth) alive(m *Module, s *session, v Version, left time.Duration) bool {
+func (t *Truth) alive(m *Module, s *tableEntry, v Version, left time.Duration) bool {
 	return v.Updated.Add(m.ttl(s.record.Proto(), v.Timer)).After(t.s.Clock.Now().Add(left))
 }
 
-func (m *Module) sessionByID(id int) *session {
+func (m *Module) sessionByID(id int) *tableEntry {
 	if id < 0 || id >= len(m.byID) {
 		return nil
 	}
@@ -186,7 +186,7 @@ func (m *Module) sessionByID(id int) *session {
 }
 
 // conflicts reports whether a BIB entry is in the way of a record's.
-func (m *Module) conflicts(r *joolnl.Record) bool {
+func (m *Module) conflicts(r *session.Record) bool {
 	host, mask := sides(r)
 	byHost, byMask := m.bib.byHost[host], m.bib.byMask[mask]
 	return byHost != nil && byHost.mask != mask || byMask != nil && byMask.host != host
@@ -210,7 +210,7 @@ func (t *Truth) Differences(host, peer int) (lacks []Lack) {
 }
 
 // Phantoms returns the sessions of a host that no packet opened, or whose mask no module chose.
-func (t *Truth) Phantoms(host int) (phantoms []joolnl.Record) {
+func (t *Truth) Phantoms(host int) (phantoms []session.Record) {
 	for _, r := range t.s.Nodes[host].Module.Records() {
 		if !t.s.Ledger.opened(&r) {
 			phantoms = append(phantoms, r)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // claimer forwards as upstream's joold does, says yes, and sends a message each second.
@@ -68,75 +68,75 @@ func TestLacks(t *testing.T) {
 		look    time.Duration
 		want    []lack // of host 1
 	}{
-		"nothing is lost": {do: func(s *Simulation) { packet(s, opening(joolnl.UDP, 1)) }, look: 11 * time.Second},
+		"nothing is lost": {do: func(s *Simulation) { packet(s, opening(session.UDP, 1)) }, look: 11 * time.Second},
 		"a report is lost on the link, and the peer is not live": {
-			faults: []Fault{mute}, do: func(s *Simulation) { packet(s, opening(joolnl.UDP, 1)) }, look: 14500 * ms,
+			faults: []Fault{mute}, do: func(s *Simulation) { packet(s, opening(session.UDP, 1)) }, look: 14500 * ms,
 			want: []lack{{Peer: 2, Origin: Stored, Since: 10, Known: 11}},
 		},
 		"the peer is heard again": {
-			faults: []Fault{mute}, do: func(s *Simulation) { packet(s, opening(joolnl.UDP, 1)) }, look: 17500 * ms,
+			faults: []Fault{mute}, do: func(s *Simulation) { packet(s, opening(session.UDP, 1)) }, look: 17500 * ms,
 			want: []lack{{Peer: 0, Origin: Reported, Since: 15, Known: 15}, {Peer: 2, Origin: Stored, Since: 10, Known: 11}},
 		},
 		"a report waits in the module": {
 			do: func(s *Simulation) {
 				s.Nodes[0].Module.Globals.SSFlushDeadline = time.Hour
-				packet(s, opening(joolnl.UDP, 1))
+				packet(s, opening(session.UDP, 1))
 			}, look: 30 * time.Second,
 		},
 		"the module drops it, counted": {
 			do: func(s *Simulation) {
 				s.Nodes[0].Module.Globals.SSCapacity = 0
-				packet(s, opening(joolnl.UDP, 1))
+				packet(s, opening(session.UDP, 1))
 			}, look: 12500 * ms, want: []lack{{Origin: Dropped, Since: 10, Known: 11}},
 		},
 		"the module drops it, uncounted": {
 			version: "4.1.11",
 			do: func(s *Simulation) {
 				s.Nodes[0].Module.Globals.SSCapacity = 0
-				packet(s, opening(joolnl.UDP, 1))
+				packet(s, opening(session.UDP, 1))
 			}, look: 12500 * ms, want: []lack{{Origin: Vanished, Since: 10, Known: 11}},
 		},
 		"the module loses it": {
 			faults: []Fault{{Kind: SilentLoss, For: time.Minute, Amount: 1, Peer: 1}},
-			do:     func(s *Simulation) { packet(s, opening(joolnl.UDP, 1)) }, look: 12500 * ms,
+			do:     func(s *Simulation) { packet(s, opening(session.UDP, 1)) }, look: 12500 * ms,
 			want: []lack{{Origin: Vanished, Since: 10, Known: 11}},
 		},
 		"the second report is lost": {
 			faults: []Fault{{Kind: NoMemory, At: at - 100*ms, For: time.Minute, Host: 1, Peer: 0, Amount: 1}},
-			before: func(s *Simulation) { packet(s, opening(joolnl.TCP, 1)) },
+			before: func(s *Simulation) { packet(s, opening(session.TCP, 1)) },
 			do: func(s *Simulation) {
 				r := s.Nodes[0].Module.Records()[0]
-				packet(s, Packet{joolnl.TCP, SYN, client(1), web, true, r.Src4()})
+				packet(s, Packet{session.TCP, SYN, client(1), web, true, r.Src4()})
 			}, look: 12500 * ms,
 			want: []lack{{Origin: Reported, Older: true, Since: 10, Known: 11}, {Peer: 2, Origin: Stored, Older: true, Since: 10, Known: 11}},
 		},
 		"a refresh within the tolerance is lost": {
 			faults: []Fault{{Kind: NoMemory, At: at - 100*ms, For: time.Minute, Host: 1, Peer: 0, Amount: 1}},
-			before: func(s *Simulation) { s.Run(7 * time.Second); packet(s, opening(joolnl.UDP, 1)) },
-			do:     func(s *Simulation) { packet(s, opening(joolnl.UDP, 1)) }, look: 12500 * ms,
+			before: func(s *Simulation) { s.Run(7 * time.Second); packet(s, opening(session.UDP, 1)) },
+			do:     func(s *Simulation) { packet(s, opening(session.UDP, 1)) }, look: 12500 * ms,
 		},
 		"the mask is another one's": {
 			before: func(s *Simulation) {
-				packet(s, opening(joolnl.UDP, 1))
+				packet(s, opening(session.UDP, 1))
 				r := s.Nodes[0].Module.Records()[0]
-				_ = s.Nodes[1].Module.RemoveBIB(joolnl.UDP, r.Src4())
-				_ = s.Nodes[1].Module.Add(entries(t, joolnl.Packed40, made(joolnl.UDP, 7, r.Src4().String(), 0, 0, time.Minute)))
+				_ = s.Nodes[1].Module.RemoveBIB(session.UDP, r.Src4())
+				_ = s.Nodes[1].Module.Add(entries(t, session.Packed40, made(session.UDP, 7, r.Src4().String(), 0, 0, time.Minute)))
 			},
 			do: func(*Simulation) {}, look: 12500 * ms,
 			want: []lack{{Origin: Reported, Conflict: true, Since: 5, Known: 6}, {Peer: 2, Origin: Stored, Conflict: true, Since: 5, Known: 6}},
 		},
 		"the table is emptied": {
-			before: func(s *Simulation) { packet(s, opening(joolnl.UDP, 1)) },
+			before: func(s *Simulation) { packet(s, opening(session.UDP, 1)) },
 			do:     func(s *Simulation) { s.Nodes[1].Module.Recreate() }, look: 12500 * ms,
 			want: []lack{{Origin: Reported, Emptied: true, Since: 10, Known: 11}, {Peer: 2, Origin: Stored, Emptied: true, Since: 10, Known: 11}},
 		},
 		"the peers die": {
 			faults: []Fault{{Kind: Kill, At: 11 * time.Second, For: time.Hour, Host: 0, Peer: 1}, {Kind: Stall, At: 11 * time.Second, For: time.Hour, Host: 2, Peer: 1}},
-			do:     func(s *Simulation) { s.Nodes[1].Module.NoMemory = 1; packet(s, opening(joolnl.UDP, 1)) }, look: 20 * time.Second,
+			do:     func(s *Simulation) { s.Nodes[1].Module.NoMemory = 1; packet(s, opening(session.UDP, 1)) }, look: 20 * time.Second,
 		},
 		"the peer runs upstream's joold": {
 			faults: []Fault{{Kind: OldJoold, For: time.Hour, Host: 0, Peer: 1}},
-			do:     func(s *Simulation) { s.Nodes[1].Module.NoMemory = 1; packet(s, opening(joolnl.UDP, 1)) }, look: 12500 * ms,
+			do:     func(s *Simulation) { s.Nodes[1].Module.NoMemory = 1; packet(s, opening(session.UDP, 1)) }, look: 12500 * ms,
 			want: []lack{{Peer: 2, Origin: Stored, Since: 10, Known: 11}},
 		},
 	} {
@@ -164,23 +164,23 @@ func TestLacks(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
-	v := func(s joolnl.State, at time.Duration) Version { return Version{State: s, Updated: Epoch.Add(at)} }
+	v := func(s session.State, at time.Duration) Version { return Version{State: s, Updated: Epoch.Add(at)} }
 	const tolerance = 4 * time.Second
 	for _, c := range []struct {
 		a, b                Version
 		beats, back, behind bool // a beats b; a change from b to a moves back; b beats a
 	}{
-		{v(joolnl.Established, 0), v(joolnl.Established, 3*time.Second), false, false, false},
-		{v(joolnl.Established, 5*time.Second), v(joolnl.Established, 0), true, false, false},
-		{v(joolnl.Established, 0), v(joolnl.V6Init, 0), true, false, false},
-		{v(joolnl.Established, 0), v(joolnl.V6Init, 3*time.Second), true, false, false},
-		{v(joolnl.V4FinRcv, 0), v(joolnl.Established, 0), true, false, false},
-		{v(joolnl.V4FinRcv, 0), v(joolnl.Established, 2*time.Second), false, false, false},
-		{v(joolnl.Trans, 5*time.Second), v(joolnl.Established, 0), true, false, false},
-		{v(joolnl.Established, 5*time.Second), v(joolnl.Trans, 0), true, false, false},
-		{v(joolnl.Established, 100*ms), v(joolnl.Trans, 0), false, false, true},
-		{v(joolnl.V6Init, 100*ms), v(joolnl.Established, 0), false, true, true},
-		{v(joolnl.V6Init, 5*time.Minute), v(joolnl.Trans, 0), true, false, false},
+		{v(session.Established, 0), v(session.Established, 3*time.Second), false, false, false},
+		{v(session.Established, 5*time.Second), v(session.Established, 0), true, false, false},
+		{v(session.Established, 0), v(session.V6Init, 0), true, false, false},
+		{v(session.Established, 0), v(session.V6Init, 3*time.Second), true, false, false},
+		{v(session.V4FinRcv, 0), v(session.Established, 0), true, false, false},
+		{v(session.V4FinRcv, 0), v(session.Established, 2*time.Second), false, false, false},
+		{v(session.Trans, 5*time.Second), v(session.Established, 0), true, false, false},
+		{v(session.Established, 5*time.Second), v(session.Trans, 0), true, false, false},
+		{v(session.Established, 100*ms), v(session.Trans, 0), false, false, true},
+		{v(session.V6Init, 100*ms), v(session.Established, 0), false, true, true},
+		{v(session.V6Init, 5*time.Minute), v(session.Trans, 0), true, false, false},
 	} {
 		name := fmt.Sprintf("%v at %v after %v at %v", c.a.State, c.a.Updated.Sub(Epoch), c.b.State, c.b.Updated.Sub(Epoch))
 		if got := c.a.Beats(c.b, tolerance); got != c.beats {
@@ -198,7 +198,7 @@ func TestVersions(t *testing.T) {
 // A session's history forgets its oldest versions, but neither when the session first became known nor its newest.
 func TestHistory(t *testing.T) {
 	var h history
-	v := Version{State: joolnl.Established, Timer: joolnl.TimerEstablished}
+	v := Version{State: session.Established, Timer: session.TimerEstablished}
 	for i := range 100 {
 		now := Epoch.Add(time.Duration(i) * 300 * ms)
 		v.Updated = now
@@ -208,7 +208,7 @@ func TestHistory(t *testing.T) {
 	if !known || len(h.versions) != historyLen || h.first != Epoch || last.Updated.Before(Epoch.Add(29*time.Second)) {
 		t.Errorf("%d versions, known since %v, newest %v", len(h.versions), h.first, last.Updated)
 	}
-	old := Version{State: joolnl.Established, Updated: last.Updated.Add(-6 * time.Second)}
+	old := Version{State: session.Established, Updated: last.Updated.Add(-6 * time.Second)}
 	if got := last.Updated.Sub(h.since(old, 4*time.Second)); got < time.Second || got > 3*time.Second {
 		t.Errorf("beaten for %v, want about 2s", got)
 	}
@@ -216,11 +216,11 @@ func TestHistory(t *testing.T) {
 
 func TestMonitor(t *testing.T) {
 	mute := Fault{Kind: OneWay, At: 9 * time.Second, For: 2 * time.Second, Host: 0, Peer: 1}
-	open := func(s *Simulation) { s.Nodes[0].Module.Packet(opening(joolnl.TCP, 1)) }
+	open := func(s *Simulation) { s.Nodes[0].Module.Packet(opening(session.TCP, 1)) }
 	establish := func(s *Simulation) {
 		open(s)
 		r := s.Nodes[0].Module.Records()[0]
-		s.Nodes[0].Module.Packet(Packet{joolnl.TCP, SYN, client(1), web, true, r.Src4()})
+		s.Nodes[0].Module.Packet(Packet{session.TCP, SYN, client(1), web, true, r.Src4()})
 	}
 	type violation struct {
 		At, Host int
@@ -250,14 +250,14 @@ func TestMonitor(t *testing.T) {
 			old := s.Nodes[0].Module.Records()[0]
 			establish(s)
 			s.Run(11 * time.Second)
-			_ = s.Nodes[2].Module.Add(entries(t, joolnl.Packed40, old))
+			_ = s.Nodes[2].Module.Add(entries(t, session.Packed40, old))
 		}, want: []violation{{11, 2, RuleBack}, {13, 2, RuleYes}, {20, 2, RuleSettled}}},
 		"a session that nobody opened": {bounds: DefaultBounds(), do: func(s *Simulation) {
-			_ = s.Nodes[1].Module.Add(entries(t, joolnl.Packed40, made(joolnl.UDP, 9, "203.0.113.1:1", 0, 0, time.Minute)))
+			_ = s.Nodes[1].Module.Add(entries(t, session.Packed40, made(session.UDP, 9, "203.0.113.1:1", 0, 0, time.Minute)))
 		}, want: []violation{{11, 1, RulePhantom}}},
 		"bytes of another format": {bounds: DefaultBounds(), do: func(s *Simulation) {
 			_ = s.Nodes[1].Module.Add(make([]byte, 40)) // an empty list
-			_ = s.Nodes[1].Module.Add(entries(t, joolnl.Nested, made(joolnl.UDP, 9, "203.0.113.1:1", 0, 0, time.Minute)))
+			_ = s.Nodes[1].Module.Add(entries(t, session.Nested, made(session.UDP, 9, "203.0.113.1:1", 0, 0, time.Minute)))
 		}, want: []violation{{11, 1, RuleGarbage}}},
 		"too many datagrams": {
 			bounds: Bounds{Yes: time.Second, Usage: Usage{Datagrams: 10}},

@@ -3,7 +3,7 @@ package sim
 import (
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Upstream is a Replica that does what upstream's joold does: it acknowledges and multicasts each report, and gives the
@@ -33,7 +33,7 @@ func (u *Upstream) Overrun(time.Time) {}
 // Datagram gives the sessions at the front of the datagram to the module, as far as they have its format.
 func (u *Upstream) Datagram(_ time.Time, d Datagram) {
 	f := u.env.Version().Format()
-	if joolnl.ListFormat(d.Data) != f {
+	if session.ListFormat(d.Data) != f {
 		return
 	}
 	if n, _ := f.CheckList(d.Data); n > 0 {

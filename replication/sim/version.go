@@ -3,13 +3,13 @@ package sim
 import (
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Version is the state and the age of a session in a table, without its mask.
 type Version struct {
-	State joolnl.State
-	Timer joolnl.Timer
+	State session.State
+	Timer session.Timer
 	// Updated is the time of the last packet that renewed the session, as its time left shows it.
 	Updated time.Time
 }
@@ -17,12 +17,12 @@ type Version struct {
 // progress orders the states of a session by when they are reached (RFC 6146, section 3.5.2).
 func (v Version) progress() int {
 	return [...]int{
-		joolnl.V6Init: 0, joolnl.V4Init: 1, joolnl.Established: 2,
-		joolnl.V4FinRcv: 3, joolnl.V6FinRcv: 4, joolnl.V4FinV6FinRcv: 5, joolnl.Trans: 6,
+		session.V6Init: 0, session.V4Init: 1, session.Established: 2,
+		session.V4FinRcv: 3, session.V6FinRcv: 4, session.V4FinV6FinRcv: 5, session.Trans: 6,
 	}[v.State]
 }
 
-func (v Version) opening() bool { return v.State == joolnl.V6Init || v.State == joolnl.V4Init }
+func (v Version) opening() bool { return v.State == session.V6Init || v.State == session.V4Init }
 
 // sameMoment bounds the difference between two times of one packet on two hosts: a datagram's delay adds to it.
 const sameMoment = time.Second
@@ -51,6 +51,6 @@ func (v Version) MovesBack(old Version, tolerance time.Duration) bool {
 	case later > tolerance || v.progress() >= old.progress():
 		return false
 	}
-	returned := old.State == joolnl.Trans && v.State == joolnl.Established && later > 0
+	returned := old.State == session.Trans && v.State == session.Established && later > 0
 	return !returned
 }

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // WorkloadConfig describes the traffic.
@@ -140,14 +140,14 @@ func (w *Workload) connect(l *lane, r *rand.Rand) {
 	c.run(w)
 }
 
-func (w *Workload) proto(r *rand.Rand) joolnl.Proto {
+func (w *Workload) proto(r *rand.Rand) session.Proto {
 	switch x := r.Float64(); {
 	case x < w.config.ICMP:
-		return joolnl.ICMP
+		return session.ICMP
 	case x < w.config.ICMP+w.config.UDP:
-		return joolnl.UDP
+		return session.UDP
 	}
-	return joolnl.TCP
+	return session.TCP
 }
 
 // endpoint returns the connection's IPv6 endpoint: a new one, or one of an earlier connection.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // roomFor is more than the largest message that a worker sends. queueFor is how
@@ -191,14 +192,14 @@ func (i *Instance) pool4Page(m joolnl.Message) (page []byte, more byte) {
 				next = k + 1
 			}
 		}
-	case joolnl.Proto(m.Attrs[4]) != joolnl.UDP:
+	case session.Proto(m.Attrs[4]) != session.UDP:
 		return nil, 0
 	}
 	if next >= len(i.Pool4) {
 		return nil, 0
 	}
 	prefix := append(attr(1, i.Pool4[next].Addr().AsSlice()...), attr(2, byte(i.Pool4[next].Bits()))...)
-	entry := append(attr(4, byte(joolnl.UDP)), attr(5|1<<15, prefix...)...)
+	entry := append(attr(4, byte(session.UDP)), attr(5|1<<15, prefix...)...)
 	entry = append(append(entry, attr(6, 0, 0)...), attr(7, 0xff, 0xff)...)
 	if next+1 < len(i.Pool4) {
 		more = 8
@@ -212,13 +213,13 @@ const pageLen = 26
 // page is one of the table: what comes behind the request's offset, or the first
 // one. more has the flag for another one.
 func (i *Instance) page(m joolnl.Message) (page []byte, more byte) {
-	var proto joolnl.Proto
+	var proto session.Proto
 	var offset []byte
 	for b := m.Attrs; len(b) >= 4; {
 		n := int(binary.NativeEndian.Uint16(b))
 		switch binary.NativeEndian.Uint16(b[2:]) &^ (1 << 15) {
 		case 11:
-			proto = joolnl.Proto(b[4])
+			proto = session.Proto(b[4])
 		case 8:
 			offset = b[4+64 : 4+104] // its src4 and dst4
 		}
@@ -229,7 +230,7 @@ func (i *Instance) page(m joolnl.Message) (page []byte, more byte) {
 	}
 	n, found := 0, offset == nil
 	for _, s := range i.Table {
-		entry, err := joolnl.Nested.Append(nil, s)
+		entry, err := session.Nested.Append(nil, s)
 		if err != nil {
 			panic(err)
 		}

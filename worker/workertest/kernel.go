@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Patience is how long Wait waits.
@@ -139,7 +140,7 @@ type Instance struct {
 	// Stats are the counters by number. Those of Counting rise.
 	Stats map[int]uint64
 	// Table are the sessions that SESSION_FOREACH tells, in this order.
-	Table []joolnl.Session
+	Table []session.Session
 	// Sessions, if not nil, is a table that changes as a module's does, in place of
 	// Table and of two of the Stats.
 	Sessions *Table
@@ -282,4 +283,4 @@ func (i *Instance) Wait(t testing.TB, op joolnl.Op, n int) []Request {
 }
 
 // Format is the module's.
-func (k *Kernel) Format() joolnl.Format { return k.version.Format() }
+func (k *Kernel) Format() session.Format { return k.version.Format() }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/session"
 )
 
 // Pool6 is every instance's.
@@ -19,11 +20,11 @@ var Pool6 = netip.MustParsePrefix("64:ff9b::/96")
 // another BIB entry is refused in silence; sessions expire.
 type Table struct {
 	mu       sync.Mutex
-	sessions map[joolnl.Key]stored
+	sessions map[session.Key]stored
 	masks    map[bibHost]bibMask
 	hosts    map[bibMask]bibHost
-	counts   map[bibMask]int // sessions of a BIB entry
-	sorted   [3][]joolnl.Key // in SESSION_FOREACH's order; nil: not sorted yet
+	counts   map[bibMask]int  // sessions of a BIB entry
+	sorted   [3][]session.Key // in SESSION_FOREACH's order; nil: not sorted yet
 
 	first time.Time // nothing expires before that
 
@@ -31,7 +32,7 @@ type Table struct {
 }
 
 type stored struct {
-	record joolnl.Record
+	record session.Record
 	ends   time.Time
 }
 
@@ -43,13 +44,13 @@ type (
 
 // NewTable makes an empty one.
 func NewTable() *Table {
-	return &Table{sessions: make(map[joolnl.Key]stored), masks: make(map[bibHost]bibMask),
+	return &Table{sessions: make(map[session.Key]stored), masks: make(map[bibHost]bibMask),
 		hosts: make(map[bibMask]bibHost), counts: make(map[bibMask]int)}
 }
 
 // Put gives the table sessions as if the module had just translated packets of
 // theirs: a BIB entry in the way makes way.
-func (t *Table) Put(records ...joolnl.Record) {
+func (t *Table) Put(records ...session.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -66,16 +67,16 @@ func (t *Table) Put(records ...joolnl.Record) {
 }
 
 // Records are the sessions with the times that they have left now, by key.
-func (t *Table) Records() []joolnl.Record {
+func (t *Table) Records() []session.Record {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
 	t.expire(now)
-	list := make([]joolnl.Record, 0, len(t.sessions))
+	list := make([]session.Record, 0, len(t.sessions))
 	for _, s := range t.sessions {
 		list = append(list, s.left(now))
 	}
-	slices.SortFunc(list, func(a, b joolnl.Record) int {
+	slices.SortFunc(list, func(a, b session.Record) int {
 		ka, kb := a.Key(), b.Key()
 		return bytes.Compare(ka[:], kb[:])
 	})
@@ -83,7 +84,7 @@ func (t *Table) Records() []joolnl.Record {
 }
 
 // Get is one of them.
-func (t *Table) Get(k joolnl.Key) (joolnl.Record, bool) {
+func (t *Table) Get(k session.Key) (session.Record, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -108,13 +109,13 @@ func (t *Table) Counts() (added, refused, removed int) {
 	return t.added, t.refused, t.removed
 }
 
-func (s stored) left(now time.Time) joolnl.Record {
+func (s stored) left(now time.Time) session.Record {
 	r := s.record
 	r.SetExpires(uint32(max(s.ends.Sub(now).Milliseconds(), 0)))
 	return r
 }
 
-func sides(r *joolnl.Record) (host bibHost, mask bibMask) {
+func sides(r *session.Record) (host bibHost, mask bibMask) {
 	key := r.Key()
 	copy(host[:], key[:18])
 	host[18] = byte(r.Proto())
@@ -130,7 +131,7 @@ func (t *Table) add(entries []byte) {
 	defer t.mu.Unlock()
 	now := time.Now()
 	t.expire(now)
-	for f := joolnl.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
+	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
 		if f.Check(entries) != nil {
 			panic("a JOOLD_ADD that a module would not bear")
 		}
@@ -154,7 +155,7 @@ func (t *Table) add(entries []byte) {
 }
 
 // store writes a session that collides with nothing.
-func (t *Table) store(r joolnl.Record, now time.Time) {
+func (t *Table) store(r session.Record, now time.Time) {
 	key := r.Key()
 	if _, is := t.sessions[key]; !is {
 		host, mask := sides(&r)
@@ -183,7 +184,7 @@ func (t *Table) expire(now time.Time) {
 	}
 }
 
-func (t *Table) remove(key joolnl.Key) {
+func (t *Table) remove(key session.Key) {
 	r := t.sessions[key].record
 	delete(t.sessions, key)
 	t.sorted[r.Proto()] = nil
@@ -222,7 +223,7 @@ func (i *Instance) removeBIB(m joolnl.Message) {
 }
 
 // order is where a session stands in SESSION_FOREACH: by src4, then dst4.
-func order(r *joolnl.Record) (o [12]byte) {
+func order(r *session.Record) (o [12]byte) {
 	copy(o[:4], r[16:20])
 	copy(o[4:6], r[30:32])
 	copy(o[6:10], r[20:24])
@@ -231,26 +232,26 @@ func order(r *joolnl.Record) (o [12]byte) {
 }
 
 // page has the sessions of a protocol behind an offset, in the nested form.
-func (t *Table) page(p joolnl.Proto, behind []byte) (page []byte, more bool) {
+func (t *Table) page(p session.Proto, behind []byte) (page []byte, more bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
 	t.expire(now)
 	list := t.sorted[p]
 	if list == nil {
-		list = make([]joolnl.Key, 0, len(t.sessions))
+		list = make([]session.Key, 0, len(t.sessions))
 		for key, s := range t.sessions {
 			if s.record.Proto() == p {
 				list = append(list, key)
 			}
 		}
-		slices.SortFunc(list, func(a, b joolnl.Key) int { return bytes.Compare(t.at(a), t.at(b)) })
+		slices.SortFunc(list, func(a, b session.Key) int { return bytes.Compare(t.at(a), t.at(b)) })
 		t.sorted[p] = list
 	}
 	first := 0
 	if behind != nil {
 		var found bool
-		first, found = slices.BinarySearchFunc(list, behind, func(k joolnl.Key, o []byte) int { return bytes.Compare(t.at(k), o) })
+		first, found = slices.BinarySearchFunc(list, behind, func(k session.Key, o []byte) int { return bytes.Compare(t.at(k), o) })
 		if found {
 			first++
 		}
@@ -259,7 +260,7 @@ func (t *Table) page(p joolnl.Proto, behind []byte) (page []byte, more bool) {
 	for _, key := range list[:min(pageLen, len(list))] {
 		r := t.sessions[key].left(now)
 		var err error
-		if page, err = joolnl.Nested.AppendRecord(page, &r, Pool6); err != nil {
+		if page, err = session.Nested.AppendRecord(page, &r, Pool6); err != nil {
 			panic(err)
 		}
 	}
@@ -268,7 +269,7 @@ func (t *Table) page(p joolnl.Proto, behind []byte) (page []byte, more bool) {
 
 // reply is a page of SESSION_FOREACH and the flag for another one. offset, if not
 // nil, are src4 and dst4 in the nested form.
-func (t *Table) reply(p joolnl.Proto, offset []byte) (page []byte, flags byte) {
+func (t *Table) reply(p session.Proto, offset []byte) (page []byte, flags byte) {
 	var behind []byte
 	if offset != nil {
 		behind = make([]byte, 12)
@@ -284,7 +285,7 @@ func (t *Table) reply(p joolnl.Proto, offset []byte) (page []byte, flags byte) {
 	return page, flags
 }
 
-func (t *Table) at(k joolnl.Key) []byte {
+func (t *Table) at(k session.Key) []byte {
 	r := t.sessions[k].record
 	o := order(&r)
 	return o[:]

@@ -1,10 +1,12 @@
-package joolnl
+package session
 
 import (
 	"bytes"
 	"errors"
 	"slices"
 	"testing"
+
+	"joolctl/session/attr"
 )
 
 func TestCheckList(t *testing.T) {
@@ -26,16 +28,16 @@ func TestCheckList(t *testing.T) {
 			{"empty", nil, 0, nil},
 			{"one", entry, 1, nil},
 			{"three", bytes.Repeat(entry, 3), 3, nil},
-			{"41", bytes.Repeat(entry, MaxSessions), MaxSessions, nil},
-			{"42", bytes.Repeat(entry, MaxSessions+1), MaxSessions, ErrTooMany},
-			{"41 and a trailer", list(bytes.Repeat(entry, MaxSessions), []byte{0, 0, 1, 2}), MaxSessions, nil},
+			{"41", bytes.Repeat(entry, MaxPerMessage), MaxPerMessage, nil},
+			{"42", bytes.Repeat(entry, MaxPerMessage+1), MaxPerMessage, ErrTooMany},
+			{"41 and a trailer", list(bytes.Repeat(entry, MaxPerMessage), []byte{0, 0, 1, 2}), MaxPerMessage, nil},
 			{"one to three bytes behind it", list(entry, []byte{1, 2, 3}), 1, nil},
 			{"a trailer behind 00 00", list(entry, []byte{0, 0, 0xff, 0xff, 1}), 1, nil},
-			{"a length of 3", list(entry, appendAttrHeader(nil, 3, listEntry), entry), 1, nil},
+			{"a length of 3", list(entry, attr.AppendHeader(nil, 3, attr.ListEntry), entry), 1, nil},
 			{"a trailer only", []byte{0, 0, 0xff, 0xff}, 0, nil},
 			{"the last entry cut", list(entry, entry[:len(entry)-1]), 1, ErrEntryLength},
 			{"the last entry a header", list(entry, entry[:4]), 1, ErrEntryLength},
-			{"an empty attribute", list(entry, appendAttrHeader(nil, 4, listEntry)), 1, ErrEntryLength},
+			{"an empty attribute", list(entry, attr.AppendHeader(nil, 4, attr.ListEntry)), 1, ErrEntryLength},
 			{"two formats", list(entry, entry, mustAppend(t, other, sampleSession())), 2, ErrEntryLength},
 			{"another format", mustAppend(t, other, sampleSession()), 0, ErrEntryLength},
 			{"a bad one between", list(entry, bad, entry), 1, ErrStateTimer},

@@ -1,4 +1,10 @@
-package joolnl
+// Package session holds NAT64 sessions in the forms that Jool's module and the hosts of a group exchange: Session is the
+// decoded form, Record the same bytes for all versions of Jool, and Format the form of one range of versions.
+//
+// A Format's entry is a netlink attribute: its header and, in the nested form, all integers are in host byte order;
+// addresses and all of a packed entry are big endian. The facts come from the module's sources and from captured messages
+// (joolnl/testdata).
+package session
 
 import (
 	"fmt"
@@ -16,8 +22,11 @@ const (
 	numProtos
 )
 
+// Valid reports whether p is TCP, UDP or ICMP.
+func (p Proto) Valid() bool { return p < numProtos }
+
 func (p Proto) String() string {
-	if p >= numProtos {
+	if !p.Valid() {
 		return fmt.Sprintf("Proto(%d)", uint8(p))
 	}
 	return [...]string{"TCP", "UDP", "ICMP"}[p]
@@ -81,3 +90,6 @@ type Session struct {
 	// Expires is the time left, in whole milliseconds.
 	Expires time.Duration
 }
+
+// Check returns ErrProto or ErrStateTimer if protocol, state and timer don't belong together.
+func (s Session) Check() error { return checkKind(s.Proto, s.State, s.Timer) }

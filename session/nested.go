@@ -1,8 +1,10 @@
-package joolnl
+package session
 
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"joolctl/session/attr"
 )
 
 // nestedLen is the length of the nested form of a session: every field an
@@ -38,7 +40,7 @@ func checkLayout(b []byte) error {
 	for _, h := range nestedHeaders {
 		typ := int(binary.NativeEndian.Uint16(b[h.at+2:]))
 		if h.nested {
-			typ &^= nlaNested
+			typ &^= attr.Nested
 		}
 		if int(binary.NativeEndian.Uint16(b[h.at:])) != h.len || typ != h.typ {
 			return ErrNested
@@ -47,6 +49,19 @@ func checkLayout(b []byte) error {
 	return nil
 }
 
+// DecodeNested reads the Nested entry that b begins with, as SESSION_FOREACH's replies have it. It accepts any protocol,
+// state and timer (see Session.Check). The error is ErrEntryLength, ErrEntryType or ErrNested.
+func DecodeNested(b []byte) (Session, error) {
+	if err := Nested.checkHeader(b); err != nil {
+		return Session{}, err
+	}
+	if err := checkLayout(b); err != nil {
+		return Session{}, err
+	}
+	return decodeNested(b), nil
+}
+
+// decodeNested reads an entry that has passed checkHeader and checkLayout.
 func decodeNested(b []byte) Session {
 	hostPort := func(at int) uint16 { return binary.NativeEndian.Uint16(b[at:]) }
 	return Session{
@@ -65,13 +80,13 @@ func appendNested(dst []byte, s Session, ms uint32) []byte {
 	start := len(dst)
 	dst = append(dst, make([]byte, nestedLen)...)
 	b := dst[start:]
-	putAttrHeader(b, nestedLen, listEntry|nlaNested)
+	attr.PutHeader(b, nestedLen, attr.ListEntry|attr.Nested)
 	for _, h := range nestedHeaders {
 		typ := h.typ
 		if h.nested {
-			typ |= nlaNested
+			typ |= attr.Nested
 		}
-		putAttrHeader(b[h.at:], h.len, typ)
+		attr.PutHeader(b[h.at:], h.len, typ)
 	}
 	src6, dst6 := s.Src6.Addr().As16(), s.Dst6.Addr().As16()
 	src4, dst4 := s.Src4.Addr().As4(), s.Dst4.Addr().As4()

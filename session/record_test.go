@@ -1,4 +1,4 @@
-package joolnl
+package session
 
 import (
 	"bytes"
@@ -7,14 +7,16 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"joolctl/session/attr"
 )
 
 // TestRecordVectors turns every captured session into a record, and that into
 // every format and back.
 func TestRecordVectors(t *testing.T) {
-	forEachCapture(t, func(t *testing.T, v Version) {
-		own := v.Format()
-		for _, d := range readDatagrams(t, v) {
+	for _, c := range captures {
+		own := c.format
+		for _, d := range c.datagrams(t) {
 			for _, entry := range entriesOf(t, own, d) {
 				s, err := own.Decode(entry, capturePool6)
 				if err != nil {
@@ -34,7 +36,7 @@ func TestRecordVectors(t *testing.T) {
 				checkFormats(t, &r)
 			}
 		}
-	})
+	}
 }
 
 // checkRecord compares what a record says of itself with its session.
@@ -193,7 +195,7 @@ func TestPerDatagram(t *testing.T) {
 		f          Format
 		size, want int
 	}{
-		{Packed40, 1440, 36}, {Packed40, 1439, 35}, {Packed40, 39, 0}, {Packed40, 1 << 20, MaxSessions},
+		{Packed40, 1440, 36}, {Packed40, 1439, 35}, {Packed40, 39, 0}, {Packed40, 1 << 20, MaxPerMessage},
 		{Packed52, 1440, 27}, {Nested, 1440, 10}, {Nested, 139, 0},
 	} {
 		if got := c.f.PerDatagram(c.size); got != c.want {
@@ -223,9 +225,9 @@ func FuzzRecord(f *testing.F) {
 		r := s.Record()
 		f.Add(r[:])
 	}
-	for _, v := range captures {
-		for _, d := range readDatagrams(f, v) {
-			r := v.Format().Record(d)
+	for _, c := range captures {
+		for _, d := range c.datagrams(f) {
+			r := c.format.Record(d)
 			f.Add(r[:])
 		}
 	}
@@ -239,7 +241,7 @@ func FuzzRecord(f *testing.F) {
 		}
 		checkFormats(t, &r)
 		var entry [40]byte
-		putAttrHeader(entry[:], 40, listEntry)
+		attr.PutHeader(entry[:], 40, attr.ListEntry)
 		copy(entry[4:], r[:])
 		s, err := Packed40.Decode(entry[:], capturePool6)
 		if err != nil {

@@ -1,4 +1,4 @@
-package joolnl
+package session
 
 import (
 	"encoding/binary"
@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"joolctl/session/attr"
 )
 
 // Format is the form that sessions have in a module's multicasts, and so in
@@ -55,9 +57,9 @@ func FormatOf(entryLen int) Format {
 	return UnknownFormat
 }
 
-// MaxSessions is the largest number of sessions that Jool puts into a message
+// MaxPerMessage is the largest number of sessions that Jool puts into a message
 // (more of the 40-byte form overflow the module's own buffer).
-const MaxSessions = 41
+const MaxPerMessage = 41
 
 // Reasons to refuse an entry.
 var (
@@ -97,9 +99,9 @@ func (f Format) checkHeader(b []byte) error {
 	}
 	typ := binary.NativeEndian.Uint16(b[2:])
 	if f == Nested {
-		typ &^= nlaNested
+		typ &^= attr.Nested
 	}
-	if typ != listEntry {
+	if typ != attr.ListEntry {
 		return ErrEntryType
 	}
 	return nil
@@ -108,7 +110,7 @@ func (f Format) checkHeader(b []byte) error {
 // checkKind says whether protocol, state and timer belong together.
 func checkKind(p Proto, s State, t Timer) error {
 	switch {
-	case p >= numProtos:
+	case !p.Valid():
 		return ErrProto
 	case p != TCP && (s != Established || t != TimerEstablished),
 		p == TCP && (s >= numStates || t > TimerSYN4 || timersOf[s]&(1<<t) == 0):
@@ -163,11 +165,11 @@ func (f Format) Decode(b []byte, pool6 netip.Prefix) (Session, error) {
 	}
 }
 
-// Append writes the session as an entry of this format behind dst. What a
-// module of this format would not bear is an error, and dst is returned as it
-// was.
+// Append appends the session to dst as an entry of this format. It returns an
+// error, and dst unchanged, for a session that would harm a module of this
+// format.
 func (f Format) Append(dst []byte, s Session) ([]byte, error) {
-	if err := checkKind(s.Proto, s.State, s.Timer); err != nil {
+	if err := s.Check(); err != nil {
 		return dst, fmt.Errorf("session %v: %w", s.Src6, err)
 	}
 	if !s.Src6.Addr().Is6() || !s.Dst6.Addr().Is6() || !s.Src4.Addr().Is4() || !s.Dst4.Addr().Is4() {
@@ -187,7 +189,7 @@ func (f Format) Append(dst []byte, s Session) ([]byte, error) {
 		if [4]byte(dst6[12:]) != dst4 {
 			return dst, fmt.Errorf("session %v: dst6 %v does not end in dst4 %v, as Jool 4.1.12 needs it (a pool6 of /96)", s.Src6, s.Dst6, s.Dst4)
 		}
-		dst = appendAttrHeader(dst, 52, listEntry)
+		dst = attr.AppendHeader(dst, 52, attr.ListEntry)
 		dst = append(dst, src6[:]...)
 		dst = append(dst, dst6[:]...)
 		dst = append(dst, src4[:]...)
@@ -197,7 +199,7 @@ func (f Format) Append(dst []byte, s Session) ([]byte, error) {
 		dst = binary.BigEndian.AppendUint16(dst, s.Src4.Port())
 		return binary.BigEndian.AppendUint16(dst, bits), nil
 	case Packed40:
-		dst = appendAttrHeader(dst, 40, listEntry)
+		dst = attr.AppendHeader(dst, 40, attr.ListEntry)
 		dst = append(dst, src6[:]...)
 		dst = append(dst, src4[:]...)
 		dst = append(dst, dst4[:]...)

@@ -1,11 +1,15 @@
-package joolnl
+package session
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"joolctl/session/attr"
+)
 
 // CheckList walks a list of sessions in this format and returns how many whole entries the list begins with. It stops,
 // without an error, where fewer bytes than an attribute's header are left, and at an attribute whose length is below
 // four: the module stops there too. Any other entry that Check refuses is an error, and so is an entry after
-// MaxSessions; the number then is that of the entries before it.
+// MaxPerMessage; the number then is that of the entries before it.
 func (f Format) CheckList(b []byte) (int, error) {
 	size := f.EntryLen()
 	if size == 0 {
@@ -14,14 +18,14 @@ func (f Format) CheckList(b []byte) (int, error) {
 	header := entryHeaders[f]
 	for n := 0; ; n++ {
 		// This loop takes sound entries, which nearly all are, in a fraction of Check's time.
-		for f != Nested && n < MaxSessions && len(b) >= size && binary.NativeEndian.Uint32(b) == header && b[size-2] == 0 && soundKinds[b[size-1]] {
+		for f != Nested && n < MaxPerMessage && len(b) >= size && binary.NativeEndian.Uint32(b) == header && b[size-2] == 0 && soundKinds[b[size-1]] {
 			b = b[size:]
 			n++
 		}
-		if len(b) < nlaHeader || binary.NativeEndian.Uint16(b) < nlaHeader {
+		if len(b) < attr.HeaderLen || binary.NativeEndian.Uint16(b) < attr.HeaderLen {
 			return n, nil
 		}
-		if n == MaxSessions {
+		if n == MaxPerMessage {
 			return n, ErrTooMany
 		}
 		if err := f.Check(b); err != nil {
@@ -34,7 +38,7 @@ func (f Format) CheckList(b []byte) (int, error) {
 // ListFormat guesses the format of a list by its first entry's length;
 // UnknownFormat if it has none of a known one.
 func ListFormat(b []byte) Format {
-	if len(b) < nlaHeader {
+	if len(b) < attr.HeaderLen {
 		return UnknownFormat
 	}
 	return FormatOf(int(binary.NativeEndian.Uint16(b)))
@@ -51,8 +55,8 @@ func (f Format) CountList(b []byte) (n int) {
 // entryHeaders are the attribute headers of the formats' entries, in the host's byte order.
 var entryHeaders = func() (headers [len(entryLens)]uint32) {
 	for f, n := range entryLens {
-		var header [nlaHeader]byte
-		putAttrHeader(header[:], int(n), listEntry)
+		var header [attr.HeaderLen]byte
+		attr.PutHeader(header[:], int(n), attr.ListEntry)
 		headers[f] = binary.NativeEndian.Uint32(header[:])
 	}
 	return headers

@@ -1,4 +1,4 @@
-package joolnl
+package session
 
 import (
 	"fmt"

@@ -1,9 +1,11 @@
-package joolnl
+package session
 
 import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+
+	"joolctl/session/attr"
 )
 
 // RecordLen is the length of a Record in bytes.
@@ -14,12 +16,12 @@ const RecordLen = 36
 // src6's port (2), src4's (2), dst4's (2), bits (2). dst6 follows from pool6.
 type Record [RecordLen]byte
 
-// Key is what tells sessions apart, whatever they are mapped to: src6 and its
-// port, dst4 and its port, protocol. An ICMP session's dst4 has the mask's
-// identifier for a port, which is left out.
+// Key identifies a session regardless of its mask: src6 and its port, dst4 and
+// its port, protocol. An ICMP session's Key has no dst4 port, because that is
+// the mask's identifier.
 type Key [25]byte
 
-// Key is the session's.
+// Key returns the session's Key.
 func (r *Record) Key() (k Key) {
 	copy(k[:16], r[:16])
 	copy(k[16:18], r[28:30])
@@ -30,8 +32,8 @@ func (r *Record) Key() (k Key) {
 	return k
 }
 
-// Hash spreads sessions over a table. Those of one Key have the same. seed keeps
-// who chooses addresses from choosing collisions.
+// Hash returns a hash of the session's Key. A random seed prevents a host that
+// chooses its addresses from choosing collisions.
 func (r *Record) Hash(seed uint64) uint64 {
 	ports := uint64(binary.LittleEndian.Uint16(r[28:])) << 16
 	if r.Proto() != ICMP {
@@ -92,7 +94,7 @@ func (r *Record) Check() error {
 func (f Format) Record(b []byte) (r Record) {
 	switch f {
 	case Packed40:
-		copy(r[:], b[nlaHeader:])
+		copy(r[:], b[attr.HeaderLen:])
 	case Packed52:
 		copy(r[:16], b[4:20])    // src6
 		copy(r[16:20], b[36:40]) // src4
@@ -111,17 +113,18 @@ func (f Format) Record(b []byte) (r Record) {
 	return r
 }
 
-// RecordIn is Record without a copy where the entry is one already; else it is
-// put into to. It lives as long as both.
+// RecordIn returns an entry's Record without a copy if the format allows it:
+// the Record then lies in b. Otherwise RecordIn writes it to to, and returns to.
 func (f Format) RecordIn(b []byte, to *Record) *Record {
 	if f == Packed40 {
-		return (*Record)(b[nlaHeader:])
+		return (*Record)(b[attr.HeaderLen:])
 	}
 	*to = f.Record(b)
 	return to
 }
 
-// Record is the session's. Its time left must fit 32 bits of milliseconds.
+// Record returns the session as a Record. Its time left must fit 32 bits of
+// milliseconds.
 func (s Session) Record() (r Record) {
 	src6, src4, dst4 := s.Src6.Addr().As16(), s.Src4.Addr().As4(), s.Dst4.Addr().As4()
 	copy(r[:16], src6[:])
@@ -142,12 +145,12 @@ func (f Format) AppendRecord(dst []byte, r *Record, pool6 netip.Prefix) ([]byte,
 		return dst, err
 	}
 	if f == Packed40 {
-		dst = appendAttrHeader(dst, f.EntryLen(), listEntry)
+		dst = attr.AppendHeader(dst, f.EntryLen(), attr.ListEntry)
 		return append(dst, r[:]...), nil
 	}
 	var entry [40]byte
-	putAttrHeader(entry[:], len(entry), listEntry)
-	copy(entry[nlaHeader:], r[:])
+	attr.PutHeader(entry[:], len(entry), attr.ListEntry)
+	copy(entry[attr.HeaderLen:], r[:])
 	s, err := Packed40.Decode(entry[:], pool6)
 	if err != nil {
 		return dst, err
@@ -156,8 +159,8 @@ func (f Format) AppendRecord(dst []byte, r *Record, pool6 netip.Prefix) ([]byte,
 }
 
 // PerDatagram is how many entries fit a datagram of size bytes, at most
-// MaxSessions.
-func (f Format) PerDatagram(size int) int { return min(size/f.EntryLen(), MaxSessions) }
+// MaxPerMessage.
+func (f Format) PerDatagram(size int) int { return min(size/f.EntryLen(), MaxPerMessage) }
 
 // Expires is an entry's time left in milliseconds. The entry must have passed
 // Check.

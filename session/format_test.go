@@ -1,4 +1,4 @@
-package joolnl
+package session
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"joolctl/session/attr"
 )
 
 var formats = []Format{Nested, Packed52, Packed40}
@@ -66,7 +68,7 @@ func TestGolden(t *testing.T) {
 		{"ICMP", Packed40, icmpSession(), src6 + "c0000201" + "c0000208" + "000493e0" + "00ae" + "f18c" + "f18c" + "0040"},
 		{"TCP", Packed40, synInit, src6 + "c0000201" + "c0000208" + "00001770" + "07d0" + "f464" + "2328" + "000a"},
 	} {
-		want := append(appendAttrHeader(nil, tt.format.EntryLen(), listEntry), fromHex(t, tt.want)...)
+		want := append(attr.AppendHeader(nil, tt.format.EntryLen(), attr.ListEntry), fromHex(t, tt.want)...)
 		got := mustAppend(t, tt.format, tt.session)
 		if !bytes.Equal(got, want) {
 			t.Errorf("%v, %s:\n got %x\nwant %x", tt.format, tt.name, got, want)
@@ -172,7 +174,7 @@ func TestCheckRefuses(t *testing.T) {
 			{"length 65535", length(65535), ErrEntryLength},
 			{"type 0", typ(0), ErrEntryType},
 			{"type 2", typ(2), ErrEntryType},
-			{"type with the byte order bit", typ(listEntry | 1<<14), ErrEntryType},
+			{"type with the byte order bit", typ(attr.ListEntry | 1<<14), ErrEntryType},
 			{"type with every bit", typ(0xffff), ErrEntryType},
 		} {
 			b := tt.mutate(mustAppend(t, f, sampleSession()))
@@ -206,7 +208,7 @@ func TestCheckPackedBits(t *testing.T) {
 			}
 			binary.BigEndian.PutUint16(entry[at:], bits)
 		}
-		binary.NativeEndian.PutUint16(entry[2:], listEntry|nlaNested)
+		binary.NativeEndian.PutUint16(entry[2:], attr.ListEntry|attr.Nested)
 		if err := f.Check(entry); !errors.Is(err, ErrEntryType) {
 			t.Errorf("%v with the nested bit: %v", f, err)
 		}
@@ -227,7 +229,7 @@ func TestCheckNested(t *testing.T) {
 		}
 		b := bytes.Clone(whole)
 		typ := binary.NativeEndian.Uint16(b[h.at+2:])
-		binary.NativeEndian.PutUint16(b[h.at+2:], typ^nlaNested)
+		binary.NativeEndian.PutUint16(b[h.at+2:], typ^attr.Nested)
 		if err := Nested.Check(b); (err == nil) != h.nested {
 			t.Errorf("the attribute at %d, its nested bit turned: %v", h.at, err)
 		}
@@ -239,7 +241,7 @@ func TestCheckNested(t *testing.T) {
 		t.Errorf("protocol and state swapped: %v", err)
 	}
 	old := bytes.Clone(whole) // kernels before 5.2
-	binary.NativeEndian.PutUint16(old[2:], listEntry)
+	binary.NativeEndian.PutUint16(old[2:], attr.ListEntry)
 	if err := Nested.Check(old); err != nil {
 		t.Errorf("an entry without its nested bit: %v", err)
 	}
