@@ -126,13 +126,21 @@ func (v *Vector) Hold(vector []syncwire.Component, now time.Time, live func(sync
 	for _, w := range vector {
 		_, found := v.find(w.Origin)
 		c := v.at(w.Origin)
+		before := c.highest
 		if c.highest == (syncwire.Position{}) {
 			c.highest = w.Highest
 		} else {
 			c.highest = c.highest.Max(w.Highest)
 		}
-		if dead := now.Add(-time.Duration(w.Age) * time.Second); w.Age > 0 && !live(w.Origin) && (!found || c.dead.IsZero() || dead.Before(c.dead)) {
-			c.dead = dead // the higher age, so that it ends some day
+		if w.Age == 0 || live(w.Origin) {
+			continue
+		}
+		dead := now.Add(-time.Duration(w.Age) * time.Second)
+		// A host that knows a later position heard the origin later, too. Of one position, the higher age is right: each
+		// component is dropped some day.
+		later, earlier := !before.Covers(w.Highest), !w.Highest.Covers(before)
+		if !found || c.dead.IsZero() || later && !earlier || later == earlier && dead.Before(c.dead) {
+			c.dead = dead
 		}
 	}
 }

@@ -474,16 +474,28 @@ type End struct {
 	Resync   uint32
 	Sessions uint32
 	Bulks    uint32
+	// Doubtful is true if the sender's table may lack sessions of other origins that BEGIN's vector claims: since BEGIN, the
+	// sender has learned that its module refused some. Then only the sender's own component holds.
+	Doubtful bool
 }
 
 func (*End) messageType() Type { return TypeEnd }
 
 func (e *End) appendFields(dst []byte) []byte {
-	return appendField32(dst, 1, e.Resync, e.Sessions, e.Bulks)
+	dst = appendField32(dst, 1, e.Resync, e.Sessions, e.Bulks)
+	if e.Doubtful {
+		dst = appendField(dst, 2, 1)
+	}
+	return dst
 }
 
 func (e *End) setField(tag uint8, v []byte) error {
-	if tag != 1 {
+	switch tag {
+	case 1:
+	case 2:
+		e.Doubtful = len(v) > 0 && v[0]&1 != 0
+		return nil
+	default:
 		return nil
 	}
 	if len(v) < 12 {

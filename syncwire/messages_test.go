@@ -184,6 +184,7 @@ func TestParseAccepts(t *testing.T) {
 			&Begin{Resync: 42, Sessions: 3, Why: WhyAdvertise, Audience: []ID{9}, Settings: exampleSettings}},
 		{"BULK, any index", cat(TypeBulk, numbers(1, 42, 1<<32-1), field(2, exampleRecord()...)), &Bulk{Resync: 42, Index: 1<<32 - 1, Records: exampleRecord()}},
 		{"END, nothing", cat(TypeEnd, numbers(1, 42, 0, 0)), &End{Resync: 42}},
+		{"END, doubtful", cat(TypeEnd, numbers(1, 42, 0, 0), field(2, 1)), &End{Resync: 42, Doubtful: true}},
 		{"END, full", cat(TypeEnd, numbers(1, 42, 2*MaxBulk, 2, 9)), &End{Resync: 42, Sessions: 2 * MaxBulk, Bulks: 2}},
 	} {
 		m, err := Parse(c.in)
@@ -244,7 +245,7 @@ func randomBody(r *rand.Rand, big bool) Body {
 		&Gone{id(), r.Uint32(), ranges, big || r.IntN(2) == 0},
 		&Begin{r.Uint32() | 1, Why(r.IntN(3)), audience, r.Uint32(), settings, vector},
 		&Bulk{r.Uint32() | 1, r.Uint32(), records},
-		&End{r.Uint32() | 1, uint32(min(1<<32-1, uint64(bulks)*MaxBulk)), bulks},
+		&End{r.Uint32() | 1, uint32(min(1<<32-1, uint64(bulks)*MaxBulk)), bulks, r.IntN(2) == 0},
 	}[r.IntN(7)]
 }
 

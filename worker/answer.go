@@ -45,6 +45,7 @@ type answer struct {
 	table     table
 	reading   bool
 	vector    []syncwire.Component
+	doubtful  bool      // see syncwire.End
 	announced time.Time // when BEGIN was last sent
 
 	next  uint32 // BULK to send
@@ -291,7 +292,16 @@ func (a *answers) end(c *answer, now time.Time) {
 	if c.why == syncwire.WhyAnswer {
 		a.p.resync.verified = now // who asked compares, and gives back
 	}
-	a.p.sendControl(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.records)), Bulks: c.bulks})
+	a.p.sendControl(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.records)), Bulks: c.bulks, Doubtful: c.doubtful})
+}
+
+// doubt withdraws what tables that were read until now claim of other origins.
+func (a *answers) doubt() {
+	for _, c := range append(slices.Concat(a.kept, a.returns), a.current) {
+		if c != nil {
+			c.doubtful, c.vector = true, onlyOf(a.p.self, c.vector)
+		}
+	}
 }
 
 // bulk sends one BULK, its times corrected.

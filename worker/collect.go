@@ -10,28 +10,29 @@ import (
 
 // incoming is a resync that arrives.
 type incoming struct {
-	id       uint32
-	from     *peer
-	asked    bool                 // an answer to what we asked: what its sender lacks goes back
-	vector   []syncwire.Component // the sender's, from before it read its table
-	merges   bool                 // the vector may be merged once all sessions are stored
-	claimed  []syncwire.Component // what the sender says of other origins
-	whole    []syncwire.Component // the own vector, from before the own table was read
-	doubts   int                  // completeness.doubts when the comparison that vector is about began
-	settings syncwire.Settings
-	base     time.Time
-	expected uint32
-	records  []session.Record // BULK i's are at i × MaxBulk
-	have     []uint64         // bitmap of BULKs
-	got      uint32           // BULKs
-	reading  int              // how often the own table was begun to be read
-	stopped  time.Time        // when nothing more came
-	bulks    uint32           // as END says; 0 before
-	sessions uint32
-	ended    bool
-	stalls   int
-	own      []session.Record // our own table
-	ownRead  bool
+	id          uint32
+	from        *peer
+	asked       bool                 // an answer to what we asked: what its sender lacks goes back
+	vector      []syncwire.Component // the sender's, from before it read its table
+	merges      bool                 // the vector may be merged once all sessions are stored
+	claimed     []syncwire.Component // what the sender says of other origins
+	whole       []syncwire.Component // the own vector, from before the own table was read, and completeness.doubts then
+	wholeDoubts int
+	doubts      int // completeness.doubts when the comparison that vector is about began
+	settings    syncwire.Settings
+	base        time.Time
+	expected    uint32
+	records     []session.Record // BULK i's are at i × MaxBulk
+	have        []uint64         // bitmap of BULKs
+	got         uint32           // BULKs
+	reading     int              // how often the own table was begun to be read
+	stopped     time.Time        // when nothing more came
+	bulks       uint32           // as END says; 0 before
+	sessions    uint32
+	ended       bool
+	stalls      int
+	own         []session.Record // our own table
+	ownRead     bool
 	// The instance's number of sessions before the injection, and how many of
 	// these are new to it.
 	before, fresh                int
@@ -124,7 +125,7 @@ func (r *resync) mayTake(now time.Time) bool {
 func (r *resync) readOwn() {
 	in := r.in
 	in.reading++
-	in.whole = r.p.whole(r.p.do.now())
+	in.whole, in.wholeDoubts = r.p.whole(r.p.do.now()), r.p.doubts
 	this := in.reading
 	other := func() bool { return r.in != in || in.reading != this }
 	r.p.do.readTable(r.p.sessions(), in.base, other, func(own table, err error) {
@@ -214,7 +215,9 @@ func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
 	if e.Sessions != in.expected { // the BEGIN with the right number is lost
 		in.expected, in.records, in.have, in.got, in.sessions = e.Sessions, nil, nil, 0, 0
 	}
-	in.ended, in.bulks = true, e.Bulks
+	if in.ended, in.bulks = true, e.Bulks; e.Doubtful {
+		in.vector = onlyOf(from.ID, in.vector)
+	}
 	if e.Bulks != (in.expected+syncwire.MaxBulk-1)/syncwire.MaxBulk {
 		r.abandon(now)
 		return

@@ -21,6 +21,9 @@ const (
 	// askFirstBy is how much later a host asks for each peer that is expected to ask before it. A peer that asks gives back
 	// what it has.
 	askFirstBy = time.Second
+	// reportedWithin is how soon a session is in a live datagram of its host, or in the host's generation: the module sends a
+	// report within its timer's 2 s and the deadline, and its counters are read every 5 s at the latest.
+	reportedWithin = 10 * time.Second
 	// maxLacks bounds the reasons that are shown.
 	maxLacks = 8
 	// whyLacks is the reason for a resync because a peer has sessions that are missing here.
@@ -36,6 +39,8 @@ type completeness struct {
 	stored []syncwire.Component
 	// doubts is how often the vector was forgotten: what was known before then must not be merged any more.
 	doubts int
+	// unclaimed has the peers whose sessions a full sync stored here, and when; see settleUnclaimed.
+	unclaimed map[syncwire.ID]time.Time
 	// evicted is true if an origin's component was dropped while its live updates waited for a resync.
 	evicted   bool
 	lacks     []Lack
@@ -131,6 +136,7 @@ func (p *pumps) doubt(now time.Time) {
 	p.advance(now)
 	p.doubts++
 	p.vector.ForgetAll()
+	p.answers.doubt()
 	if p.stored != nil {
 		p.stored = []syncwire.Component{} // nothing is known of what the table holds
 	}
@@ -153,6 +159,11 @@ func (p *pumps) merge(vector []syncwire.Component, doubts int, now time.Time) {
 // others leaves out the host's own component.
 func (p *pumps) others(vector []syncwire.Component) []syncwire.Component {
 	return slices.DeleteFunc(slices.Clone(vector), func(c syncwire.Component) bool { return c.Origin == p.self })
+}
+
+// onlyOf leaves an origin's component.
+func onlyOf(origin syncwire.ID, vector []syncwire.Component) []syncwire.Component {
+	return slices.DeleteFunc(slices.Clone(vector), func(c syncwire.Component) bool { return c.Origin != origin })
 }
 
 // covered reports whether a table with the vector contains everything that one with the other vector contains.
@@ -286,7 +297,8 @@ func (p *pumps) judge(now time.Time) (again time.Time) {
 func (p *pumps) look(now time.Time) (live []*peer) {
 	p.advance(now)
 	live = p.w.peers.all(now)
-	if p.resync.phase < collecting { // else the table may get some of the sessions after the generation has risen
+	greeted := !slices.ContainsFunc(live, func(known *peer) bool { return !known.greeted })
+	if p.resync.phase < collecting && greeted { // else the table may get some of the sessions after the generation has risen
 		vectors := make([][]syncwire.Component, len(live))
 		for i, known := range live {
 			vectors[i] = known.vector
@@ -298,7 +310,35 @@ func (p *pumps) look(now time.Time) (live []*peer) {
 		}
 	}
 	p.lacks = p.lacking(live, now)
+	p.settleUnclaimed(now)
 	return live
+}
+
+// stores notes that a full sync stores sessions of a peer's table.
+func (p *pumps) stores(of syncwire.ID, now time.Time) {
+	if p.unclaimed == nil {
+		p.unclaimed = make(map[syncwire.ID]time.Time)
+	}
+	p.unclaimed[of] = now
+}
+
+// settleUnclaimed looks at the peers whose sessions were stored by a full sync lately. Their tables had sessions that no
+// vector claimed yet: the module had not reported them, or they came in live datagrams that this host has not received. If
+// such a peer is gone, nobody else claims these sessions, so this host does.
+func (p *pumps) settleUnclaimed(now time.Time) {
+	if p.resync.phase == listening {
+		return // a peer that has not been heard yet may be there
+	}
+	for id, stored := range p.unclaimed {
+		known := p.w.peers.withID(id)
+		switch {
+		case known == nil || !known.live(now):
+			delete(p.unclaimed, id)
+			p.missed(now)
+		case len(p.lacks) == 0 && known.hello.Sub(stored) > reportedWithin:
+			delete(p.unclaimed, id)
+		}
+	}
 }
 
 // conclude lets others see the verdict.

@@ -127,7 +127,7 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, last syncwire.Seq, now 
 		from.Differs = p.settings.Diff(h.Settings)
 	})
 	isNew := !from.greeted
-	from.greeted, from.nextIn = true, time.Duration(h.NextIn)*time.Second
+	from.greeted, from.hello, from.nextIn = true, now, time.Duration(h.NextIn)*time.Second
 	from.generation, from.vector = h.Generation, h.Vector
 	if h.Generation == 0 && last == 0 {
 		p.vector.Empty(from.ID)

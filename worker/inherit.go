@@ -38,6 +38,7 @@ func (p *pumps) bequeath(now time.Time) {
 	p.advance(now)
 	e := estateOf(&stats)
 	e.self, e.position, e.vector, e.left = p.self, p.position(), p.vector.Components(now), now
+	e.unclaimed = p.unclaimed
 	p.w.counters.will.write(p.estate, e)
 }
 
@@ -58,6 +59,7 @@ func (p *pumps) begin(now time.Time) {
 	}
 	p.self, p.generation, p.seq = e.self, e.position.Generation, e.position.Seq
 	p.vector.Merge(e.vector, e.left, func(syncwire.ID) bool { return false })
+	p.unclaimed = e.unclaimed
 	if p.adopted {
 		p.waiting.suspect(now.Sub(e.left)) // the reports that wait in the socket
 	}

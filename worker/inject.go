@@ -50,7 +50,11 @@ func (r *resync) compared(d difference) {
 	d.spare(r.lately, r.overflowed)
 	if in.asked && (len(d.give) > 0 || !covered(in.vector, in.whole)) {
 		report.GaveBack = len(d.give)
-		r.p.answers.giveBack(in.from, table{d.give, in.base}, union(in.whole, in.vector), now)
+		has := union(in.whole, in.vector)
+		if in.wholeDoubts != r.p.doubts {
+			has = in.whole[:1] // the own table may have lacked sessions when it was read
+		}
+		r.p.answers.giveBack(in.from, table{d.give, in.base}, has, now)
 	}
 	r.cleared(len(d.old), now)
 	for _, m := range d.old {
@@ -63,6 +67,9 @@ func (r *resync) compared(d difference) {
 	r.p.readKernel(now)
 	in.before, in.fresh, in.limited, in.blocked = r.p.sessions(), d.fresh, d.limited, d.blocked
 	r.p.vector.Hold(r.p.others(in.vector), now, r.p.liveOrigin(now))
+	if len(d.inject) > 0 {
+		r.p.stores(in.from.ID, now)
+	}
 	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
 	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched, overflowed: &r.overflowed, waiting: r.waiting}
 	r.enter(injecting, now, time.Time{})

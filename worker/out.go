@@ -216,7 +216,9 @@ func (p *pumps) sendInPieces(entries []byte, now time.Time) {
 func (p *pumps) sendLive(entries []byte, now time.Time) {
 	p.active = now
 	if p.sequence {
-		p.seq++
+		if p.seq++; p.seq == 0 {
+			p.generation++ // the zero position means that there was no session yet
+		}
 		p.ring.put(p.seq, entries, now)
 	}
 	p.sendDatagram(entries, syncwire.Trailer{Kind: syncwire.Live, Sender: p.self, Seq: p.seq})

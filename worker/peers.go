@@ -52,8 +52,9 @@ type peer struct {
 	since  time.Time // when it was first heard
 	// replaced is true if another sender was heard from its address and it was not heard since.
 	replaced bool
-	greeted  bool // has said HELLO, since it is there
-	asked    bool // for a HELLO
+	greeted  bool      // has said HELLO, since it is there
+	asked    bool      // for a HELLO
+	hello    time.Time // when its last HELLO came
 	// nextIn, dropping, generation and vector are its last HELLO's.
 	nextIn     time.Duration
 	dropping   bool

@@ -21,7 +21,8 @@ type estate struct {
 	self                                 syncwire.ID
 	position                             syncwire.Position
 	vector                               []syncwire.Component
-	left                                 time.Time // to the millisecond
+	unclaimed                            map[syncwire.ID]time.Time // see completeness
+	left                                 time.Time                 // to the millisecond
 }
 
 // will keeps estates from one worker of a pair to the next, in this process or, by
@@ -40,6 +41,9 @@ func (e *estate) numbers() map[string]uint64 {
 	numbers := map[string]uint64{
 		"packets": e.packets, "sessions": e.sessions, "reported": e.reported, "dropped": e.dropped,
 		"self": uint64(e.self), "position": positionNumber(e.position), "time": uint64(e.left.UnixMilli()),
+	}
+	for id, stored := range e.unclaimed {
+		numbers[fmt.Sprintf("unclaimed %08x", uint32(id))] = uint64(stored.UnixMilli())
 	}
 	for _, c := range e.vector {
 		flags := uint64(0)
@@ -71,6 +75,16 @@ func estateOfNumbers(numbers map[string]uint64) *estate {
 		self: syncwire.ID(numbers["self"]), position: numberPosition(numbers["position"]), left: time.UnixMilli(int64(numbers["time"])),
 	}
 	for name, age := range numbers {
+		if text, ok := strings.CutPrefix(name, "unclaimed "); ok {
+			id, err := strconv.ParseUint(text, 16, 32)
+			if err != nil {
+				return nil
+			}
+			if e.unclaimed == nil {
+				e.unclaimed = make(map[syncwire.ID]time.Time)
+			}
+			e.unclaimed[syncwire.ID(id)] = time.UnixMilli(int64(age))
+		}
 		text, ok := strings.CutPrefix(name, "age ")
 		if !ok {
 			continue

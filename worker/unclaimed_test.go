@@ -1,0 +1,95 @@
+package worker
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// TestUnclaimed has a full sync store sessions of a peer that is gone soon after. The host's generation rises unless a
+// HELLO was heard by which all of the sessions had a position.
+func TestUnclaimed(t *testing.T) {
+	const never = -1
+	for _, c := range []struct {
+		name  string
+		hello time.Duration // when the peer says HELLO after the full sync; never: it does not
+		last  syncwire.Seq  // of that HELLO; the host has received 5
+		want  uint32        // by how much the generation rises
+	}{
+		{"it dies at once", never, 0, 1},
+		{"its module may not have reported them", reportedWithin - time.Second, 5, 1},
+		{"all have a position", reportedWithin + time.Second, 5, 0},
+		{"the host lacks live datagrams", reportedWithin + time.Second, 9, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			drive(t, jool4115, func(d *driven) {
+				now := time.Now()
+				d.resync.finish(now)
+				from := d.w.peers.heard(group6, 0x10f, now)
+				from.stream.begin(6)
+				says := func(last syncwire.Seq, at time.Time) {
+					d.w.peers.heard(group6, from.ID, at)
+					from.stream.expectUpTo(last, at, d.deliverFn)
+					d.helloFrom(from, &syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1, Settings: ttl, NextIn: 1}, last, at)
+				}
+				says(5, now)
+				at := syncwire.Position{Generation: 1, Seq: 5}
+				d.merge([]syncwire.Component{{Origin: from.ID, Known: true, Complete: at, Highest: at}}, d.doubts, now)
+				d.stores(from.ID, now)
+				d.look(now)
+				if c.hello != never {
+					now = now.Add(c.hello)
+					says(c.last, now)
+					d.look(now)
+				}
+				before := d.generation
+				d.look(from.liveUntil().Add(-1))
+				if d.generation != before {
+					t.Error("the generation rises while the peer is there")
+				}
+				for range 2 {
+					d.look(from.liveUntil().Add(1))
+				}
+				if rises := d.generation - before; rises != c.want {
+					t.Errorf("the generation rises by %d, want %d", rises, c.want)
+				}
+			})
+		})
+	}
+}
+
+// TestDoubtful has a host learn, while it sends its table, that its module refused sessions: END and what is given back
+// claim only the host's own component.
+func TestDoubtful(t *testing.T) {
+	p := newPumps(&Worker{})
+	p.answers.p, p.self = p, 3
+	vector := []syncwire.Component{{Origin: 7, Known: true}, {Origin: 3, Known: true}}
+	sent, queued, kept := &answer{vector: slices.Clone(vector)}, &answer{vector: slices.Clone(vector)}, &answer{vector: slices.Clone(vector)}
+	p.answers.current, p.answers.returns, p.answers.kept = sent, []*answer{queued}, []*answer{kept}
+	p.answers.doubt()
+	for _, c := range []*answer{sent, queued, kept} {
+		if !c.doubtful || len(c.vector) != 1 || c.vector[0].Origin != 3 {
+			t.Errorf("doubtful: %t, %+v", c.doubtful, c.vector)
+		}
+	}
+}
+
+// TestDoubtfulEnd has an END say that the sender's table may lack sessions of other origins.
+func TestDoubtfulEnd(t *testing.T) {
+	drive(t, jool4115, func(d *driven) {
+		now := time.Now()
+		d.resync.finish(now)
+		from := d.w.peers.heard(group6, 0x10f, now)
+		at := syncwire.Position{Generation: 1, Seq: 5}
+		d.resync.in = &incoming{id: 5, from: from, base: now, expected: 39,
+			vector: []syncwire.Component{{Origin: 0x99, Known: true, Complete: at, Highest: at}, {Origin: from.ID, Known: true, Complete: at, Highest: at}}}
+		d.resync.enter(collecting, now, now)
+		d.resync.end(&syncwire.End{Resync: 5, Sessions: 39, Bulks: 1, Doubtful: true}, from, now)
+		if v := d.resync.in.vector; len(v) != 1 || v[0].Origin != from.ID {
+			t.Errorf("%+v", v)
+		}
+		d.resync.finish(now)
+	})
+}
