@@ -64,6 +64,10 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (*sim.Simulation, []
 	for _, f := range faults {
 		if f.Kind == sim.Stall || f.Kind == sim.Restart {
 			bounds.Waited += f.For
+			bounds.Healed += f.For
+		}
+		if f.Kind == sim.Deadline {
+			bounds.Healed += time.Duration(f.Amount) * time.Millisecond
 		}
 	}
 	if silent {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,12 +17,18 @@ type Bounds struct {
 	Strict bool
 	// Waited is how much older a session may look for a moment because its report waited for a worker that did not read.
 	Waited time.Duration
+	// Healed is how long a host may hold a session in a state that the session has moved back to, while nothing keeps the
+	// newer state from it. The newer state's report waits in its module at most for the flush deadline and then for the
+	// module's timer, 2 s each, and the refresh that follows waits for a refresh period of 1 s in its worker.
+	Healed time.Duration
 	// Usage bounds what a host uses in any ten seconds; 0: no bound.
 	Usage Usage
 }
 
 // DefaultBounds returns the bounds of a host that polls its module's counters every 5 s when idle.
-func DefaultBounds() Bounds { return Bounds{Yes: 2 * time.Second, Poll: 5 * time.Second} }
+func DefaultBounds() Bounds {
+	return Bounds{Yes: 2 * time.Second, Poll: 5 * time.Second, Healed: 5 * time.Second}
+}
 
 // Rule is an invariant.
 type Rule string
@@ -54,6 +61,7 @@ type Monitor struct {
 	s      *Simulation
 	bounds Bounds
 	moves  int     // that were looked at
+	back   []moved // sessions that have moved back in state
 	usage  []Usage // ten seconds ago
 	turns  int
 }
@@ -83,13 +91,7 @@ func (m *Monitor) check() {
 			m.checkYes(n)
 		}
 	}
-	moves := m.s.Truth.Moves()
-	for ; m.moves < len(moves); m.moves++ {
-		if move := moves[m.moves]; !move.New.MovesBack(move.Old, m.s.config.Tolerance+m.bounds.Waited) && move.New.progress() >= move.Old.progress() {
-			continue
-		}
-		m.violated(moves[m.moves].Host, RuleBack, "%v", moves[m.moves])
-	}
+	m.checkMoves()
 	if m.turns++; m.turns%10 != 0 {
 		return // these don't go away
 	}
@@ -101,6 +103,69 @@ func (m *Monitor) check() {
 			m.violated(n.ID, RuleGarbage, "%d entries", n.Module.Garbage())
 		}
 	}
+}
+
+// moved is a session that has moved back in state.
+type moved struct {
+	Move
+	since time.Time // from then on, nothing has kept the newer state from the host
+}
+
+// checkMoves looks at the sessions that have moved back. A move in time is a violation at once. A move in state between
+// two versions of about the same time is one if it lasts: reports of one connection may overtake each other on their ways
+// through module, coalescer and full sync, and the last of them decides.
+func (m *Monitor) checkMoves() {
+	moves := m.s.Truth.Moves()
+	for ; m.moves < len(moves); m.moves++ {
+		switch move := moves[m.moves]; {
+		case move.New.losesTime(move.Old, m.s.config.Tolerance+m.bounds.Waited):
+			m.violated(move.Host, RuleBack, "%v", move)
+		case move.New.losesState(move.Old):
+			m.back = append(m.back, moved{move, move.At})
+		}
+	}
+	m.back = slices.DeleteFunc(m.back, func(b moved) bool { return m.healed(b.Move) })
+	now := m.s.Clock.Now()
+	for i := range m.back {
+		b := &m.back[i]
+		if n := m.s.Nodes[b.Host]; !n.Running() || n.Stalled() || n.Verdict().Answer != Yes {
+			b.since = now
+		}
+		b.since = latest(b.since, m.reachedSince(b.Host))
+		if now.Sub(b.since) >= m.bounds.Healed {
+			m.violated(b.Host, RuleBack, "for %v: %v", m.bounds.Healed, b.Move)
+		}
+	}
+}
+
+// healed reports whether a session that has moved back in state is gone, has its state again, or has been changed by a
+// later packet. The newer state may also have died with the host that knew it.
+func (m *Monitor) healed(move Move) bool {
+	own := m.s.Nodes[move.Host].Module.sessionByID(move.id)
+	if own == nil || own.makesUpFor(move.Old) {
+		return true
+	}
+	for _, n := range m.s.Nodes {
+		if n.until.After(move.At) {
+			return true
+		}
+	}
+	return false
+}
+
+// reachedSince returns since when a host has heard every worker that runs.
+func (m *Monitor) reachedSince(host int) (since time.Time) {
+	for _, n := range m.s.Nodes {
+		if n.ID == host || !n.Running() || n.Upstream() {
+			continue
+		}
+		heard, live := m.s.Truth.Live(host, n.ID)
+		if !live {
+			return m.s.Clock.Now()
+		}
+		since = latest(since, heard)
+	}
+	return since
 }
 
 // checkYes checks whether a host may say yes.

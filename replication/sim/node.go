@@ -37,6 +37,7 @@ type Node struct {
 	env         *Env
 	upstream    bool      // the Replica is upstream's joold
 	since       time.Time // when the Replica started
+	until       time.Time // when the last Replica ended
 	runs        int
 	open        bool // the sockets exist
 	stalled     int  // stalls that are in force
@@ -132,6 +133,7 @@ func (n *Node) kill() {
 func (n *Node) end(keepSockets bool) {
 	n.env.dead = true
 	n.replica, n.env, n.deferred = nil, nil, nil
+	n.until = n.clock.Now()
 	n.wake.Cancel()
 	if !keepSockets {
 		n.closeSockets()

@@ -16,9 +16,9 @@ type Truth struct {
 func newTruth(s *Simulation) *Truth {
 	t := &Truth{s: s}
 	for i, n := range s.Nodes {
-		n.Module.Overwrites = func(_ int, r *session.Record, old, v Version) {
+		n.Module.Overwrites = func(id int, r *session.Record, old, v Version) {
 			if v.MovesBack(old, s.config.Tolerance) && len(t.moves) < maxMoves {
-				t.moves = append(t.moves, Move{s.Clock.Now(), i, *r, old, v})
+				t.moves = append(t.moves, Move{s.Clock.Now(), i, *r, old, v, id})
 			}
 		}
 	}
@@ -33,6 +33,7 @@ type Move struct {
 	Host     int
 	Record   session.Record // after it
 	Old, New Version
+	id       int // in the Ledger
 }
 
 func (m Move) String() string {

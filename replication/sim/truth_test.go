@@ -222,6 +222,19 @@ func TestMonitor(t *testing.T) {
 		r := s.Nodes[0].Module.Records()[0]
 		s.Nodes[0].Module.Packet(Packet{session.TCP, SYN, client(1), web, true, r.Src4()})
 	}
+	opened := func(s *Simulation, before time.Duration) session.Record {
+		r := s.Nodes[0].Module.Records()[0]
+		return made(session.TCP, 1, r.Src4().String(), session.V6Init, session.TimerTransitory, 4*time.Minute-before)
+	}
+	answer := func(s *Simulation) Packet {
+		return Packet{session.TCP, SYN, client(1), web, true, s.Nodes[0].Module.Records()[0].Src4()}
+	}
+	// back has host 2 store the opening of a connection a second after its answer, as of so much earlier.
+	back := func(s *Simulation, earlier time.Duration) {
+		establish(s)
+		s.Run(11 * time.Second)
+		_ = s.Nodes[2].Module.Add(entries(t, session.Packed40, opened(s, time.Second+earlier)))
+	}
 	type violation struct {
 		At, Host int
 		Rule     Rule
@@ -245,12 +258,35 @@ func TestMonitor(t *testing.T) {
 			want: []violation{{19, 1, RuleYes}, {19, 2, RuleYes}, {20, 1, RuleSettled}, {20, 2, RuleSettled}}},
 		"an uncounted loss that nothing finds": {
 			bounds: DefaultBounds(), faults: []Fault{{Kind: SilentLoss, For: time.Minute, Amount: 1, Peer: 1}}, do: open},
-		"a session moves back": {bounds: DefaultBounds(), do: func(s *Simulation) {
+		"a session moves back in state": {bounds: DefaultBounds(), do: func(s *Simulation) {
+			back(s, 0)
+		}, want: []violation{{13, 2, RuleYes}, {16, 2, RuleBack}, {20, 2, RuleSettled}}},
+		"a session moves back in state, and nobody has reported more": {bounds: DefaultBounds(), do: func(s *Simulation) {
 			open(s)
-			old := s.Nodes[0].Module.Records()[0]
-			establish(s)
 			s.Run(11 * time.Second)
-			_ = s.Nodes[2].Module.Add(entries(t, session.Packed40, old))
+			s.Nodes[2].Module.ReportLoss = 1
+			s.Nodes[2].Module.Packet(answer(s))
+			_ = s.Nodes[2].Module.Add(entries(t, session.Packed40, opened(s, time.Second)))
+		}, want: []violation{{16, 2, RuleBack}}},
+		"a session moves back in state for 4 s": {bounds: DefaultBounds(), do: func(s *Simulation) {
+			back(s, 0)
+			s.Run(15 * time.Second)
+			_ = s.Nodes[2].Module.Add(entries(t, session.Packed40, s.Nodes[0].Module.Records()...))
+		}, want: []violation{{13, 2, RuleYes}}},
+		"a session moves back in state, and a packet follows": {bounds: Bounds{Yes: time.Minute, Healed: 5 * time.Second}, do: func(s *Simulation) {
+			back(s, 0)
+			s.Run(13 * time.Second)
+			s.Nodes[2].Module.Packet(opening(session.TCP, 1))
+		}},
+		"a session moves back in state, and its host can't hear the others": {
+			faults: []Fault{{Kind: Partition, At: 12 * time.Second, For: time.Minute, Sides: 4}}, bounds: DefaultBounds(), do: func(s *Simulation) {
+				back(s, 0)
+			}},
+		"a session moves back in state, and the host that knew more dies": {
+			faults: []Fault{{Kind: Kill, At: 12500 * ms, For: time.Minute, Host: 0, Peer: 1}}, bounds: Bounds{Yes: time.Minute, Healed: 5 * time.Second},
+			do: func(s *Simulation) { back(s, 0) }},
+		"a session moves back in time": {bounds: DefaultBounds(), do: func(s *Simulation) {
+			back(s, 5*time.Second)
 		}, want: []violation{{11, 2, RuleBack}, {13, 2, RuleYes}, {20, 2, RuleSettled}}},
 		"a session that nobody opened": {bounds: DefaultBounds(), do: func(s *Simulation) {
 			_ = s.Nodes[1].Module.Add(entries(t, session.Packed40, made(session.UDP, 9, "203.0.113.1:1", 0, 0, time.Minute)))

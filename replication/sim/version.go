@@ -44,13 +44,25 @@ func (v Version) Beats(old Version, tolerance time.Duration) bool {
 // MovesBack reports whether a session that changes from old to v loses time left beyond the tolerance, or a state that
 // it had reached.
 func (v Version) MovesBack(old Version, tolerance time.Duration) bool {
-	later := v.Updated.Sub(old.Updated)
-	switch {
-	case later < -tolerance:
-		return true
-	case later > tolerance || v.progress() >= old.progress():
+	return v.losesTime(old, tolerance) || v.losesState(old) && v.Updated.Sub(old.Updated) <= tolerance
+}
+
+// losesTime reports whether a session that changes from old to v loses time left beyond the tolerance.
+func (v Version) losesTime(old Version, tolerance time.Duration) bool {
+	return v.Updated.Sub(old.Updated) < -tolerance
+}
+
+// losesState reports whether v has a state of less progress than old. A packet that comes after old leads back from TRANS
+// to ESTABLISHED.
+func (v Version) losesState(old Version) bool {
+	if old.State == session.Trans && v.State == session.Established && v.Updated.After(old.Updated) {
 		return false
 	}
-	returned := old.State == session.Trans && v.State == session.Established && later > 0
-	return !returned
+	return v.progress() < old.progress()
+}
+
+// makesUpFor reports whether a session that has lost the state of old, and is at v now, has it again or has been changed
+// by a packet after old.
+func (v Version) makesUpFor(old Version) bool {
+	return !v.losesState(old) || v.Updated.Sub(old.Updated) > sameMoment
 }
