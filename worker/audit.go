@@ -164,17 +164,10 @@ func (a *audit) checkIn(l Ledger, losses Losses, pending uint64) int64 {
 // pending is how many sessions have been received and go to the module later.
 func (p *pumps) pending() (n uint64) {
 	for _, from := range p.w.peers.order {
-		n += from.stream.pending()
+		n += from.stream.BufferedSessions()
 	}
 	for _, u := range p.resync.held {
 		n += sessionsIn(u.entries)
-	}
-	return n
-}
-
-func (s *stream) pending() (n uint64) {
-	for i := range s.held {
-		n += sessionsIn(s.held[i].data)
 	}
 	return n
 }
@@ -186,11 +179,11 @@ func sessionsIn(entries []byte) uint64 { return uint64(session.ListFormat(entrie
 func (p *pumps) auditPeers() {
 	c := p.w.counters
 	for _, from := range p.w.peers.order {
-		if n := from.stream.lost - from.lostCounted; n > 0 {
+		if n := from.stream.Lost() - from.lostCounted; n > 0 {
 			from.lostCounted += n
 			c.networkLost.Add(n)
 		}
-		if n := from.stream.repaired - from.repairedCounted; n > 0 {
+		if n := from.stream.Repaired() - from.repairedCounted; n > 0 {
 			from.repairedCounted += n
 			c.networkRepaired.Add(n)
 		}

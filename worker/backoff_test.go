@@ -60,7 +60,7 @@ func TestLastingDifference(t *testing.T) {
 				s.from = d.w.peers.heard(group6, 0x10f, now)
 				d.resync.finish(now)
 				d.resync.ended, d.resync.sync, d.resync.period = now, syncwire.SyncYes, 0
-				s.from.stream.begin(1)
+				s.from.stream.Start(1)
 
 				s.run(time.Hour, func() {})
 				if n := len(s.asked); n < 10 || n > 25 {

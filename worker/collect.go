@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -66,7 +67,7 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 		}
 	}
 	// It may come when we wait no more, because one side stood still.
-	asked := b.Why == syncwire.WhyAnswer && len(b.Audience) > 0 && slices.Contains(r.tried, from.stream.sender)
+	asked := b.Why == syncwire.WhyAnswer && len(b.Audience) > 0 && slices.Contains(r.tried, from.ID)
 	if !known && !asked && !r.mayTake(now) {
 		return
 	}
@@ -243,13 +244,13 @@ func (r *resync) askMissing(now time.Time) {
 		if len(ranges) == syncwire.MaxRanges && ranges[len(ranges)-1].To+1 != i {
 			break
 		}
-		ranges = addToRanges(ranges, i)
+		ranges = replication.AppendRange(ranges, i)
 	}
 	if len(ranges) == 0 {
 		last := max(total, 1) - 1
 		ranges = append(ranges, syncwire.Range{From: last, To: last})
 	}
-	r.p.answer(&syncwire.Nack{To: in.from.stream.sender, Resync: in.id, Ranges: ranges}, now)
+	r.p.answer(&syncwire.Nack{To: in.from.ID, Resync: in.id, Ranges: ranges}, now)
 }
 
 // stalled asks again, or gives up. A datagram that waits in the socket proves that the host is late, not the sender.

@@ -77,11 +77,11 @@ func (p *pumps) liveOrigin(now time.Time) func(syncwire.ID) bool {
 func (p *pumps) advance(now time.Time) {
 	for _, known := range p.w.peers.order {
 		s := &known.stream
-		if known.ID == 0 || !s.started {
+		if known.ID == 0 || !s.Started() {
 			continue
 		}
-		if known.restarts != s.restarts {
-			known.restarts = s.restarts
+		if known.restarts != s.Restarts() {
+			known.restarts = s.Restarts()
 			p.vector.Restart(known.ID)
 		}
 		live := known.live(now)
@@ -89,7 +89,8 @@ func (p *pumps) advance(now time.Time) {
 			p.vector.Lives(known.ID)
 		}
 		if live || known.lived { // once more, because of what came before it died
-			p.vector.Advance(known.ID, s.first, s.last(), s.top)
+			first, last, top := s.Complete()
+			p.vector.Advance(known.ID, first, last, top)
 		}
 		known.lived = live
 	}
@@ -141,7 +142,7 @@ func (p *pumps) doubt(now time.Time) {
 		p.stored = []syncwire.Component{} // nothing is known of what the table holds
 	}
 	for _, known := range p.w.peers.order {
-		known.stream.first = known.stream.next
+		known.stream.Doubt()
 	}
 	p.wake(now)
 }
@@ -221,7 +222,7 @@ func (p *pumps) lacking(live []*peer, now time.Time) []Lack {
 func (p *pumps) aheadSince(known *peer, live []*peer, now time.Time) time.Time {
 	for _, other := range live {
 		for _, c := range other.vector {
-			if c.Origin != known.ID || !known.stream.started || !c.Highest.Seq.After(known.stream.next-1) {
+			if c.Origin != known.ID || !known.stream.Started() || !c.Highest.Seq.After(known.stream.Next()-1) {
 				continue
 			}
 			if known.ahead.IsZero() {
@@ -237,20 +238,21 @@ func (p *pumps) aheadSince(known *peer, live []*peer, now time.Time) time.Time {
 func (p *pumps) lackOf(known *peer, now time.Time) (Lack, bool) {
 	s := &known.stream
 	lack := Lack{peer: known}
-	if !known.greeted || !s.started {
+	if !known.greeted || !s.Started() {
 		lack.pending, lack.since = true, known.since
 		lack.Text = fmt.Sprintf("peer %v has not said yet what it has", known.Address)
 		return lack, true
 	}
-	gap, is := p.vector.Gap(known.ID, syncwire.Position{Generation: known.generation, Seq: s.next - 1})
+	gap, is := p.vector.Gap(known.ID, syncwire.Position{Generation: known.generation, Seq: s.Next() - 1})
 	c, _ := p.vector.Get(known.ID)
 	switch {
 	case is:
-		waits := s.waitsSince()
-		lack.pending = !gap.Unknown && gap.Generations == 0 && !s.first.After(c.Complete.Seq+1) && !waits.IsZero()
+		first, _, _ := s.Complete()
+		waits := s.MissingSince()
+		lack.pending = !gap.Unknown && gap.Generations == 0 && !first.After(c.Complete.Seq+1) && !waits.IsZero()
 		lack.Gap, lack.since = gap, waits
 		lack.Text = fmt.Sprintf("peer %v: %v", known.Address, gap)
-	case s.behind > 1:
+	case s.MayHaveRestarted():
 		lack.pending, lack.Gap.Origin = true, known.ID
 		lack.Text = fmt.Sprintf("peer %v counts from a lower number again", known.Address)
 	case !known.ahead.IsZero():

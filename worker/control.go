@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -97,7 +98,7 @@ func (p *pumps) fromPeer(address netip.Addr, data []byte, came, now time.Time) {
 		return
 	}
 	from := p.w.peers.heard(address, m.Sender, now)
-	from.stream.expectUpTo(m.Last, now, p.deliverFn)
+	from.stream.ExpectUpTo(m.Last, now, p.deliverFn)
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
 		p.helloFrom(from, b, m.Last, now)
@@ -252,7 +253,7 @@ func (p *pumps) nackFrom(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 	switch {
 	case n.To != p.self:
 		if sender := p.w.peers.withID(n.To); sender != nil && n.Resync == 0 {
-			sender.stream.othersAsked(n.Ranges, now)
+			sender.stream.Suppress(n.Ranges, now)
 		}
 	case n.Resync != 0:
 		p.answers.missed(n, by, now)
@@ -284,13 +285,13 @@ func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
 	p.openWindow(now)
 	var gone, superseded []syncwire.Range
 	f := p.format
-	looked := 0 // nobody waits for more than maxMissing
+	looked := 0 // no receiver requests more than MaxMissing
 	for _, r := range ranges {
-		for seq := syncwire.Seq(r.From); !seq.After(syncwire.Seq(r.To)) && p.repeats < repeatBudget && looked < maxMissing; seq++ {
+		for seq := syncwire.Seq(r.From); !seq.After(syncwire.Seq(r.To)) && p.repeats < repeatBudget && looked < replication.MaxMissing; seq++ {
 			looked++
 			entries, sent, ok := p.ring.get(seq)
 			if !ok {
-				gone = addToRanges(gone, uint32(seq))
+				gone = replication.AppendRange(gone, uint32(seq))
 				continue
 			}
 			if p.ring.repeatedWithin(seq, repeatWindow, now) {
@@ -310,7 +311,7 @@ func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
 			}
 			p.out = b
 			if len(b) == 0 {
-				superseded = addToRanges(superseded, uint32(seq))
+				superseded = replication.AppendRange(superseded, uint32(seq))
 				continue
 			}
 			p.sendDatagram(b, syncwire.Trailer{Kind: syncwire.Repeat, Sender: p.self, Seq: seq})
@@ -333,7 +334,7 @@ func (p *pumps) goneFrom(from *peer, g *syncwire.Gone, now time.Time) {
 		}
 		return
 	}
-	p.w.peers.update(from, func() { from.stream.drop(g.Ranges, !g.Superseded) })
+	p.w.peers.update(from, func() { from.stream.Gone(g.Ranges, !g.Superseded) })
 }
 
 // jitter spreads what several receivers ask for at the same moment.
@@ -382,15 +383,15 @@ func (p *pumps) wake(now time.Time) { p.timer.SetSooner(now) }
 
 // tickStream asks a peer for what is missing of it.
 func (p *pumps) tickStream(from *peer, now time.Time) time.Time {
-	if len(from.stream.missing) == 0 && len(from.stream.held) == 0 {
+	if !from.stream.Waiting() {
 		return time.Time{}
 	}
-	lost := from.stream.lost
-	ask, again := from.stream.tick(now, p.deliverFn)
+	lost := from.stream.Lost()
+	ask, again := from.stream.Tick(now, p.deliverFn)
 	if len(ask) > 0 {
 		p.answer(&syncwire.Nack{To: from.ID, Ranges: ask}, now)
 	}
-	if from.stream.lost != lost {
+	if from.stream.Lost() != lost {
 		p.w.peers.update(from, func() {})
 	}
 	return again

@@ -100,20 +100,20 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	default:
 		from := p.w.peers.heard(d.From.Addr(), t.Sender, now)
 		if t.Kind == syncwire.Repeat {
-			from.stream.repeat = p.repeatFn
+			from.stream.Retransmitted = p.repeatFn
 			if waited < muchWaiting {
 				ageAll(entries, waited)
 			}
 		}
-		before := from.stream.repaired
-		if !from.stream.take(t.Kind, t.Seq, entries, now, p.deliverFn) {
+		before := from.stream.Repaired()
+		if !from.stream.Receive(t.Kind, t.Seq, entries, now, p.deliverFn) {
 			c.ignored.Add(sessions)
 		}
-		if from.stream.repaired != before {
+		if from.stream.Repaired() != before {
 			p.w.peers.update(from, func() {})
 		}
-		if len(from.stream.held) > 0 {
-			p.wakeAt(from.stream.holdUntil)
+		if until, buffering := from.stream.Buffering(); buffering {
+			p.wakeAt(until)
 		}
 	}
 }

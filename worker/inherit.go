@@ -87,7 +87,7 @@ func (p *pumps) incarnate() {
 	doubts := p.doubts
 	p.completeness = completeness{doubts: doubts + 1, generation: p.generation}
 	for _, known := range p.w.peers.order {
-		known.stream.first = known.stream.next
+		known.stream.Doubt()
 	}
 }
 

@@ -61,7 +61,7 @@ func TestRefused(t *testing.T) {
 				now := time.Now()
 				s := &short{driven: d, now: now}
 				s.from = d.w.peers.heard(group6, 0x10f, now)
-				s.from.stream.begin(1)
+				s.from.stream.Start(1)
 				d.resync.finish(now)
 				d.resync.ended, d.resync.period = now, 0
 				d.merge(s.whole(), d.doubts, now)

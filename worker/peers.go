@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -48,7 +49,7 @@ type Peer struct {
 // peer is one of them with what it takes to listen to it.
 type peer struct {
 	Peer
-	stream stream
+	stream replication.Stream
 	since  time.Time // when it was first heard
 	// replaced is true if another sender was heard from its address and it was not heard since.
 	replaced bool
@@ -104,7 +105,7 @@ type peers struct {
 	order []*peer // as they were first heard
 	// expected returns the live datagram of an origin that the table lacks first, if that is known.
 	expected func(syncwire.ID) (syncwire.Seq, bool)
-	jitter   func() time.Duration // see stream
+	jitter   func() time.Duration // of replication.Stream
 	// ignored counts the sessions that go with a peer.
 	ignored *atomic.Uint64
 }
@@ -128,7 +129,7 @@ func (p *peers) add(from netip.Addr, id syncwire.ID, now time.Time) *peer {
 	if p.known == nil {
 		p.known = make(map[peerKey]*peer)
 	}
-	known := &peer{Peer: Peer{Address: from, ID: id}, since: now, stream: stream{sender: id, jitter: p.jitter}}
+	known := &peer{Peer: Peer{Address: from, ID: id}, since: now, stream: replication.NewStream(p.jitter)}
 	for _, other := range slices.Clone(p.order) {
 		switch {
 		case other.Address != from:
@@ -144,7 +145,7 @@ func (p *peers) add(from netip.Addr, id syncwire.ID, now time.Time) *peer {
 	}
 	if p.expected != nil && id != 0 {
 		if next, ok := p.expected(id); ok {
-			known.stream.begin(next)
+			known.stream.Start(next)
 		}
 	}
 	p.known[keyOf(from, id)] = known
@@ -168,7 +169,7 @@ func (p *peers) garbled(from netip.Addr, now time.Time) {
 func (k *peer) heard(now time.Time) {
 	if !k.LastHeard.IsZero() && now.Sub(k.LastHeard) > aliveFor {
 		k.greeted, k.served = false, time.Time{}
-		k.stream.away = true
+		k.stream.Absent()
 	}
 	k.LastHeard = now
 }
@@ -200,7 +201,7 @@ func (p *peers) forgetOne() {
 
 // forget forgets one, and counts what waits behind a gap of it.
 func (p *peers) forget(k *peer) {
-	if n := k.stream.pending(); n > 0 {
+	if n := k.stream.BufferedSessions(); n > 0 {
 		p.ignored.Add(n)
 	}
 	delete(p.known, keyOf(k.Address, k.ID))
@@ -221,7 +222,7 @@ func (p *peers) update(known *peer, change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change()
-	known.Lost, known.Repaired = known.stream.lost, known.stream.repaired
+	known.Lost, known.Repaired = known.stream.Lost(), known.stream.Repaired()
 }
 
 // withID finds a worker of ours; nil: it is not known.

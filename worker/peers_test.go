@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -18,7 +19,7 @@ func TestPeerMoves(t *testing.T) {
 	first, second := netip.MustParseAddr("fd64::1"), netip.MustParseAddr("fd65::1")
 	from := p.heard(first, 7, now)
 	p.update(from, func() { from.Sync, from.Sessions = syncwire.SyncYes, 100 })
-	from.stream.take(syncwire.Live, 10, nil, now, func([]byte) {})
+	from.stream.Receive(syncwire.Live, 10, nil, now, func([]byte) {})
 
 	later := now.Add(time.Second)
 	from = p.heard(second, 7, later)
@@ -27,17 +28,17 @@ func TestPeerMoves(t *testing.T) {
 	if diff := cmp.Diff(want, p.list(), addresses); diff != "" {
 		t.Errorf("peers (-want +got):\n%s", diff)
 	}
-	from.stream.take(syncwire.Live, 13, nil, later, func([]byte) {})
-	from.stream.giveUp(later, func([]byte) {})
-	if n := len(from.stream.missing); n != 2 {
-		t.Errorf("%d datagrams are missing of those sent while it moved, want 2", n)
+	from.stream.Receive(syncwire.Live, 13, nil, later, func([]byte) {})
+	nack, _ := from.stream.Tick(later.Add(replication.ReorderFor), func([]byte) {})
+	if diff := cmp.Diff([]syncwire.Range{{From: 11, To: 12}}, nack); diff != "" {
+		t.Errorf("requested of the datagrams sent while it moved (-want +got):\n%s", diff)
 	}
 	if again := p.heard(second, 7, later); again != from {
 		t.Error("it isn't the same peer when it is heard again")
 	}
 
 	other := p.heard(second, 8, later)
-	if other.stream.started || other.Sync != syncwire.SyncNo || from.live(later) || len(p.list()) != 1 {
+	if other.stream.Started() || other.Sync != syncwire.SyncNo || from.live(later) || len(p.list()) != 1 {
 		t.Errorf("another worker at the same address: %+v", other.Peer)
 	}
 	if p.heard(second, 9, later); p.withID(7) != nil || p.withID(8).live(later) {

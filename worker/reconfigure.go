@@ -82,10 +82,7 @@ func (p *pumps) retune(spec configdir.Spec, now time.Time) {
 		p.publishSync()
 		p.answers = answers{p: p}
 		for _, from := range p.w.peers.order {
-			for len(from.stream.held) > 0 {
-				from.stream.giveUp(now, p.deliverFn)
-			}
-			from.stream.started, from.stream.missing = false, nil
+			from.stream.Stop(now, p.deliverFn)
 			p.vector.Forget(from.ID)
 		}
 		p.toKernel()

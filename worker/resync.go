@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -182,7 +183,7 @@ func (r *resync) heardEnough(now time.Time) {
 	case len(r.p.lacks) == 0:
 		r.settle(now)
 	case !lost && now.Sub(r.since) < inheritWithin: // repeats are on their way
-		r.due = now.Add(holdFor)
+		r.due = now.Add(replication.ReorderFor)
 	default:
 		r.tried = nil
 		r.ask(now)
@@ -205,7 +206,7 @@ func (r *resync) ask(now time.Time) {
 		}
 		return
 	}
-	r.target = best.stream.sender
+	r.target = best.ID
 	r.tried = append(r.tried, r.target)
 	r.enter(asking, now, now)
 	r.solicit(now)

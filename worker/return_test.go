@@ -44,7 +44,7 @@ func TestWaitsForReturn(t *testing.T) {
 		now := time.Now()
 		d.resync.finish(now)
 		from := d.w.peers.heard(group6, 0x10f, now)
-		from.stream.begin(1)
+		from.stream.Start(1)
 		for _, c := range []struct {
 			name string
 			at   time.Duration

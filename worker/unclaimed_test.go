@@ -28,10 +28,10 @@ func TestUnclaimed(t *testing.T) {
 				now := time.Now()
 				d.resync.finish(now)
 				from := d.w.peers.heard(group6, 0x10f, now)
-				from.stream.begin(6)
+				from.stream.Start(6)
 				says := func(last syncwire.Seq, at time.Time) {
 					d.w.peers.heard(group6, from.ID, at)
-					from.stream.expectUpTo(last, at, d.deliverFn)
+					from.stream.ExpectUpTo(last, at, d.deliverFn)
 					d.helloFrom(from, &syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1, Settings: ttl, NextIn: 1}, last, at)
 				}
 				says(5, now)

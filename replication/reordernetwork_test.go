@@ -1,4 +1,4 @@
-package worker
+package replication
 
 import (
 	"container/heap"
@@ -74,7 +74,7 @@ func TestStreamOverBadNetwork(t *testing.T) {
 				t.Errorf("seed %d: %d is delivered behind %d", seed, seq, newest)
 			}
 			newest, some = seq, true
-			if at, ok := arrived[seq]; ok && w.at-at > holdFor {
+			if at, ok := arrived[seq]; ok && w.at-at > ReorderFor {
 				t.Errorf("seed %d: %d waited for %v", seed, seq, w.at-at)
 			}
 		}
@@ -82,9 +82,9 @@ func TestStreamOverBadNetwork(t *testing.T) {
 		var tick func()
 		var next time.Duration = -1
 		wake := func() { // what the worker's timer does
-			_, again := l.holdUntil, time.Time{}
-			if len(l.held) > 0 {
-				again = l.holdUntil
+			_, again := l.bufferUntil, time.Time{}
+			if len(l.buffered) > 0 {
+				again = l.bufferUntil
 			}
 			for _, m := range l.missing {
 				if again.IsZero() || m.again.Before(again) {
@@ -98,7 +98,7 @@ func TestStreamOverBadNetwork(t *testing.T) {
 		}
 		tick = func() {
 			next = -1
-			ask, _ := l.tick(now(), deliver)
+			ask, _ := l.Tick(now(), deliver)
 			if len(ask) > 0 && !(badBack && loses(loss)) {
 				w.in(time.Millisecond, func() {
 					for _, a := range ask {
@@ -106,7 +106,7 @@ func TestStreamOverBadNetwork(t *testing.T) {
 							if !(badBack && loses(loss)) {
 								w.in(time.Millisecond, func() {
 									inRepeat = true
-									l.take(syncwire.Repeat, seq, payload(seq), now(), deliver)
+									l.Receive(syncwire.Repeat, seq, payload(seq), now(), deliver)
 									inRepeat = false
 									wake()
 								})
@@ -135,16 +135,16 @@ func TestStreamOverBadNetwork(t *testing.T) {
 					if _, twice := arrived[seq]; !twice {
 						arrived[seq] = w.at
 					}
-					l.take(syncwire.Live, seq, payload(seq), now(), deliver)
+					l.Receive(syncwire.Live, seq, payload(seq), now(), deliver)
 					wake()
-					if len(l.held) > maxHeld || len(l.missing) > maxMissing {
-						t.Fatalf("seed %d: %d held, %d missing", seed, len(l.held), len(l.missing))
+					if len(l.buffered) > MaxBuffered || len(l.missing) > MaxMissing {
+						t.Fatalf("seed %d: %d held, %d missing", seed, len(l.buffered), len(l.missing))
 					}
 				})
 			}
 		}
 		last := first + n - 1
-		w.in(2*time.Second, func() { l.expectUpTo(last, now(), deliver); wake() })
+		w.in(2*time.Second, func() { l.ExpectUpTo(last, now(), deliver); wake() })
 		w.run()
 
 		lost := 0
@@ -160,8 +160,8 @@ func TestStreamOverBadNetwork(t *testing.T) {
 		if uint64(lost) != l.lost || !badBack && lost > 0 {
 			t.Errorf("seed %d: %d of %d were not delivered, %d are known to be lost", seed, lost, n, l.lost)
 		}
-		if l.next != last+1 || len(l.held)+len(l.missing) > 0 {
-			t.Errorf("seed %d: in the end it waits for %d, %d held, %d missing", seed, l.next, len(l.held), len(l.missing))
+		if l.next != last+1 || len(l.buffered)+len(l.missing) > 0 {
+			t.Errorf("seed %d: in the end it waits for %d, %d held, %d missing", seed, l.next, len(l.buffered), len(l.missing))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package worker
+package replication
 
 import (
 	"encoding/binary"
@@ -33,7 +33,7 @@ func FuzzStream(f *testing.F) {
 		in, out := 0, 0
 		count := func(b []byte) { out++; deliver(b) }
 		take := func(kind syncwire.Kind, seq syncwire.Seq) {
-			if l.take(kind, seq, payload(seq), l.now, count) {
+			if l.Receive(kind, seq, payload(seq), l.now, count) {
 				in++
 			}
 		}
@@ -45,14 +45,14 @@ func FuzzStream(f *testing.F) {
 			case 1:
 				take(syncwire.Repeat, seq)
 			case 2:
-				l.expectUpTo(seq, l.now, count)
+				l.ExpectUpTo(seq, l.now, count)
 			case 3:
-				l.expectUpTo(seq<<6, l.now, count)
+				l.ExpectUpTo(seq<<6, l.now, count)
 				delivered = make(map[syncwire.Seq]bool) // as far as the numbers come again
 				base = l.next - 10
 			case 4:
 				l.now = l.now.Add(time.Duration(ops[1]) * time.Millisecond)
-				ask, _ := l.tick(l.now, count)
+				ask, _ := l.Tick(l.now, count)
 				if len(ask) > syncwire.MaxRanges {
 					t.Errorf("%d ranges", len(ask))
 				}
@@ -61,24 +61,24 @@ func FuzzStream(f *testing.F) {
 				for _, m := range l.missing {
 					have[m.seq] = have[m.seq] || !lost && m.seq-seq <= 5
 				}
-				l.drop([]syncwire.Range{{From: uint32(seq), To: uint32(seq + 5)}}, lost)
+				l.Gone([]syncwire.Range{{From: uint32(seq), To: uint32(seq + 5)}}, lost)
 			case 6:
-				l.othersAsked([]syncwire.Range{{From: uint32(seq), To: uint32(seq + 5)}}, l.now)
+				l.Suppress([]syncwire.Range{{From: uint32(seq), To: uint32(seq + 5)}}, l.now)
 			}
-			if len(l.held) > maxHeld || len(l.missing) > maxMissing {
-				t.Fatalf("%d held, %d missing", len(l.held), len(l.missing))
+			if len(l.buffered) > MaxBuffered || len(l.missing) > MaxMissing {
+				t.Fatalf("%d held, %d missing", len(l.buffered), len(l.missing))
 			}
-			if in != out+len(l.held) {
-				t.Fatalf("%d were taken, %d delivered, %d are held", in, out, len(l.held))
+			if in != out+len(l.buffered) {
+				t.Fatalf("%d were taken, %d delivered, %d are held", in, out, len(l.buffered))
 			}
 			for seq := l.first; l.started && l.restarts == restarts && !seq.After(l.last()); seq++ {
 				if !have[seq] {
 					t.Fatalf("%d never came, but everything from %d to %d is said to have come", seq, l.first, l.last())
 				}
 			}
-			for i, h := range l.held {
-				if !h.seq.After(l.next) || i > 0 && !h.seq.After(l.held[i-1].seq) || h.until.Before(l.holdUntil) {
-					t.Fatalf("held %d of %d is %d, next %d, until %v", i, len(l.held), h.seq, l.next, l.holdUntil)
+			for i, h := range l.buffered {
+				if !h.seq.After(l.next) || i > 0 && !h.seq.After(l.buffered[i-1].seq) || h.until.Before(l.bufferUntil) {
+					t.Fatalf("held %d of %d is %d, next %d, until %v", i, len(l.buffered), h.seq, l.next, l.bufferUntil)
 				}
 			}
 			for i, m := range l.missing {

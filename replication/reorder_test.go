@@ -1,4 +1,4 @@
-package worker
+package replication
 
 import (
 	"encoding/binary"
@@ -11,16 +11,16 @@ import (
 	"joolctl/syncwire"
 )
 
-// listener is a stream and what it has delivered.
+// listener records what a Stream delivers.
 type listener struct {
-	stream
+	Stream
 	t   testing.TB
 	now time.Time
 	got []syncwire.Seq
 }
 
 func newListener(t testing.TB) *listener {
-	return &listener{stream: stream{sender: 7}, t: t, now: time.Unix(1_000_000, 0)}
+	return &listener{t: t, now: time.Unix(1_000_000, 0)}
 }
 
 func payload(seq syncwire.Seq) []byte { return binary.BigEndian.AppendUint32(nil, uint32(seq)) }
@@ -31,19 +31,19 @@ func (l *listener) deliver(b []byte) { l.got = append(l.got, syncwire.Seq(binary
 func (l *listener) hear(kind syncwire.Kind, seqs ...syncwire.Seq) {
 	for _, seq := range seqs {
 		b := payload(seq)
-		l.take(kind, seq, b, l.now, l.deliver)
+		l.Receive(kind, seq, b, l.now, l.deliver)
 		clear(b) // the buffer is used again
 	}
 }
 
 func (l *listener) live(seqs ...syncwire.Seq)   { l.hear(syncwire.Live, seqs...) }
 func (l *listener) repeat(seqs ...syncwire.Seq) { l.hear(syncwire.Repeat, seqs...) }
-func (l *listener) says(last syncwire.Seq)      { l.expectUpTo(last, l.now, l.deliver) }
+func (l *listener) says(last syncwire.Seq)      { l.ExpectUpTo(last, l.now, l.deliver) }
 
 // after lets time pass, and returns what is asked for.
 func (l *listener) after(d time.Duration) []syncwire.Range {
 	l.now = l.now.Add(d)
-	ask, _ := l.tick(l.now, l.deliver)
+	ask, _ := l.Tick(l.now, l.deliver)
 	return ask
 }
 
@@ -56,8 +56,8 @@ func (l *listener) want(seqs ...syncwire.Seq) {
 	l.got = nil
 }
 
-// asks checks what is asked for now: pairs of from and to.
-func (l *listener) asks(got []syncwire.Range, want ...uint32) {
+// nacks checks what is requested now: pairs of from and to.
+func (l *listener) nacks(got []syncwire.Range, want ...uint32) {
 	l.t.Helper()
 	var ranges []syncwire.Range
 	for i := 0; i < len(want); i += 2 {
@@ -78,8 +78,8 @@ func (l *listener) counts(lost, repaired uint64) {
 
 func (l *listener) idle() {
 	l.t.Helper()
-	if ask, again := l.tick(l.now, l.deliver); len(l.held)+len(l.missing)+len(ask) > 0 || !again.IsZero() {
-		l.t.Errorf("held %d, missing %d, asks for %v and comes again at %v", len(l.held), len(l.missing), ask, again)
+	if ask, again := l.Tick(l.now, l.deliver); len(l.buffered)+len(l.missing)+len(ask) > 0 || !again.IsZero() {
+		l.t.Errorf("held %d, missing %d, asks for %v and comes again at %v", len(l.buffered), len(l.missing), ask, again)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestStreamPassed(t *testing.T) {
 	l := newListener(t)
 	take := func(kind syncwire.Kind, seq syncwire.Seq, want bool) {
 		t.Helper()
-		if got := l.take(kind, seq, payload(seq), l.now, l.deliver); got != want {
+		if got := l.Receive(kind, seq, payload(seq), l.now, l.deliver); got != want {
 			t.Errorf("%d of kind %d was taken: %v", seq, kind, got)
 		}
 	}
@@ -154,7 +154,7 @@ func TestStreamComplete(t *testing.T) {
 	whole("the first one", 5, 5, 5)
 	l.live(6, 8)
 	whole("one is late", 5, 6, 6)
-	l.after(holdFor)
+	l.after(ReorderFor)
 	whole("one is missing", 5, 6, 8)
 	l.says(10)
 	whole("the last ones are missing", 5, 6, 8)
@@ -162,11 +162,11 @@ func TestStreamComplete(t *testing.T) {
 	whole("a repeat", 5, 8, 8)
 	l.repeat(10)
 	whole("a repeat of the last one", 5, 8, 10)
-	l.drop([]syncwire.Range{{From: 9, To: 9}}, false)
+	l.Gone([]syncwire.Range{{From: 9, To: 9}}, false)
 	whole("the rest has been sent again since", 5, 10, 10)
 	l.live(12)
 	l.says(12)
-	l.drop([]syncwire.Range{{From: 11, To: 11}}, true)
+	l.Gone([]syncwire.Range{{From: 11, To: 11}}, true)
 	whole("one is lost for good", 12, 12, 12)
 	if l.restarts != 0 {
 		t.Errorf("%d restarts", l.restarts)
@@ -177,7 +177,7 @@ func TestStreamComplete(t *testing.T) {
 func TestStreamRestart(t *testing.T) {
 	l := newListener(t)
 	l.live(1000)
-	for seq := syncwire.Seq(1); seq < restartAfter; seq++ {
+	for seq := syncwire.Seq(1); seq < RestartAfter; seq++ {
 		l.live(seq)
 		l.says(seq) // is as good as a datagram
 		if l.restarts > 0 {
@@ -185,7 +185,7 @@ func TestStreamRestart(t *testing.T) {
 		}
 	}
 	at := l.next
-	if l.restarts != 1 || at > restartAfter {
+	if l.restarts != 1 || at > RestartAfter {
 		t.Fatalf("%d restarts, the next one is %d", l.restarts, at)
 	}
 	l.live(at, at+1)
@@ -193,7 +193,7 @@ func TestStreamRestart(t *testing.T) {
 	if l.first != at || l.last() != at+1 {
 		t.Errorf("everything from %d to %d", l.first, l.last())
 	}
-	// What comes twice comes between others.
+	// Duplicates between other datagrams are no restart.
 	for seq := at + 2; seq < at+100; seq++ {
 		l.live(seq, at, at, at, at)
 		l.want(seq)
@@ -208,7 +208,7 @@ func TestStreamReordered(t *testing.T) {
 	l := newListener(t)
 	l.live(1, 3, 5, 4)
 	l.want(1)
-	l.asks(l.after(holdFor - 1))
+	l.nacks(l.after(ReorderFor - 1))
 	l.live(2)
 	l.want(2, 3, 4, 5)
 	l.idle()
@@ -221,9 +221,9 @@ func TestStreamReordered(t *testing.T) {
 func TestStreamGap(t *testing.T) {
 	l := newListener(t)
 	l.live(1, 3, 4, 6, 3)
-	l.asks(l.after(holdFor-1), nil...)
+	l.nacks(l.after(ReorderFor-1), nil...)
 	l.want(1)
-	l.asks(l.after(1), 2, 2, 5, 5)
+	l.nacks(l.after(1), 2, 2, 5, 5)
 	l.want(3, 4, 6)
 	l.live(2, 5) // late originals: the repeats are on the way, with less in them
 	l.want()
@@ -240,20 +240,20 @@ func TestStreamGap(t *testing.T) {
 func TestStreamHoldsEachItsTime(t *testing.T) {
 	l := newListener(t)
 	l.live(1, 3)
-	l.after(holdFor / 2)
+	l.after(ReorderFor / 2)
 	l.live(5)
 	l.want(1)
-	l.asks(l.after(holdFor/2), 2, 2)
+	l.nacks(l.after(ReorderFor/2), 2, 2)
 	l.want(3)
-	l.asks(l.after(holdFor/2), 4, 4)
+	l.nacks(l.after(ReorderFor/2), 4, 4)
 	l.want(5)
 
 	l = newListener(t)
 	l.live(1, 9)
-	l.after(holdFor / 2)
+	l.after(ReorderFor / 2)
 	l.live(7, 5)
 	l.want(1)
-	l.asks(l.after(holdFor/2), 2, 4, 6, 6, 8, 8) // 9 may not wait longer
+	l.nacks(l.after(ReorderFor/2), 2, 4, 6, 6, 8, 8) // 9 may not wait longer
 	l.want(5, 7, 9)
 }
 
@@ -264,7 +264,7 @@ func TestStreamTickTellsWhen(t *testing.T) {
 	begin := l.now
 	var asked []time.Duration
 	for range 20 {
-		ask, again := l.tick(l.now, l.deliver)
+		ask, again := l.Tick(l.now, l.deliver)
 		if len(ask) > 0 {
 			asked = append(asked, l.now.Sub(begin))
 		}
@@ -292,22 +292,22 @@ func TestStreamTickTellsWhen(t *testing.T) {
 func TestStreamHoldsSoMany(t *testing.T) {
 	l := newListener(t)
 	l.live(1)
-	for i := range maxHeld {
+	for i := range MaxBuffered {
 		l.live(syncwire.Seq(3 + i))
 	}
 	l.want(1)
-	l.live(3 + maxHeld)
-	if len(l.got) != maxHeld+1 || len(l.held) != 0 {
-		t.Errorf("%d delivered, %d held", len(l.got), len(l.held))
+	l.live(3 + MaxBuffered)
+	if len(l.got) != MaxBuffered+1 || len(l.buffered) != 0 {
+		t.Errorf("%d delivered, %d held", len(l.got), len(l.buffered))
 	}
-	l.asks(l.after(0), 2, 2)
+	l.nacks(l.after(0), 2, 2)
 }
 
 func TestStreamTail(t *testing.T) {
 	l := newListener(t)
 	l.live(1, 2)
 	l.says(5)
-	l.asks(l.after(0), 3, 5)
+	l.nacks(l.after(0), 3, 5)
 	l.live(6)
 	l.says(6)
 	l.says(3) // an old message
@@ -322,7 +322,7 @@ func TestStreamTail(t *testing.T) {
 	l.live(1, 3, 5, 7)
 	l.says(4)
 	l.want(1, 3, 5)
-	l.asks(l.after(0), 2, 2, 4, 4)
+	l.nacks(l.after(0), 2, 2, 4, 4)
 	l.live(6)
 	l.want(6, 7)
 }
@@ -331,34 +331,34 @@ func TestStreamBacksOffForOthers(t *testing.T) {
 	l := newListener(t)
 	l.live(1, 3, 4, 6)
 	l.jitter = func() time.Duration { return 5 * time.Millisecond }
-	l.asks(l.after(holdFor))
-	l.othersAsked([]syncwire.Range{{From: 0, To: 3}}, l.now)
-	l.asks(l.after(5*time.Millisecond), 5, 5)
-	l.asks(l.after(44 * time.Millisecond))
-	l.asks(l.after(time.Millisecond), 2, 2)
-	// Who has asked does not let others put it off.
-	l.othersAsked([]syncwire.Range{{From: 2, To: 5}}, l.now)
-	l.asks(l.after(5*time.Millisecond), 5, 5)
+	l.nacks(l.after(ReorderFor))
+	l.Suppress([]syncwire.Range{{From: 0, To: 3}}, l.now)
+	l.nacks(l.after(5*time.Millisecond), 5, 5)
+	l.nacks(l.after(44 * time.Millisecond))
+	l.nacks(l.after(time.Millisecond), 2, 2)
+	// A receiver that has sent a NACK does not suppress the next one.
+	l.Suppress([]syncwire.Range{{From: 2, To: 5}}, l.now)
+	l.nacks(l.after(5*time.Millisecond), 5, 5)
 }
 
 func TestStreamGone(t *testing.T) {
 	l := newListener(t)
 	l.live(1, 10)
-	l.after(holdFor)
+	l.after(ReorderFor)
 	l.want(1, 10)
-	if n := l.drop([]syncwire.Range{{From: 0, To: 4}}, true); n != 3 {
+	if n := l.Gone([]syncwire.Range{{From: 0, To: 4}}, true); n != 3 {
 		t.Errorf("%d dropped", n)
 	}
-	if n := l.drop([]syncwire.Range{{From: 3, To: 5}, {From: 9, To: 20}}, false); n != 2 {
+	if n := l.Gone([]syncwire.Range{{From: 3, To: 5}, {From: 9, To: 20}}, false); n != 2 {
 		t.Errorf("%d dropped", n)
 	}
 	l.counts(3, 2)
-	if n := l.drop([]syncwire.Range{{From: 100, To: 3}}, true); n != 0 {
+	if n := l.Gone([]syncwire.Range{{From: 100, To: 3}}, true); n != 0 {
 		t.Errorf("%d dropped of another range", n)
 	}
 	l.repeat(2, 5, 6)
 	l.want(6)
-	l.asks(l.after(50*time.Millisecond), 7, 8)
+	l.nacks(l.after(50*time.Millisecond), 7, 8)
 }
 
 // TestStreamWraps runs over the end of the numbers.
@@ -368,9 +368,9 @@ func TestStreamWraps(t *testing.T) {
 	l.live(end-2, end-1)
 	l.live(1, end) // 0 is missing
 	l.want(end-2, end-1, end)
-	l.asks(l.after(holdFor), 0, 0)
+	l.nacks(l.after(ReorderFor), 0, 0)
 	l.live(3, 0)
-	l.asks(l.after(holdFor), 2, 2)
+	l.nacks(l.after(ReorderFor), 2, 2)
 	l.repeat(0, 2)
 	l.want(1, 3, 0, 2)
 	l.idle()
@@ -378,8 +378,8 @@ func TestStreamWraps(t *testing.T) {
 	l = newListener(t)
 	l.live(end - 1)
 	l.says(1)
-	l.asks(l.after(0), end, 1)
-	l.othersAsked([]syncwire.Range{{From: end - 5, To: 0}}, l.now)
+	l.nacks(l.after(0), end, 1)
+	l.Suppress([]syncwire.Range{{From: end - 5, To: 0}}, l.now)
 	l.repeat(1, end, 0)
 	l.want(end-1, 1, end, 0)
 	l.idle()
@@ -387,19 +387,19 @@ func TestStreamWraps(t *testing.T) {
 
 // TestStreamJumps has the sender's number jump by any distance.
 func TestStreamJumps(t *testing.T) {
-	for _, far := range []syncwire.Seq{maxMissing, maxMissing + 1, 1 << 20, 1<<31 - 1, 1 << 31} {
+	for _, far := range []syncwire.Seq{MaxMissing, MaxMissing + 1, 1 << 20, 1<<31 - 1, 1 << 31} {
 		for name, jump := range map[string]func(*listener){
-			"datagram": func(l *listener) { l.live(far); l.after(holdFor) },
+			"datagram": func(l *listener) { l.live(far); l.after(ReorderFor) },
 			"message":  func(l *listener) { l.says(far - 1); l.after(0) },
 		} {
 			l := newListener(t)
 			l.live(0)
 			jump(l)
 			gap := uint64(far - 1)
-			if uint64(len(l.missing))+l.lost != gap || len(l.missing) > maxMissing || cap(l.missing) > 4*maxMissing {
+			if uint64(len(l.missing))+l.lost != gap || len(l.missing) > MaxMissing || cap(l.missing) > 4*MaxMissing {
 				t.Errorf("%s of %d: %d missing, %d lost", name, far, len(l.missing), l.lost)
 			}
-			if far > maxMissing+1 && l.missing[len(l.missing)-1].seq != far-1 {
+			if far > MaxMissing+1 && l.missing[len(l.missing)-1].seq != far-1 {
 				t.Errorf("%s of %d: it waits for other than the newest", name, far)
 			}
 			next := far
@@ -409,10 +409,10 @@ func TestStreamJumps(t *testing.T) {
 			l.got = nil
 			l.live(next)
 			l.want(next)
-			// Once more: there is no more room.
+			// A second gap: MaxMissing datagrams are missing already.
 			l.live(next + 11)
-			l.after(holdFor)
-			if len(l.missing) > maxMissing || uint64(len(l.missing))+l.lost != gap+10 || l.missing[len(l.missing)-1].seq != next+10 {
+			l.after(ReorderFor)
+			if len(l.missing) > MaxMissing || uint64(len(l.missing))+l.lost != gap+10 || l.missing[len(l.missing)-1].seq != next+10 {
 				t.Errorf("%s of %d and 10: %d missing, %d lost", name, far, len(l.missing), l.lost)
 			}
 		}
@@ -435,7 +435,7 @@ func TestStreamAsksInPieces(t *testing.T) {
 	}
 	asked := make(map[uint32]int)
 	for range 20 {
-		ask := l.after(holdFor)
+		ask := l.after(ReorderFor)
 		if len(ask) > syncwire.MaxRanges {
 			t.Fatalf("%d ranges", len(ask))
 		}
@@ -453,7 +453,7 @@ func TestStreamAsksInPieces(t *testing.T) {
 func TestRanges(t *testing.T) {
 	var got []syncwire.Range
 	for _, n := range []uint32{1<<32 - 2, 1<<32 - 1, 0, 1, 3, 4, 9} {
-		got = addToRanges(got, n)
+		got = AppendRange(got, n)
 	}
 	want := []syncwire.Range{{From: 1<<32 - 2, To: 1}, {From: 3, To: 4}, {From: 9, To: 9}}
 	if diff := cmp.Diff(want, got); diff != "" {
