@@ -20,7 +20,7 @@ func (d *driven) none(what string, runs int, fn func(i int)) {
 	}
 }
 
-// TestNoAllocations has everything on: sequence and ring, coalescing, the times of
+// TestNoAllocations has everything on: sequence and retransmission buffer, coalescing, the times of
 // arrival, the ledger.
 func TestNoAllocations(t *testing.T) {
 	const runs = 50

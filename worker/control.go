@@ -266,7 +266,7 @@ func (p *pumps) nackFrom(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 func (p *pumps) openWindow(now time.Time) {
 	if now.Sub(p.window) > repeatWindow {
 		p.window, p.repeats, p.said = now, 0, 0
-		p.ring.forgetNewest()
+		p.retransmit.ForgetIndex()
 	}
 }
 
@@ -279,36 +279,23 @@ func (p *pumps) answer(body syncwire.Body, now time.Time) {
 	}
 }
 
-// repeat sends datagrams again: what has been sent again since left out, the
-// times left corrected.
+// repeat retransmits datagrams.
 func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
 	p.openWindow(now)
 	var gone, superseded []syncwire.Range
-	f := p.format
 	looked := 0 // no receiver requests more than MaxMissing
 	for _, r := range ranges {
 		for seq := syncwire.Seq(r.From); !seq.After(syncwire.Seq(r.To)) && p.repeats < repeatBudget && looked < replication.MaxMissing; seq++ {
 			looked++
-			entries, sent, ok := p.ring.get(seq)
-			if !ok {
+			if !p.retransmit.Has(seq) {
 				gone = replication.AppendRange(gone, uint32(seq))
 				continue
 			}
-			if p.ring.repeatedWithin(seq, repeatWindow, now) {
+			if p.retransmit.RetransmittedWithin(seq, repeatWindow, now) {
 				continue
 			}
 			p.repeats++
-			newest := p.ring.newest(seq, f)
-			b := p.out[:0]
-			for ; len(entries) > 0; entries = entries[f.EntryLen():] {
-				rec := f.Record(entries)
-				if last, ok := newest[rec.Key()]; ok && last.After(seq) {
-					continue
-				}
-				b = append(b, entries[:f.EntryLen()]...)
-				left := rec.Expires()
-				f.SetExpires(b[len(b)-f.EntryLen():], left-min(left, uint32(now.Sub(sent).Milliseconds())))
-			}
+			b := p.retransmit.Append(p.out[:0], seq, p.format, now)
 			p.out = b
 			if len(b) == 0 {
 				superseded = replication.AppendRange(superseded, uint32(seq))
@@ -399,11 +386,11 @@ func (p *pumps) tickStream(from *peer, now time.Time) time.Time {
 
 // freeIdle lets go of what only traffic needs, once there is none.
 func (p *pumps) freeIdle(now time.Time) {
-	if p.ring.index != nil {
+	if p.retransmit.Indexed() {
 		p.openWindow(now)
 	}
 	if now.Sub(p.active) > time.Minute {
-		p.ring.free()
+		p.retransmit.Free()
 		if p.coalesce.idle() {
 			p.coalesce.free()
 		}

@@ -18,8 +18,8 @@ func TestIdleLetsGo(t *testing.T) {
 			p.coalesce.flush(now.Add(time.Hour), nil)
 			p.active = now.Add(-ago)
 			p.freeIdle(now)
-			if got := p.ring.slots != nil; got != want {
-				t.Errorf("%s the ring is kept: %v", what, got)
+			if got := !p.retransmit.Empty(); got != want {
+				t.Errorf("%s datagrams are kept for retransmission: %v", what, got)
 			}
 		})
 	}

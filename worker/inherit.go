@@ -80,7 +80,7 @@ func (p *pumps) unchanged(e *estate) bool {
 // incarnate begins a new incarnation: nothing is known of what the table contains.
 func (p *pumps) incarnate() {
 	p.self, p.seq, p.generation = newID(p.random), 0, 0
-	p.ring.free()
+	p.retransmit.Free()
 	if !p.counted || p.sessions() > 0 {
 		p.generation = 1
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"joolctl/joolnl"
+	"joolctl/replication"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
@@ -42,10 +43,10 @@ func TestInherit(t *testing.T) {
 			standby.counters.Restore(saved)
 		}, want: true},
 		{name: "more is reported than is kept", away: func(t *testing.T, active, _ *host, _ string) {
-			for i := range ringDatagrams + 100 {
+			for i := range replication.RetransmitDatagrams + 100 {
 				active.report(sessionAt(5000+i, 0))
 			}
-			eventually(t, "all is sent", func() bool { return active.counters.Ledger().Sent == ringDatagrams+100 })
+			eventually(t, "all is sent", func() bool { return active.counters.Ledger().Sent == replication.RetransmitDatagrams+100 })
 		}},
 		{name: "the active side's worker begins anew", away: func(_ *testing.T, active, _ *host, _ string) {
 			active.stop()

@@ -219,7 +219,7 @@ func (p *pumps) sendLive(entries []byte, now time.Time) {
 		if p.seq++; p.seq == 0 {
 			p.generation++ // the zero position means that there was no session yet
 		}
-		p.ring.put(p.seq, entries, now)
+		p.retransmit.Put(p.seq, entries, now)
 	}
 	p.sendDatagram(entries, syncwire.Trailer{Kind: syncwire.Live, Sender: p.self, Seq: p.seq})
 }

@@ -12,6 +12,7 @@ import (
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 	"joolctl/packetio"
+	"joolctl/replication"
 	"joolctl/session"
 )
 
@@ -88,7 +89,7 @@ type pumps struct {
 	controls
 	completeness
 	outgoing
-	ring          ring
+	retransmit    replication.RetransmitBuffer
 	coalesce      *coalescer
 	resync        resync
 	answers       answers

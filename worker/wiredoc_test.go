@@ -24,7 +24,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"datagrams that wait behind a gap", fmt.Sprint(replication.MaxBuffered)},
 		{"datagrams of one sender that are waited for", fmt.Sprint(replication.MaxMissing)},
 		{"NACKs for one datagram", fmt.Sprint(replication.MaxNacks)},
-		{"datagrams kept for repeats", fmt.Sprint(ringDatagrams)},
+		{"datagrams kept for repeats", fmt.Sprint(replication.RetransmitDatagrams)},
 		{"a datagram is repeated once in", fmt.Sprint(repeatWindow)},
 		{"datagrams repeated in that time", fmt.Sprint(repeatBudget)},
 		{"control messages sent in that time because of others'", fmt.Sprint(answerBudget)},

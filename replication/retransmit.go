@@ -1,0 +1,132 @@
+package replication
+
+import (
+	"time"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+const (
+	// RetransmitDatagrams (a power of two) live datagrams are kept for retransmission, each of up to RetransmitBytes bytes of
+	// sessions: 1.5 MB.
+	RetransmitDatagrams = 1 << 10
+	RetransmitBytes     = 1456
+)
+
+// RetransmitBuffer keeps the live datagrams that were sent last, as lists of sessions in the module's format, without
+// trailers. The zero value is empty, and has no memory.
+type RetransmitBuffer struct {
+	slots []retransmitSlot // of sequence number n in slot n modulo RetransmitDatagrams
+	data  []byte
+	last  syncwire.Seq // the newest
+	n     int          // how many there are
+	// newest has, for each session that was sent in the datagrams from from to upTo, the last of these that contains it.
+	newest     map[session.Key]syncwire.Seq
+	from, upTo syncwire.Seq
+}
+
+type retransmitSlot struct {
+	len           int
+	sent          time.Time
+	retransmitted time.Time // last
+}
+
+// Put keeps a datagram's sessions. It copies entries. A list longer than RetransmitBytes is not kept.
+func (b *RetransmitBuffer) Put(seq syncwire.Seq, entries []byte, now time.Time) {
+	if b.slots == nil {
+		b.slots = make([]retransmitSlot, RetransmitDatagrams)
+		b.data = make([]byte, RetransmitDatagrams*RetransmitBytes)
+	}
+	i := int(seq % RetransmitDatagrams)
+	b.slots[i] = retransmitSlot{sent: now}
+	if len(entries) <= RetransmitBytes {
+		b.slots[i].len = copy(b.data[i*RetransmitBytes:], entries)
+	}
+	b.last = seq
+	b.n = min(b.n+1, RetransmitDatagrams)
+}
+
+// Has reports whether the buffer still has a datagram.
+func (b *RetransmitBuffer) Has(seq syncwire.Seq) bool {
+	_, _, ok := b.get(seq)
+	return ok
+}
+
+// get returns a datagram's sessions and when it was sent.
+func (b *RetransmitBuffer) get(seq syncwire.Seq) ([]byte, time.Time, bool) {
+	if uint32(b.last-seq) >= uint32(b.n) {
+		return nil, time.Time{}, false
+	}
+	i := int(seq % RetransmitDatagrams)
+	s := b.slots[i]
+	return b.data[i*RetransmitBytes : i*RetransmitBytes+s.len], s.sent, s.len > 0
+}
+
+// RetransmittedWithin notes that a datagram, which the buffer must have, is retransmitted now. It returns true, and notes
+// nothing, if that was so within the time d before: many receivers may miss the same datagram.
+func (b *RetransmitBuffer) RetransmittedWithin(seq syncwire.Seq, d time.Duration, now time.Time) bool {
+	s := &b.slots[seq%RetransmitDatagrams]
+	if !s.retransmitted.IsZero() && now.Sub(s.retransmitted) < d {
+		return true
+	}
+	s.retransmitted = now
+	return false
+}
+
+// Append appends a datagram's sessions in format f as a retransmission has them: without those that a later datagram has
+// too, and with the times left that they have now. It appends nothing if later datagrams have all of them.
+//
+// Append indexes the sessions of the datagrams from seq on, each datagram once; ForgetIndex frees the index.
+func (b *RetransmitBuffer) Append(dst []byte, seq syncwire.Seq, f session.Format, now time.Time) []byte {
+	entries, sent, _ := b.get(seq)
+	b.index(seq, f)
+	for ; len(entries) > 0; entries = entries[f.EntryLen():] {
+		rec := f.Record(entries)
+		if last, ok := b.newest[rec.Key()]; ok && last.After(seq) {
+			continue
+		}
+		dst = append(dst, entries[:f.EntryLen()]...)
+		left := rec.Expires()
+		f.SetExpires(dst[len(dst)-f.EntryLen():], left-min(left, uint32(now.Sub(sent).Milliseconds())))
+	}
+	return dst
+}
+
+// index extends newest to the datagrams from from on.
+func (b *RetransmitBuffer) index(from syncwire.Seq, f session.Format) {
+	if b.newest == nil {
+		b.newest, b.from, b.upTo = make(map[session.Key]syncwire.Seq), from, from-1
+	}
+	for b.from.After(from) {
+		b.from--
+		b.indexOne(b.from, f, func(k session.Key) bool { _, newer := b.newest[k]; return !newer })
+	}
+	for b.last.After(b.upTo) {
+		b.upTo++
+		b.indexOne(b.upTo, f, func(session.Key) bool { return true })
+	}
+}
+
+// indexOne puts those sessions of a datagram into newest for which put returns true.
+func (b *RetransmitBuffer) indexOne(seq syncwire.Seq, f session.Format, put func(session.Key) bool) {
+	entries, _, _ := b.get(seq)
+	for ; len(entries) > 0; entries = entries[f.EntryLen():] {
+		rec := f.Record(entries)
+		if key := rec.Key(); put(key) {
+			b.newest[key] = seq
+		}
+	}
+}
+
+// Indexed reports whether there is an index to forget.
+func (b *RetransmitBuffer) Indexed() bool { return b.newest != nil }
+
+// ForgetIndex frees the index of Append.
+func (b *RetransmitBuffer) ForgetIndex() { b.newest = nil }
+
+// Empty reports whether the buffer has no memory.
+func (b *RetransmitBuffer) Empty() bool { return b.slots == nil }
+
+// Free forgets all datagrams, and frees the memory.
+func (b *RetransmitBuffer) Free() { *b = RetransmitBuffer{} }
