@@ -73,7 +73,7 @@ func (m *Module) store(r session.Record) {
 		entry = m.bib.bind(host, mask)
 	}
 	s = m.insert(m.ledger.number(r.Key()), r, entry, v)
-	s.told.learn(v, now, true)
+	s.told.learn(v, now, true) // insert has noted the change
 }
 
 func (m *Module) overwrite(s *tableEntry, v Version) {

@@ -59,6 +59,8 @@ type Module struct {
 	created  time.Time         // when the table was last empty
 	evicted  map[int]time.Time // by the Ledger's number: when RemoveBIB removed the session; looked up only
 	tables   [3][]*tableEntry
+	suspects []*tableEntry // that were phantoms when they were inserted; some may be gone
+	changes  changes
 	bib      bib
 	expiries expiries
 	queue    queue
@@ -97,7 +99,10 @@ func (m *Module) reset() {
 	m.Globals = m.config.Globals
 	m.sessions = make(map[session.Key]*tableEntry)
 	m.created, m.evicted = m.clock.Now(), make(map[int]time.Time)
-	m.byID, m.tables, m.expiries = nil, [3][]*tableEntry{}, nil
+	for id := range m.byID {
+		m.changes.note(id)
+	}
+	m.byID, m.tables, m.suspects, m.expiries = nil, [3][]*tableEntry{}, nil, nil
 	m.bib = newBIB(m.config.Pool4, m.config.Ports, m.rand.Uint64())
 	m.queue = queue{acked: true, flushed: m.clock.Now()}
 	m.counters = counters{}
@@ -244,6 +249,10 @@ func (m *Module) insert(id int, r session.Record, entry *mapping, v Version) *ta
 		}
 		m.byID[id] = s
 	}
+	m.changes.note(id)
+	if !m.ledger.opened(&s.record) {
+		m.suspects = append(m.suspects, s)
+	}
 	entry.sessions = append(entry.sessions, s)
 	table := &m.tables[r.Proto()]
 	at, _ := find(*table, s.order)
@@ -255,6 +264,7 @@ func (m *Module) insert(id int, r session.Record, entry *mapping, v Version) *ta
 func (m *Module) change(s *tableEntry, v Version) {
 	s.setVersion(v, m.ttl(s.record.Proto(), v.Timer))
 	heap.Fix(&m.expiries, s.index)
+	m.changes.note(s.id)
 }
 
 func (m *Module) remove(s *tableEntry) {
@@ -262,12 +272,14 @@ func (m *Module) remove(s *tableEntry) {
 	if s.id != phantom {
 		m.byID[s.id] = nil
 	}
+	m.changes.note(s.id)
 	m.bib.leave(s)
 	table := &m.tables[s.record.Proto()]
 	if at, is := find(*table, s.order); is {
 		*table = slices.Delete(*table, at, at+1)
 	}
 	heap.Remove(&m.expiries, s.index)
+	s.index = -1
 }
 
 // expire removes the sessions whose time left has ended. An ESTABLISHED connection becomes TRANS first.

@@ -38,13 +38,13 @@ func (m *Module) enqueue(s *tableEntry) {
 	vanishes := m.fails(m.ReportLoss)
 	switch full := m.queueFull(); {
 	case vanishes:
-		s.lose(r.Version, now, false)
+		m.lose(s, r.Version, false)
 	case full:
 		counted := m.Version().ChecksCapacity() && m.Version().Format() != session.Nested
 		if counted {
 			m.counters.sessionsDropped++
 		}
-		s.lose(r.Version, now, counted)
+		m.lose(s, r.Version, counted)
 	default:
 		if !m.Version().ChecksCapacity() {
 			r.record.SetExpires(left(r.ends, now)) // the pending packet is written at once
@@ -66,9 +66,10 @@ func (m *Module) queueFull() bool {
 func left(ends, now time.Time) uint32 { return uint32(max(ends.Sub(now).Milliseconds(), 0)) }
 
 // lose notes that a report was dropped.
-func (s *tableEntry) lose(v Version, now time.Time, counted bool) {
+func (m *Module) lose(s *tableEntry, v Version, counted bool) {
+	m.changes.note(s.id)
 	if s.lost.since.IsZero() {
-		s.lost.since = now
+		s.lost.since = m.clock.Now()
 	}
 	s.lost.Version, s.lost.counted = v, counted
 }
@@ -167,7 +168,7 @@ func (m *Module) flush() {
 	q.acked, q.flushed = false, now
 	if n > session.MaxPerMessage { // the packet overflows the module's own buffer
 		for _, r := range sent {
-			r.session.lose(r.Version, now, false)
+			m.lose(r.session, r.Version, false)
 		}
 		return
 	}
@@ -181,6 +182,7 @@ func (m *Module) flush() {
 			panic(err) // the module's own sessions always have a form
 		}
 		r.session.leave(r.Version, now)
+		m.changes.note(r.session.id)
 	}
 	m.counters.packetsSent++
 	m.counters.sessionsSent += uint64(n)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"joolctl/session"
@@ -11,11 +12,16 @@ import (
 type Truth struct {
 	s     *Simulation
 	moves []Move
+	// behind has, for each host and each of its peers, the sessions that the host lacks of the peer, whether the peer is
+	// live or not.
+	behind [][]idSet
+	ids    []int // that have changed
 }
 
 func newTruth(s *Simulation) *Truth {
-	t := &Truth{s: s}
+	t := &Truth{s: s, behind: make([][]idSet, len(s.Nodes))}
 	for i, n := range s.Nodes {
+		t.behind[i] = make([]idSet, len(s.Nodes))
 		n.Module.Overwrites = func(id int, r *session.Record, old, v Version) {
 			if v.MovesBack(old, s.config.Tolerance) && len(t.moves) < maxMoves {
 				t.moves = append(t.moves, Move{s.Clock.Now(), i, *r, old, v, id})
@@ -114,26 +120,48 @@ func latest(times ...time.Time) (last time.Time) {
 
 // Lacks returns the sessions of live peers that a host does not hold, or holds in an older state.
 func (t *Truth) Lacks(host int) (lacks []Lack) {
+	t.update()
 	own := t.s.Nodes[host].Module
-	own.expire()
 	for _, p := range t.s.Nodes {
+		behind := t.behind[host][p.ID]
+		if behind.len == 0 {
+			continue
+		}
 		since, live := t.Live(host, p.ID)
 		if !live {
 			continue
 		}
-		p.Module.expire()
-		for _, s := range p.Module.byID {
-			if s == nil {
-				continue
-			}
-			if l, is := t.compare(own, p.Module, s); is {
+		for id := range behind.all {
+			if l, is := t.compare(own, p.Module, id); is {
 				l.Host, l.Peer = host, p.ID
-				t.date(&l, own, s.id, since)
+				t.date(&l, own, id, since)
 				lacks = append(lacks, l)
 			}
 		}
 	}
 	return lacks
+}
+
+// update compares the sessions that have changed since the last update. No session that a host holds becomes one that it
+// lacks without a change: time only takes versions out of the comparison.
+func (t *Truth) update() {
+	for _, n := range t.s.Nodes {
+		n.Module.expire()
+	}
+	for _, n := range t.s.Nodes {
+		t.ids = n.Module.changes.take(t.ids[:0])
+		for _, p := range t.s.Nodes {
+			if p == n {
+				continue
+			}
+			for _, id := range t.ids {
+				_, lacks := t.compare(n.Module, p.Module, id)
+				t.behind[n.ID][p.ID].set(id, lacks)
+				_, lacks = t.compare(p.Module, n.Module, id)
+				t.behind[p.ID][n.ID].set(id, lacks)
+			}
+		}
+	}
 }
 
 // date moves a Lack's Since to the moment from which the host could have known, and finds when it did.
@@ -146,9 +174,11 @@ func (t *Truth) date(l *Lack, own *Module, id int, live time.Time) {
 }
 
 // compare reports whether a module lacks what has become known of a peer's session.
-func (t *Truth) compare(own, peer *Module, s *tableEntry) (Lack, bool) {
-	var l Lack
-	mine := own.sessionByID(s.id)
+func (t *Truth) compare(own, peer *Module, id int) (l Lack, lacks bool) {
+	mine, s := own.sessionByID(id), peer.sessionByID(id)
+	if s == nil {
+		return l, false
+	}
 	tolerance := t.s.config.Tolerance
 	left := sameMoment
 	if mine == nil {
@@ -212,10 +242,11 @@ func (t *Truth) Differences(host, peer int) (lacks []Lack) {
 
 // Phantoms returns the sessions of a host that no packet opened, or whose mask no module chose.
 func (t *Truth) Phantoms(host int) (phantoms []session.Record) {
-	for _, r := range t.s.Nodes[host].Module.Records() {
-		if !t.s.Ledger.opened(&r) {
-			phantoms = append(phantoms, r)
-		}
+	m := t.s.Nodes[host].Module
+	m.expire()
+	m.suspects = slices.DeleteFunc(m.suspects, func(s *tableEntry) bool { return s.index < 0 || t.s.Ledger.opened(&s.record) })
+	for _, s := range m.suspects {
+		phantoms = append(phantoms, s.at(t.s.Clock.Now()))
 	}
 	return phantoms
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -160,6 +161,39 @@ func TestLacks(t *testing.T) {
 				t.Errorf("host 1 (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Lacks compares only sessions that have changed. It finds what a comparison of all sessions finds.
+func TestLacksFindsAll(t *testing.T) {
+	found := 0
+	for seed := range uint64(4) {
+		s := New(chaos(t, seed))
+		s.Every(700*ms, func(time.Time) {
+			for host, own := range s.Nodes {
+				var want, got []string
+				for _, p := range s.Nodes {
+					since, live := s.Truth.Live(host, p.ID)
+					for id := range p.Module.byID {
+						if l, lacks := s.Truth.compare(own.Module, p.Module, id); live && lacks {
+							l.Host, l.Peer = host, p.ID
+							s.Truth.date(&l, own.Module, id, since)
+							want = append(want, fmt.Sprint(l))
+						}
+					}
+				}
+				for _, l := range s.Truth.Lacks(host) {
+					got = append(got, fmt.Sprint(l))
+				}
+				if found += len(want); !slices.Equal(want, got) {
+					t.Fatalf("seed %d, host %d after %v (-want +got):\n%s", seed, host, s.Clock.Elapsed(), cmp.Diff(want, got))
+				}
+			}
+		})
+		s.Run(100 * time.Second)
+	}
+	if found == 0 {
+		t.Error("nothing was ever missing")
 	}
 }
 
