@@ -32,7 +32,7 @@ race: ## most tests wait most of the time, so there is room for more of them at 
 	CGO_ENABLED=1 $(GO) test -short -race -parallel 4 ./...
 
 sim: ## simulates SEEDS groups of hosts with faults, in virtual time; a failing one prints the command that repeats it
-	$(GO) test -count=1 -timeout 6h -run '^TestSimulation$$' ./worker -sim.seeds $(or $(SEEDS),2000)
+	$(GO) test -count=1 -timeout 6h -v -run '^TestSimulation$$' ./worker -sim.seeds $(or $(SEEDS),2000)
 
 stress: ## tests RUNS times beside LOOPS busy loops; PACKAGES and RUN choose them
 	@trap 'kill $$busy' EXIT INT TERM; for i in $$(seq $(LOOPS)); do timeout 2h sh -c 'while :; do :; done' & busy="$$busy $$!"; done; \

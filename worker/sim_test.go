@@ -1,11 +1,16 @@
 package worker
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +21,7 @@ import (
 var (
 	simSeed   = flag.Uint64("sim.seed", 0, "simulate this seed only, and print its events")
 	simSeeds  = flag.Uint64("sim.seeds", 0, "simulate so many seeds")
+	simFirst  = flag.Bool("sim.first", false, "stop at the first seed that fails")
 	simFaults = flag.String("sim.faults", "", "with -sim.seed: these faults, separated by semicolons, instead of the seed's")
 )
 
@@ -49,15 +55,17 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (*sim.Simulation, []
 	if err != nil {
 		panic(err)
 	}
-	factory := newSimulated
+	memory := simScratches.Get().(*scratch)
+	defer simScratches.Put(memory)
+	verify := simSpec().VerifyPeriod
 	silent := s.version == "4.1.9"
 	for _, f := range faults {
 		silent = silent || f.Kind == sim.SilentLoss
 	}
 	if silent { // only a verification finds the difference
-		factory = newVerifying
+		verify = simVerify
 	}
-	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), factory)
+	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), newSimulated(verify, memory))
 	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
 	simulated := sim.New(c)
 	bounds := sim.DefaultBounds()
@@ -94,24 +102,7 @@ func TestSimulatedTwice(t *testing.T) {
 // no session moves back, and in the end that all are complete and equal.
 func TestSimulation(t *testing.T) {
 	if *simSeed != 0 {
-		s := simulationOf(*simSeed)
-		if *simFaults != "" {
-			s.faults = nil
-			for _, text := range strings.Split(*simFaults, ";") {
-				f, err := sim.ParseFault(strings.TrimSpace(text))
-				if err != nil {
-					t.Fatal(err)
-				}
-				s.faults = append(s.faults, f)
-			}
-		}
-		for _, f := range s.faults {
-			fmt.Println(f)
-		}
-		_, violations := s.run(s.faults, os.Stdout)
-		for _, v := range violations {
-			t.Error(v)
-		}
+		simulateOne(t)
 		return
 	}
 	n := uint64(30)
@@ -121,33 +112,115 @@ func TestSimulation(t *testing.T) {
 	if *simSeeds > 0 {
 		n = *simSeeds
 	}
-	failed := 0
-	for seed := uint64(1); seed <= n; seed++ {
-		s := simulationOf(seed)
-		_, violations := s.run(s.faults, nil)
-		if len(violations) == 0 {
-			continue
+	results := simulateSeeds(n, *simFirst)
+	if *simFirst {
+		if len(results.failed) > 0 {
+			s := results.failed[0]
+			_, violations := s.run(s.faults, nil)
+			t.Errorf("seed %d: %v", s.seed, violations[0])
 		}
-		failed++
-		if failed > 5 {
-			continue
-		}
-		rule := violations[0].Rule
-		least := sim.Minimise(s.faults, func(faults []sim.Fault) bool {
-			_, violations := s.run(faults, nil)
-			for _, v := range violations {
-				if v.Rule == rule {
-					return true
-				}
-			}
-			return false
-		})
-		var words []string
-		for _, f := range least {
-			words = append(words, f.String())
-		}
-		_, violations = s.run(least, nil)
-		t.Errorf("seed %d (%d hosts, %s): %v\ngo test ./worker -run TestSimulation -sim.seed %d -sim.faults '%s'", seed, s.hosts, s.version, violations[0], seed, strings.Join(words, "; "))
+		return
 	}
-	t.Logf("%d of %d seeds failed", failed, n)
+	for _, s := range results.failed[:min(len(results.failed), 5)] {
+		t.Error(s.explain())
+	}
+	t.Logf("%d of %d seeds failed", len(results.failed), n)
+	if *simSeeds > 0 {
+		t.Log(results)
+	}
+}
+
+// simulateOne simulates the seed that a flag chooses.
+func simulateOne(t *testing.T) {
+	s := simulationOf(*simSeed)
+	if *simFaults != "" {
+		s.faults = nil
+		for _, text := range strings.Split(*simFaults, ";") {
+			f, err := sim.ParseFault(strings.TrimSpace(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.faults = append(s.faults, f)
+		}
+	}
+	for _, f := range s.faults {
+		fmt.Println(f)
+	}
+	_, violations := s.run(s.faults, os.Stdout)
+	for _, v := range violations {
+		t.Error(v)
+	}
+}
+
+// simResults are what simulations have come to.
+type simResults struct {
+	failed   []simulation // by seed
+	hosts    time.Duration
+	took     time.Duration
+	coverage sim.Coverage
+}
+
+// simulateSeeds simulates the seeds from 1 on, as many at a time as there are processors. first ends it with the first
+// seed that fails.
+func simulateSeeds(n uint64, first bool) *simResults {
+	var (
+		r     simResults
+		mu    sync.Mutex
+		next  atomic.Uint64
+		end   atomic.Bool
+		all   sync.WaitGroup
+		began = time.Now()
+	)
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for seed := next.Add(1); seed <= n && !end.Load(); seed = next.Add(1) {
+				s := simulationOf(seed)
+				simulated, violations := s.run(s.faults, nil)
+				mu.Lock()
+				r.hosts += time.Duration(s.hosts) * (simFor + simSettle)
+				r.coverage.Merge(&simulated.Coverage)
+				if len(violations) > 0 {
+					r.failed = append(r.failed, s)
+					end.Store(first)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	r.took = time.Since(began)
+	slices.SortFunc(r.failed, func(a, b simulation) int { return cmp.Compare(a.seed, b.seed) })
+	return &r
+}
+
+// String has how long hosts were simulated, and which faults met which phases of a full sync.
+func (r *simResults) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%.0f simulated hours of a host in %v\n", r.hosts.Hours(), r.took.Round(time.Second/10))
+	fmt.Fprintln(&b, "Faults in the phases of a full sync (a dash: the combination never occurred):")
+	var phases []string
+	for ph := settled; ph <= checking; ph++ {
+		phases = append(phases, ph.String())
+	}
+	if err := r.coverage.Print(&b, phases); err != nil {
+		fmt.Fprintln(&b, err)
+	}
+	return b.String()
+}
+
+// explain has the first violation, and the command that repeats it with as few faults as possible.
+func (s simulation) explain() string {
+	_, violations := s.run(s.faults, nil)
+	rule := violations[0].Rule
+	least := sim.Minimise(s.faults, func(faults []sim.Fault) bool {
+		_, violations := s.run(faults, nil)
+		return slices.ContainsFunc(violations, func(v sim.Violation) bool { return v.Rule == rule })
+	})
+	var words []string
+	for _, f := range least {
+		words = append(words, f.String())
+	}
+	_, violations = s.run(least, nil)
+	return fmt.Sprintf("seed %d (%d hosts, %s): %v\ngo test ./worker -run TestSimulation -sim.seed %d -sim.faults '%s'",
+		s.seed, s.hosts, s.version, violations[0], s.seed, strings.Join(words, "; "))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,7 @@ type simulated struct {
 	refused  []refusal
 	reported bool
 	retry    time.Time // when an instance that was missing is looked for again; zero: none is missing
+	memory   *scratch  // the simulation's
 }
 
 // refusal is an error about a JOOLD_ADD that was not read yet.
@@ -55,15 +57,15 @@ func (d *dueAt) take(now time.Time) bool {
 	return true
 }
 
-// simScratch is the memory of all simulated workers: only one runs at a time.
-var simScratch = newScratch().(*scratch)
+// simScratches has the memory that the workers of a simulation share: only one of them runs at a time.
+var simScratches = sync.Pool{New: newScratch}
 
-// newSimulated is the Factory of simulated workers.
-func newSimulated(e *sim.Env) sim.Replica { return &simulated{env: e, verify: simSpec().VerifyPeriod} }
+// newSimulated returns the Factory of simulated workers that compare their tables once in a period.
+func newSimulated(verify time.Duration, memory *scratch) sim.Factory {
+	return func(e *sim.Env) sim.Replica { return &simulated{env: e, verify: verify, memory: memory} }
+}
 
-// newVerifying is the Factory of workers that compare their tables every 20 s.
-func newVerifying(e *sim.Env) sim.Replica { return &simulated{env: e, verify: simVerify} }
-
+// simVerify is the period of verifications if only a verification finds a difference.
 const simVerify = 20 * time.Second
 
 func simSpec() configdir.Spec {
@@ -99,7 +101,7 @@ func (r *simulated) run(now time.Time, counters *Counters, adopted bool) {
 	p := newPumps(New(spec, Env{}, counters))
 	p.do, p.module, p.random, p.epoch = r, r, r.env.Rand, sim.Epoch
 	p.version, p.jiffy, p.adopted, p.estate = r.env.Version(), r.env.Jiffy(), adopted, "sim"
-	p.timer, p.trailing, p.scratch, p.socket = &r.due, &r.trail, simScratch, &netSocket{}
+	p.timer, p.trailing, p.scratch, p.socket = &r.due, &r.trail, r.memory, &netSocket{}
 	r.pumps, r.posted, r.refused, r.retry, r.due, r.trail = p, nil, nil, time.Time{}, dueAt{}, dueAt{}
 	p.prepare(spec, now)
 	p.checkDue = now.Add(1 << 62)
@@ -139,7 +141,7 @@ func (r *simulated) Overrun(now time.Time) {
 
 func (r *simulated) Datagram(now time.Time, d sim.Datagram) {
 	if r.at = now; r.pumps != nil {
-		r.take(packetio.Datagram{Data: slices.Clone(d.Data), From: d.From, Arrived: d.Arrived}, now)
+		r.take(packetio.Datagram{Data: d.Data, From: d.From, Arrived: d.Arrived}, now)
 		r.toKernel()
 	}
 }

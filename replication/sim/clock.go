@@ -1,9 +1,6 @@
 package sim
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
 // Epoch is the virtual time at which every simulation starts.
 var Epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -31,8 +28,8 @@ func (c *Clock) At(at time.Time, fn func()) *Event {
 		at = c.now
 	}
 	c.ordinal++
-	e := &Event{at: at, ordinal: c.ordinal, fn: fn, index: -1, clock: c}
-	heap.Push(&c.queue, e)
+	e := &Event{at: at.Sub(Epoch), ordinal: c.ordinal, fn: fn, index: -1, clock: c}
+	c.queue.push(e)
 	return e
 }
 
@@ -41,9 +38,10 @@ func (c *Clock) After(d time.Duration, fn func()) *Event { return c.At(c.now.Add
 
 // Run runs all events up to and including a moment, which then is the present.
 func (c *Clock) Run(until time.Time) {
-	for len(c.queue) > 0 && !c.queue[0].at.After(until) {
-		e := heap.Pop(&c.queue).(*Event)
-		c.now = e.at
+	for len(c.queue) > 0 && c.queue[0].at <= until.Sub(Epoch) {
+		e := c.queue[0]
+		c.queue.remove(0)
+		c.now = Epoch.Add(e.at)
 		e.fn()
 	}
 	if c.now.Before(until) {
@@ -53,7 +51,7 @@ func (c *Clock) Run(until time.Time) {
 
 // Event is a scheduled call.
 type Event struct {
-	at      time.Time
+	at      time.Duration // since Epoch
 	ordinal uint64
 	fn      func()
 	index   int // in the queue; -1: not queued
@@ -63,36 +61,76 @@ type Event struct {
 // Cancel removes the event from the queue. A nil event or one that has run needs no cancelling.
 func (e *Event) Cancel() {
 	if e != nil && e.index >= 0 {
-		heap.Remove(&e.clock.queue, e.index)
+		e.clock.queue.remove(e.index)
 	}
 }
 
 // Pending reports whether the event is still to run.
 func (e *Event) Pending() bool { return e != nil && e.index >= 0 }
 
+// eventHeap is a binary heap of events. Package container/heap would call each of these functions through an interface,
+// which takes a good part of a simulation's time.
 type eventHeap []*Event
 
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	if c := h[i].at.Compare(h[j].at); c != 0 {
-		return c < 0
-	}
-	return h[i].ordinal < h[j].ordinal
+func (e *Event) before(o *Event) bool {
+	return e.at < o.at || e.at == o.at && e.ordinal < o.ordinal
 }
-func (h eventHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *eventHeap) Push(x any) {
-	e := x.(*Event)
-	e.index = len(*h)
+
+func (h *eventHeap) push(e *Event) {
 	*h = append(*h, e)
+	h.up(len(*h)-1, e)
 }
-func (h *eventHeap) Pop() any {
+
+// remove removes the event at an index.
+func (h *eventHeap) remove(i int) {
 	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	e.index = -1
-	return e
+	n := len(old) - 1
+	last := old[n]
+	old[i].index = -1
+	old[n] = nil
+	*h = old[:n]
+	if i == n {
+		return
+	}
+	if i > 0 && last.before(old[(i-1)/2]) {
+		h.up(i, last)
+	} else {
+		h.down(i, last)
+	}
+}
+
+// up places an event at index i or above.
+func (h *eventHeap) up(i int, e *Event) {
+	q := *h
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !e.before(q[parent]) {
+			break
+		}
+		q[i] = q[parent]
+		q[i].index = i
+		i = parent
+	}
+	q[i], e.index = e, i
+}
+
+// down places an event at index i or below.
+func (h *eventHeap) down(i int, e *Event) {
+	q := *h
+	for {
+		child := 2*i + 1
+		if child >= len(q) {
+			break
+		}
+		if child+1 < len(q) && q[child+1].before(q[child]) {
+			child++
+		}
+		if !q[child].before(e) {
+			break
+		}
+		q[i] = q[child]
+		q[i].index = i
+		i = child
+	}
+	q[i], e.index = e, i
 }

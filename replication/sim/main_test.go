@@ -37,7 +37,7 @@ func newBench(t testing.TB, v string, change func(*joolnl.Globals)) *bench {
 	}
 	b := &bench{t: t, clock: NewClock(), ledger: NewLedger()}
 	b.Module = NewModule(b.clock, b.ledger, 1, 0, c)
-	b.clock.queue[0].at = Epoch.Add(moduleTimer)
+	b.clock.queue[0].at = moduleTimer
 	b.Report = func(entries []byte) {
 		b.reports = append(b.reports, c.Version.Format().CountList(entries))
 		b.bytes = append(b.bytes, entries)
