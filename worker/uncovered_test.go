@@ -1,0 +1,88 @@
+package worker
+
+import (
+	"testing"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// TestUncovered has a peer's HELLO claim sessions of a dead origin. The host is incomplete until two full syncs from that
+// peer in a row have not brought them. Then it ignores the claim, until a full sync brings what the peer claims.
+func TestUncovered(t *testing.T) {
+	type step struct {
+		name    string
+		claims  syncwire.Seq // in the peer's HELLO
+		brings  syncwire.Seq // in the BEGIN of the full sync that follows; 0: nothing of the dead origin
+		unasked bool         // the host has not requested the full sync
+		sync    syncwire.Sync
+	}
+	const none = 1 << 31 // no full sync follows
+	for _, c := range []struct {
+		name  string
+		steps []step
+	}{
+		{"two full syncs without it", []step{
+			{"the claim", 5, none, false, syncwire.SyncNo},
+			{"the first full sync", 5, 0, false, syncwire.SyncNo},
+			{"the second full sync", 5, 0, false, syncwire.SyncYes},
+			{"a higher claim", 9, none, false, syncwire.SyncYes},
+			{"a full sync that covers less", 9, 7, false, syncwire.SyncYes},
+			{"a full sync that covers the claim", 9, 9, false, syncwire.SyncYes},
+			{"a claim that is believed again", 12, none, false, syncwire.SyncNo},
+			{"the first full sync again", 12, 9, false, syncwire.SyncNo},
+			{"the second full sync again", 12, 9, false, syncwire.SyncYes},
+		}},
+		{"one full sync covers it", []step{
+			{"the first full sync", 5, 0, false, syncwire.SyncNo},
+			{"a full sync that covers the claim", 5, 5, false, syncwire.SyncYes},
+			{"a higher claim", 6, none, false, syncwire.SyncNo},
+			{"the first full sync after it", 6, 5, false, syncwire.SyncNo},
+		}},
+		{"full syncs that nobody requested", []step{
+			{"the first", 5, 0, true, syncwire.SyncNo},
+			{"the second", 5, 0, true, syncwire.SyncNo},
+			{"the third", 5, 0, true, syncwire.SyncNo},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			drive(t, jool4115, func(d *driven) {
+				const gone = 0x99
+				now := time.Now()
+				d.resync.finish(now)
+				from := d.w.peers.heard(group6, 0x10f, now)
+				from.stream.Start(6)
+				own := syncwire.Position{Generation: 1, Seq: 5}
+				claim := func(seq syncwire.Seq) syncwire.Component {
+					at := syncwire.Position{Generation: 1, Seq: seq}
+					return syncwire.Component{Origin: gone, Known: true, Complete: at, Highest: at, Age: 60}
+				}
+				for _, s := range c.steps {
+					now = now.Add(time.Second)
+					d.w.peers.heard(group6, from.ID, now)
+					d.helloFrom(from, &syncwire.Hello{Sync: syncwire.SyncYes, Generation: own.Generation, Settings: ttl, NextIn: 1,
+						Vector: []syncwire.Component{claim(s.claims)}}, own.Seq, now)
+					if s.brings != none {
+						vector := []syncwire.Component{{Origin: from.ID, Known: true, Complete: own, Highest: own}}
+						if s.brings > 0 {
+							vector = append(vector, claim(s.brings))
+						}
+						in := &incoming{id: 5, from: from, asked: !s.unasked, vector: vector, merges: true, claimed: from.vector, doubts: d.doubts, base: now}
+						d.resync.in = in
+						d.resync.enter(checking, now, time.Time{})
+						d.resync.done(&ResyncReport{}, now)
+					} else if from.generation != own.Generation {
+						t.Fatal("the HELLO is not heard")
+					}
+					if !d.vector.Contains(from.ID, own) { // only the claim is in question
+						d.merge([]syncwire.Component{{Origin: from.ID, Known: true, Complete: own, Highest: own}}, d.doubts, now)
+					}
+					d.judge(now)
+					if d.resync.sync != s.sync {
+						t.Errorf("%s: the host says %v, want %v; it lacks %+v", s.name, d.resync.sync, s.sync, d.lacks)
+					}
+				}
+			})
+		})
+	}
+}
