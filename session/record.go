@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+	"time"
 
 	"joolctl/session/attr"
 )
@@ -61,6 +62,12 @@ func (r *Record) Expires() uint32 { return binary.BigEndian.Uint32(r[24:]) }
 
 // SetExpires sets the time left in milliseconds.
 func (r *Record) SetExpires(ms uint32) { binary.BigEndian.PutUint32(r[24:], ms) }
+
+// Age subtracts the time that has passed from the time left, which does not fall below 0.
+func (r *Record) Age(passed time.Duration) {
+	ms := uint32(max(passed.Milliseconds(), 0))
+	r.SetExpires(r.Expires() - min(ms, r.Expires()))
+}
 
 // Src4 is the mask: address and port.
 func (r *Record) Src4() netip.AddrPort {

@@ -143,7 +143,7 @@ func (a *advertiser) datagram(now time.Time) (sessions int) {
 			c.Total--
 			continue
 		}
-		age(&r, since)
+		r.Age(since)
 		before := len(b)
 		if b = p.appendRecord(b, &r); len(b) > before {
 			sessions++

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -74,7 +75,7 @@ func (d *driven) outNoAllocations(v joolnl.Version, together, runs int) {
 		d.refresh(due)
 		d.sentAre(int(d.w.counters.Stats().NetSentPackets-sent), 1)
 	})
-	d.coalesce = newCoalescer(d.coalesce.period, 1) // in which nothing is of the future
+	d.coalesce = replication.NewCoalescer(d.coalesce.Period(), 1) // in which nothing is of the future
 }
 
 // TestBulkNoAllocations is the two ways of a resync.

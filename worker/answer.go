@@ -311,7 +311,7 @@ func (a *answers) bulk(c *answer, index uint32, now time.Time) {
 	b := a.p.bulkBuf[:0]
 	for i := range records {
 		r := records[i]
-		age(&r, now.Sub(c.table.base))
+		r.Age(now.Sub(c.table.base))
 		b = append(b, r[:]...)
 	}
 	a.p.bulkBuf = b

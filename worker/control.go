@@ -391,8 +391,8 @@ func (p *pumps) freeIdle(now time.Time) {
 	}
 	if now.Sub(p.active) > time.Minute {
 		p.retransmit.Free()
-		if p.coalesce.idle() {
-			p.coalesce.free()
+		if p.coalesce.Idle() {
+			p.coalesce.Free()
 		}
 	}
 }

@@ -15,7 +15,7 @@ func TestIdleLetsGo(t *testing.T) {
 		t.Helper()
 		h.onThread(func(p *pumps) {
 			now := time.Now()
-			p.coalesce.flush(now.Add(time.Hour), nil)
+			p.coalesce.Flush(now.Add(time.Hour), nil)
 			p.active = now.Add(-ago)
 			p.freeIdle(now)
 			if got := !p.retransmit.Empty(); got != want {

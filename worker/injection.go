@@ -53,7 +53,7 @@ func (i *injection) batch(p *pumps, since time.Duration) []byte {
 		if _, waits := i.waiting[r.Key()]; waits {
 			i.waiting[r.Key()] = &i.records[i.next]
 		}
-		age(&r, since)
+		r.Age(since)
 		var err error
 		if entries, err = p.format.AppendRecord(entries, &r, p.settings.Pool6); err != nil {
 			p.w.log.warn("a peer's session has no form for this module", "error", err)

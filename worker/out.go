@@ -125,13 +125,13 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	c.reported.Add(uint64(n))
 	p.reportedAt = now
 	p.waiting.reported(p.format, entries)
-	if p.coalesce.period <= 0 && p.resync.touched == nil && p.advertise.touched == nil {
+	if p.coalesce.Period() <= 0 && p.resync.touched == nil && p.advertise.touched == nil {
 		p.sendLive(entries, now)
 		return
 	}
 	touching := p.resync.touched != nil || p.advertise.touched != nil
 	var copied session.Record
-	p.coalesce.begin(now)
+	p.coalesce.Begin(now)
 	out, all := p.out[:0], true // as long as all are sent, nothing is copied
 	for at := 0; at < len(entries); at += size {
 		r := f.RecordIn(entries[at:], &copied)
@@ -139,7 +139,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 			p.resync.touch(r)
 			p.advertise.touch(r)
 		}
-		atOnce, evicted := p.coalesce.pass(r)
+		atOnce, evicted := p.coalesce.Report(r)
 		if all && (evicted != nil || !atOnce) {
 			all = false
 			out = append(out, entries[:at]...)
@@ -161,13 +161,13 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	} else {
 		p.sendInPieces(out, now)
 	}
-	p.wakeAt(p.coalesce.next())
+	p.wakeAt(p.coalesce.Next())
 }
 
 // refresh sends the refreshes whose period is over.
 func (p *pumps) refresh(now time.Time) (again time.Time) {
 	p.out = p.out[:0]
-	again = p.coalesce.flush(now, p.takeRefresh)
+	again = p.coalesce.Flush(now, p.takeRefresh)
 	p.sendInPieces(p.out, now)
 	return again
 }
@@ -175,7 +175,7 @@ func (p *pumps) refresh(now time.Time) (again time.Time) {
 // refreshAll sends all refreshes.
 func (p *pumps) refreshAll(now time.Time) {
 	p.out = p.out[:0]
-	p.coalesce.drain(now, p.takeRefresh)
+	p.coalesce.Drain(now, p.takeRefresh)
 	p.sendInPieces(p.out, now)
 }
 

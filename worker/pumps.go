@@ -90,7 +90,7 @@ type pumps struct {
 	completeness
 	outgoing
 	retransmit    replication.RetransmitBuffer
-	coalesce      *coalescer
+	coalesce      *replication.Coalescer
 	resync        resync
 	answers       answers
 	advertise     advertiser
@@ -197,7 +197,7 @@ func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.self, p.sequence, p.format = newID(p.random), spec.Sequence, p.version.Format()
 	p.w.peers.expected, p.w.peers.jitter = p.expected, p.jitter
-	p.coalesce = newCoalescer(spec.RefreshPeriod, p.random.Uint64())
+	p.coalesce = replication.NewCoalescer(spec.RefreshPeriod, p.random.Uint64())
 	p.resync.period = spec.VerifyPeriod
 	p.resync.p, p.answers.p, p.advertise.p = p, p, p
 	p.deliverFn, p.repeatFn = p.deliver, p.deliverRepeat

@@ -71,7 +71,7 @@ func (p *pumps) retune(spec configdir.Spec, now time.Time) {
 	if spec.RefreshPeriod <= 0 { // every report is sent from now on; a refresh must not follow it
 		p.refreshAll(now)
 	}
-	p.coalesce.period = spec.RefreshPeriod // what waits goes on when it would have
+	p.coalesce.SetPeriod(spec.RefreshPeriod) // what waits goes on when it would have
 	p.resync.period = spec.VerifyPeriod
 	if spec.Sequence == p.sequence {
 		return

@@ -89,11 +89,11 @@ func (p *pumps) tellAgain(now time.Time) {
 			return
 		}
 		now, out := p.do.now(), p.out[:0]
-		p.coalesce.begin(now)
+		p.coalesce.Begin(now)
 		for _, r := range t.records {
 			if _, is := telling[r.Key()]; is {
-				age(&r, now.Sub(t.base))
-				p.coalesce.update(&r)
+				r.Age(now.Sub(t.base))
+				p.coalesce.Update(&r)
 				out = p.appendRecord(out, &r)
 				p.w.counters.refreshed.Add(1)
 			}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -12,6 +13,25 @@ import (
 	"joolctl/session"
 	"joolctl/syncwire"
 )
+
+// tcpRecord is session n, established, with so many ms left.
+func tcpRecord(n int, ms uint32) session.Record {
+	var r session.Record
+	copy(r[:], []byte{0x20, 0x01, 0x0d, 0xb8})
+	binary.BigEndian.PutUint32(r[12:], uint32(n))
+	copy(r[16:], []byte{198, 51, 100, 1, 192, 0, 2, 1})
+	binary.BigEndian.PutUint16(r[28:], uint16(n))
+	binary.BigEndian.PutUint16(r[30:], uint16(n))
+	binary.BigEndian.PutUint16(r[32:], 80)
+	r.SetExpires(ms)
+	return r
+}
+
+// with gives a record a state and a timer.
+func with(r session.Record, s session.State, timer session.Timer) session.Record {
+	binary.BigEndian.PutUint16(r[34:], uint16(session.TCP)<<5|uint16(s)<<2|uint16(timer))
+	return r
+}
 
 var (
 	ours   = syncwire.Settings{TTLs: [4]uint32{7_200_000, 240_000, 300_000, 60_000}}

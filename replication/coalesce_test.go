@@ -1,4 +1,4 @@
-package worker
+package replication
 
 import (
 	"encoding/binary"
@@ -10,41 +10,28 @@ import (
 	"joolctl/session"
 )
 
-// tcpRecord is session n, established, with so many ms left.
-func tcpRecord(n int, ms uint32) session.Record {
-	var r session.Record
-	copy(r[:], []byte{0x20, 0x01, 0x0d, 0xb8})
-	binary.BigEndian.PutUint32(r[12:], uint32(n))
-	copy(r[16:], []byte{198, 51, 100, 1, 192, 0, 2, 1})
-	binary.BigEndian.PutUint16(r[28:], uint16(n))
-	binary.BigEndian.PutUint16(r[30:], uint16(n))
-	binary.BigEndian.PutUint16(r[32:], 80)
-	r.SetExpires(ms)
-	return r
-}
-
 // with gives a record a state and a timer.
 func with(r session.Record, s session.State, timer session.Timer) session.Record {
 	binary.BigEndian.PutUint16(r[34:], uint16(session.TCP)<<5|uint16(s)<<2|uint16(timer))
 	return r
 }
 
-// passing drives a coalescer in virtual time and keeps what it lets through.
+// passing drives a Coalescer in virtual time and keeps what it lets through.
 type passing struct {
-	*coalescer
+	*Coalescer
 	t   testing.TB
 	now time.Time
 	out []session.Record
 }
 
 func newPassing(t testing.TB, period time.Duration) *passing {
-	return &passing{coalescer: newCoalescer(period, 1), t: t, now: time.Unix(1_000_000, 0)}
+	return &passing{Coalescer: NewCoalescer(period, 1), t: t, now: time.Unix(1_000_000, 0)}
 }
 
 func (p *passing) report(records ...session.Record) {
-	p.begin(p.now)
+	p.Begin(p.now)
 	for _, r := range records {
-		atOnce, evicted := p.pass(&r)
+		atOnce, evicted := p.Report(&r)
 		if evicted != nil {
 			p.out = append(p.out, *evicted)
 		}
@@ -57,11 +44,13 @@ func (p *passing) report(records ...session.Record) {
 // after advances the clock, and calls flush at each time that next returns.
 func (p *passing) after(d time.Duration) {
 	end := p.now.Add(d)
-	for next := p.next(); !next.IsZero() && !next.After(end); {
-		p.now = maxTime(p.now, next)
-		again := p.flush(p.now, func(r *session.Record) { p.out = append(p.out, *r) })
-		if !again.Equal(p.next()) {
-			p.t.Fatalf("flush says %v, next %v", again, p.next())
+	for next := p.Next(); !next.IsZero() && !next.After(end); {
+		if next.After(p.now) {
+			p.now = next
+		}
+		again := p.Flush(p.now, func(r *session.Record) { p.out = append(p.out, *r) })
+		if !again.Equal(p.Next()) {
+			p.t.Fatalf("flush says %v, next %v", again, p.Next())
 		}
 		next = again
 	}
@@ -100,7 +89,7 @@ func TestCoalesce(t *testing.T) {
 	// The refresh of a session that was silent for longer than a period leaves at the next tick.
 	p.after(1550 * time.Millisecond)
 	p.want()
-	if !p.idle() || !p.next().IsZero() {
+	if !p.Idle() || !p.Next().IsZero() {
 		t.Error("a refresh waits")
 	}
 	p.report(tcpRecord(1, 5000))
@@ -110,13 +99,13 @@ func TestCoalesce(t *testing.T) {
 	p.after(time.Millisecond)
 	p.want(tcpRecord(1, 4950))
 
-	if p.after(2 * time.Second); !p.idle() {
+	if p.after(2 * time.Second); !p.Idle() {
 		t.Error("a refresh waits")
 	}
 	p.want()
 
 	// A session is new after free has released the table.
-	p.free()
+	p.Free()
 	p.report(tcpRecord(1, 5000))
 	p.want(tcpRecord(1, 5000))
 }
@@ -155,7 +144,7 @@ func TestCoalesceOff(t *testing.T) {
 	p := newPassing(t, 0)
 	p.report(tcpRecord(1, 5), tcpRecord(1, 5), tcpRecord(1, 4))
 	p.want(tcpRecord(1, 5), tcpRecord(1, 5), tcpRecord(1, 4))
-	if p.coalesceTable != nil || !p.next().IsZero() || !p.flush(p.now, nil).IsZero() {
+	if p.coalesceTable != nil || !p.Next().IsZero() || !p.Flush(p.now, nil).IsZero() {
 		t.Error("it does something")
 	}
 }
@@ -166,15 +155,15 @@ func TestCoalesceTurnedOff(t *testing.T) {
 	p.report(tcpRecord(1, 5000), tcpRecord(2, 5000), tcpRecord(1, 5000))
 	p.after(10 * time.Millisecond)
 	p.out = nil
-	p.drain(p.now, func(r *session.Record) { p.out = append(p.out, *r) })
+	p.Drain(p.now, func(r *session.Record) { p.out = append(p.out, *r) })
 	p.want(tcpRecord(1, 4990))
-	if !p.idle() || p.coalesceTable != nil {
+	if !p.Idle() || p.coalesceTable != nil {
 		t.Error("something is left")
 	}
-	p.period = 0
+	p.SetPeriod(0)
 	p.report(tcpRecord(1, 4000))
 	p.want(tcpRecord(1, 4000))
-	p.period = time.Second
+	p.SetPeriod(time.Second)
 	p.report(tcpRecord(1, 3000), tcpRecord(1, 3000))
 	p.want(tcpRecord(1, 3000))
 	p.after(time.Second)
@@ -199,7 +188,7 @@ func TestCoalesceFlushIsLate(t *testing.T) {
 }
 
 // slotmates returns n numbers of sessions that share so many sets of slots.
-func slotmates(c *coalescer, sets uint64, n int) []int {
+func slotmates(c *Coalescer, sets uint64, n int) []int {
 	var list []int
 	for i := 0; len(list) < n; i++ {
 		r := tcpRecord(i, 0)
@@ -213,28 +202,28 @@ func slotmates(c *coalescer, sets uint64, n int) []int {
 // TestCoalesceCollision has five sessions that share four slots.
 func TestCoalesceCollision(t *testing.T) {
 	p := newPassing(t, time.Second)
-	five := slotmates(p.coalescer, 1, coalesceWays+1)
-	session := func(i int, ms uint32) session.Record { return tcpRecord(five[i], ms) }
-	p.report(session(0, 5000), session(0, 5000)) // the second one is a refresh
+	five := slotmates(p.Coalescer, 1, coalesceWays+1)
+	numbered := func(i int, ms uint32) session.Record { return tcpRecord(five[i], ms) }
+	p.report(numbered(0, 5000), numbered(0, 5000)) // the second one is a refresh
 	for i := 1; i < coalesceWays; i++ {
 		p.after(10 * time.Millisecond)
-		p.report(session(i, 5000))
+		p.report(numbered(i, 5000))
 	}
-	p.want(session(0, 5000), session(1, 5000), session(2, 5000), session(3, 5000))
-	p.report(session(4, 5000)) // evicts the second, which has no refresh
-	p.want(session(4, 5000))
-	p.report(session(2, 5000), session(3, 5000), session(4, 5000))
+	p.want(numbered(0, 5000), numbered(1, 5000), numbered(2, 5000), numbered(3, 5000))
+	p.report(numbered(4, 5000)) // evicts the second, which has no refresh
+	p.want(numbered(4, 5000))
+	p.report(numbered(2, 5000), numbered(3, 5000), numbered(4, 5000))
 	p.want()
 	p.after(70 * time.Millisecond)
-	p.report(session(1, 5000)) // evicts the first: all have refreshes, and it was sent the longest ago
-	p.want(session(0, 4900), session(1, 5000))
+	p.report(numbered(1, 5000)) // evicts the first: all have refreshes, and it was sent the longest ago
+	p.want(numbered(0, 4900), numbered(1, 5000))
 	p.after(2 * time.Second)
-	if len(p.out) != 3 || !p.idle() {
+	if len(p.out) != 3 || !p.Idle() {
 		t.Errorf("%d refreshes were sent, want 3", len(p.out))
 	}
 	p.out = nil
-	p.report(session(3, 5000), session(0, 5000)) // a refresh waits for others, and a session without one is evicted
-	p.want(session(0, 5000))
+	p.report(numbered(3, 5000), numbered(0, 5000)) // a refresh waits for others, and a session without one is evicted
+	p.want(numbered(0, 5000))
 }
 
 // TestCoalesceModel checks what the coalescer promises against all reports of
@@ -254,7 +243,7 @@ func TestCoalesceModel(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		period := time.Duration(1+rnd.IntN(2000)) * time.Millisecond
 		p := newPassing(t, period)
-		numbers := slotmates(p.coalescer, 1+rnd.Uint64N(2), 5+rnd.IntN(60))
+		numbers := slotmates(p.Coalescer, 1+rnd.Uint64N(2), 5+rnd.IntN(60))
 		reports := make(map[int][]report)
 		state := make(map[int]int)
 		emitted := make(map[int]int) // the newest report that is out
@@ -298,7 +287,7 @@ func TestCoalesceModel(t *testing.T) {
 				if !p.now.Before(end) {
 					return
 				}
-				if next := p.next(); !next.IsZero() && next.Before(end) {
+				if next := p.Next(); !next.IsZero() && next.Before(end) {
 					p.now = next
 				} else {
 					p.now = end
@@ -328,7 +317,7 @@ func TestCoalesceModel(t *testing.T) {
 				t.Errorf("seed %d: session %d: of %d reports, %d was the last that went out", seed, n, last, emitted[n])
 			}
 		}
-		if !p.idle() {
+		if !p.Idle() {
 			t.Errorf("seed %d: a refresh still waits", seed)
 		}
 	}
@@ -375,10 +364,10 @@ func TestCoalesceIsBounded(t *testing.T) {
 		p.out = p.out[:0]
 	}
 	p.after(time.Second + refreshEvery)
-	if !p.idle() {
+	if !p.Idle() {
 		t.Error("a refresh still waits")
 	}
-	if p.free(); p.coalesceTable != nil {
+	if p.Free(); p.coalesceTable != nil {
 		t.Error("freed, and it has memory")
 	}
 	p.out = nil
@@ -388,19 +377,19 @@ func TestCoalesceIsBounded(t *testing.T) {
 }
 
 func TestCoalesceNoAllocations(t *testing.T) {
-	c := newCoalescer(time.Second, 1)
+	c := NewCoalescer(time.Second, 1)
 	now := time.Unix(1_000_000, 0)
 	out := 0
 	emit := func(*session.Record) { out++ }
 	n := testing.AllocsPerRun(100, func() {
 		for i := range 3600 {
 			r := tcpRecord(i%360, 7_200_000)
-			c.begin(now)
-			if atOnce, _ := c.pass(&r); atOnce {
+			c.Begin(now)
+			if atOnce, _ := c.Report(&r); atOnce {
 				out++
 			}
 			now = now.Add(300 * time.Microsecond)
-			c.flush(now, emit)
+			c.Flush(now, emit)
 		}
 	})
 	if n != 0 {
@@ -411,7 +400,9 @@ func TestCoalesceNoAllocations(t *testing.T) {
 // TestCoalesceMovedICMP has an ICMP session get another mask, whose identifier
 // its dst4 has too.
 func TestCoalesceMovedICMP(t *testing.T) {
-	old := sessionAt(3, 0)
+	old := tcpRecord(3, 60_000)
+	binary.BigEndian.PutUint16(old[34:], uint16(session.ICMP)<<5)
+	copy(old[32:34], old[30:32])
 	moved := old
 	moved[31], moved[33] = 99, 99
 	p := newPassing(t, time.Second)
@@ -425,7 +416,7 @@ func TestCoalesceMovedICMP(t *testing.T) {
 func BenchmarkCoalesce(b *testing.B) {
 	for name, sessions := range map[string]int{"new": 4 * coalesceSlots, "refresh": 3600} {
 		b.Run(name, func(b *testing.B) {
-			c, now := newCoalescer(time.Second, 1), time.Unix(1_000_000, 0)
+			c, now := NewCoalescer(time.Second, 1), time.Unix(1_000_000, 0)
 			records := make([]session.Record, sessions)
 			for i := range records {
 				records[i] = tcpRecord(i, 5000)
@@ -433,10 +424,10 @@ func BenchmarkCoalesce(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				if i%36 == 0 {
 					now = now.Add(time.Millisecond)
-					c.flush(now, func(*session.Record) {})
-					c.begin(now)
+					c.Flush(now, func(*session.Record) {})
+					c.Begin(now)
 				}
-				c.pass(&records[i%sessions])
+				c.Report(&records[i%sessions])
 			}
 		})
 	}
