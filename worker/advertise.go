@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -85,7 +86,7 @@ func (a *advertiser) start(now time.Time) (Advertise, error) {
 		}
 		our := p.settings
 		p.do.background(func() {
-			oldestFirst(t.records, our)
+			replication.OldestFirst(t.records, our)
 			p.do.post(func() {
 				c.table, c.reading, c.Total, c.due = t, false, len(t.records), p.do.now()
 				a.publish()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -200,7 +201,7 @@ func (a *answers) tick(now time.Time) time.Time {
 		// Sorting a large table takes longer than the pumps may wait.
 		our := a.p.settings
 		a.p.do.background(func() {
-			oldestFirst(t.records, our)
+			replication.OldestFirst(t.records, our)
 			a.p.do.post(func() {
 				if a.current == c {
 					c.table, c.reading = t, false

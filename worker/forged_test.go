@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -270,7 +271,7 @@ func TestInjectedIsCut(t *testing.T) {
 	stored := h.instance.Sessions.Records()
 	most := time.Since(began).Milliseconds() + 2*37 // what the sessions of sessionsAt have been idle before
 	for _, r := range stored {
-		if i := idle(&r, ttl); i < 0 || i > most {
+		if i := replication.Idle(&r, ttl); i < 0 || i > most {
 			t.Errorf("%x is idle for %d ms, want %d at most", r, i, most)
 		}
 	}
@@ -595,7 +596,7 @@ func TestHeldAges(t *testing.T) {
 	h.synced()
 	eventually(t, "what waited is there", func() bool { return h.instance.Sessions.Len() == 1 })
 	got, _ := h.instance.Sessions.Get(r.Key())
-	if i, most := idle(&got, ttl), time.Since(sent).Milliseconds()+1; i < 4000 || i > most {
+	if i, most := replication.Idle(&got, ttl), time.Since(sent).Milliseconds()+1; i < 4000 || i > most {
 		t.Errorf("idle for %d ms, want 4000 to %d", i, most)
 	}
 }

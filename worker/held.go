@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/session"
 )
 
@@ -79,8 +80,8 @@ func (p *pumps) withoutInjected(entries []byte, injected map[session.Key]*sessio
 	for b := entries; len(b) > 0; b = b[size:] {
 		r := f.Record(b)
 		if in := injected[r.Key()]; in != nil {
-			behind := idle(in, p.settings) + later.Milliseconds() - idle(&r, p.settings)
-			if winner(&r, in, behind, sameMoment.Milliseconds()) < 0 {
+			behind := replication.Idle(in, p.settings) + later.Milliseconds() - replication.Idle(&r, p.settings)
+			if replication.Winner(&r, in, behind, sameMoment.Milliseconds()) < 0 {
 				p.w.counters.ignored.Add(1)
 				continue
 			}

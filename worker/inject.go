@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"joolctl/session"
+	"joolctl/replication"
 )
 
 // complete has all that the peer had to send.
@@ -21,15 +21,15 @@ func (r *resync) complete(now time.Time) {
 func (r *resync) compare() {
 	in, our, touched := r.in, r.p.settings, maps.Clone(r.touched)
 	r.lately = nil
-	most := r.mayClear(r.p.do.now())
-	tolerance := max(2*r.p.w.spec().RefreshPeriod, minTolerance)
+	most := r.removals.Left(r.p.do.now())
+	tolerance := max(2*r.p.w.spec().RefreshPeriod, replication.MinTolerance)
 	r.p.do.background(func() { // sorting takes longer than the pumps may wait
-		theirs, own := unique(in.records[:in.sessions], in.settings), unique(in.own, our)
-		d := diff(theirs, own, in.settings, our, tolerance.Milliseconds())
-		d.inject = rebase(d.inject, in.settings, our)
-		d.clearWay(own, our, touched, most)
-		oldestFirst(d.inject, our)
-		oldestFirst(d.give, our)
+		theirs, own := replication.Unique(in.records[:in.sessions], in.settings), replication.Unique(in.own, our)
+		d := replication.Compare(theirs, own, in.settings, our, tolerance.Milliseconds())
+		d.Inject = replication.Rebase(d.Inject, in.settings, our)
+		d.ResolveConflicts(own, our, touched, most)
+		replication.OldestFirst(d.Inject, our)
+		replication.OldestFirst(d.Give, our)
 		r.p.do.post(func() {
 			if r.in == in {
 				r.compared(d)
@@ -38,40 +38,36 @@ func (r *resync) compare() {
 	})
 }
 
-// minTolerance is the difference in idle time that is none, at least: what
-// clocks, pages and datagrams take on their way.
-const minTolerance = 2 * time.Second
-
 // compared injects what the comparison found, and gives back.
-func (r *resync) compared(d difference) {
+func (r *resync) compared(d replication.Difference) {
 	now := r.p.do.now()
 	in := r.in
-	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.same}
-	d.spare(r.lately, r.overflowed)
-	if in.asked && (len(d.give) > 0 || !covered(in.vector, in.whole)) {
-		report.GaveBack = len(d.give)
+	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.Same}
+	d.Keep(r.lately, r.overflowed)
+	if in.asked && (len(d.Give) > 0 || !covered(in.vector, in.whole)) {
+		report.GaveBack = len(d.Give)
 		has := union(in.whole, in.vector)
 		if in.wholeDoubts != r.p.doubts {
 			has = in.whole[:1] // the own table may have lacked sessions when it was read
 		}
-		r.p.answers.giveBack(in.from, table{d.give, in.base}, has, now)
+		r.p.answers.giveBack(in.from, table{d.Give, in.base}, has, now)
 	}
-	r.cleared(len(d.old), now)
-	for _, m := range d.old {
-		if err := r.p.module.AskRemoveBIB(m.proto, m.src4); err != nil {
-			r.p.w.log.warn("an old BIB entry could not be removed", "protocol", m.proto, "mask", m.src4, "error", err)
+	r.removals.Spend(len(d.Remove), now)
+	for _, m := range d.Remove {
+		if err := r.p.module.AskRemoveBIB(m.Proto, m.Src4); err != nil {
+			r.p.w.log.warn("an old BIB entry could not be removed", "protocol", m.Proto, "mask", m.Src4, "error", err)
 		}
 	}
-	report.Replaced, report.Collisions = len(d.old), d.blocked
-	r.p.w.counters.collisions.Add(uint64(d.blocked))
+	report.Replaced, report.Collisions = len(d.Remove), d.Blocked
+	r.p.w.counters.collisions.Add(uint64(d.Blocked))
 	r.p.readKernel(now)
-	in.before, in.fresh, in.limited, in.blocked = r.p.sessions(), d.fresh, d.limited, d.blocked
+	in.before, in.fresh, in.limited, in.blocked = r.p.sessions(), d.Fresh, d.Limited, d.Blocked
 	r.p.vector.Hold(r.p.others(in.vector), now, r.p.liveOrigin(now))
-	if len(d.inject) > 0 {
+	if len(d.Inject) > 0 {
 		r.p.stores(in.from.ID, now)
 	}
 	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
-	r.injection = injection{records: d.inject, base: in.base, fresher: r.touched, overflowed: &r.overflowed, waiting: r.waiting}
+	r.injection = injection{records: d.Inject, base: in.base, fresher: r.touched, overflowed: &r.overflowed, waiting: r.waiting}
 	r.enter(injecting, now, time.Time{})
 	r.injectSome(&report)
 }
@@ -113,7 +109,7 @@ func (r *resync) readBack(report *ResyncReport) {
 			return
 		}
 		r.p.do.background(func() {
-			missing := len(absent(injected, own.records))
+			missing := len(replication.Absent(injected, own.records))
 			r.p.do.post(func() {
 				if r.in == in {
 					report.Collisions, in.refused = report.Collisions+missing, missing
@@ -123,24 +119,6 @@ func (r *resync) readBack(report *ResyncReport) {
 			})
 		})
 	})
-}
-
-// absent returns those of want that are not in have under the same mask. It
-// sorts both.
-func absent(want, have []session.Record) []session.Record {
-	byKey(want)
-	byKey(have)
-	var missing []session.Record
-	j := 0
-	for i := range want {
-		for j < len(have) && compareKeys(&have[j], &want[i]) < 0 {
-			j++
-		}
-		if j == len(have) || compareKeys(&have[j], &want[i]) != 0 || have[j].Src4() != want[i].Src4() {
-			missing = append(missing, want[i])
-		}
-	}
-	return missing
 }
 
 func (r *resync) done(report *ResyncReport, now time.Time) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"joolctl/packetio"
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -67,7 +68,7 @@ func TestReturnIsOwed(t *testing.T) {
 // TestStandstill has a worker stand still while datagrams come. The time that
 // they wait makes no session younger.
 func TestStandstill(t *testing.T) {
-	const n, still = 100, minTolerance + 500*time.Millisecond
+	const n, still = 100, replication.MinTolerance + 500*time.Millisecond
 	records := sessionsAt(0, n)
 	whole := func(s *scripted) {
 		for i := range bulksOf(n) {
@@ -106,7 +107,7 @@ func TestStandstill(t *testing.T) {
 			eventually(t, "it is stored", func() bool {
 				for _, r := range h.instance.Sessions.Records() {
 					if r.Key() == want.Key() {
-						if young := int64(want.Expires()) - int64(r.Expires()); young < minTolerance.Milliseconds() {
+						if young := int64(want.Expires()) - int64(r.Expires()); young < replication.MinTolerance.Milliseconds() {
 							t.Fatalf("it is %d ms old", young)
 						}
 						return true

@@ -3,6 +3,7 @@ package worker
 import (
 	"time"
 
+	"joolctl/replication"
 	"joolctl/session"
 )
 
@@ -51,7 +52,7 @@ func (p *pumps) withoutOlder(entries []byte, now time.Time) []byte {
 	kept, asked := entries[:0], false
 	for b := entries; len(b) > 0; b = b[size:] {
 		r := f.Record(b)
-		quiet := time.Duration(max(idle(&r, p.settings), 0)) * time.Millisecond
+		quiet := time.Duration(max(replication.Idle(&r, p.settings), 0)) * time.Millisecond
 		if p.reportedAt.IsZero() || now.Sub(p.reportedAt) > quiet+reportLag {
 			kept = append(kept, b[:size]...)
 			continue
@@ -84,6 +85,6 @@ func (p *pumps) older(r *session.Record) bool {
 	if !there {
 		return false
 	}
-	behind := idle(&own, p.settings) - max(idle(r, p.settings), 0)
-	return winner(r, &own, behind, sameMoment.Milliseconds()) <= 0
+	behind := replication.Idle(&own, p.settings) - max(replication.Idle(r, p.settings), 0)
+	return replication.Winner(r, &own, behind, sameMoment.Milliseconds()) <= 0
 }

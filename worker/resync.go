@@ -39,6 +39,8 @@ const (
 	whyStopped = "resumed"
 	// whyShort is the reason for a resync because a peer's table stays larger.
 	whyShort = "a peer holds more sessions"
+	// whyInTheWay is the reason for a resync after one that was not allowed to remove all BIB entries in its way.
+	whyInTheWay = "older mappings are in the way"
 	// largeTable is from when on memory is given back to the system at once.
 	largeTable = 100_000
 )
@@ -101,8 +103,8 @@ type resync struct {
 	tried  []syncwire.ID // since the last resync that came to its end
 	target syncwire.ID
 
-	taken    [16]time.Time // when a resync was taken that was not asked for
-	clearing time.Time     // when maxCleared BIB entries may be removed again
+	taken    [16]time.Time            // when a resync was taken that was not asked for
+	removals replication.RemovalLimit // of BIB entries
 	in       *incoming
 	stopped  *incoming                // it can be resumed
 	touched  map[session.Key]struct{} // reported by our own kernel meanwhile

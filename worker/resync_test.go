@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/joolnl"
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -49,7 +50,7 @@ func oldestCameFirst(t *testing.T, h *host) {
 		for b := req.Entries; len(b) > 0; b = b[f.EntryLen():] {
 			r := f.Record(b)
 			// What takes time meanwhile is corrected, so it is not exact.
-			if now := idle(&r, ttl); now > last+1000 {
+			if now := replication.Idle(&r, ttl); now > last+1000 {
 				t.Fatalf("a session idle for %d ms comes behind one of %d", now, last)
 			} else {
 				last = now

@@ -10,6 +10,7 @@ import (
 	"joolctl/configdir"
 	"joolctl/joolnl"
 	"joolctl/nsthread/nstest"
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -171,7 +172,7 @@ func differing(a, b []session.Record, tolerance int64) string {
 	example := ""
 	for _, r := range a {
 		other, there := theirs[r.Key()]
-		diff := idle(&r, ttl) - idle(&other, ttl)
+		diff := replication.Idle(&r, ttl) - replication.Idle(&other, ttl)
 		switch {
 		case !there:
 			missing++
@@ -229,10 +230,10 @@ func untouched(t testing.TB, h *host, before []session.Record) {
 	for _, r := range before {
 		after, there := now[r.Key()]
 		// Time passes for both; a packet can only make it younger.
-		if there && idle(&after, ttl) >= idle(&r, ttl) && after.Same(&r) {
+		if there && replication.Idle(&after, ttl) >= replication.Idle(&r, ttl) && after.Same(&r) {
 			continue
 		}
-		if !there || idle(&after, ttl) > idle(&r, ttl) {
+		if !there || replication.Idle(&after, ttl) > replication.Idle(&r, ttl) {
 			t.Errorf("%x moved back to %x", r, after)
 			return
 		}

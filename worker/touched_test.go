@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/session"
 )
 
@@ -128,8 +129,8 @@ func TestReportedWhileCompared(t *testing.T) {
 				p.borrow(func() {
 					now, r := time.Now(), &p.resync
 					own := []session.Record{sessionAt(0, old), sessionAt(4, old)}
-					d := difference{inject: []session.Record{taken(0, 0), taken(4, 0)}, fresh: 2}
-					d.clearWay(own, ttl, nil, maxCleared)
+					d := replication.Difference{Inject: []session.Record{taken(0, 0), taken(4, 0)}, Fresh: 2}
+					d.ResolveConflicts(own, ttl, nil, replication.MaxRemovals)
 					r.why, r.touched = whyLacks, make(map[session.Key]struct{})
 					r.in = &incoming{id: 6, from: p.w.peers.withID(s.id), base: now, received: now, settings: ttl}
 					r.enter(comparing, now, time.Time{})

@@ -52,7 +52,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"an incomplete resync is kept for", fmt.Sprint(keepStopped)},
 		{"repeats of a BULK, on an average", fmt.Sprint(maxRepeats)},
 		{"resyncs taken that were not asked for", fmt.Sprintf("%d in %v", len(resync{}.taken), takenIn)},
-		{"mappings removed because of newer ones", fmt.Sprintf("%d in %v", maxCleared, clearedIn)},
+		{"mappings removed because of newer ones", fmt.Sprintf("%d in %v", replication.MaxRemovals, replication.RemovalsIn)},
 		{"sessions of a resync", fmt.Sprint(maxSessions)},
 		{"sessions reported meanwhile that are left alone", fmt.Sprint(maxTouched)},
 		{"pause between resyncs for one reason", fmt.Sprintf("%v to %v", firstPause, longestPause)},

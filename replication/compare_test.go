@@ -1,7 +1,6 @@
-package worker
+package replication
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,25 +12,6 @@ import (
 	"joolctl/session"
 	"joolctl/syncwire"
 )
-
-// tcpRecord is session n, established, with so many ms left.
-func tcpRecord(n int, ms uint32) session.Record {
-	var r session.Record
-	copy(r[:], []byte{0x20, 0x01, 0x0d, 0xb8})
-	binary.BigEndian.PutUint32(r[12:], uint32(n))
-	copy(r[16:], []byte{198, 51, 100, 1, 192, 0, 2, 1})
-	binary.BigEndian.PutUint16(r[28:], uint16(n))
-	binary.BigEndian.PutUint16(r[30:], uint16(n))
-	binary.BigEndian.PutUint16(r[32:], 80)
-	r.SetExpires(ms)
-	return r
-}
-
-// with gives a record a state and a timer.
-func with(r session.Record, s session.State, timer session.Timer) session.Record {
-	binary.BigEndian.PutUint16(r[34:], uint16(session.TCP)<<5|uint16(s)<<2|uint16(timer))
-	return r
-}
 
 var (
 	ours   = syncwire.Settings{TTLs: [4]uint32{7_200_000, 240_000, 300_000, 60_000}}
@@ -68,7 +48,7 @@ func masked(r session.Record, mask byte) session.Record {
 
 func hexes(records []session.Record) string { return fmt.Sprintf("%x", records) }
 
-func TestDiff(t *testing.T) {
+func TestCompare(t *testing.T) {
 	const tolerance = 2000
 	list := func(r ...session.Record) []session.Record { return r }
 	type result struct{ same, fresh int }
@@ -108,14 +88,14 @@ func TestDiff(t *testing.T) {
 		{name: "one of each", their: list(est(1, ours, 5), est(3, ours, 5), est(4, ours, 9000), est(5, ours, 7)), our: list(est(2, ours, 5), est(3, ours, 9000), est(4, ours, 5), est(5, ours, 9)),
 			inject: list(est(1, ours, 5), est(3, ours, 5)), give: list(est(2, ours, 5), est(4, ours, 5)), want: result{same: 1, fresh: 1}},
 	} {
-		got := diff(unique(slices.Clone(c.their), ours), unique(slices.Clone(c.our), ours), ours, ours, tolerance)
-		if hexes(got.inject) != hexes(c.inject) || hexes(got.give) != hexes(c.give) || (result{got.same, got.fresh}) != c.want {
+		got := Compare(Unique(slices.Clone(c.their), ours), Unique(slices.Clone(c.our), ours), ours, ours, tolerance)
+		if hexes(got.Inject) != hexes(c.inject) || hexes(got.Give) != hexes(c.give) || (result{got.Same, got.Fresh}) != c.want {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}
 	// Idle times are each by its owner's settings.
-	got := diff(list(est(1, theirs, 50_000), est(2, theirs, 900), closing(3, theirs, 10)), list(est(1, ours, 50_500), est(2, ours, 9000), closing(3, ours, 9000)), theirs, ours, tolerance)
-	if got.same != 1 || hexes(got.inject) != hexes(list(est(2, theirs, 900), closing(3, theirs, 10))) || len(got.give) > 0 {
+	got := Compare(list(est(1, theirs, 50_000), est(2, theirs, 900), closing(3, theirs, 10)), list(est(1, ours, 50_500), est(2, ours, 9000), closing(3, ours, 9000)), theirs, ours, tolerance)
+	if got.Same != 1 || hexes(got.Inject) != hexes(list(est(2, theirs, 900), closing(3, theirs, 10))) || len(got.Give) > 0 {
 		t.Errorf("other settings: %+v", got)
 	}
 }
@@ -127,10 +107,10 @@ func TestRebase(t *testing.T) {
 		idleFor(8, ours, session.V4Init, session.TimerSYN4, 1000),
 	}
 	want := []session.Record{est(1, theirs, 1000), est(2, theirs, 3_599_999), closing(5, theirs, 1000), est(7, theirs, -1000), in[7]}
-	if got := rebase(slices.Clone(in), ours, theirs); hexes(got) != hexes(want) {
+	if got := Rebase(slices.Clone(in), ours, theirs); hexes(got) != hexes(want) {
 		t.Errorf("\n got %x\nwant %x", got, want)
 	}
-	if got := rebase(slices.Clone(in), ours, ours); hexes(got) != hexes(in) {
+	if got := Rebase(slices.Clone(in), ours, ours); hexes(got) != hexes(in) {
 		t.Errorf("to the same settings\n got %x\nwant %x", got, in)
 	}
 }
@@ -141,7 +121,7 @@ func TestOldestFirst(t *testing.T) {
 	for range 20 {
 		got := slices.Clone(want)
 		rnd.Shuffle(len(got), func(i, j int) { got[i], got[j] = got[j], got[i] })
-		if oldestFirst(got, ours); hexes(got) != hexes(want) {
+		if OldestFirst(got, ours); hexes(got) != hexes(want) {
 			t.Errorf("\n got %x\nwant %x", got, want)
 		}
 	}
@@ -150,13 +130,13 @@ func TestOldestFirst(t *testing.T) {
 func TestAbsent(t *testing.T) {
 	want := []session.Record{est(5, ours, 1), est(1, ours, 1), est(3, ours, 1), est(2, ours, 1), est(2, ours, 1)}
 	have := []session.Record{est(3, ours, 900), masked(est(1, ours, 1), 9), est(4, ours, 1), closing(2, ours, 3)}
-	if got := absent(want, have); hexes(got) != hexes([]session.Record{est(1, ours, 1), est(5, ours, 1)}) {
+	if got := Absent(want, have); hexes(got) != hexes([]session.Record{est(1, ours, 1), est(5, ours, 1)}) {
 		t.Errorf("%x", got)
 	}
-	if got := absent(want[:2], nil); len(got) != 2 {
+	if got := Absent(want[:2], nil); len(got) != 2 {
 		t.Errorf("%x", got)
 	}
-	if got := absent(nil, have); len(got) != 0 {
+	if got := Absent(nil, have); len(got) != 0 {
 		t.Errorf("%x", got)
 	}
 }
@@ -207,24 +187,24 @@ func TestExchange(t *testing.T) {
 			their = theirs
 		}
 		asker, sender := randomTable(rnd, ours), randomTable(rnd, their)
-		first := diff(unique(slices.Clone(sender), their), unique(slices.Clone(asker), ours), their, ours, tolerance)
-		if first.same+len(first.inject) > len(sender) || first.same+len(first.give) > len(asker) || first.fresh > len(first.inject) {
+		first := Compare(Unique(slices.Clone(sender), their), Unique(slices.Clone(asker), ours), their, ours, tolerance)
+		if first.Same+len(first.Inject) > len(sender) || first.Same+len(first.Give) > len(asker) || first.Fresh > len(first.Inject) {
 			t.Fatalf("seed %d: %+v", seed, first)
 		}
-		given := slices.Clone(first.give)
-		askers := overwrite(asker, rebase(first.inject, their, ours))
-		second := diff(unique(given, ours), unique(slices.Clone(sender), their), ours, their, tolerance)
-		if len(second.inject) != len(first.give) || second.same > 0 {
-			t.Fatalf("seed %d: of %d given back, %d are new there", seed, len(first.give), len(second.inject))
+		given := slices.Clone(first.Give)
+		askers := overwrite(asker, Rebase(first.Inject, their, ours))
+		second := Compare(Unique(given, ours), Unique(slices.Clone(sender), their), ours, their, tolerance)
+		if len(second.Inject) != len(first.Give) || second.Same > 0 {
+			t.Fatalf("seed %d: of %d given back, %d are new there", seed, len(first.Give), len(second.Inject))
 		}
-		senders := overwrite(sender, rebase(second.inject, ours, their))
+		senders := overwrite(sender, Rebase(second.Inject, ours, their))
 
 		if len(askers) != len(senders) {
 			t.Fatalf("seed %d: %d and %d sessions", seed, len(askers), len(senders))
 		}
 		for key, a := range askers {
 			b, there := senders[key]
-			if apart := idle(&a, ours) - idle(&b, their); !there || apart > tolerance || apart < -tolerance || a.State() != b.State() || a.Src4() != b.Src4() {
+			if apart := Idle(&a, ours) - Idle(&b, their); !there || apart > tolerance || apart < -tolerance || a.State() != b.State() || a.Src4() != b.Src4() {
 				t.Errorf("seed %d: %x and %x, %d ms apart", seed, a, b, apart)
 			}
 		}
@@ -235,19 +215,19 @@ func TestExchange(t *testing.T) {
 		}{{asker, askers, ours}, {sender, senders, their}} {
 			for _, r := range side.before {
 				now, there := side.after[r.Key()]
-				least := idle(&r, side.settings)
+				least := Idle(&r, side.settings)
 				if now.Src4() != r.Src4() {
 					least += tolerance // another session has its place
 				}
-				if !there || idle(&now, side.settings) > least {
+				if !there || Idle(&now, side.settings) > least {
 					t.Errorf("seed %d: %x moved back to %x", seed, r, now)
 				}
 			}
 		}
 		// Once more there is nothing to do.
-		again := diff(unique(values(senders), their), unique(values(askers), ours), their, ours, tolerance)
-		if len(again.inject)+len(again.give) > 0 {
-			t.Errorf("seed %d: %d and %d differ still", seed, len(again.inject), len(again.give))
+		again := Compare(Unique(values(senders), their), Unique(values(askers), ours), their, ours, tolerance)
+		if len(again.Inject)+len(again.Give) > 0 {
+			t.Errorf("seed %d: %d and %d differ still", seed, len(again.Inject), len(again.Give))
 		}
 	}
 }
@@ -295,8 +275,8 @@ func TestOldestFirstOfMany(t *testing.T) {
 		records[i] = sessionAt(i, time.Duration(i*7919%500)*time.Millisecond)
 	}
 	sorted := slices.Clone(records)
-	oldestFirst(sorted, ttl)
-	if !slices.IsSortedFunc(sorted, func(a, b session.Record) int { return int(idle(&b, ttl) - idle(&a, ttl)) }) {
+	OldestFirst(sorted, ttl)
+	if !slices.IsSortedFunc(sorted, func(a, b session.Record) int { return int(Idle(&b, ttl) - Idle(&a, ttl)) }) {
 		t.Error("they are not sorted by age")
 	}
 	byKey(records)

@@ -1,0 +1,198 @@
+package replication
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+const (
+	// MaxRemovals bounds how many BIB entries are removed because of peers' tables: so many at once, and as many again in
+	// RemovalsIn. A forged table must not remove all mappings, nor many of them again and again.
+	MaxRemovals = 4096
+	RemovalsIn  = time.Minute
+	// RemovalEvery is the time in which one more removal is allowed.
+	RemovalEvery = RemovalsIn / MaxRemovals
+)
+
+// RemovalLimit limits the rate of removed BIB entries. The zero value allows MaxRemovals.
+type RemovalLimit struct {
+	full time.Time // when MaxRemovals are allowed again
+}
+
+// Left returns how many BIB entries may be removed now.
+func (l *RemovalLimit) Left(now time.Time) int {
+	return MaxRemovals - int((max(l.full.Sub(now), 0)+RemovalEvery-1)/RemovalEvery)
+}
+
+// Spend notes that n BIB entries are removed now.
+func (l *RemovalLimit) Spend(n int, now time.Time) {
+	if l.full.Before(now) {
+		l.full = now
+	}
+	l.full = l.full.Add(time.Duration(n) * RemovalEvery)
+}
+
+// Mask identifies a BIB entry by its IPv4 side.
+type Mask struct {
+	Proto session.Proto
+	Src4  netip.AddrPort
+}
+
+// bibHost identifies a BIB entry by its IPv6 side.
+type bibHost struct {
+	proto session.Proto
+	src6  [18]byte // address and port
+}
+
+func maskOf(r *session.Record) Mask { return Mask{r.Proto(), r.Src4()} }
+
+func hostOf(r *session.Record) bibHost {
+	k := r.Key()
+	return hostOfKey(&k)
+}
+
+// hostOfKey is hostOf for a session of which only the Key is known.
+func hostOfKey(k *session.Key) bibHost {
+	h := bibHost{proto: session.Proto(k[24])}
+	copy(h.src6[:], k[:18])
+	return h
+}
+
+// ResolveConflicts finds the own BIB entries that conflict with a session to inject: an entry that gives the session's mask
+// to another host, or the session's host another mask. The module would refuse the session in silence, or warn.
+//
+// A conflicting entry is added to Remove, and its sessions leave Give, if all its sessions are older than the one to inject,
+// or as old and of a higher mapping, and if the own module has reported none of them lately (reported). Otherwise the
+// session to inject is blocked and leaves Inject. So does a session for which more than most entries in all would have to be
+// removed.
+//
+// own is the own table from Unique; Inject must come from Rebase, so that all idle times are those of the own settings.
+func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Settings, reported map[session.Key]struct{}, most int) {
+	if len(own) == 0 || len(d.Inject) == 0 {
+		return
+	}
+	hosts, masks := make(map[Mask]bibHost), make(map[bibHost]Mask) // to inject
+	for i := range d.Inject {
+		m, h := maskOf(&d.Inject[i]), hostOf(&d.Inject[i])
+		hosts[m], masks[h] = h, m
+	}
+	live := make(map[bibHost]struct{}, len(reported))
+	for k := range reported {
+		live[hostOfKey(&k)] = struct{}{}
+	}
+	// The own entries that are in the way, and the idle time of the youngest session of each.
+	youngest := make(map[Mask]int64)
+	maskOfHost, hostOfMask := make(map[bibHost]Mask), make(map[Mask]bibHost)
+	for i := range own {
+		r := &own[i]
+		m, h := maskOf(r), hostOf(r)
+		otherHost, sameMask := hosts[m]
+		otherMask, sameHost := masks[h]
+		if !(sameMask && otherHost != h) && !(sameHost && otherMask != m) {
+			continue
+		}
+		maskOfHost[h], hostOfMask[m] = m, h
+		age := Idle(r, our)
+		if _, is := live[h]; is {
+			age = -1 << 62
+		}
+		if before, known := youngest[m]; !known || age < before {
+			youngest[m] = age
+		}
+	}
+	if len(youngest) == 0 {
+		return
+	}
+	gone := make(map[Mask]struct{})
+	free := d.Inject[:0]
+	for i := range d.Inject {
+		w := d.Inject[i]
+		var ways []Mask
+		if _, taken := youngest[maskOf(&w)]; taken {
+			ways = append(ways, maskOf(&w))
+		}
+		if other, has := maskOfHost[hostOf(&w)]; has && other != maskOf(&w) {
+			ways = append(ways, other)
+		}
+		older := true
+		for _, way := range ways {
+			behind, tolerance := youngest[way]-Idle(&w, our), MinTolerance.Milliseconds()
+			older = older && (behind > tolerance || behind >= -tolerance && lower(&w, way, hostOfMask[way]))
+		}
+		if !older {
+			d.Blocked++
+			continue
+		}
+		more := 0
+		for _, way := range ways {
+			if _, goes := gone[way]; !goes {
+				more++
+			}
+		}
+		if len(gone)+more > most {
+			d.Blocked++
+			d.Limited = true
+			continue
+		}
+		for _, way := range ways {
+			gone[way] = struct{}{}
+		}
+		free = append(free, w)
+	}
+	d.Inject = free
+	d.Fresh -= d.Blocked
+	d.Remove = slices.SortedFunc(maps.Keys(gone), func(a, b Mask) int {
+		return cmp.Or(cmp.Compare(a.Proto, b.Proto), a.Src4.Compare(b.Src4))
+	})
+	d.hosts = hostOfMask
+	d.Give = slices.DeleteFunc(d.Give, func(r session.Record) bool {
+		_, goes := gone[maskOf(&r)]
+		return goes
+	})
+}
+
+// Keep removes BIB entries from Remove: those of which the own module has reported sessions since the tables were compared
+// (lately), or all of them. The sessions that conflict with these entries leave Inject.
+func (d *Difference) Keep(lately []session.Key, all bool) {
+	if len(d.Remove) == 0 || len(lately) == 0 && !all {
+		return
+	}
+	reported := make(map[bibHost]struct{})
+	for i := range lately {
+		reported[hostOfKey(&lately[i])] = struct{}{}
+	}
+	kept, hosts := make(map[Mask]struct{}), make(map[bibHost]struct{})
+	d.Remove = slices.DeleteFunc(d.Remove, func(m Mask) bool {
+		_, is := reported[d.hosts[m]]
+		if is || all {
+			kept[m], hosts[d.hosts[m]] = struct{}{}, struct{}{}
+		}
+		return is || all
+	})
+	d.Limited = d.Limited || all
+	before := len(d.Inject)
+	d.Inject = slices.DeleteFunc(d.Inject, func(r session.Record) bool {
+		_, taken := kept[maskOf(&r)]
+		_, other := hosts[hostOf(&r)]
+		return taken || other
+	})
+	d.Blocked += before - len(d.Inject)
+	d.Fresh -= before - len(d.Inject)
+}
+
+// lower reports whether a session's mapping is lower than a BIB entry that is in its way, in the order of masks, then of
+// IPv6 hosts.
+func lower(r *session.Record, way Mask, host bibHost) bool {
+	if c := maskOf(r).Src4.Compare(way.Src4); c != 0 {
+		return c < 0
+	}
+	of := hostOf(r).src6
+	return bytes.Compare(of[:], host.src6[:]) < 0
+}
