@@ -138,9 +138,9 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, last syncwire.Seq, now 
 		p.helloWithin(helloBack, now)
 	}
 	switch ours := p.sessions(); {
-	case h.Sync != syncwire.SyncNo && from.shortfall.lasts(before, h.Sessions, ours, now):
+	case h.Sync != syncwire.SyncNo && from.shortfall.Lasts(before, h.Sessions, ours, now):
 		p.resync.suspect(whyShort, from, now)
-	case from.shortfall.gone():
+	case from.shortfall.Gone():
 		p.resync.unwant(whyShort, from)
 	}
 	if h.Sync != syncwire.SyncNo {

@@ -76,7 +76,7 @@ type peer struct {
 	served       time.Time
 	servedDoubts int
 	// shortfall is by how much its table is larger than ours.
-	shortfall shortfall
+	shortfall replication.Shortfall
 	// pauses are those after resyncs for reasons that concern it. The next one at its address has the same ones.
 	pauses pauses
 	// Of its stream's lost and repaired, what audit has counted.

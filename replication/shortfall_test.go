@@ -1,4 +1,4 @@
-package worker
+package replication
 
 import (
 	"testing"
@@ -61,11 +61,11 @@ func TestShortfall(t *testing.T) {
 		{"the largest count", repeat(10, hello{1<<32 - 1, 1}), 7},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var s shortfall
+			var s Shortfall
 			var before uint32
 			got, began := 0, time.Now()
 			for i, h := range c.hellos {
-				if s.lasts(before, h.theirs, h.ours, began.Add(time.Duration(i)*time.Second)) {
+				if s.Lasts(before, h.theirs, h.ours, began.Add(time.Duration(i)*time.Second)) {
 					got = i + 1
 					break
 				}
