@@ -1,39 +1,13 @@
 package worker
 
-import "time"
+import (
+	"time"
 
-const (
-	// firstPause and longestPause bound the pause between two resyncs for one reason, unless that is a start: a lasting
-	// difference must cost little.
-	firstPause   = time.Second
-	longestPause = 5 * time.Minute
-	// lastingFor is how long after a resync that has stored nothing its reason counts as the same difference. To notice
-	// a shortfall takes 21 HELLOs, which an idle peer sends in 3.5 minutes.
-	lastingFor = 6 * time.Minute
+	"joolctl/replication"
 )
 
 // pauses are the pauses after resyncs, by their reasons. Those that concern a peer are the peer's.
-type pauses map[string]pause
-
-// pause is the one after a resync for a reason.
-type pause struct {
-	ended   time.Time // the resync
-	before  time.Duration
-	lasting bool // the resync has stored nothing
-}
-
-// next is how long a resync for the same reason has to wait after the last one. It is twice as long as before if the
-// reason comes back soon.
-func (p pause) next(now time.Time) time.Duration {
-	soon := 2 * p.before
-	if p.lasting {
-		soon = max(soon, lastingFor)
-	}
-	if p.ended.IsZero() || now.Sub(p.ended) > soon {
-		return firstPause
-	}
-	return min(max(2*p.before, firstPause), longestPause)
-}
+type pauses map[string]replication.Backoff
 
 // pausesOf returns the pauses of the reasons that concern a peer, or of the others if about is nil.
 func (r *resync) pausesOf(about *peer) pauses {
@@ -64,10 +38,10 @@ func (r *resync) wantAfter(why string, about *peer, earliest, now time.Time) boo
 		return false
 	}
 	last := r.pausesOf(about)[why]
-	pause := last.next(now)
+	pause := last.Next(now)
 	due := maxTime(now, earliest)
 	if !r.ended.IsZero() && why != whyVerify {
-		due = maxTime(due, maxTime(r.ended.Add(firstPause), last.ended.Add(pause)))
+		due = maxTime(due, maxTime(r.ended.Add(replication.FirstPause), last.Ended.Add(pause)))
 	}
 	if r.why != "" && !due.Before(r.due) {
 		return false
@@ -79,7 +53,7 @@ func (r *resync) wantAfter(why string, about *peer, earliest, now time.Time) boo
 // paused notes that a resync has ended, and whether its reason counts as a lasting difference.
 func (r *resync) paused(lasting bool, now time.Time) {
 	if r.pause > 0 {
-		r.pausesOf(r.about)[r.why] = pause{ended: now, before: r.pause, lasting: lasting}
+		r.pausesOf(r.about)[r.why] = replication.Backoff{Ended: now, Pause: r.pause, Lasting: lasting}
 	}
 }
 

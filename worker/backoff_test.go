@@ -1,10 +1,10 @@
 package worker
 
 import (
-	"slices"
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -66,7 +66,7 @@ func TestLastingDifference(t *testing.T) {
 				if n := len(s.asked); n < 10 || n > 25 {
 					t.Errorf("asked %d times in an hour, first at %v", n, s.asked[:min(n, 10)])
 				}
-				if last := s.asked[len(s.asked)-2:]; last[1]-last[0] < longestPause {
+				if last := s.asked[len(s.asked)-2:]; last[1]-last[0] < replication.LongestPause {
 					t.Errorf("asked at %v: the pause does not grow to minutes", last)
 				}
 
@@ -97,34 +97,5 @@ func TestLastingDifference(t *testing.T) {
 				d.resync.finish(time.Now())
 			})
 		})
-	}
-}
-
-// TestPause lets a reason for a resync come again a while after each end.
-func TestPause(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		after   time.Duration
-		lasting bool
-		want    []time.Duration
-	}{
-		{"at once", 0, false, []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}},
-		{"soon, and the resync stores something", 6 * time.Second, false, []time.Duration{1, 1, 1, 1}},
-		{"soon, and it stores nothing", 6 * time.Second, true, []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}},
-		{"late", time.Hour, true, []time.Duration{1, 1, 1, 1}},
-	} {
-		now := time.Unix(1_000_000, 0)
-		var p pause
-		var got []time.Duration
-		for range c.want {
-			before := p.next(now)
-			got = append(got, before/time.Second)
-			now = maxTime(now, p.ended.Add(before))
-			p = pause{ended: now, before: before, lasting: c.lasting}
-			now = now.Add(c.after)
-		}
-		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: pauses of %d s, want %d", c.name, got, c.want)
-		}
 	}
 }

@@ -55,8 +55,8 @@ func TestWireDocumentation(t *testing.T) {
 		{"mappings removed because of newer ones", fmt.Sprintf("%d in %v", replication.MaxRemovals, replication.RemovalsIn)},
 		{"sessions of a resync", fmt.Sprint(maxSessions)},
 		{"sessions reported meanwhile that are left alone", fmt.Sprint(maxTouched)},
-		{"pause between resyncs for one reason", fmt.Sprintf("%v to %v", firstPause, longestPause)},
-		{"a reason that comes back within that time after a resync that has stored nothing is the same", fmt.Sprint(lastingFor)},
+		{"pause between resyncs for one reason", fmt.Sprintf("%v to %v", replication.FirstPause, replication.LongestPause)},
+		{"a reason that comes back within that time after a resync that has stored nothing is the same", fmt.Sprint(replication.LastingFor)},
 		{"peers known at a time", fmt.Sprint(maxPeers)},
 	}
 	rows := 0
