@@ -100,10 +100,10 @@ func (h *host) compare() {
 			give = append(give, entry{k, own})
 		}
 	}
-	if in.asked && (len(give) > 0 || !covered(in.vector, in.whole)) {
-		h.w.returns = append(h.w.returns, returned{h.id, in.from, give, union(in.whole, in.vector)})
+	if in.asked && (len(give) > 0 || !Covered(in.vector, in.whole)) {
+		h.w.returns = append(h.w.returns, returned{h.id, in.from, give, Union(in.whole, in.vector)})
 	}
-	h.vector.Hold(h.others(in.vector), h.w.now, h.live)
+	h.vector.Hold(Others(in.vector, h.id), h.w.now, h.live)
 }
 
 // inject stores n sessions of the full sync, and ends it when all are stored.

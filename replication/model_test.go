@@ -145,20 +145,7 @@ func (h *host) advance() {
 // components are the vector as peers get it.
 func (h *host) components() []syncwire.Component {
 	h.advance()
-	list := h.vector.Components(h.w.now)
-	if h.stored == nil {
-		return list
-	}
-	for i := range list {
-		c := &list[i]
-		c.Known, c.Complete = false, syncwire.Position{}
-		for _, s := range h.stored {
-			if s.Origin == c.Origin {
-				c.Known, c.Complete = s.Known, s.Complete
-			}
-		}
-	}
-	return list
+	return h.vector.Advertise(h.stored, h.w.now)
 }
 
 // hello is the vector of a HELLO.
@@ -169,34 +156,7 @@ func (h *host) hello() []syncwire.Component {
 
 // whole is the vector of a BEGIN.
 func (h *host) whole() []syncwire.Component {
-	own := syncwire.Component{Origin: h.id, Known: true, Complete: h.position(), Highest: h.position()}
-	list := append([]syncwire.Component{own}, h.components()...)
-	return list[:min(len(list), syncwire.MaxComponents)]
-}
-
-func (h *host) others(vector []syncwire.Component) []syncwire.Component {
-	return slices.DeleteFunc(slices.Clone(vector), func(c syncwire.Component) bool { return c.Origin == h.id })
-}
-
-func covered(by, what []syncwire.Component) bool {
-	var v Vector
-	v.Merge(by, time.Time{}, func(syncwire.ID) bool { return true })
-	for _, c := range what {
-		if !v.Contains(c.Origin, c.Highest) {
-			return false
-		}
-	}
-	return true
-}
-
-func union(a, b []syncwire.Component) []syncwire.Component {
-	var v Vector
-	now := time.Unix(1<<40, 0)
-	dead := func(syncwire.ID) bool { return false }
-	v.Merge(a, now, dead)
-	v.Merge(b, now, dead)
-	list := v.Components(now)
-	return list[:min(len(list), syncwire.MaxComponents)]
+	return Whole(h.id, h.position(), h.components())
 }
 
 // doubt notes that the table may lack anything.
@@ -217,7 +177,7 @@ func (h *host) merge(vector []syncwire.Component, doubts int) {
 		return
 	}
 	h.advance()
-	h.vector.Merge(h.others(vector), h.w.now, h.live)
+	h.vector.Merge(Others(vector, h.id), h.w.now, h.live)
 }
 
 // deliver takes a live session to the table, or has it wait for the full sync that is under way.

@@ -109,27 +109,12 @@ func (p *pumps) expected(origin syncwire.ID) (syncwire.Seq, bool) {
 // components are the vector as peers get it: sessions that wait for a resync are not in the table yet.
 func (p *pumps) components(now time.Time) []syncwire.Component {
 	p.advance(now)
-	list := p.vector.Components(now)
-	if p.stored == nil {
-		return list
-	}
-	for i := range list {
-		c := &list[i]
-		c.Known, c.Complete = false, syncwire.Position{}
-		for _, s := range p.stored {
-			if s.Origin == c.Origin {
-				c.Known, c.Complete = s.Known, s.Complete
-			}
-		}
-	}
-	return list
+	return p.vector.Advertise(p.stored, now)
 }
 
 // whole is the vector of the own table: the own component first.
 func (p *pumps) whole(now time.Time) []syncwire.Component {
-	own := syncwire.Component{Origin: p.self, Known: true, Complete: p.position(), Highest: p.position()}
-	list := append([]syncwire.Component{own}, p.components(now)...)
-	return list[:min(len(list), syncwire.MaxComponents)]
+	return replication.Whole(p.self, p.position(), p.components(now))
 }
 
 // doubt notes that the table may lack sessions of any origin.
@@ -159,35 +144,12 @@ func (p *pumps) merge(vector []syncwire.Component, doubts int, now time.Time) {
 
 // others leaves out the host's own component.
 func (p *pumps) others(vector []syncwire.Component) []syncwire.Component {
-	return slices.DeleteFunc(slices.Clone(vector), func(c syncwire.Component) bool { return c.Origin == p.self })
+	return replication.Others(vector, p.self)
 }
 
 // onlyOf leaves an origin's component.
 func onlyOf(origin syncwire.ID, vector []syncwire.Component) []syncwire.Component {
 	return slices.DeleteFunc(slices.Clone(vector), func(c syncwire.Component) bool { return c.Origin != origin })
-}
-
-// covered reports whether a table with the vector contains everything that one with the other vector contains.
-func covered(by, what []syncwire.Component) bool {
-	var v replication.Vector
-	v.Merge(by, time.Time{}, func(syncwire.ID) bool { return true })
-	for _, c := range what {
-		if !v.Contains(c.Origin, c.Highest) {
-			return false
-		}
-	}
-	return true
-}
-
-// union is the vector of a table that contains everything that two tables contain.
-func union(a, b []syncwire.Component) []syncwire.Component {
-	var v replication.Vector
-	now := time.Unix(1<<40, 0) // ages need a moment, whichever
-	dead := func(syncwire.ID) bool { return false }
-	v.Merge(a, now, dead)
-	v.Merge(b, now, dead)
-	list := v.Components(now)
-	return list[:min(len(list), syncwire.MaxComponents)]
 }
 
 // lacking compares the vector with those of the live peers.

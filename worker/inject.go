@@ -44,9 +44,9 @@ func (r *resync) compared(d replication.Difference) {
 	in := r.in
 	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.Same}
 	d.Keep(r.lately, r.overflowed)
-	if in.asked && (len(d.Give) > 0 || !covered(in.vector, in.whole)) {
+	if in.asked && (len(d.Give) > 0 || !replication.Covered(in.vector, in.whole)) {
 		report.GaveBack = len(d.Give)
-		has := union(in.whole, in.vector)
+		has := replication.Union(in.whole, in.vector)
 		if in.wholeDoubts != r.p.doubts {
 			has = in.whole[:1] // the own table may have lacked sessions when it was read
 		}
