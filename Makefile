@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
 
-.PHONY: sim stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
+.PHONY: sim sim-mutations stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
 
 all: build
 
@@ -33,6 +33,9 @@ race: ## most tests wait most of the time, so there is room for more of them at 
 
 sim: ## simulates SEEDS groups of hosts with faults, in virtual time; a failing one prints the command that repeats it
 	$(GO) test -count=1 -timeout 6h -v -run '^TestSimulation$$' ./worker -sim.seeds $(or $(SEEDS),2000)
+
+sim-mutations: ## how many seeds the simulation needs to find each of some defects; fails if it does not find one
+	$(GO) run ./replication/sim/mutations -seeds $(or $(SEEDS),2000)
 
 stress: ## tests RUNS times beside LOOPS busy loops; PACKAGES and RUN choose them
 	@trap 'kill $$busy' EXIT INT TERM; for i in $$(seq $(LOOPS)); do timeout 2h sh -c 'while :; do :; done' & busy="$$busy $$!"; done; \

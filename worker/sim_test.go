@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 var (
 	simSeed   = flag.Uint64("sim.seed", 0, "simulate this seed only, and print its events")
 	simSeeds  = flag.Uint64("sim.seeds", 0, "simulate so many seeds")
+	simFrom   = flag.Uint64("sim.from", 1, "with -sim.seeds: the first seed")
 	simFirst  = flag.Bool("sim.first", false, "stop at the first seed that fails")
 	simFaults = flag.String("sim.faults", "", "with -sim.seed: these faults, separated by semicolons, instead of the seed's")
 )
@@ -49,8 +51,11 @@ func simulationOf(seed uint64) simulation {
 	return s
 }
 
+// rulePanic is violated if a worker panics.
+const rulePanic sim.Rule = "a worker panics"
+
 // run simulates, and returns what was violated.
-func (s simulation) run(faults []sim.Fault, text io.Writer) (*sim.Simulation, []sim.Violation) {
+func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simulation, violations []sim.Violation) {
 	v, err := joolnl.ParseVersion(s.version)
 	if err != nil {
 		panic(err)
@@ -67,7 +72,12 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (*sim.Simulation, []
 	}
 	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), newSimulated(verify, memory))
 	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
-	simulated := sim.New(c)
+	simulated = sim.New(c)
+	defer func() {
+		if r := recover(); r != nil {
+			violations = []sim.Violation{{At: simulated.Clock.Elapsed(), Host: -1, Rule: rulePanic, Detail: fmt.Sprintf("%v\n%s", r, debug.Stack())}}
+		}
+	}()
 	bounds := sim.DefaultBounds()
 	for _, f := range faults {
 		if f.Kind == sim.Stall || f.Kind == sim.Restart {
@@ -112,7 +122,7 @@ func TestSimulation(t *testing.T) {
 	if *simSeeds > 0 {
 		n = *simSeeds
 	}
-	results := simulateSeeds(n, *simFirst)
+	results := simulateSeeds(*simFrom, n, *simFirst)
 	if *simFirst {
 		if len(results.failed) > 0 {
 			s := results.failed[0]
@@ -160,9 +170,8 @@ type simResults struct {
 	coverage sim.Coverage
 }
 
-// simulateSeeds simulates the seeds from 1 on, as many at a time as there are processors. first ends it with the first
-// seed that fails.
-func simulateSeeds(n uint64, first bool) *simResults {
+// simulateSeeds simulates n seeds, as many at a time as there are processors. first ends it with the first seed that fails.
+func simulateSeeds(from, n uint64, first bool) *simResults {
 	var (
 		r     simResults
 		mu    sync.Mutex
@@ -171,9 +180,10 @@ func simulateSeeds(n uint64, first bool) *simResults {
 		all   sync.WaitGroup
 		began = time.Now()
 	)
+	next.Store(from - 1)
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
-			for seed := next.Add(1); seed <= n && !end.Load(); seed = next.Add(1) {
+			for seed := next.Add(1); seed < from+n && !end.Load(); seed = next.Add(1) {
 				s := simulationOf(seed)
 				simulated, violations := s.run(s.faults, nil)
 				mu.Lock()

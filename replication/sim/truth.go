@@ -184,7 +184,7 @@ func (t *Truth) compare(own, peer *Module, id int) (l Lack, lacks bool) {
 	if mine == nil {
 		left = tolerance // the host's record may have expired that much earlier
 	}
-	if v, known := s.told.latest(); known && t.alive(peer, s, v, left) && (mine == nil || v.Beats(mine.Version, tolerance)) {
+	if v, known := s.told.latest(); known && (mine == nil || v.Beats(mine.Version, tolerance)) && t.alive(peer, s, v, left) {
 		if l.Origin = Reported; s.told.added {
 			l.Origin = Stored
 		}
@@ -192,7 +192,7 @@ func (t *Truth) compare(own, peer *Module, id int) (l Lack, lacks bool) {
 		if mine != nil {
 			l.Since = s.told.since(mine.Version, tolerance)
 		}
-	} else if lost := s.lost; !lost.since.IsZero() && t.alive(peer, s, lost.Version, left) && (mine == nil || lost.Beats(mine.Version, tolerance)) {
+	} else if lost := s.lost; !lost.since.IsZero() && (mine == nil || lost.Beats(mine.Version, tolerance)) && t.alive(peer, s, lost.Version, left) {
 		l.Since, l.Origin = lost.since, Vanished
 		if lost.counted {
 			l.Origin = Dropped

@@ -1,0 +1,101 @@
+package main
+
+// mutation is a defect.
+type mutation struct {
+	name   string
+	breaks string // what goes wrong
+	edits  []edit
+}
+
+// edit replaces a text that occurs once in the files of all packages.
+type edit struct{ old, new string }
+
+// mutations are defects that reviews have found in earlier versions, and others of the same kinds. No edit of one makes
+// the text of another edit ambiguous: each is applied alone.
+var mutations = []mutation{
+	{"comparison-ignores-state", "two records of one moment count as equal, whatever their states", []edit{{
+		"further := cmp.Compare(progress(theirs), progress(ours))", "further := 0 * cmp.Compare(progress(theirs), progress(ours))"}}},
+	{"comparison-reversed", "of two records the older one wins", []edit{{
+		"	case behind > tolerance:\n		return 1\n	case behind < -tolerance:\n		return -1\n",
+		"	case behind > tolerance:\n		return -1\n	case behind < -tolerance:\n		return 1\n"}}},
+	{"drops-keep-generation", "sessions whose reports the module drops are in no generation, so that nobody asks for them", []edit{{
+		"\"dropped\", dropped)\n		p.missed(now)\n", "\"dropped\", dropped)\n"}}},
+	{"overrun-keeps-generation", "sessions whose reports overran the netlink socket are in no generation", []edit{{
+		"	p.missed(now)\n	p.wake(now)\n}\n\n// passReports", "	p.wake(now)\n}\n\n// passReports"}}},
+	{"start-keeps-generation", "sessions that the instance holds when the worker starts are in no generation", []edit{{
+		"		p.generation = 1\n", "		p.generation = 0\n"}}},
+	{"takeover-keeps-generation", "sessions of a dead origin that the host takes over are in no generation", []edit{{
+		"		if took {\n			p.missed(now)\n		}\n", "		_ = took\n"}}},
+	{"sync-clears-all-losses", "a full sync from one peer clears what was lost of all others", []edit{{
+		"c.complete = c.complete.Max(w.Complete)", "c.complete = c.highest.Max(w.Complete)"}}},
+	{"merge-overwrites", "a full sync from a peer that knows less of an origin sets the position back", []edit{{
+		"c.complete = c.complete.Max(w.Complete)", "c.complete = w.Complete"}}},
+	{"merge-of-unknown", "a full sync makes origins known that its sender does not know", []edit{{
+		"		if !w.Known {\n			continue\n		}\n		c := v.at(w.Origin)", "		c := v.at(w.Origin)"}}},
+	{"merge-before-injection", "the host counts sessions of a full sync before the module holds them", []edit{{
+		"r.p.vector.Hold(r.p.others(in.vector), now, r.p.liveOrigin(now))", "r.p.merge(in.vector, in.doubts, now)"}}},
+	{"merge-at-begin", "the host counts sessions of a full sync as soon as it begins", []edit{{
+		"	r.p.stored = r.p.components(now)\n	if r.touched == nil {", "	r.p.merge(b.Vector, r.p.doubts, now)\n	r.p.stored = r.p.components(now)\n	if r.touched == nil {"}}},
+	{"vector-after-table", "a full sync claims sessions that came after the table was read", []edit{
+		{"	a.announce(now, a.p.sessions())\n	a.p.do.readTable(", "	a.p.do.readTable("},
+		{"c.table, c.reading = t, false\n					a.start(", "c.table, c.reading, c.vector = t, false, a.p.whole(a.p.do.now())\n					a.start("}}},
+	{"doubt-forgets-nothing", "the vector claims sessions that the module had no memory for", []edit{{
+		"	p.vector.ForgetAll()\n	p.answers.doubt()\n", "	p.answers.doubt()\n"}}},
+	{"no-memory-no-doubt", "a JOOLD_ADD that failed is forgotten", []edit{{
+		"		p.doubt(p.do.now()) // a resync has to bring what there was no memory for\n", ""}}},
+	{"hold-omitted", "a host that has got part of a dead origin's sessions does not know it", []edit{{
+		"r.p.vector.Hold(r.p.others(in.vector), now, r.p.liveOrigin(now))", "_ = r.p.liveOrigin"}}},
+	{"lost-datagrams-forgotten", "a live datagram that no retransmission brings counts as received", []edit{{
+		"	s.lost++\n	if s.claims(seq) {\n		s.first = seq + 1\n	}\n", "	s.lost++\n"}}},
+	{"sequence-jump-for-ever", "after a forged high sequence number the sender's live datagrams are dropped for ever", []edit{
+		{"s.behind++; s.behind >= RestartAfter", "s.behind++; s.behind < 0"},
+		{"s.behind++; s.behind < RestartAfter", "s.behind++; s.behind >= 0"}}},
+	{"group-change-keeps-peers", "a host that has moved to another group is complete because of its old peers", []edit{{
+		"	p.w.peers.forgetAll()\n	if p.sequence {\n		p.resync.listen(whyMoved, now)\n	}\n", "	p.w.peers.forgetAll()\n"}}},
+	{"touched-ignored", "a full sync overwrites what the own module has reported meanwhile", []edit{{
+		"	if r.touched == nil {\n		return\n	}\n	key := rec.Key()", "	if true {\n		return\n	}\n	key := rec.Key()"}}},
+	{"touched-overflows", "a full sync overwrites what the own module has reported meanwhile, if that is much", []edit{
+		{"const maxTouched = 1 << 18", "const maxTouched = 1"},
+		{"		r.overflowed = true\n		return", "		return"}}},
+	{"late-retransmission-wins", "after a failover a retransmission overwrites what the own module has reported", []edit{{
+		"		case p.older(&r):\n", "		case p.older(&r) && false:\n"}}},
+	{"held-updates-dropped", "live updates that come during a full sync are lost", []edit{{
+		"			p.deliver(u.entries)\n", "			_ = u.entries\n"}}},
+	{"held-updates-overwrite", "a live update that waited for a full sync overwrites the younger record that it brought", []edit{{
+		"u.entries = p.withoutInjected(u.entries, injected, now.Sub(p.resync.injection.base))", "_ = injected"}}},
+	{"off-by-one-at-the-end", "a host does not notice that the last live datagram is missing", []edit{{
+		"		s.miss(last+1, now)\n", "		s.miss(last, now)\n"}}},
+	{"off-by-one-in-last", "the position covers one datagram that is missing", []edit{{
+		"			return m.seq - 1\n", "			return m.seq\n"}}},
+	{"nack-never-sent", "a lost live datagram is not requested", []edit{{
+		"		p.answer(&syncwire.Nack{To: from.ID, Ranges: ask}, now)\n", ""}}},
+	{"retransmission-superseded", "a retransmission carries sessions that were sent again since", []edit{{
+		"ok && last.After(seq) {", "ok && last.After(seq) && false {"}}},
+	{"retransmission-not-aged", "a retransmission gives sessions the time that they had left before", []edit{{
+		"left-min(left, uint32(now.Sub(sent).Milliseconds())))", "left-0*min(left, uint32(now.Sub(sent).Milliseconds())))"}}},
+	{"late-datagrams-accepted", "a live datagram that arrives after its successors moves sessions back", []edit{{
+		"		if s.behind++; s.behind < RestartAfter {\n			return false\n		}\n", "		if s.behind++; s.behind < RestartAfter {\n			deliver(data)\n			return true\n		}\n"}}},
+	{"estate-of-another", "a worker goes on as the one before although the module's counters have changed", []edit{{
+		"	return now.packets == e.packets && now.sessions == e.sessions && now.dropped == e.dropped && reported\n", "	return reported || true\n"}}},
+	{"peers-live-for-ever", "a peer that is gone counts as live", []edit{{
+		"&& !now.After(k.liveUntil())", "&& !now.Before(k.since)"}}},
+	{"pending-for-ever", "a host says yes while live datagrams may still come, however long that takes", []edit{{
+		"l.pending && now.Before(at) {", "l.pending {"}}},
+	{"readback-ignores-refused", "sessions that the module refuses because of other mappings are not looked for", []edit{{
+		"missing := len(absent(injected, own.records))", "missing := 0 * len(absent(injected, own.records))"}}},
+	{"pauses-never-grow", "a lasting difference has the whole table sent again and again", []edit{{
+		"	return min(max(2*p.before, firstPause), longestPause)\n", "	return min(firstPause, longestPause)\n"}}},
+	{"solicits-unlimited", "peers that ask get the whole table without a pause", []edit{{
+		"	return maxTime(a.begin, a.idleFrom.Add(-a.inARow()))\n", "	return a.begin\n"}}},
+	{"bulks-not-aged", "a full sync gives sessions the time that they had left when the table was read", []edit{{
+		"		age(&r, now.Sub(c.table.base))\n		b = append(b, r[:]...)\n", "		b = append(b, r[:]...)\n"}}},
+	{"greeting-ignored", "a host is complete before a peer has said what it has", []edit{{
+		"		lack.pending, lack.since = true, known.since\n", "		return lack, false\n"}}},
+	{"dead-origins-ignored", "a host is complete although a peer holds sessions of a host that is gone", []edit{{
+		"if gap, is := p.vector.Gap(c.Origin, c.Highest); is {", "if gap, is := p.vector.Gap(c.Origin, c.Highest); is && false {"}}},
+	{"doubtful-end-ignored", "a full sync whose sender was refused sessions meanwhile is believed", []edit{{
+		"; e.Doubtful {", "; e.Doubtful && false {"}}},
+	{"blocked-mappings", "mappings that are in the way of younger ones stay", []edit{{
+		"		if err := r.p.module.AskRemoveBIB(m.proto, m.src4); err != nil {", "		if err := r.p.module.AskRemoveBIB(m.proto, netip.AddrPort{}); err != nil {"},
+		{"import (\n	\"maps\"\n	\"runtime/debug\"\n	\"time\"\n", "import (\n	\"maps\"\n	\"net/netip\"\n	\"runtime/debug\"\n	\"time\"\n"}}},
+}
