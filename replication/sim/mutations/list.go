@@ -82,13 +82,13 @@ var mutations = []mutation{
 	{"pending-for-ever", "a host says yes while live datagrams may still come, however long that takes", []edit{{
 		"l.pending && now.Before(at) {", "l.pending {"}}},
 	{"readback-ignores-refused", "sessions that the module refuses because of other mappings are not looked for", []edit{{
-		"missing := len(absent(injected, own.records))", "missing := 0 * len(absent(injected, own.records))"}}},
+		"missing := len(replication.Absent(injected, own.records))", "missing := 0 * len(replication.Absent(injected, own.records))"}}},
 	{"pauses-never-grow", "a lasting difference has the whole table sent again and again", []edit{{
-		"	return min(max(2*p.before, firstPause), longestPause)\n", "	return min(firstPause, longestPause)\n"}}},
+		"return min(max(2*b.Pause, FirstPause), LongestPause)", "return min(FirstPause, LongestPause)"}}},
 	{"solicits-unlimited", "peers that ask get the whole table without a pause", []edit{{
 		"	return maxTime(a.begin, a.idleFrom.Add(-a.inARow()))\n", "	return a.begin\n"}}},
 	{"bulks-not-aged", "a full sync gives sessions the time that they had left when the table was read", []edit{{
-		"		age(&r, now.Sub(c.table.base))\n		b = append(b, r[:]...)\n", "		b = append(b, r[:]...)\n"}}},
+		"		r.Age(now.Sub(c.table.base))\n		b = append(b, r[:]...)\n", "		b = append(b, r[:]...)\n"}}},
 	{"greeting-ignored", "a host is complete before a peer has said what it has", []edit{{
 		"		lack.pending, lack.since = true, known.since\n", "		return lack, false\n"}}},
 	{"dead-origins-ignored", "a host is complete although a peer holds sessions of a host that is gone", []edit{{
@@ -96,6 +96,5 @@ var mutations = []mutation{
 	{"doubtful-end-ignored", "a full sync whose sender was refused sessions meanwhile is believed", []edit{{
 		"; e.Doubtful {", "; e.Doubtful && false {"}}},
 	{"blocked-mappings", "mappings that are in the way of younger ones stay", []edit{{
-		"		if err := r.p.module.AskRemoveBIB(m.proto, m.src4); err != nil {", "		if err := r.p.module.AskRemoveBIB(m.proto, netip.AddrPort{}); err != nil {"},
-		{"import (\n	\"maps\"\n	\"runtime/debug\"\n	\"time\"\n", "import (\n	\"maps\"\n	\"net/netip\"\n	\"runtime/debug\"\n	\"time\"\n"}}},
+		"err := r.p.module.AskRemoveBIB(m.Proto, m.Src4); err != nil {", "err := error(nil); err != nil {"}}},
 }
