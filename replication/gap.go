@@ -1,10 +1,6 @@
 package replication
 
-import (
-	"fmt"
-
-	"joolctl/syncwire"
-)
+import "joolctl/syncwire"
 
 // Gap is what a table may lack of one origin's sessions, compared with a position that another table has reached.
 type Gap struct {
@@ -34,17 +30,4 @@ func (v *Vector) Gap(origin syncwire.ID, p syncwire.Position) (Gap, bool) {
 		g.Datagrams = uint32(p.Seq - c.complete.Seq)
 	}
 	return g, true
-}
-
-// String says what is missing, for an operator.
-func (g Gap) String() string {
-	switch {
-	case g.Unknown:
-		return "sessions were never compared"
-	case g.Generations > 0:
-		return "sessions that were in no live datagram are missing"
-	case g.Datagrams == 1:
-		return "1 live datagram is missing"
-	}
-	return fmt.Sprintf("%d live datagrams are missing", g.Datagrams)
 }

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -118,35 +119,36 @@ func TestVector(t *testing.T) {
 }
 
 func TestContainsAndGap(t *testing.T) {
+	peer := netip.MustParseAddr("fd64::1")
 	v := vectorOf(known(1, pos(2, 5), pos(2, 9)), unknown(2, pos(1, 3)), known(3, pos(0, 0), pos(0, 0)), known(4, pos(1, 1<<32-1), pos(1, 1<<32-1)))
 	for _, c := range []struct {
 		origin syncwire.ID
 		at     syncwire.Position
 		gap    Gap
-		text   string // "": nothing is missing
+		code   Code // "": nothing is missing
 	}{
 		{origin: 1, at: pos(0, 0)},
 		{origin: 1, at: pos(2, 5)},
 		{origin: 1, at: pos(1, 4)},
-		{1, pos(2, 6), Gap{Origin: 1, Datagrams: 1}, "1 live datagram is missing"},
-		{1, pos(0, 8), Gap{Origin: 1, Datagrams: 3}, "3 live datagrams are missing"},
-		{1, pos(3, 5), Gap{Origin: 1, Generations: 1}, "sessions that were in no live datagram are missing"},
-		{1, pos(4, 7), Gap{Origin: 1, Generations: 2, Datagrams: 2}, "sessions that were in no live datagram are missing"},
-		{2, pos(1, 1), Gap{Origin: 2, Unknown: true}, "sessions were never compared"},
+		{1, pos(2, 6), Gap{Origin: 1, Datagrams: 1}, DatagramsMissing},
+		{1, pos(0, 8), Gap{Origin: 1, Datagrams: 3}, DatagramsMissing},
+		{1, pos(3, 5), Gap{Origin: 1, Generations: 1}, SessionsMissing},
+		{1, pos(4, 7), Gap{Origin: 1, Generations: 2, Datagrams: 2}, SessionsMissing},
+		{2, pos(1, 1), Gap{Origin: 2, Unknown: true}, NeverCompared},
 		{origin: 2, at: pos(0, 0)},
 		{origin: 3, at: pos(0, 0)},
-		{3, pos(0, 1), Gap{Origin: 3, Datagrams: 1}, "1 live datagram is missing"},
-		{4, pos(1, 1), Gap{Origin: 4, Datagrams: 2}, "2 live datagrams are missing"},
+		{3, pos(0, 1), Gap{Origin: 3, Datagrams: 1}, DatagramsMissing},
+		{4, pos(1, 1), Gap{Origin: 4, Datagrams: 2}, DatagramsMissing},
 		{origin: 4, at: pos(1, 1<<32-5)},
-		{9, pos(0, 1), Gap{Origin: 9, Unknown: true}, "sessions were never compared"},
+		{9, pos(0, 1), Gap{Origin: 9, Unknown: true}, NeverCompared},
 		{origin: 9, at: pos(0, 0)},
 	} {
 		gap, is := v.Gap(c.origin, c.at)
-		if diff := cmp.Diff(c.gap, gap); diff != "" || is != (c.text != "") || v.Contains(c.origin, c.at) == is {
+		if diff := cmp.Diff(c.gap, gap); diff != "" || is != (c.code != "") || v.Contains(c.origin, c.at) == is {
 			t.Errorf("origin %d up to %v: %v, contains %v (-want +got):\n%s", c.origin, c.at, is, v.Contains(c.origin, c.at), diff)
 		}
-		if is && gap.String() != c.text {
-			t.Errorf("origin %d up to %v: %s", c.origin, c.at, gap)
+		if r := gap.Reason(peer); is && (r.Code != c.code || r.Datagrams != uint64(gap.Datagrams) && r.Code == DatagramsMissing || r.Peer != peer.String()) {
+			t.Errorf("origin %d up to %v: %+v", c.origin, c.at, r)
 		}
 	}
 }

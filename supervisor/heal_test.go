@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
+	"joolctl/replication"
 	"joolctl/worker"
 	"joolctl/worker/workertest"
 )
@@ -265,7 +267,7 @@ func TestLinkIsDown(t *testing.T) {
 	nstest.IP(t, ns, "link set sync down")
 	t.Logf("told after %v", r.within(healWithin, Running, 0, fmt.Sprintf(`interface "sync" is down in namespace %q; type: ip netns exec %[1]s ip link set sync up`, ns)))
 	ready, err := r.Ready(context.Background(), []string{"a"}, false, ReadyOptions{})
-	if err != nil || ready.Ready || !strings.Contains(strings.Join(ready.Pairs[0].Reasons, "\n"), `interface "sync" is down`) {
+	if err != nil || ready.Ready || !slices.ContainsFunc(ready.Pairs[0].Reasons, func(r replication.Reason) bool { return strings.Contains(r.Text, `interface "sync" is down`) }) {
 		t.Errorf("ready: %+v, %v", ready, err)
 	}
 	nstest.IP(t, ns, "link set sync up")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 	"joolctl/worker"
 )
@@ -56,8 +57,8 @@ type Ready struct {
 type PairReady struct {
 	Name  string `json:"name"`
 	Ready bool   `json:"ready"`
-	// Reasons are why it is not, one line each.
-	Reasons []string `json:"reasons,omitempty"`
+	// Reasons are why it is not.
+	Reasons []replication.Reason `json:"reasons,omitempty"`
 }
 
 // standing is all that decides whether a pair is ready.
@@ -101,31 +102,45 @@ func (p *pair) standing() standing {
 }
 
 // reasons are all reasons not to fail over to this host; none: it is ready.
-func (st standing) reasons(now time.Time, o ReadyOptions) []string {
+func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
+	s := st.sync
 	if st.state != Running {
-		return []string{fmt.Sprintf("it is %s, not running: %s", st.state, st.reason)}
+		return []replication.Reason{{Code: replication.NotRunning, Text: fmt.Sprintf("it is %s, not running: %s", st.state, st.reason)}}
 	}
-	if silent := now.Sub(st.sync.Answered); silent > silentFor {
-		return []string{fmt.Sprintf("the kernel has not answered for %d seconds; see `dmesg`", int(silent.Seconds()))}
+	if now.Sub(s.Answered) > silentFor {
+		return []replication.Reason{{Code: replication.ModuleSilent, Since: s.Answered, Text: "the kernel module does not answer", Remedy: "see `dmesg`"}}
 	}
-	if o.waited(st.sync, now) {
+	if o.waited(s, now) {
 		return nil
 	}
 	why := st.incomplete(o.AllowAlone)
 	for _, peer := range st.peers {
-		if names := matters(peer.Differs); len(names) > 0 && now.Sub(peer.LastHeard) <= heardWithin {
-			why = append(why, fmt.Sprintf("settings differ from peer %v: %s", peer.Address, strings.Join(names, ", ")))
+		if now.Sub(peer.LastHeard) > heardWithin {
+			continue
+		}
+		if peer.Sessions > worker.MaxSessions {
+			why = append(why, replication.Reason{Code: replication.TableTooLarge, Peer: peer.Address.String(), Sessions: uint64(peer.Sessions),
+				Text: fmt.Sprintf("peer %v has %d sessions, a full sync takes %d at most", peer.Address, peer.Sessions, worker.MaxSessions)})
+		}
+		if names := matters(peer.Differs); len(names) > 0 {
+			why = append(why, replication.Reason{Code: replication.SettingsDiffer, Peer: peer.Address.String(),
+				Text:   fmt.Sprintf("settings differ from peer %v: %s", peer.Address, strings.Join(names, ", ")),
+				Remedy: "compare `jool global display` and `jool pool4 display` of both hosts"})
 		}
 	}
-	if ago := now.Sub(st.sync.KernelDropped); ago <= droppingFor {
-		why = append(why, fmt.Sprintf("the kernel drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last %d seconds ago; raise ss-capacity",
-			int(ago.Seconds())))
+	if now.Sub(s.KernelDropped) <= droppingFor {
+		why = append(why, replication.Reason{Code: replication.ModuleDrops,
+			Text:   fmt.Sprintf("the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last %d seconds ago", int(now.Sub(s.KernelDropped).Seconds())),
+			Remedy: "type: " + s.DropRemedy})
+	}
+	for _, text := range s.Broken {
+		why = append(why, replication.Reason{Code: replication.CountersDiffer, Text: "the counters disagree: " + text})
 	}
 	return why
 }
 
 // incomplete tells why the table may lack sessions.
-func (st standing) incomplete(allowAlone bool) (why []string) {
+func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 	s := st.sync
 	alone := s.Synced == syncwire.SyncAlone || !st.sequence
 	if alone && s.Phase == "" {
@@ -135,35 +150,40 @@ func (st standing) incomplete(allowAlone bool) (why []string) {
 		why = append(why, st.aloneness())
 	}
 	if s.Trouble != "" && !allowAlone { // a peer that is dead may have taken the carrier with it
-		why = append(why, s.Trouble)
+		why = append(why, replication.Reason{Code: replication.LinkDown, Text: s.Trouble})
 	}
 	switch {
 	case s.Incomplete() && s.Total > 0:
-		why = append(why, fmt.Sprintf("a resync is under way: %s at %d %% (%d of %d sessions)", s.Phase, 100*s.Done/s.Total, s.Done, s.Total))
+		why = append(why, replication.Reason{Code: replication.FullSync, Since: s.IncompleteSince,
+			Text: fmt.Sprintf("a resync is under way: %s at %d %% (%d of %d sessions)", s.Phase, 100*s.Done/s.Total, s.Done, s.Total)})
 	case s.Incomplete():
-		why = append(why, "a resync is under way: "+s.Phase)
+		why = append(why, replication.Reason{Code: replication.FullSync, Since: s.IncompleteSince, Text: "a resync is under way: " + s.Phase})
 	case s.Synced == syncwire.SyncNo && st.sequence && len(s.Lacking) == 0:
-		why = append(why, "peers have not been heard for long enough")
+		why = append(why, replication.Reason{Code: replication.Listening, Since: s.IncompleteSince, Text: "peers have not been heard for long enough"})
 	}
 	why = append(why, s.Lacking...)
 	if s.Blocked > 0 {
-		why = append(why, fmt.Sprintf("%d sessions of a peer are not stored because older mappings are in their way", s.Blocked))
+		why = append(why, replication.Reason{Code: replication.MappingsBlock, Sessions: uint64(s.Blocked),
+			Text: fmt.Sprintf("%d sessions of a peer are not stored because older mappings are in their way", s.Blocked)})
 	}
 	return why
 }
 
 // aloneness is the reason why no peer can tell what this host lacks.
-func (st standing) aloneness() string {
+func (st standing) aloneness() replication.Reason {
 	ours := slices.ContainsFunc(st.peers, func(p worker.Peer) bool { return p.ID != 0 })
+	r := replication.Reason{Code: replication.Alone, Since: st.sync.IncompleteSince}
 	switch {
 	case len(st.peers) == 0:
-		return "no peer has been heard since the start"
+		r.Text = "no peer has been heard since the start"
 	case !st.sequence:
-		return `"sequence" is false, so no peer can tell what this host lacks`
+		r.Text = `"sequence" is false, so no peer can tell what this host lacks`
 	case !ours:
-		return "only upstream's joolds have been heard, which can't tell what this host lacks"
+		r.Text = "only upstream's joolds have been heard, which can't tell what this host lacks"
+	default:
+		r.Text = "alone: no peer answers any more"
 	}
-	return "alone: no peer answers any more"
+	return r
 }
 
 // matters are the settings without which sessions mean something else here. Those

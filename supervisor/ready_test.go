@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 	"joolctl/worker"
 )
@@ -35,6 +36,11 @@ func TestReasons(t *testing.T) {
 		return with(s, func(s *worker.SyncState) { s.IncompleteSince, s.CompletePeer = now.Add(-incomplete), now.Add(-peer) })
 	}
 	receiving := worker.SyncState{Phase: "receiving", Why: "the instance was made anew", Done: 10, Total: 500000}
+	missing := func(n uint32) []replication.Reason {
+		return []replication.Reason{replication.Gap{Datagrams: n}.Reason(netip.MustParseAddr("fd64::1"))}
+	}
+	large := ours
+	large.Sessions = worker.MaxSessions + 1
 	const atZero = "a resync is under way: receiving at 0 % (10 of 500000 sessions)"
 	for _, test := range []struct {
 		name   string
@@ -55,7 +61,7 @@ func TestReasons(t *testing.T) {
 		{name: "failed, patience is over", state: Failed, reason: "f.json:1:1: no", sync: since(alone, time.Hour, time.Hour), o: patience,
 			want: []string{"it is failed, not running: f.json:1:1: no"}},
 		{name: "stuck kernel, open", silent: true, sync: since(alone, time.Hour, time.Hour), o: open,
-			want: []string{"the kernel has not answered for 60 seconds; see `dmesg`"}},
+			want: []string{"the kernel module does not answer, for 1m0s; see `dmesg`"}},
 		{name: "listening", sync: worker.SyncState{Phase: "listening for peers"}, o: allow,
 			want: []string{"a resync is under way: listening for peers"}},
 		{name: "nobody", sync: alone, want: []string{"no peer has been heard since the start"}},
@@ -77,37 +83,41 @@ func TestReasons(t *testing.T) {
 		{name: "a peer advertises", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "receiving", "advertised" })},
 		{name: "between two tries", sync: worker.SyncState{}, peers: []worker.Peer{ours},
 			want: []string{"peers have not been heard for long enough"}},
-		{name: "lost", sync: worker.SyncState{Lacking: []string{"peer fd64::1: 12 live datagrams are missing"}}, peers: []worker.Peer{ours},
+		{name: "lost", sync: worker.SyncState{Lacking: missing(12)}, peers: []worker.Peer{ours},
 			want: []string{"peer fd64::1: 12 live datagrams are missing"}},
 		{name: "blocked", sync: with(yes, func(s *worker.SyncState) { s.Blocked = 3 }), peers: []worker.Peer{ours},
 			want: []string{"3 sessions of a peer are not stored because older mappings are in their way"}},
 		{name: "settings", sync: yes, peers: []worker.Peer{differs},
-			want: []string{"settings differ from peer fd64::2: pool6, udp-timeout"}},
+			want: []string{"settings differ from peer fd64::2: pool6, udp-timeout; compare `jool global display` and `jool pool4 display` of both hosts"}},
+		{name: "counters", sync: with(yes, func(s *worker.SyncState) { s.Broken = []string{"KERNEL_SENT_PKTS: 3 behind"} }),
+			want: []string{"the counters disagree: KERNEL_SENT_PKTS: 3 behind"}},
+		{name: "a table that is too large", sync: yes, peers: []worker.Peer{large},
+			want: []string{"peer fd64::2 has 4194305 sessions, a full sync takes 4194304 at most"}},
 		{name: "settings of no weight", sync: yes, peers: []worker.Peer{trifle}},
 		{name: "kernel drops", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now.Add(-59 * time.Second) }),
-			want: []string{"the kernel drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 59 seconds ago; raise ss-capacity"}},
+			want: []string{"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 59 seconds ago; type: jool"}},
 		{name: "kernel dropped", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now.Add(-61 * time.Second) })},
 		{name: "everything", peers: []worker.Peer{differs},
-			sync: worker.SyncState{Phase: "asking a peer", Lacking: []string{"peer fd64::1: 3 live datagrams are missing"}, Blocked: 1, KernelDropped: now},
+			sync: worker.SyncState{Phase: "asking a peer", Lacking: missing(3), Blocked: 1, KernelDropped: now},
 			want: []string{"a resync is under way: asking a peer", "peer fd64::1: 3 live datagrams are missing",
 				"1 sessions of a peer are not stored because older mappings are in their way",
-				"settings differ from peer fd64::2: pool6, udp-timeout",
-				"the kernel drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago; raise ss-capacity"}},
+				"settings differ from peer fd64::2: pool6, udp-timeout; compare `jool global display` and `jool pool4 display` of both hosts",
+				"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago; type: jool"}},
 		{name: "patient", sync: since(alone, 5*time.Minute-1, time.Hour), o: patience,
-			want: []string{"no peer has been heard since the start"}},
+			want: []string{"no peer has been heard since the start, for 4m59s"}},
 		{name: "patience is over", sync: since(alone, 5*time.Minute, time.Hour), o: patience},
 		{name: "patient with a complete peer", sync: since(receiving, time.Hour, 5*time.Minute-1), o: patience,
-			want: []string{atZero}},
+			want: []string{atZero + ", for 1h0m0s"}},
 		{name: "a complete peer was heard long ago", sync: since(receiving, time.Hour, 5*time.Minute), o: patience},
 		{name: "a complete peer says HELLO every 10 s", sync: since(receiving, time.Hour, 10*time.Second), o: ReadyOptions{Patience: time.Second},
-			want: []string{atZero}},
+			want: []string{atZero + ", for 1h0m0s"}},
 		{name: "no complete peer has been heard", o: patience,
 			sync: with(receiving, func(s *worker.SyncState) { s.IncompleteSince = now.Add(-5 * time.Minute) })},
 		{name: "the table has just become incomplete", sync: since(receiving, time.Second, time.Hour), o: patience,
-			want: []string{atZero}},
+			want: []string{atZero + ", for 1s"}},
 		{name: "patience has nothing to do with a complete table", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now }), o: patience,
-			want: []string{"the kernel drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago; raise ss-capacity"}},
-		{name: "not yet open", sync: since(receiving, 5*time.Minute-1, time.Second), o: open, want: []string{atZero}},
+			want: []string{"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago; type: jool"}},
+		{name: "not yet open", sync: since(receiving, 5*time.Minute-1, time.Second), o: open, want: []string{atZero + ", for 4m59s"}},
 		{name: "open in spite of a complete peer", sync: since(receiving, 5*time.Minute, time.Second), o: open},
 		{name: "open before patience is over", sync: since(receiving, 5*time.Minute, time.Second),
 			o: ReadyOptions{Patience: time.Minute, OpenAfter: 5 * time.Minute}},
@@ -117,24 +127,33 @@ func TestReasons(t *testing.T) {
 			if test.state != "" {
 				st.state = test.state
 			}
-			st.sync.Answered = now.Add(-3 * time.Second)
+			st.sync.Answered, st.sync.DropRemedy = now.Add(-3*time.Second), "jool"
 			if test.silent {
 				st.sync.Answered = now.Add(-time.Minute)
 			}
-			if diff := cmp.Diff(test.want, st.reasons(now, test.o)); diff != "" {
+			if diff := cmp.Diff(test.want, lines(st.reasons(now, test.o), now)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}
 }
 
+// lines are reasons as an operator reads them.
+func lines(reasons []replication.Reason, now time.Time) (lines []string) {
+	for _, r := range reasons {
+		lines = append(lines, r.Line(now))
+	}
+	return lines
+}
+
 // A kernel that is stuck is not waited for.
 func TestReadyDoesNotAskTheKernel(t *testing.T) {
+	var start time.Time
 	inBubble(t, func(dir string, f *fleet) {
 		write(t, dir, "a", files{instance: "i1"})
 		write(t, dir, "b", files{group: "2", instance: "i2"})
 		f.kernel = func(context.Context) (map[string]uint64, error) { select {} }
-		start := time.Now()
+		start = time.Now()
 		f.sync = func() worker.SyncState {
 			return worker.SyncState{Synced: syncwire.SyncYes, Answered: start}
 		}
@@ -147,7 +166,7 @@ func TestReadyDoesNotAskTheKernel(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		got, err = r.Ready(context.Background(), []string{"a"}, false, ReadyOptions{})
-		why := []string{"the kernel has not answered for 60 seconds; see `dmesg`"}
+		why := []replication.Reason{{Code: replication.ModuleSilent, Since: start, Text: "the kernel module does not answer", Remedy: "see `dmesg`"}}
 		if diff := cmp.Diff(Ready{Pairs: []PairReady{{Name: "a", Reasons: why}}}, got); diff != "" || err != nil {
 			t.Errorf("Ready of a stuck one: %v (-want +got):\n%s", err, diff)
 		}

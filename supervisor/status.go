@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/replication"
 	"joolctl/worker"
 )
 
@@ -38,6 +39,8 @@ type Row struct {
 	Restarts int `json:"restarts"`
 	// Synced is yes, no, or alone: no peer that could tell has been heard.
 	Synced string `json:"synced"`
+	// Reasons are why the host is not ready to take over this instance, as in Ready.
+	Reasons []replication.Reason `json:"reasons,omitempty"`
 	// Resync is what a resync that is under way does; LastResync what the last
 	// one came to.
 	Resync     string               `json:"resync,omitempty"`
@@ -102,7 +105,9 @@ func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error)
 		}
 		selected, err := s.selection(names, len(names) == 0)
 		for _, p := range selected {
-			entries = append(entries, entry{p.row(), p.counters, p.live})
+			row := p.row()
+			row.Reasons = p.standing().reasons(time.Now(), ReadyOptions{})
+			entries = append(entries, entry{row, p.counters, p.live})
 		}
 		return err
 	})

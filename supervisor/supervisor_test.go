@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"joolctl/configdir"
+	"joolctl/replication"
 )
 
 func fillTwo(dir string, _ *fleet) func(t *testing.T) {
@@ -67,6 +68,7 @@ func TestRunsAllPairs(t *testing.T) {
 			t.Errorf("reason of the bad one: %s", bad.Reason)
 		}
 		want := Row{Name: "p10", Namespace: "blue", Instance: "i10", State: Running, Since: r.row("p1").Since, Synced: "alone",
+			Reasons:  []replication.Reason{{Code: replication.ModuleSilent, Text: "the kernel module does not answer", Remedy: "see `dmesg`"}},
 			Exposure: &Exposure{}, Kernel: map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 3}, Peers: []Peer{}}
 		if diff := cmp.Diff(want, r.row("p10")); diff != "" {
 			t.Errorf("row (-want +got):\n%s", diff)

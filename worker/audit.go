@@ -143,9 +143,16 @@ func (p *pumps) auditKernel(stats *joolnl.Stats, dropped uint64, now time.Time) 
 			a.broken = append(a.broken, fmt.Sprintf("received + injected - ignored - untranslated - given is %d sessions, not 0; please report this", d))
 		}
 	}
+	remedy := ""
+	if dropped > 0 {
+		remedy = p.roomCommand()
+	}
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	p.w.state.Broken = a.broken
+	if remedy != "" {
+		p.w.state.DropRemedy = remedy
+	}
 	p.w.state.Answered, p.w.state.KernelDropped = now, a.dropped
 }
 
@@ -188,4 +195,10 @@ func (p *pumps) auditPeers() {
 			c.networkRepaired.Add(n)
 		}
 	}
+}
+
+// roomCommand is the command that doubles the module's queue, or makes it as long as "tune ss" does.
+func (p *pumps) roomCommand() string {
+	spec := p.w.spec()
+	return inside(spec.Namespace, fmt.Sprintf("jool -i %s global update ss-capacity %d", spec.Instance, max(tunedCapacity, 2*p.settings.SSCapacity)))
 }

@@ -46,7 +46,7 @@ type incoming struct {
 // begin takes a BEGIN. Its time is when it came, not when there was time to read
 // it: the sessions grow older meanwhile.
 func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
-	if !b.For(r.p.self) || b.Sessions > maxSessions {
+	if !b.For(r.p.self) || b.Sessions > MaxSessions {
 		return
 	}
 	r.resume(b.Resync, from, now)
@@ -210,7 +210,7 @@ func (in *incoming) grow(n int) {
 func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
 	r.resume(e.Resync, from, now)
 	in := r.in
-	if r.phase != collecting || in.from != from || in.id != e.Resync || e.Sessions > maxSessions {
+	if r.phase != collecting || in.from != from || in.id != e.Resync || e.Sessions > MaxSessions {
 		return
 	}
 	if e.Sessions != in.expected { // the BEGIN with the right number is lost

@@ -44,15 +44,14 @@ type completeness struct {
 	// evicted is true if an origin's component was dropped while its live updates waited for a resync.
 	evicted   bool
 	lacks     []Lack
-	told      []string // reasons, as last published
-	inherited bool     // from the worker before
+	told      []replication.Reason // as last published
+	inherited bool                 // from the worker before
 }
 
 // Lack is what a live peer's table has and the host's table may lack.
 type Lack struct {
-	peer *peer
-	// Text says what is missing, for an operator.
-	Text string
+	peer   *peer
+	reason replication.Reason
 	// Gap is what is missing; its Origin is 0 if the peer has not said yet what it has.
 	Gap replication.Gap
 	// pending is true if the missing live datagrams may still come.
@@ -173,7 +172,7 @@ func (p *pumps) lacking(live []*peer, now time.Time) []Lack {
 				continue // it says itself what it has
 			}
 			if gap, is := p.vector.Gap(c.Origin, c.Highest); is {
-				lacks = append(lacks, Lack{peer: known, Gap: gap, Text: fmt.Sprintf("peer %v has sessions of a host that is gone: %v", known.Address, gap)})
+				lacks = append(lacks, Lack{peer: known, Gap: gap, reason: gap.Orphaned(known.Address)})
 			}
 		}
 	}
@@ -202,7 +201,8 @@ func (p *pumps) lackOf(known *peer, now time.Time) (Lack, bool) {
 	lack := Lack{peer: known}
 	if !known.greeted || !s.Started() {
 		lack.pending, lack.since = true, known.since
-		lack.Text = fmt.Sprintf("peer %v has not said yet what it has", known.Address)
+		lack.reason = replication.Reason{Code: replication.NotGreeted, Peer: known.Address.String(),
+			Text: fmt.Sprintf("peer %v has not said HELLO yet, so nobody knows what its table has", known.Address)}
 		return lack, true
 	}
 	gap, is := p.vector.Gap(known.ID, syncwire.Position{Generation: known.generation, Seq: s.Next() - 1})
@@ -213,13 +213,18 @@ func (p *pumps) lackOf(known *peer, now time.Time) (Lack, bool) {
 		waits := s.MissingSince()
 		lack.pending = !gap.Unknown && gap.Generations == 0 && !first.After(c.Complete.Seq+1) && !waits.IsZero()
 		lack.Gap, lack.since = gap, waits
-		lack.Text = fmt.Sprintf("peer %v: %v", known.Address, gap)
+		lack.reason = gap.Reason(known.Address)
+		if known.dropping {
+			lack.reason.Remedy = "its module drops sessions: raise ss-capacity on that host, as `joolctl ready` says there"
+		}
 	case s.MayHaveRestarted():
 		lack.pending, lack.Gap.Origin = true, known.ID
-		lack.Text = fmt.Sprintf("peer %v counts from a lower number again", known.Address)
+		lack.reason = replication.Reason{Code: replication.NumbersFall, Peer: known.Address.String(),
+			Text: fmt.Sprintf("peer %v counts from a lower sequence number again", known.Address)}
 	case !known.ahead.IsZero():
 		lack.pending, lack.since, lack.Gap.Origin = true, known.ahead, known.ID
-		lack.Text = fmt.Sprintf("peer %v: another peer has more of its live datagrams", known.Address)
+		lack.reason = replication.Reason{Code: replication.BehindOther, Peer: known.Address.String(),
+			Text: fmt.Sprintf("peer %v: another peer has received more of its live datagrams", known.Address)}
 	default:
 		return lack, false
 	}
@@ -308,35 +313,51 @@ func (p *pumps) settleUnclaimed(now time.Time) {
 // conclude lets others see the verdict.
 func (p *pumps) conclude(sync syncwire.Sync, now time.Time) {
 	r := &p.resync
-	var texts []string
+	var reasons []replication.Reason
 	if sync == syncwire.SyncNo {
 		for _, l := range p.lacks[:min(len(p.lacks), maxLacks)] {
-			texts = append(texts, l.Text)
+			reasons = append(reasons, p.dated(l, now))
 		}
 	}
 	changed := r.sync != sync
 	was := r.sync
 	r.sync = sync
 	if changed {
-		p.log(was, texts)
+		p.log(was, reasons, now)
 		p.publishSync()
 		p.helloSoon(now)
 	}
-	if changed || !slices.Equal(texts, p.told) {
-		p.told = texts
-		p.w.change(now, func(s *SyncState) { s.Lacking = texts })
+	if changed || !slices.Equal(reasons, p.told) {
+		p.told = reasons
+		p.w.change(now, func(s *SyncState) { s.Lacking = reasons })
 	}
 }
 
+// dated returns a lack's reason with the moment since when there has been this reason for this peer.
+func (p *pumps) dated(l Lack, now time.Time) replication.Reason {
+	reason := l.reason
+	reason.Since = now
+	for _, before := range p.told {
+		if before.Code == reason.Code && before.Peer == reason.Peer && before.Since.Before(reason.Since) {
+			reason.Since = before.Since
+		}
+	}
+	return reason
+}
+
 // log tells an operator that the verdict has changed.
-func (p *pumps) log(was syncwire.Sync, lacks []string) {
-	switch now := p.resync.sync; {
-	case now == syncwire.SyncYes:
+func (p *pumps) log(was syncwire.Sync, reasons []replication.Reason, now time.Time) {
+	switch sync := p.resync.sync; {
+	case sync == syncwire.SyncYes:
 		p.w.log.to.Info("the table has everything that the peers' tables have")
-	case now == syncwire.SyncAlone && was == syncwire.SyncYes:
+	case sync == syncwire.SyncAlone && was == syncwire.SyncYes:
 		p.w.log.warn("no peer is heard any more; alone")
-	case now == syncwire.SyncNo && was == syncwire.SyncYes:
-		p.w.log.warn("the table lacks sessions", "reasons", lacks)
+	case sync == syncwire.SyncNo && was == syncwire.SyncYes:
+		lines := make([]string, len(reasons))
+		for i, reason := range reasons {
+			lines[i] = reason.Line(now)
+		}
+		p.w.log.warn("the table lacks sessions", "reasons", lines)
 	}
 }
 

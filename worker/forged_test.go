@@ -229,7 +229,7 @@ func TestResyncScripted(t *testing.T) {
 			broken := sessionAt(0, 0)
 			broken[34] = 0xff
 			s.bulk(5, 0, []session.Record{broken})
-			s.begin(to, 5, maxSessions)
+			s.begin(to, 5, MaxSessions)
 			s.bulk(5, 2000, slices.Repeat(records, 2000))
 			s.begin(to, 5, n)
 			s.begin(to, 6, n)
@@ -326,7 +326,7 @@ func TestMemoryOfLies(t *testing.T) {
 	s := newScripted(t, a)
 	h := newStandby(t, jool4115, b)
 	h.start()
-	to := s.asked(maxSessions)
+	to := s.asked(MaxSessions)
 	records := sessionsAt(0, syncwire.MaxBulk)
 	one := make([]byte, 0, syncwire.MaxBulk*syncwire.RecordLen)
 	for _, r := range records {
@@ -336,8 +336,8 @@ func TestMemoryOfLies(t *testing.T) {
 	runtime.GC() // what other tests have left
 	runtime.ReadMemStats(&before)
 	for id := range uint32(20) {
-		s.begin(to, 5+id, maxSessions)
-		for _, index := range []uint32{0, maxSessions/syncwire.MaxBulk - 1, 50_000, 2000} {
+		s.begin(to, 5+id, MaxSessions)
+		for _, index := range []uint32{0, MaxSessions/syncwire.MaxBulk - 1, 50_000, 2000} {
 			s.say(&syncwire.Bulk{Resync: 5 + id, Index: index, Records: one})
 		}
 	}
@@ -350,7 +350,7 @@ func TestMemoryOfLies(t *testing.T) {
 		if tries == 100 {
 			t.Fatal("none is taken")
 		}
-		s.begin(to, 24, maxSessions)
+		s.begin(to, 24, MaxSessions)
 		s.say(&syncwire.Bulk{Resync: 24, Index: 0, Records: one})
 		received()
 	}
@@ -433,13 +433,13 @@ func TestFloods(t *testing.T) {
 			return syncwire.ID(1000 + i/2), &syncwire.Hello{Settings: ttl}
 		}, map[syncwire.Type]int{syncwire.TypeNack: answerBudget * 26, syncwire.TypeHello: 60, syncwire.TypeSolicit: 10}},
 		{"BEGINs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
-			return 1000, &syncwire.Begin{Resync: r.Uint32() | 1, Sessions: maxSessions, Settings: ttl}
+			return 1000, &syncwire.Begin{Resync: r.Uint32() | 1, Sessions: MaxSessions, Settings: ttl}
 		}, map[syncwire.Type]int{syncwire.TypeNack: answerBudget * 26, syncwire.TypeSolicit: 5}},
 		{"ENDs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			if i%1000 == 0 {
-				return 1000, &syncwire.Begin{Resync: 5, Sessions: maxSessions, Settings: ttl}
+				return 1000, &syncwire.Begin{Resync: 5, Sessions: MaxSessions, Settings: ttl}
 			}
-			return 1000, &syncwire.End{Resync: 5, Sessions: maxSessions - uint32(i%2), Bulks: maxSessions / syncwire.MaxBulk * 2}
+			return 1000, &syncwire.End{Resync: 5, Sessions: MaxSessions - uint32(i%2), Bulks: MaxSessions / syncwire.MaxBulk * 2}
 		}, map[syncwire.Type]int{syncwire.TypeNack: answerBudget * 26, syncwire.TypeSolicit: 10, syncwire.TypeHello: 60}},
 		{"SOLICITs", func(h syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i), &syncwire.Solicit{To: h}

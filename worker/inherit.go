@@ -31,6 +31,9 @@ func (p *pumps) bequeath(now time.Time) {
 	if err != nil || !stats.Has(joolnl.StatPacketsRcvd) {
 		return
 	}
+	if recreated(&p.kernel, &stats) || stats.Get(joolnl.StatSessionsDropped) != p.kernel.Get(joolnl.StatSessionsDropped) {
+		return // the position does not count these sessions yet
+	}
 	p.borrow(p.do.drain) // these are in the counters
 	if overruns != p.w.counters.netlinkOverruns.Load() || errs != p.w.counters.kernelErrors.Load() {
 		return

@@ -29,7 +29,8 @@ func TestInherit(t *testing.T) {
 		name string
 		// before happens while all run, away while the standby's worker doesn't.
 		before, away func(t *testing.T, active, standby *host, third string)
-		want         bool
+		want         bool // that nothing was missed
+		either       bool // or not
 	}{
 		{name: "nothing happens", want: true},
 		{name: "sessions are reported", away: func(_ *testing.T, active, _ *host, _ string) {
@@ -70,6 +71,10 @@ func TestInherit(t *testing.T) {
 			standby.report(sessionAt(5000, 0))
 			eventually(t, "it has crossed", func() bool { return active.instance.Sessions.Len() == n+1 })
 		}, want: true},
+		{name: "the module drops sessions just before", before: func(_ *testing.T, _, standby *host, _ string) {
+			standby.instance.Sessions.Put(sessionAt(5000, 0))
+			standby.instance.Set(func(i *workertest.Instance) { i.Stats[78]++ })
+		}, either: true}, // the worker has noticed it, or leaves nothing
 		{name: "the module reports something meanwhile", away: func(_ *testing.T, _, standby *host, _ string) {
 			standby.instance.Multicast(lone(standby, 5000))
 		}},
@@ -109,7 +114,7 @@ func TestInherit(t *testing.T) {
 			standby.init(standby.spec())
 			standby.start()
 			got := standby.synced()
-			if inherited := got.Why == whyInherited; inherited != c.want {
+			if inherited := got.Why == whyInherited; inherited != c.want && !c.either {
 				t.Errorf("%+v", got)
 			}
 			if again := standby.instance.Count(joolnl.SessionForeach) - reads; c.want && again > 0 {
@@ -127,7 +132,8 @@ func TestWill(t *testing.T) {
 		vector: []syncwire.Component{
 			{Origin: 7, Known: true, Complete: syncwire.Position{Generation: 1, Seq: 1<<32 - 1}, Highest: syncwire.Position{Generation: 2, Seq: 5}},
 			{Origin: 1<<32 - 2, Highest: syncwire.Position{Seq: 1}, Age: 1<<30 - 1},
-		}}
+		},
+		unclaimed: map[syncwire.ID]time.Time{9: time.UnixMilli(7), 1<<32 - 1: time.UnixMilli(1_000_000_000_001)}}
 	options := cmp.AllowUnexported(estate{})
 	var c, next Counters
 	c.will.write("instance", e)

@@ -23,8 +23,8 @@ const (
 	// solicitEvery is how often it is asked meanwhile: a SOLICIT may be lost, or
 	// the BEGIN.
 	solicitEvery = 250 * time.Millisecond
-	// maxSessions bounds what a peer can make us collect: 36 bytes each.
-	maxSessions = 4 << 20
+	// MaxSessions is how many sessions a full sync takes at most: the receiver needs 36 bytes for each.
+	MaxSessions = 4 << 20
 	// aheadOf is how many BULKs may be missing before one that is taken, beside
 	// eight times those that have come.
 	aheadOf = 2048

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -205,7 +204,11 @@ func (r *simulated) Verdict(time.Time) sim.Verdict {
 	case s.Synced == syncwire.SyncAlone:
 		return sim.Verdict{Answer: sim.Alone}
 	default:
-		return sim.Verdict{Answer: sim.No, Reasons: append(slices.Clone(s.Lacking), s.String()+" "+s.Why)}
+		v := sim.Verdict{Answer: sim.No, Reasons: []string{s.String() + " " + s.Why}}
+		for _, reason := range s.Lacking {
+			v.Reasons = append(v.Reasons, reason.Text)
+		}
+		return v
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -24,9 +25,9 @@ type SyncState struct {
 	Done, Total int
 	// Last is the last resync that ended complete; nil: none yet.
 	Last *ResyncReport
-	// Lacking says, one line each, what live peers' tables have and this one may lack; at most maxLacks. Blocked are sessions
+	// Lacking says what live peers' tables have and this one may lack; at most maxLacks. Blocked are sessions
 	// that the last resync could not store because too many older mappings are in their way.
-	Lacking []string
+	Lacking []replication.Reason
 	Blocked int
 	// IncompleteSince is when the table became incomplete: since then it lacks sessions, or may lack some, or no peer is
 	// there to tell. Zero: it is complete. A new worker, a recreated instance and a link that goes down or comes back
@@ -37,6 +38,8 @@ type SyncState struct {
 	// Answered is when the module last answered; a worker asks it every two
 	// seconds. KernelDropped is when it was last seen to have dropped sessions.
 	Answered, KernelDropped time.Time
+	// DropRemedy is the command that gives the module's queue more room; "" before it drops sessions.
+	DropRemedy string
 	// Broken names, one line each, counters of the module's and ours that should agree and do not.
 	Broken []string
 	// Advertise is the last advertise, under way or ended; nil: there was none.

@@ -91,7 +91,7 @@ func (p *program) tellReady(ready supervisor.Ready) error {
 			fmt.Fprintf(p.stdout, "%s: yes\n", pair.Name)
 		}
 		for _, reason := range pair.Reasons {
-			fmt.Fprintf(p.stdout, "%s: %s\n", pair.Name, reason)
+			fmt.Fprintf(p.stdout, "%s: %s\n", pair.Name, reason.Line(time.Now()))
 		}
 	}
 	switch {

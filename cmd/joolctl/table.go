@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"joolctl/replication"
 	"joolctl/supervisor"
 	"joolctl/worker"
 )
@@ -46,8 +47,10 @@ func writeTable(w io.Writer, s supervisor.Status, o tableOptions) error {
 		if row.Reason != "" {
 			fmt.Fprintf(&out, "%s: %s\n", row.Name, row.Reason)
 		}
-		for _, text := range row.Broken {
-			fmt.Fprintf(&out, "%s: the counters disagree: %s\n", row.Name, text)
+		for _, reason := range row.Reasons {
+			if reason.Code != replication.NotRunning && reason.Code != replication.FullSync { // the lines before and below say it
+				fmt.Fprintf(&out, "%s: %s\n", row.Name, reason.Line(o.now))
+			}
 		}
 		if e := row.Exposure; e != nil && e.Refused != "" {
 			fmt.Fprintf(&out, "%s: \"tune ss\" has no effect, because the module refuses other settings: %s\n", row.Name, e.Refused)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/supervisor"
 	"joolctl/worker"
 )
@@ -34,6 +35,11 @@ func sample() supervisor.Status {
 				Losses: worker.Losses{KernelDropped: 4, NetlinkLost: 36, NetlinkOverruns: 1, NetworkLost: 2, Malformed: 2, NotUnderstood: 5},
 				Broken: []string{"KERNEL_SENT_PKTS: JSTAT_JOOLD_PKT_RCVD is 3 packets ahead: another program writes to the instance",
 					"NET_SENT of peer 2001:db8::2: 84 bytes in 2 live datagrams, of which 80 bytes came in 2"},
+				Reasons: []replication.Reason{
+					{Code: replication.FullSync, Text: "a resync is under way: receiving at 63 % (63 of 100 sessions)"},
+					{Code: replication.DatagramsMissing, Peer: "2001:db8::2", Datagrams: 12, Since: now.Add(-90 * time.Second),
+						Text: "peer 2001:db8::2: 12 live datagrams are missing", Remedy: "type: jool"},
+				},
 				Exposure: &supervisor.Exposure{AtMostSeconds: 2.004, Refused: "the session [2001:db8::8]:1 lies outside pool4",
 					Remedy: "remove the sessions outside pool4, then type: ip netns exec blue jool -i nat global update ss-flush-deadline 4"},
 				Kernel: map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 4, "JSTAT_JOOLD_PKT_RCVD": 9},

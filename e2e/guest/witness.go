@@ -277,7 +277,9 @@ func (h *watched) ask() (v verdict) {
 	}
 	v.ready = ready.Ready
 	for _, p := range ready.Pairs {
-		v.why += strings.Join(p.Reasons, ", ")
+		for _, reason := range p.Reasons {
+			v.why += reason.Text + ", "
+		}
 	}
 	return v
 }

@@ -1,0 +1,91 @@
+package replication
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Code names a kind of reason. Programs may compare it; texts may change.
+type Code string
+
+// Reasons why a peer's table may have sessions that the host's table lacks.
+const (
+	NotGreeted       Code = "not-greeted"       // the peer has not said HELLO yet
+	NeverCompared    Code = "never-compared"    // the tables were never compared
+	SessionsMissing  Code = "sessions-missing"  // the peer's table has sessions that were in no live datagram
+	DatagramsMissing Code = "datagrams-missing" // live datagrams of the peer are missing
+	NumbersFall      Code = "numbers-fall"      // the peer counts from a lower sequence number again
+	BehindOther      Code = "behind-other"      // another peer has received more of the peer's live datagrams
+	DeadOrigin       Code = "dead-origin"       // the peer's table has sessions of a host that is gone
+)
+
+// Reasons that concern the host itself.
+const (
+	NotRunning     Code = "not-running"     // the pair's worker does not run
+	ModuleSilent   Code = "module-silent"   // the kernel module does not answer
+	ModuleDrops    Code = "module-drops"    // the kernel module drops sessions that it should report
+	Alone          Code = "alone"           // no peer answers that could tell what the host lacks
+	LinkDown       Code = "link-down"       // nothing crosses the network
+	FullSync       Code = "full-sync"       // a full sync is under way
+	Listening      Code = "listening"       // peers have not been heard for long enough
+	MappingsBlock  Code = "mappings-block"  // sessions are not stored because of older mappings
+	SettingsDiffer Code = "settings-differ" // settings differ from a peer's
+	CountersDiffer Code = "counters-differ" // counters that should agree disagree
+	TableTooLarge  Code = "table-too-large" // a peer's table has more sessions than a full sync takes
+)
+
+// Reason says why a host is not ready to take over.
+type Reason struct {
+	Code Code `json:"code"`
+	// Peer is the address of the peer that the reason concerns; "": none.
+	Peer string `json:"peer,omitempty"`
+	// Sessions or Datagrams is the amount, as far as it is known.
+	Sessions  uint64 `json:"sessions,omitempty"`
+	Datagrams uint64 `json:"datagrams,omitempty"`
+	// Since is since when there is this reason; zero: not known.
+	Since time.Time `json:"since,omitzero"`
+	// Text is the reason in a line. It names the peer and the amount.
+	Text string `json:"text"`
+	// Remedy says what to do, and the command to type; "": nothing, joolctl repairs it by itself.
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Line is the reason with its age, in seconds, and its remedy.
+func (r Reason) Line(now time.Time) string {
+	line := r.Text
+	if age := now.Sub(r.Since); !r.Since.IsZero() && age >= time.Second {
+		line += fmt.Sprintf(", for %v", age.Truncate(time.Second))
+	}
+	if r.Remedy != "" {
+		line += "; " + r.Remedy
+	}
+	return line
+}
+
+// Reason words what is missing of a live peer's own sessions.
+func (g Gap) Reason(peer netip.Addr) Reason {
+	r := Reason{Peer: peer.String()}
+	switch {
+	case g.Unknown:
+		r.Code, r.Text = NeverCompared, fmt.Sprintf("peer %v: its table was never compared with this one", peer)
+	case g.Generations > 0:
+		r.Code, r.Text = SessionsMissing, fmt.Sprintf("peer %v: its table may have sessions that were in no live datagram", peer)
+	case g.Datagrams == 1:
+		r.Code, r.Datagrams, r.Text = DatagramsMissing, 1, fmt.Sprintf("peer %v: 1 live datagram is missing", peer)
+	default:
+		r.Code, r.Datagrams = DatagramsMissing, uint64(g.Datagrams)
+		r.Text = fmt.Sprintf("peer %v: %d live datagrams are missing", peer, g.Datagrams)
+	}
+	return r
+}
+
+// Orphaned words what is missing of the sessions of a host that is gone, which a peer's table has.
+func (g Gap) Orphaned(peer netip.Addr) Reason {
+	r := Reason{Code: DeadOrigin, Peer: peer.String(), Text: fmt.Sprintf("peer %v: its table may have sessions of a host that is gone", peer)}
+	if !g.Unknown && g.Generations == 0 {
+		r.Datagrams = uint64(g.Datagrams)
+		r.Text += fmt.Sprintf(", from %d live datagrams", g.Datagrams)
+	}
+	return r
+}
