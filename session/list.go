@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"time"
 
 	"joolctl/session/attr"
 )
@@ -50,6 +51,17 @@ func (f Format) CountList(b []byte) (n int) {
 		n++
 	}
 	return n
+}
+
+// AgeList subtracts the time that has passed from the times left of a list, of any format, that has passed CheckList. No
+// time left falls below 0.
+func AgeList(entries []byte, passed time.Duration) {
+	ms := uint32(passed.Milliseconds())
+	f := ListFormat(entries)
+	for b := entries; len(b) > 0; b = b[f.EntryLen():] {
+		left := f.Expires(b)
+		f.SetExpires(b, left-min(ms, left))
+	}
 }
 
 // entryHeaders are the attribute headers of the formats' entries, in the host's byte order.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"joolctl/session/attr"
 )
@@ -64,4 +65,21 @@ func TestListFormat(t *testing.T) {
 			t.Errorf("ListFormat = %v, want %v", got, f)
 		}
 	}
+}
+
+func TestAgeList(t *testing.T) {
+	for _, f := range formats {
+		short := sampleSession()
+		short.Expires = time.Second
+		list := append(mustAppend(t, f, sampleSession()), mustAppend(t, f, short)...)
+		AgeList(list, 2500*time.Millisecond)
+		first, second := f.Expires(list), f.Expires(list[f.EntryLen():])
+		if first != 297_500 || second != 0 {
+			t.Errorf("%v: %d and %d ms left, want 297500 and 0", f, first, second)
+		}
+		if n, err := f.CheckList(list); n != 2 || err != nil {
+			t.Errorf("%v: CheckList = %d, %v", f, n, err)
+		}
+	}
+	AgeList(nil, time.Second)
 }

@@ -55,7 +55,7 @@ func (p *pumps) releaseHeld() {
 	p.resync.phase = settled
 	now := p.do.now()
 	for _, u := range held {
-		ageAll(u.entries, now.Sub(u.came))
+		session.AgeList(u.entries, now.Sub(u.came))
 		u.entries = p.withoutInjected(u.entries, injected, now.Sub(p.resync.injection.base))
 		if u.repeat {
 			p.deliverRepeat(u.entries)

@@ -78,7 +78,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	p.active = now
 	waited := now.Sub(arrived(d, now, p.do.stoodStill()))
 	if waited >= muchWaiting {
-		ageAll(entries, waited)
+		session.AgeList(entries, waited)
 	}
 	c.netRcvdPackets.Add(1)
 	c.netRcvdBytes.Add(uint64(len(entries)))
@@ -102,7 +102,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		if t.Kind == syncwire.Repeat {
 			from.stream.Retransmitted = p.repeatFn
 			if waited < muchWaiting {
-				ageAll(entries, waited)
+				session.AgeList(entries, waited)
 			}
 		}
 		before := from.stream.Repaired()
@@ -121,16 +121,6 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 // muchWaiting is how long a datagram must have waited in the socket, because the
 // process stood still, for its sessions to be older than they say.
 const muchWaiting = time.Second
-
-// ageAll takes the time that has passed from sessions' times left.
-func ageAll(entries []byte, by time.Duration) {
-	ms := uint32(by.Milliseconds())
-	f := session.ListFormat(entries)
-	for b := entries; len(b) > 0; b = b[f.EntryLen():] {
-		left := f.Expires(b)
-		f.SetExpires(b, left-min(ms, left))
-	}
-}
 
 // deliver takes sessions, of whatever module's format, on their way to the
 // kernel: at once, or behind the resync that is under way.

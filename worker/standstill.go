@@ -33,7 +33,7 @@ func (w *waiting) suspect(longest time.Duration) {
 // compares meanwhile must not find that its own is newer, and give that back.
 func (w *waiting) reported(f session.Format, entries []byte) {
 	if w.noted != nil && len(entries) > 0 {
-		ageAll(entries, w.longest)
+		session.AgeList(entries, w.longest)
 	}
 	w.note(f, entries)
 }
