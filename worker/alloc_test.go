@@ -99,7 +99,7 @@ func TestBulkNoAllocations(t *testing.T) {
 		}
 		d.wait(d.socket.fd)
 		d.fromNetwork()
-		in := &incoming{id: 1, from: d.w.peers.withID(0x10f), expected: uint32(len(records)), base: now}
+		in := &incoming{id: 1, from: d.w.peers.withID(0x10f), Assembly: replication.NewAssembly(uint32(len(records))), base: now}
 		d.resync.in, d.resync.phase = in, collecting
 		var bulks [][]byte
 		for i := range uint32(runs + 1) {
@@ -116,8 +116,8 @@ func TestBulkNoAllocations(t *testing.T) {
 			d.wait(d.socket.fd)
 			d.fromNetwork()
 		})
-		if in.got != runs+1 {
-			t.Errorf("%d BULKs were taken, want %d", in.got, runs+1)
+		if in.Bulks() != runs+1 {
+			t.Errorf("%d BULKs were taken, want %d", in.Bulks(), runs+1)
 		}
 		d.resync.in, d.resync.phase = nil, settled
 	})

@@ -22,15 +22,9 @@ type incoming struct {
 	doubts      int // completeness.doubts when the comparison that vector is about began
 	settings    syncwire.Settings
 	base        time.Time
-	expected    uint32
-	records     []session.Record // BULK i's are at i × MaxBulk
-	have        []uint64         // bitmap of BULKs
-	got         uint32           // BULKs
+	replication.Assembly
 	reading     int              // how often the own table was begun to be read
 	stopped     time.Time        // when nothing more came
-	bulks       uint32           // as END says; 0 before
-	sessions    uint32
-	ended       bool
 	stalls      int
 	own         []session.Record // our own table
 	ownRead     bool
@@ -79,8 +73,8 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	}
 	if in := r.in; known {
 		r.due = now.Add(stallFor)
-		if in.got == 0 { // now the sender knows the number
-			in.expected, in.stalls = b.Sessions, 0
+		if in.Expect(b.Sessions) { // now the sender knows the number
+			in.stalls = 0
 			r.p.publishSync()
 		}
 		return
@@ -89,7 +83,7 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	// What is passed on meanwhile needn't wait: next to nothing will be injected.
 	r.full = r.full || r.why == whyVerify
 	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, merges: true, claimed: from.vector, doubts: r.p.doubts,
-		settings: b.Settings, base: came, expected: b.Sessions}
+		settings: b.Settings, base: came, Assembly: replication.NewAssembly(b.Sessions)}
 	if b.Why == syncwire.WhyReturn {
 		r.in.merges, r.in.doubts = returned(b, from) != nil, from.servedDoubts
 		from.served = time.Time{}
@@ -153,57 +147,18 @@ func (r *resync) bulk(b *syncwire.Bulk, from *peer, came, now time.Time) {
 		return
 	}
 	r.due = now.Add(stallFor) // the sender is there, even if it repeats what another peer has missed
-	total := (in.expected + syncwire.MaxBulk - 1) / syncwire.MaxBulk
-	if b.Index >= total || b.Index < total-1 && len(b.Records) != syncwire.MaxBulk*syncwire.RecordLen {
-		return // BEGIN's number was a guess, and the right one is lost
+	added, err := in.Add(b.Index, b.Records, came.Sub(in.base))
+	if err != nil {
+		r.p.w.counters.malformed.Add(1)
 	}
-	for i := 0; i < len(b.Records); i += syncwire.RecordLen {
-		if rec := session.Record(b.Records[i:]); rec.Check() != nil {
-			r.p.w.counters.malformed.Add(1)
-			return
-		}
-	}
-	if b.Index > aheadOf+8*in.got {
-		return // it can be asked for; so far ahead, it only takes memory
-	}
-	if in.have == nil {
-		in.have = make([]uint64, (total+63)/64)
-	}
-	if in.have[b.Index/64]&(1<<(b.Index%64)) != 0 {
+	if !added {
 		return
 	}
-	at := int(b.Index) * syncwire.MaxBulk
-	if need := at + len(b.Records)/syncwire.RecordLen; need > len(in.records) {
-		in.grow(need)
-	}
-	later := uint32(max(came.Sub(in.base).Milliseconds(), 0))
-	for i := 0; i < len(b.Records); i += syncwire.RecordLen {
-		rec := session.Record(b.Records[i:])
-		left := rec.Expires()
-		rec.SetExpires(left + min(later, 1<<32-1-left))
-		in.records[at+i/syncwire.RecordLen] = rec
-	}
-	in.have[b.Index/64] |= 1 << (b.Index % 64)
-	in.got++
-	in.sessions += uint32(len(b.Records) / syncwire.RecordLen)
 	in.stalls = 0
 	r.p.publishSync()
-	if in.ended && in.got == in.bulks {
+	if in.Complete() {
 		r.complete(now)
 	}
-}
-
-// grow makes room for n records: all that were announced, once a good part of
-// them is there, so that a lie costs little.
-func (in *incoming) grow(n int) {
-	if n > cap(in.records) {
-		size := max(2*n, 1<<12)
-		if n > int(in.expected)/8 {
-			size = int(in.expected)
-		}
-		in.records = slices.Grow(in.records, min(max(size, n), int(in.expected)+syncwire.MaxBulk)-len(in.records))
-	}
-	in.records = in.records[:n]
 }
 
 // end takes an END.
@@ -213,17 +168,15 @@ func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
 	if r.phase != collecting || in.from != from || in.id != e.Resync || e.Sessions > MaxSessions {
 		return
 	}
-	if e.Sessions != in.expected { // the BEGIN with the right number is lost
-		in.expected, in.records, in.have, in.got, in.sessions = e.Sessions, nil, nil, 0, 0
-	}
-	if in.ended, in.bulks = true, e.Bulks; e.Doubtful {
+	sound := in.End(e.Sessions, e.Bulks)
+	if e.Doubtful {
 		in.vector = onlyOf(from.ID, in.vector)
 	}
-	if e.Bulks != (in.expected+syncwire.MaxBulk-1)/syncwire.MaxBulk {
+	switch {
+	case !sound:
 		r.abandon(now)
 		return
-	}
-	if in.got == in.bulks {
+	case in.Complete():
 		r.complete(now)
 		return
 	}
@@ -231,26 +184,10 @@ func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
 	r.due = now.Add(stallFor)
 }
 
-// askMissing asks for the BULKs that are not there, or for the last one, and with
-// it for END.
+// askMissing requests the BULKs that are missing, or the last one, and END with it.
 func (r *resync) askMissing(now time.Time) {
 	in := r.in
-	var ranges []syncwire.Range
-	total := (in.expected + syncwire.MaxBulk - 1) / syncwire.MaxBulk
-	for i := uint32(0); i < total; i++ {
-		if in.have != nil && in.have[i/64]&(1<<(i%64)) != 0 {
-			continue
-		}
-		if len(ranges) == syncwire.MaxRanges && ranges[len(ranges)-1].To+1 != i {
-			break
-		}
-		ranges = replication.AppendRange(ranges, i)
-	}
-	if len(ranges) == 0 {
-		last := max(total, 1) - 1
-		ranges = append(ranges, syncwire.Range{From: last, To: last})
-	}
-	r.p.answer(&syncwire.Nack{To: in.from.ID, Resync: in.id, Ranges: ranges}, now)
+	r.p.answer(&syncwire.Nack{To: in.from.ID, Resync: in.id, Ranges: in.Missing()}, now)
 }
 
 // stalled asks again, or gives up. A datagram that waits in the socket proves that the host is late, not the sender.
@@ -284,7 +221,8 @@ func (r *resync) resume(id uint32, from *peer, now time.Time) {
 	if in == nil || in.id != id || in.from != from || r.phase != settled && r.phase != asking {
 		return
 	}
-	r.p.w.log.warn("the sender of a stopped resync sends again; keeping what was received", "from", from.Address, "got", in.sessions, "of", in.expected)
+	got, expected := in.Sessions()
+	r.p.w.log.warn("the sender of a stopped resync sends again; keeping what was received", "from", from.Address, "got", got, "of", expected)
 	r.in, r.stopped = in, nil
 	r.p.stored = r.p.components(now)
 	in.stalls, in.own, in.ownRead = 0, nil, false

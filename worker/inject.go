@@ -24,7 +24,7 @@ func (r *resync) compare() {
 	most := r.removals.Left(r.p.do.now())
 	tolerance := max(2*r.p.w.spec().RefreshPeriod, replication.MinTolerance)
 	r.p.do.background(func() { // sorting takes longer than the pumps may wait
-		theirs, own := replication.Unique(in.records[:in.sessions], in.settings), replication.Unique(in.own, our)
+		theirs, own := replication.Unique(in.Records(), in.settings), replication.Unique(in.own, our)
 		d := replication.Compare(theirs, own, in.settings, our, tolerance.Milliseconds())
 		d.Inject = replication.Rebase(d.Inject, in.settings, our)
 		d.ResolveConflicts(own, our, touched, most)
@@ -42,7 +42,8 @@ func (r *resync) compare() {
 func (r *resync) compared(d replication.Difference) {
 	now := r.p.do.now()
 	in := r.in
-	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(in.sessions), Had: d.Same}
+	got, _ := in.Sessions()
+	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(got), Had: d.Same}
 	d.Keep(r.lately, r.overflowed)
 	if in.asked && (len(d.Give) > 0 || !replication.Covered(in.vector, in.whole)) {
 		report.GaveBack = len(d.Give)
@@ -66,7 +67,8 @@ func (r *resync) compared(d replication.Difference) {
 	if len(d.Inject) > 0 {
 		r.p.stores(in.from.ID, now)
 	}
-	in.own, in.records, in.compared = nil, nil, now // what is left of them is in inject and give
+	in.Release()
+	in.own, in.compared = nil, now // what is left of both tables is in d
 	r.injection = injection{records: d.Inject, base: in.base, fresher: r.touched, overflowed: &r.overflowed, waiting: r.waiting}
 	r.enter(injecting, now, time.Time{})
 	r.injectSome(&report)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -169,7 +170,7 @@ func TestStall(t *testing.T) {
 			drive(t, jool4115, func(d *driven) {
 				now := time.Now()
 				from := d.w.peers.heard(group6, 0x10f, now)
-				in := &incoming{id: 1, from: from, asked: true, expected: bulks * syncwire.MaxBulk, base: now, settings: ttl}
+				in := &incoming{id: 1, from: from, asked: true, Assembly: replication.NewAssembly(bulks * syncwire.MaxBulk), base: now, settings: ttl}
 				d.resync.in, d.resync.why, d.resync.tried = in, "start", []syncwire.ID{from.ID}
 				d.resync.enter(collecting, now, now.Add(stallFor))
 				d.resync.bulk(&syncwire.Bulk{Resync: 1, Index: 0, Records: one}, from, now, now)
@@ -180,7 +181,7 @@ func TestStall(t *testing.T) {
 				if d.resync.phase != c.want {
 					t.Errorf("%v, want %v", d.resync.phase, c.want)
 				}
-				if kept := d.resync.in == in || d.resync.stopped == in; !kept || in.got != 1 {
+				if kept := d.resync.in == in || d.resync.stopped == in; !kept || in.Bulks() != 1 {
 					t.Error("what had come is gone")
 				}
 				d.resync.tick(now.Add(keepStopped))

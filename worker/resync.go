@@ -25,9 +25,6 @@ const (
 	solicitEvery = 250 * time.Millisecond
 	// MaxSessions is how many sessions a full sync takes at most: the receiver needs 36 bytes for each.
 	MaxSessions = 4 << 20
-	// aheadOf is how many BULKs may be missing before one that is taken, beside
-	// eight times those that have come.
-	aheadOf = 2048
 	// takenIn is in what time at most so many resyncs are taken that were not
 	// asked for as resync.taken remembers.
 	takenIn = 10 * time.Second
@@ -224,7 +221,8 @@ func (r *resync) solicit(now time.Time) {
 func (r *resync) finish(now time.Time) {
 	n := 0
 	if r.in != nil {
-		n = int(r.in.sessions)
+		got, _ := r.in.Sessions()
+		n = int(got)
 	}
 	r.p.inherited = false
 	r.in, r.touched, r.target, r.full = nil, nil, 0, false

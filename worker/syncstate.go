@@ -89,7 +89,8 @@ func (p *pumps) publishSync() {
 	}
 	switch r.phase {
 	case collecting:
-		s.Done, s.Total = int(r.in.sessions), int(r.in.expected)
+		got, expected := r.in.Sessions()
+		s.Done, s.Total = int(got), int(expected)
 	case injecting:
 		s.Done, s.Total = r.injection.next, len(r.injection.records)
 	}

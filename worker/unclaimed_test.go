@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -83,7 +84,7 @@ func TestDoubtfulEnd(t *testing.T) {
 		d.resync.finish(now)
 		from := d.w.peers.heard(group6, 0x10f, now)
 		at := syncwire.Position{Generation: 1, Seq: 5}
-		d.resync.in = &incoming{id: 5, from: from, base: now, expected: 39,
+		d.resync.in = &incoming{id: 5, from: from, base: now, Assembly: replication.NewAssembly(39),
 			vector: []syncwire.Component{{Origin: 0x99, Known: true, Complete: at, Highest: at}, {Origin: from.ID, Known: true, Complete: at, Highest: at}}}
 		d.resync.enter(collecting, now, now)
 		d.resync.end(&syncwire.End{Resync: 5, Sessions: 39, Bulks: 1, Doubtful: true}, from, now)

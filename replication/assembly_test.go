@@ -1,0 +1,139 @@
+package replication
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+// bulk returns the records of BULK index of a table.
+func bulk(table []session.Record, index uint32) (b []byte) {
+	at := int(index) * syncwire.MaxBulk
+	for _, r := range table[at:min(at+syncwire.MaxBulk, len(table))] {
+		b = append(b, r[:]...)
+	}
+	return b
+}
+
+// TestAssembly adds the BULKs of tables in random order, some of them twice.
+func TestAssembly(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	for _, n := range []uint32{0, 1, syncwire.MaxBulk, syncwire.MaxBulk + 1, 1000, 70_000} {
+		table := sessionsAt(0, int(n))
+		bulks := (n + syncwire.MaxBulk - 1) / syncwire.MaxBulk
+		a := NewAssembly(n)
+		for _, i := range rnd.Perm(int(bulks)) {
+			index := uint32(i)
+			for _, want := range []bool{true, false} {
+				if added, err := a.Add(index, bulk(table, index), 0); added != want || err != nil {
+					t.Fatalf("%d sessions, BULK %d: added %v, %v", n, index, added, err)
+				}
+			}
+		}
+		if a.Complete() {
+			t.Errorf("%d sessions: complete without an END", n)
+		}
+		if !a.End(n, bulks) || !a.Complete() || !slices.Equal(a.Records(), table) {
+			t.Errorf("%d sessions: complete %v, %d records", n, a.Complete(), len(a.Records()))
+		}
+	}
+}
+
+func TestAssemblyRefuses(t *testing.T) {
+	table := sessionsAt(0, 3*syncwire.MaxBulk-1)
+	for name, c := range map[string]struct {
+		index   uint32
+		records []byte
+	}{
+		"beyond the table":        {3, bulk(table, 0)},
+		"short, and not the last": {1, bulk(table, 2)},
+	} {
+		a := NewAssembly(uint32(len(table)))
+		if added, err := a.Add(c.index, c.records, 0); added || err != nil {
+			t.Errorf("%s: added %v, %v", name, added, err)
+		}
+	}
+	a := NewAssembly(uint32(len(table)))
+	bad := bulk(table, 0)
+	bad[34] = 0xff
+	if added, err := a.Add(0, bad, 0); added || !errors.Is(err, session.ErrReserved) {
+		t.Errorf("a record with reserved bits: added %v, %v", added, err)
+	}
+	huge := NewAssembly(1 << 22)
+	if added, _ := huge.Add(maxLookahead+1, bulk(table, 0), 0); added {
+		t.Error("a BULK far ahead was added")
+	}
+	if added, _ := huge.Add(maxLookahead, bulk(table, 0), 0); !added {
+		t.Error("a BULK within the lookahead was not added")
+	}
+}
+
+// TestAssemblyNumbers changes the announced number of sessions.
+func TestAssemblyNumbers(t *testing.T) {
+	table := sessionsAt(0, 100)
+	a := NewAssembly(50)
+	if !a.Expect(100) {
+		t.Error("a new number before the first BULK was refused")
+	}
+	if _, err := a.Add(0, bulk(table, 0), 0); err != nil || a.Expect(50) {
+		t.Errorf("a new number after the first BULK was accepted, %v", err)
+	}
+	bulks := uint32((100 + syncwire.MaxBulk - 1) / syncwire.MaxBulk)
+	if !a.End(100, bulks) || a.Bulks() != 1 {
+		t.Errorf("END of the expected number: %d BULKs are left", a.Bulks())
+	}
+	if a.End(100, bulks+1) {
+		t.Error("an END with too many BULKs was accepted")
+	}
+	if !a.End(39, (39+syncwire.MaxBulk-1)/syncwire.MaxBulk) || a.Bulks() != 0 {
+		t.Errorf("END of another number: %d BULKs are left", a.Bulks())
+	}
+}
+
+func TestAssemblyMissing(t *testing.T) {
+	table := sessionsAt(0, 10*syncwire.MaxBulk)
+	a := NewAssembly(uint32(len(table)))
+	missing := func(want ...syncwire.Range) {
+		t.Helper()
+		if diff := cmp.Diff(want, a.Missing()); diff != "" {
+			t.Errorf("missing (-want +got):\n%s", diff)
+		}
+	}
+	missing(syncwire.Range{From: 0, To: 9})
+	for _, i := range []uint32{0, 3, 4, 9} {
+		if _, err := a.Add(i, bulk(table, i), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing(syncwire.Range{From: 1, To: 2}, syncwire.Range{From: 5, To: 8})
+	for i := range uint32(10) {
+		if _, err := a.Add(i, bulk(table, i), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing(syncwire.Range{From: 9, To: 9}) // END is
+	a = NewAssembly(0)
+	missing(syncwire.Range{})
+}
+
+// TestAssemblyTimes adds a BULK that arrives a while after the moment whose times left the table is to have.
+func TestAssemblyTimes(t *testing.T) {
+	table := []session.Record{tcpRecord(1, 5000), tcpRecord(2, 1<<32-1)}
+	a := NewAssembly(2)
+	if _, err := a.Add(0, bulk(table, 0), 1500*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.Records(); got[0].Expires() != 6500 || got[1].Expires() != 1<<32-1 {
+		t.Errorf("%d and %d ms left", got[0].Expires(), got[1].Expires())
+	}
+	if a.Release(); a.Bulks() != 1 {
+		t.Error("releasing the records changes the numbers")
+	}
+}
