@@ -23,11 +23,11 @@ type incoming struct {
 	settings    syncwire.Settings
 	base        time.Time
 	replication.Assembly
-	reading     int              // how often the own table was begun to be read
-	stopped     time.Time        // when nothing more came
-	stalls      int
-	own         []session.Record // our own table
-	ownRead     bool
+	reading int       // how often the own table was begun to be read
+	stopped time.Time // when nothing more came
+	stalls  int
+	own     []session.Record // our own table
+	ownRead bool
 	// The instance's number of sessions before the injection, and how many of
 	// these are new to it.
 	before, fresh                int
