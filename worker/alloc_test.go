@@ -83,14 +83,18 @@ func TestBulkNoAllocations(t *testing.T) {
 	const runs = 50
 	drive(t, jool4115, func(d *driven) {
 		now := time.Now()
-		records := sessionsAt(0, maxRate*(runs+2)*syncwire.MaxBulk)
+		records := sessionsAt(0, (replication.MaxRate*(runs+2)+200)*syncwire.MaxBulk)
 		d.answers.current = &answer{table: table{records: records, base: now}}
 		d.answers.start(now)
 		d.sentAre(1, 1)
-		d.answers.current.rate = maxRate
+		for rate := replication.FirstRate; rate < replication.MaxRate; rate++ {
+			now = now.Add(time.Second)
+			d.answers.send(now)
+			d.sentAre(rate, syncwire.MaxBulk*syncwire.RecordLen)
+		}
 		d.none("sending BULKs", runs, func(int) {
 			d.answers.send(now)
-			d.sentAre(maxRate, syncwire.MaxBulk*syncwire.RecordLen)
+			d.sentAre(replication.MaxRate, syncwire.MaxBulk*syncwire.RecordLen)
 		})
 		d.answers.current = nil
 

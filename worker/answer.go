@@ -12,13 +12,6 @@ import (
 const (
 	// gatherAskers is how long a resync waits for others who want it too.
 	gatherAskers = 20 * time.Millisecond
-	// bulkTick is how often a sender of a resync sends, and the rates are
-	// BULKs per tick: it begins with firstRate, goes up while nothing is lost,
-	// and down when something is.
-	bulkTick  = 2 * time.Millisecond
-	firstRate = 4
-	minRate   = 1
-	maxRate   = 16
 	// answersInARow is how many answers a host sends without a pause, however many peers ask. After each of them the pause
 	// grows by costFactor times as long as reading and sending the table took, but not beyond longestWait.
 	answersInARow = 3
@@ -31,9 +24,6 @@ const (
 	maxKept    = 4
 	// askFirst is how long a return waits for the peer to ask for the whole table.
 	askFirst = 500 * time.Millisecond
-	// maxRepeats is how many times the BULKs of a resync are repeated at most, on
-	// an average: who still asks would ask for ever.
-	maxRepeats = 16
 )
 
 // answer is a resync that we send.
@@ -49,16 +39,7 @@ type answer struct {
 	doubtful  bool      // see syncwire.End
 	announced time.Time // when BEGIN was last sent
 
-	next  uint32 // BULK to send
-	bulks uint32
-	again []uint32 // BULKs to repeat
-	// queued is the bitmap of again.
-	queued []uint64
-	// repeats counts all of these, and the NACKs.
-	repeats uint64
-	rate    int
-	ended   time.Time // when END was last sent; zero: not yet
-	slow    time.Time // when the rate last went down
+	replication.Transfer
 }
 
 // answers are the resyncs that we send, one at a time.
@@ -219,8 +200,7 @@ func (a *answers) start(now time.Time) {
 	if c.id == 0 {
 		c.id = newResyncID(a.p.random)
 	}
-	c.rate = firstRate
-	c.bulks = uint32((len(c.table.records) + syncwire.MaxBulk - 1) / syncwire.MaxBulk)
+	c.Transfer = replication.NewTransfer(len(c.table.records))
 	a.announce(now, len(c.table.records))
 }
 
@@ -245,11 +225,11 @@ func (a *answers) send(now time.Time) time.Time {
 		return c.announced.Add(stallFor / 2)
 	}
 	a.sendSome(c, now)
-	if c.ended.IsZero() {
-		return now.Add(bulkTick)
+	if c.Ended().IsZero() {
+		return now.Add(replication.TransferTick)
 	}
 	if c.counts {
-		a.cost = c.ended.Sub(c.table.base)
+		a.cost = c.Ended().Sub(c.table.base)
 		a.spend(a.cost, now)
 	}
 	a.kept = append(a.kept, c)
@@ -260,31 +240,14 @@ func (a *answers) send(now time.Time) time.Time {
 	return now
 }
 
-// sendSome sends as much of a resync as there is, at most as much as its rate allows.
+// sendSome sends what a resync may send at one tick.
 func (a *answers) sendSome(c *answer, now time.Time) {
 	a.p.gather(func() {
-		for range c.rate {
-			switch {
-			case len(c.again) > 0:
-				i := c.again[0]
-				c.again = c.again[1:]
-				c.queued[i/64] &^= 1 << (i % 64)
-				a.bulk(c, i, now)
-			case c.next < c.bulks:
-				a.bulk(c, c.next, now)
-				c.next++
-			case c.ended.IsZero():
-				a.end(c, now)
-			}
-		}
+		c.Send(now, func(index uint32) { a.bulk(c, index, now) }, func() { a.end(c, now) })
 	})
-	if c.rate < maxRate && now.Sub(c.slow) > 50*time.Millisecond {
-		c.rate, c.slow = c.rate+1, now
-	}
 }
 
 func (a *answers) end(c *answer, now time.Time) {
-	c.ended = now
 	for _, id := range c.audience {
 		if to := a.p.w.peers.withID(id); to != nil && c.why == syncwire.WhyAnswer {
 			to.served = now
@@ -293,7 +256,7 @@ func (a *answers) end(c *answer, now time.Time) {
 	if c.why == syncwire.WhyAnswer {
 		a.p.resync.verified = now // who asked compares, and gives back
 	}
-	a.p.sendControl(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.records)), Bulks: c.bulks, Doubtful: c.doubtful})
+	a.p.sendControl(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.records)), Bulks: c.Bulks(), Doubtful: c.doubtful})
 }
 
 // doubt withdraws what tables that were read until now claim of other origins.

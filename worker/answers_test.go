@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -28,7 +29,7 @@ func newReader(takes time.Duration) *reader {
 
 // run lets time pass, in steps of so long as BULKs are apart.
 func (r *reader) run(d time.Duration, each func()) {
-	for end := r.now.Add(d); r.now.Before(end); r.now = r.now.Add(bulkTick) {
+	for end := r.now.Add(d); r.now.Before(end); r.now = r.now.Add(replication.TransferTick) {
 		each()
 		before := r.current
 		r.tick(r.now)
@@ -44,7 +45,7 @@ func (r *reader) run(d time.Duration, each func()) {
 			c.table, c.reading = r.table, false
 			r.start(r.now)
 		}
-		r.busy += bulkTick
+		r.busy += replication.TransferTick
 	}
 }
 
@@ -67,7 +68,7 @@ func TestSolicitCost(t *testing.T) {
 			}
 			// The answer for which they have asked is for another peer, too.
 			for !r.begin.IsZero() || r.current != nil {
-				r.run(bulkTick, func() {})
+				r.run(replication.TransferTick, func() {})
 			}
 			for range 50 {
 				i++
@@ -122,7 +123,7 @@ func TestAnswersOfOurOwn(t *testing.T) {
 	r := newReader(time.Second)
 	r.run(time.Minute, func() { r.solicited(1, r.now) })
 	for r.current != nil {
-		r.run(bulkTick, func() {})
+		r.run(replication.TransferTick, func() {})
 	}
 	r.solicited(1, r.now)
 	if wait := r.mayBegin().Sub(r.now); wait < time.Second {

@@ -443,7 +443,7 @@ func TestFloods(t *testing.T) {
 		}, map[syncwire.Type]int{syncwire.TypeNack: answerBudget * 26, syncwire.TypeSolicit: 10, syncwire.TypeHello: 60}},
 		{"SOLICITs", func(h syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i), &syncwire.Solicit{To: h}
-		}, map[syncwire.Type]int{syncwire.TypeBegin: 20, syncwire.TypeEnd: 20, syncwire.TypeBulk: maxRate * 500}},
+		}, map[syncwire.Type]int{syncwire.TypeBegin: 20, syncwire.TypeEnd: 20, syncwire.TypeBulk: replication.MaxRate * 500}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := h.instance.Sessions.Records()

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -19,17 +20,17 @@ func (a *answers) repeatKept(now time.Time) (again time.Time, repeats bool) {
 	for i := 0; i < len(a.kept); i++ {
 		c := a.kept[i]
 		switch {
-		case len(c.again) > 0 || c.ended.IsZero():
+		case c.Pending():
 			if !repeats {
 				a.sendSome(c, now)
-				a.spend(bulkTick, now)
+				a.spend(replication.TransferTick, now)
 			}
-			again, repeats = now.Add(bulkTick), true
-		case now.Sub(c.ended) > keepAnswer:
+			again, repeats = now.Add(replication.TransferTick), true
+		case now.Sub(c.Ended()) > keepAnswer:
 			a.forget(i)
 			i--
 		default:
-			again = soonest(again, c.ended.Add(keepAnswer+1))
+			again = soonest(again, c.Ended().Add(keepAnswer+1))
 		}
 	}
 	return again, repeats
@@ -38,21 +39,14 @@ func (a *answers) repeatKept(now time.Time) (again time.Time, repeats bool) {
 // missed queues BULKs again that a peer asks for. Those that have not been sent yet come anyway.
 func (a *answers) missed(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 	c := a.withID(n.Resync)
-	if c == nil || c.repeats > maxRepeats*uint64(c.bulks+32) {
+	if c == nil || c.Exhausted() {
 		a.p.answer(&syncwire.Gone{To: by, Resync: n.Resync, Ranges: n.Ranges}, now)
 		return
 	}
 	if c.reading {
 		return // BEGIN is said again before long
 	}
-	c.repeats++
-	if some := c.queue(n.Ranges); !some && c == a.current {
-		return
-	}
-	if now.Sub(c.slow) > 20*time.Millisecond {
-		c.rate, c.slow = max(c.rate/2, minRate), now
-	}
-	c.ended = time.Time{} // and END once more, behind them
+	c.Request(n.Ranges, c == a.current, now)
 }
 
 // withID finds a resync that is being sent, or whose BULKs can still be repeated.
@@ -66,24 +60,4 @@ func (a *answers) withID(id uint32) *answer {
 		}
 	}
 	return nil
-}
-
-// queue has BULKs repeated that have been sent. false: none of these.
-func (c *answer) queue(ranges []syncwire.Range) (some bool) {
-	if c.queued == nil {
-		c.queued = make([]uint64, (c.bulks+63)/64)
-	}
-	looked := uint32(0) // overlapping ranges must not cost more than the whole table
-	for _, r := range ranges {
-		for i := r.From; i <= r.To && i < c.next && looked < c.bulks; i++ {
-			looked++
-			some = true
-			if c.queued[i/64]&(1<<(i%64)) == 0 {
-				c.queued[i/64] |= 1 << (i % 64)
-				c.again = append(c.again, i)
-				c.repeats++
-			}
-		}
-	}
-	return some
 }

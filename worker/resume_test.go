@@ -36,9 +36,9 @@ func (d *driven) sendsUntilEnd(id uint32) (bulks, begins int) {
 func (d *driven) sends(c *answer, now time.Time, after uint32, at func(now time.Time)) time.Time {
 	d.answers.current = c
 	d.answers.start(now)
-	for called := false; d.answers.current != nil || len(c.again) > 0; {
-		now = now.Add(bulkTick)
-		if !called && c.next >= after {
+	for called := false; d.answers.current != nil || c.Pending(); {
+		now = now.Add(replication.TransferTick)
+		if !called && c.Sent() >= after {
 			called = true
 			at(now)
 		}
@@ -82,7 +82,7 @@ func TestSenderGoesOn(t *testing.T) {
 				a := &answer{why: syncwire.WhyAnswer, audience: []syncwire.ID{by}, table: table{sessionsAt(0, bulks*syncwire.MaxBulk), now}}
 				before := 0
 				d.sends(a, now, sent, func(now time.Time) {
-					before = int(a.next)
+					before = int(a.Sent())
 					c.asks(&d.answers, a, now)
 				})
 				if got, begins := d.sendsUntilEnd(a.id); got != c.want(before) || begins != c.begin {
@@ -109,7 +109,7 @@ func TestRepeatsAfterTheNext(t *testing.T) {
 			return
 		}
 		for d.answers.current != nil {
-			now = now.Add(bulkTick)
+			now = now.Add(replication.TransferTick)
 			d.answers.tick(now)
 		}
 		d.sendsUntilEnd(second.id)
@@ -117,11 +117,11 @@ func TestRepeatsAfterTheNext(t *testing.T) {
 		d.answers.tick(now)
 		d.answers.missed(&syncwire.Nack{Resync: first.id, Ranges: []syncwire.Range{{From: 3, To: 4}}}, by, now)
 		for range 5 {
-			now = now.Add(bulkTick)
+			now = now.Add(replication.TransferTick)
 			d.answers.tick(now)
 		}
-		if len(d.answers.kept) != 2 || len(first.again) > 0 || first.ended.IsZero() {
-			t.Errorf("%d resyncs are kept, %d BULKs of the first wait", len(d.answers.kept), len(first.again))
+		if len(d.answers.kept) != 2 || first.Pending() {
+			t.Errorf("%d resyncs are kept, BULKs of the first wait: %v", len(d.answers.kept), first.Pending())
 			return
 		}
 		if got, _ := d.sendsUntilEnd(first.id); got != 2 {
