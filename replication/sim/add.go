@@ -74,6 +74,7 @@ func (m *Module) store(r session.Record) {
 	}
 	s = m.insert(m.ledger.number(r.Key()), r, entry, v)
 	s.told.learn(v, now, true) // insert has noted the change
+	m.stored(s)
 }
 
 func (m *Module) overwrite(s *tableEntry, v Version) {
@@ -87,7 +88,14 @@ func (m *Module) overwrite(s *tableEntry, v Version) {
 	if m.Overwrites != nil {
 		m.Overwrites(s.id, &s.record, old, v)
 	}
+	m.stored(s)
 	m.expire()
+}
+
+func (m *Module) stored(s *tableEntry) {
+	if m.Stores != nil {
+		m.Stores(s.id, &s.record, s.Version)
+	}
 }
 
 // RemoveBIB removes a BIB entry and its sessions.

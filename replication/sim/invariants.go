@@ -21,13 +21,15 @@ type Bounds struct {
 	// newer state from it. The newer state's report waits in its module at most for the flush deadline and then for the
 	// module's timer, 2 s each, and the refresh that follows waits for a refresh period of 1 s in its worker.
 	Healed time.Duration
+	// Young is how much younger than its last packet a session may be on a host that was given it.
+	Young time.Duration
 	// Usage bounds what a host uses in any ten seconds; 0: no bound.
 	Usage Usage
 }
 
 // DefaultBounds returns the bounds of a host that polls its module's counters every 5 s when idle.
 func DefaultBounds() Bounds {
-	return Bounds{Yes: 2 * time.Second, Poll: 5 * time.Second, Healed: 5 * time.Second}
+	return Bounds{Yes: 2 * time.Second, Poll: 5 * time.Second, Healed: 5 * time.Second, Young: 2 * time.Second}
 }
 
 // Rule is an invariant.
@@ -36,6 +38,7 @@ type Rule string
 const (
 	RuleYes     Rule = "a host says yes and lacks sessions"
 	RuleBack    Rule = "a session moves back"
+	RuleYoung   Rule = "a session is younger than its last packet"
 	RulePhantom Rule = "a session exists that nobody opened"
 	RuleGarbage Rule = "a JOOLD_ADD does not have the module's format"
 	RuleUsage   Rule = "a host exceeds its bounds"
@@ -62,6 +65,7 @@ type Monitor struct {
 	bounds Bounds
 	moves  int     // that were looked at
 	back   []moved // sessions that have moved back in state
+	young  int     // sessions that were looked at
 	usage  []Usage // ten seconds ago
 	turns  int
 }
@@ -92,6 +96,11 @@ func (m *Monitor) check() {
 		}
 	}
 	m.checkMoves()
+	for ; m.young < len(m.s.Truth.young); m.young++ {
+		if y := m.s.Truth.young[m.young]; y.By > m.bounds.Young+m.bounds.Waited {
+			m.violated(y.Host, RuleYoung, "%v", y)
+		}
+	}
 	if m.turns++; m.turns%10 != 0 {
 		return // these don't go away
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"joolctl/session"
 )
@@ -10,6 +11,7 @@ import (
 // Ledger numbers the sessions that packets have opened on any host, and knows the masks that modules chose.
 type Ledger struct {
 	ids   map[session.Key]int
+	last  []time.Time                   // by number: when a module last translated a packet of the session
 	masks map[endpoint][]netip.AddrPort // by IPv6 endpoint
 }
 
@@ -31,6 +33,7 @@ func (l *Ledger) open(r *session.Record) int {
 	if !known {
 		id = len(l.ids)
 		l.ids[key] = id
+		l.last = append(l.last, time.Time{})
 	}
 	host, mask := sides(r)
 	if !slices.Contains(l.masks[host], mask.addr) {

@@ -70,6 +70,8 @@ type Module struct {
 	Report func(entries []byte)
 	// Overwrites, if not nil, learns of each session that a JOOLD_ADD changes.
 	Overwrites func(id int, r *session.Record, old, new Version)
+	// Stores, if not nil, learns of each session that a JOOLD_ADD puts into the table or changes.
+	Stores func(id int, r *session.Record, v Version)
 
 	// NoMemory is the share of a JOOLD_ADD's sessions that the module fails to store, and RequestLoss the share of
 	// requests that fail as a whole. ReportLoss is the share of reports that vanish without a counter.
@@ -173,6 +175,9 @@ func (m *Module) Packet(p Packet) (netip.AddrPort, bool) {
 	s := m.sessionFor(p)
 	if s == nil {
 		return netip.AddrPort{}, false
+	}
+	if s.id != phantom {
+		m.ledger.last[s.id] = m.clock.Now()
 	}
 	m.counters.success++
 	m.enqueue(s)

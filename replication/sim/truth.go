@@ -12,6 +12,7 @@ import (
 type Truth struct {
 	s     *Simulation
 	moves []Move
+	young []Young
 	// behind has, for each host and each of its peers, the sessions that the host lacks of the peer, whether the peer is
 	// live or not.
 	behind [][]idSet
@@ -25,6 +26,14 @@ func newTruth(s *Simulation) *Truth {
 		n.Module.Overwrites = func(id int, r *session.Record, old, v Version) {
 			if v.MovesBack(old, s.config.Tolerance) && len(t.moves) < maxMoves {
 				t.moves = append(t.moves, Move{s.Clock.Now(), i, *r, old, v, id})
+			}
+		}
+		n.Module.Stores = func(id int, r *session.Record, v Version) {
+			if id == phantom || v.State == session.Trans || len(t.young) == maxMoves {
+				return // a session that has become TRANS because its time ended counts from then on
+			}
+			if by := v.Updated.Sub(s.Ledger.last[id]); by > sameMoment {
+				t.young = append(t.young, Young{s.Clock.Now(), i, *r, by})
 			}
 		}
 	}
@@ -45,6 +54,18 @@ type Move struct {
 func (m Move) String() string {
 	return fmt.Sprintf("host %d: %s moved back from %v, renewed at %v, to %v, renewed at %v", m.Host, name(&m.Record),
 		m.Old.State, m.Old.Updated.Sub(Epoch), m.New.State, m.New.Updated.Sub(Epoch))
+}
+
+// Young is a session that a JOOLD_ADD has stored with more time left than its last packet gave it.
+type Young struct {
+	At     time.Time
+	Host   int
+	Record session.Record
+	By     time.Duration
+}
+
+func (y Young) String() string {
+	return fmt.Sprintf("host %d: %s is %v younger than its last packet", y.Host, name(&y.Record), y.By)
 }
 
 // Moves returns the sessions that moved back beyond the tolerance, at most 1000 of them.

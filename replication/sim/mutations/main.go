@@ -46,13 +46,22 @@ func run(seeds int, pattern string) error {
 			chosen = append(chosen, m)
 		}
 	}
+	dir, err := os.MkdirTemp("", "mutations")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	plain, err := build(root, dir, files, mutation{})
+	if err != nil {
+		return err
+	}
 	results := make([]result, len(chosen))
 	next := make(chan int)
 	var all sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			for i := range next {
-				results[i] = simulate(root, files, chosen[i], seeds)
+				results[i] = simulate(root, plain, files, chosen[i], seeds)
 				fmt.Printf("%s: %v\n", chosen[i].name, results[i])
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -91,8 +92,9 @@ func (r result) String() string {
 // firstFailure is how TestSimulation reports a seed.
 var firstFailure = regexp.MustCompile(`seed (\d+): (.*)`)
 
-// simulate builds the worker's tests with a mutation, and runs seeds up to the first that fails.
-func simulate(root string, files map[string]string, m mutation, seeds int) result {
+// simulate builds the worker's tests with a mutation, and runs seeds up to the first that fails. A seed that fails without
+// the mutation, too, does not count. plain are the tests without it.
+func simulate(root, plain string, files map[string]string, m mutation, seeds int) result {
 	dir, err := os.MkdirTemp("", "mutation")
 	if err != nil {
 		return result{rule: err.Error()}
@@ -102,12 +104,27 @@ func simulate(root string, files map[string]string, m mutation, seeds int) resul
 	if err != nil {
 		return result{rule: err.Error()}
 	}
-	test := exec.Command(binary, "-test.run", "^TestSimulation$", "-test.timeout", "2h", "-sim.first", "-sim.seeds", fmt.Sprint(seeds))
+	for from := 1; from <= seeds; {
+		r := first(root, binary, from, seeds+1-from)
+		seed, err := strconv.Atoi(r.seed)
+		if err != nil || !first(root, plain, seed, 1).found() {
+			return r
+		}
+		from = seed + 1
+	}
+	return notFound
+}
+
+var notFound = result{rule: "NOT FOUND"}
+
+// first runs seeds with a binary of the worker's tests, and returns the first that fails.
+func first(root, binary string, from, seeds int) result {
+	test := exec.Command(binary, "-test.run", "^TestSimulation$", "-test.timeout", "2h", "-sim.first", "-sim.from", fmt.Sprint(from), "-sim.seeds", fmt.Sprint(seeds))
 	test.Dir = filepath.Join(root, "worker")
 	test.Env = append(os.Environ(), "GOMAXPROCS=1") // the seeds in order
 	out, err := test.CombinedOutput()
 	if err == nil {
-		return result{rule: "NOT FOUND"}
+		return notFound
 	}
 	if !errors.As(err, new(*exec.ExitError)) {
 		return result{rule: err.Error()}
