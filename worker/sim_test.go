@@ -41,13 +41,14 @@ type simulation struct {
 	seed    uint64
 	hosts   int
 	version string
+	lanes   int // 2: host 1 translates packets, too, those of other IPv6 hosts than host 0
 	faults  []sim.Fault
 }
 
 // simulationOf follows from the seed.
 func simulationOf(seed uint64) simulation {
-	s := simulation{seed: seed, hosts: 2 + int(seed%4), version: []string{"4.1.15", "4.1.15", "4.1.12", "4.1.13", "4.1.9"}[seed/4%5]}
-	s.faults = sim.Generate(seed, sim.Plan{Hosts: s.hosts, From: 10 * time.Second, To: simFor, Faults: 1 + int(seed/20%6), Kinds: simKinds})
+	s := simulation{seed: seed, hosts: 2 + int(seed%4), lanes: 1 + int(seed/7%3/2), version: []string{"4.1.15", "4.1.15", "4.1.12", "4.1.13", "4.1.9"}[seed/4%5]}
+	s.faults = sim.Generate(seed, sim.Plan{Hosts: s.hosts, From: 10 * time.Second, To: simFor, Faults: 1 + int(seed/20%6), Kinds: simKinds, Follow: 0.4})
 	return s
 }
 
@@ -71,6 +72,9 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 		verify = simVerify
 	}
 	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), newSimulated(verify, memory))
+	if s.lanes > 1 { // host 1 translates, too
+		c.Traffic.Lanes = append(c.Traffic.Lanes, sim.Lane{Active: 1, Rate: 1, Initial: 10, Clients: 10, Network: 1})
+	}
 	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
 	simulated = sim.New(c)
 	defer func() {
@@ -86,11 +90,15 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 		}
 		if f.Kind == sim.Deadline {
 			bounds.Healed += time.Duration(f.Amount) * time.Millisecond
+			bounds.Young += time.Duration(f.Amount) * time.Millisecond
 		}
 	}
 	if silent {
 		bounds.Verify = 2 * simVerify
 		bounds.Yes += bounds.Verify
+	}
+	if !v.ChecksCapacity() { // its reports show sessions as they were when they were queued
+		bounds.Young += 4 * time.Second
 	}
 	m := simulated.Monitor(100*time.Millisecond, bounds)
 	simulated.Run(simFor + simSettle)

@@ -14,6 +14,8 @@ type Plan struct {
 	To     time.Duration // all have ended
 	Faults int
 	Kinds  []Kind // empty: all
+	// Follow is the share of the faults that begin when another one has just ended, because hosts synchronise then.
+	Follow float64
 }
 
 // limits are the ranges that a fault of a kind is drawn from.
@@ -61,9 +63,19 @@ func Generate(seed uint64, p Plan) []Fault {
 	for i := range faults {
 		faults[i] = p.draw(r, kinds[r.IntN(len(kinds))])
 	}
+	for i := range faults {
+		follow, after, later := r.Float64() < p.Follow, faults[r.IntN(i+1)], Span{0, followWithin}.draw(r).Truncate(time.Millisecond)
+		if f := &faults[i]; follow && f.Kind != Merge && after.End() < p.To-followWithin {
+			f.At = max(after.End()+later, p.From)
+			f.For = min(f.For, p.To-f.At)
+		}
+	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return faults
 }
+
+// followWithin is how soon after the end of another fault a fault begins that follows it.
+const followWithin = 1500 * time.Millisecond
 
 // draw draws a fault of a kind. Short faults are as likely as long ones.
 func (p Plan) draw(r *rand.Rand, k Kind) Fault {

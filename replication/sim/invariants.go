@@ -91,7 +91,7 @@ func (m *Monitor) violated(host int, r Rule, format string, args ...any) {
 
 func (m *Monitor) check() {
 	for _, n := range m.s.Nodes {
-		if n.Running() && !n.Upstream() && !n.Stalled() && n.Verdict().Answer == Yes {
+		if n.Running() && !n.Upstream() && n.awake() && n.Verdict().Answer == Yes {
 			m.checkYes(n)
 		}
 	}
@@ -137,7 +137,7 @@ func (m *Monitor) checkMoves() {
 	now := m.s.Clock.Now()
 	for i := range m.back {
 		b := &m.back[i]
-		if n := m.s.Nodes[b.Host]; !n.Running() || n.Stalled() || n.Verdict().Answer != Yes {
+		if n := m.s.Nodes[b.Host]; !n.Running() || !n.awake() || n.Verdict().Answer != Yes {
 			b.since = now
 		}
 		b.since = latest(b.since, m.reachedSince(b.Host))

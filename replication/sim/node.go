@@ -43,6 +43,7 @@ type Node struct {
 	stalled     int  // stalls that are in force
 	stoodFrom   time.Time
 	stoodTo     time.Time // of the last stall
+	turned      time.Time // when the Replica had its last turn
 	reports     socket[[]byte]
 	datagrams   socket[Datagram]
 	overrun     bool // reports were lost in the netlink socket
@@ -82,6 +83,9 @@ func (n *Node) Running() bool { return n.replica != nil }
 
 // Stalled reports whether the Replica does not get the processor.
 func (n *Node) Stalled() bool { return n.stalled > 0 }
+
+// awake reports whether the Replica has had a turn since the last stall, so that its verdict is its own.
+func (n *Node) awake() bool { return !n.Stalled() && (n.stoodTo.IsZero() || n.turned.After(n.stoodTo)) }
 
 // Upstream reports whether the Replica is upstream's joold.
 func (n *Node) Upstream() bool { return n.upstream }
@@ -233,6 +237,7 @@ func (n *Node) enter(fn func(now time.Time)) {
 		return
 	}
 	now := n.clock.Now()
+	n.turned = now
 	fn(now)
 	next := n.replica.Wake(now)
 	n.wake.Cancel()
