@@ -94,7 +94,7 @@ var mutations = []mutation{
 	{"dead-origins-ignored", "a host is complete although a peer holds sessions of a host that is gone", []edit{{
 		"if gap, is := p.vector.Gap(c.Origin, c.Highest); is {", "if gap, is := p.vector.Gap(c.Origin, c.Highest); is && false {"}}},
 	{"doubtful-end-ignored", "a full sync whose sender was refused sessions meanwhile is believed", []edit{{
-		"; e.Doubtful {", "; e.Doubtful && false {"}}},
+		"	if e.Doubtful {\n		in.", "	if e.Doubtful && false {\n		in."}}},
 	{"blocked-mappings", "mappings that are in the way of younger ones stay", []edit{{
 		"err := r.p.module.AskRemoveBIB(m.Proto, m.Src4); err != nil {", "err := error(nil); err != nil {"}}},
 }
