@@ -15,6 +15,7 @@ test: ## everything but the benchmarks, the soak and the long form of chaos; the
 
 check: vet ## without root and without a virtual machine, for every user, in less than a minute
 	JOOLCTL_NO_ROOT=1 $(GO) test -count=1 -short ./...
+	$(GO) test -count=1 -run '^TestSimulation$$' ./worker -sim.seeds 200
 
 vet:
 	@files=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); if [ -n "$$files" ]; then echo "gofmt these: $$files"; exit 1; fi

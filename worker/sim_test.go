@@ -52,6 +52,27 @@ func simulationOf(seed uint64) simulation {
 	return s
 }
 
+// simLightPages bounds the pages of the table that a host reads in ten seconds if only single datagrams are lost.
+// Retransmissions bring these, so that no full sync is needed; it takes about 15 pages on each side. One is allowed,
+// because a datagram's four NACKs and retransmissions may be lost, too.
+const simLightPages = 20
+
+// light reports whether the faults only lose, duplicate, reorder and delay datagrams, and no more than NACKs can make up for.
+func light(faults []sim.Fault) bool {
+	for _, f := range faults {
+		switch f.Kind {
+		case sim.Loss:
+			if f.Amount > 0.06 {
+				return false
+			}
+		case sim.Duplicate, sim.Reorder, sim.Deadline, sim.Burst:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // rulePanic is violated if a worker panics.
 const rulePanic sim.Rule = "a worker panics"
 
@@ -96,6 +117,9 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	if silent {
 		bounds.Verify = 2 * simVerify
 		bounds.Yes += bounds.Verify
+	}
+	if !silent && light(faults) {
+		bounds.Usage.Pages = simLightPages
 	}
 	if !v.ChecksCapacity() { // its reports show sessions as they were when they were queued
 		bounds.Young += 4 * time.Second
