@@ -95,8 +95,11 @@ func (v *Vector) Empty(origin syncwire.ID) {
 // Advance takes what came of an origin's live datagrams: every one from first to last, and nothing after top.
 func (v *Vector) Advance(origin syncwire.ID, first, last, top syncwire.Seq) {
 	c := v.at(origin)
-	if top.After(c.highest.Seq) || c.highest == (syncwire.Position{}) {
+	if before := c.highest; top.After(before.Seq) || before == (syncwire.Position{}) {
 		c.highest.Seq = top
+		if c.highest == (syncwire.Position{}) && (before != c.highest || !first.After(top)) {
+			c.highest.Generation = 1 // the origin's own, at least, when its sequence number has wrapped
+		}
 	}
 	if c.known && last.After(c.complete.Seq) && !first.After(c.complete.Seq+1) {
 		c.complete.Seq = last

@@ -77,6 +77,9 @@ func TestVector(t *testing.T) {
 			list(known(1, pos(1, wrap), pos(1, 2)))},
 		{"Advance, next at the wrap", list(known(1, pos(1, wrap), pos(1, wrap))), func(v *Vector) { v.Advance(1, 0, 2, 2) },
 			list(known(1, pos(1, 2), pos(1, 2)))},
+		{"Advance, to zero", list(unknown(1, pos(0, wrap))), func(v *Vector) { v.Advance(1, wrap, 0, 0) }, list(unknown(1, pos(1, 0)))},
+		{"Advance, zero first", nil, func(v *Vector) { v.Advance(1, 0, 0, 0) }, list(unknown(1, pos(1, 0)))},
+		{"Advance, nothing came", nil, func(v *Vector) { v.Advance(1, 1, 0, 0) }, list(unknown(1, pos(0, 0)))},
 		{"Advance, the highest number first", nil, func(v *Vector) { v.Advance(1, wrap, wrap-1, wrap-1) }, list(unknown(1, pos(0, wrap-1)))},
 
 		{"Merge, unknown origins and unknown here", list(unknown(1, pos(0, 9))), func(v *Vector) {
