@@ -7,77 +7,194 @@ import (
 	"joolctl/syncwire"
 )
 
-// lack says that a host may lack sessions of an origin that a peer has.
+// lack says that a host may lack sessions of an origin that a peer has. The gap's origin is 0 if the peer has not said what it
+// has.
 type lack struct {
-	peer, origin syncwire.ID
-	gap          Gap
+	peer syncwire.ID
+	gap  Gap
 }
 
-// judge gives up what no live host has, and returns what the table may lack of the live peers' tables.
-func (h *host) judge() (lacks []lack) {
+// look is what a host does whenever it wakes up: it gives up what no live host has, takes over sessions whose origin is gone,
+// and returns what the table may lack of the live peers' tables, as far as their datagrams tell. A host that listens does not
+// judge.
+func (h *host) look() (lacks []lack, judges bool) {
 	h.advance()
-	live := h.peers()
-	vectors := make([][]syncwire.Component, len(live))
-	for i, other := range live {
-		vectors[i] = other.hello()
+	var vectors [][]syncwire.Component
+	greeted := true
+	for _, n := range h.known {
+		if n.live {
+			vectors = append(vectors, n.vector)
+			greeted = greeted && n.greeted
+		}
 	}
-	if h.in == nil { // else its sessions come later than the generation
+	if h.in == nil && greeted { // else its sessions come later than the generation
 		if _, took := h.vector.TakeOver(vectors); took {
 			h.generation++
 		}
 	}
-	for i, other := range live {
-		if gap, is := h.vector.Gap(other.id, other.position()); is {
-			lacks = append(lacks, lack{other.id, other.id, gap})
+	lacks = h.lacking()
+	if !h.listening.IsZero() {
+		return lacks, false
+	}
+	h.settleUnclaimed(lacks)
+	return lacks, true
+}
+
+// lacking compares the vector with what the live peers' last datagrams say.
+func (h *host) lacking() (lacks []lack) {
+	for _, n := range h.known {
+		if !n.live {
+			continue
 		}
-		for _, c := range vectors[i] {
-			if c.Origin == h.id || time.Duration(c.Age)*time.Second > longest || h.live(c.Origin) {
-				continue
+		gap, is := h.vector.Gap(n.id, syncwire.Position{Generation: n.generation, Seq: n.next - 1})
+		switch {
+		case !n.greeted:
+			lacks = append(lacks, lack{peer: n.id})
+		case is:
+			lacks = append(lacks, lack{n.id, gap})
+		case h.behind(n):
+			lacks = append(lacks, lack{n.id, Gap{Origin: n.id}})
+		}
+		lacks = append(lacks, h.lackingOfDead(n.id, n.vector, h.live)...)
+	}
+	return lacks
+}
+
+// behind reports whether another peer has more of a peer's datagrams.
+func (h *host) behind(of *neighbor) bool {
+	for _, n := range h.known {
+		if !n.live {
+			continue
+		}
+		for _, c := range n.vector {
+			if c.Origin == of.id && c.Highest.Seq.After(of.next-1) {
+				return true
 			}
-			if gap, is := h.vector.Gap(c.Origin, c.Highest); is {
-				lacks = append(lacks, lack{other.id, c.Origin, gap})
-			}
+		}
+	}
+	return false
+}
+
+// lackingOfDead compares the vector with what a peer has of origins that are not live.
+func (h *host) lackingOfDead(peer syncwire.ID, vector []syncwire.Component, live func(syncwire.ID) bool) (lacks []lack) {
+	for _, c := range vector {
+		if c.Origin == h.id || time.Duration(c.Age)*time.Second > longest || live(c.Origin) {
+			continue
+		}
+		if gap, is := h.vector.Gap(c.Origin, c.Highest); is {
+			lacks = append(lacks, lack{peer, gap})
 		}
 	}
 	return lacks
 }
 
-// best returns the peer that has most of the missing sessions.
-func (h *host) best(lacks []lack) *host {
-	var best *host
-	most, complete := -1, false
-	for _, other := range h.peers() {
-		n := 0
-		for _, l := range lacks {
-			if l.peer == other.id || l.origin == other.id {
-				n++
-			}
+// couldLack is lacking as if every host in earshot said HELLO now, for which a host reads its module's counters.
+func (h *host) couldLack() (lacks []lack) {
+	h.advance()
+	inEarshot := func(id syncwire.ID) bool { return h.hears(h.w.hosts[id]) }
+	for _, other := range h.w.order {
+		if !h.hears(other) {
+			continue
 		}
-		yes := len(other.judge()) == 0
-		if best == nil || n > most || n == most && yes && !complete {
-			best, most, complete = other, n, yes
+		vector, at := other.hello(), other.position()
+		if !other.dropped.IsZero() {
+			at.Generation++
+		}
+		if gap, is := h.vector.Gap(other.id, at); is {
+			lacks = append(lacks, lack{other.id, gap})
+		}
+		lacks = append(lacks, h.lackingOfDead(other.id, vector, inEarshot)...)
+	}
+	return lacks
+}
+
+// settleUnclaimed takes over the sessions of full syncs whose sender is gone before its position counted them.
+func (h *host) settleUnclaimed(lacks []lack) {
+	for id, stored := range h.unclaimed {
+		n := h.find(id)
+		switch {
+		case n == nil || !n.live:
+			delete(h.unclaimed, id)
+			h.generation++
+		case len(lacks) == 0 && n.hello.Sub(stored) > reportedWithin:
+			delete(h.unclaimed, id)
 		}
 	}
-	return best
+}
+
+// best returns the peer in earshot that has most of the missing sessions.
+func (h *host) best(lacks []lack) *host {
+	var best *neighbor
+	most := -1
+	for _, n := range h.known {
+		if !n.live || !h.hears(h.w.hosts[n.id]) {
+			continue
+		}
+		count := 0
+		for _, l := range lacks {
+			if l.peer == n.id || l.gap.Origin == n.id {
+				count++
+			}
+		}
+		if best == nil || count > most || count == most && n.complete && !best.complete {
+			best, most = n, count
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return best.host
 }
 
 // begin begins a full sync from a peer.
 func (h *host) begin(from *host, asked bool) {
-	h.in = &incoming{from: from.id, asked: asked, vector: from.whole(), believed: true, doubts: h.doubts, servedDoubts: from.doubts}
+	from.hear(h, h.seq+1)
+	h.hear(from, from.seq+1)
+	h.in = &incoming{from: from.id, boots: from.boots, asked: asked, vector: from.whole(), believed: true, doubts: h.doubts, senderDoubts: from.doubts}
+	h.receives()
+}
+
+// receives notes what the table contains before the host reads it, and before live sessions wait.
+func (h *host) receives() {
 	h.stored = h.components()
-	h.in.whole = h.whole()
+	h.in.whole, h.in.wholeDoubts = h.whole(), h.doubts
+}
+
+// sender is that of the full sync that arrives; nil: it is not there any more.
+func (h *host) sender() *host {
+	from := h.w.hosts[h.in.from]
+	if !h.hears(from) || from.boots != h.in.boots {
+		return nil
+	}
+	return from
 }
 
 // readTheirs has the sender read its table. false: it is not there any more.
 func (h *host) readTheirs() bool {
-	if !h.live(h.in.from) {
+	from := h.sender()
+	if from == nil {
 		return false
 	}
-	from := h.w.hosts[h.in.from]
 	read := from.table
 	h.in.theirs = &read
-	if h.in.asked {
-		from.served[h.id] = h.in.servedDoubts
+	return true
+}
+
+// end receives END. false: the sender is not there any more.
+func (h *host) end() bool {
+	in := h.in
+	from := h.sender()
+	if from == nil {
+		return false
+	}
+	from.readErrors()
+	in.ended = true
+	if from.doubts != in.senderDoubts {
+		in.vector = ownOf(in.from, in.vector)
+	}
+	if in.asked {
+		from.hear(h, h.seq+1)
+		from.served[h.id] = in.senderDoubts
 	}
 	return true
 }
@@ -87,7 +204,7 @@ func (h *host) readOwn() {
 	h.in.own = &read
 }
 
-// compare compares the tables, and gives back what the sender lacks.
+// compare compares the tables, and returns what the sender lacks.
 func (h *host) compare() {
 	in := h.in
 	in.compared = true
@@ -101,29 +218,39 @@ func (h *host) compare() {
 		}
 	}
 	if in.asked && (len(give) > 0 || !Covered(in.vector, in.whole)) {
-		h.w.returns = append(h.w.returns, returned{h.id, in.from, give, Union(in.whole, in.vector)})
+		has := Union(in.whole, in.vector)
+		if in.wholeDoubts != h.doubts {
+			has = in.whole[:1] // the own table may have lacked sessions when the host read it
+		}
+		h.w.returns = append(h.w.returns, returned{h.id, in.from, give, has})
 	}
 	h.vector.Hold(Others(in.vector, h.id), h.w.now, h.live)
+	if len(in.inject) > 0 {
+		h.unclaimed[in.from] = h.w.now
+	}
 }
 
 // inject stores n sessions of the full sync, and ends it when all are stored.
 func (h *host) inject(n int) {
 	in := h.in
 	for ; n > 0 && len(in.inject) > 0; n-- {
-		h.table.put(in.inject[0])
+		h.store(in.inject[0])
 		in.inject = in.inject[1:]
 	}
 	if len(in.inject) > 0 {
 		return
 	}
+	h.readErrors()
 	if in.believed {
 		h.merge(in.vector, in.doubts)
 	}
 	h.finish()
 }
 
-// takeReturn begins to store the sessions that a peer gives back.
+// takeReturn begins to store the sessions that a peer returns.
 func (h *host) takeReturn(r returned) {
+	from := h.w.hosts[r.from]
+	h.hear(from, from.seq+1)
 	doubts, believed := h.served[r.from]
 	if len(r.entries) == 0 {
 		delete(h.served, r.from)
@@ -140,65 +267,100 @@ func (h *host) takeReturn(r returned) {
 	for _, e := range r.entries {
 		theirs.put(e)
 	}
-	h.in = &incoming{from: r.from, vector: r.vector, believed: believed, doubts: doubts, theirs: &theirs}
-	h.stored = h.components()
-	h.in.whole = h.whole()
+	h.in = &incoming{from: r.from, boots: from.boots, vector: r.vector, believed: believed, doubts: doubts, senderDoubts: from.doubts, theirs: &theirs}
+	h.receives()
 }
 
 // step takes the next step of the full sync that arrives, or as much as possible of it.
 func (h *host) step(all bool) {
 	in := h.in
 	first := all || h.w.rand.IntN(2) == 0
+	goesOn := true
 	switch {
 	case in.theirs == nil && (first || in.own != nil):
-		if !h.readTheirs() {
-			h.finish()
-		}
-	case in.own == nil:
+		goesOn = h.readTheirs()
+	case in.own == nil && (first || in.ended || in.theirs == nil):
 		h.readOwn()
+	case !in.ended:
+		goesOn = h.end()
 	case !in.compared:
 		h.compare()
 	case all:
 		h.inject(keys)
 	default:
-		h.inject(1 + h.w.rand.IntN(4))
+		h.inject(1 + h.w.rand.IntN(2))
+	}
+	if !goesOn {
+		h.finish()
 	}
 }
 
-// report has a host's module report a session, which each peer receives or not.
-func (h *host) report(key int) {
-	e := entry{key, h.w.stamp()}
+// open has a host's module get a session, which it reports later.
+func (h *host) open(key int) {
+	e := entry{key, h.w.stamp(h.id)}
 	h.table.put(e)
+	h.queue = append(h.queue, e)
+}
+
+// drop has the module drop the session that it is about to report. Its counter tells.
+func (h *host) drop() {
+	h.count(h.queue[0])
+	h.queue = h.queue[1:]
+	if h.dropped.IsZero() {
+		h.dropped = h.w.now
+	}
+}
+
+// count notes that the position counts the session, or will as soon as the host reads the module's counters.
+func (h *host) count(e entry) { h.w.versions[e.stamp].counted = true }
+
+// poll has the host read its module's counters.
+func (h *host) poll() {
+	if !h.dropped.IsZero() {
+		h.dropped = time.Time{}
+		h.generation++
+	}
+}
+
+// report has the module report a session, which each peer receives or not.
+func (h *host) report() {
+	e := h.queue[0]
+	h.queue = h.queue[1:]
+	h.count(e)
 	for seq, before := range h.sent {
-		if before.key == key {
-			h.sent[seq] = entry{key, 0} // a repeat leaves it out
+		if before.key == e.key {
+			h.sent[seq] = entry{e.key, 0} // a repeat leaves it out
 		}
 	}
-	if h.seq++; h.seq == 0 { // a position of zeros is that of an origin without sessions
-		h.sent[0] = entry{}
-		h.seq++
+	if h.seq++; h.seq == 0 { // the zero position is that of an origin without sessions
+		h.generation++
 	}
 	h.sent[h.seq] = e
-	for _, other := range h.peers() {
-		if h.w.rand.IntN(6) > 0 {
-			other.take(h.id, h.seq, e)
+	for _, other := range h.w.order {
+		if other.hears(h) && h.w.rand.IntN(h.w.lost) > 0 {
+			other.receive(h, h.seq, e)
 		}
 	}
 }
 
-// drop has a host's table get a session that is in no live datagram.
-func (h *host) drop(key int) {
-	h.table.put(entry{key, h.w.stamp()})
-	h.generation++
+// sayHello has each peer receive a HELLO or not.
+func (h *host) sayHello(all bool) {
+	h.poll()
+	lacks, judges := h.look()
+	vector := h.hello()
+	for _, other := range h.w.order {
+		if other.hears(h) && (all || h.w.rand.IntN(6) > 0) {
+			other.greet(h, vector, judges && len(lacks) == 0)
+		}
+	}
 }
 
-// incarnate begins a new run of a host, which knows nothing about its table.
+// incarnate begins a new incarnation of a host, which knows nothing about its table.
 func (h *host) incarnate() {
 	h.w.lastID++
-	delete(h.w.hosts, h.id)
+	h.w.leave(h)
 	id := syncwire.ID(h.w.lastID*2654435761 | 1)
-	fresh := host{w: h.w, id: id, up: true, side: h.side, table: h.table}
-	*h = fresh
+	*h = host{w: h.w, id: id, up: true, side: h.side, slow: h.slow, table: h.table, queue: h.queue}
 	h.reset()
 	if h.table != (table{}) {
 		h.generation = 1
@@ -207,24 +369,27 @@ func (h *host) incarnate() {
 		}
 	}
 	h.w.hosts[id] = h
-	h.w.ids = append(h.w.ids, id)
-	slices.Sort(h.w.ids)
 }
 
-// inherit restarts a host that keeps its ID and its vector. It returns false if the table is not what the vector says.
+// inherit restarts a host that keeps its ID and its vector. It returns false if the vector is not that of the table.
 func (h *host) inherit() bool {
-	if h.in != nil && h.in.compared || len(h.held) > 0 {
+	if h.in != nil && h.in.compared || len(h.held) > 0 || !h.dropped.IsZero() {
 		return false
 	}
+	h.readErrors()
 	h.advance()
-	vector, left := h.vector.Components(h.w.now), h.w.now
-	h.w.sleep()
-	h.in, h.stored, h.vector, h.doubts = nil, nil, Vector{}, 0
+	vector, unclaimed, left := h.vector.Components(h.w.now), h.unclaimed, h.w.now
+	h.in, h.stored, h.vector, h.doubts, h.evicted = nil, nil, Vector{}, 0, false
 	h.reset()
+	h.boots++
 	h.vector.Merge(vector, left, func(syncwire.ID) bool { return false })
+	h.unclaimed = unclaimed
+	h.w.returns = slices.DeleteFunc(h.w.returns, func(r returned) bool { return r.from == h.id })
 	return true
 }
 
 func (h *host) reset() {
-	h.sent, h.streams, h.served = make(map[syncwire.Seq]entry), make(map[syncwire.ID]*stream), make(map[syncwire.ID]int)
+	h.sent, h.known = make(map[syncwire.Seq]entry), nil
+	h.served, h.unclaimed = make(map[syncwire.ID]int), make(map[syncwire.ID]time.Time)
+	h.listening = h.w.now
 }

@@ -10,10 +10,27 @@ import (
 const (
 	keys    = 24
 	longest = 10 * time.Minute // a session's longest life
+	// reportedWithin is a worker's: a session is in a live datagram or in its host's generation by then. A module of the model
+	// is faster.
+	reportedWithin = 10 * time.Second
+	moduleWithin   = 8 * time.Second
+	// goneAfter is how long a peer must have been silent to be gone, and absentAfter to be absent: what it lacks is not
+	// repeated, and its last HELLO is void.
+	goneAfter   = 12 * time.Second
+	absentAfter = 25 * time.Second
+	// listenFor is how long a host listens after its start.
+	listenFor = 3 * time.Second
 )
 
 // stamp names a version of a session. A later version replaces an earlier one; 0 is none.
 type stamp int32
+
+// version is what the world knows of a version: its origin, and whether the origin's position counts it.
+type version struct {
+	at      time.Time
+	origin  syncwire.ID
+	counted bool
+}
 
 // table is a session table: the version of each key.
 type table [keys]stamp
@@ -25,77 +42,107 @@ type entry struct {
 	stamp stamp
 }
 
-// stream records which live datagrams of an origin a host has heard.
-type stream struct {
+// neighbor is what a host knows of a peer.
+type neighbor struct {
+	host     *host // without its state, which belongs to the peer
+	id       syncwire.ID
+	live     bool      // heard lately
+	replaced bool      // another incarnation of that host was heard later
+	lived    bool      // see advance
+	last     time.Time // when it was last heard
+
+	// The rest is of its last HELLO.
+	greeted    bool // false: there is none that counts
+	hello      time.Time
+	generation uint32
+	vector     []syncwire.Component
+	complete   bool
+
+	// Of its live datagrams, each from first on has come or is missing. top is the last one that has come.
 	first, next, top syncwire.Seq
 	missing          []syncwire.Seq
-	away, heard      bool
+	absent           bool // what is missing next is lost
 }
 
-// last is the last datagram up to which every one from first on has come.
-func (s *stream) last() syncwire.Seq {
-	for _, seq := range s.missing {
-		if !s.first.After(seq) {
+// lastReceived is the last datagram up to which every one from first on has come.
+func (n *neighbor) lastReceived() syncwire.Seq {
+	for _, seq := range n.missing {
+		if !n.first.After(seq) {
 			return seq - 1
 		}
 	}
-	return s.next - 1
+	return n.next - 1
 }
 
-func (s *stream) lose(i int) {
-	if seq := s.missing[i]; !s.first.After(seq) {
-		s.first = seq + 1
+func (n *neighbor) lose(i int) {
+	if seq := n.missing[i]; !n.first.After(seq) {
+		n.first = seq + 1
 	}
-	s.missing = slices.Delete(s.missing, i, i+1)
+	n.missing = slices.Delete(n.missing, i, i+1)
 }
 
 // miss notes that everything before seq is missing.
-func (s *stream) miss(seq syncwire.Seq) {
-	for ; s.next != seq; s.next++ {
-		s.missing = append(s.missing, s.next)
+func (n *neighbor) miss(seq syncwire.Seq) {
+	for ; n.next != seq; n.next++ {
+		n.missing = append(n.missing, n.next)
 	}
-	for s.away && len(s.missing) > 0 {
-		s.lose(0)
+	for n.absent && len(n.missing) > 0 {
+		n.lose(0)
 	}
-	s.away = false
+	n.absent = false
 }
 
-// host is a host with its session table. Its methods use the vector as a worker does.
+// host is a host with its module and session table. Its methods use the vector as a worker does.
 type host struct {
 	w    *world
 	id   syncwire.ID
 	up   bool
 	side int // hosts on different sides do not hear each other
+	slow int // one of so many steps of a full sync is taken
+	// boots counts the restarts of this incarnation.
+	boots int
+
+	// table, queue and dropped are the module's: queue has the sessions of the table that it has not reported yet, dropped is
+	// since when its counter tells that it has dropped some of them.
+	table   table
+	queue   []entry
+	dropped time.Time
+	// refused is true if the module has refused a session, and the host has not read that error yet.
+	refused bool
 
 	generation uint32
 	seq        syncwire.Seq
 	sent       map[syncwire.Seq]entry // live datagrams that can be repeated
-	table      table
-	streams    map[syncwire.ID]*stream
+	known      []*neighbor            // in the order in which they were first heard
+	listening  time.Time              // since when; zero: no more
 
-	vector  Vector
-	stored  []syncwire.Component // from before live sessions began to wait; nil: none wait
-	held    []entry
-	doubts  int
-	evicted bool                // while a full sync arrives
-	served  map[syncwire.ID]int // doubts when the peer was sent the table that it has not returned anything for
-	in      *incoming
+	vector    Vector
+	stored    []syncwire.Component // from before live sessions began to wait; nil: none wait
+	held      []entry
+	doubts    int
+	evicted   bool // while a full sync arrives
+	unclaimed map[syncwire.ID]time.Time
+	served    map[syncwire.ID]int // doubts when the peer was sent the table that it has not returned anything for
+	in        *incoming
 }
 
 // incoming is a full sync that arrives.
 type incoming struct {
 	from          syncwire.ID
+	boots         int // of the sender
 	asked         bool
 	vector, whole []syncwire.Component // the sender's and the own one, from before the tables were read
-	believed      bool                 // the vector may be merged
-	doubts        int                  // when the comparison that the vector is about began
-	servedDoubts  int                  // the sender's, when it began
-	theirs, own   *table               // nil: not read yet
-	inject        []entry
+	wholeDoubts   int
+	believed      bool // the vector may be merged
+	doubts        int  // when the comparison that the vector is about began
+	senderDoubts  int  // the sender's, when it sent BEGIN
+	theirs, own   *table
+	ended         bool // the sender has sent END
 	compared      bool
+	inject        []entry
 }
 
-// returned are sessions on their way back to the sender of a full sync.
+// returned are sessions that a receiver returns to the sender of a full sync. They are queued at the receiver.
 type returned struct {
 	from, to syncwire.ID
 	entries  []entry
@@ -106,39 +153,40 @@ func (h *host) position() syncwire.Position {
 	return syncwire.Position{Generation: h.generation, Seq: h.seq}
 }
 
-func (h *host) live(id syncwire.ID) bool {
-	other := h.w.hosts[id]
-	return other != nil && other != h && other.up && other.side == h.side
-}
-
-// peers are the live peers by their IDs.
-func (h *host) peers() (live []*host) {
-	for _, other := range h.w.order {
-		if h.live(other.id) {
-			live = append(live, other)
+func (h *host) find(id syncwire.ID) *neighbor {
+	for _, n := range h.known {
+		if n.id == id {
+			return n
 		}
 	}
-	return live
+	return nil
 }
 
+// hears reports whether a host is in earshot of another one.
+func (h *host) hears(other *host) bool {
+	return other != nil && other != h && h.up && other.up && other.side == h.side
+}
+
+// live reports whether a host takes a peer to be there.
+func (h *host) live(id syncwire.ID) bool {
+	n := h.find(id)
+	return n != nil && n.live
+}
+
+// advance takes what has come of live datagrams into the vector.
 func (h *host) advance() {
-	for _, id := range h.w.ids {
-		s := h.streams[id]
-		if s == nil {
-			continue
+	for _, n := range h.known {
+		if n.live {
+			h.vector.Lives(n.id)
 		}
-		live := h.live(id)
-		if live {
-			h.vector.Lives(id)
+		if n.live || n.lived {
+			h.vector.Advance(n.id, n.first, n.lastReceived(), n.top)
 		}
-		if live || s.heard {
-			h.vector.Advance(id, s.first, s.last(), s.top)
-		}
-		s.heard = live
+		n.lived = n.live
 	}
 	if h.vector.Age(h.w.now, longest, h.live) {
 		h.generation++
-		h.evicted = h.evicted || h.in != nil
+		h.evicted = h.evicted || h.stored != nil
 	}
 }
 
@@ -159,16 +207,34 @@ func (h *host) whole() []syncwire.Component {
 	return Whole(h.id, h.position(), h.components())
 }
 
-// doubt notes that the table may lack anything.
+// ownOf leaves the component of a vector's host.
+func ownOf(id syncwire.ID, vector []syncwire.Component) []syncwire.Component {
+	return slices.DeleteFunc(slices.Clone(vector), func(c syncwire.Component) bool { return c.Origin != id })
+}
+
+// doubt notes that the table may lack anything, and withdraws what the host is about to claim.
 func (h *host) doubt() {
 	h.advance()
 	h.doubts++
 	h.vector.ForgetAll()
+	for i := range h.w.returns {
+		if r := &h.w.returns[i]; r.from == h.id {
+			r.vector = ownOf(h.id, r.vector)
+		}
+	}
 	if h.stored != nil {
 		h.stored = []syncwire.Component{}
 	}
-	for _, s := range h.streams {
-		s.first = s.next
+	for _, n := range h.known {
+		n.first = n.next
+	}
+}
+
+// readErrors learns that the module has refused sessions.
+func (h *host) readErrors() {
+	if h.refused {
+		h.refused = false
+		h.doubt()
 	}
 }
 
@@ -180,67 +246,89 @@ func (h *host) merge(vector []syncwire.Component, doubts int) {
 	h.vector.Merge(Others(vector, h.id), h.w.now, h.live)
 }
 
+// store gives the module a session of another host's, which it may refuse.
+func (h *host) store(e entry) {
+	if !h.w.settling && h.w.rand.IntN(h.w.refuses) == 0 {
+		h.refused = true
+		return
+	}
+	h.table.put(e)
+}
+
 // deliver takes a live session to the table, or has it wait for the full sync that is under way.
 func (h *host) deliver(e entry) {
 	if h.in != nil {
 		h.held = append(h.held, e)
 		return
 	}
-	h.table.put(e)
+	h.store(e)
 }
 
-// stream is the one of an origin. If it is new, seq is expected next, unless the vector tells.
-func (h *host) stream(origin syncwire.ID, seq syncwire.Seq) *stream {
-	s := h.streams[origin]
-	if s == nil {
-		if c, found := h.vector.Get(origin); found && c.Known {
+// hear notes a datagram of a peer. If the peer is new, seq is expected next, unless the vector tells.
+func (h *host) hear(from *host, seq syncwire.Seq) *neighbor {
+	n := h.find(from.id)
+	if n == nil {
+		h.known = slices.DeleteFunc(h.known, func(n *neighbor) bool { return n.host == from && n.replaced })
+		for _, n := range h.known {
+			if n.host == from {
+				n.live, n.replaced = false, true
+			}
+		}
+		if c, found := h.vector.Get(from.id); found && c.Known {
 			seq = c.Complete.Seq + 1
 		}
-		s = &stream{first: seq, next: seq, top: seq - 1}
-		h.streams[origin] = s
+		n = &neighbor{host: from, id: from.id, first: seq, next: seq, top: seq - 1, last: h.w.now}
+		h.known = append(h.known, n)
 	}
-	return s
+	if h.w.now.Sub(n.last) > absentAfter {
+		n.greeted, n.absent = false, true
+		delete(h.served, n.id)
+	}
+	n.live, n.replaced, n.last = true, false, h.w.now
+	return n
 }
 
-// take receives a live datagram.
-func (h *host) take(origin syncwire.ID, seq syncwire.Seq, e entry) {
-	s := h.stream(origin, seq)
-	if s.next.After(seq) {
+// receive receives a live datagram.
+func (h *host) receive(from *host, seq syncwire.Seq, e entry) {
+	n := h.hear(from, seq)
+	if n.next.After(seq) {
 		return
 	}
-	s.miss(seq)
-	s.top = seq
-	s.next++
-	s.away = false
+	n.miss(seq)
+	n.top = seq
+	n.next++
+	n.absent = false
 	h.deliver(e)
 }
 
-// repair receives the i-th missing datagram of an origin, whose session may have been reported again since.
-func (h *host) repair(from *host, i int) {
-	s := h.streams[from.id]
-	seq := s.missing[i]
-	e, kept := from.sent[seq]
+// repair receives the i-th missing datagram of a peer, whose session may have been reported again since.
+func (h *host) repair(n *neighbor, i int) {
+	seq := n.missing[i]
+	e, kept := n.host.sent[seq]
 	if !kept {
-		s.lose(i)
+		n.lose(i)
 		return
 	}
-	s.missing = slices.Delete(s.missing, i, i+1)
+	h.hear(n.host, seq)
+	n.missing = slices.Delete(n.missing, i, i+1)
 	if e.stamp != 0 {
-		if seq.After(s.top) {
-			s.top = seq
+		if seq.After(n.top) {
+			n.top = seq
 		}
 		h.deliver(e)
 	}
 }
 
-// hears receives a HELLO.
-func (h *host) hears(from *host) {
-	s := h.stream(from.id, from.seq+1)
-	if !s.next.After(from.seq) {
-		s.miss(from.seq + 1)
-	} else if s.next == from.seq+1 {
-		s.away = false
+// greet receives a HELLO.
+func (h *host) greet(from *host, vector []syncwire.Component, complete bool) {
+	n := h.hear(from, from.seq+1)
+	if !n.next.After(from.seq) {
+		n.miss(from.seq + 1)
+	} else if n.next == from.seq+1 {
+		n.absent = false
 	}
+	n.greeted, n.hello, n.complete = true, h.w.now, complete
+	n.generation, n.vector = from.generation, vector
 	if from.position() == (syncwire.Position{}) {
 		h.vector.Empty(from.id)
 	}
@@ -250,7 +338,7 @@ func (h *host) hears(from *host) {
 func (h *host) finish() {
 	h.in, h.stored = nil, nil
 	for _, e := range h.held {
-		h.table.put(e)
+		h.store(e)
 	}
 	h.held = nil
 	if h.evicted { // no component counts the sessions that waited
