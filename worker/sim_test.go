@@ -104,6 +104,7 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 		}
 	}()
 	bounds := sim.DefaultBounds()
+	bounds.Receiving = collecting.String()
 	for _, f := range faults {
 		if f.Kind == sim.Stall || f.Kind == sim.Restart {
 			bounds.Waited += f.For
@@ -143,6 +144,7 @@ func TestSimulatedTwice(t *testing.T) {
 // TestSimulation simulates groups of hosts, and checks all the time that none of them says yes while it lacks sessions, that
 // no session moves back, and in the end that all are complete and equal.
 func TestSimulation(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // most memory is short-lived
 	if *simSeed != 0 {
 		simulateOne(t)
 		return

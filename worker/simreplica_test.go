@@ -222,10 +222,24 @@ func (r *simulated) Phase() string {
 // The outside.
 
 func (r *simulated) now() time.Time            { return r.at }
-func (r *simulated) post(fn func())            { r.posted = append(r.posted, fn) }
 func (r *simulated) drain()                    {}
 func (r *simulated) waits() bool               { return false }
 func (r *simulated) stoodStill() time.Duration { return r.env.StoodStill() }
+
+// post calls fn soon. What an injection posts comes behind datagrams and reports that have arrived meanwhile.
+func (r *simulated) post(fn func()) {
+	if r.resync.phase != injecting {
+		r.posted = append(r.posted, fn)
+		return
+	}
+	p := r.pumps
+	r.env.Background(func() {}, func(now time.Time) {
+		if r.at = now; r.pumps == p {
+			fn()
+			p.wake(now)
+		}
+	})
+}
 
 func (r *simulated) background(fn func()) {
 	p := r.pumps
@@ -307,6 +321,9 @@ func (r *simulated) AppendAdd(dst []byte, _ int) ([]byte, uint32) {
 
 // SendAdds gives the module the batch, in which a header of one byte is before each list of sessions.
 func (r *simulated) SendAdds(batch *packetio.Gather) error {
+	if r.resync.phase == injecting {
+		r.at = r.at.Add(slice / 2) // so that an injection takes time, and other things happen meanwhile
+	}
 	first := r.adds + 1 - uint32(batch.Pieces()/2)
 	for i := 1; i < batch.Pieces(); i += 2 {
 		if err := r.env.Add(batch.Piece(i)); err != nil {

@@ -23,6 +23,8 @@ type Bounds struct {
 	Healed time.Duration
 	// Young is how much younger than its last packet a session may be on a host that was given it.
 	Young time.Duration
+	// Receiving is the phase in which a Replica receives a full sync.
+	Receiving string
 	// Usage bounds what a host uses in any ten seconds; 0: no bound.
 	Usage Usage
 }
@@ -37,6 +39,7 @@ type Rule string
 
 const (
 	RuleYes     Rule = "a host says yes and lacks sessions"
+	RuleEarly   Rule = "a host says yes before a full sync has brought the sessions"
 	RuleBack    Rule = "a session moves back"
 	RuleYoung   Rule = "a session is younger than its last packet"
 	RulePhantom Rule = "a session exists that nobody opened"
@@ -73,6 +76,9 @@ type Monitor struct {
 // Monitor returns a Monitor that checks periodically from now on.
 func (s *Simulation) Monitor(every time.Duration, b Bounds) *Monitor {
 	m := &Monitor{s: s, bounds: b, usage: make([]Usage, len(s.Nodes))}
+	for _, n := range s.Nodes {
+		n.receiving, n.completed = b.Receiving, m.checkEarly
+	}
 	s.Every(every, func(time.Time) { m.check() })
 	s.Every(10*time.Second, func(time.Time) { m.checkUsage() })
 	return m
@@ -191,6 +197,24 @@ func (m *Monitor) checkYes(n *Node) {
 		m.violated(n.ID, RuleYes, "%d sessions, %v too long: %v", lacks, worst, first)
 	}
 }
+
+// checkEarly checks a host that has just begun to say yes. It holds what peers had that it heard before it received its
+// last full sync, because the tables of these peers had that then.
+func (m *Monitor) checkEarly(n *Node) {
+	if n.received.IsZero() || n.received.Before(n.since) {
+		return
+	}
+	for _, l := range m.s.Truth.Lacks(n.ID) {
+		if l.Conflict || l.Emptied || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < toldBefore {
+			continue
+		}
+		m.violated(n.ID, RuleEarly, "%v", l)
+		return
+	}
+}
+
+// toldBefore is how long before a full sync a session has become known that the full sync has to bring.
+const toldBefore = time.Second
 
 // overdue returns by how much a host has lacked a session for too long.
 func (m *Monitor) overdue(l Lack) time.Duration {

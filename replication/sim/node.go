@@ -53,6 +53,9 @@ type Node struct {
 	verdict     Verdict
 	phase       string
 	changed     func(*Node) // the phase or the verdict has changed
+	receiving   string      // the phase in which the Replica receives a full sync
+	received    time.Time   // when it last entered that
+	completed   func(*Node) // the answer has become yes
 }
 
 // socket is a receive buffer.
@@ -258,7 +261,14 @@ func (n *Node) look() {
 		n.verdict = v
 		return
 	}
+	completed := v.Answer == Yes && n.verdict.Answer != Yes
+	if phase == n.receiving && phase != n.phase {
+		n.received = n.clock.Now()
+	}
 	n.verdict, n.phase = v, phase
 	n.trace.Event(n.ID, "verdict "+v.Answer.String()+", phase "+phase, nil)
 	n.changed(n)
+	if completed && n.completed != nil {
+		n.completed(n)
+	}
 }

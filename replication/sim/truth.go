@@ -93,6 +93,9 @@ type Lack struct {
 	Conflict bool
 	// Since is when the peer's version became known, and the host has had a table and been in contact with the peer.
 	Since time.Time
+	// First is when the peer's version became known, whether the host could hear the peer then or not, and Live since when
+	// it hears the peer.
+	First, Live time.Time
 	// Emptied: Since is when the host's table was emptied, or the session's BIB entry removed.
 	Emptied bool
 	// Known is when the host received a datagram that the peer sent after Since; zero: it has received none.
@@ -187,6 +190,7 @@ func (t *Truth) update() {
 
 // date moves a Lack's Since to the moment from which the host could have known, and finds when it did.
 func (t *Truth) date(l *Lack, own *Module, id int, live time.Time) {
+	l.First, l.Live = l.Since, live
 	if emptied := latest(own.created, own.evicted[id]); emptied.After(l.Since) && emptied.After(live) {
 		l.Since, l.Emptied = emptied, true
 	}

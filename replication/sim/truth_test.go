@@ -322,6 +322,12 @@ func TestMonitor(t *testing.T) {
 		"a session moves back in time": {bounds: DefaultBounds(), do: func(s *Simulation) {
 			back(s, 5*time.Second)
 		}, want: []violation{{11, 2, RuleBack}, {13, 2, RuleYes}, {20, 2, RuleSettled}}},
+		"a session gets more time left than its last packet gave it": {bounds: DefaultBounds(), do: func(s *Simulation) {
+			establish(s)
+			r := s.Nodes[0].Module.Records()[0]
+			s.Run(13 * time.Second)
+			_ = s.Nodes[2].Module.Add(entries(t, session.Packed40, r))
+		}, want: []violation{{13, 2, RuleYoung}}},
 		"a session that nobody opened": {bounds: DefaultBounds(), do: func(s *Simulation) {
 			_ = s.Nodes[1].Module.Add(entries(t, session.Packed40, made(session.UDP, 9, "203.0.113.1:1", 0, 0, time.Minute)))
 		}, want: []violation{{11, 1, RulePhantom}}},
@@ -347,6 +353,54 @@ func TestMonitor(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("violations (-want +got):\n%s\n%v", diff, m.Violations)
+			}
+		})
+	}
+}
+
+// syncer is a claimer that receives a full sync from 10 s to 11 s and says yes after it.
+type syncer struct{ *claimer }
+
+func newSyncer(e *Env) Replica { return &syncer{newClaimer(e).(*claimer)} }
+
+func (c *syncer) Verdict(now time.Time) Verdict {
+	if now.Before(Epoch.Add(11 * time.Second)) {
+		return Verdict{}
+	}
+	return Verdict{Answer: Yes}
+}
+
+func (c *syncer) Phase() string {
+	if now := c.env.node.clock.Now().Sub(Epoch); now >= 10*time.Second && now < 11*time.Second {
+		return "receiving"
+	}
+	return "idle"
+}
+
+func TestEarlyYes(t *testing.T) {
+	for name, c := range map[string]struct {
+		opened time.Duration
+		lost   float64
+		want   bool
+	}{
+		"the full sync did not bring a session":        {6 * time.Second, 1, true},
+		"the host has the session":                     {6 * time.Second, 0, false},
+		"the session came just before the full sync":   {9500 * ms, 1, false},
+		"the session came together with the full sync": {10500 * ms, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := small(t, 1, 2, "4.1.15")
+			config.Traffic.Lanes = nil
+			config.Hosts[0].Replica, config.Hosts[1].Replica = newClaimer, newSyncer
+			s := New(config)
+			m := s.Monitor(100*ms, Bounds{Yes: time.Minute, Receiving: "receiving"})
+			s.Run(c.opened)
+			s.Nodes[1].Module.NoMemory = c.lost
+			s.Nodes[0].Module.Packet(opening(session.UDP, 1))
+			s.Run(13 * time.Second)
+			got := len(m.Violations) == 1 && m.Violations[0].Rule == RuleEarly && m.Violations[0].Host == 1
+			if got != c.want || !got && len(m.Violations) > 0 {
+				t.Errorf("violations: %v", m.Violations)
 			}
 		})
 	}
