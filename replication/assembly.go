@@ -12,14 +12,18 @@ import (
 // a forged index must not take memory.
 const maxLookahead = 2048
 
-// Assembly collects the session table that a full sync transfers, from BULKs in any order. The zero value expects an empty
+// Assembly puts the BULKs of a full sync in order, in which they are taken piece by piece. The zero value expects an empty
 // table.
 type Assembly struct {
 	expected uint32           // sessions
-	records  []session.Record // those of BULK i begin at i × syncwire.MaxBulk
+	records  []session.Record // those of BULK i begin at (i - taken) × syncwire.MaxBulk
 	have     []uint64         // bitmap of BULKs
 	got      uint32           // BULKs
-	sessions uint32           // in these
+	next     uint32           // all BULKs before it have arrived
+	top      uint32           // no BULK from it on has arrived
+	short    bool             // the BULK before top is not full, so it is the last
+	taken    uint32           // all BULKs before it were taken
+	sessions uint32           // in the BULKs that have arrived
 	bulks    uint32           // that END announced
 	ended    bool
 }
@@ -37,16 +41,16 @@ func (a *Assembly) Expect(sessions uint32) bool {
 	return true
 }
 
-// total returns the number of BULKs of the expected sessions.
-func (a *Assembly) total() uint32 { return (a.expected + syncwire.MaxBulk - 1) / syncwire.MaxBulk }
+// bulksOf returns the number of BULKs of so many sessions.
+func bulksOf(sessions uint32) uint32 { return (sessions + syncwire.MaxBulk - 1) / syncwire.MaxBulk }
 
 // Add copies the records of BULK index, and adds later, which is the time since the moment whose times left the table is to
 // have, to theirs. It returns false if it does not accept the BULK, and an error for the first record that fails
 // session.Record.Check.
 func (a *Assembly) Add(index uint32, records []byte, later time.Duration) (added bool, err error) {
-	total := a.total()
-	if index >= total || index < total-1 && len(records) != syncwire.MaxBulk*syncwire.RecordLen {
-		return false, nil // BEGIN's number was a guess, and the BEGIN with the right one is lost
+	short := len(records) != syncwire.MaxBulk*syncwire.RecordLen
+	if short && (index+1 != bulksOf(a.expected) || index < a.top) || a.short && index >= a.top {
+		return false, nil // BEGIN's number was an estimate, and the BEGIN with the right one is lost
 	}
 	for i := 0; i < len(records); i += syncwire.RecordLen {
 		if r := session.Record(records[i:]); r.Check() != nil {
@@ -56,12 +60,12 @@ func (a *Assembly) Add(index uint32, records []byte, later time.Duration) (added
 	if index > maxLookahead+8*a.got || a.has(index) {
 		return false, nil
 	}
-	if a.have == nil {
-		a.have = make([]uint64, (total+63)/64)
+	for int(index/64) >= len(a.have) {
+		a.have = append(a.have, 0)
 	}
-	at := int(index) * syncwire.MaxBulk
+	at := int(index-a.taken) * syncwire.MaxBulk
 	if need := at + len(records)/syncwire.RecordLen; need > len(a.records) {
-		a.grow(need)
+		a.records = slices.Grow(a.records, need-len(a.records))[:need]
 	}
 	ms := uint32(max(later.Milliseconds(), 0))
 	for i := 0; i < len(records); i += syncwire.RecordLen {
@@ -73,45 +77,48 @@ func (a *Assembly) Add(index uint32, records []byte, later time.Duration) (added
 	a.have[index/64] |= 1 << (index % 64)
 	a.got++
 	a.sessions += uint32(len(records) / syncwire.RecordLen)
+	a.top, a.short = max(a.top, index+1), a.short || short
+	for a.has(a.next) {
+		a.next++
+	}
 	return true, nil
 }
 
 func (a *Assembly) has(index uint32) bool {
-	return a.have != nil && a.have[index/64]&(1<<(index%64)) != 0
+	return int(index/64) < len(a.have) && a.have[index/64]&(1<<(index%64)) != 0
 }
 
-// grow makes room for n records: for all that were announced once an eighth of them has arrived, so that a false number
-// takes little memory.
-func (a *Assembly) grow(n int) {
-	if n > cap(a.records) {
-		size := max(2*n, 1<<12)
-		if n > int(a.expected)/8 {
-			size = int(a.expected)
-		}
-		a.records = slices.Grow(a.records, min(max(size, n), int(a.expected)+syncwire.MaxBulk)-len(a.records))
-	}
-	a.records = a.records[:n]
-}
-
-// End takes the numbers of sessions and BULKs of an END. If the number of sessions is not the expected one, the BULKs that
-// have arrived are dropped. End returns false if the two numbers don't belong together.
+// End takes the numbers of sessions and BULKs of an END. It returns false if they don't belong together, or do not agree
+// with the BULKs that have arrived.
 func (a *Assembly) End(sessions, bulks uint32) bool {
-	if sessions != a.expected { // the BEGIN with the right number is lost
-		*a = Assembly{expected: sessions}
-	}
-	a.ended, a.bulks = true, bulks
-	return bulks == a.total()
+	a.expected, a.ended, a.bulks = sessions, true, bulks
+	return bulks == bulksOf(sessions) && a.top <= bulks && !(a.short && a.top < bulks) && !(a.Complete() && a.sessions != sessions)
 }
 
 // Complete reports whether END and all BULKs have arrived.
-func (a *Assembly) Complete() bool { return a.ended && a.got == a.bulks }
+func (a *Assembly) Complete() bool { return a.ended && a.next == a.bulks }
+
+// Ready returns how many sessions Take would return.
+func (a *Assembly) Ready() int { return min(int(a.next-a.taken)*syncwire.MaxBulk, len(a.records)) }
+
+// Take returns the records of the BULKs that follow those that were taken, without a gap. The memory is the caller's.
+func (a *Assembly) Take() []session.Record {
+	n := a.Ready()
+	piece := a.records[:n:n]
+	a.records = slices.Clone(a.records[n:])
+	a.taken = a.next
+	return piece
+}
+
+// Taken reports whether BULKs were taken.
+func (a *Assembly) Taken() bool { return a.taken > 0 }
 
 // Missing returns which BULKs to request in a NACK, at most syncwire.MaxRanges ranges. If none is missing, Missing returns
 // the last one, because END follows it.
 func (a *Assembly) Missing() []syncwire.Range {
 	var ranges []syncwire.Range
-	total := a.total()
-	for i := range total {
+	total := bulksOf(a.expected)
+	for i := a.next; i < total; i++ {
 		if a.has(i) {
 			continue
 		}
@@ -132,9 +139,3 @@ func (a *Assembly) Bulks() uint32 { return a.got }
 
 // Sessions returns how many sessions have arrived, and how many are expected.
 func (a *Assembly) Sessions() (got, expected uint32) { return a.sessions, a.expected }
-
-// Records returns the records of a complete table. It aliases the Assembly's memory.
-func (a *Assembly) Records() []session.Record { return a.records[:a.sessions] }
-
-// Release drops the records; the numbers stay.
-func (a *Assembly) Release() { a.records = nil }

@@ -27,8 +27,9 @@ func TestAssembly(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for _, n := range []uint32{0, 1, syncwire.MaxBulk, syncwire.MaxBulk + 1, 1000, 70_000} {
 		table := sessionsAt(0, int(n))
-		bulks := (n + syncwire.MaxBulk - 1) / syncwire.MaxBulk
+		bulks := bulksOf(n)
 		a := NewAssembly(n)
+		var got []session.Record
 		for _, i := range rnd.Perm(int(bulks)) {
 			index := uint32(i)
 			for _, want := range []bool{true, false} {
@@ -36,29 +37,47 @@ func TestAssembly(t *testing.T) {
 					t.Fatalf("%d sessions, BULK %d: added %v, %v", n, index, added, err)
 				}
 			}
+			if rnd.IntN(10) == 0 {
+				got = append(got, a.Take()...)
+			}
 		}
 		if a.Complete() {
 			t.Errorf("%d sessions: complete without an END", n)
 		}
-		if !a.End(n, bulks) || !a.Complete() || !slices.Equal(a.Records(), table) {
-			t.Errorf("%d sessions: complete %v, %d records", n, a.Complete(), len(a.Records()))
+		sound := a.End(n, bulks)
+		if got = append(got, a.Take()...); !sound || !a.Complete() || !slices.Equal(got, table) || a.Ready() != 0 {
+			t.Errorf("%d sessions: complete %v, %d records", n, a.Complete(), len(got))
 		}
 	}
 }
 
 func TestAssemblyRefuses(t *testing.T) {
 	table := sessionsAt(0, 3*syncwire.MaxBulk-1)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name    string
+		before  []byte // BULK 3, which has arrived; nil: it has not
 		index   uint32
 		records []byte
 	}{
-		"beyond the table":        {3, bulk(table, 0)},
-		"short, and not the last": {1, bulk(table, 2)},
+		{"short, and not the last", nil, 1, bulk(table, 2)},
+		{"short, although there are more", bulk(table, 0), 2, bulk(table, 2)},
 	} {
 		a := NewAssembly(uint32(len(table)))
-		if added, err := a.Add(c.index, c.records, 0); added || err != nil {
-			t.Errorf("%s: added %v, %v", name, added, err)
+		if c.before != nil {
+			if added, err := a.Add(3, c.before, 0); !added || err != nil {
+				t.Errorf("%s: BULK 3: added %v, %v", c.name, added, err)
+			}
 		}
+		if added, err := a.Add(c.index, c.records, 0); added || err != nil {
+			t.Errorf("%s: added %v, %v", c.name, added, err)
+		}
+	}
+	last := NewAssembly(uint32(len(table)))
+	if added, err := last.Add(2, bulk(table, 2), 0); !added || err != nil {
+		t.Errorf("the last one: added %v, %v", added, err)
+	}
+	if added, err := last.Add(3, bulk(table, 0), 0); added || err != nil {
+		t.Errorf("one after the last: added %v, %v", added, err)
 	}
 	a := NewAssembly(uint32(len(table)))
 	bad := bulk(table, 0)
@@ -92,8 +111,20 @@ func TestAssemblyNumbers(t *testing.T) {
 	if a.End(100, bulks+1) {
 		t.Error("an END with too many BULKs was accepted")
 	}
-	if !a.End(39, (39+syncwire.MaxBulk-1)/syncwire.MaxBulk) || a.Bulks() != 0 {
-		t.Errorf("END of another number: %d BULKs are left", a.Bulks())
+	if a.End(0, 0) {
+		t.Error("an END with fewer BULKs than have arrived was accepted")
+	}
+	b := NewAssembly(50) // too few, and the right number is lost
+	for i := range uint32(2) {
+		if added, err := b.Add(i, bulk(table, i), 0); added != (i == 0 || i == 1) || err != nil {
+			t.Errorf("BULK %d: added %v, %v", i, added, err)
+		}
+	}
+	if !b.End(100, bulks) || b.Complete() {
+		t.Error("END of a higher number was refused, or completes the table")
+	}
+	if added, _ := b.Add(2, bulk(table, 2), 0); !added || !b.Complete() || !slices.Equal(b.Take(), table) {
+		t.Error("the last BULK does not complete the table")
 	}
 }
 
@@ -130,10 +161,10 @@ func TestAssemblyTimes(t *testing.T) {
 	if _, err := a.Add(0, bulk(table, 0), 1500*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	if got := a.Records(); got[0].Expires() != 6500 || got[1].Expires() != 1<<32-1 {
+	if got := a.Take(); got[0].Expires() != 6500 || got[1].Expires() != 1<<32-1 {
 		t.Errorf("%d and %d ms left", got[0].Expires(), got[1].Expires())
 	}
-	if a.Release(); a.Bulks() != 1 {
-		t.Error("releasing the records changes the numbers")
+	if a.Bulks() != 1 || !a.Taken() {
+		t.Error("taking the records changes the numbers")
 	}
 }

@@ -128,7 +128,8 @@ func (a *answers) giveBack(to *peer, t table, vector []syncwire.Component, now t
 	a.returns = append(a.returns, &answer{why: syncwire.WhyReturn, audience: []syncwire.ID{to.ID}, table: t, vector: vector, due: due})
 }
 
-// serves reports whether a peer takes, or is about to take, the whole table, after which it gives back what it has.
+// serves reports whether a peer takes, or is about to take, the whole table, after which it gives back what it has. A peer that
+// has said since then that it is complete has done so, or has nothing to give back.
 func (a *answers) serves(to *peer, now time.Time) bool {
 	if to == nil {
 		return false
@@ -136,7 +137,7 @@ func (a *answers) serves(to *peer, now time.Time) bool {
 	if slices.Contains(a.asked, to.ID) || a.current != nil && a.current.why == syncwire.WhyAnswer && slices.Contains(a.current.audience, to.ID) {
 		return true
 	}
-	return to.live(now) && to.Sync == syncwire.SyncNo && now.Sub(to.served) < takenWithin
+	return to.live(now) && to.Sync == syncwire.SyncNo && now.Sub(to.served) < takenWithin && !to.wasComplete.After(to.served)
 }
 
 // tick does what is due and returns when to come again.

@@ -43,8 +43,9 @@ func (s *short) whole() []syncwire.Component {
 // ends lets the resync end at once.
 func (s *short) ends() {
 	r := &s.resync
-	r.in = &incoming{vector: s.whole(), doubts: s.doubts, asked: true, id: 1, from: s.from, base: s.now, received: s.now, compared: s.now, injected: s.now}
-	r.done(&ResyncReport{Injected: s.stores, GaveBack: s.stores}, s.now)
+	r.in = &incoming{vector: s.whole(), doubts: s.doubts, asked: true, id: 1, from: s.from, base: s.now,
+		storing: storing{injection: injection{given: s.stores}, report: ResyncReport{GaveBack: s.stores}}}
+	r.done(s.now)
 }
 
 // TestLastingDifference has a peer's table stay larger for an hour, though the worker has taken all of it.

@@ -11,30 +11,20 @@ import (
 
 // incoming is a resync that arrives.
 type incoming struct {
-	id          uint32
-	from        *peer
-	asked       bool                 // an answer to what we asked: what its sender lacks goes back
-	vector      []syncwire.Component // the sender's, from before it read its table
-	merges      bool                 // the vector may be merged once all sessions are stored
-	claimed     []syncwire.Component // what the sender says of other origins
-	whole       []syncwire.Component // the own vector, from before the own table was read, and completeness.doubts then
-	wholeDoubts int
-	doubts      int // completeness.doubts when the comparison that vector is about began
-	settings    syncwire.Settings
-	base        time.Time
+	id       uint32
+	from     *peer
+	asked    bool                 // an answer to what we asked: what its sender lacks goes back
+	vector   []syncwire.Component // the sender's, from before it read its table
+	merges   bool                 // the vector may be merged once all sessions are stored
+	claimed  []syncwire.Component // what the sender says of other origins
+	doubts   int                  // completeness.doubts when the comparison that vector is about began
+	settings syncwire.Settings
+	base     time.Time
 	replication.Assembly
-	reading int       // how often the own table was begun to be read
 	stopped time.Time // when nothing more came
 	stalls  int
-	own     []session.Record // our own table
-	ownRead bool
-	// The instance's number of sessions before the injection, and how many of
-	// these are new to it.
-	before, fresh                int
-	refused                      int       // of what was injected: the module does not have it
-	limited                      bool      // more BIB entries of ours are in the way than may go at a time
-	blocked                      int       // sessions that are not injected because of BIB entries of ours
-	received, compared, injected time.Time // when that was done
+	comparison
+	storing
 }
 
 // begin takes a BEGIN. Its time is when it came, not when there was time to read
@@ -56,7 +46,7 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	case comparing, injecting, checking:
 		return // it comes again when it is needed: see peers' session counts
 	case collecting:
-		if r.in.from != from {
+		if r.in.from != from || !known && r.in.began {
 			return
 		}
 	}
@@ -88,6 +78,7 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 		r.in.merges, r.in.doubts = returned(b, from) != nil, from.servedDoubts
 		from.served = time.Time{}
 	}
+	r.base = came
 	r.p.stored = r.p.components(now)
 	if r.touched == nil {
 		r.touched = make(map[session.Key]struct{})
@@ -116,29 +107,6 @@ func (r *resync) mayTake(now time.Time) bool {
 	return true
 }
 
-// readOwn reads the own table beside what arrives.
-func (r *resync) readOwn() {
-	in := r.in
-	in.reading++
-	in.whole, in.wholeDoubts = r.p.whole(r.p.do.now()), r.p.doubts
-	this := in.reading
-	other := func() bool { return r.in != in || in.reading != this }
-	r.p.do.readTable(r.p.sessions(), in.base, other, func(own table, err error) {
-		if err != nil {
-			r.p.w.log.warn("reading the own session table", "error", err)
-			why, about, now := r.why, r.about, r.p.do.now()
-			r.paused(false, now)
-			r.finish(now)
-			r.want(why, about, now)
-			return
-		}
-		in.own, in.ownRead = own.records, true
-		if r.phase == comparing {
-			r.compare()
-		}
-	})
-}
-
 // bulk takes a BULK that came at came.
 func (r *resync) bulk(b *syncwire.Bulk, from *peer, came, now time.Time) {
 	r.resume(b.Resync, from, now)
@@ -156,9 +124,7 @@ func (r *resync) bulk(b *syncwire.Bulk, from *peer, came, now time.Time) {
 	}
 	in.stalls = 0
 	r.p.publishSync()
-	if in.Complete() {
-		r.complete(now)
-	}
+	r.advance(now)
 }
 
 // end takes an END.
@@ -177,7 +143,7 @@ func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
 		r.abandon(now)
 		return
 	case in.Complete():
-		r.complete(now)
+		r.advance(now)
 		return
 	}
 	r.askMissing(now)
@@ -198,7 +164,7 @@ func (r *resync) stalled(now time.Time) {
 	}
 	in := r.in
 	in.stalls++
-	if in.stalls > stalls {
+	if in.stalls > stalls && in.isStored() {
 		in.stopped, r.stopped = now, in
 		r.abandon(now)
 		return
@@ -224,8 +190,9 @@ func (r *resync) resume(id uint32, from *peer, now time.Time) {
 	got, expected := in.Sessions()
 	r.p.w.log.warn("the sender of a stopped resync sends again; keeping what was received", "from", from.Address, "got", got, "of", expected)
 	r.in, r.stopped = in, nil
+	r.base = in.base
 	r.p.stored = r.p.components(now)
-	in.stalls, in.own, in.ownRead = 0, nil, false
+	in.stalls, in.table, in.partial = 0, nil, in.Taken()
 	if r.why == "" {
 		r.why = whyStopped
 	}

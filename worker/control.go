@@ -144,6 +144,7 @@ func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, last syncwire.Seq, now 
 		p.resync.unwant(whyShort, from)
 	}
 	if h.Sync != syncwire.SyncNo {
+		from.wasComplete = now
 		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })
 	}
 	if r := &p.resync; r.phase == listening {

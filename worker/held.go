@@ -56,7 +56,7 @@ func (p *pumps) releaseHeld() {
 	now := p.do.now()
 	for _, u := range held {
 		session.AgeList(u.entries, now.Sub(u.came))
-		u.entries = p.withoutInjected(u.entries, injected, now.Sub(p.resync.injection.base))
+		u.entries = p.withoutInjected(u.entries, injected, now.Sub(p.resync.base))
 		if u.repeat {
 			p.deliverRepeat(u.entries)
 		} else {

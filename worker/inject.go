@@ -1,133 +1,141 @@
 package worker
 
 import (
-	"maps"
 	"runtime/debug"
 	"time"
 
 	"joolctl/replication"
 )
 
-// complete has all that the peer had to send.
-func (r *resync) complete(now time.Time) {
-	r.in.received = now
-	r.enter(comparing, now, time.Time{})
-	if r.in.ownRead {
-		r.compare()
-	}
+// storing is what stores the sessions of a table that arrives.
+type storing struct {
+	began     bool // the module is given sessions, or about to be
+	injecting bool // injectSome is under way
+	injection injection
+	// before is the instance's number of sessions before, fresh how many of those to inject are new to it.
+	before, fresh int
+	refused       int  // of what was injected: the module does not have it
+	limited       bool // more BIB entries of ours are in the way than may be removed at a time
+	blocked       int  // sessions that are not injected because of BIB entries of ours
+	report        ResyncReport
+	// When all had arrived, was compared and was injected.
+	receivedAt, comparedAt, injectedAt time.Time
 }
 
-// compare compares the peer's table with the own one.
-func (r *resync) compare() {
-	in, our, touched := r.in, r.p.settings, maps.Clone(r.touched)
-	r.lately = nil
-	most := r.removals.Left(r.p.do.now())
-	tolerance := max(2*r.p.w.spec().RefreshPeriod, replication.MinTolerance)
-	r.p.do.background(func() { // sorting takes longer than the pumps may wait
-		theirs, own := replication.Unique(in.Records(), in.settings), replication.Unique(in.own, our)
-		d := replication.Compare(theirs, own, in.settings, our, tolerance.Milliseconds())
-		d.Inject = replication.Rebase(d.Inject, in.settings, our)
-		d.ResolveConflicts(own, our, touched, most)
-		replication.OldestFirst(d.Inject, our)
-		replication.OldestFirst(d.Give, our)
-		r.p.do.post(func() {
-			if r.in == in {
-				r.compared(d)
-			}
-		})
-	})
-}
+// isStored reports whether everything that has arrived and could be compared is in the module.
+func (in *incoming) isStored() bool { return !in.comparing && !in.injecting }
 
-// compared injects what the comparison found, and gives back.
-func (r *resync) compared(d replication.Difference) {
-	now := r.p.do.now()
+// beginToStore notes how the instance stands before it is given the first session.
+func (r *resync) beginToStore(now time.Time) {
 	in := r.in
-	got, _ := in.Sessions()
-	report := ResyncReport{From: in.from.Address.String(), Why: r.why, Got: int(got), Had: d.Same}
-	d.Keep(r.lately, r.overflowed)
-	if in.asked && (len(d.Give) > 0 || !replication.Covered(in.vector, in.whole)) {
-		report.GaveBack = len(d.Give)
-		has := replication.Union(in.whole, in.vector)
-		if in.wholeDoubts != r.p.doubts {
-			has = in.whole[:1] // the own table may have lacked sessions when it was read
-		}
-		r.p.answers.giveBack(in.from, table{d.Give, in.base}, has, now)
+	if in.began {
+		return
 	}
+	in.began = true
+	in.injection = injection{base: in.base, resync: r}
+	r.p.readKernel(now)
+	in.before = r.p.sessions()
+	r.p.vector.Hold(r.p.others(in.vector), now, r.p.liveOrigin(now))
+}
+
+// store removes the BIB entries that are in the way of a piece of a peer's table, and queues its sessions for the module.
+func (r *resync) store(d replication.Difference, now time.Time) {
+	in := r.in
+	d.Keep(r.lately, r.overflowed)
 	r.removals.Spend(len(d.Remove), now)
 	for _, m := range d.Remove {
 		if err := r.p.module.AskRemoveBIB(m.Proto, m.Src4); err != nil {
 			r.p.w.log.warn("an old BIB entry could not be removed", "protocol", m.Proto, "mask", m.Src4, "error", err)
 		}
 	}
-	report.Replaced, report.Collisions = len(d.Remove), d.Blocked
-	r.p.w.counters.collisions.Add(uint64(d.Blocked))
-	r.p.readKernel(now)
-	in.before, in.fresh, in.limited, in.blocked = r.p.sessions(), d.Fresh, d.Limited, d.Blocked
-	r.p.vector.Hold(r.p.others(in.vector), now, r.p.liveOrigin(now))
-	if len(d.Inject) > 0 {
-		r.p.stores(in.from.ID, now)
+	if in.table != nil {
+		in.table.Removed(d.Remove)
 	}
-	in.Release()
-	in.own, in.compared = nil, now // what is left of both tables is in d
-	r.injection = injection{records: d.Inject, base: in.base, fresher: r.touched, overflowed: &r.overflowed, waiting: r.waiting}
-	r.enter(injecting, now, time.Time{})
-	r.injectSome(&report)
+	in.report.Had += d.Same
+	in.report.Replaced += len(d.Remove)
+	in.report.Collisions += d.Blocked
+	r.p.w.counters.collisions.Add(uint64(d.Blocked))
+	in.limited, in.blocked = in.limited || d.Limited, in.blocked+d.Blocked
+	if len(d.Inject) > 0 {
+		r.beginToStore(now)
+		r.p.stores(in.from.ID, now)
+		in.fresh += d.Fresh
+		in.injection.add(d.Inject)
+		r.inject()
+	}
+}
+
+// inject gives the module the queued sessions, unless that is under way.
+func (r *resync) inject() {
+	if in := r.in; !in.injecting {
+		in.injecting = true
+		r.injectSome()
+	}
 }
 
 // injectSome gives the module the next sessions and gives way to the pumps.
-func (r *resync) injectSome(report *ResyncReport) {
-	p := r.p
-	more := r.injection.step(p)
+func (r *resync) injectSome() {
+	p, in := r.p, r.in
+	more := in.injection.step(p)
 	p.publishSync()
 	if more {
-		in := r.in
 		p.do.post(func() {
 			if r.in == in {
-				r.injectSome(report)
+				r.injectSome()
 			}
 		})
 		return
 	}
-	report.Injected = r.injection.given
-	r.in.injected = p.do.now()
-	p.readKernel(p.do.now())
-	if p.sessions() == r.in.before+r.in.fresh {
-		r.done(report, r.p.do.now()) // the count alone proves that each has its place
+	in.injecting = false
+	if r.phase == injecting {
+		r.stored()
+	}
+}
+
+// stored has given the module everything.
+func (r *resync) stored() {
+	p, in := r.p, r.in
+	in.injectedAt = p.do.now()
+	p.readKernel(in.injectedAt)
+	if p.sessions() == in.before+in.fresh {
+		r.done(p.do.now()) // the count alone proves that each has its place
 		return
 	}
 	p.releaseHeld()
-	r.readBack(report)
+	r.readBack()
 }
 
 // readBack looks which of the injected sessions the module has refused in
 // silence: their mask has come to belong to another one here.
-func (r *resync) readBack(report *ResyncReport) {
+func (r *resync) readBack() {
 	in := r.in
 	r.enter(checking, r.p.do.now(), time.Time{})
-	injected := r.injection.records
+	injected := in.injection.all()
 	r.p.do.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
 		if err != nil {
-			r.done(report, r.p.do.now())
+			r.done(r.p.do.now())
 			return
 		}
 		r.p.do.background(func() {
 			missing := len(replication.Absent(injected, own.records))
 			r.p.do.post(func() {
 				if r.in == in {
-					report.Collisions, in.refused = report.Collisions+missing, missing
+					in.report.Collisions, in.refused = in.report.Collisions+missing, missing
 					r.p.w.counters.collisions.Add(uint64(missing))
-					r.done(report, r.p.do.now())
+					r.done(r.p.do.now())
 				}
 			})
 		})
 	})
 }
 
-func (r *resync) done(report *ResyncReport, now time.Time) {
+func (r *resync) done(now time.Time) {
 	in := r.in
-	report.At = now
-	report.Took, report.Receiving = now.Sub(in.base), in.received.Sub(in.base)
-	report.Comparing, report.Injecting = in.compared.Sub(in.received), in.injected.Sub(in.compared)
+	report := &in.report
+	got, _ := in.Sessions()
+	report.From, report.Why, report.Got, report.Injected, report.At = in.from.Address.String(), r.why, int(got), in.injection.given, now
+	report.Took, report.Receiving = now.Sub(in.base), in.receivedAt.Sub(in.base)
+	report.Comparing, report.Injecting = in.comparedAt.Sub(in.receivedAt), in.injectedAt.Sub(in.comparedAt)
 	r.cost, r.verified = report.Took, now
 	r.p.module.ReadErrors() // they may say that there was no memory
 	if in.merges {

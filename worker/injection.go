@@ -1,31 +1,40 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
 	"joolctl/session"
 )
 
-// injection gives the module sessions of a table, oldest first, in batches that
-// leave its lock free in between.
+// injection gives the module sessions of a table in batches that leave its lock free in between. What the own module or a
+// peer reports meanwhile is newer, and stays.
 type injection struct {
-	records []session.Record // sorted, their times left as they were at base
-	base    time.Time
-	// fresher has what is left out: newer is known of it.
-	fresher map[session.Key]struct{}
-	// overflowed: fresher had no room for all of it. Then what the module holds is left out, too.
-	overflowed *bool
-	waiting    map[session.Key]*session.Record // live updates; see resync.waiting
-	next       int                             // of records
-	given      int                             // to the module
+	resync *resync
+	pieces [][]session.Record // each sorted by age, their times left as they were at base
+	base   time.Time
+	piece  int // the next
+	next   int // of its records
+	total  int // in all pieces
+	done   int // of these
+	given  int // to the module; the others were left out
 }
+
+// add queues sessions. It keeps their memory.
+func (i *injection) add(records []session.Record) {
+	i.pieces = append(i.pieces, records)
+	i.total += len(records)
+}
+
+// all returns the sessions that were queued.
+func (i *injection) all() []session.Record { return slices.Concat(i.pieces...) }
 
 // step gives the next sessions, for as long as the pumps may wait. false: that
 // was all.
 func (i *injection) step(p *pumps) (more bool) {
 	began := p.do.now()
 	since := began.Sub(i.base)
-	for i.next < len(i.records) && p.do.now().Sub(began) < slice {
+	for i.done < i.total && p.do.now().Sub(began) < slice {
 		entries := i.batch(p, since)
 		if len(entries) > 0 {
 			n := len(entries) / p.format.EntryLen()
@@ -36,22 +45,23 @@ func (i *injection) step(p *pumps) (more bool) {
 			p.toKernel()
 		}
 	}
-	return i.next < len(i.records)
+	return i.done < i.total
 }
 
 // batch is the next message's sessions.
 func (i *injection) batch(p *pumps, since time.Duration) []byte {
 	entries := p.injectBuf[:0]
-	for n := 0; n < session.MaxPerMessage && i.next < len(i.records); i.next++ {
-		r := i.records[i.next]
-		if _, fresher := i.fresher[r.Key()]; fresher || int64(r.Expires()) <= since.Milliseconds() {
+	for n := 0; n < session.MaxPerMessage && i.done < i.total; {
+		from := i.take()
+		r := *from
+		if _, fresher := i.resync.touched[r.Key()]; fresher || int64(r.Expires()) <= since.Milliseconds() {
 			continue // or it has expired meanwhile
 		}
-		if *i.overflowed && p.holds(&r) {
+		if i.resync.overflowed && p.holds(&r) {
 			continue
 		}
-		if _, waits := i.waiting[r.Key()]; waits {
-			i.waiting[r.Key()] = &i.records[i.next]
+		if _, waits := i.resync.waiting[r.Key()]; waits {
+			i.resync.waiting[r.Key()] = from
 		}
 		r.Age(since)
 		var err error
@@ -63,6 +73,16 @@ func (i *injection) batch(p *pumps, since time.Duration) []byte {
 	}
 	p.injectBuf = entries
 	return entries
+}
+
+// take returns the next session.
+func (i *injection) take() *session.Record {
+	for i.next == len(i.pieces[i.piece]) {
+		i.piece, i.next = i.piece+1, 0
+	}
+	i.next++
+	i.done++
+	return &i.pieces[i.piece][i.next-1]
 }
 
 // holds reports whether the module holds a session. If that is not known, the session counts as one that the module had

@@ -56,6 +56,8 @@ type peer struct {
 	greeted  bool      // has said HELLO, since it is there
 	asked    bool      // for a HELLO
 	hello    time.Time // when its last HELLO came
+	// wasComplete is when it last said that it does not lack sessions; zero: never.
+	wasComplete time.Time
 	// nextIn, dropping, generation and vector are its last HELLO's.
 	nextIn     time.Duration
 	dropping   bool

@@ -198,7 +198,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.self, p.sequence, p.format = newID(p.random), spec.Sequence, p.version.Format()
 	p.w.peers.expected, p.w.peers.jitter = p.expected, p.jitter
 	p.coalesce = replication.NewCoalescer(spec.RefreshPeriod, p.random.Uint64())
-	p.resync.period = spec.VerifyPeriod
+	p.resync.period, p.resync.piece = spec.VerifyPeriod, leastPiece
 	p.resync.p, p.answers.p, p.advertise.p = p, p, p
 	p.deliverFn, p.repeatFn = p.deliver, p.deliverRepeat
 	p.hello, p.active = now, now

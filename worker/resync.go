@@ -113,7 +113,8 @@ type resync struct {
 	waiting    map[session.Key]*session.Record // of held; the record that the resync has injected of it
 	full       bool                            // there were too many: what comes is not held any more
 
-	injection injection
+	base  time.Time // of the resync that they wait for
+	piece int       // see leastPiece
 }
 
 // whyStart is the reason for the first resync, whyMoved for one after the group or the interface has changed.
@@ -231,7 +232,6 @@ func (r *resync) finish(now time.Time) {
 	r.ended = now
 	r.enter(settled, now, time.Time{})
 	r.p.releaseHeld()
-	r.injection = injection{}
 	r.p.freeLater(n)
 	r.p.helloSoon(now)
 }

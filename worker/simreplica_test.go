@@ -103,6 +103,7 @@ func (r *simulated) run(now time.Time, counters *Counters, adopted bool) {
 	p.timer, p.trailing, p.scratch, p.socket = &r.due, &r.trail, r.memory, &netSocket{}
 	r.pumps, r.posted, r.refused, r.retry, r.due, r.trail = p, nil, nil, time.Time{}, dueAt{}, dueAt{}
 	p.prepare(spec, now)
+	p.resync.piece = 2 * syncwire.MaxBulk
 	p.checkDue = now.Add(1 << 62)
 	if err := p.enter(globals, now); err != nil {
 		panic(err)

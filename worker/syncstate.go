@@ -92,7 +92,7 @@ func (p *pumps) publishSync() {
 		got, expected := r.in.Sessions()
 		s.Done, s.Total = int(got), int(expected)
 	case injecting:
-		s.Done, s.Total = r.injection.next, len(r.injection.records)
+		s.Done, s.Total = r.in.injection.done, r.in.injection.total
 	}
 	p.w.change(p.do.now(), func(was *SyncState) {
 		was.Synced, was.Phase, was.Why, was.Done, was.Total = s.Synced, s.Phase, s.Why, s.Done, s.Total

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ func TestTouched(t *testing.T) {
 			to := s.asked(n)
 			s.begin(to, 5, n)
 			eventually(t, "the own table is read", func() (read bool) {
-				h.onThread(func(p *pumps) { read = p.resync.in != nil && p.resync.in.ownRead })
+				h.onThread(func(p *pumps) { read = p.resync.in != nil && p.resync.in.table != nil })
 				return read
 			})
 			h.onThread(func(p *pumps) {
@@ -132,7 +133,9 @@ func TestReportedWhileCompared(t *testing.T) {
 					d := replication.Difference{Inject: []session.Record{taken(0, 0), taken(4, 0)}, Fresh: 2}
 					d.ResolveConflicts(own, ttl, nil, replication.MaxRemovals)
 					r.why, r.touched = whyLacks, make(map[session.Key]struct{})
-					r.in = &incoming{id: 6, from: p.w.peers.withID(s.id), base: now, received: now, settings: ttl}
+					r.in = &incoming{id: 6, from: p.w.peers.withID(s.id), base: now, settings: ttl}
+					r.in.End(0, 0)
+					r.in.table = replication.NewComparison(slices.Clone(own), ttl, ttl, 2000)
 					r.enter(comparing, now, time.Time{})
 					for i := range c.reported {
 						r.touch(&c.reported[i])

@@ -70,7 +70,7 @@ func TestUncovered(t *testing.T) {
 						in := &incoming{id: 5, from: from, asked: !s.unasked, vector: vector, merges: true, claimed: from.vector, doubts: d.doubts, base: now}
 						d.resync.in = in
 						d.resync.enter(checking, now, time.Time{})
-						d.resync.done(&ResyncReport{}, now)
+						d.resync.done(now)
 					} else if from.generation != own.Generation {
 						t.Fatal("the HELLO is not heard")
 					}

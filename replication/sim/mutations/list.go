@@ -62,7 +62,7 @@ var mutations = []mutation{
 	{"held-updates-dropped", "live updates that come during a full sync are lost", []edit{{
 		"			p.deliver(u.entries)\n", "			_ = u.entries\n"}}},
 	{"held-updates-overwrite", "a live update that waited for a full sync overwrites the younger record that it brought", []edit{{
-		"u.entries = p.withoutInjected(u.entries, injected, now.Sub(p.resync.injection.base))", "_ = injected"}}},
+		"u.entries = p.withoutInjected(u.entries, injected, now.Sub(p.resync.base))", "_ = injected"}}},
 	{"off-by-one-at-the-end", "a host does not notice that the last live datagram is missing", []edit{{
 		"		s.miss(last+1, now)\n", "		s.miss(last, now)\n"}}},
 	{"off-by-one-in-last", "the position covers one datagram that is missing", []edit{{

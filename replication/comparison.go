@@ -1,0 +1,105 @@
+package replication
+
+import (
+	"slices"
+	"sort"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+// Comparison compares a peer's table with the own one while the peer's table arrives, piece by piece.
+type Comparison struct {
+	ours       []session.Record // from Unique
+	their, our syncwire.Settings
+	tolerance  int64  // see Winner
+	met        []bool // ours that the peer's table has
+	give       []session.Record
+	removed    map[Mask]struct{} // own BIB entries that were removed since ours was read
+}
+
+// NewComparison begins a comparison with the own table, whose memory it keeps. The times left of both tables must be those of
+// one moment. their and our are the settings of the two instances. tolerance is in milliseconds (see Winner).
+func NewComparison(own []session.Record, their, our syncwire.Settings, tolerance int64) *Comparison {
+	ours := Unique(own, our)
+	return &Comparison{ours: ours, their: their, our: our, tolerance: tolerance, met: make([]bool, len(ours)), removed: make(map[Mask]struct{})}
+}
+
+// Least is how many sessions a piece should have at least: the cost of a piece grows with the own table, too.
+func (c *Comparison) Least() int { return len(c.ours) / 2 }
+
+// Empty reports whether the own table is empty, so that nothing can conflict.
+func (c *Comparison) Empty() bool { return len(c.ours) == 0 }
+
+// Piece compares a piece of the peer's table, whose memory it reuses. The result has no Give: see Give. Inject has the
+// sessions to inject, oldest first, with their times left by the own settings. reported and most are those of
+// ResolveConflicts.
+func (c *Comparison) Piece(theirs []session.Record, reported map[session.Key]struct{}, most int) Difference {
+	if c.Empty() { // nothing to compare with, and the peer sends its oldest sessions first
+		inject := Rebase(theirs, c.their, c.our)
+		return Difference{Inject: inject, Fresh: len(inject)}
+	}
+	theirs = Unique(theirs, c.their)
+	d := Compare(theirs, c.meet(theirs), c.their, c.our, c.tolerance)
+	c.give, d.Give = append(c.give, d.Give...), nil
+	d.Inject = Rebase(d.Inject, c.their, c.our)
+	d.ResolveConflicts(c.present(), c.our, reported, most)
+	OldestFirst(d.Inject, c.our)
+	return d
+}
+
+// meet returns the own records of the sessions in a piece, and notes that the peer's table has these.
+func (c *Comparison) meet(theirs []session.Record) (ours []session.Record) {
+	for i := range theirs {
+		at, found := sort.Find(len(c.ours), func(j int) int { return compareKeys(&theirs[i], &c.ours[j]) })
+		if !found {
+			continue
+		}
+		if _, is := c.removed[maskOf(&c.ours[at])]; !is {
+			c.met[at] = true
+			ours = append(ours, c.ours[at])
+		}
+	}
+	return ours
+}
+
+// present returns the own records but those whose BIB entries were removed.
+func (c *Comparison) present() []session.Record {
+	if len(c.removed) == 0 {
+		return c.ours
+	}
+	return c.without(c.ours)
+}
+
+func (c *Comparison) without(records []session.Record) (kept []session.Record) {
+	for i := range records {
+		if _, is := c.removed[maskOf(&records[i])]; !is {
+			kept = append(kept, records[i])
+		}
+	}
+	return kept
+}
+
+// Removed notes that own BIB entries were removed, with all their sessions.
+func (c *Comparison) Removed(masks []Mask) {
+	for _, m := range masks {
+		c.removed[m] = struct{}{}
+	}
+}
+
+// Give returns the own records that the peer's table lacks or that win, oldest first: to be called after the last piece. The
+// result reuses the own table's memory.
+func (c *Comparison) Give() []session.Record {
+	lacked := c.ours[:0]
+	for i := range c.ours {
+		if !c.met[i] {
+			lacked = append(lacked, c.ours[i])
+		}
+	}
+	give := slices.Concat(lacked, c.give)
+	if len(c.removed) > 0 {
+		give = c.without(give)
+	}
+	OldestFirst(give, c.our)
+	return give
+}

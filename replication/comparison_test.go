@@ -1,0 +1,87 @@
+package replication
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"joolctl/session"
+)
+
+// TestPieces compares a table piece by piece, with a random own table: the result is that of comparing it at once.
+func TestPieces(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for round := range 200 {
+		var their, own []session.Record
+		for n := range 60 {
+			state := []session.State{session.V6Init, session.Established, session.Trans}[rnd.IntN(3)]
+			record := func() session.Record {
+				return idleFor(n, ours, state, session.TimerEstablished, rnd.Int64N(20_000))
+			}
+			switch rnd.IntN(4) {
+			case 0:
+				their = append(their, record())
+			case 1:
+				own = append(own, record())
+			default:
+				their, own = append(their, record()), append(own, record())
+			}
+		}
+		if round%10 == 0 {
+			own = nil
+		}
+		OldestFirst(their, ours)
+		whole := Compare(Unique(slices.Clone(their), ours), Unique(slices.Clone(own), ours), ours, ours, 2000)
+		OldestFirst(whole.Inject, ours)
+		OldestFirst(whole.Give, ours)
+
+		c := NewComparison(slices.Clone(own), ours, ours, 2000)
+		var inject []session.Record
+		same, fresh := 0, 0
+		for rest := slices.Clone(their); len(rest) > 0; {
+			n := min(1+rnd.IntN(20), len(rest))
+			d := c.Piece(slices.Clone(rest[:n]), nil, MaxRemovals)
+			inject, same, fresh, rest = append(inject, d.Inject...), same+d.Same, fresh+d.Fresh, rest[n:]
+		}
+		give := c.Give()
+		byKey(whole.Inject)
+		byKey(inject)
+		byKey(whole.Give)
+		byKey(give)
+		if hexes(inject) != hexes(whole.Inject) || hexes(give) != hexes(whole.Give) || same != whole.Same || fresh != whole.Fresh {
+			t.Fatalf("round %d: %d to inject, %d to give, %d are the same, %d are new; at once %d, %d, %d, %d", round, len(inject), len(give), same, fresh,
+				len(whole.Inject), len(whole.Give), whole.Same, whole.Fresh)
+		}
+	}
+}
+
+// TestPiecesOrder: the sessions of each piece are injected oldest first.
+func TestPiecesOrder(t *testing.T) {
+	c := NewComparison([]session.Record{est(9, ours, 1)}, ours, ours, 2000)
+	d := c.Piece([]session.Record{est(1, ours, 500), est(2, ours, 9000), est(3, ours, 70)}, nil, MaxRemovals)
+	if want := []session.Record{est(2, ours, 9000), est(1, ours, 500), est(3, ours, 70)}; hexes(d.Inject) != hexes(want) {
+		t.Errorf("%v", d.Inject)
+	}
+}
+
+// TestPiecesAfterRemoval removes a BIB entry because of one piece: sessions of that entry in the next piece are new, and are
+// not given back.
+func TestPiecesAfterRemoval(t *testing.T) {
+	const old = 20_000
+	own := est(1, ours, old)
+	moved := masked(est(1, ours, 5), 7) // of the same host and port, under another mask
+	moved[23]++                         // another session
+	c := NewComparison([]session.Record{own}, ours, ours, 2000)
+	d := c.Piece([]session.Record{moved}, nil, MaxRemovals)
+	if len(d.Remove) != 1 || d.Remove[0] != maskOf(&own) {
+		t.Fatalf("%+v", d)
+	}
+	c.Removed(d.Remove)
+	again := masked(est(1, ours, 2*old), 7)
+	if d := c.Piece([]session.Record{again}, nil, MaxRemovals); len(d.Inject) != 1 || d.Fresh != 1 {
+		t.Errorf("the session was removed with its BIB entry, and is not injected: %+v", d)
+	}
+	if give := c.Give(); len(give) > 0 {
+		t.Errorf("given back: %v", give)
+	}
+}
