@@ -149,6 +149,26 @@ func (c *Coalescer) Update(r *session.Record) {
 	}
 }
 
+// Supersede forgets a session, and drops its refresh if it waits for one: another host, which translates the session's
+// packets now, has sent a newer state.
+func (c *Coalescer) Supersede(r *session.Record) {
+	if c.coalesceTable == nil {
+		return
+	}
+	set := &c.sets[r.Hash(c.seed)%coalesceSets]
+	for k := range set {
+		s := &set[k]
+		if s.sent == 0 || !s.record.SameSession(r) {
+			continue
+		}
+		if s.pending {
+			s.pending = false
+			c.pending--
+		}
+		s.sent = 0
+	}
+}
+
 // take assigns the slot to a session that is sent now.
 func (c *Coalescer) take(s *slot, r *session.Record) {
 	if s.pending {

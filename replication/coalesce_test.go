@@ -432,3 +432,23 @@ func BenchmarkCoalesce(b *testing.B) {
 		})
 	}
 }
+
+// TestCoalesceSuperseded has another host report sessions, one of which waits for its refresh here.
+func TestCoalesceSuperseded(t *testing.T) {
+	p := newPassing(t, time.Second)
+	p.report(tcpRecord(1, 5000), tcpRecord(2, 7000))
+	p.after(100 * time.Millisecond)
+	p.report(tcpRecord(1, 5000), tcpRecord(2, 7000))
+	p.want(tcpRecord(1, 5000), tcpRecord(2, 7000))
+	for _, r := range []session.Record{tcpRecord(1, 4000), tcpRecord(3, 4000)} {
+		p.Supersede(&r)
+	}
+	p.after(5 * time.Second)
+	p.want(tcpRecord(2, 6100))
+	p.report(tcpRecord(1, 5000)) // the traffic is back
+	p.want(tcpRecord(1, 5000))
+	if p.after(5 * time.Second); !p.Idle() {
+		t.Error("a refresh is left")
+	}
+	p.want()
+}

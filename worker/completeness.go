@@ -295,8 +295,8 @@ func (p *pumps) stores(of syncwire.ID, now time.Time) {
 // vector claimed yet: the module had not reported them, or they came in live datagrams that this host has not received. If
 // such a peer is gone, nobody else claims these sessions, so this host does.
 func (p *pumps) settleUnclaimed(now time.Time) {
-	if p.resync.phase == listening {
-		return // a peer that has not been heard yet may be there
+	if p.resync.phase == listening || p.resync.phase >= collecting {
+		return // a peer that has not been heard yet may be there; or the table gets sessions after the generation has risen
 	}
 	for id, stored := range p.unclaimed {
 		known := p.w.peers.withID(id)

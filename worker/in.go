@@ -125,6 +125,7 @@ const muchWaiting = time.Second
 // deliver takes sessions, of whatever module's format, on their way to the
 // kernel: at once, or behind the resync that is under way.
 func (p *pumps) deliver(entries []byte) {
+	p.supersede(entries)
 	if p.resync.hold(entries, false) {
 		return
 	}
@@ -135,6 +136,17 @@ func (p *pumps) deliver(entries []byte) {
 	}
 	p.cut(entries)
 	p.add(entries)
+}
+
+// supersede drops the refreshes of sessions that a peer has just reported.
+func (p *pumps) supersede(entries []byte) {
+	if p.coalesce.Idle() {
+		return
+	}
+	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
+		r := f.Record(entries)
+		p.coalesce.Supersede(&r)
+	}
 }
 
 // translate writes sessions of another module's format in ours, for add.

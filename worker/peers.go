@@ -131,7 +131,7 @@ func (p *peers) add(from netip.Addr, id syncwire.ID, now time.Time) *peer {
 	if p.known == nil {
 		p.known = make(map[peerKey]*peer)
 	}
-	known := &peer{Peer: Peer{Address: from, ID: id}, since: now, stream: replication.NewStream(p.jitter)}
+	known := &peer{Peer: Peer{Address: from, ID: id}, since: now, lived: true, stream: replication.NewStream(p.jitter)}
 	for _, other := range slices.Clone(p.order) {
 		switch {
 		case other.Address != from:
