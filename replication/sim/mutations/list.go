@@ -30,10 +30,12 @@ var mutations = []mutation{
 		"c.complete = c.complete.Max(w.Complete)", "c.complete = c.highest.Max(w.Complete)"}}},
 	{"merge-overwrites", "a full sync from a peer that knows less of an origin sets the position back", []edit{{
 		"c.complete = c.complete.Max(w.Complete)", "c.complete = w.Complete"}}},
-	{"merge-of-unknown", "a full sync makes origins known that its sender does not know", []edit{{
-		"		if !w.Known {\n			continue\n		}\n		c := v.at(w.Origin)", "		c := v.at(w.Origin)"}}},
-	{"merge-before-injection", "the host counts sessions of a full sync before the module holds them", []edit{{
-		"r.p.vector.Hold(r.p.others(in.vector), now, r.p.liveOrigin(now))", "r.p.merge(in.vector, in.doubts, now)"}}},
+	// Without Known alone, an unknown origin becomes known at the zero position, which claims nothing.
+	{"merge-of-unknown", "a full sync makes complete what its sender holds in part", []edit{
+		{"		if !w.Known {\n			continue\n		}\n		c := v.at(w.Origin)", "		c := v.at(w.Origin)"},
+		{"c.known, c.complete = true, w.Complete", "c.known, c.complete = true, w.Highest"}}},
+	// A merge after the comparison, but before the injection, changes nothing: until the injection has ended, the verdict
+	// is no because of the full sync under way, and whatever goes wrong meanwhile forgets the vector.
 	{"merge-at-begin", "the host counts sessions of a full sync as soon as it begins", []edit{{
 		"	r.p.stored = r.p.components(now)\n	if r.touched == nil {", "	r.p.merge(b.Vector, r.p.doubts, now)\n	r.p.stored = r.p.components(now)\n	if r.touched == nil {"}}},
 	{"vector-after-table", "a full sync claims sessions that came after the table was read", []edit{
