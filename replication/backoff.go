@@ -31,3 +31,6 @@ func (b Backoff) Next(now time.Time) time.Duration {
 	}
 	return min(max(2*b.Pause, FirstPause), LongestPause)
 }
+
+// Pauses has the Backoff of each reason.
+type Pauses map[string]Backoff

@@ -62,3 +62,8 @@ func Union(a, b []syncwire.Component) []syncwire.Component {
 	list := v.Components(now)
 	return list[:min(len(list), syncwire.MaxComponents)]
 }
+
+// OnlyOf returns a copy of a vector with an origin's component only.
+func OnlyOf(origin syncwire.ID, vector []syncwire.Component) []syncwire.Component {
+	return slices.DeleteFunc(slices.Clone(vector), func(c syncwire.Component) bool { return c.Origin != origin })
+}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"joolctl/configdir"
+	"joolctl/replication"
 	"joolctl/syncwire"
 	"joolctl/worker"
 )
@@ -118,10 +119,10 @@ func (w *fakeWorker) Reconfigure(spec configdir.Spec) error {
 	return nil
 }
 
-func (w *fakeWorker) Rename(string)         {}
-func (w *fakeWorker) Check()                { w.fleet.note("check %s/%s", w.spec.Name, w.spec.Instance) }
-func (w *fakeWorker) Peers() []worker.Peer  { return nil }
-func (w *fakeWorker) ModuleVersion() string { return "4.1.13" }
+func (w *fakeWorker) Rename(string)                 {}
+func (w *fakeWorker) Check()                        { w.fleet.note("check %s/%s", w.spec.Name, w.spec.Instance) }
+func (w *fakeWorker) Peers() []replication.PeerInfo { return nil }
+func (w *fakeWorker) ModuleVersion() string         { return "4.1.13" }
 
 func (w *fakeWorker) Sync() worker.SyncState {
 	if w.fleet.sync != nil {

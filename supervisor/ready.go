@@ -67,7 +67,7 @@ type standing struct {
 	reason   string
 	sequence bool // of its spec
 	sync     worker.SyncState
-	peers    []worker.Peer
+	peers    []replication.PeerInfo
 }
 
 // Ready tells whether the named pairs, or all, are ready. It reads the state that
@@ -171,7 +171,7 @@ func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 
 // aloneness is the reason why no peer can tell what this host lacks.
 func (st standing) aloneness() replication.Reason {
-	ours := slices.ContainsFunc(st.peers, func(p worker.Peer) bool { return p.ID != 0 })
+	ours := slices.ContainsFunc(st.peers, func(p replication.PeerInfo) bool { return p.ID != 0 })
 	r := replication.Reason{Code: replication.Alone, Since: st.sync.IncompleteSince}
 	switch {
 	case len(st.peers) == 0:

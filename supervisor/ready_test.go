@@ -15,8 +15,8 @@ import (
 
 func TestReasons(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	ours := worker.Peer{Address: netip.MustParseAddr("fd64::2"), ID: 7, LastHeard: now, Software: "joolctl"}
-	upstream := worker.Peer{Address: netip.MustParseAddr("fd64::3"), LastHeard: now}
+	ours := replication.PeerInfo{Address: netip.MustParseAddr("fd64::2"), ID: 7, LastHeard: now, Software: "joolctl"}
+	upstream := replication.PeerInfo{Address: netip.MustParseAddr("fd64::3"), LastHeard: now}
 	differs := ours
 	differs.Differs = []string{"pool6", "udp-timeout", "ss-capacity", "pool4-max-iterations"}
 	trifle := ours
@@ -49,13 +49,13 @@ func TestReasons(t *testing.T) {
 		silent bool
 		mute   bool // "sequence": false
 		sync   worker.SyncState
-		peers  []worker.Peer
+		peers  []replication.PeerInfo
 		o      ReadyOptions
 		want   []string
 	}{
-		{name: "ready", sync: yes, peers: []worker.Peer{ours}},
-		{name: "peer has died", sync: yes, peers: []worker.Peer{gone}},
-		{name: "upstream beside ours", sync: yes, peers: []worker.Peer{ours, upstream}},
+		{name: "ready", sync: yes, peers: []replication.PeerInfo{ours}},
+		{name: "peer has died", sync: yes, peers: []replication.PeerInfo{gone}},
+		{name: "upstream beside ours", sync: yes, peers: []replication.PeerInfo{ours, upstream}},
 		{name: "waiting", state: Waiting, reason: `instance "nat" does not exist`, o: allow,
 			want: []string{`it is waiting, not running: instance "nat" does not exist`}},
 		{name: "failed, patience is over", state: Failed, reason: "f.json:1:1: no", sync: since(alone, time.Hour, time.Hour), o: patience,
@@ -66,38 +66,38 @@ func TestReasons(t *testing.T) {
 			want: []string{"a resync is under way: listening for peers"}},
 		{name: "nobody", sync: alone, want: []string{"no peer has been heard since the start"}},
 		{name: "nobody, allowed", sync: alone, o: allow},
-		{name: "only upstream", sync: alone, peers: []worker.Peer{upstream},
+		{name: "only upstream", sync: alone, peers: []replication.PeerInfo{upstream},
 			want: []string{"only upstream's joolds have been heard, which can't tell what this host lacks"}},
-		{name: "only upstream, allowed", sync: alone, peers: []worker.Peer{upstream}, o: allow},
-		{name: "ours say nothing", sync: alone, peers: []worker.Peer{ours},
+		{name: "only upstream, allowed", sync: alone, peers: []replication.PeerInfo{upstream}, o: allow},
+		{name: "ours say nothing", sync: alone, peers: []replication.PeerInfo{ours},
 			want: []string{"alone: no peer answers any more"}},
-		{name: "alone later", sync: with(yes, func(s *worker.SyncState) { s.Synced = syncwire.SyncAlone }), peers: []worker.Peer{gone},
+		{name: "alone later", sync: with(yes, func(s *worker.SyncState) { s.Synced = syncwire.SyncAlone }), peers: []replication.PeerInfo{gone},
 			want: []string{"alone: no peer answers any more"}},
-		{name: "no sequence", mute: true, peers: []worker.Peer{upstream},
+		{name: "no sequence", mute: true, peers: []replication.PeerInfo{upstream},
 			want: []string{`"sequence" is false, so no peer can tell what this host lacks`}},
-		{name: "no sequence, allowed", mute: true, peers: []worker.Peer{upstream}, o: allow},
-		{name: "resync", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000}, peers: []worker.Peer{ours},
+		{name: "no sequence, allowed", mute: true, peers: []replication.PeerInfo{upstream}, o: allow},
+		{name: "resync", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000}, peers: []replication.PeerInfo{ours},
 			want: []string{"a resync is under way: receiving at 63 % (630 of 1000 sessions)"}},
 		{name: "resync again", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "comparing", "a peer holds more sessions" }),
 			want: []string{"a resync is under way: comparing"}},
 		{name: "a peer advertises", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "receiving", "advertised" })},
-		{name: "between two tries", sync: worker.SyncState{}, peers: []worker.Peer{ours},
+		{name: "between two tries", sync: worker.SyncState{}, peers: []replication.PeerInfo{ours},
 			want: []string{"peers have not been heard for long enough"}},
-		{name: "lost", sync: worker.SyncState{Lacking: missing(12)}, peers: []worker.Peer{ours},
+		{name: "lost", sync: worker.SyncState{Lacking: missing(12)}, peers: []replication.PeerInfo{ours},
 			want: []string{"peer fd64::1: 12 live datagrams are missing"}},
-		{name: "blocked", sync: with(yes, func(s *worker.SyncState) { s.Blocked = 3 }), peers: []worker.Peer{ours},
+		{name: "blocked", sync: with(yes, func(s *worker.SyncState) { s.Blocked = 3 }), peers: []replication.PeerInfo{ours},
 			want: []string{"3 sessions of a peer are not stored because older mappings are in their way"}},
-		{name: "settings", sync: yes, peers: []worker.Peer{differs},
+		{name: "settings", sync: yes, peers: []replication.PeerInfo{differs},
 			want: []string{"settings differ from peer fd64::2: pool6, udp-timeout; compare `jool global display` and `jool pool4 display` of both hosts"}},
 		{name: "counters", sync: with(yes, func(s *worker.SyncState) { s.Broken = []string{"KERNEL_SENT_PKTS: 3 behind"} }),
 			want: []string{"the counters disagree: KERNEL_SENT_PKTS: 3 behind"}},
-		{name: "a table that is too large", sync: yes, peers: []worker.Peer{large},
+		{name: "a table that is too large", sync: yes, peers: []replication.PeerInfo{large},
 			want: []string{"peer fd64::2 has 4194305 sessions, a full sync takes 4194304 at most"}},
-		{name: "settings of no weight", sync: yes, peers: []worker.Peer{trifle}},
+		{name: "settings of no weight", sync: yes, peers: []replication.PeerInfo{trifle}},
 		{name: "kernel drops", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now.Add(-59 * time.Second) }),
 			want: []string{"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 59 seconds ago; type: jool"}},
 		{name: "kernel dropped", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now.Add(-61 * time.Second) })},
-		{name: "everything", peers: []worker.Peer{differs},
+		{name: "everything", peers: []replication.PeerInfo{differs},
 			sync: worker.SyncState{Phase: "asking a peer", Lacking: missing(3), Blocked: 1, KernelDropped: now},
 			want: []string{"a resync is under way: asking a peer", "peer fd64::1: 3 live datagrams are missing",
 				"1 sessions of a peer are not stored because older mappings are in their way",

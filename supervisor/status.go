@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/joolnl"
 	"joolctl/replication"
 	"joolctl/worker"
 )
@@ -142,7 +143,7 @@ func (p *pair) row() Row {
 	}
 }
 
-func peersOf(heard []worker.Peer) []Peer {
+func peersOf(heard []replication.PeerInfo) []Peer {
 	peers := []Peer{}
 	for _, peer := range heard {
 		p := Peer{Address: peer.Address.String(), LastHeardSeconds: int64(time.Since(peer.LastHeard).Seconds())}
@@ -150,7 +151,7 @@ func peersOf(heard []worker.Peer) []Peer {
 			p.Lost, p.Repaired = &peer.Lost, &peer.Repaired
 		}
 		if peer.Software != "" { // it has said HELLO
-			p.Software, p.Version, p.Synced = peer.Software, peer.Module.String(), peer.Sync.String()
+			p.Software, p.Version, p.Synced = peer.Software, joolnl.Version(peer.Module).String(), peer.Sync.String()
 			p.Sessions, p.Differs = &peer.Sessions, peer.Differs
 		}
 		peers = append(peers, p)

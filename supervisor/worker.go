@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"joolctl/configdir"
+	"joolctl/replication"
 	"joolctl/worker"
 )
 
@@ -20,7 +21,7 @@ type Worker interface {
 	// Check has it look at once whether everything that it depends on is still
 	// there.
 	Check()
-	Peers() []worker.Peer
+	Peers() []replication.PeerInfo
 	// Sync is how complete its table is.
 	Sync() worker.SyncState
 	KernelStats(ctx context.Context) (map[string]uint64, error)

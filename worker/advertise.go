@@ -75,7 +75,7 @@ func (a *advertiser) start(now time.Time) (Advertise, error) {
 	a.current, a.touched = c, make(map[session.Key]struct{})
 	a.publish()
 	// Ours need neither the slowness nor the order.
-	if p.sequence && len(p.w.peers.all(now)) > 0 {
+	if p.sequence && len(p.peers.Live(now)) > 0 {
 		p.answers.advertise(now)
 	}
 	p.wake(now)
@@ -156,7 +156,7 @@ func (a *advertiser) datagram(now time.Time) (sessions int) {
 	if sessions > 0 {
 		p.active = now
 		// Not a number of its own: who takes our control messages does not miss it.
-		p.sendDatagram(b, syncwire.Trailer{Kind: syncwire.Advertised, Sender: p.self, Seq: p.seq})
+		p.sendDatagram(b, syncwire.Trailer{Kind: syncwire.Advertised, Sender: p.knowledge.Self(), Seq: p.knowledge.Position().Seq})
 	}
 	c.Sent += sessions
 	return sessions

@@ -103,7 +103,7 @@ func TestBulkNoAllocations(t *testing.T) {
 		}
 		d.wait(d.socket.fd)
 		d.fromNetwork()
-		in := &incoming{id: 1, from: d.w.peers.withID(0x10f), Assembly: replication.NewAssembly(uint32(len(records))), base: now}
+		in := &incoming{id: 1, from: d.peers.WithID(0x10f), Assembly: replication.NewAssembly(uint32(len(records))), base: now}
 		d.resync.in, d.resync.phase = in, collecting
 		var bulks [][]byte
 		for i := range uint32(runs + 1) {

@@ -24,6 +24,8 @@ const (
 	maxKept    = 4
 	// askFirst is how long a return waits for the peer to ask for the whole table.
 	askFirst = 500 * time.Millisecond
+	// takenWithin is how long after END a peer may need to compare and inject the whole table.
+	takenWithin = 2 * time.Minute
 )
 
 // answer is a resync that we send.
@@ -117,7 +119,7 @@ func (a *answers) schedule(now time.Time) {
 
 // giveBack queues what an answered peer turned out to lack.
 // One that is not complete is about to ask, and then gets all at once.
-func (a *answers) giveBack(to *peer, t table, vector []syncwire.Component, now time.Time) {
+func (a *answers) giveBack(to *replication.Peer, t table, vector []syncwire.Component, now time.Time) {
 	if len(a.returns) == 4 {
 		return
 	}
@@ -130,14 +132,14 @@ func (a *answers) giveBack(to *peer, t table, vector []syncwire.Component, now t
 
 // serves reports whether a peer takes, or is about to take, the whole table, after which it gives back what it has. A peer that
 // has said since then that it is complete has done so, or has nothing to give back.
-func (a *answers) serves(to *peer, now time.Time) bool {
+func (a *answers) serves(to *replication.Peer, now time.Time) bool {
 	if to == nil {
 		return false
 	}
 	if slices.Contains(a.asked, to.ID) || a.current != nil && a.current.why == syncwire.WhyAnswer && slices.Contains(a.current.audience, to.ID) {
 		return true
 	}
-	return to.live(now) && to.Sync == syncwire.SyncNo && now.Sub(to.served) < takenWithin && !to.wasComplete.After(to.served)
+	return to.Live(now) && to.Sync == syncwire.SyncNo && now.Sub(to.Served) < takenWithin && !to.WasComplete.After(to.Served)
 }
 
 // tick does what is due and returns when to come again.
@@ -167,10 +169,10 @@ func (a *answers) tick(now time.Time) time.Time {
 		c.audience = nil
 	}
 	a.current, a.asked, a.many, a.everyone, a.begin = c, nil, false, false, time.Time{}
-	c.vector = a.p.whole(now)
+	c.vector = a.p.knowledge.Whole(now)
 	for _, id := range c.audience {
-		if to := a.p.w.peers.withID(id); to != nil {
-			to.servedDoubts = a.p.doubts
+		if to := a.p.peers.WithID(id); to != nil {
+			to.ServedDoubts = a.p.knowledge.Doubts()
 		}
 	}
 	a.announce(now, a.p.sessions())
@@ -250,8 +252,8 @@ func (a *answers) sendSome(c *answer, now time.Time) {
 
 func (a *answers) end(c *answer, now time.Time) {
 	for _, id := range c.audience {
-		if to := a.p.w.peers.withID(id); to != nil && c.why == syncwire.WhyAnswer {
-			to.served = now
+		if to := a.p.peers.WithID(id); to != nil && c.why == syncwire.WhyAnswer {
+			to.Served = now
 		}
 	}
 	if c.why == syncwire.WhyAnswer {
@@ -264,7 +266,7 @@ func (a *answers) end(c *answer, now time.Time) {
 func (a *answers) doubt() {
 	for _, c := range append(slices.Concat(a.kept, a.returns), a.current) {
 		if c != nil {
-			c.doubtful, c.vector = true, onlyOf(a.p.self, c.vector)
+			c.doubtful, c.vector = true, replication.OnlyOf(a.p.knowledge.Self(), c.vector)
 		}
 	}
 }

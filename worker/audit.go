@@ -170,8 +170,8 @@ func (a *audit) checkIn(l Ledger, losses Losses, pending uint64) int64 {
 
 // pending is how many sessions have been received and go to the module later.
 func (p *pumps) pending() (n uint64) {
-	for _, from := range p.w.peers.order {
-		n += from.stream.BufferedSessions()
+	for _, from := range p.peers.All() {
+		n += from.Stream.BufferedSessions()
 	}
 	for _, u := range p.resync.held {
 		n += sessionsIn(u.entries)
@@ -185,15 +185,10 @@ func sessionsIn(entries []byte) uint64 { return uint64(session.ListFormat(entrie
 // auditPeers counts what of peers' datagrams is lost.
 func (p *pumps) auditPeers() {
 	c := p.w.counters
-	for _, from := range p.w.peers.order {
-		if n := from.stream.Lost() - from.lostCounted; n > 0 {
-			from.lostCounted += n
-			c.networkLost.Add(n)
-		}
-		if n := from.stream.Repaired() - from.repairedCounted; n > 0 {
-			from.repairedCounted += n
-			c.networkRepaired.Add(n)
-		}
+	for _, from := range p.peers.All() {
+		lost, repaired := from.TakeLosses()
+		c.networkLost.Add(lost)
+		c.networkRepaired.Add(repaired)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -18,7 +19,7 @@ func TestPeerIsBack(t *testing.T) {
 	}
 	for i, h := range both {
 		h.report(sessionsAt(1000*(1+i), 1)...)
-		h.silence(aliveFor + time.Second)
+		h.silence(replication.AbsentAfter + time.Second)
 		h.alone()
 	}
 	for _, h := range both {
@@ -43,7 +44,7 @@ func TestLostWhileAway(t *testing.T) {
 		active.report(sessionsAt(1000+100*i, 10)...)
 		eventually(t, "it is sent", func() bool { return active.counters.Ledger().Sent == uint64(10*(i+1)) })
 	}
-	standby.silence(aliveFor + time.Second)
+	standby.silence(replication.AbsentAfter + time.Second)
 	standby.alone()
 	standby.lossy(0)
 	become(t, active, standby)
@@ -61,7 +62,7 @@ func TestLostWhileAway(t *testing.T) {
 func TestAwayForAMoment(t *testing.T) {
 	t.Parallel()
 	_, second := inStep(t)
-	second.silence(aliveFor - 5*time.Second)
+	second.silence(replication.AbsentAfter - 5*time.Second)
 	heard := second.Peers()[0].LastHeard
 	eventually(t, "a HELLO", func() bool { return second.Peers()[0].LastHeard.After(heard) })
 	s := second.Sync()
@@ -69,8 +70,8 @@ func TestAwayForAMoment(t *testing.T) {
 		t.Errorf("%+v, the last resync %+v", s, *s.Last)
 	}
 	second.onThread(func(p *pumps) {
-		for _, known := range p.w.peers.known {
-			if !known.greeted {
+		for _, known := range p.peers.All() {
+			if !known.Greeted() {
 				t.Errorf("%+v", known)
 			}
 		}
@@ -104,9 +105,10 @@ func (h *host) silence(d time.Duration) {
 	h.t.Helper()
 	h.onThread(func(p *pumps) {
 		now := time.Now()
-		for _, known := range p.w.peers.known {
-			p.w.peers.update(known, func() { known.LastHeard = now.Add(-d) })
+		for _, known := range p.peers.All() {
+			known.LastHeard = now.Add(-d)
 		}
+		p.publishPeers()
 		p.wake(now)
 	})
 }

@@ -6,34 +6,31 @@ import (
 	"joolctl/replication"
 )
 
-// pauses are the pauses after resyncs, by their reasons. Those that concern a peer are the peer's.
-type pauses map[string]replication.Backoff
-
 // pausesOf returns the pauses of the reasons that concern a peer, or of the others if about is nil.
-func (r *resync) pausesOf(about *peer) pauses {
+func (r *resync) pausesOf(about *replication.Peer) replication.Pauses {
 	of := &r.pauses
 	if about != nil {
-		of = &about.pauses
+		of = &about.Pauses
 	}
 	if *of == nil {
-		*of = make(pauses)
+		*of = make(replication.Pauses)
 	}
 	return *of
 }
 
 // want requests a resync once the pause for its reason is over. about is the peer that the reason concerns; nil: none. If
 // a resync is wanted already, the reason whose pause ends first stays. want reports whether the reason has changed.
-func (r *resync) want(why string, about *peer, now time.Time) bool {
+func (r *resync) want(why string, about *replication.Peer, now time.Time) bool {
 	return r.wantAfter(why, about, time.Time{}, now)
 }
 
 // suspect is want for a difference that may be no loss. It costs little beside what the last resync cost.
-func (r *resync) suspect(why string, about *peer, now time.Time) bool {
+func (r *resync) suspect(why string, about *replication.Peer, now time.Time) bool {
 	return r.wantAfter(why, about, r.ended.Add(costFactor*r.cost), now)
 }
 
 // wantAfter is want, not before earliest.
-func (r *resync) wantAfter(why string, about *peer, earliest, now time.Time) bool {
+func (r *resync) wantAfter(why string, about *replication.Peer, earliest, now time.Time) bool {
 	if r.phase != settled || r.why == why && r.about == about {
 		return false
 	}
@@ -58,8 +55,8 @@ func (r *resync) paused(lasting bool, now time.Time) {
 }
 
 // unwant drops a reason that concerns a peer, because the difference is gone.
-func (r *resync) unwant(why string, about *peer) {
-	delete(about.pauses, why)
+func (r *resync) unwant(why string, about *replication.Peer) {
+	delete(about.Pauses, why)
 	if r.phase == settled && r.why == why && r.about == about {
 		r.why, r.about, r.pause = "", nil, 0
 	}

@@ -11,7 +11,7 @@ import (
 // short is a worker with a peer that says HELLO each second.
 type short struct {
 	*driven
-	from     *peer
+	from     *replication.Peer
 	now      time.Time
 	sessions uint32          // that the peer holds; the worker's module holds none
 	stores   int             // sessions that each resync stores
@@ -23,7 +23,7 @@ func (s *short) run(d time.Duration, each func()) {
 	s.asked = nil
 	for s.now.Sub(began) < d {
 		s.now = s.now.Add(time.Second)
-		s.w.peers.heard(s.from.Address, s.from.ID, s.now)
+		s.peers.Heard(s.from.Address, s.from.ID, s.now)
 		s.helloFrom(s.from, &syncwire.Hello{Sync: syncwire.SyncYes, Sessions: s.sessions, Settings: ttl, Generation: 1}, 0, s.now)
 		each()
 		s.resync.tick(s.now)
@@ -43,7 +43,7 @@ func (s *short) whole() []syncwire.Component {
 // ends lets the resync end at once.
 func (s *short) ends() {
 	r := &s.resync
-	r.in = &incoming{vector: s.whole(), doubts: s.doubts, asked: true, id: 1, from: s.from, base: s.now,
+	r.in = &incoming{vector: s.whole(), doubts: s.knowledge.Doubts(), asked: true, id: 1, from: s.from, base: s.now,
 		storing: storing{injection: injection{given: s.stores}, report: ResyncReport{GaveBack: s.stores}}}
 	r.done(s.now)
 }
@@ -58,10 +58,10 @@ func TestLastingDifference(t *testing.T) {
 			drive(t, jool4115, func(d *driven) {
 				now := time.Now()
 				s := &short{driven: d, now: now, sessions: 10, stores: c.stores}
-				s.from = d.w.peers.heard(group6, 0x10f, now)
+				s.from = d.peers.Heard(group6, 0x10f, now)
 				d.resync.finish(now)
 				d.resync.ended, d.resync.sync, d.resync.period = now, syncwire.SyncYes, 0
-				s.from.stream.Start(1)
+				s.from.Stream.Start(1)
 
 				s.run(time.Hour, func() {})
 				if n := len(s.asked); n < 10 || n > 25 {
@@ -82,7 +82,7 @@ func TestLastingDifference(t *testing.T) {
 				if len(s.asked) == 0 || s.asked[0] > 3*time.Second {
 					t.Errorf("after a loss asked at %v", s.asked)
 				}
-				other := d.w.peers.heard(group4, 0x20f, s.now)
+				other := d.peers.Heard(group4, 0x20f, s.now)
 				if d.resync.suspect(whyShort, other, s.now); d.resync.about != other || d.resync.due.Sub(s.now) > 3*time.Second {
 					t.Errorf("another peer waits %v", d.resync.due.Sub(s.now))
 				}

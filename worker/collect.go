@@ -12,12 +12,12 @@ import (
 // incoming is a resync that arrives.
 type incoming struct {
 	id       uint32
-	from     *peer
+	from     *replication.Peer
 	asked    bool                 // an answer to what we asked: what its sender lacks goes back
 	vector   []syncwire.Component // the sender's, from before it read its table
 	merges   bool                 // the vector may be merged once all sessions are stored
 	claimed  []syncwire.Component // what the sender says of other origins
-	doubts   int                  // completeness.doubts when the comparison that vector is about began
+	doubts   int                  // Knowledge.Doubts when the comparison that vector is about began
 	settings syncwire.Settings
 	base     time.Time
 	replication.Assembly
@@ -29,16 +29,16 @@ type incoming struct {
 
 // begin takes a BEGIN. Its time is when it came, not when there was time to read
 // it: the sessions grow older meanwhile.
-func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
-	if !b.For(r.p.self) || b.Sessions > MaxSessions {
+func (r *resync) begin(b *syncwire.Begin, from *replication.Peer, came, now time.Time) {
+	if !b.For(r.p.knowledge.Self()) || b.Sessions > MaxSessions {
 		return
 	}
 	r.resume(b.Resync, from, now)
 	known := r.in != nil && r.in.id == b.Resync
 	if b.Sessions == 0 && b.Why == syncwire.WhyReturn && !known { // it lacks nothing that this host has sent, and has no more
 		if vector := returned(b, from); vector != nil {
-			r.p.merge(vector, from.servedDoubts, now)
-			from.served = time.Time{}
+			r.p.knowledge.Merge(vector, from.ServedDoubts, now)
+			from.Served = time.Time{}
 		}
 		return
 	}
@@ -72,14 +72,14 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 	r.stopped = nil
 	// What is passed on meanwhile needn't wait: next to nothing will be injected.
 	r.full = r.full || r.why == whyVerify
-	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, merges: true, claimed: from.vector, doubts: r.p.doubts,
+	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, merges: true, claimed: from.Vector(), doubts: r.p.knowledge.Doubts(),
 		settings: b.Settings, base: came, Assembly: replication.NewAssembly(b.Sessions)}
 	if b.Why == syncwire.WhyReturn {
-		r.in.merges, r.in.doubts = returned(b, from) != nil, from.servedDoubts
-		from.served = time.Time{}
+		r.in.merges, r.in.doubts = returned(b, from) != nil, from.ServedDoubts
+		from.Served = time.Time{}
 	}
 	r.base = came
-	r.p.stored = r.p.components(now)
+	r.p.knowledge.Wait(now)
 	if r.touched == nil {
 		r.touched = make(map[session.Key]struct{})
 	}
@@ -89,8 +89,8 @@ func (r *resync) begin(b *syncwire.Begin, from *peer, came, now time.Time) {
 
 // returned is the vector of a return: that of a table with which it was compared, this host's, and what is returned. nil:
 // this host has sent none lately.
-func returned(b *syncwire.Begin, from *peer) []syncwire.Component {
-	if from.served.IsZero() {
+func returned(b *syncwire.Begin, from *replication.Peer) []syncwire.Component {
+	if from.Served.IsZero() {
 		return nil
 	}
 	return b.Vector
@@ -108,7 +108,7 @@ func (r *resync) mayTake(now time.Time) bool {
 }
 
 // bulk takes a BULK that came at came.
-func (r *resync) bulk(b *syncwire.Bulk, from *peer, came, now time.Time) {
+func (r *resync) bulk(b *syncwire.Bulk, from *replication.Peer, came, now time.Time) {
 	r.resume(b.Resync, from, now)
 	in := r.in
 	if r.phase != collecting || in.from != from || in.id != b.Resync {
@@ -128,7 +128,7 @@ func (r *resync) bulk(b *syncwire.Bulk, from *peer, came, now time.Time) {
 }
 
 // end takes an END.
-func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
+func (r *resync) end(e *syncwire.End, from *replication.Peer, now time.Time) {
 	r.resume(e.Resync, from, now)
 	in := r.in
 	if r.phase != collecting || in.from != from || in.id != e.Resync || e.Sessions > MaxSessions {
@@ -136,7 +136,7 @@ func (r *resync) end(e *syncwire.End, from *peer, now time.Time) {
 	}
 	sound := in.End(e.Sessions, e.Bulks)
 	if e.Doubtful {
-		in.vector = onlyOf(from.ID, in.vector)
+		in.vector = replication.OnlyOf(from.ID, in.vector)
 	}
 	switch {
 	case !sound:
@@ -175,14 +175,14 @@ func (r *resync) stalled(now time.Time) {
 
 // gone takes the word of the sender that it can't go on.
 func (r *resync) gone(g *syncwire.Gone, now time.Time) {
-	if r.phase == collecting && r.in.id == g.Resync && g.To == r.p.self {
+	if r.phase == collecting && r.in.id == g.Resync && g.To == r.p.knowledge.Self() {
 		r.abandon(now)
 	}
 }
 
 // resume continues a stopped resync once its sender sends again, and keeps the BULKs that were received before. It reads
 // the own table again, because the module has received live sessions meanwhile.
-func (r *resync) resume(id uint32, from *peer, now time.Time) {
+func (r *resync) resume(id uint32, from *replication.Peer, now time.Time) {
 	in := r.stopped
 	if in == nil || in.id != id || in.from != from || r.phase != settled && r.phase != asking {
 		return
@@ -191,7 +191,7 @@ func (r *resync) resume(id uint32, from *peer, now time.Time) {
 	r.p.w.log.warn("the sender of a stopped resync sends again; keeping what was received", "from", from.Address, "got", got, "of", expected)
 	r.in, r.stopped = in, nil
 	r.base = in.base
-	r.p.stored = r.p.components(now)
+	r.p.knowledge.Wait(now)
 	in.stalls, in.table, in.partial = 0, nil, in.Taken()
 	if r.why == "" {
 		r.why = whyStopped

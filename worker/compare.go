@@ -16,7 +16,7 @@ const leastPiece = 200 * syncwire.MaxBulk
 type comparison struct {
 	table   *replication.Comparison // with the own table; nil: that was not read yet
 	reading int                     // how often the own table was begun to be read
-	// whole is the own vector from before the own table was read, doubtsThen is completeness.doubts then.
+	// whole is the own vector from before the own table was read, doubtsThen is Knowledge.Doubts then.
 	whole      []syncwire.Component
 	doubtsThen int
 	// partial is true if the own table was read again after pieces had been compared: then nobody knows what the peer lacks.
@@ -29,7 +29,7 @@ type comparison struct {
 func (r *resync) readOwn() {
 	in, now := r.in, r.p.do.now()
 	in.reading++
-	in.whole, in.doubtsThen = r.p.whole(now), r.p.doubts
+	in.whole, in.doubtsThen = r.p.knowledge.Whole(now), r.p.knowledge.Doubts()
 	this := in.reading
 	other := func() bool { return r.in != in || in.reading != this }
 	tolerance := max(2*r.p.w.spec().RefreshPeriod, replication.MinTolerance)
@@ -128,7 +128,7 @@ func (r *resync) gave(lacked []session.Record) {
 	case len(lacked) > 0 || !replication.Covered(in.vector, in.whole):
 		in.report.GaveBack = len(lacked)
 		has := replication.Union(in.whole, in.vector)
-		if in.doubtsThen != r.p.doubts {
+		if in.doubtsThen != r.p.knowledge.Doubts() {
 			has = in.whole[:1] // the own table may have lacked sessions when it was read
 		}
 		r.p.answers.giveBack(in.from, table{lacked, in.base}, has, now)

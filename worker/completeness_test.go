@@ -67,7 +67,7 @@ func TestNeverWrong(t *testing.T) {
 		}},
 		{name: "a number that jumps is forged", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
 			forger := newScripted(t, names[2])
-			forger.id, forger.last = hosts[0].running.self, 1_000_000
+			forger.id, forger.last = hosts[0].running.knowledge.Self(), 1_000_000
 			forger.say(&syncwire.Hello{Settings: ttl})
 			for i := range 40 {
 				hosts[0].report(sessionAt(i, 0))
@@ -79,7 +79,11 @@ func TestNeverWrong(t *testing.T) {
 				hosts[0].report(sessionAt(i, 0))
 			}
 			eventually(t, "they have crossed", func() bool { return hosts[1].instance.Sessions.Len() == 40 })
-			hosts[0].onThread(func(p *pumps) { p.seq = 3 }) // the host's memory was set back
+			hosts[0].onThread(func(p *pumps) { // the host's memory was set back
+				back := p.knowledge.Checkpoint(time.Now())
+				back.Position.Seq = 3
+				p.knowledge.Continue(&back)
+			})
 			for i := range 40 {
 				hosts[0].report(sessionAt(100+i, 0))
 				time.Sleep(50 * time.Millisecond)

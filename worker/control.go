@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	// helloBusy and helloIdle are how often a worker says that it lives.
+	// helloBusy is the interval between HELLOs under traffic.
 	helloBusy = time.Second
-	helloIdle = 10 * time.Second
 	// helloBack is within what time a HELLO that asks is answered, so that not
 	// all answer at once.
 	helloBack = 100 * time.Millisecond
@@ -30,8 +29,6 @@ const (
 
 // controls is what a worker has to say beside sessions.
 type controls struct {
-	self     syncwire.ID
-	seq      syncwire.Seq
 	settings syncwire.Settings
 	// lifetimes follow from settings.
 	lifetimes *session.Lifetimes
@@ -74,7 +71,7 @@ func (p *pumps) sendControl(body syncwire.Body) {
 	if !p.sequence {
 		return
 	}
-	b := syncwire.Message{Sender: p.self, Last: p.seq, Body: body}.Append(p.room(p.messages))
+	b := syncwire.Message{Sender: p.knowledge.Self(), Last: p.knowledge.Position().Seq, Body: body}.Append(p.room(p.messages))
 	if !p.held {
 		p.messages = b
 	}
@@ -86,24 +83,24 @@ func (p *pumps) fromPeer(address netip.Addr, data []byte, came, now time.Time) {
 	m, err := syncwire.ParseWith(&p.bulkIn, data)
 	switch {
 	case syncwire.Unknown(err):
-		p.w.peers.garbled(address, now)
+		p.peers.Garbled(address, now)
 		p.w.counters.notUnderstood.Add(1)
 		return
 	case err != nil:
-		p.w.peers.garbled(address, now)
+		p.peers.Garbled(address, now)
 		p.w.counters.malformed.Add(1)
 		p.w.log.warn("dropped a malformed control message", "from", address, "error", err)
 		return
-	case m.Sender == p.self:
+	case m.Sender == p.knowledge.Self():
 		return
 	}
-	from := p.w.peers.heard(address, m.Sender, now)
-	from.stream.ExpectUpTo(m.Last, now, p.deliverFn)
+	from := p.peers.Heard(address, m.Sender, now)
+	from.Stream.ExpectUpTo(m.Last, now, p.deliverFn)
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
 		p.helloFrom(from, b, m.Last, now)
 	case *syncwire.Solicit:
-		if b.To == p.self {
+		if b.To == p.knowledge.Self() {
 			p.answers.solicited(m.Sender, now)
 		}
 	case *syncwire.Nack:
@@ -121,46 +118,32 @@ func (p *pumps) fromPeer(address netip.Addr, data []byte, came, now time.Time) {
 }
 
 // helloFrom takes a peer's HELLO.
-func (p *pumps) helloFrom(from *peer, h *syncwire.Hello, last syncwire.Seq, now time.Time) {
+func (p *pumps) helloFrom(from *replication.Peer, h *syncwire.Hello, last syncwire.Seq, now time.Time) {
 	before := from.Sessions
-	p.w.peers.update(from, func() {
-		from.Software, from.Module, from.Sync, from.Sessions = h.Software, joolnl.Version(h.Module), h.Sync, h.Sessions
-		from.Differs = p.settings.Diff(h.Settings)
-	})
-	isNew := !from.greeted
-	from.greeted, from.hello, from.nextIn = true, now, time.Duration(h.NextIn)*time.Second
-	from.generation, from.vector = h.Generation, h.Vector
+	isNew := !from.Greeted()
+	_, dropped := from.Dropping()
+	from.Greet(h, &p.settings, now)
 	if h.Generation == 0 && last == 0 {
-		p.vector.Empty(from.ID)
+		p.knowledge.Empty(from.ID)
 	}
-	p.dropsAt(from, h.Dropping, now)
+	if dropped && !h.Dropping { // nothing keeps this host from requesting a full sync any more
+		p.resync.unwant(whyLacks, from)
+	}
 	if h.Asks || isNew {
 		p.helloWithin(helloBack, now)
 	}
 	switch ours := p.sessions(); {
-	case h.Sync != syncwire.SyncNo && from.shortfall.Lasts(before, h.Sessions, ours, now):
+	case h.Sync != syncwire.SyncNo && from.Shortfall.Lasts(before, h.Sessions, ours, now):
 		p.resync.suspect(whyShort, from, now)
-	case from.shortfall.Gone():
+	case from.Shortfall.Gone():
 		p.resync.unwant(whyShort, from)
 	}
 	if h.Sync != syncwire.SyncNo {
-		from.wasComplete = now
 		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })
 	}
 	if r := &p.resync; r.phase == listening {
 		r.due = minTime(r.due, now.Add(collectFor))
 	}
-}
-
-// dropsAt notes whether a peer's module drops sessions. Once that is over, nothing keeps this host from asking.
-func (p *pumps) dropsAt(from *peer, dropping bool, now time.Time) {
-	switch {
-	case dropping && !from.dropping:
-		from.droppingSince = now
-	case !dropping && from.dropping:
-		p.resync.unwant(whyLacks, from)
-	}
-	from.dropping = dropping
 }
 
 // helloWithin sends a HELLO at a random moment within d, unless one is due by
@@ -180,21 +163,21 @@ func (p *pumps) sendHello(now time.Time) {
 	if !now.Equal(p.audit.answered) { // the module has been asked for something else
 		p.readKernel(now)
 	}
-	interval := helloIdle
-	p.hello = p.together(now.Add(helloIdle), idleBeat)
+	interval := replication.HelloIdle
+	p.hello = p.together(now.Add(replication.HelloIdle), idleBeat)
 	if !p.idle(now) || p.resync.phase != settled {
 		interval = helloBusy
 		p.hello = p.together(now.Add(helloBusy), beat)
 	}
 	p.sendControl(&syncwire.Hello{
 		Asks: p.asks, Dropping: p.dropping(now), Sync: p.resync.sync, NextIn: uint8(interval / time.Second), Sessions: uint32(p.sessions()),
-		Module: uint32(p.version), Settings: p.settings, Software: software, Generation: p.generation, Vector: p.components(now),
+		Module: uint32(p.version), Settings: p.settings, Software: software, Generation: p.knowledge.Position().Generation, Vector: p.knowledge.Components(now),
 	})
 	p.asks = false
 }
 
 // idle says whether there has been no traffic for a while.
-func (p *pumps) idle(now time.Time) bool { return now.Sub(p.active) >= helloIdle }
+func (p *pumps) idle(now time.Time) bool { return now.Sub(p.active) >= replication.HelloIdle }
 
 // sessions is how many the instance held when it was last asked.
 func (p *pumps) sessions() int { return int(p.kernel.Get(joolnl.StatSessions)) }
@@ -234,7 +217,7 @@ func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
 
 // missed notes that the own table has got sessions, or may have, that are in no live datagram: peers have to ask for them.
 func (p *pumps) missed(now time.Time) {
-	p.generation++
+	p.knowledge.Gain()
 	p.helloSoon(now)
 }
 
@@ -252,9 +235,9 @@ func recreated(old, now *joolnl.Stats) bool {
 // nackFrom repeats what a peer asks for, or leaves it to others to ask.
 func (p *pumps) nackFrom(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 	switch {
-	case n.To != p.self:
-		if sender := p.w.peers.withID(n.To); sender != nil && n.Resync == 0 {
-			sender.stream.Suppress(n.Ranges, now)
+	case n.To != p.knowledge.Self():
+		if sender := p.peers.WithID(n.To); sender != nil && n.Resync == 0 {
+			sender.Stream.Suppress(n.Ranges, now)
 		}
 	case n.Resync != 0:
 		p.answers.missed(n, by, now)
@@ -302,7 +285,7 @@ func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
 				superseded = replication.AppendRange(superseded, uint32(seq))
 				continue
 			}
-			p.sendDatagram(b, syncwire.Trailer{Kind: syncwire.Repeat, Sender: p.self, Seq: seq})
+			p.sendDatagram(b, syncwire.Trailer{Kind: syncwire.Repeat, Sender: p.knowledge.Self(), Seq: seq})
 		}
 	}
 	for _, answer := range []*syncwire.Gone{{To: by, Ranges: gone}, {To: by, Ranges: superseded, Superseded: true}} {
@@ -315,14 +298,14 @@ func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
 }
 
 // goneFrom takes a sender's word that something is not to be had any more.
-func (p *pumps) goneFrom(from *peer, g *syncwire.Gone, now time.Time) {
+func (p *pumps) goneFrom(from *replication.Peer, g *syncwire.Gone, now time.Time) {
 	if g.Resync != 0 {
-		if g.To == p.self && p.resync.in != nil && p.resync.in.from == from {
+		if g.To == p.knowledge.Self() && p.resync.in != nil && p.resync.in.from == from {
 			p.resync.gone(g, now)
 		}
 		return
 	}
-	p.w.peers.update(from, func() { from.stream.Gone(g.Ranges, !g.Superseded) })
+	from.Stream.Gone(g.Ranges, !g.Superseded)
 }
 
 // jitter spreads what several receivers ask for at the same moment.
@@ -349,7 +332,7 @@ func (p *pumps) tickFlow(now, next time.Time) time.Time {
 	sooner(p.advertise.tick(now))
 	if p.sequence {
 		p.auditPeers()
-		for _, from := range p.w.peers.order {
+		for _, from := range p.peers.All() {
 			sooner(p.tickStream(from, now))
 		}
 		p.toKernel()
@@ -370,17 +353,17 @@ func (p *pumps) tickFlow(now, next time.Time) time.Time {
 func (p *pumps) wake(now time.Time) { p.timer.SetSooner(now) }
 
 // tickStream asks a peer for what is missing of it.
-func (p *pumps) tickStream(from *peer, now time.Time) time.Time {
-	if !from.stream.Waiting() {
+func (p *pumps) tickStream(from *replication.Peer, now time.Time) time.Time {
+	if !from.Stream.Waiting() {
 		return time.Time{}
 	}
-	lost := from.stream.Lost()
-	ask, again := from.stream.Tick(now, p.deliverFn)
+	lost := from.Stream.Lost()
+	ask, again := from.Stream.Tick(now, p.deliverFn)
 	if len(ask) > 0 {
 		p.answer(&syncwire.Nack{To: from.ID, Ranges: ask}, now)
 	}
-	if from.stream.Lost() != lost {
-		p.w.peers.update(from, func() {})
+	if from.Stream.Lost() != lost {
+		p.publishPeers()
 	}
 	return again
 }

@@ -448,7 +448,7 @@ func TestFloods(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			before := h.instance.Sessions.Records()
 			stop, stopped := make(chan struct{}), make(chan int)
-			self := h.running.self
+			self := h.running.knowledge.Self()
 			go func() {
 				r := rand.New(rand.NewPCG(1, 1))
 				for i := 0; ; i++ {
@@ -518,7 +518,7 @@ func TestMutatedFlood(t *testing.T) {
 	forger := newScripted(t, names[2])
 	r := rand.New(rand.NewPCG(7, 7))
 	record := sessionAt(1, 0)
-	ids := []syncwire.ID{first.running.self, second.running.self, 1000, 1001}
+	ids := []syncwire.ID{first.running.knowledge.Self(), second.running.knowledge.Self(), 1000, 1001}
 	for _, b := range kept(t, "FuzzParse") { // what fuzzing has found
 		if len(b) > 1 && b[0] == 0 && b[1] == 0 {
 			forger.send(b)

@@ -50,7 +50,8 @@ type update struct {
 // releaseHeld lets the held updates go on, in their order, their times corrected.
 func (p *pumps) releaseHeld() {
 	held, injected := p.resync.held, p.resync.waiting
-	p.resync.held, p.resync.heldSize, p.resync.waiting, p.stored = nil, 0, nil, nil
+	p.resync.held, p.resync.heldSize, p.resync.waiting = nil, 0, nil
+	risen := p.knowledge.Stored()
 	before := p.resync.phase
 	p.resync.phase = settled
 	now := p.do.now()
@@ -65,9 +66,8 @@ func (p *pumps) releaseHeld() {
 	}
 	p.toKernel()
 	p.resync.phase = before
-	if p.evicted { // no component counts the sessions that have waited
-		p.evicted = false
-		p.missed(now)
+	if risen {
+		p.helloSoon(now)
 	}
 }
 

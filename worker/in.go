@@ -14,6 +14,7 @@ import (
 
 // fromNetwork carries what waits on the network socket to the kernel.
 func (p *pumps) fromNetwork() {
+	defer p.publishPeers()
 	for range rounds {
 		n, err := p.received.Receive(p.socket.fd)
 		if err == unix.EAGAIN {
@@ -50,7 +51,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		return
 	}
 	if d.Truncated {
-		p.w.peers.garbled(d.From.Addr(), now)
+		p.peers.Garbled(d.From.Addr(), now)
 		c.malformed.Add(1)
 		p.w.log.warn("dropped a datagram longer than any of Jool's", "from", d.From)
 		return
@@ -65,12 +66,12 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		if p.sequence {
 			p.fromPeer(d.From.Addr(), d.Data, arrived(d, now, p.do.stoodStill()), now)
 		} else {
-			p.w.peers.garbled(d.From.Addr(), now)
+			p.peers.Garbled(d.From.Addr(), now)
 			c.notUnderstood.Add(1)
 		}
 		return
 	default:
-		p.w.peers.garbled(d.From.Addr(), now)
+		p.peers.Garbled(d.From.Addr(), now)
 		c.malformed.Add(1)
 		p.w.log.warn("dropped a malformed datagram", "from", d.From, "error", err)
 		return
@@ -90,29 +91,25 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		if len(trailer) > 0 {
 			c.notUnderstood.Add(1)
 		}
-		p.w.peers.heard(d.From.Addr(), 0, now)
+		p.peers.Heard(d.From.Addr(), 0, now)
 		p.deliver(entries)
-	case t.Sender == p.self:
+	case t.Sender == p.knowledge.Self():
 		c.ignored.Add(sessions)
 	case t.Kind == syncwire.Advertised: // for upstream's peers; ours get BULKs
-		p.w.peers.heard(d.From.Addr(), t.Sender, now)
+		p.peers.Heard(d.From.Addr(), t.Sender, now)
 		c.ignored.Add(sessions)
 	default:
-		from := p.w.peers.heard(d.From.Addr(), t.Sender, now)
+		from := p.peers.Heard(d.From.Addr(), t.Sender, now)
 		if t.Kind == syncwire.Repeat {
-			from.stream.Retransmitted = p.repeatFn
+			from.Stream.Retransmitted = p.repeatFn
 			if waited < muchWaiting {
 				session.AgeList(entries, waited)
 			}
 		}
-		before := from.stream.Repaired()
-		if !from.stream.Receive(t.Kind, t.Seq, entries, now, p.deliverFn) {
+		if !from.Stream.Receive(t.Kind, t.Seq, entries, now, p.deliverFn) {
 			c.ignored.Add(sessions)
 		}
-		if from.stream.Repaired() != before {
-			p.w.peers.update(from, func() {})
-		}
-		if until, buffering := from.stream.Buffering(); buffering {
+		if until, buffering := from.Stream.Buffering(); buffering {
 			p.wakeAt(until)
 		}
 	}

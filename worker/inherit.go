@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
-	"joolctl/syncwire"
+	"joolctl/replication"
 )
 
 // inheritWithin is how soon a worker that goes on as the incarnation before must have been repeated what it missed.
@@ -16,8 +16,8 @@ func (p *pumps) bequeath(now time.Time) {
 	if p.module == nil || p.socket == nil || !p.sequence || r.in != nil && r.in.began || len(r.held) > 0 || p.dropping(now) {
 		return // what the table holds is not what the vector says
 	}
-	for _, known := range p.w.peers.order {
-		if known.ID == 0 && now.Sub(known.LastHeard) <= aliveFor {
+	for _, known := range p.peers.All() {
+		if known.ID == 0 && now.Sub(known.LastHeard) <= replication.AbsentAfter {
 			return // nobody repeats what an upstream joold sends meanwhile
 		}
 	}
@@ -38,10 +38,8 @@ func (p *pumps) bequeath(now time.Time) {
 	if overruns != p.w.counters.netlinkOverruns.Load() || errs != p.w.counters.kernelErrors.Load() {
 		return
 	}
-	p.advance(now)
 	e := estateOf(&stats)
-	e.self, e.position, e.vector, e.left = p.self, p.position(), p.vector.Components(now), now
-	e.unclaimed = p.unclaimed
+	e.Checkpoint = p.knowledge.Checkpoint(now)
 	p.w.counters.will.write(p.estate, e)
 }
 
@@ -60,11 +58,9 @@ func (p *pumps) begin(now time.Time) {
 		p.incarnate()
 		return
 	}
-	p.self, p.generation, p.seq = e.self, e.position.Generation, e.position.Seq
-	p.vector.Merge(e.vector, e.left, func(syncwire.ID) bool { return false })
-	p.unclaimed = e.unclaimed
+	p.knowledge.Continue(&e.Checkpoint)
 	if p.adopted {
-		p.waiting.suspect(now.Sub(e.left)) // the reports that wait in the socket
+		p.waiting.suspect(now.Sub(e.Written)) // the reports that wait in the socket
 	}
 	p.inherited = true
 }
@@ -82,21 +78,14 @@ func (p *pumps) unchanged(e *estate) bool {
 
 // incarnate begins a new incarnation: nothing is known of what the table contains.
 func (p *pumps) incarnate() {
-	p.self, p.seq, p.generation = newID(p.random), 0, 0
 	p.retransmit.Free()
-	if !p.counted || p.sessions() > 0 {
-		p.generation = 1
-	}
-	doubts := p.doubts
-	p.completeness = completeness{doubts: doubts + 1, generation: p.generation}
-	for _, known := range p.w.peers.order {
-		known.stream.Doubt()
-	}
+	p.knowledge.Incarnate(newID(p.random), p.counted && p.sessions() == 0)
+	p.reasons, p.inherited = nil, false
 }
 
 // settle ends the start without a resync, because no peer has more than this host.
 func (r *resync) settle(now time.Time) {
-	if live := r.p.w.peers.all(now); r.p.inherited && len(live) > 0 {
+	if live := r.p.peers.Live(now); r.p.inherited && len(live) > 0 {
 		r.p.w.reportResync(ResyncReport{From: live[0].Address.String(), Why: whyInherited, Had: r.p.sessions(), At: now, Took: now.Sub(r.since)})
 	}
 	r.verified = now

@@ -127,13 +127,13 @@ func TestInherit(t *testing.T) {
 
 // TestWill writes estates and reads them, in another process too.
 func TestWill(t *testing.T) {
-	e := estate{packets: 1, sessions: 1 << 40, reported: 3, dropped: 4, self: 1<<32 - 1,
-		position: syncwire.Position{Generation: 1<<32 - 1, Seq: 9}, left: time.UnixMilli(1_000_000_001),
-		vector: []syncwire.Component{
+	e := estate{packets: 1, sessions: 1 << 40, reported: 3, dropped: 4, Checkpoint: replication.Checkpoint{Self: 1<<32 - 1,
+		Position: syncwire.Position{Generation: 1<<32 - 1, Seq: 9}, Written: time.UnixMilli(1_000_000_001),
+		Vector: []syncwire.Component{
 			{Origin: 7, Known: true, Complete: syncwire.Position{Generation: 1, Seq: 1<<32 - 1}, Highest: syncwire.Position{Generation: 2, Seq: 5}},
 			{Origin: 1<<32 - 2, Highest: syncwire.Position{Seq: 1}, Age: 1<<30 - 1},
 		},
-		unclaimed: map[syncwire.ID]time.Time{9: time.UnixMilli(7), 1<<32 - 1: time.UnixMilli(1_000_000_000_001)}}
+		Unclaimed: map[syncwire.ID]time.Time{9: time.UnixMilli(7), 1<<32 - 1: time.UnixMilli(1_000_000_000_001)}}}
 	options := cmp.AllowUnexported(estate{})
 	var c, next Counters
 	c.will.write("instance", e)

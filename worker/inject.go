@@ -35,7 +35,7 @@ func (r *resync) beginToStore(now time.Time) {
 	in.injection = injection{base: in.base, resync: r}
 	r.p.readKernel(now)
 	in.before = r.p.sessions()
-	r.p.vector.Hold(r.p.others(in.vector), now, r.p.liveOrigin(now))
+	r.p.knowledge.Hold(in.vector, now)
 }
 
 // store removes the BIB entries that are in the way of a piece of a peer's table, and queues its sessions for the module.
@@ -58,7 +58,7 @@ func (r *resync) store(d replication.Difference, now time.Time) {
 	in.limited, in.blocked = in.limited || d.Limited, in.blocked+d.Blocked
 	if len(d.Inject) > 0 {
 		r.beginToStore(now)
-		r.p.stores(in.from.ID, now)
+		r.p.knowledge.Stores(in.from.ID, now)
 		in.fresh += d.Fresh
 		in.injection.add(d.Inject)
 		r.inject()
@@ -139,7 +139,7 @@ func (r *resync) done(now time.Time) {
 	r.cost, r.verified = report.Took, now
 	r.p.module.ReadErrors() // they may say that there was no memory
 	if in.merges {
-		r.p.merge(in.vector, in.doubts, now)
+		r.p.knowledge.Merge(in.vector, in.doubts, now)
 		r.p.judgeClaims(in, now)
 	}
 	if report.Injected > in.refused && (r.why == whyShort || r.why == whyVerify) {

@@ -15,6 +15,7 @@ import (
 	"joolctl/configdir"
 	"joolctl/nsthread"
 	"joolctl/packetio"
+	"joolctl/replication"
 )
 
 // sendBuffer is room for what a slow link holds up, in bytes: with less of it
@@ -150,8 +151,8 @@ func arrived(d packetio.Datagram, now time.Time, stood time.Duration) time.Time 
 	waited := time.Duration(0)
 	if !d.Arrived.IsZero() {
 		waited = now.Round(0).Sub(d.Arrived)
-		if waited < 0 || waited > aliveFor {
-			waited = min(stood, aliveFor)
+		if waited < 0 || waited > replication.AbsentAfter {
+			waited = min(stood, replication.AbsentAfter)
 		}
 	}
 	return now.Add(-waited)

@@ -60,11 +60,11 @@ func TestRefused(t *testing.T) {
 			drive(t, jool4115, func(d *driven) {
 				now := time.Now()
 				s := &short{driven: d, now: now}
-				s.from = d.w.peers.heard(group6, 0x10f, now)
-				s.from.stream.Start(1)
+				s.from = d.peers.Heard(group6, 0x10f, now)
+				s.from.Stream.Start(1)
 				d.resync.finish(now)
 				d.resync.ended, d.resync.period = now, 0
-				d.merge(s.whole(), d.doubts, now)
+				d.knowledge.Merge(s.whole(), d.knowledge.Doubts(), now)
 				incomplete := 0
 				s.run(10*time.Minute, func() {
 					d.sent.put(7, 40)
@@ -90,8 +90,8 @@ func TestRefused(t *testing.T) {
 func TestErrorsLost(t *testing.T) {
 	drive(t, jool4115, func(d *driven) {
 		d.sent.put(7, 40)
-		before := d.doubts
-		if d.kernelError(0, unix.ENOBUFS); d.doubts != before+1 {
+		before := d.knowledge.Doubts()
+		if d.kernelError(0, unix.ENOBUFS); d.knowledge.Doubts() != before+1 {
 			t.Error("the host still relies on what it stored")
 		}
 	})

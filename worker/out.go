@@ -215,13 +215,12 @@ func (p *pumps) sendInPieces(entries []byte, now time.Time) {
 // wait.
 func (p *pumps) sendLive(entries []byte, now time.Time) {
 	p.active = now
+	seq := p.knowledge.Position().Seq
 	if p.sequence {
-		if p.seq++; p.seq == 0 {
-			p.generation++ // the zero position means that there was no session yet
-		}
-		p.retransmit.Put(p.seq, entries, now)
+		seq = p.knowledge.NextSeq()
+		p.retransmit.Put(seq, entries, now)
 	}
-	p.sendDatagram(entries, syncwire.Trailer{Kind: syncwire.Live, Sender: p.self, Seq: p.seq})
+	p.sendDatagram(entries, syncwire.Trailer{Kind: syncwire.Live, Sender: p.knowledge.Self(), Seq: seq})
 }
 
 // sendDatagram sends sessions and a trailer, which it writes behind them, unless

@@ -24,7 +24,7 @@ func TestPartlySent(t *testing.T) {
 			panic(err)
 		}
 		dontFragment(1)
-		before := d.controls.seq
+		before := d.knowledge.Position().Seq
 		var messages [][]byte
 		for i, n := range sessions {
 			messages = append(messages, workertest.Multicast(jool4115, "nat", entries(t, jool4115, 100*i, n)))
@@ -40,7 +40,7 @@ func TestPartlySent(t *testing.T) {
 		}
 
 		dontFragment(0)
-		nack := &syncwire.Nack{To: d.self, Ranges: []syncwire.Range{{From: uint32(before + 1), To: uint32(before + 5)}}}
+		nack := &syncwire.Nack{To: d.knowledge.Self(), Ranges: []syncwire.Range{{From: uint32(before + 1), To: uint32(before + 5)}}}
 		if err := d.to.Send(d.group, syncwire.Message{Sender: 0x10f, Body: nack}.Append(nil)); err != nil {
 			panic(err)
 		}
@@ -61,7 +61,7 @@ func TestPartlySent(t *testing.T) {
 func (d *driven) sentWith(kind syncwire.Kind, before syncwire.Seq, sessions []int, numbers ...int) {
 	for _, i := range numbers {
 		list, trailer, err := syncwire.Sessions(d.buf[:d.read(d.group)], session.Packed40)
-		want := syncwire.Trailer{Kind: kind, Sender: d.self, Seq: before + syncwire.Seq(i)}
+		want := syncwire.Trailer{Kind: kind, Sender: d.knowledge.Self(), Seq: before + syncwire.Seq(i)}
 		if got, ok := syncwire.ParseTrailer(trailer); !ok || got != want || len(list) != 40*sessions[i-1] || err != nil {
 			d.t.Errorf("%+v with %d sessions, %v; want %+v with %d", got, len(list)/40, err, want, sessions[i-1])
 		}

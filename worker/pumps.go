@@ -14,6 +14,7 @@ import (
 	"joolctl/packetio"
 	"joolctl/replication"
 	"joolctl/session"
+	"joolctl/syncwire"
 )
 
 const (
@@ -87,7 +88,10 @@ type pumps struct {
 	// on it.
 	*scratch
 	controls
-	completeness
+	peers     *replication.Peers
+	knowledge *replication.Knowledge
+	reasons   []replication.Reason // of the last verdict
+	inherited bool                 // the worker goes on as the incarnation before
 	outgoing
 	retransmit    replication.RetransmitBuffer
 	coalesce      *replication.Coalescer
@@ -124,6 +128,12 @@ type pumps struct {
 func newPumps(w *Worker) *pumps {
 	p := &pumps{w: w, failed: make(chan error, 1), random: newRandom(), epoch: epoch}
 	p.do = p
+	p.peers = replication.NewPeers(replication.PeersConfig{
+		Expected: func(origin syncwire.ID) (syncwire.Seq, bool) { return p.knowledge.Expected(origin) },
+		Jitter:   p.jitter,
+		Dropped:  func(sessions uint64) { p.w.counters.ignored.Add(sessions) },
+	})
+	p.knowledge = replication.NewKnowledge(0, p.peers)
 	return p
 }
 
@@ -195,8 +205,8 @@ func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 
 // prepare sets up what a worker has beside its sockets.
 func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
-	p.self, p.sequence, p.format = newID(p.random), spec.Sequence, p.version.Format()
-	p.w.peers.expected, p.w.peers.jitter = p.expected, p.jitter
+	p.sequence, p.format = spec.Sequence, p.version.Format()
+	p.knowledge = replication.NewKnowledge(newID(p.random), p.peers)
 	p.coalesce = replication.NewCoalescer(spec.RefreshPeriod, p.random.Uint64())
 	p.resync.period, p.resync.piece = spec.VerifyPeriod, leastPiece
 	p.resync.p, p.answers.p, p.advertise.p = p, p, p

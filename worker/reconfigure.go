@@ -81,9 +81,9 @@ func (p *pumps) retune(spec configdir.Spec, now time.Time) {
 		p.resync.sync = syncwire.SyncNo
 		p.publishSync()
 		p.answers = answers{p: p}
-		for _, from := range p.w.peers.order {
-			from.stream.Stop(now, p.deliverFn)
-			p.vector.Forget(from.ID)
+		for _, from := range p.peers.All() {
+			from.Stream.Stop(now, p.deliverFn)
+			p.knowledge.Forget(from.ID)
 		}
 		p.toKernel()
 		p.sequence = false
@@ -145,8 +145,9 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 
 // moved forgets the peers, because others may be heard from now on.
 func (p *pumps) moved(now time.Time) {
-	p.advance(now)
-	p.w.peers.forgetAll()
+	p.knowledge.Advance(now)
+	p.peers.ForgetAll()
+	p.publishPeers()
 	if p.sequence {
 		p.resync.listen(whyMoved, now)
 	}

@@ -105,14 +105,14 @@ func TestLookups(t *testing.T) {
 			{"after two of them, perhaps", now.Add(-reportLag - time.Second/2), 1},
 			{"just now", now, 0},
 		} {
-			before, doubts := d.w.counters.Ledger().Ignored, d.doubts
+			before, doubts := d.w.counters.Ledger().Ignored, d.knowledge.Doubts()
 			d.reportedAt = c.reported
 			if n := int(sessionsIn(d.withoutOlder(list(), now))); n != c.left {
 				t.Errorf("the module has reported something %s: %d sessions are left, want %d", c.name, n, c.left)
 			}
 			out := uint64(3 - c.left)
 			d.w.counters.receivedSessions.Add(out)
-			if i, n := d.w.counters.Ledger().Ignored-before, uint64(d.doubts-doubts); i != out || n != out {
+			if i, n := d.w.counters.Ledger().Ignored-before, uint64(d.knowledge.Doubts()-doubts); i != out || n != out {
 				t.Errorf("the module has reported something %s: %d are ignored and the vector is forgotten %d times, want %d", c.name, i, n, out)
 			}
 		}

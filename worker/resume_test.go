@@ -101,7 +101,7 @@ func TestRepeatsAfterTheNext(t *testing.T) {
 		first := &answer{why: syncwire.WhyAnswer, audience: []syncwire.ID{by}, table: table{sessionsAt(0, 10*syncwire.MaxBulk), now}}
 		now = d.sends(first, now, 0, func(time.Time) {})
 		d.sendsUntilEnd(first.id)
-		d.answers.giveBack(&peer{Peer: Peer{ID: by, Sync: syncwire.SyncYes}}, table{sessionsAt(0, 10), now}, nil, now)
+		d.answers.giveBack(&replication.Peer{PeerInfo: replication.PeerInfo{ID: by, Sync: syncwire.SyncYes}}, table{sessionsAt(0, 10), now}, nil, now)
 		d.answers.tick(now)
 		second := d.answers.current
 		if second == nil || second.why != syncwire.WhyReturn {
@@ -143,23 +143,23 @@ func TestStall(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		says func(d *driven, from *peer, now time.Time)
+		says func(d *driven, from *replication.Peer, now time.Time)
 		want phase
 	}{
-		{"silence", func(*driven, *peer, time.Time) {}, settled},
-		{"BULKs that have come before", func(d *driven, from *peer, now time.Time) {
+		{"silence", func(*driven, *replication.Peer, time.Time) {}, settled},
+		{"BULKs that have come before", func(d *driven, from *replication.Peer, now time.Time) {
 			d.resync.bulk(&syncwire.Bulk{Resync: 1, Index: 0, Records: one}, from, now, now)
 		}, collecting},
-		{"BULKs too far ahead", func(d *driven, from *peer, now time.Time) {
+		{"BULKs too far ahead", func(d *driven, from *replication.Peer, now time.Time) {
 			d.resync.bulk(&syncwire.Bulk{Resync: 1, Index: bulks - 2, Records: one}, from, now, now)
 		}, collecting},
-		{"BULKs of another resync", func(d *driven, from *peer, now time.Time) {
+		{"BULKs of another resync", func(d *driven, from *replication.Peer, now time.Time) {
 			d.resync.bulk(&syncwire.Bulk{Resync: 2, Index: 0, Records: one}, from, now, now)
 		}, settled},
-		{"BEGINs", func(d *driven, from *peer, now time.Time) {
+		{"BEGINs", func(d *driven, from *replication.Peer, now time.Time) {
 			d.resync.begin(&syncwire.Begin{Resync: 1, Sessions: bulks * syncwire.MaxBulk, Settings: ttl}, from, now, now)
 		}, collecting},
-		{"a datagram waits in the socket", func(d *driven, _ *peer, now time.Time) {
+		{"a datagram waits in the socket", func(d *driven, _ *replication.Peer, now time.Time) {
 			if err := d.to.Send(d.group, []byte{0, 0}); err != nil {
 				panic(err)
 			}
@@ -169,7 +169,7 @@ func TestStall(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			drive(t, jool4115, func(d *driven) {
 				now := time.Now()
-				from := d.w.peers.heard(group6, 0x10f, now)
+				from := d.peers.Heard(group6, 0x10f, now)
 				in := &incoming{id: 1, from: from, asked: true, Assembly: replication.NewAssembly(bulks * syncwire.MaxBulk), base: now, settings: ttl}
 				d.resync.in, d.resync.why, d.resync.tried = in, "start", []syncwire.ID{from.ID}
 				d.resync.enter(collecting, now, now.Add(stallFor))

@@ -85,12 +85,12 @@ type resync struct {
 	sync  syncwire.Sync
 	// why is what the next resync is for; empty: none is wanted.
 	why   string
-	about *peer     // the peer that why concerns; nil: none
-	since time.Time // when the phase began
-	due   time.Time // when to go on
+	about *replication.Peer // the peer that why concerns; nil: none
+	since time.Time         // when the phase began
+	due   time.Time         // when to go on
 	// pause is the pause before this resync, pauses are those for reasons that concern no peer.
 	pause  time.Duration
-	pauses pauses
+	pauses replication.Pauses
 	// period is how often verify asks; verified is when the whole table was last compared with a peer's.
 	period   time.Duration
 	verified time.Time
@@ -176,11 +176,11 @@ func (r *resync) tick(now time.Time) time.Time {
 // heardEnough ends the time in which peers say what they have.
 func (r *resync) heardEnough(now time.Time) {
 	live := r.p.look(now)
-	lost := slices.ContainsFunc(r.p.lacks, func(l Lack) bool { return !l.pending })
+	lost := slices.ContainsFunc(r.p.knowledge.Lacks(), func(l replication.Lack) bool { return !l.Pending })
 	switch {
 	case len(live) == 0 && now.Sub(r.since) < listenFor:
 		r.due = r.since.Add(listenFor)
-	case len(r.p.lacks) == 0:
+	case len(r.p.knowledge.Lacks()) == 0:
 		r.settle(now)
 	case !lost && now.Sub(r.since) < inheritWithin: // repeats are on their way
 		r.due = now.Add(replication.ReorderFor)
@@ -192,7 +192,7 @@ func (r *resync) heardEnough(now time.Time) {
 
 // ask asks the best peer that was not asked yet.
 func (r *resync) ask(now time.Time) {
-	best := r.p.best(r.tried, now)
+	best := r.p.knowledge.Best(r.tried, now)
 	if best == nil {
 		if len(r.tried) > 0 {
 			r.p.w.log.warn("no peer gave its session table", "why it was wanted", r.why)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -26,7 +27,7 @@ func TestReturnIsInAnswer(t *testing.T) {
 	a := answers{p: newPumps(&Worker{})}
 	now := time.Unix(1_000_000, 0)
 	for _, id := range []syncwire.ID{7, 8} {
-		a.giveBack(&peer{Peer: Peer{ID: id}}, table{}, nil, now)
+		a.giveBack(&replication.Peer{PeerInfo: replication.PeerInfo{ID: id}}, table{}, nil, now)
 	}
 	if at := a.tick(now); !at.Equal(now.Add(askFirst)) {
 		t.Errorf("a peer that is about to ask is given something back at %v", at)
@@ -43,8 +44,8 @@ func TestWaitsForReturn(t *testing.T) {
 	drive(t, jool4115, func(d *driven) {
 		now := time.Now()
 		d.resync.finish(now)
-		from := d.w.peers.heard(group6, 0x10f, now)
-		from.stream.Start(1)
+		from := d.peers.Heard(group6, 0x10f, now)
+		from.Stream.Start(1)
 		for _, c := range []struct {
 			name string
 			at   time.Duration
@@ -56,9 +57,9 @@ func TestWaitsForReturn(t *testing.T) {
 			{"the peer is alone", 20 * time.Second, syncwire.SyncAlone, asking},
 		} {
 			at := now.Add(c.at)
-			d.w.peers.heard(group6, from.ID, at)
+			d.peers.Heard(group6, from.ID, at)
 			d.helloFrom(from, &syncwire.Hello{Sync: c.sync, Generation: 1, Settings: ttl}, 0, at)
-			from.served = now
+			from.Served = now
 			d.resync.ended = time.Time{}
 			d.judge(at)
 			if d.resync.why != whyLacks {

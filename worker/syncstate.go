@@ -25,7 +25,7 @@ type SyncState struct {
 	Done, Total int
 	// Last is the last resync that ended complete; nil: none yet.
 	Last *ResyncReport
-	// Lacking says what live peers' tables have and this one may lack; at most maxLacks. Blocked are sessions
+	// Lacking says what live peers' tables have and this one may lack; at most replication.MaxReasons. Blocked are sessions
 	// that the last resync could not store because too many older mappings are in their way.
 	Lacking []replication.Reason
 	Blocked int

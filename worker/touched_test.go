@@ -133,7 +133,7 @@ func TestReportedWhileCompared(t *testing.T) {
 					d := replication.Difference{Inject: []session.Record{taken(0, 0), taken(4, 0)}, Fresh: 2}
 					d.ResolveConflicts(own, ttl, nil, replication.MaxRemovals)
 					r.why, r.touched = whyLacks, make(map[session.Key]struct{})
-					r.in = &incoming{id: 6, from: p.w.peers.withID(s.id), base: now, settings: ttl}
+					r.in = &incoming{id: 6, from: p.peers.WithID(s.id), base: now, settings: ttl}
 					r.in.End(0, 0)
 					r.in.table = replication.NewComparison(slices.Clone(own), ttl, ttl, 2000)
 					r.enter(comparing, now, time.Time{})

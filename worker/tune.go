@@ -55,6 +55,7 @@ func (p *pumps) takeGlobals(g joolnl.Globals, now time.Time) {
 	old := p.settings
 	p.settings = settingsOf(g, p.version)
 	p.settings.Pool4, p.settings.Iterations = old.Pool4, old.Iterations
+	p.knowledge.Longest = p.settings.Longest()
 	p.lifetimes = session.NewLifetimes(func(proto session.Proto, timer session.Timer) uint32 {
 		return uint32(p.settings.TTL(uint8(proto), uint8(timer)).Milliseconds())
 	})

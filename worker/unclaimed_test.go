@@ -20,40 +20,40 @@ func TestUnclaimed(t *testing.T) {
 		want  uint32        // by how much the generation rises
 	}{
 		{"it dies at once", never, 0, 1},
-		{"its module may not have reported them", reportedWithin - time.Second, 5, 1},
-		{"all have a position", reportedWithin + time.Second, 5, 0},
-		{"the host lacks live datagrams", reportedWithin + time.Second, 9, 1},
+		{"its module may not have reported them", replication.ReportedWithin - time.Second, 5, 1},
+		{"all have a position", replication.ReportedWithin + time.Second, 5, 0},
+		{"the host lacks live datagrams", replication.ReportedWithin + time.Second, 9, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			drive(t, jool4115, func(d *driven) {
 				now := time.Now()
 				d.resync.finish(now)
-				from := d.w.peers.heard(group6, 0x10f, now)
-				from.stream.Start(6)
+				from := d.peers.Heard(group6, 0x10f, now)
+				from.Stream.Start(6)
 				says := func(last syncwire.Seq, at time.Time) {
-					d.w.peers.heard(group6, from.ID, at)
-					from.stream.ExpectUpTo(last, at, d.deliverFn)
+					d.peers.Heard(group6, from.ID, at)
+					from.Stream.ExpectUpTo(last, at, d.deliverFn)
 					d.helloFrom(from, &syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1, Settings: ttl, NextIn: 1}, last, at)
 				}
 				says(5, now)
 				at := syncwire.Position{Generation: 1, Seq: 5}
-				d.merge([]syncwire.Component{{Origin: from.ID, Known: true, Complete: at, Highest: at}}, d.doubts, now)
-				d.stores(from.ID, now)
+				d.knowledge.Merge([]syncwire.Component{{Origin: from.ID, Known: true, Complete: at, Highest: at}}, d.knowledge.Doubts(), now)
+				d.knowledge.Stores(from.ID, now)
 				d.look(now)
 				if c.hello != never {
 					now = now.Add(c.hello)
 					says(c.last, now)
 					d.look(now)
 				}
-				before := d.generation
-				d.look(from.liveUntil().Add(-1))
-				if d.generation != before {
+				before := d.knowledge.Position().Generation
+				d.look(from.LiveUntil().Add(-1))
+				if d.knowledge.Position().Generation != before {
 					t.Error("the generation rises while the peer is there")
 				}
 				for range 2 {
-					d.look(from.liveUntil().Add(1))
+					d.look(from.LiveUntil().Add(1))
 				}
-				if rises := d.generation - before; rises != c.want {
+				if rises := d.knowledge.Position().Generation - before; rises != c.want {
 					t.Errorf("the generation rises by %d, want %d", rises, c.want)
 				}
 			})
@@ -65,7 +65,7 @@ func TestUnclaimed(t *testing.T) {
 // claim only the host's own component.
 func TestDoubtful(t *testing.T) {
 	p := newPumps(&Worker{})
-	p.answers.p, p.self = p, 3
+	p.answers.p, p.knowledge = p, replication.NewKnowledge(3, nil)
 	vector := []syncwire.Component{{Origin: 7, Known: true}, {Origin: 3, Known: true}}
 	sent, queued, kept := &answer{vector: slices.Clone(vector)}, &answer{vector: slices.Clone(vector)}, &answer{vector: slices.Clone(vector)}
 	p.answers.current, p.answers.returns, p.answers.kept = sent, []*answer{queued}, []*answer{kept}
@@ -82,7 +82,7 @@ func TestDoubtfulEnd(t *testing.T) {
 	drive(t, jool4115, func(d *driven) {
 		now := time.Now()
 		d.resync.finish(now)
-		from := d.w.peers.heard(group6, 0x10f, now)
+		from := d.peers.Heard(group6, 0x10f, now)
 		at := syncwire.Position{Generation: 1, Seq: 5}
 		d.resync.in = &incoming{id: 5, from: from, base: now, Assembly: replication.NewAssembly(39),
 			vector: []syncwire.Component{{Origin: 0x99, Known: true, Complete: at, Highest: at}, {Origin: from.ID, Known: true, Complete: at, Highest: at}}}

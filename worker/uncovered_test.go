@@ -50,8 +50,8 @@ func TestUncovered(t *testing.T) {
 				const gone = 0x99
 				now := time.Now()
 				d.resync.finish(now)
-				from := d.w.peers.heard(group6, 0x10f, now)
-				from.stream.Start(6)
+				from := d.peers.Heard(group6, 0x10f, now)
+				from.Stream.Start(6)
 				own := syncwire.Position{Generation: 1, Seq: 5}
 				claim := func(seq syncwire.Seq) syncwire.Component {
 					at := syncwire.Position{Generation: 1, Seq: seq}
@@ -59,7 +59,7 @@ func TestUncovered(t *testing.T) {
 				}
 				for _, s := range c.steps {
 					now = now.Add(time.Second)
-					d.w.peers.heard(group6, from.ID, now)
+					d.peers.Heard(group6, from.ID, now)
 					d.helloFrom(from, &syncwire.Hello{Sync: syncwire.SyncYes, Generation: own.Generation, Settings: ttl, NextIn: 1,
 						Vector: []syncwire.Component{claim(s.claims)}}, own.Seq, now)
 					if s.brings != none {
@@ -67,19 +67,19 @@ func TestUncovered(t *testing.T) {
 						if s.brings > 0 {
 							vector = append(vector, claim(s.brings))
 						}
-						in := &incoming{id: 5, from: from, asked: !s.unasked, vector: vector, merges: true, claimed: from.vector, doubts: d.doubts, base: now}
+						in := &incoming{id: 5, from: from, asked: !s.unasked, vector: vector, merges: true, claimed: from.Vector(), doubts: d.knowledge.Doubts(), base: now}
 						d.resync.in = in
 						d.resync.enter(checking, now, time.Time{})
 						d.resync.done(now)
-					} else if from.generation != own.Generation {
+					} else if !from.Greeted() {
 						t.Fatal("the HELLO is not heard")
 					}
-					if !d.vector.Contains(from.ID, own) { // only the claim is in question
-						d.merge([]syncwire.Component{{Origin: from.ID, Known: true, Complete: own, Highest: own}}, d.doubts, now)
+					if !d.knowledge.Contains(from.ID, own) { // only the claim is in question
+						d.knowledge.Merge([]syncwire.Component{{Origin: from.ID, Known: true, Complete: own, Highest: own}}, d.knowledge.Doubts(), now)
 					}
 					d.judge(now)
 					if d.resync.sync != s.sync {
-						t.Errorf("%s: the host says %v, want %v; it lacks %+v", s.name, d.resync.sync, s.sync, d.lacks)
+						t.Errorf("%s: the host says %v, want %v; it lacks %+v", s.name, d.resync.sync, s.sync, d.knowledge.Lacks())
 					}
 				}
 			})

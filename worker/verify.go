@@ -19,11 +19,11 @@ func (r *resync) verify(now time.Time) time.Time {
 		return time.Time{}
 	}
 	// Not all workers, nor all hosts, at once.
-	due := r.p.together(r.verified.Add(period+period/4*time.Duration(r.p.self%256)/256), idleBeat)
+	due := r.p.together(r.verified.Add(period+period/4*time.Duration(r.p.knowledge.Self()%256)/256), idleBeat)
 	if now.Before(due) {
 		return due
 	}
-	if r.p.active.Before(r.verified) || len(r.p.w.peers.all(now)) == 0 {
+	if r.p.active.Before(r.verified) || len(r.p.peers.Live(now)) == 0 {
 		r.verified = now // nothing has changed since, or nobody is there to ask
 		return time.Time{}
 	}

@@ -69,7 +69,7 @@ func TestVerifyDue(t *testing.T) {
 		{"another resync is wanted", func(p *pumps) { p.resync.why = "start" }, late, false},
 		{"one is under way", func(p *pumps) { p.resync.phase = asking }, late, false},
 		{"switched off", func(p *pumps) { p.resync.period = 0 }, late, false},
-		{"nobody is there", func(p *pumps) { p.w.peers.forgetAll() }, late, false},
+		{"nobody is there", func(p *pumps) { p.peers.ForgetAll() }, late, false},
 	} {
 		h.onThread(func(p *pumps) {
 			before := p.resync

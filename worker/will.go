@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -18,11 +19,7 @@ import (
 type estate struct {
 	// The module's counters: what it was given, what it reported, what it dropped.
 	packets, sessions, reported, dropped uint64
-	self                                 syncwire.ID
-	position                             syncwire.Position
-	vector                               []syncwire.Component
-	unclaimed                            map[syncwire.ID]time.Time // see completeness
-	left                                 time.Time                 // to the millisecond
+	replication.Checkpoint               // Written to the millisecond
 }
 
 // will keeps estates from one worker of a pair to the next, in this process or, by
@@ -40,12 +37,12 @@ const willPrefix = "left "
 func (e *estate) numbers() map[string]uint64 {
 	numbers := map[string]uint64{
 		"packets": e.packets, "sessions": e.sessions, "reported": e.reported, "dropped": e.dropped,
-		"self": uint64(e.self), "position": positionNumber(e.position), "time": uint64(e.left.UnixMilli()),
+		"self": uint64(e.Self), "position": positionNumber(e.Position), "time": uint64(e.Written.UnixMilli()),
 	}
-	for id, stored := range e.unclaimed {
+	for id, stored := range e.Unclaimed {
 		numbers[fmt.Sprintf("unclaimed %08x", uint32(id))] = uint64(stored.UnixMilli())
 	}
-	for _, c := range e.vector {
+	for _, c := range e.Vector {
 		flags := uint64(0)
 		if c.Known {
 			flags |= 1
@@ -72,7 +69,9 @@ func estateOfNumbers(numbers map[string]uint64) *estate {
 	}
 	e := &estate{
 		packets: numbers["packets"], sessions: numbers["sessions"], reported: numbers["reported"], dropped: numbers["dropped"],
-		self: syncwire.ID(numbers["self"]), position: numberPosition(numbers["position"]), left: time.UnixMilli(int64(numbers["time"])),
+		Checkpoint: replication.Checkpoint{
+			Self: syncwire.ID(numbers["self"]), Position: numberPosition(numbers["position"]), Written: time.UnixMilli(int64(numbers["time"])),
+		},
 	}
 	for name, age := range numbers {
 		if text, ok := strings.CutPrefix(name, "unclaimed "); ok {
@@ -80,10 +79,10 @@ func estateOfNumbers(numbers map[string]uint64) *estate {
 			if err != nil {
 				return nil
 			}
-			if e.unclaimed == nil {
-				e.unclaimed = make(map[syncwire.ID]time.Time)
+			if e.Unclaimed == nil {
+				e.Unclaimed = make(map[syncwire.ID]time.Time)
 			}
-			e.unclaimed[syncwire.ID(id)] = time.UnixMilli(int64(age))
+			e.Unclaimed[syncwire.ID(id)] = time.UnixMilli(int64(age))
 		}
 		text, ok := strings.CutPrefix(name, "age ")
 		if !ok {
@@ -95,10 +94,10 @@ func estateOfNumbers(numbers map[string]uint64) *estate {
 		if err != nil || !ok1 || !ok2 {
 			return nil
 		}
-		e.vector = append(e.vector, syncwire.Component{Origin: syncwire.ID(origin), Known: age&1 != 0,
+		e.Vector = append(e.Vector, syncwire.Component{Origin: syncwire.ID(origin), Known: age&1 != 0,
 			Complete: numberPosition(complete), Highest: numberPosition(highest), Age: uint32(age >> 2)})
 	}
-	slices.SortFunc(e.vector, func(a, b syncwire.Component) int { return cmp.Compare(a.Origin, b.Origin) })
+	slices.SortFunc(e.Vector, func(a, b syncwire.Component) int { return cmp.Compare(a.Origin, b.Origin) })
 	return e
 }
 

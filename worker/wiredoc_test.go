@@ -18,7 +18,7 @@ func TestWireDocumentation(t *testing.T) {
 	_, table, _ := strings.Cut(string(text), "## Timing and bounds\n")
 	want := [][2]string{
 		{"HELLO while busy", fmt.Sprint(helloBusy)},
-		{"HELLO while idle", fmt.Sprint(helloIdle)},
+		{"HELLO while idle", fmt.Sprint(replication.HelloIdle)},
 		{"HELLO back within", fmt.Sprint(helloBack)},
 		{"datagrams wait behind a gap for", fmt.Sprint(replication.ReorderFor)},
 		{"datagrams that wait behind a gap", fmt.Sprint(replication.MaxBuffered)},
@@ -31,11 +31,11 @@ func TestWireDocumentation(t *testing.T) {
 		{"repeated sessions looked up in that time", fmt.Sprint(maxLookups)},
 		{"a first HELLO is waited for", fmt.Sprint(listenFor)},
 		{"others' HELLOs are waited for", fmt.Sprint(collectFor)},
-		{"a HELLO may be late by", fmt.Sprint(lateHello)},
-		{"missing live datagrams don't count for", fmt.Sprint(lackFor)},
+		{"a HELLO may be late by", fmt.Sprint(replication.LateHello)},
+		{"missing live datagrams don't count for", fmt.Sprint(replication.PendingFor)},
 		{"drops of the module are over after", fmt.Sprint(droppingFor)},
 		{"a peer's drops keep a host from asking for", fmt.Sprint(dropsLast)},
-		{"missing live datagrams are asked for unless the sender was silent for", fmt.Sprint(aliveFor)},
+		{"missing live datagrams are asked for unless the sender was silent for", fmt.Sprint(replication.AbsentAfter)},
 		{"older datagrams and messages in a row until a sender counts anew", fmt.Sprint(replication.RestartAfter)},
 		{"origins known at a time", fmt.Sprint(replication.MaxOrigins)},
 		{"a BEGIN is waited for", fmt.Sprint(beginWithin)},
@@ -57,7 +57,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"sessions reported meanwhile that are left alone", fmt.Sprint(maxTouched)},
 		{"pause between resyncs for one reason", fmt.Sprintf("%v to %v", replication.FirstPause, replication.LongestPause)},
 		{"a reason that comes back within that time after a resync that has stored nothing is the same", fmt.Sprint(replication.LastingFor)},
-		{"peers known at a time", fmt.Sprint(maxPeers)},
+		{"peers known at a time", fmt.Sprint(replication.MaxPeers)},
 	}
 	rows := 0
 	for line := range strings.Lines(table) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"joolctl/fdstore"
 	"joolctl/joolnl"
 	"joolctl/nsthread"
+	"joolctl/replication"
 )
 
 // Env is what all workers of a process share.
@@ -52,7 +54,6 @@ type Worker struct {
 	env      Env
 	counters *Counters
 	log      *limitedLog
-	peers    peers
 	recheck  chan struct{}
 	claims   []*claim // guarded by env.Claims.mu
 
@@ -60,6 +61,7 @@ type Worker struct {
 	current configdir.Spec
 	running *pumps // nil while Run does not listen
 	state   SyncState
+	peers   []replication.PeerInfo // as the instance's thread has last published them
 }
 
 // New makes a worker for a pair; it does nothing before Run.
@@ -68,7 +70,7 @@ func New(spec configdir.Spec, env Env, counters *Counters) *Worker {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Worker{current: spec, env: env, counters: counters, peers: peers{ignored: &counters.ignored},
+	return &Worker{current: spec, env: env, counters: counters,
 		log: newLimitedLog(log.With("pair", spec.Name)), recheck: make(chan struct{}, 1)}
 }
 
@@ -202,8 +204,19 @@ func (w *Worker) onPumps(ctx context.Context, fn func(*pumps) error) error {
 	}
 }
 
-// Peers are the hosts heard so far, by address; at most maxPeers.
-func (w *Worker) Peers() []Peer { return w.peers.list() }
+// Peers returns what is known of the hosts heard so far, by address; at most replication.MaxPeers.
+func (w *Worker) Peers() []replication.PeerInfo {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.peers)
+}
+
+// publishPeers makes what is known of the peers visible to other goroutines.
+func (p *pumps) publishPeers() {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.w.peers = p.peers.AppendInfo(p.w.peers[:0])
+}
 
 // KernelStats asks the module for the instance's counters that concern
 // sessions, by Jool's names (JSTAT_…). It fails while Run does not listen.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
+	"joolctl/replication"
 	"joolctl/supervisor"
 	"joolctl/syncwire"
 	"joolctl/worker"
@@ -42,7 +43,7 @@ func (f fake) Run(ctx context.Context, ready func()) error {
 
 func (f fake) Reconfigure(configdir.Spec) error { return nil }
 func (f fake) Rename(string)                    {}
-func (f fake) Peers() []worker.Peer             { return nil }
+func (f fake) Peers() []replication.PeerInfo    { return nil }
 func (f fake) ModuleVersion() string            { return "" }
 
 // Sync is of one that is complete and has advertised, or of one that has been neither for half an hour.

@@ -1,0 +1,112 @@
+package replication
+
+import (
+	"fmt"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// Lack describes sessions of a live peer's table that the host's table may lack.
+type Lack struct {
+	Peer *Peer
+	// Gap is the missing part of an origin's sessions; its Origin is 0 before the peer's first HELLO.
+	Gap Gap
+	// Pending is true if the missing live datagrams may still arrive. They have been missing since Since.
+	Pending bool
+	Since   time.Time
+	Reason  Reason
+}
+
+// Lacks returns what Compare has found. The caller must not change it.
+func (k *Knowledge) Lacks() []Lack { return k.lacks }
+
+// Lost returns the first of Lacks that no retransmission brings; nil: there is none.
+func (k *Knowledge) Lost() *Lack {
+	for i := range k.lacks {
+		if !k.lacks[i].Pending {
+			return &k.lacks[i]
+		}
+	}
+	return nil
+}
+
+// Compare finds what the table lacks of the live peers' tables.
+func (k *Knowledge) Compare(live []*Peer, now time.Time) {
+	k.lacks = nil
+	for _, known := range live {
+		known.ahead = aheadSince(known, live, now)
+	}
+	for _, known := range live {
+		if lack, is := k.lackOf(known); is {
+			k.lacks = append(k.lacks, lack)
+		}
+		if known.uncovered >= 2 {
+			continue // its table does not have what it claims
+		}
+		for _, c := range known.vector {
+			if c.Origin == k.self || time.Duration(c.Age)*time.Second > k.Longest {
+				continue
+			}
+			if origin := k.peers.WithID(c.Origin); origin != nil && origin.Live(now) {
+				continue // its own HELLO says what it has
+			}
+			if gap, is := k.vector.Gap(c.Origin, c.Highest); is {
+				k.lacks = append(k.lacks, Lack{Peer: known, Gap: gap, Reason: gap.Orphaned(known.Address)})
+			}
+		}
+	}
+}
+
+// aheadSince returns since when a live peer has received more of another live peer's datagrams than this host; zero: none
+// has.
+func aheadSince(known *Peer, live []*Peer, now time.Time) time.Time {
+	for _, other := range live {
+		for _, c := range other.vector {
+			if c.Origin != known.ID || !known.Stream.Started() || !c.Highest.Seq.After(known.Stream.Next()-1) {
+				continue
+			}
+			if known.ahead.IsZero() {
+				return now
+			}
+			return known.ahead
+		}
+	}
+	return time.Time{}
+}
+
+// lackOf compares the vector with a peer's own position. It returns false if the vector covers that position.
+func (k *Knowledge) lackOf(known *Peer) (Lack, bool) {
+	s := &known.Stream
+	lack := Lack{Peer: known}
+	if !known.greeted || !s.Started() {
+		lack.Pending, lack.Since = true, known.Since
+		lack.Reason = Reason{Code: NotGreeted, Peer: known.Address.String(),
+			Text: fmt.Sprintf("peer %v has not said HELLO yet, so nobody knows what its table has", known.Address)}
+		return lack, true
+	}
+	gap, is := k.vector.Gap(known.ID, syncwire.Position{Generation: known.generation, Seq: s.Next() - 1})
+	c, _ := k.vector.Get(known.ID)
+	switch {
+	case is:
+		first, _, _ := s.Complete()
+		waits := s.MissingSince()
+		lack.Pending = !gap.Unknown && gap.Generations == 0 && !first.After(c.Complete.Seq+1) && !waits.IsZero()
+		lack.Gap, lack.Since = gap, waits
+		lack.Reason = gap.Reason(known.Address)
+		if _, dropping := known.Dropping(); dropping {
+			lack.Reason.Remedy = "its module drops sessions: raise ss-capacity on that host, as `joolctl ready` says there"
+		}
+	case s.MayHaveRestarted():
+		lack.Pending, lack.Gap.Origin = true, known.ID
+		lack.Reason = Reason{Code: NumbersFall, Peer: known.Address.String(),
+			Text: fmt.Sprintf("peer %v counts from a lower sequence number again", known.Address)}
+	case !known.ahead.IsZero():
+		lack.Pending, lack.Since, lack.Gap.Origin = true, known.ahead, known.ID
+		lack.Reason = Reason{Code: BehindOther, Peer: known.Address.String(),
+			Text: fmt.Sprintf("peer %v: another peer has received more of its live datagrams", known.Address)}
+	default:
+		return lack, false
+	}
+	return lack, true
+}

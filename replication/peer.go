@@ -1,0 +1,141 @@
+package replication
+
+import (
+	"net/netip"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+const (
+	// HelloIdle is the interval between a host's HELLOs without traffic, and the longest one.
+	HelloIdle = 10 * time.Second
+	// LateHello is how late a peer's next datagram may be before the peer is not live any more.
+	LateHello = 2 * time.Second
+	// AbsentAfter is how long a peer must be silent for its missing datagrams not to be requested any more: two HELLOs
+	// without traffic may get lost.
+	AbsentAfter = 25 * time.Second
+)
+
+// PeerInfo describes a peer for display.
+type PeerInfo struct {
+	// Address is the source of the last datagram, without a zone.
+	Address netip.Addr
+	// LastHeard is when the last datagram arrived.
+	LastHeard time.Time
+	// ID is the sender ID; 0 is an upstream joold, whose other fields are unknown.
+	ID syncwire.ID
+	// Software, Module (the version of the peer's Jool as HELLO encodes it), Sync and Sessions (the size of the peer's
+	// table) are from the peer's last HELLO.
+	Software string
+	Module   uint32
+	Sync     syncwire.Sync
+	Sessions uint32
+	// Lost and Repaired count datagrams of the peer: those lost for good, and those that a retransmission brought.
+	Lost, Repaired uint64
+	// Differs names the settings that differ from the host's.
+	Differs []string
+}
+
+// Peer is a peer with the state that receiving from it takes.
+type Peer struct {
+	PeerInfo         // Lost and Repaired are those of Stream
+	Stream    Stream // the peer's live datagrams
+	Shortfall Shortfall
+	// Pauses are those after full syncs for reasons that concern the peer.
+	Pauses Pauses
+	Since  time.Time // when it was first heard
+	// Served is when END of the host's whole table was last sent to the peer, if the peer has not returned anything since;
+	// zero: never. ServedDoubts is Knowledge.Doubts when that table was read.
+	Served       time.Time
+	ServedDoubts int
+	// WasComplete is when it last said that it does not lack sessions; zero: never.
+	WasComplete time.Time
+
+	replaced   bool // another sender was heard from its address, and it was not heard since
+	greeted    bool // it has sent a HELLO since it was last absent
+	asked      bool // it was asked for a HELLO
+	hello      time.Time
+	nextIn     time.Duration // until the HELLO after that
+	generation uint32        // of its position, from its last HELLO
+	vector     []syncwire.Component
+	// droppingSince is when it began to say that its module drops sessions; zero: it does not.
+	droppingSince time.Time
+	restarts      int  // those of Stream that the vector takes into account
+	lived         bool // it was live when Stream was last taken into the vector, or it is new
+	// ahead is since when another peer has received more of its live datagrams than this host; zero: none has.
+	ahead time.Time
+	// uncovered is how many full syncs in a row did not bring what it claims of dead origins.
+	uncovered                    int
+	countedLost, countedRepaired uint64 // those that TakeLosses has returned
+}
+
+// heard records that the peer was heard. After a long absence its datagrams in between count as lost: retransmissions of
+// them don't show which of the host's mappings are out of date, and the module refuses a session whose mapping belongs to
+// another host in silence.
+func (k *Peer) heard(now time.Time) {
+	if !k.LastHeard.IsZero() && now.Sub(k.LastHeard) > AbsentAfter {
+		k.greeted, k.Served = false, time.Time{}
+		k.Stream.Absent()
+	}
+	k.LastHeard = now
+}
+
+// Live reports whether the peer has an ID and is live.
+func (k *Peer) Live(now time.Time) bool {
+	return k.ID != 0 && !k.replaced && !now.After(k.LiveUntil())
+}
+
+// LiveUntil returns until when the peer is live if it is not heard again: LateHello after its next HELLO is expected.
+func (k *Peer) LiveUntil() time.Time {
+	nextIn := HelloIdle
+	if k.greeted && k.nextIn > 0 {
+		nextIn = min(k.nextIn, HelloIdle)
+	}
+	return k.LastHeard.Add(nextIn + LateHello)
+}
+
+// Greeted reports whether the peer has sent a HELLO since it was last absent.
+func (k *Peer) Greeted() bool { return k.greeted }
+
+// Vector returns the vector of the peer's last HELLO. The caller must not change it.
+func (k *Peer) Vector() []syncwire.Component { return k.vector }
+
+// Greet takes the peer's HELLO. own are the host's settings.
+func (k *Peer) Greet(h *syncwire.Hello, own *syncwire.Settings, now time.Time) {
+	k.Software, k.Module, k.Sync, k.Sessions = h.Software, h.Module, h.Sync, h.Sessions
+	k.Differs = own.Diff(h.Settings)
+	k.greeted, k.hello, k.nextIn = true, now, time.Duration(h.NextIn)*time.Second
+	k.generation, k.vector = h.Generation, h.Vector
+	if h.Sync != syncwire.SyncNo {
+		k.WasComplete = now
+	}
+	switch {
+	case !h.Dropping:
+		k.droppingSince = time.Time{}
+	case k.droppingSince.IsZero():
+		k.droppingSince = now
+	}
+}
+
+// Dropping reports whether the peer says that its module drops sessions, and since when.
+func (k *Peer) Dropping() (since time.Time, dropping bool) {
+	return k.droppingSince, !k.droppingSince.IsZero()
+}
+
+// TakeLosses returns how many datagrams of the peer were lost for good, and how many a retransmission brought, since the
+// last call.
+func (k *Peer) TakeLosses() (lost, repaired uint64) {
+	lost, repaired = k.Stream.Lost()-k.countedLost, k.Stream.Repaired()-k.countedRepaired
+	k.countedLost, k.countedRepaired = k.Stream.Lost(), k.Stream.Repaired()
+	return lost, repaired
+}
+
+// better reports whether peer a is a better source of a full sync than peer b if both have as many of the missing sessions: a
+// complete peer is better, then the one with more sessions.
+func better(a, b *Peer) bool {
+	if as, bs := a.Sync == syncwire.SyncYes, b.Sync == syncwire.SyncYes; as != bs {
+		return as
+	}
+	return a.Sessions > b.Sessions
+}

@@ -1,0 +1,88 @@
+package replication
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"joolctl/syncwire"
+)
+
+// TestPeerMoves has a peer send from another address, and then another peer from that one.
+func TestPeerMoves(t *testing.T) {
+	p := NewPeers(PeersConfig{})
+	now := time.Unix(1_000_000, 0)
+	first, second := netip.MustParseAddr("fd64::1"), netip.MustParseAddr("fd65::1")
+	from := p.Heard(first, 7, now)
+	from.Sync, from.Sessions = syncwire.SyncYes, 100
+	from.Stream.Receive(syncwire.Live, 10, nil, now, func([]byte) {})
+
+	later := now.Add(time.Second)
+	from = p.Heard(second, 7, later)
+	want := []PeerInfo{{Address: second, LastHeard: later, ID: 7, Sync: syncwire.SyncYes, Sessions: 100}}
+	addresses := cmpopts.EquateComparable(netip.Addr{})
+	if diff := cmp.Diff(want, p.AppendInfo(nil), addresses); diff != "" {
+		t.Errorf("peers (-want +got):\n%s", diff)
+	}
+	from.Stream.Receive(syncwire.Live, 13, nil, later, func([]byte) {})
+	nack, _ := from.Stream.Tick(later.Add(ReorderFor), func([]byte) {})
+	if diff := cmp.Diff([]syncwire.Range{{From: 11, To: 12}}, nack); diff != "" {
+		t.Errorf("requested of the datagrams sent while it moved (-want +got):\n%s", diff)
+	}
+	if again := p.Heard(second, 7, later); again != from {
+		t.Error("it isn't the same peer when it is heard again")
+	}
+
+	other := p.Heard(second, 8, later)
+	if other.Stream.Started() || other.Sync != syncwire.SyncNo || from.Live(later) || len(p.AppendInfo(nil)) != 1 {
+		t.Errorf("another worker at the same address: %+v", other.PeerInfo)
+	}
+	if p.Heard(second, 9, later); p.WithID(7) != nil || p.WithID(8).Live(later) {
+		t.Error("more than one is kept that has been replaced")
+	}
+}
+
+// TestPeersAreBounded has a hundred hosts send. Those that were silent for longest are forgotten.
+func TestPeersAreBounded(t *testing.T) {
+	p := NewPeers(PeersConfig{})
+	now := time.Unix(1_000_000, 0)
+	at := func(i int) netip.Addr { return netip.AddrFrom16([16]byte{0xfd, 15: byte(i)}) }
+	for i := range 100 {
+		p.Heard(at(i), 0, now.Add(time.Duration(i)))
+	}
+	infos := p.AppendInfo(nil)
+	if len(infos) != MaxPeers {
+		t.Fatalf("%d peers", len(infos))
+	}
+	for i, info := range infos {
+		if want := at(100 - MaxPeers + i); info.Address != want {
+			t.Errorf("peer %d is %v, want %v", i, info.Address, want)
+		}
+	}
+	p.Heard(infos[0].Address, 0, now.Add(200))
+	p.Heard(netip.MustParseAddr("192.0.2.1"), 0, now.Add(201))
+	again := p.AppendInfo(nil)
+	if len(again) != MaxPeers || !again[0].Address.Is4() || again[1].Address != infos[0].Address || again[2].Address != infos[2].Address {
+		t.Errorf("the peer that was silent for longest is still there: %v", again[:3])
+	}
+}
+
+// TestDroppedSessions has a peer be forgotten while datagrams of it are buffered behind a gap.
+func TestDroppedSessions(t *testing.T) {
+	dropped := uint64(0)
+	p := NewPeers(PeersConfig{Dropped: func(sessions uint64) { dropped += sessions }})
+	now := time.Unix(1_000_000, 0)
+	from := p.Heard(netip.MustParseAddr("fd64::1"), 7, now)
+	entry := make([]byte, 40)
+	binary.NativeEndian.PutUint16(entry, uint16(len(entry)))
+	for _, seq := range []syncwire.Seq{1, 3} {
+		from.Stream.Receive(syncwire.Live, seq, entry, now, func([]byte) {})
+	}
+	if p.ForgetAll(); dropped != 1 || len(p.All()) != 0 {
+		t.Errorf("%d sessions dropped, %d peers left", dropped, len(p.All()))
+	}
+}
