@@ -93,7 +93,10 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 		verify = simVerify
 	}
 	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), newSimulated(verify, memory))
-	if s.lanes > 1 { // host 1 translates, too
+	if s.lanes > 1 { // host 1 translates, too, and chooses other masks: of two sessions with one mask, one stays missing
+		for i := range c.Hosts {
+			c.Hosts[i].Module.Ports = [][2]uint16{{1024, 32767}, {32768, 65535}}[i%2]
+		}
 		c.Traffic.Lanes = append(c.Traffic.Lanes, sim.Lane{Active: 1, Rate: 1, Initial: 10, Clients: 10, Network: 1})
 	}
 	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second

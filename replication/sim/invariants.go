@@ -204,7 +204,16 @@ func (m *Monitor) checkEarly(n *Node) {
 	if n.received.IsZero() || n.received.Before(n.since) {
 		return
 	}
+	peers := 0
+	for _, p := range m.s.Nodes {
+		if _, live := m.s.Truth.Live(n.ID, p.ID); live {
+			peers++
+		}
+	}
 	for _, l := range m.s.Truth.Lacks(n.ID) {
+		if peers > 1 && m.s.Clock.Now().Sub(l.Live) < heardBefore {
+			continue // the full sync came from another peer
+		}
 		if l.Conflict || l.Emptied || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < toldBefore {
 			continue
 		}
@@ -215,6 +224,10 @@ func (m *Monitor) checkEarly(n *Node) {
 
 // toldBefore is how long before a full sync a session has become known that the full sync has to bring.
 const toldBefore = time.Second
+
+// heardBefore is how long a host may say yes after it has heard a peer that has not said yet what it has, and some time
+// for the datagrams.
+const heardBefore = 600 * time.Millisecond
 
 // overdue returns by how much a host has lacked a session for too long.
 func (m *Monitor) overdue(l Lack) time.Duration {
