@@ -30,12 +30,15 @@ func madeUpUDP(place int, left time.Duration) session.Session {
 
 // fill gives an instance n made-up sessions, oldest first, as fast as it takes
 // them. Their age has nothing to do with their place in the table, as in life.
-func (n *namespace) fill(t testing.TB, instance string, sessions int) {
+func (n *namespace) fill(t testing.TB, instance string, sessions int) { n.fillFrom(t, instance, 0, sessions) }
+
+// fillFrom is fill for the sessions of other places, from the first on.
+func (n *namespace) fillFrom(t testing.TB, instance string, first, sessions int) {
 	t.Helper()
 	n.fillWith(t, instance, sessions, func(i int) session.Session {
 		const prime = 7919 // divides no number of sessions here
 		left := 4*time.Minute + time.Duration(i)*50*time.Second/time.Duration(sessions)
-		return madeUpUDP(i*prime%sessions, left)
+		return madeUpUDP(first+i*prime%sessions, left)
 	})
 }
 

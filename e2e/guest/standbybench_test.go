@@ -23,6 +23,7 @@ func TestStandbyBench(t *testing.T) {
 	if !b.lossy {
 		b.refresh(b.size(40, 10))
 		b.advertise(b.size(40_000, 10_000))
+		b.merge(b.size(100_000, 5_000))
 		b.latency()
 		b.stall(b.size(200_000, 10_000))
 		b.processorTime(b.size(40_000, 20_000))
