@@ -16,13 +16,15 @@ type Comparison struct {
 	met        []bool // ours that the peer's table has
 	give       []session.Record
 	removed    map[Mask]struct{} // own BIB entries that were removed since ours was read
+	ages       ages
 }
 
 // NewComparison begins a comparison with the own table, whose memory it keeps. The times left of both tables must be those of
 // one moment. their and our are the settings of the two instances. tolerance is in milliseconds (see Winner).
 func NewComparison(own []session.Record, their, our syncwire.Settings, tolerance int64) *Comparison {
 	ours := Unique(own, our)
-	return &Comparison{ours: ours, their: their, our: our, tolerance: tolerance, met: make([]bool, len(ours)), removed: make(map[Mask]struct{})}
+	return &Comparison{ours: ours, their: their, our: our, tolerance: tolerance, met: make([]bool, len(ours)),
+		removed: make(map[Mask]struct{}), ages: agesOf(ours, our)}
 }
 
 // Least is how many sessions a piece should have at least: the cost of a piece grows with the own table, too.
@@ -32,7 +34,7 @@ func (c *Comparison) Least() int { return len(c.ours) / 2 }
 func (c *Comparison) Empty() bool { return len(c.ours) == 0 }
 
 // Piece compares a piece of the peer's table, whose memory it reuses. The result has no Give: see Give. Inject has the
-// sessions to inject, oldest first, with their times left by the own settings. reported and most are those of
+// sessions to inject, oldest first, with their times left by the own settings (but see ages). reported and most are those of
 // ResolveConflicts.
 func (c *Comparison) Piece(theirs []session.Record, reported map[session.Key]struct{}, most int) Difference {
 	if c.Empty() { // nothing to compare with, and the peer sends its oldest sessions first
@@ -44,6 +46,7 @@ func (c *Comparison) Piece(theirs []session.Record, reported map[session.Key]str
 	c.give, d.Give = append(c.give, d.Give...), nil
 	d.Inject = Rebase(d.Inject, c.their, c.our)
 	d.ResolveConflicts(c.present(), c.our, reported, most)
+	c.ages.rejuvenate(d.Inject, c.our)
 	OldestFirst(d.Inject, c.our)
 	return d
 }
