@@ -92,7 +92,7 @@ func TestReasons(t *testing.T) {
 		{name: "counters", sync: with(yes, func(s *worker.SyncState) { s.Broken = []string{"KERNEL_SENT_PKTS: 3 behind"} }),
 			want: []string{"the counters disagree: KERNEL_SENT_PKTS: 3 behind"}},
 		{name: "a table that is too large", sync: yes, peers: []replication.PeerInfo{large},
-			want: []string{"peer fd64::2 has 4194305 sessions, a full sync takes 4194304 at most"}},
+			want: []string{"peer fd64::2 has 67108865 sessions, a full sync takes 67108864 at most"}},
 		{name: "settings of no weight", sync: yes, peers: []replication.PeerInfo{trifle}},
 		{name: "kernel drops", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now.Add(-59 * time.Second) }),
 			want: []string{"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 59 seconds ago; type: jool"}},

@@ -23,8 +23,9 @@ const (
 	// solicitEvery is how often it is asked meanwhile: a SOLICIT may be lost, or
 	// the BEGIN.
 	solicitEvery = 250 * time.Millisecond
-	// MaxSessions is how many sessions a full sync takes at most: the receiver needs 36 bytes for each.
-	MaxSessions = 4 << 20
+	// MaxSessions is how many sessions a full sync transfers at most. Both hosts need 36 bytes for each; the receiver needs
+	// them for those that have arrived.
+	MaxSessions = 64 << 20
 	// takenIn is in what time at most so many resyncs are taken that were not
 	// asked for as resync.taken remembers.
 	takenIn = 10 * time.Second

@@ -16,6 +16,7 @@ func TestStandbyBench(t *testing.T) {
 		b.cold(40_000)
 		b.cold(200_000)
 		b.cold(1_000_000)
+		b.cold(5_000_000)
 		for _, percent := range []int{1, 5, 10} {
 			b.loss(percent)
 		}
