@@ -36,7 +36,9 @@ func (h *host) look() (lacks []lack, judges bool) {
 	if !h.listening.IsZero() {
 		return lacks, false
 	}
-	h.settleUnclaimed(lacks)
+	if h.in == nil { // else its sessions come later than the generation, too
+		h.settleUnclaimed(lacks)
+	}
 	return lacks, true
 }
 
@@ -204,25 +206,17 @@ func (h *host) readOwn() {
 	h.in.own = &read
 }
 
-// compare compares the tables, and returns what the sender lacks.
+// compare compares the tables. The host may store sessions before END arrives.
 func (h *host) compare() {
 	in := h.in
 	in.compared = true
-	var give []entry
 	for k := range keys {
 		theirs, own := h.w.alive(in.theirs[k]), h.w.alive(in.own[k])
 		if theirs > own {
 			in.inject = append(in.inject, entry{k, theirs})
 		} else if own > theirs {
-			give = append(give, entry{k, own})
+			in.give = append(in.give, entry{k, own})
 		}
-	}
-	if in.asked && (len(give) > 0 || !Covered(in.vector, in.whole)) {
-		has := Union(in.whole, in.vector)
-		if in.wholeDoubts != h.doubts {
-			has = in.whole[:1] // the own table may have lacked sessions when the host read it
-		}
-		h.w.returns = append(h.w.returns, returned{h.id, in.from, give, has})
 	}
 	h.vector.Hold(Others(in.vector, h.id), h.w.now, h.live)
 	if len(in.inject) > 0 {
@@ -230,16 +224,29 @@ func (h *host) compare() {
 	}
 }
 
-// inject stores n sessions of the full sync, and ends it when all are stored.
+// giveBack returns what the sender lacks.
+func (h *host) giveBack() {
+	in := h.in
+	if in.asked && (len(in.give) > 0 || !Covered(in.vector, in.whole)) {
+		has := Union(in.whole, in.vector)
+		if in.wholeDoubts != h.doubts {
+			has = in.whole[:1] // the own table may have lacked sessions when the host read it
+		}
+		h.w.returns = append(h.w.returns, returned{h.id, in.from, in.give, has})
+	}
+}
+
+// inject stores n sessions of the full sync, and ends it when all have arrived and are stored.
 func (h *host) inject(n int) {
 	in := h.in
 	for ; n > 0 && len(in.inject) > 0; n-- {
 		h.store(in.inject[0])
 		in.inject = in.inject[1:]
 	}
-	if len(in.inject) > 0 {
+	if len(in.inject) > 0 || !in.ended {
 		return
 	}
+	h.giveBack()
 	h.readErrors()
 	if in.believed {
 		h.merge(in.vector, in.doubts)
@@ -281,7 +288,7 @@ func (h *host) step(all bool) {
 		goesOn = h.readTheirs()
 	case in.own == nil && (first || in.ended || in.theirs == nil):
 		h.readOwn()
-	case !in.ended:
+	case !in.ended && (first || in.own == nil || in.compared && len(in.inject) == 0):
 		goesOn = h.end()
 	case !in.compared:
 		h.compare()

@@ -139,7 +139,7 @@ type incoming struct {
 	theirs, own   *table
 	ended         bool // the sender has sent END
 	compared      bool
-	inject        []entry
+	inject, give  []entry
 }
 
 // returned are sessions that a receiver returns to the sender of a full sync. They are queued at the receiver.

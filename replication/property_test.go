@@ -32,7 +32,7 @@ type world struct {
 }
 
 func newWorld(seed uint64, traced bool) *world {
-	w := &world{rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_000_000, 0), hosts: make(map[syncwire.ID]*host), versions: make([]version, 1), traced: traced}
+	w := &world{rand: rand.New(rand.NewPCG(seed, 1)), traced: traced}
 	w.actions = actions()
 	for i := range w.actions {
 		w.actions[i].weight *= w.oneOf(0, 1, 1, 1, 2, 5)
@@ -40,15 +40,25 @@ func newWorld(seed uint64, traced bool) *world {
 	}
 	w.actions, w.total = append(w.actions, action{1, (*world).open}), w.total+1
 	w.keys, w.lost, w.drops, w.refuses = w.oneOf(2, 8, keys, keys), w.oneOf(2, 5, 5, 1000), w.oneOf(2, 8, 8, 1000), w.oneOf(15, 60, 60, 10_000)
-	for range 2 + w.rand.IntN(4) {
-		h := &host{w: w, slow: w.oneOf(1, 1, 1, 10)}
-		w.order = append(w.order, h)
+	w.begin(2 + w.rand.IntN(4))
+	for _, h := range w.order {
+		h.slow = w.oneOf(1, 1, 1, 10)
 		for w.rand.IntN(3) == 0 {
 			h.table.put(entry{w.rand.IntN(keys), w.stamp(0)})
 		}
 		h.incarnate()
 	}
 	return w
+}
+
+// begin begins with hosts without sessions.
+func (w *world) begin(hosts int) {
+	w.now, w.hosts, w.versions = time.Unix(1_000_000, 0), make(map[syncwire.ID]*host), make([]version, 1)
+	for range hosts {
+		h := &host{w: w, slow: 1}
+		w.order = append(w.order, h)
+		h.incarnate()
+	}
 }
 
 func (w *world) oneOf(n ...int) int { return n[w.rand.IntN(len(n))] }

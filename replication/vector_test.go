@@ -101,6 +101,12 @@ func TestVector(t *testing.T) {
 		{"Hold, the higher age", list(dead(unknown(1, pos(0, 1)), 5), dead(unknown(2, pos(0, 1)), 5)), func(v *Vector) {
 			v.Hold(list(dead(unknown(1, pos(0, 1)), 9), dead(unknown(2, pos(0, 1)), 3)), start, heard())
 		}, list(dead(unknown(2, pos(0, 1)), 5), dead(unknown(1, pos(0, 1)), 9))},
+		{"Hold, the age of a later position", list(dead(unknown(1, pos(0, 1)), 9), dead(unknown(2, pos(1, 1)), 3)), func(v *Vector) {
+			v.Hold(list(dead(unknown(1, pos(0, 2)), 5), dead(unknown(2, pos(1, 2)), 4)), start, heard())
+		}, list(dead(unknown(2, pos(1, 2)), 4), dead(unknown(1, pos(0, 2)), 5))},
+		{"Hold, not the age of an earlier position", list(dead(unknown(1, pos(0, 2)), 5), dead(unknown(2, pos(1, 2)), 4)), func(v *Vector) {
+			v.Hold(list(dead(unknown(1, pos(0, 1)), 9), dead(unknown(2, pos(1, 1)), 3)), start, heard())
+		}, list(dead(unknown(2, pos(1, 2)), 4), dead(unknown(1, pos(0, 2)), 5))},
 		{"Hold, dead there and heard here", two, func(v *Vector) { v.Hold(list(dead(two[0], 9)), start, heard(1)) }, two},
 		{"Hold, dead there and live until now here", two, func(v *Vector) { v.Hold(list(dead(two[0], 9)), start, heard()) }, list(two[1], dead(two[0], 9))},
 
