@@ -57,7 +57,7 @@ type advertiser struct {
 // advertising is an advertise under way.
 type advertising struct {
 	Advertise
-	table   table
+	table   replication.Snapshot
 	reading bool
 	next    int       // record
 	due     time.Time // of it
@@ -76,19 +76,19 @@ func (a *advertiser) start(now time.Time) (Advertise, error) {
 	a.publish()
 	// Ours need neither the slowness nor the order.
 	if p.sequence && len(p.peers.Live(now)) > 0 {
-		p.answers.advertise(now)
+		p.sender.Advertise(now)
 	}
 	p.wake(now)
-	p.do.readTable(c.Total, now, func() bool { return a.current != c }, func(t table, err error) {
+	p.do.readTable(c.Total, now, func() bool { return a.current != c }, func(t replication.Snapshot, err error) {
 		if err != nil {
 			a.end(fmt.Errorf("reading the session table: %w", err))
 			return
 		}
 		our := p.settings
 		p.do.background(func() {
-			replication.OldestFirst(t.records, our)
+			replication.OldestFirst(t.Records, our)
 			p.do.post(func() {
-				c.table, c.reading, c.Total, c.due = t, false, len(t.records), p.do.now()
+				c.table, c.reading, c.Total, c.due = t, false, len(t.Records), p.do.now()
 				a.publish()
 			})
 		})
@@ -111,7 +111,7 @@ func (a *advertiser) tick(now time.Time) time.Time {
 		return time.Time{}
 	}
 	a.p.gather(func() {
-		for n := 0; c.next < len(c.table.records) && !now.Before(c.due); n++ {
+		for n := 0; c.next < len(c.table.Records) && !now.Before(c.due); n++ {
 			if n == advertiseBurst {
 				c.due = now
 				break
@@ -120,7 +120,7 @@ func (a *advertiser) tick(now time.Time) time.Time {
 			c.due = c.due.Add(time.Duration(sessions) * time.Second / time.Duration(c.Rate))
 		}
 	})
-	if c.next == len(c.table.records) {
+	if c.next == len(c.table.Records) {
 		a.end(nil)
 		return time.Time{}
 	}
@@ -136,10 +136,10 @@ func (a *advertiser) tick(now time.Time) time.Time {
 func (a *advertiser) datagram(now time.Time) (sessions int) {
 	p, c := a.p, a.current
 	size := p.format.PerDatagram(maxSessionBytes)
-	since := now.Sub(c.table.base)
+	since := now.Sub(c.table.Base)
 	b := p.out[:0]
-	for ; sessions < size && c.next < len(c.table.records); c.next++ {
-		r := c.table.records[c.next]
+	for ; sessions < size && c.next < len(c.table.Records); c.next++ {
+		r := c.table.Records[c.next]
 		if _, fresher := a.touched[r.Key()]; fresher || int64(r.Expires()) <= since.Milliseconds() {
 			c.Total--
 			continue
@@ -174,7 +174,7 @@ func (a *advertiser) end(err error) {
 	}
 	a.publish()
 	a.current, a.touched = nil, nil
-	a.p.freeLater(len(c.table.records))
+	a.p.freeLater(len(c.table.Records))
 }
 
 // publish lets others see how far it is.

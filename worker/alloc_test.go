@@ -84,19 +84,19 @@ func TestBulkNoAllocations(t *testing.T) {
 	drive(t, jool4115, func(d *driven) {
 		now := time.Now()
 		records := sessionsAt(0, (replication.MaxRate*(runs+2)+200)*syncwire.MaxBulk)
-		d.answers.current = &answer{table: table{records: records, base: now}}
-		d.answers.start(now)
+		d.sender.Return(&replication.Peer{PeerInfo: replication.PeerInfo{Sync: syncwire.SyncYes}}, replication.Snapshot{Records: records, Base: now}, nil, now)
+		d.sender.Tick(now)
 		d.sentAre(1, 1)
 		for rate := replication.FirstRate; rate < replication.MaxRate; rate++ {
 			now = now.Add(time.Second)
-			d.answers.send(now)
+			d.sender.Tick(now)
 			d.sentAre(rate, syncwire.MaxBulk*syncwire.RecordLen)
 		}
 		d.none("sending BULKs", runs, func(int) {
-			d.answers.send(now)
+			d.sender.Tick(now)
 			d.sentAre(replication.MaxRate, syncwire.MaxBulk*syncwire.RecordLen)
 		})
-		d.answers.current = nil
+		d.sender = d.newSender()
 
 		if err := d.to.Send(d.group, syncwire.Message{Sender: 0x10f, Body: &syncwire.End{Resync: 1}}.Append(nil)); err != nil {
 			panic(err)

@@ -26,7 +26,7 @@ func (r *resync) want(why string, about *replication.Peer, now time.Time) bool {
 
 // suspect is want for a difference that may be no loss. It costs little beside what the last resync cost.
 func (r *resync) suspect(why string, about *replication.Peer, now time.Time) bool {
-	return r.wantAfter(why, about, r.ended.Add(costFactor*r.cost), now)
+	return r.wantAfter(why, about, r.ended.Add(replication.CostFactor*r.cost), now)
 }
 
 // wantAfter is want, not before earliest.

@@ -62,7 +62,7 @@ func (r *resync) begin(b *syncwire.Begin, from *replication.Peer, came, now time
 		}
 	}
 	if in := r.in; known {
-		r.due = now.Add(stallFor)
+		r.due = now.Add(replication.StallFor)
 		if in.Expect(b.Sessions) { // now the sender knows the number
 			in.stalls = 0
 			r.p.publishSync()
@@ -83,7 +83,7 @@ func (r *resync) begin(b *syncwire.Begin, from *replication.Peer, came, now time
 	if r.touched == nil {
 		r.touched = make(map[session.Key]struct{})
 	}
-	r.enter(collecting, now, now.Add(stallFor))
+	r.enter(collecting, now, now.Add(replication.StallFor))
 	r.readOwn()
 }
 
@@ -114,7 +114,7 @@ func (r *resync) bulk(b *syncwire.Bulk, from *replication.Peer, came, now time.T
 	if r.phase != collecting || in.from != from || in.id != b.Resync {
 		return
 	}
-	r.due = now.Add(stallFor) // the sender is there, even if it repeats what another peer has missed
+	r.due = now.Add(replication.StallFor) // the sender is there, even if it repeats what another peer has missed
 	added, err := in.Add(b.Index, b.Records, came.Sub(in.base))
 	if err != nil {
 		r.p.w.counters.malformed.Add(1)
@@ -147,7 +147,7 @@ func (r *resync) end(e *syncwire.End, from *replication.Peer, now time.Time) {
 		return
 	}
 	r.askMissing(now)
-	r.due = now.Add(stallFor)
+	r.due = now.Add(replication.StallFor)
 }
 
 // askMissing requests the BULKs that are missing, or the last one, and END with it.
@@ -159,7 +159,7 @@ func (r *resync) askMissing(now time.Time) {
 // stalled asks again, or gives up. A datagram that waits in the socket proves that the host is late, not the sender.
 func (r *resync) stalled(now time.Time) {
 	if r.p.do.waits() {
-		r.due = now.Add(stallFor / 10)
+		r.due = now.Add(replication.StallFor / 10)
 		return
 	}
 	in := r.in
@@ -170,7 +170,7 @@ func (r *resync) stalled(now time.Time) {
 		return
 	}
 	r.askMissing(now)
-	r.due = now.Add(stallFor)
+	r.due = now.Add(replication.StallFor)
 }
 
 // gone takes the word of the sender that it can't go on.
@@ -197,7 +197,7 @@ func (r *resync) resume(id uint32, from *replication.Peer, now time.Time) {
 		r.why = whyStopped
 	}
 	r.touched, r.overflowed = make(map[session.Key]struct{}), false
-	r.enter(collecting, now, now.Add(stallFor))
+	r.enter(collecting, now, now.Add(replication.StallFor))
 	r.readOwn()
 }
 

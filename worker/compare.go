@@ -34,7 +34,7 @@ func (r *resync) readOwn() {
 	other := func() bool { return r.in != in || in.reading != this }
 	tolerance := max(2*r.p.w.spec().RefreshPeriod, replication.MinTolerance)
 	our := r.p.settings
-	r.p.do.readTable(r.p.sessions(), in.base, other, func(own table, err error) {
+	r.p.do.readTable(r.p.sessions(), in.base, other, func(own replication.Snapshot, err error) {
 		if err != nil {
 			r.p.w.log.warn("reading the own session table", "error", err)
 			why, about, now := r.why, r.about, r.p.do.now()
@@ -44,7 +44,7 @@ func (r *resync) readOwn() {
 			return
 		}
 		r.p.do.background(func() { // sorting takes longer than the pumps may wait
-			t := replication.NewComparison(own.records, in.settings, our, tolerance.Milliseconds())
+			t := replication.NewComparison(own.Records, in.settings, our, tolerance.Milliseconds())
 			r.p.do.post(func() {
 				if !other() {
 					in.table = t
@@ -124,14 +124,14 @@ func (r *resync) gave(lacked []session.Record) {
 	switch {
 	case !in.asked:
 	case in.partial: // the peer has to ask
-		r.p.answers.giveBack(in.from, table{nil, in.base}, nil, now)
+		r.p.sender.Return(in.from, replication.Snapshot{Base: in.base}, nil, now)
 	case len(lacked) > 0 || !replication.Covered(in.vector, in.whole):
 		in.report.GaveBack = len(lacked)
 		has := replication.Union(in.whole, in.vector)
 		if in.doubtsThen != r.p.knowledge.Doubts() {
 			has = in.whole[:1] // the own table may have lacked sessions when it was read
 		}
-		r.p.answers.giveBack(in.from, table{lacked, in.base}, has, now)
+		r.p.sender.Return(in.from, replication.Snapshot{Records: lacked, Base: in.base}, has, now)
 	}
 	r.beginToStore(now)
 	r.enter(injecting, now, time.Time{})

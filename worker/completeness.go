@@ -25,7 +25,7 @@ const (
 // doubt notes that the table may lack sessions of any origin.
 func (p *pumps) doubt(now time.Time) {
 	p.knowledge.Doubt(now)
-	p.answers.doubt()
+	p.sender.Doubt()
 	p.wake(now)
 }
 

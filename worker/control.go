@@ -42,8 +42,6 @@ type controls struct {
 	counted   bool         // they have been
 	messages  []byte
 	bulkIn    syncwire.Bulk // the one that is received
-	bulkOut   syncwire.Bulk // the one that is sent, and its records' memory
-	bulkBuf   []byte
 	injectBuf []byte
 }
 
@@ -101,7 +99,7 @@ func (p *pumps) fromPeer(address netip.Addr, data []byte, came, now time.Time) {
 		p.helloFrom(from, b, m.Last, now)
 	case *syncwire.Solicit:
 		if b.To == p.knowledge.Self() {
-			p.answers.solicited(m.Sender, now)
+			p.sender.Solicited(m.Sender, now)
 		}
 	case *syncwire.Nack:
 		p.nackFrom(b, m.Sender, now)
@@ -240,7 +238,7 @@ func (p *pumps) nackFrom(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 			sender.Stream.Suppress(n.Ranges, now)
 		}
 	case n.Resync != 0:
-		p.answers.missed(n, by, now)
+		p.sender.Requested(n, by, now)
 	default:
 		p.gather(func() { p.repeat(n.Ranges, by, now) })
 	}
@@ -339,7 +337,7 @@ func (p *pumps) tickFlow(now, next time.Time) time.Time {
 		sooner(p.judge(now))
 		sooner(p.resync.verify(now))
 		sooner(p.resync.tick(now))
-		sooner(p.answers.tick(now))
+		sooner(p.sender.Tick(now))
 		if !now.Before(p.hello) {
 			p.sendHello(now)
 		}

@@ -111,13 +111,13 @@ func (r *resync) readBack() {
 	in := r.in
 	r.enter(checking, r.p.do.now(), time.Time{})
 	injected := in.injection.all()
-	r.p.do.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own table, err error) {
+	r.p.do.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own replication.Snapshot, err error) {
 		if err != nil {
 			r.done(r.p.do.now())
 			return
 		}
 		r.p.do.background(func() {
-			missing := len(replication.Absent(injected, own.records))
+			missing := len(replication.Absent(injected, own.Records))
 			r.p.do.post(func() {
 				if r.in == in {
 					in.report.Collisions, in.refused = in.report.Collisions+missing, missing

@@ -7,6 +7,7 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
+	"joolctl/replication"
 	"joolctl/session"
 )
 
@@ -42,7 +43,7 @@ type outside interface {
 	drain()
 	// readTable reads the instance's whole table and hands it to done, on the thread, with its times left as they were at base.
 	// sizeHint is how many sessions it is expected to have. stop reports whether nobody wants it any more.
-	readTable(sizeHint int, base time.Time, stop func() bool, done func(table, error))
+	readTable(sizeHint int, base time.Time, stop func() bool, done func(replication.Snapshot, error))
 	// waits reports whether datagrams wait in the network socket.
 	waits() bool
 	// stoodStill is for how long the thread has just stood still.

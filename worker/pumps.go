@@ -96,7 +96,7 @@ type pumps struct {
 	retransmit    replication.RetransmitBuffer
 	coalesce      *replication.Coalescer
 	resync        resync
-	answers       answers
+	sender        *replication.Sender
 	advertise     advertiser
 	audit         audit
 	pool4Due      time.Time // when it is read again
@@ -209,7 +209,8 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.knowledge = replication.NewKnowledge(newID(p.random), p.peers)
 	p.coalesce = replication.NewCoalescer(spec.RefreshPeriod, p.random.Uint64())
 	p.resync.period, p.resync.piece = spec.VerifyPeriod, leastPiece
-	p.resync.p, p.answers.p, p.advertise.p = p, p, p
+	p.resync.p, p.advertise.p = p, p
+	p.sender = p.newSender()
 	p.deliverFn, p.repeatFn = p.deliver, p.deliverRepeat
 	p.hello, p.active = now, now
 	p.askDue, p.settingsAsked = p.together(now.Add(askEvery), beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))

@@ -80,7 +80,7 @@ func (p *pumps) retune(spec configdir.Spec, now time.Time) {
 		p.resync.finish(now) // and lets go what waits for it
 		p.resync.sync = syncwire.SyncNo
 		p.publishSync()
-		p.answers = answers{p: p}
+		p.sender = p.newSender()
 		for _, from := range p.peers.All() {
 			from.Stream.Stop(now, p.deliverFn)
 			p.knowledge.Forget(from.ID)

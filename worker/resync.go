@@ -15,14 +15,10 @@ const (
 	listenFor = 3 * time.Second
 	// collectFor is how long it waits for others once one has answered.
 	collectFor = 150 * time.Millisecond
-	// beginWithin is how soon a peer that was asked must begin, and stallFor how
-	// long its flow may stop, before the next one is asked.
+	// beginWithin is how soon a peer must send BEGIN after SOLICIT, before the next peer is asked.
 	beginWithin = time.Second
-	stallFor    = 500 * time.Millisecond
-	stalls      = 6
-	// solicitEvery is how often it is asked meanwhile: a SOLICIT may be lost, or
-	// the BEGIN.
-	solicitEvery = 250 * time.Millisecond
+	// stalls is how many pauses of replication.StallFor are requested to end before the next peer is asked.
+	stalls = 6
 	// MaxSessions is how many sessions a full sync transfers at most. Both hosts need 36 bytes for each; the receiver needs
 	// them for those that have arrived.
 	MaxSessions = 64 << 20
@@ -154,8 +150,8 @@ func (r *resync) tick(now time.Time) time.Time {
 	}
 	switch r.phase {
 	case settled:
-		if r.why == whyLacks && r.p.answers.serves(r.about, now) {
-			r.due = now.Add(askFirst) // it gives back what this host lacks
+		if r.why == whyLacks && r.p.sender.Serves(r.about, now) {
+			r.due = now.Add(replication.AskFirst) // it gives back what this host lacks
 			return r.due
 		}
 		r.tried = nil
@@ -216,7 +212,7 @@ func (r *resync) ask(now time.Time) {
 // solicit asks the target.
 func (r *resync) solicit(now time.Time) {
 	r.p.sendControl(&syncwire.Solicit{To: r.target})
-	r.due = now.Add(solicitEvery)
+	r.due = now.Add(replication.SolicitEvery)
 }
 
 // finish goes to rest.

@@ -22,22 +22,6 @@ func TestBothStart(t *testing.T) {
 	wantEqual(t, first, second)
 }
 
-// TestReturnIsInAnswer: who asks before it has been given something back gets it with all the rest.
-func TestReturnIsInAnswer(t *testing.T) {
-	a := answers{p: newPumps(&Worker{})}
-	now := time.Unix(1_000_000, 0)
-	for _, id := range []syncwire.ID{7, 8} {
-		a.giveBack(&replication.Peer{PeerInfo: replication.PeerInfo{ID: id}}, table{}, nil, now)
-	}
-	if at := a.tick(now); !at.Equal(now.Add(askFirst)) {
-		t.Errorf("a peer that is about to ask is given something back at %v", at)
-	}
-	a.solicited(7, now)
-	if len(a.returns) != 1 || a.returns[0].audience[0] != 8 {
-		t.Errorf("%d returns are left", len(a.returns))
-	}
-}
-
 // TestWaitsForReturn has two hosts that lack each other's sessions. One that was just asked for its whole table does not ask
 // before the other one had time to give back what it has.
 func TestWaitsForReturn(t *testing.T) {
@@ -53,7 +37,7 @@ func TestWaitsForReturn(t *testing.T) {
 			want phase
 		}{
 			{"the peer is busy with it", 20 * time.Second, syncwire.SyncNo, settled},
-			{"the peer is busy with it for too long", takenWithin, syncwire.SyncNo, asking},
+			{"the peer is busy with it for too long", replication.TakenWithin, syncwire.SyncNo, asking},
 			{"the peer is alone", 20 * time.Second, syncwire.SyncAlone, asking},
 		} {
 			at := now.Add(c.at)

@@ -13,6 +13,7 @@ import (
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 	"joolctl/packetio"
+	"joolctl/replication"
 	"joolctl/replication/sim"
 	"joolctl/session"
 	"joolctl/syncwire"
@@ -264,15 +265,15 @@ func (r *simulated) transmitBatch(b *packetio.Batch, i int) (sent int, err error
 	return sent, nil
 }
 
-func (r *simulated) readTable(_ int, base time.Time, stop func() bool, done func(table, error)) {
-	t, p := table{base: base}, r.pumps
+func (r *simulated) readTable(_ int, base time.Time, stop func() bool, done func(replication.Snapshot, error)) {
+	t, p := replication.Snapshot{Base: base}, r.pumps
 	r.env.ReadTable(func(now time.Time, page sim.PageResult) bool {
 		if r.at = now; r.pumps != p || stop() {
 			return false
 		}
 		for _, rec := range page.Records {
 			rec.SetExpires(rec.Expires() + uint32(max(now.Sub(base).Milliseconds(), 0)))
-			t.records = append(t.records, rec)
+			t.Records = append(t.Records, rec)
 		}
 		return true
 	}, func(now time.Time, err error) {

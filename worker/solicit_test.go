@@ -3,6 +3,7 @@ package worker
 import (
 	"testing"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -48,7 +49,7 @@ func TestSolicitedTwice(t *testing.T) {
 	s.say(&syncwire.Solicit{To: m.Sender})
 	gate.Unlock()
 	control[*syncwire.End](s.plain)
-	if n := s.said(m.Sender, keepAnswer/2)[syncwire.TypeBegin]; n > 0 {
+	if n := s.said(m.Sender, replication.KeepSent/2)[syncwire.TypeBegin]; n > 0 {
 		t.Errorf("%d more BEGINs", n)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"joolctl/nsthread"
+	"joolctl/replication"
 	"joolctl/session"
 )
 
@@ -82,7 +83,7 @@ func (p *pumps) tellAgain(now time.Time) {
 		return
 	}
 	stop := func() bool { return len(telling) == 0 }
-	p.do.readTable(p.sessions(), now, stop, func(t table, err error) {
+	p.do.readTable(p.sessions(), now, stop, func(t replication.Snapshot, err error) {
 		defer clear(telling)
 		if err != nil {
 			p.w.log.warn("reading the session table after a standstill", "error", err)
@@ -90,9 +91,9 @@ func (p *pumps) tellAgain(now time.Time) {
 		}
 		now, out := p.do.now(), p.out[:0]
 		p.coalesce.Begin(now)
-		for _, r := range t.records {
+		for _, r := range t.Records {
 			if _, is := telling[r.Key()]; is {
-				r.Age(now.Sub(t.base))
+				r.Age(now.Sub(t.Base))
 				p.coalesce.Update(&r)
 				out = p.appendRecord(out, &r)
 				p.w.counters.refreshed.Add(1)

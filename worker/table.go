@@ -3,24 +3,18 @@ package worker
 import (
 	"time"
 
+	"joolctl/replication"
 	"joolctl/session"
 )
 
 // slice is how long a long task keeps the instance's thread from the pumps.
 const slice = 2 * time.Millisecond
 
-// table is an instance's sessions at one moment: every time left is as it was
-// at base, whenever the page was read that the session stood on.
-type table struct {
-	records []session.Record
-	base    time.Time
-}
-
 // readTable reads the instance's whole table, page by page and giving way to
 // the pumps in between, and hands it to done, on the instance's thread. stop
 // tells that nobody wants it any more.
-func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done func(table, error)) {
-	t := table{records: make([]session.Record, 0, sizeHint+sizeHint/16), base: base}
+func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done func(replication.Snapshot, error)) {
+	t := replication.Snapshot{Records: make([]session.Record, 0, sizeHint+sizeHint/16), Base: base}
 	var page []session.Session
 	proto, last, more := session.TCP, (*session.Session)(nil), false
 	var step func()
@@ -32,7 +26,7 @@ func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done f
 			var err error
 			page, more, err = p.module.AskSessions(page[:0], proto, last)
 			if err != nil {
-				done(table{}, err)
+				done(replication.Snapshot{}, err)
 				return
 			}
 			later := uint32(max(p.do.now().Sub(base).Milliseconds(), 0))
@@ -40,7 +34,7 @@ func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done f
 				r := s.Record()
 				if r.Check() == nil {
 					r.SetExpires(r.Expires() + later)
-					t.records = append(t.records, r)
+					t.Records = append(t.Records, r)
 				}
 			}
 			switch {

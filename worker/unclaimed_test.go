@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -58,22 +57,6 @@ func TestUnclaimed(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// TestDoubtful has a host learn, while it sends its table, that its module refused sessions: END and what is given back
-// claim only the host's own component.
-func TestDoubtful(t *testing.T) {
-	p := newPumps(&Worker{})
-	p.answers.p, p.knowledge = p, replication.NewKnowledge(3, nil)
-	vector := []syncwire.Component{{Origin: 7, Known: true}, {Origin: 3, Known: true}}
-	sent, queued, kept := &answer{vector: slices.Clone(vector)}, &answer{vector: slices.Clone(vector)}, &answer{vector: slices.Clone(vector)}
-	p.answers.current, p.answers.returns, p.answers.kept = sent, []*answer{queued}, []*answer{kept}
-	p.answers.doubt()
-	for _, c := range []*answer{sent, queued, kept} {
-		if !c.doubtful || len(c.vector) != 1 || c.vector[0].Origin != 3 {
-			t.Errorf("doubtful: %t, %+v", c.doubtful, c.vector)
-		}
 	}
 }
 

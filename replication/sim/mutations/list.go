@@ -39,8 +39,8 @@ var mutations = []mutation{
 	{"merge-at-begin", "the host counts sessions of a full sync as soon as it begins", []edit{{
 		"	r.p.knowledge.Wait(now)\n	if r.touched == nil {", "	r.p.knowledge.Merge(b.Vector, r.p.knowledge.Doubts(), now)\n	r.p.knowledge.Wait(now)\n	if r.touched == nil {"}}},
 	{"vector-after-table", "a full sync claims sessions that came after the table was read", []edit{
-		{"	a.announce(now, a.p.sessions())\n	a.p.do.readTable(", "	a.p.do.readTable("},
-		{"c.table, c.reading = t, false\n					a.start(", "c.table, c.reading, c.vector = t, false, a.p.knowledge.Whole(a.p.do.now())\n					a.start("}}},
+		{"	s.announce(now, s.host.Sessions())\n	s.host.ReadTable(", "	s.host.ReadTable("},
+		{"c.table, c.reading = t, false\n					s.start(", "c.table, c.reading, c.vector = t, false, s.knowledge.Whole(s.host.Now())\n					s.start("}}},
 	{"doubt-forgets-nothing", "the vector claims sessions that the module had no memory for", []edit{{
 		"	k.doubts++\n	k.vector.ForgetAll()\n", "	k.doubts++\n"}}},
 	{"no-memory-no-doubt", "a JOOLD_ADD that failed is forgotten", []edit{{
@@ -84,13 +84,13 @@ var mutations = []mutation{
 	{"pending-for-ever", "a host says yes while live datagrams may still come, however long that takes", []edit{{
 		"l.Pending && now.Before(at) {", "l.Pending {"}}},
 	{"readback-ignores-refused", "sessions that the module refuses because of other mappings are not looked for", []edit{{
-		"missing := len(replication.Absent(injected, own.records))", "missing := 0 * len(replication.Absent(injected, own.records))"}}},
+		"missing := len(replication.Absent(injected, own.Records))", "missing := 0 * len(replication.Absent(injected, own.Records))"}}},
 	{"pauses-never-grow", "a lasting difference has the whole table sent again and again", []edit{{
 		"return min(max(2*b.Pause, FirstPause), LongestPause)", "return min(FirstPause, LongestPause)"}}},
 	{"solicits-unlimited", "peers that ask get the whole table without a pause", []edit{{
-		"	return maxTime(a.begin, a.idleFrom.Add(-a.inARow()))\n", "	return a.begin\n"}}},
+		"	return latest(s.next.begin, s.idleFrom.Add(-s.inARow()))\n", "	return s.next.begin\n"}}},
 	{"bulks-not-aged", "a full sync gives sessions the time that they had left when the table was read", []edit{{
-		"		r.Age(now.Sub(c.table.base))\n		b = append(b, r[:]...)\n", "		b = append(b, r[:]...)\n"}}},
+		"		r.Age(now.Sub(c.table.Base))\n		b = append(b, r[:]...)\n", "		b = append(b, r[:]...)\n"}}},
 	{"greeting-ignored", "a host is complete before a peer has said what it has", []edit{{
 		"		lack.Pending, lack.Since = true, known.Since\n", "		return lack, false\n"}}},
 	{"dead-origins-ignored", "a host is complete although a peer holds sessions of a host that is gone", []edit{{

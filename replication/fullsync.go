@@ -1,0 +1,70 @@
+package replication
+
+import (
+	"time"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+const (
+	// SolicitEvery is the interval between the SOLICITs of one full sync: SOLICIT or BEGIN may be lost.
+	SolicitEvery = 250 * time.Millisecond
+	// StallFor is how long a full sync that arrives may pause before its receiver asks for more.
+	StallFor = 500 * time.Millisecond
+	// CostFactor is how many times as long as a full sync took no other one follows it for the same kind of reason, so that
+	// full syncs don't cause each other.
+	CostFactor = 4
+)
+
+// Snapshot is a session table at one moment: the times left are those at Base.
+type Snapshot struct {
+	Records []session.Record
+	Base    time.Time
+}
+
+// Thread is the thread that the decisions run on.
+type Thread interface {
+	// Now returns the time.
+	Now() time.Time
+	// Post calls fn on the thread, unless the host ends before.
+	Post(fn func())
+	// Background calls fn beside the thread. fn must not use anything that belongs to the thread.
+	Background(fn func())
+}
+
+// Table is the session table of the host's module.
+type Table interface {
+	// Sessions returns how many sessions the module had when its counters were last read.
+	Sessions() int
+	// ReadTable reads the whole table, and calls done with it on the thread. base is the Snapshot's Base, sizeHint the expected
+	// number of sessions. Once stop returns true, nobody needs the table any more, and done is not called.
+	ReadTable(sizeHint int, base time.Time, stop func() bool, done func(Snapshot, error))
+}
+
+// Network sends to the group.
+type Network interface {
+	// Send sends a message. It does not keep body.
+	Send(body syncwire.Body)
+	// Reply sends a message that a peer's message causes, unless there were too many of them lately.
+	Reply(body syncwire.Body, now time.Time)
+	// Hold has messages wait until Flush, which sends them together. Nothing else may be sent in between.
+	Hold()
+	Flush()
+}
+
+// latest returns the later of two times.
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// earliest returns the earlier of two times.
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

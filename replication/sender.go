@@ -1,0 +1,373 @@
+package replication
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+const (
+	// GatherRequests is how long a full sync waits for more peers that request it.
+	GatherRequests = 20 * time.Millisecond
+	// SyncsInARow is how many full syncs a host sends without a pause, however many peers request one. After each of them the
+	// pause grows by CostFactor times as long as reading and sending the table took, but not beyond LongestWait.
+	SyncsInARow = 3
+	LongestWait = time.Minute
+	// KeepSent is how long BULKs can be retransmitted after END, and MaxSent bounds of how many full syncs.
+	KeepSent = 10 * time.Second
+	MaxSent  = 4
+	// AskFirst is how long a return waits for the peer to request the whole table.
+	AskFirst = 500 * time.Millisecond
+	// TakenWithin is how long after END a peer may need to compare and inject the whole table.
+	TakenWithin = 2 * time.Minute
+	maxReturns  = 4
+)
+
+// SenderHost has the functions of the host that a Sender calls.
+type SenderHost interface {
+	Thread
+	Table
+	Network
+	// Settings returns the settings of the host's module. The caller must not change them.
+	Settings() *syncwire.Settings
+	// Emit reports an event.
+	Emit(Event)
+}
+
+// Sender sends full syncs, one at a time. Peers request the whole table, an operator advertises it, and a
+// comparison finds sessions that a peer lacks; these are returned to the peer.
+type Sender struct {
+	host      SenderHost
+	peers     *Peers
+	knowledge *Knowledge
+	random    *rand.Rand
+
+	current *transmission
+	sent    []*transmission // up to END; their BULKs can be retransmitted
+	// next is the full sync that was requested since, or advertised; its begin is zero: there is none.
+	next struct {
+		why        syncwire.Why
+		begin      time.Time
+		requesters []syncwire.ID
+		everybody  bool // more have requested it than an audience has room for
+		advertised bool
+	}
+	returns []*transmission
+	// idleFrom is when the pauses of all full syncs will be over. cost is how long the last one took.
+	idleFrom time.Time
+	cost     time.Duration
+	served   time.Time // when END of a requested table was last sent
+
+	bulk    syncwire.Bulk
+	bulkBuf []byte
+}
+
+// transmission is a full sync that is sent.
+type transmission struct {
+	id        uint32
+	why       syncwire.Why
+	audience  []syncwire.ID // empty: everybody
+	requested bool          // by peers: the next one that they request has to wait for its cost
+	due       time.Time     // when to begin, if it is a return
+	table     Snapshot
+	reading   bool
+	vector    []syncwire.Component
+	doubtful  bool      // see syncwire.End
+	announced time.Time // when BEGIN was last sent
+
+	Transfer
+}
+
+// NewSender returns the Sender of a host.
+func NewSender(host SenderHost, peers *Peers, knowledge *Knowledge, random *rand.Rand) *Sender {
+	return &Sender{host: host, peers: peers, knowledge: knowledge, random: random}
+}
+
+// Solicited queues a peer for the next full sync. If the current one is for that peer, its BEGIN was lost or the peer has
+// given up; then BEGIN is sent again.
+func (s *Sender) Solicited(by syncwire.ID, now time.Time) {
+	if c := s.current; c != nil && slices.Contains(c.audience, by) && c.why == syncwire.WhyAnswer {
+		if !c.reading && now.Sub(c.announced) >= SolicitEvery {
+			s.announce(now, len(c.table.Records))
+		}
+		return
+	}
+	if !slices.Contains(s.next.requesters, by) {
+		if len(s.next.requesters) < syncwire.MaxAudience {
+			s.next.requesters = append(s.next.requesters, by)
+		} else {
+			s.next.everybody = true
+		}
+	}
+	if slices.Contains(s.next.requesters, by) { // the whole table contains what was to be returned to it
+		s.returns = slices.DeleteFunc(s.returns, func(r *transmission) bool { return slices.Contains(r.audience, by) })
+	}
+	s.next.why = syncwire.WhyAnswer
+	s.schedule(now)
+}
+
+// charge accounts for time that was spent on full syncs until now.
+func (s *Sender) charge(d time.Duration, now time.Time) {
+	s.idleFrom = latest(s.idleFrom, now).Add(CostFactor * d)
+	s.idleFrom = earliest(s.idleFrom, now.Add(s.inARow()+LongestWait))
+}
+
+// inARow returns how much of the pauses may be left when the next full sync begins.
+func (s *Sender) inARow() time.Duration { return (SyncsInARow - 1) * CostFactor * s.cost }
+
+// mayBegin returns when the next full sync may begin; zero: none is queued. Only what peers request has to wait.
+func (s *Sender) mayBegin() time.Time {
+	if s.next.begin.IsZero() || s.next.advertised {
+		return s.next.begin
+	}
+	return latest(s.next.begin, s.idleFrom.Add(-s.inARow()))
+}
+
+// Advertise queues a full sync for everybody, although no peer is known to lack sessions.
+func (s *Sender) Advertise(now time.Time) {
+	if s.next.begin.IsZero() {
+		s.next.why = syncwire.WhyAdvertise
+	}
+	s.next.advertised = true
+	s.schedule(now)
+}
+
+func (s *Sender) schedule(now time.Time) {
+	if s.next.begin.IsZero() {
+		s.next.begin = now.Add(GatherRequests)
+	}
+}
+
+// Return queues sessions that a peer lacks, oldest first. vector is that of a table with these sessions and
+// the peer's. A peer that is not complete is about to request the whole table, and then gets everything at once.
+func (s *Sender) Return(to *Peer, t Snapshot, vector []syncwire.Component, now time.Time) {
+	if len(s.returns) == maxReturns {
+		return
+	}
+	due := now
+	if to.Sync == syncwire.SyncNo {
+		due = now.Add(AskFirst)
+	}
+	s.returns = append(s.returns, &transmission{why: syncwire.WhyReturn, audience: []syncwire.ID{to.ID}, table: t, vector: vector, due: due})
+}
+
+// Serves reports whether a peer receives, or is about to receive, the whole table, after which it returns what this host lacks.
+// A peer that has been complete since then has done so, or has nothing to return. to may be nil.
+func (s *Sender) Serves(to *Peer, now time.Time) bool {
+	if to == nil {
+		return false
+	}
+	if slices.Contains(s.next.requesters, to.ID) || s.current != nil && s.current.why == syncwire.WhyAnswer && slices.Contains(s.current.audience, to.ID) {
+		return true
+	}
+	return to.Live(now) && to.Sync == syncwire.SyncNo && now.Sub(to.Served) < TakenWithin && !to.WasComplete.After(to.Served)
+}
+
+// Served returns when END of a requested table was last sent: its receiver compares the table with its own.
+func (s *Sender) Served() time.Time { return s.served }
+
+// Sending reports whether a full sync is being sent.
+func (s *Sender) Sending() bool { return s.current != nil }
+
+// Tick does what is due, and returns when to call it again; zero: no need.
+func (s *Sender) Tick(now time.Time) time.Time {
+	again, retransmits := s.retransmit(now)
+	if s.current != nil {
+		if retransmits && !s.current.reading {
+			return again
+		}
+		return soonest(again, s.send(now))
+	}
+	if len(s.returns) > 0 && !now.Before(s.returns[0].due) {
+		s.current = s.returns[0]
+		s.returns = slices.Delete(s.returns, 0, 1) // and the list no longer keeps its table
+		s.start(now)
+		return now
+	}
+	if begin := s.mayBegin(); begin.IsZero() || now.Before(begin) {
+		next := soonest(again, begin)
+		if len(s.returns) > 0 {
+			next = soonest(next, s.returns[0].due)
+		}
+		return next
+	}
+	s.read(now)
+	return again
+}
+
+// read reads the table for the next full sync, and starts it.
+func (s *Sender) read(now time.Time) {
+	c := &transmission{id: s.newID(), why: s.next.why, audience: s.next.requesters, requested: !s.next.advertised, reading: true}
+	if s.next.advertised || s.next.everybody {
+		c.audience = nil
+	}
+	s.current, s.next.requesters, s.next.everybody, s.next.advertised, s.next.begin = c, nil, false, false, time.Time{}
+	c.vector = s.knowledge.Whole(now)
+	for _, id := range c.audience {
+		if to := s.peers.WithID(id); to != nil {
+			to.ServedDoubts = s.knowledge.Doubts()
+		}
+	}
+	s.announce(now, s.host.Sessions())
+	s.host.ReadTable(s.host.Sessions(), now, func() bool { return s.current != c }, func(t Snapshot, err error) {
+		if err != nil {
+			s.host.Emit(TableUnread{err})
+			s.current = nil
+			return
+		}
+		own := *s.host.Settings()
+		s.host.Background(func() {
+			OldestFirst(t.Records, own)
+			s.host.Post(func() {
+				if s.current == c {
+					c.table, c.reading = t, false
+					s.start(s.host.Now())
+				}
+			})
+		})
+	})
+}
+
+// start sends BEGIN with the number of sessions.
+func (s *Sender) start(now time.Time) {
+	c := s.current
+	if c.id == 0 {
+		c.id = s.newID()
+	}
+	c.Transfer = NewTransfer(len(c.table.Records))
+	s.announce(now, len(c.table.Records))
+}
+
+func (s *Sender) newID() uint32 { return s.random.Uint32() | 1 }
+
+// announce sends BEGIN. Before the table is read, and again while it is, sessions is an estimate.
+func (s *Sender) announce(now time.Time, sessions int) {
+	c := s.current
+	c.announced = now
+	s.host.Send(&syncwire.Begin{Resync: c.id, Why: c.why, Audience: c.audience,
+		Sessions: uint32(sessions), Settings: *s.host.Settings(), Vector: c.vector})
+}
+
+// send sends the messages of the current full sync that are due.
+func (s *Sender) send(now time.Time) (again time.Time) {
+	c := s.current
+	if c.reading {
+		if now.Sub(c.announced) >= StallFor/2 {
+			s.announce(now, s.host.Sessions())
+		}
+		return c.announced.Add(StallFor / 2)
+	}
+	s.sendSome(c, now)
+	if c.Ended().IsZero() {
+		return now.Add(TransferTick)
+	}
+	if c.requested {
+		s.cost = c.Ended().Sub(c.table.Base)
+		s.charge(s.cost, now)
+	}
+	s.sent = append(s.sent, c)
+	s.current = nil
+	if len(s.sent) > MaxSent {
+		s.forget(0)
+	}
+	return now
+}
+
+// sendSome sends as many messages of a full sync as its rate allows at one tick.
+func (s *Sender) sendSome(c *transmission, now time.Time) {
+	s.host.Hold()
+	c.Send(now, func(index uint32) { s.sendBulk(c, index, now) }, func() { s.sendEnd(c, now) })
+	s.host.Flush()
+}
+
+func (s *Sender) sendEnd(c *transmission, now time.Time) {
+	if c.why == syncwire.WhyAnswer {
+		for _, id := range c.audience {
+			if to := s.peers.WithID(id); to != nil {
+				to.Served = now
+			}
+		}
+		s.served = now
+	}
+	s.host.Send(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.Records)), Bulks: c.Bulks(), Doubtful: c.doubtful})
+}
+
+// sendBulk sends a BULK with the times that its sessions have left now.
+func (s *Sender) sendBulk(c *transmission, index uint32, now time.Time) {
+	at := int(index) * syncwire.MaxBulk
+	records := c.table.Records[at:min(at+syncwire.MaxBulk, len(c.table.Records))]
+	b := s.bulkBuf[:0]
+	for i := range records {
+		r := records[i]
+		r.Age(now.Sub(c.table.Base))
+		b = append(b, r[:]...)
+	}
+	s.bulkBuf = b
+	s.bulk = syncwire.Bulk{Resync: c.id, Index: index, Records: b}
+	s.host.Send(&s.bulk)
+}
+
+// Doubt withdraws what tables that were read until now claim of other origins.
+func (s *Sender) Doubt() {
+	for _, c := range append(slices.Concat(s.sent, s.returns), s.current) {
+		if c != nil {
+			c.doubtful, c.vector = true, OnlyOf(s.knowledge.Self(), c.vector)
+		}
+	}
+}
+
+// forget drops a full sync that was sent.
+func (s *Sender) forget(i int) {
+	s.host.Emit(TableReleased{len(s.sent[i].table.Records)})
+	s.sent = slices.Delete(s.sent, i, i+1)
+}
+
+// retransmit retransmits BULKs of full syncs that were sent, and returns when it has to be called again. While retransmits is
+// true, the current full sync pauses, so that both together do not exceed the rate of one.
+func (s *Sender) retransmit(now time.Time) (again time.Time, retransmits bool) {
+	for i := 0; i < len(s.sent); i++ {
+		c := s.sent[i]
+		switch {
+		case c.Pending():
+			if !retransmits {
+				s.sendSome(c, now)
+				s.charge(TransferTick, now)
+			}
+			again, retransmits = now.Add(TransferTick), true
+		case now.Sub(c.Ended()) > KeepSent:
+			s.forget(i)
+			i--
+		default:
+			again = soonest(again, c.Ended().Add(KeepSent+1))
+		}
+	}
+	return again, retransmits
+}
+
+// Requested queues the BULKs of a peer's NACK again. Those that were not sent yet are sent anyway.
+func (s *Sender) Requested(n *syncwire.Nack, by syncwire.ID, now time.Time) {
+	c := s.withID(n.Resync)
+	if c == nil || c.Exhausted() {
+		s.host.Reply(&syncwire.Gone{To: by, Resync: n.Resync, Ranges: n.Ranges}, now)
+		return
+	}
+	if c.reading {
+		return // BEGIN is sent again soon
+	}
+	c.Request(n.Ranges, c == s.current, now)
+}
+
+// withID finds a full sync that is being sent, or whose BULKs can be retransmitted.
+func (s *Sender) withID(id uint32) *transmission {
+	if s.current != nil && s.current.id == id {
+		return s.current
+	}
+	for _, c := range s.sent {
+		if c.id == id {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,300 @@
+package replication
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+// senderHost reads its table in virtual time, and counts the messages that it sends.
+type senderHost struct {
+	*Sender
+	now    time.Time
+	takes  time.Duration // to read the table
+	table  Snapshot
+	due    time.Time // when the table will have been read
+	read   func(Snapshot, error)
+	busy   time.Duration
+	ended  int // full syncs
+	bulks  map[uint32]int
+	begins map[uint32]int
+	events []Event
+}
+
+func newSenderHost(takes time.Duration) *senderHost {
+	h := &senderHost{now: time.Unix(1_000_000, 0), takes: takes, bulks: make(map[uint32]int), begins: make(map[uint32]int)}
+	h.table.Records = recordsAt(20 * syncwire.MaxBulk)
+	peers := NewPeers(PeersConfig{})
+	h.Sender = NewSender(h, peers, NewKnowledge(3, peers), rand.New(rand.NewPCG(1, 2)))
+	return h
+}
+
+// recordsAt returns so many sessions.
+func recordsAt(n int) (records []session.Record) {
+	for i := range n {
+		records = append(records, sessionAt(i, 0))
+	}
+	return records
+}
+
+func (h *senderHost) Now() time.Time                 { return h.now }
+func (h *senderHost) Post(fn func())                 { fn() }
+func (h *senderHost) Background(fn func())           { fn() }
+func (h *senderHost) Sessions() int                  { return len(h.table.Records) }
+func (h *senderHost) Settings() *syncwire.Settings   { return &ttl }
+func (h *senderHost) Emit(e Event)                   { h.events = append(h.events, e) }
+func (h *senderHost) Hold()                          {}
+func (h *senderHost) Flush()                         {}
+func (h *senderHost) Reply(syncwire.Body, time.Time) {}
+
+func (h *senderHost) ReadTable(_ int, base time.Time, _ func() bool, done func(Snapshot, error)) {
+	h.table.Base, h.due, h.read = base, base.Add(h.takes), done
+}
+
+func (h *senderHost) Send(body syncwire.Body) {
+	switch b := body.(type) {
+	case *syncwire.Begin:
+		h.begins[b.Resync]++
+	case *syncwire.Bulk:
+		h.bulks[b.Resync]++
+	}
+}
+
+// run lets time pass, in steps of TransferTick.
+func (h *senderHost) run(d time.Duration, each func()) {
+	for end := h.now.Add(d); h.now.Before(end); h.now = h.now.Add(TransferTick) {
+		each()
+		before := h.current
+		h.Tick(h.now)
+		switch c := h.current; {
+		case c == nil:
+			if before != nil {
+				h.ended++
+			}
+			continue
+		case h.read != nil && !h.now.Before(h.due):
+			read := h.read
+			h.read = nil
+			read(h.table, nil)
+		}
+		h.busy += TransferTick
+	}
+}
+
+// TestSolicitCost has forgers request the table all the time.
+func TestSolicitCost(t *testing.T) {
+	hour := time.Hour
+	if testing.Short() {
+		hour /= 6
+	}
+	for _, takes := range []time.Duration{10 * time.Millisecond, time.Second, 10 * time.Second} {
+		for _, askers := range []uint32{1, 50} {
+			h := newSenderHost(takes)
+			i := uint32(0)
+			h.run(hour, func() {
+				i++
+				h.Solicited(syncwire.ID(1+i%askers), h.now)
+			})
+			if most := hour*3/10 + SyncsInARow*takes; h.busy > most {
+				t.Errorf("%d askers, a table that is read in %v: busy for %v of an hour", askers, takes, h.busy)
+			}
+			if h.busy < hour/20 {
+				t.Errorf("%d askers, a table that is read in %v: busy for only %v of an hour", askers, takes, h.busy)
+			}
+			// The answer for which they have asked is for another peer, too.
+			for !h.next.begin.IsZero() || h.current != nil {
+				h.run(TransferTick, func() {})
+			}
+			for range 50 {
+				i++
+				h.Solicited(syncwire.ID(1+i%askers), h.now)
+			}
+			h.Solicited(1000, h.now)
+			asked, waited := h.now, time.Duration(0)
+			h.run(2*LongestWait, func() {
+				i++
+				h.Solicited(1+syncwire.ID(i%askers), h.now)
+				if c := h.current; waited == 0 && c != nil && (len(c.audience) == 0 || slices.Contains(c.audience, 1000)) {
+					waited = h.now.Sub(asked)
+				}
+			})
+			if most := CostFactor*2*takes + takes + time.Second; waited == 0 || waited > most {
+				t.Errorf("%d askers, a table that is read in %v: another peer waits for %v", askers, takes, waited)
+			}
+		}
+	}
+}
+
+// TestSecondAskers has peers ask one after the other: each of the first ones has its answer without a pause.
+func TestSecondAskers(t *testing.T) {
+	const takes = time.Second
+	for _, c := range []struct {
+		name  string
+		after time.Duration // between two of them
+		peers int
+		want  int // answers
+		most  time.Duration
+	}{
+		{"together", 0, 5, 1, takes},
+		{"while the first is answered", takes / 10, 5, 2, 2 * takes},
+		{"behind the first", takes * 3 / 2, 3, 3, 3 * takes * 3 / 2},
+	} {
+		h := newSenderHost(takes)
+		next, id := h.now, syncwire.ID(1)
+		h.run(c.most+time.Second/2, func() {
+			for int(id) <= c.peers && !h.now.Before(next) {
+				h.Solicited(id, h.now)
+				id, next = id+1, next.Add(c.after)
+			}
+		})
+		if h.ended != c.want || !h.next.begin.IsZero() {
+			t.Errorf("%s: %d answers in time, want %d", c.name, h.ended, c.want)
+		}
+	}
+}
+
+// TestAdvertiseDoesNotWait has an operator advertise the table after peers have requested it too often.
+func TestAdvertiseDoesNotWait(t *testing.T) {
+	h := newSenderHost(time.Second)
+	h.run(time.Minute, func() { h.Solicited(1, h.now) })
+	for h.current != nil {
+		h.run(TransferTick, func() {})
+	}
+	h.Solicited(1, h.now)
+	if wait := h.mayBegin().Sub(h.now); wait < time.Second {
+		t.Errorf("the next asker waits %v", wait)
+	}
+	h.Advertise(h.now)
+	if wait := h.mayBegin().Sub(h.now); wait > GatherRequests {
+		t.Errorf("the operator waits %v", wait)
+	}
+}
+
+// transmits has the host send a full sync of so many BULKs up to END. It calls at once, when so many of them have been sent.
+func (h *senderHost) transmits(c *transmission, after uint32, at func()) {
+	h.current = c
+	h.start(h.now)
+	for called := false; h.current != nil || c.Pending(); {
+		h.now = h.now.Add(TransferTick)
+		if !called && c.Sent() >= after {
+			called = true
+			at()
+		}
+		h.Tick(h.now)
+	}
+}
+
+// TestSenderGoesOn has a peer request BULKs, or the whole table, while a host sends it. BULKs that were not sent yet are not
+// retransmitted, or the whole table would be sent twice.
+func TestSenderGoesOn(t *testing.T) {
+	const bulks, sent, by = 200, 20, 0x10f
+	request := func(h *senderHost, from, to uint32) {
+		h.Requested(&syncwire.Nack{Resync: h.current.id, Ranges: []syncwire.Range{{From: from, To: to}}}, by, h.now)
+	}
+	for _, c := range []struct {
+		name  string
+		asks  func(h *senderHost)
+		want  func(sent int) int // BULKs
+		begin int
+	}{
+		{"none", func(*senderHost) {}, func(int) int { return bulks }, 1},
+		{"all", func(h *senderHost) { request(h, 0, bulks-1) }, func(sent int) int { return bulks + sent }, 1},
+		{"all, twice", func(h *senderHost) {
+			request(h, 0, bulks-1)
+			request(h, 0, bulks-1)
+		}, func(sent int) int { return bulks + sent }, 1},
+		{"the last one", func(h *senderHost) { request(h, bulks-1, bulks-1) }, func(int) int { return bulks }, 1},
+		{"the table, since BEGIN is lost", func(h *senderHost) {
+			h.Solicited(by, h.now.Add(SolicitEvery))
+			if !h.next.begin.IsZero() {
+				t.Error("the whole table is to be sent once more")
+			}
+		}, func(int) int { return bulks }, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newSenderHost(0)
+			a := &transmission{why: syncwire.WhyAnswer, audience: []syncwire.ID{by}, table: Snapshot{recordsAt(bulks * syncwire.MaxBulk), h.now}}
+			before := 0
+			h.transmits(a, sent, func() {
+				before = int(a.Sent())
+				c.asks(h)
+			})
+			if got, begins := h.bulks[a.id], h.begins[a.id]; got != c.want(before) || begins != c.begin {
+				t.Errorf("%d BULKs and %d BEGINs, want %d and %d", got, begins, c.want(before), c.begin)
+			}
+		})
+	}
+}
+
+// TestRetransmitsAfterTheNext has another full sync follow at once. BULKs of the first one are retransmitted all the same.
+func TestRetransmitsAfterTheNext(t *testing.T) {
+	const by, bulks = 0x10f, 10
+	h := newSenderHost(0)
+	first := &transmission{why: syncwire.WhyAnswer, audience: []syncwire.ID{by}, table: Snapshot{recordsAt(bulks * syncwire.MaxBulk), h.now}}
+	h.transmits(first, 0, func() {})
+	h.Return(&Peer{PeerInfo: PeerInfo{ID: by, Sync: syncwire.SyncYes}}, Snapshot{recordsAt(10), h.now}, nil, h.now)
+	h.Tick(h.now)
+	second := h.current
+	if second == nil || second.why != syncwire.WhyReturn {
+		t.Fatal("the next full sync waits")
+	}
+	for h.Sending() {
+		h.run(TransferTick, func() {})
+	}
+	h.now = h.now.Add(KeepSent / 2)
+	h.Tick(h.now)
+	h.Requested(&syncwire.Nack{Resync: first.id, Ranges: []syncwire.Range{{From: 3, To: 4}}}, by, h.now)
+	for range 5 {
+		h.now = h.now.Add(TransferTick)
+		h.Tick(h.now)
+	}
+	if len(h.sent) != 2 || first.Pending() {
+		t.Fatalf("%d full syncs are kept, BULKs of the first wait: %v", len(h.sent), first.Pending())
+	}
+	if got := h.bulks[first.id] - bulks; got != 2 {
+		t.Errorf("%d BULKs are retransmitted, want 2", got)
+	}
+	h.Tick(h.now.Add(KeepSent + time.Second))
+	if n := len(h.sent); n > 0 {
+		t.Errorf("%d full syncs are kept for too long", n)
+	}
+	if diff := cmp.Diff([]Event{TableReleased{bulks * syncwire.MaxBulk}, TableReleased{10}}, h.events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// TestReturnIsInAnswer has a peer request the whole table before something is returned to it.
+func TestReturnIsInAnswer(t *testing.T) {
+	h := newSenderHost(0)
+	for _, id := range []syncwire.ID{7, 8} {
+		h.Return(&Peer{PeerInfo: PeerInfo{ID: id}}, Snapshot{}, nil, h.now)
+	}
+	if at := h.Tick(h.now); !at.Equal(h.now.Add(AskFirst)) {
+		t.Errorf("the return to a peer that is about to request the whole table begins at %v", at)
+	}
+	h.Solicited(7, h.now)
+	if len(h.returns) != 1 || h.returns[0].audience[0] != 8 {
+		t.Errorf("%d returns are left", len(h.returns))
+	}
+}
+
+// TestDoubtful has a host learn, while it sends its table, that its module refused sessions: END and returns claim only the
+// host's own component.
+func TestDoubtful(t *testing.T) {
+	h := newSenderHost(0)
+	vector := []syncwire.Component{{Origin: 7, Known: true}, {Origin: 3, Known: true}}
+	current, queued, sent := &transmission{vector: slices.Clone(vector)}, &transmission{vector: slices.Clone(vector)}, &transmission{vector: slices.Clone(vector)}
+	h.current, h.returns, h.sent = current, []*transmission{queued}, []*transmission{sent}
+	h.Doubt()
+	for _, c := range []*transmission{current, queued, sent} {
+		if !c.doubtful || len(c.vector) != 1 || c.vector[0].Origin != 3 {
+			t.Errorf("doubtful: %t, %+v", c.doubtful, c.vector)
+		}
+	}
+}
