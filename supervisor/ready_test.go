@@ -78,6 +78,8 @@ func TestReasons(t *testing.T) {
 		{name: "no sequence, allowed", mute: true, peers: []replication.PeerInfo{upstream}, o: allow},
 		{name: "resync", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000}, peers: []replication.PeerInfo{ours},
 			want: []string{"a resync is under way: receiving at 63 % (630 of 1000 sessions)"}},
+		{name: "resync with a forecast", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000, Ends: now.Add(90 * time.Second)}, peers: []replication.PeerInfo{ours},
+			want: []string{"a resync is under way: receiving at 63 % (630 of 1000 sessions, until about 12:01:30)"}},
 		{name: "resync again", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "comparing", "a peer holds more sessions" }),
 			want: []string{"a resync is under way: comparing"}},
 		{name: "a peer advertises", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "receiving", "advertised" })},

@@ -23,6 +23,8 @@ type SyncState struct {
 	Phase, Why string
 	// Done and Total are sessions: received, or injected, and of how many.
 	Done, Total int
+	// Ends is when Done will reach Total at the rate until now; zero: not known yet.
+	Ends time.Time
 	// Last is the last resync that ended complete; nil: none yet.
 	Last *ResyncReport
 	// Lacking says what live peers' tables have and this one may lack; at most replication.MaxReasons. Blocked are sessions
@@ -66,11 +68,27 @@ func (s SyncState) Incomplete() bool {
 func (s SyncState) String() string {
 	switch {
 	case s.Phase != "" && s.Total > 0:
-		return fmt.Sprintf("%s, %d of %d (%d %%)", s.Phase, s.Done, s.Total, 100*s.Done/s.Total)
+		return fmt.Sprintf("%s, %d of %d (%d %%%s)", s.Phase, s.Done, s.Total, 100*s.Done/s.Total, s.EndsAt())
 	case s.Phase != "":
 		return s.Phase
 	}
 	return s.Synced.String()
+}
+
+// EndsAt words when what is under way ends, to follow its progress; "": that is not known.
+func (s SyncState) EndsAt() string {
+	if s.Ends.IsZero() {
+		return ""
+	}
+	return ", until about " + s.Ends.Format(time.TimeOnly)
+}
+
+// forecast sets Ends, from the beginning of the phase and what was done until now.
+func (s *SyncState) forecast(began, now time.Time) {
+	s.Ends = time.Time{}
+	if elapsed := now.Sub(began); s.Done > 0 && elapsed >= time.Second {
+		s.Ends = now.Add(time.Duration(float64(elapsed) * float64(max(s.Total-s.Done, 0)) / float64(s.Done)))
+	}
 }
 
 // Sync tells how complete the table is.
@@ -94,8 +112,10 @@ func (p *pumps) publishSync() {
 	case injecting:
 		s.Done, s.Total = r.in.injection.done, r.in.injection.total
 	}
-	p.w.change(p.do.now(), func(was *SyncState) {
-		was.Synced, was.Phase, was.Why, was.Done, was.Total = s.Synced, s.Phase, s.Why, s.Done, s.Total
+	now := p.do.now()
+	s.forecast(r.since, now)
+	p.w.change(now, func(was *SyncState) {
+		was.Synced, was.Phase, was.Why, was.Done, was.Total, was.Ends = s.Synced, s.Phase, s.Why, s.Done, s.Total, s.Ends
 	})
 }
 
