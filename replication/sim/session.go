@@ -101,14 +101,15 @@ func (h *history) latest() (Version, bool) {
 	return h.versions[len(h.versions)-1].last, true
 }
 
-// since returns when a version became known that beats old.
+// since returns since when every version that became known has beaten old. An older one may, too: TRANS beats the ESTABLISHED that
+// a packet led back to.
 func (h *history) since(old Version, tolerance time.Duration) (at time.Time) {
-	for _, k := range h.versions {
-		if k.first.Beats(old, tolerance) {
-			return k.since
+	for _, k := range slices.Backward(h.versions) {
+		if !k.last.Beats(old, tolerance) {
+			break
 		}
-		if at = k.until; k.last.Beats(old, tolerance) {
-			return at
+		if at = k.since; !k.first.Beats(old, tolerance) {
+			return k.until
 		}
 	}
 	return at
