@@ -371,9 +371,9 @@ func (h *host) incarnate() {
 	h.reset()
 	if h.table != (table{}) {
 		h.generation = 1
-		if h.w.rand.IntN(4) == 0 {
-			h.seq = syncwire.Seq(0xffffffff - h.w.rand.Uint32N(4))
-		}
+	}
+	if h.w.rand.IntN(6) == 0 { // it has run for long, unheard
+		h.seq = syncwire.Seq(0xffffffff - h.w.rand.Uint32N(4))
 	}
 	h.w.hosts[id] = h
 }
@@ -387,6 +387,7 @@ func (h *host) inherit() bool {
 	h.advance()
 	vector, unclaimed, left := h.vector.Components(h.w.now), h.unclaimed, h.w.now
 	h.in, h.stored, h.vector, h.doubts, h.evicted = nil, nil, Vector{}, 0, false
+	h.dropped = time.Time{} // what the counter rises by from now on counts
 	h.reset()
 	h.boots++
 	h.vector.Merge(vector, left, func(syncwire.ID) bool { return false })

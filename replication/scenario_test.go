@@ -277,6 +277,27 @@ func TestScenarios(t *testing.T) {
 			s.moves(s.third, 0)
 			s.syncs(s.third, s.sender)
 		}},
+		{"the sender loses a session before the return arrives", func(s *staged) {
+			s.reports(s.origin, 1)
+			s.sender.doubt()
+			s.third.begin(s.sender, true)
+			s.goesOn(s.third)
+			s.loses(s.sender, 1)
+			s.sender.readErrors()
+			s.takeReturn(true)
+			s.judged()
+		}},
+		{"the sender loses a session and restarts before the return arrives", func(s *staged) {
+			s.reports(s.origin, 1)
+			s.sender.doubt()
+			s.third.begin(s.sender, true)
+			s.goesOn(s.third)
+			s.loses(s.sender, 1)
+			s.sender.inherit()
+			s.takeReturn(true)
+			s.pass(listenFor + 1)
+			s.hello()
+		}},
 		{"the receiver learns before the return that it has lost a session", func(s *staged) {
 			s.moves(s.sender, 1)
 			s.reports(s.origin, 1)
