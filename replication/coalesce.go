@@ -157,16 +157,34 @@ func (c *Coalescer) Supersede(r *session.Record) {
 	}
 	set := &c.sets[r.Hash(c.seed)%coalesceSets]
 	for k := range set {
-		s := &set[k]
-		if s.sent == 0 || !s.record.SameSession(r) {
-			continue
+		if s := &set[k]; s.sent != 0 && s.record.SameSession(r) {
+			c.forget(s)
 		}
-		if s.pending {
-			s.pending = false
-			c.pending--
-		}
-		s.sent = 0
 	}
+}
+
+// Remove forgets the sessions of BIB entries that were removed, and drops their refreshes.
+func (c *Coalescer) Remove(removed map[Mask]struct{}) {
+	if c.coalesceTable == nil {
+		return
+	}
+	for n := range c.sets {
+		for k := range c.sets[n] {
+			s := &c.sets[n][k]
+			if _, is := removed[maskOf(&s.record)]; is && s.sent != 0 {
+				c.forget(s)
+			}
+		}
+	}
+}
+
+// forget frees a slot. The slot stays in its list until the list's tick.
+func (c *Coalescer) forget(s *slot) {
+	if s.pending {
+		s.pending = false
+		c.pending--
+	}
+	s.sent = 0
 }
 
 // take assigns the slot to a session that is sent now.

@@ -452,3 +452,17 @@ func TestCoalesceSuperseded(t *testing.T) {
 	}
 	p.want()
 }
+
+// TestCoalesceRemoved removes a BIB entry, of which a refresh waits.
+func TestCoalesceRemoved(t *testing.T) {
+	p := newPassing(t, time.Second)
+	gone, stays := tcpRecord(1, 5000), tcpRecord(2, 7000)
+	gone[30]++ // another mask
+	for range 2 {
+		p.report(gone, stays)
+	}
+	p.want(gone, stays)
+	p.Remove(map[Mask]struct{}{maskOf(&gone): {}})
+	p.after(time.Second)
+	p.want(tcpRecord(2, 6000))
+}

@@ -28,6 +28,7 @@ type RetransmitBuffer struct {
 
 type retransmitSlot struct {
 	len           int
+	kept          bool // the sessions are; there may be none left
 	sent          time.Time
 	retransmitted time.Time // last
 }
@@ -41,7 +42,7 @@ func (b *RetransmitBuffer) Put(seq syncwire.Seq, entries []byte, now time.Time) 
 	i := int(seq % RetransmitDatagrams)
 	b.slots[i] = retransmitSlot{sent: now}
 	if len(entries) <= RetransmitBytes {
-		b.slots[i].len = copy(b.data[i*RetransmitBytes:], entries)
+		b.slots[i].len, b.slots[i].kept = copy(b.data[i*RetransmitBytes:], entries), true
 	}
 	b.last = seq
 	b.n = min(b.n+1, RetransmitDatagrams)
@@ -60,7 +61,7 @@ func (b *RetransmitBuffer) get(seq syncwire.Seq) ([]byte, time.Time, bool) {
 	}
 	i := int(seq % RetransmitDatagrams)
 	s := b.slots[i]
-	return b.data[i*RetransmitBytes : i*RetransmitBytes+s.len], s.sent, s.len > 0
+	return b.data[i*RetransmitBytes : i*RetransmitBytes+s.len], s.sent, s.kept
 }
 
 // RetransmittedWithin notes that a datagram, which the buffer must have, is retransmitted now. It returns true, and notes
@@ -116,6 +117,23 @@ func (b *RetransmitBuffer) indexOne(seq syncwire.Seq, f session.Format, put func
 		if key := rec.Key(); put(key) {
 			b.newest[key] = seq
 		}
+	}
+}
+
+// Remove drops the sessions of BIB entries that were removed, in whatever datagrams they are: a retransmission would bring
+// them back.
+func (b *RetransmitBuffer) Remove(removed map[Mask]struct{}, f session.Format) {
+	size := f.EntryLen()
+	for i := range b.slots {
+		entries := b.data[i*RetransmitBytes:][:b.slots[i].len]
+		left := entries[:0]
+		for ; len(entries) > 0; entries = entries[size:] {
+			rec := f.Record(entries)
+			if _, is := removed[maskOf(&rec)]; !is {
+				left = append(left, entries[:size]...)
+			}
+		}
+		b.slots[i].len = len(left)
 	}
 }
 

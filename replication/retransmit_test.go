@@ -189,3 +189,25 @@ func TestRetransmitAppend(t *testing.T) {
 		t.Error("the index was not freed")
 	}
 }
+
+// TestRetransmitRemoved removes a BIB entry whose sessions are in datagrams.
+func TestRetransmitRemoved(t *testing.T) {
+	f := session.Packed40
+	gone, stays := tcpRecord(1, 5000), tcpRecord(2, 5000)
+	gone[30]++ // another mask
+	list := func(records ...session.Record) (entries []byte) {
+		for i := range records {
+			entries, _ = f.AppendRecord(entries, &records[i], netip.Prefix{})
+		}
+		return entries
+	}
+	var b RetransmitBuffer
+	b.Put(1, list(gone, stays, gone), retransmitStart)
+	b.Put(2, list(gone), retransmitStart)
+	b.Remove(map[Mask]struct{}{maskOf(&gone): {}}, f)
+	for seq, want := range map[syncwire.Seq][]byte{1: list(stays), 2: nil} {
+		if got := b.Append(nil, seq, f, retransmitStart); !bytes.Equal(got, want) || !b.Has(seq) {
+			t.Errorf("%d: has it: %v\n got %x\nwant %x", seq, b.Has(seq), got, want)
+		}
+	}
+}

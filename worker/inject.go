@@ -48,6 +48,7 @@ func (r *resync) store(d replication.Difference, now time.Time) {
 			r.p.w.log.warn("an old BIB entry could not be removed", "protocol", m.Proto, "mask", m.Src4, "error", err)
 		}
 	}
+	r.p.removed(d.Remove)
 	if in.table != nil {
 		in.table.Removed(d.Remove)
 	}
@@ -166,4 +167,17 @@ func (p *pumps) freeLater(sessions int) {
 	if sessions > largeTable {
 		go debug.FreeOSMemory()
 	}
+}
+
+// removed drops what waits to be sent of BIB entries that were removed. Their sessions have lost against a peer's.
+func (p *pumps) removed(masks []replication.Mask) {
+	if len(masks) == 0 {
+		return
+	}
+	set := make(map[replication.Mask]struct{}, len(masks))
+	for _, m := range masks {
+		set[m] = struct{}{}
+	}
+	p.coalesce.Remove(set)
+	p.retransmit.Remove(set, p.format)
 }
