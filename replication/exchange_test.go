@@ -110,7 +110,8 @@ func (h *host) couldLack() (lacks []lack) {
 	return lacks
 }
 
-// settleUnclaimed takes over the sessions of full syncs whose sender is gone before its position counted them.
+// settleUnclaimed takes over the sessions of full syncs whose sender is gone before its position counted them. When another
+// peer is gone, the sender may have its sessions, and may be gone itself before it has found that out. So the time begins anew.
 func (h *host) settleUnclaimed(lacks []lack) {
 	for id, stored := range h.unclaimed {
 		n := h.find(id)
@@ -118,7 +119,7 @@ func (h *host) settleUnclaimed(lacks []lack) {
 		case n == nil || !n.live:
 			delete(h.unclaimed, id)
 			h.generation++
-		case len(lacks) == 0 && n.hello.Sub(stored) > reportedWithin:
+		case len(lacks) == 0 && n.hello.Sub(stored) > reportedWithin && n.hello.Sub(h.bereaved) > reportedWithin:
 			delete(h.unclaimed, id)
 		}
 	}
@@ -399,5 +400,5 @@ func (h *host) inherit() bool {
 func (h *host) reset() {
 	h.sent, h.known = make(map[syncwire.Seq]entry), nil
 	h.served, h.unclaimed = make(map[syncwire.ID]int), make(map[syncwire.ID]time.Time)
-	h.listening = h.w.now
+	h.listening, h.bereaved = h.w.now, h.w.now
 }

@@ -122,6 +122,7 @@ type host struct {
 	doubts    int
 	evicted   bool // while a full sync arrives
 	unclaimed map[syncwire.ID]time.Time
+	bereaved  time.Time           // when a peer was last found to be gone
 	served    map[syncwire.ID]int // doubts when the peer was sent the table that it has not returned anything for
 	in        *incoming
 }
@@ -181,6 +182,9 @@ func (h *host) advance() {
 		}
 		if n.live || n.lived {
 			h.vector.Advance(n.id, n.first, n.lastReceived(), n.top)
+		}
+		if n.lived && !n.live {
+			h.bereaved = h.w.now
 		}
 		n.lived = n.live
 	}

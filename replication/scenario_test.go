@@ -270,6 +270,25 @@ func TestScenarios(t *testing.T) {
 			s.hello()
 			s.dies(s.sender)
 		}},
+		{"the sender of a session that it has from another host dies with that one", func(s *staged) {
+			s.sender.open(1)
+			s.syncs(s.receiver, s.sender)
+			s.syncs(s.third, s.receiver)
+			s.lost = 1
+			s.sender.report()
+			s.pass(reportedWithin / 2)
+			s.hello()
+			s.pass(reportedWithin/2 + 1)
+			s.hello()
+			s.sender.up, s.receiver.up = false, false
+			s.leave(s.sender)
+			s.leave(s.receiver)
+			s.third.find(s.sender.id).live = false
+			s.judged()
+			s.notice(s.third)
+			s.notice(s.origin)
+			s.hello()
+		}},
 		{"the sender learns before END that it has lost a session", func(s *staged) {
 			s.moves(s.third, 1)
 			s.reports(s.origin, 1)
