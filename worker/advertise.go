@@ -8,7 +8,6 @@ import (
 
 	"joolctl/configdir"
 	"joolctl/replication"
-	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -50,8 +49,8 @@ func (a Advertise) String() string {
 type advertiser struct {
 	p *pumps
 
-	current *advertising
-	touched map[session.Key]struct{} // reported since the table was read
+	current  *advertising
+	reported replication.Reported // since the table was read
 }
 
 // advertising is an advertise under way.
@@ -72,7 +71,8 @@ func (a *advertiser) start(now time.Time) (Advertise, error) {
 	p.readKernel(now)
 	rate := cmp.Or(p.w.spec().AdvertiseRate, configdir.Defaults().AdvertiseRate)
 	c := &advertising{Advertise: Advertise{Total: p.sessions(), Rate: rate}, reading: true}
-	a.current, a.touched = c, make(map[session.Key]struct{})
+	a.current = c
+	a.reported.Restart()
 	a.publish()
 	// Ours need neither the slowness nor the order.
 	if p.sequence && len(p.peers.Live(now)) > 0 {
@@ -94,14 +94,6 @@ func (a *advertiser) start(now time.Time) (Advertise, error) {
 		})
 	})
 	return c.Advertise, nil
-}
-
-// touch notes that the module has reported a session: the peers have, or will
-// get, something newer than what the table had.
-func (a *advertiser) touch(r *session.Record) {
-	if a.touched != nil && len(a.touched) < maxTouched {
-		a.touched[r.Key()] = struct{}{}
-	}
 }
 
 // tick sends the datagrams that are due, and returns the time of the next call.
@@ -140,7 +132,7 @@ func (a *advertiser) datagram(now time.Time) (sessions int) {
 	b := p.out[:0]
 	for ; sessions < size && c.next < len(c.table.Records); c.next++ {
 		r := c.table.Records[c.next]
-		if _, fresher := a.touched[r.Key()]; fresher || int64(r.Expires()) <= since.Milliseconds() {
+		if a.reported.Has(r.Key()) || int64(r.Expires()) <= since.Milliseconds() {
 			c.Total--
 			continue
 		}
@@ -173,7 +165,8 @@ func (a *advertiser) end(err error) {
 		a.p.w.log.to.Info("the session table is advertised", "sessions", c.Sent)
 	}
 	a.publish()
-	a.current, a.touched = nil, nil
+	a.current = nil
+	a.reported.Stop()
 	a.p.freeLater(len(c.table.Records))
 }
 

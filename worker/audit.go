@@ -173,10 +173,7 @@ func (p *pumps) pending() (n uint64) {
 	for _, from := range p.peers.All() {
 		n += from.Stream.BufferedSessions()
 	}
-	for _, u := range p.resync.held {
-		n += sessionsIn(u.entries)
-	}
-	return n
+	return n + p.resync.backlog.Sessions()
 }
 
 // sessionsIn is how many sessions a list holds.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"joolctl/replication"
-	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -80,9 +79,7 @@ func (r *resync) begin(b *syncwire.Begin, from *replication.Peer, came, now time
 	}
 	r.base = came
 	r.p.knowledge.Wait(now)
-	if r.touched == nil {
-		r.touched = make(map[session.Key]struct{})
-	}
+	r.reported.Start()
 	r.enter(collecting, now, now.Add(replication.StallFor))
 	r.readOwn()
 }
@@ -196,7 +193,7 @@ func (r *resync) resume(id uint32, from *replication.Peer, now time.Time) {
 	if r.why == "" {
 		r.why = whyStopped
 	}
-	r.touched, r.overflowed = make(map[session.Key]struct{}), false
+	r.reported.Restart()
 	r.enter(collecting, now, now.Add(replication.StallFor))
 	r.readOwn()
 }

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"maps"
 	"time"
 
 	"joolctl/replication"
@@ -79,13 +78,10 @@ func (r *resync) advance(now time.Time) {
 func (r *resync) comparePiece(now time.Time) {
 	in := r.in
 	piece, most := in.Take(), r.removals.Left(now)
-	var touched map[session.Key]struct{}
-	if !in.table.Empty() {
-		touched = maps.Clone(r.touched)
-	}
-	r.lately, in.comparing = nil, true
+	reported := r.reported.BeginComparison(!in.table.Empty())
+	in.comparing = true
 	r.p.do.background(func() {
-		d := in.table.Piece(piece, touched, most)
+		d := in.table.Piece(piece, reported, most)
 		r.p.do.post(func() {
 			if r.in == in {
 				in.comparing = false

@@ -296,7 +296,7 @@ func TestHeldOverflow(t *testing.T) {
 	for i := range filler {
 		filler[i] = sessionAt(1000+4*i, 0)
 	}
-	for range maxHeldBytes/(36*40) + 1 {
+	for range replication.MaxBacklog/(36*40) + 1 {
 		s.live(filler...)
 		if s.last%50 == 0 {
 			eventually(t, "it is taken", func() bool { return h.counters.Stats().NetRcvdPackets == uint64(s.last) })
@@ -584,7 +584,7 @@ func TestHeldAges(t *testing.T) {
 	sent := time.Now()
 	s.live(r)
 	eventually(t, "it waits", func() (waits bool) {
-		h.onThread(func(p *pumps) { waits = len(p.resync.held) == 1 })
+		h.onThread(func(p *pumps) { waits = p.resync.backlog.Len() == 1 })
 		return waits
 	})
 	began := time.Now()

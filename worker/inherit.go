@@ -13,7 +13,7 @@ const inheritWithin = 2 * time.Second
 // bequeath leaves the vector to the next worker of the pair. To be called on the thread, when nothing reads any more.
 func (p *pumps) bequeath(now time.Time) {
 	r := &p.resync
-	if p.module == nil || p.socket == nil || !p.sequence || r.in != nil && r.in.began || len(r.held) > 0 || p.dropping(now) {
+	if p.module == nil || p.socket == nil || !p.sequence || r.in != nil && r.in.began || r.backlog.Len() > 0 || p.dropping(now) {
 		return // what the table holds is not what the vector says
 	}
 	for _, known := range p.peers.All() {

@@ -41,7 +41,7 @@ func (r *resync) beginToStore(now time.Time) {
 // store removes the BIB entries that are in the way of a piece of a peer's table, and queues its sessions for the module.
 func (r *resync) store(d replication.Difference, now time.Time) {
 	in := r.in
-	d.Keep(r.lately, r.overflowed)
+	d.Keep(r.reported.EndComparison(), r.reported.Overflowed())
 	r.removals.Spend(len(d.Remove), now)
 	for _, m := range d.Remove {
 		if err := r.p.module.AskRemoveBIB(m.Proto, m.Src4); err != nil {

@@ -54,15 +54,13 @@ func (i *injection) batch(p *pumps, since time.Duration) []byte {
 	for n := 0; n < session.MaxPerMessage && i.done < i.total; {
 		from := i.take()
 		r := *from
-		if _, fresher := i.resync.touched[r.Key()]; fresher || int64(r.Expires()) <= since.Milliseconds() {
+		if i.resync.reported.Has(r.Key()) || int64(r.Expires()) <= since.Milliseconds() {
 			continue // or it has expired meanwhile
 		}
-		if i.resync.overflowed && p.holds(&r) {
+		if i.resync.reported.Overflowed() && p.holds(&r) {
 			continue
 		}
-		if _, waits := i.resync.waiting[r.Key()]; waits {
-			i.resync.waiting[r.Key()] = from
-		}
+		i.resync.backlog.Injected(from)
 		r.Age(since)
 		var err error
 		if entries, err = p.format.AppendRecord(entries, &r, p.settings.Pool6); err != nil {

@@ -125,19 +125,19 @@ func (p *pumps) report(entries []byte, now time.Time) {
 	c.reported.Add(uint64(n))
 	p.reportedAt = now
 	p.waiting.reported(p.format, entries)
-	if p.coalesce.Period() <= 0 && p.resync.touched == nil && p.advertise.touched == nil {
+	if p.coalesce.Period() <= 0 && !p.resync.reported.Recording() && !p.advertise.reported.Recording() {
 		p.sendLive(entries, now)
 		return
 	}
-	touching := p.resync.touched != nil || p.advertise.touched != nil
+	touching := p.resync.reported.Recording() || p.advertise.reported.Recording()
 	var copied session.Record
 	p.coalesce.Begin(now)
 	out, all := p.out[:0], true // as long as all are sent, nothing is copied
 	for at := 0; at < len(entries); at += size {
 		r := f.RecordIn(entries[at:], &copied)
 		if touching {
-			p.resync.touch(r)
-			p.advertise.touch(r)
+			p.resync.reported.Add(r)
+			p.advertise.reported.Add(r)
 		}
 		atOnce, evicted := p.coalesce.Report(r)
 		if all && (evicted != nil || !atOnce) {

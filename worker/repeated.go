@@ -10,8 +10,6 @@ import (
 const (
 	// reportLag is how long the module may keep a session before it reports it: twice its ss-flush-deadline.
 	reportLag = 4 * time.Second
-	// sameMoment is the difference in idle time that is none between a repeat and the own module's record.
-	sameMoment = 10 * time.Millisecond
 	// maxLookups bounds how many sessions are looked up in the module in a repeatWindow, because live traffic waits
 	// meanwhile.
 	maxLookups = 256
@@ -86,5 +84,5 @@ func (p *pumps) older(r *session.Record) bool {
 		return false
 	}
 	behind := replication.Idle(&own, p.settings) - max(replication.Idle(r, p.settings), 0)
-	return replication.Winner(r, &own, behind, sameMoment.Milliseconds()) <= 0
+	return replication.Winner(r, &own, behind, replication.SameMoment.Milliseconds()) <= 0
 }

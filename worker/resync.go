@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"joolctl/replication"
-	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -25,8 +24,6 @@ const (
 	// takenIn is in what time at most so many resyncs are taken that were not
 	// asked for as resync.taken remembers.
 	takenIn = 10 * time.Second
-	// maxHeldBytes bounds the live updates that wait for a resync's end.
-	maxHeldBytes = 8 << 20
 	// keepStopped is how long the BULKs of a stopped resync are kept.
 	keepStopped = 30 * time.Second
 	// whyStopped is the reason for a resumed resync, if no other is known.
@@ -100,15 +97,10 @@ type resync struct {
 	taken    [16]time.Time            // when a resync was taken that was not asked for
 	removals replication.RemovalLimit // of BIB entries
 	in       *incoming
-	stopped  *incoming                // it can be resumed
-	touched  map[session.Key]struct{} // reported by our own kernel meanwhile
-	// overflowed: touched had no room for all of them. lately are those of touched that came while tables were compared.
-	overflowed bool
-	lately     []session.Key
-	held       []update // live updates that wait
-	heldSize   int
-	waiting    map[session.Key]*session.Record // of held; the record that the resync has injected of it
-	full       bool                            // there were too many: what comes is not held any more
+	stopped  *incoming            // it can be resumed
+	reported replication.Reported // by the own module, or by peers while backlog is full
+	backlog  replication.Backlog  // live updates that wait
+	full     bool                 // backlog was full: later updates do not wait
 
 	base  time.Time // of the resync that they wait for
 	piece int       // see leastPiece
@@ -223,9 +215,9 @@ func (r *resync) finish(now time.Time) {
 		n = int(got)
 	}
 	r.p.inherited = false
-	r.in, r.touched, r.target, r.full = nil, nil, 0, false
+	r.in, r.target, r.full = nil, 0, false
+	r.reported.Stop()
 	r.why, r.about, r.pause = "", nil, 0
-	r.overflowed, r.lately = false, nil
 	r.ended = now
 	r.enter(settled, now, time.Time{})
 	r.p.releaseHeld()

@@ -12,10 +12,10 @@ import (
 
 // fillTouched has as many other sessions reported during a resync as it remembers.
 func fillTouched(p *pumps) {
-	for i := range maxTouched {
-		var k session.Key
-		binary.BigEndian.PutUint32(k[:], uint32(i))
-		p.resync.touched[k] = struct{}{}
+	for i := range replication.MaxReported {
+		var r session.Record
+		binary.BigEndian.PutUint32(r[:], uint32(i))
+		p.resync.reported.Add(&r)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestTouched(t *testing.T) {
 				t.Errorf("%d of %d sessions are missing, want %d", missing, n, c.absent)
 			}
 			h.onThread(func(p *pumps) {
-				if p.resync.overflowed || p.resync.touched != nil {
+				if p.resync.reported.Overflowed() || p.resync.reported.Recording() {
 					t.Error("the next resync would inject too little")
 				}
 			})
@@ -132,17 +132,19 @@ func TestReportedWhileCompared(t *testing.T) {
 					own := []session.Record{sessionAt(0, old), sessionAt(4, old)}
 					d := replication.Difference{Inject: []session.Record{taken(0, 0), taken(4, 0)}, Fresh: 2}
 					d.ResolveConflicts(own, ttl, nil, replication.MaxRemovals)
-					r.why, r.touched = whyLacks, make(map[session.Key]struct{})
+					r.why = whyLacks
+					r.reported.Restart()
+					r.reported.BeginComparison(false)
 					r.in = &incoming{id: 6, from: p.peers.WithID(s.id), base: now, settings: ttl}
 					r.in.End(0, 0)
 					r.in.table = replication.NewComparison(slices.Clone(own), ttl, ttl, 2000)
 					r.enter(comparing, now, time.Time{})
 					for i := range c.reported {
-						r.touch(&c.reported[i])
+						r.reported.Add(&c.reported[i])
 					}
 					if c.overflowed {
 						fillTouched(p)
-						r.touch(&another)
+						r.reported.Add(&another)
 					}
 					r.compared(d)
 				})

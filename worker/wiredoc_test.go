@@ -54,7 +54,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"resyncs taken that were not asked for", fmt.Sprintf("%d in %v", len(resync{}.taken), takenIn)},
 		{"mappings removed because of newer ones", fmt.Sprintf("%d in %v", replication.MaxRemovals, replication.RemovalsIn)},
 		{"sessions of a resync", fmt.Sprint(MaxSessions)},
-		{"sessions reported meanwhile that are left alone", fmt.Sprint(maxTouched)},
+		{"sessions reported meanwhile that are left alone", fmt.Sprint(replication.MaxReported)},
 		{"pause between resyncs for one reason", fmt.Sprintf("%v to %v", replication.FirstPause, replication.LongestPause)},
 		{"a reason that comes back within that time after a resync that has stored nothing is the same", fmt.Sprint(replication.LastingFor)},
 		{"peers known at a time", fmt.Sprint(replication.MaxPeers)},

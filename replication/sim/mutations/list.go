@@ -37,7 +37,7 @@ var mutations = []mutation{
 	// A merge after the comparison, but before the injection, changes nothing: until the injection has ended, the verdict
 	// is no because of the full sync under way, and whatever goes wrong meanwhile forgets the vector.
 	{"merge-at-begin", "the host counts sessions of a full sync as soon as it begins", []edit{{
-		"	r.p.knowledge.Wait(now)\n	if r.touched == nil {", "	r.p.knowledge.Merge(b.Vector, r.p.knowledge.Doubts(), now)\n	r.p.knowledge.Wait(now)\n	if r.touched == nil {"}}},
+		"	r.p.knowledge.Wait(now)\n	r.reported.Start()", "	r.p.knowledge.Merge(b.Vector, r.p.knowledge.Doubts(), now)\n	r.p.knowledge.Wait(now)\n	r.reported.Start()"}}},
 	{"vector-after-table", "a full sync claims sessions that came after the table was read", []edit{
 		{"	s.announce(now, s.host.Sessions())\n	s.host.ReadTable(", "	s.host.ReadTable("},
 		{"c.table, c.reading = t, false\n					s.start(", "c.table, c.reading, c.vector = t, false, s.knowledge.Whole(s.host.Now())\n					s.start("}}},
@@ -55,16 +55,16 @@ var mutations = []mutation{
 	{"group-change-keeps-peers", "a host that has moved to another group is complete because of its old peers", []edit{{
 		"	p.peers.ForgetAll()\n	p.publishPeers()\n	if p.sequence {\n		p.resync.listen(whyMoved, now)\n	}\n", "	p.publishPeers()\n"}}},
 	{"touched-ignored", "a full sync overwrites what the own module has reported meanwhile", []edit{{
-		"	if r.touched == nil {\n		return\n	}\n	key := rec.Key()", "	if true {\n		return\n	}\n	key := rec.Key()"}}},
+		"	if r.sessions == nil {\n		return\n	}\n	key := rec.Key()", "	if true {\n		return\n	}\n	key := rec.Key()"}}},
 	{"touched-overflows", "a full sync overwrites what the own module has reported meanwhile, if that is much", []edit{
-		{"const maxTouched = 1 << 18", "const maxTouched = 1"},
-		{"		r.overflowed = true\n		return", "		return"}}},
+		{"const MaxReported = 1 << 18", "const MaxReported = 1"},
+		{"		r.overflow = true\n		return", "		return"}}},
 	{"late-retransmission-wins", "after a failover a retransmission overwrites what the own module has reported", []edit{{
 		"		case p.older(&r):\n", "		case p.older(&r) && false:\n"}}},
 	{"held-updates-dropped", "live updates that come during a full sync are lost", []edit{{
-		"			p.deliver(u.entries)\n", "			_ = u.entries\n"}}},
+		"			p.deliverRepeat(entries)\n		} else {\n			p.deliver(entries)\n", "			p.deliverRepeat(entries)\n		} else {\n			_ = entries\n"}}},
 	{"held-updates-overwrite", "a live update that waited for a full sync overwrites the younger record that it brought", []edit{{
-		"u.entries = p.withoutInjected(u.entries, injected, now.Sub(p.resync.base))", "_ = injected"}}},
+		"entries, n := released.newer(u.entries, now.Sub(base), own)", "entries, n := u.entries, uint64(0)"}}},
 	{"off-by-one-at-the-end", "a host does not notice that the last live datagram is missing", []edit{{
 		"		s.miss(last+1, now)\n", "		s.miss(last, now)\n"}}},
 	{"off-by-one-in-last", "the position covers one datagram that is missing", []edit{{

@@ -1,0 +1,114 @@
+package replication
+
+import (
+	"slices"
+	"time"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+const (
+	// MaxBacklog bounds the live updates of a Backlog, in bytes.
+	MaxBacklog = 8 << 20
+	// SameMoment is the largest difference between the idle times of two records that counts as none, if both were made with
+	// the same clock.
+	SameMoment = 10 * time.Millisecond
+)
+
+// Backlog keeps live updates until a full sync is stored: to insert an old session, the module walks over every newer one.
+// The zero value is empty.
+type Backlog struct {
+	updates []update
+	size    int
+	// injected has the sessions of updates. The record is the one that the full sync has injected; nil: none yet.
+	injected map[session.Key]*session.Record
+}
+
+// update is a list of sessions that waits.
+type update struct {
+	entries       []byte
+	arrived       time.Time
+	retransmitted bool
+}
+
+// Add copies a list of sessions that a live datagram, or its retransmission, has brought. It returns false if the Backlog has
+// no room.
+func (b *Backlog) Add(entries []byte, retransmitted bool, now time.Time) bool {
+	if b.size+len(entries) > MaxBacklog {
+		return false
+	}
+	b.updates = append(b.updates, update{slices.Clone(entries), now, retransmitted})
+	b.size += len(entries)
+	if b.injected == nil {
+		b.injected = make(map[session.Key]*session.Record)
+	}
+	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
+		rec := f.Record(entries)
+		if key := rec.Key(); b.injected[key] == nil {
+			b.injected[key] = nil
+		}
+	}
+	return true
+}
+
+// Len returns the number of updates.
+func (b *Backlog) Len() int { return len(b.updates) }
+
+// Sessions returns the number of sessions in the updates.
+func (b *Backlog) Sessions() (n uint64) {
+	for _, u := range b.updates {
+		n += uint64(session.ListFormat(u.entries).CountList(u.entries))
+	}
+	return n
+}
+
+// ReportAll adds the sessions of all updates to r.
+func (b *Backlog) ReportAll(r *Reported) {
+	for _, u := range b.updates {
+		r.AddList(u.entries)
+	}
+}
+
+// Injected notes that a full sync injects a record. The Backlog keeps the pointer if an update has the session.
+func (b *Backlog) Injected(rec *session.Record) {
+	if key := rec.Key(); b.injected != nil {
+		if _, waits := b.injected[key]; waits {
+			b.injected[key] = rec
+		}
+	}
+}
+
+// Release empties the Backlog, and calls deliver with the updates in their order, their times corrected. It leaves out sessions
+// that are older than the record that the full sync has injected of them (the table of a peer may be newer than an update),
+// and returns how many these were. Records were injected with the times that they had left at base.
+func (b *Backlog) Release(base, now time.Time, own *syncwire.Settings, deliver func(entries []byte, retransmitted bool)) (outdated uint64) {
+	released := *b
+	*b = Backlog{}
+	for _, u := range released.updates {
+		session.AgeList(u.entries, now.Sub(u.arrived))
+		entries, n := released.newer(u.entries, now.Sub(base), own)
+		outdated += n
+		deliver(entries, u.retransmitted)
+	}
+	return outdated
+}
+
+// newer moves the sessions of a list that are not outdated to its front. since is the time since base.
+func (b *Backlog) newer(entries []byte, since time.Duration, own *syncwire.Settings) (kept []byte, outdated uint64) {
+	f := session.ListFormat(entries)
+	size := f.EntryLen()
+	kept = entries[:0]
+	for rest := entries; len(rest) > 0; rest = rest[size:] {
+		r := f.Record(rest)
+		if in := b.injected[r.Key()]; in != nil {
+			behind := Idle(in, *own) + since.Milliseconds() - Idle(&r, *own)
+			if Winner(&r, in, behind, SameMoment.Milliseconds()) < 0 {
+				outdated++
+				continue
+			}
+		}
+		kept = append(kept, rest[:size]...)
+	}
+	return kept, outdated
+}

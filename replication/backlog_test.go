@@ -1,0 +1,48 @@
+package replication
+
+import (
+	"testing"
+	"time"
+
+	"joolctl/session"
+)
+
+// TestBacklog has live updates wait for a full sync that injects records of the same sessions. Of each session, the newer
+// record stays.
+func TestBacklog(t *testing.T) {
+	f := session.FormatOf(40)
+	list := func(records ...session.Record) (entries []byte) {
+		for i := range records {
+			var err error
+			if entries, err = f.AppendRecord(entries, &records[i], ttl.Pool6); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return entries
+	}
+	now := time.Unix(1_000_000, 0)
+	var b Backlog
+	if !b.Add(list(tcpRecord(1, 100_000), tcpRecord(2, 100_000)), false, now) || !b.Add(list(tcpRecord(3, 100_000)), true, now) {
+		t.Fatal("there is no room")
+	}
+	newer, older, other := tcpRecord(1, 200_000), tcpRecord(2, 50_000), tcpRecord(9, 100_000)
+	for _, r := range []*session.Record{&newer, &older, &other} {
+		b.Injected(r)
+	}
+	if b.Len() != 2 || b.Sessions() != 3 {
+		t.Errorf("%d updates with %d sessions", b.Len(), b.Sessions())
+	}
+	var left []uint32
+	outdated := b.Release(now, now.Add(time.Second), &ttl, func(entries []byte, retransmitted bool) {
+		if n := f.CountList(entries); n != 1 || retransmitted != (len(left) == 1) {
+			t.Fatalf("%d sessions, retransmitted: %v", n, retransmitted)
+		}
+		left = append(left, f.Expires(entries))
+	})
+	if outdated != 1 || len(left) != 2 || left[0] != 99_000 || left[1] != 99_000 {
+		t.Errorf("%d sessions are outdated; the others have %v ms left", outdated, left)
+	}
+	if b.Len() != 0 || b.Sessions() != 0 {
+		t.Error("updates are left")
+	}
+}

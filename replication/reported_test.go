@@ -1,0 +1,40 @@
+package replication
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"joolctl/session"
+)
+
+// TestReportedDuringComparison has the module report sessions before, during and after a comparison, while the rest of the
+// table still arrives.
+func TestReportedDuringComparison(t *testing.T) {
+	before, during, after := sessionAt(1, 0), sessionAt(2, 0), sessionAt(3, 0)
+	var r Reported
+	if r.Add(&before); r.Recording() || r.Has(before.Key()) {
+		t.Error("it records before Start")
+	}
+	r.Start()
+	r.Add(&before)
+	compared := r.BeginComparison(true)
+	r.Add(&before)
+	r.Add(&during)
+	if diff := cmp.Diff([]session.Key{during.Key()}, r.EndComparison()); diff != "" {
+		t.Errorf("reported during the comparison (-want +got):\n%s", diff)
+	}
+	r.Add(&after)
+	if _, known := compared[before.Key()]; len(compared) != 1 || !known {
+		t.Errorf("the comparison leaves out %d sessions, want 1", len(compared))
+	}
+	if r.BeginComparison(false) != nil || len(r.EndComparison()) > 0 {
+		t.Error("sessions from between two comparisons are in the second one")
+	}
+	if !r.Has(during.Key()) || !r.Has(after.Key()) || r.Overflowed() {
+		t.Errorf("%+v", r)
+	}
+	if r.Stop(); r.Recording() || r.Has(before.Key()) {
+		t.Error("it records after Stop")
+	}
+}
