@@ -9,5 +9,9 @@ type TableUnread struct{ Err error }
 // TableReleased says that the memory of a session table is not used any more.
 type TableReleased struct{ Sessions int }
 
+// SessionUnfit says that a session of a peer's table has no form for the module.
+type SessionUnfit struct{ Err error }
+
 func (TableUnread) event()   {}
 func (TableReleased) event() {}
+func (SessionUnfit) event()  {}

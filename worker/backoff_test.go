@@ -44,7 +44,7 @@ func (s *short) whole() []syncwire.Component {
 func (s *short) ends() {
 	r := &s.resync
 	r.in = &incoming{vector: s.whole(), doubts: s.knowledge.Doubts(), asked: true, id: 1, from: s.from, base: s.now,
-		storing: storing{injection: injection{given: s.stores}, report: ResyncReport{GaveBack: s.stores}}}
+		storing: storing{injection: replication.Injection{Given: s.stores}, report: ResyncReport{GaveBack: s.stores}}}
 	r.done(s.now)
 }
 

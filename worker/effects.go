@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"joolctl/replication"
+	"joolctl/session"
 	"joolctl/syncwire"
 )
 
@@ -25,6 +26,8 @@ func (e effects) Reply(body syncwire.Body, now time.Time) { e.p.answer(body, now
 func (e effects) Hold()                                   { e.p.hold() }
 func (e effects) Flush()                                  { e.p.flush() }
 
+func (e effects) Holds(r *session.Record) bool { return e.p.holds(r) }
+
 func (e effects) Settings() *syncwire.Settings { return &e.p.settings }
 
 // newSender returns a Sender of the host's table.
@@ -37,6 +40,8 @@ func (e effects) Emit(event replication.Event) {
 	switch ev := event.(type) {
 	case replication.TableUnread:
 		e.p.w.log.warn("reading the session table for a peer", "error", ev.Err)
+	case replication.SessionUnfit:
+		e.p.w.log.warn("a peer's session has no form for this module", "error", ev.Err)
 	case replication.TableReleased:
 		e.p.freeLater(ev.Sessions)
 	}

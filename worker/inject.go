@@ -11,7 +11,7 @@ import (
 type storing struct {
 	began     bool // the module is given sessions, or about to be
 	injecting bool // injectSome is under way
-	injection injection
+	injection replication.Injection
 	// before is the instance's number of sessions before, fresh how many of those to inject are new to it.
 	before, fresh int
 	refused       int  // of what was injected: the module does not have it
@@ -32,7 +32,7 @@ func (r *resync) beginToStore(now time.Time) {
 		return
 	}
 	in.began = true
-	in.injection = injection{base: in.base, resync: r}
+	in.injection = replication.NewInjection(in.base, &r.reported, &r.backlog)
 	r.p.readKernel(now)
 	in.before = r.p.sessions()
 	r.p.knowledge.Hold(in.vector, now)
@@ -61,7 +61,7 @@ func (r *resync) store(d replication.Difference, now time.Time) {
 		r.beginToStore(now)
 		r.p.knowledge.Stores(in.from.ID, now)
 		in.fresh += d.Fresh
-		in.injection.add(d.Inject)
+		in.injection.Add(d.Inject)
 		r.inject()
 	}
 }
@@ -77,7 +77,7 @@ func (r *resync) inject() {
 // injectSome gives the module the next sessions and gives way to the pumps.
 func (r *resync) injectSome() {
 	p, in := r.p, r.in
-	more := in.injection.step(p)
+	more := p.injectFor(in)
 	p.publishSync()
 	if more {
 		p.do.post(func() {
@@ -111,7 +111,7 @@ func (r *resync) stored() {
 func (r *resync) readBack() {
 	in := r.in
 	r.enter(checking, r.p.do.now(), time.Time{})
-	injected := in.injection.all()
+	injected := in.injection.All()
 	r.p.do.readTable(r.p.sessions(), in.base, func() bool { return r.in != in }, func(own replication.Snapshot, err error) {
 		if err != nil {
 			r.done(r.p.do.now())
@@ -134,7 +134,7 @@ func (r *resync) done(now time.Time) {
 	in := r.in
 	report := &in.report
 	got, _ := in.Sessions()
-	report.From, report.Why, report.Got, report.Injected, report.At = in.from.Address.String(), r.why, int(got), in.injection.given, now
+	report.From, report.Why, report.Got, report.Injected, report.At = in.from.Address.String(), r.why, int(got), in.injection.Given, now
 	report.Took, report.Receiving = now.Sub(in.base), in.receivedAt.Sub(in.base)
 	report.Comparing, report.Injecting = in.comparedAt.Sub(in.receivedAt), in.injectedAt.Sub(in.comparedAt)
 	r.cost, r.verified = report.Took, now

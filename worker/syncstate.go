@@ -110,7 +110,7 @@ func (p *pumps) publishSync() {
 		got, expected := r.in.Sessions()
 		s.Done, s.Total = int(got), int(expected)
 	case injecting:
-		s.Done, s.Total = r.in.injection.done, r.in.injection.total
+		s.Done, s.Total = r.in.injection.Progress()
 	}
 	now := p.do.now()
 	s.forecast(r.since, now)

@@ -1,0 +1,85 @@
+package replication
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"joolctl/session"
+)
+
+// Injection queues the sessions of a full sync for the module, which takes them in batches, so that its lock is free in between.
+// It leaves out sessions that were reported meanwhile, because their reports are newer. The zero value has no sessions.
+type Injection struct {
+	// Base is when the queued sessions had the times left that their records have.
+	Base time.Time
+	// Given counts the sessions that Batch has returned.
+	Given int
+
+	reported    *Reported
+	backlog     *Backlog
+	pieces      [][]session.Record // each sorted by age
+	piece, next int                // the next session: the piece, and the index in it
+	total, done int                // sessions of all pieces, and those that Batch has looked at
+}
+
+// NewInjection returns an empty Injection. backlog learns which records are injected.
+func NewInjection(base time.Time, reported *Reported, backlog *Backlog) Injection {
+	return Injection{Base: base, reported: reported, backlog: backlog}
+}
+
+// Add queues sessions, oldest first. It keeps their memory.
+func (i *Injection) Add(records []session.Record) {
+	i.pieces = append(i.pieces, records)
+	i.total += len(records)
+}
+
+// All returns all sessions that were queued.
+func (i *Injection) All() []session.Record { return slices.Concat(i.pieces...) }
+
+// Progress returns how many sessions Batch has looked at, and how many were queued.
+func (i *Injection) Progress() (done, total int) { return i.done, i.total }
+
+// InjectionTarget is the module that Batch makes lists for.
+type InjectionTarget interface {
+	// Holds reports whether the module has a session.
+	Holds(r *session.Record) bool
+	// Emit reports an event.
+	Emit(Event)
+}
+
+// Batch appends the sessions of the next message to dst, in a format and for a pool6, with the times that they have left at now.
+// It leaves out those that have expired.
+func (i *Injection) Batch(dst []byte, f session.Format, pool6 netip.Prefix, to InjectionTarget, now time.Time) []byte {
+	since := now.Sub(i.Base)
+	for n := 0; n < session.MaxPerMessage && i.done < i.total; {
+		from := i.take()
+		r := *from
+		if i.reported.Has(r.Key()) || int64(r.Expires()) <= since.Milliseconds() {
+			continue
+		}
+		if i.reported.Overflowed() && to.Holds(&r) {
+			continue
+		}
+		i.backlog.Injected(from)
+		r.Age(since)
+		var err error
+		if dst, err = f.AppendRecord(dst, &r, pool6); err != nil {
+			to.Emit(SessionUnfit{err})
+			continue
+		}
+		n++
+		i.Given++
+	}
+	return dst
+}
+
+// take returns the next session.
+func (i *Injection) take() *session.Record {
+	for i.next == len(i.pieces[i.piece]) {
+		i.piece, i.next = i.piece+1, 0
+	}
+	i.next++
+	i.done++
+	return &i.pieces[i.piece][i.next-1]
+}
