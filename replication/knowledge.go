@@ -27,7 +27,10 @@ type Knowledge struct {
 	doubts  int
 	// unclaimed has the peers whose sessions a full sync stored here, and when; see ClaimOrphans.
 	unclaimed map[syncwire.ID]time.Time
-	lacks     []Lack
+	// bereaved is when a peer was last found to be gone, or the host began: the peer's sessions may be in other peers' tables
+	// without a position.
+	bereaved time.Time
+	lacks    []Lack
 }
 
 // NewKnowledge returns the Knowledge of a host that knows nothing of its table. self is its sender ID.
@@ -37,8 +40,8 @@ func NewKnowledge(self syncwire.ID, peers *Peers) *Knowledge {
 
 // Incarnate begins a new incarnation with a sender ID. Its table may lack any session, and has sessions of its own unless
 // empty is true.
-func (k *Knowledge) Incarnate(self syncwire.ID, empty bool) {
-	*k = Knowledge{Longest: k.Longest, peers: k.peers, self: self, doubts: k.doubts + 1}
+func (k *Knowledge) Incarnate(self syncwire.ID, empty bool, now time.Time) {
+	*k = Knowledge{Longest: k.Longest, peers: k.peers, self: self, doubts: k.doubts + 1, bereaved: now}
 	if !empty {
 		k.position.Generation = 1
 	}
@@ -63,7 +66,8 @@ func (k *Knowledge) Checkpoint(now time.Time) Checkpoint {
 }
 
 // Continue continues the incarnation of a Checkpoint.
-func (k *Knowledge) Continue(c *Checkpoint) {
+func (k *Knowledge) Continue(c *Checkpoint, now time.Time) {
+	k.bereaved = now
 	k.self, k.position, k.unclaimed = c.Self, c.Position, c.Unclaimed
 	k.vector.Merge(c.Vector, c.Written, func(syncwire.ID) bool { return false })
 }
@@ -106,6 +110,9 @@ func (k *Knowledge) Advance(now time.Time) {
 		if live || known.lived { // a dead origin once more: datagrams may have arrived just before it died
 			first, last, top := s.Complete()
 			k.vector.Advance(known.ID, first, last, top)
+		}
+		if known.lived && !live {
+			k.bereaved = now
 		}
 		known.lived = live
 	}
@@ -205,7 +212,7 @@ func (k *Knowledge) ClaimOrphans(now time.Time) (risen bool) {
 			delete(k.unclaimed, id)
 			k.Gain()
 			risen = true
-		case len(k.lacks) == 0 && known.hello.Sub(stored) > ReportedWithin:
+		case len(k.lacks) == 0 && known.hello.Sub(stored) > ReportedWithin && known.hello.Sub(k.bereaved) > ReportedWithin:
 			delete(k.unclaimed, id)
 		}
 	}

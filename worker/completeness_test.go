@@ -82,7 +82,7 @@ func TestNeverWrong(t *testing.T) {
 			hosts[0].onThread(func(p *pumps) { // the host's memory was set back
 				back := p.knowledge.Checkpoint(time.Now())
 				back.Position.Seq = 3
-				p.knowledge.Continue(&back)
+				p.knowledge.Continue(&back, time.Now())
 			})
 			for i := range 40 {
 				hosts[0].report(sessionAt(100+i, 0))

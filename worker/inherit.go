@@ -58,7 +58,7 @@ func (p *pumps) begin(now time.Time) {
 		p.incarnate()
 		return
 	}
-	p.knowledge.Continue(&e.Checkpoint)
+	p.knowledge.Continue(&e.Checkpoint, now)
 	if p.adopted {
 		p.waiting.suspect(now.Sub(e.Written)) // the reports that wait in the socket
 	}
@@ -79,7 +79,7 @@ func (p *pumps) unchanged(e *estate) bool {
 // incarnate begins a new incarnation: nothing is known of what the table contains.
 func (p *pumps) incarnate() {
 	p.retransmit.Free()
-	p.knowledge.Incarnate(newID(p.random), p.counted && p.sessions() == 0)
+	p.knowledge.Incarnate(newID(p.random), p.counted && p.sessions() == 0, p.do.now())
 	p.reasons, p.inherited = nil, false
 }
 

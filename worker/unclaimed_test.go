@@ -16,12 +16,14 @@ func TestUnclaimed(t *testing.T) {
 		name  string
 		hello time.Duration // when the peer says HELLO after the full sync; never: it does not
 		last  syncwire.Seq  // of that HELLO; the host has received 5
+		gone  bool          // another peer, soon after the full sync
 		want  uint32        // by how much the generation rises
 	}{
-		{"it dies at once", never, 0, 1},
-		{"its module may not have reported them", replication.ReportedWithin - time.Second, 5, 1},
-		{"all have a position", replication.ReportedWithin + time.Second, 5, 0},
-		{"the host lacks live datagrams", replication.ReportedWithin + time.Second, 9, 1},
+		{"it dies at once", never, 0, false, 1},
+		{"its module may not have reported them", replication.ReportedWithin - time.Second, 5, false, 1},
+		{"all have a position", replication.ReportedWithin + time.Second, 5, false, 0},
+		{"the host lacks live datagrams", replication.ReportedWithin + time.Second, 9, false, 1},
+		{"it may have some from a peer that has not reported them", replication.ReportedWithin + time.Second, 5, true, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			drive(t, jool4115, func(d *driven) {
@@ -37,8 +39,15 @@ func TestUnclaimed(t *testing.T) {
 				says(5, now)
 				at := syncwire.Position{Generation: 1, Seq: 5}
 				d.knowledge.Merge([]syncwire.Component{{Origin: from.ID, Known: true, Complete: at, Highest: at}}, d.knowledge.Doubts(), now)
+				if c.gone {
+					other := d.peers.Heard(group4, 0x20f, now)
+					other.Stream.Start(1)
+					d.helloFrom(other, &syncwire.Hello{Sync: syncwire.SyncYes, Settings: ttl, NextIn: 1}, 0, now)
+				}
 				d.knowledge.Stores(from.ID, now)
 				d.look(now)
+				d.peers.Heard(group6, from.ID, now.Add(3*time.Second))
+				d.look(now.Add(4 * time.Second)) // the other peer is gone
 				if c.hello != never {
 					now = now.Add(c.hello)
 					says(c.last, now)

@@ -30,7 +30,9 @@ func madeUpUDP(place int, left time.Duration) session.Session {
 
 // fill gives an instance n made-up sessions, oldest first, as fast as it takes
 // them. Their age has nothing to do with their place in the table, as in life.
-func (n *namespace) fill(t testing.TB, instance string, sessions int) { n.fillFrom(t, instance, 0, sessions) }
+func (n *namespace) fill(t testing.TB, instance string, sessions int) {
+	n.fillFrom(t, instance, 0, sessions)
+}
 
 // fillFrom is fill for the sessions of other places, from the first on.
 func (n *namespace) fillFrom(t testing.TB, instance string, first, sessions int) {

@@ -47,13 +47,13 @@ func (m *Module) store(r session.Record) {
 	now := m.clock.Now()
 	host, mask := sides(&r)
 	if other := m.bib.byMask[mask]; other != nil && other.host != host {
-		m.counters.collisions++
+		m.collide(&r)
 		return
 	}
 	s := m.sessions[r.Key()]
 	entry := m.bib.byHost[host]
 	if entry != nil && entry.mask != mask {
-		m.counters.collisions++
+		m.collide(&r)
 		if s != nil {
 			return
 		}
@@ -75,6 +75,12 @@ func (m *Module) store(r session.Record) {
 	s = m.insert(m.ledger.number(r.Key()), r, entry, v)
 	s.told.learn(v, now, true) // insert has noted the change
 	m.stored(s)
+}
+
+// collide notes that a BIB entry is in the way of a session. No counter of the module's shows that.
+func (m *Module) collide(r *session.Record) {
+	m.counters.collisions++
+	m.collided[m.ledger.number(r.Key())] = m.clock.Now()
 }
 
 func (m *Module) overwrite(s *tableEntry, v Version) {

@@ -58,6 +58,7 @@ type Module struct {
 	byID     []*tableEntry     // by the Ledger's number
 	created  time.Time         // when the table was last empty
 	evicted  map[int]time.Time // by the Ledger's number: when RemoveBIB removed the session; looked up only
+	collided map[int]time.Time // by the Ledger's number: when a JOOLD_ADD of the session was last dropped; looked up only
 	tables   [3][]*tableEntry
 	suspects []*tableEntry // that were phantoms when they were inserted; some may be gone
 	changes  changes
@@ -100,7 +101,7 @@ func (m *Module) tick() {
 func (m *Module) reset() {
 	m.Globals = m.config.Globals
 	m.sessions = make(map[session.Key]*tableEntry)
-	m.created, m.evicted = m.clock.Now(), make(map[int]time.Time)
+	m.created, m.evicted, m.collided = m.clock.Now(), make(map[int]time.Time), make(map[int]time.Time)
 	for id := range m.byID {
 		m.changes.note(id)
 	}

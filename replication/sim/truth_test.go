@@ -124,7 +124,7 @@ func TestLacks(t *testing.T) {
 				_ = s.Nodes[1].Module.Add(entries(t, session.Packed40, made(session.UDP, 7, r.Src4().String(), 0, 0, time.Minute)))
 			},
 			do: func(*Simulation) {}, look: 12500 * ms,
-			want: []lack{{Origin: Reported, Conflict: true, Since: 5, Known: 6}, {Peer: 2, Origin: Stored, Conflict: true, Since: 5, Known: 6}},
+			want: []lack{{Origin: Vanished, Conflict: true, Since: 5, Known: 6}, {Peer: 2, Origin: Vanished, Conflict: true, Since: 5, Known: 6}},
 		},
 		"the table is emptied": {
 			before: func(s *Simulation) { packet(s, opening(session.UDP, 1)) },
