@@ -17,12 +17,6 @@ const (
 	// helloBack is within what time a HELLO that asks is answered, so that not
 	// all answer at once.
 	helloBack = 100 * time.Millisecond
-	// repeatWindow is how long a datagram is not repeated again, repeatBudget how
-	// many are repeated in that time at most, and answerBudget how many control
-	// messages are then sent because of others'.
-	repeatWindow = 40 * time.Millisecond
-	repeatBudget = 256
-	answerBudget = 64
 	// software is what HELLO calls us.
 	software = "joolctl"
 )
@@ -32,12 +26,9 @@ type controls struct {
 	settings syncwire.Settings
 	// lifetimes follow from settings.
 	lifetimes *session.Lifetimes
-	hello     time.Time // when the next is due
-	asks      bool      // it asks for HELLOs back
-	active    time.Time // when sessions were last sent or received
-	repeats   int       // in this window
-	said      int       // control messages because of others', likewise
-	window    time.Time
+	hello     time.Time    // when the next is due
+	asks      bool         // it asks for HELLOs back
+	active    time.Time    // when sessions were last sent or received
 	kernel    joolnl.Stats // the instance's counters, as last read
 	counted   bool         // they have been
 	messages  []byte
@@ -244,48 +235,19 @@ func (p *pumps) nackFrom(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 	}
 }
 
-// openWindow resets the counters of the datagrams that peers make this host send, once per repeatWindow.
-func (p *pumps) openWindow(now time.Time) {
-	if now.Sub(p.window) > repeatWindow {
-		p.window, p.repeats, p.said = now, 0, 0
-		p.retransmit.ForgetIndex()
-	}
-}
-
-// answer sends a control message because of somebody else's, unless there were
-// answerBudget of them just now.
+// answer sends a control message because of a peer's, unless there were too many of them lately.
 func (p *pumps) answer(body syncwire.Body, now time.Time) {
-	if p.openWindow(now); p.said < answerBudget {
-		p.said++
+	if p.retransmit.MayReply(now) {
 		p.sendControl(body)
 	}
 }
 
-// repeat retransmits datagrams.
+// repeat retransmits the live datagrams that a peer requests, and says which of them are not to be had any more.
 func (p *pumps) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
-	p.openWindow(now)
-	var gone, superseded []syncwire.Range
-	looked := 0 // no receiver requests more than MaxMissing
-	for _, r := range ranges {
-		for seq := syncwire.Seq(r.From); !seq.After(syncwire.Seq(r.To)) && p.repeats < repeatBudget && looked < replication.MaxMissing; seq++ {
-			looked++
-			if !p.retransmit.Has(seq) {
-				gone = replication.AppendRange(gone, uint32(seq))
-				continue
-			}
-			if p.retransmit.RetransmittedWithin(seq, repeatWindow, now) {
-				continue
-			}
-			p.repeats++
-			b := p.retransmit.Append(p.out[:0], seq, p.format, now)
-			p.out = b
-			if len(b) == 0 {
-				superseded = replication.AppendRange(superseded, uint32(seq))
-				continue
-			}
-			p.sendDatagram(b, syncwire.Trailer{Kind: syncwire.Repeat, Sender: p.knowledge.Self(), Seq: seq})
-		}
-	}
+	out, gone, superseded := p.retransmit.Requested(ranges, p.format, p.out, now, func(entries []byte, seq syncwire.Seq) {
+		p.sendDatagram(entries, syncwire.Trailer{Kind: syncwire.Repeat, Sender: p.knowledge.Self(), Seq: seq})
+	})
+	p.out = out
 	for _, answer := range []*syncwire.Gone{{To: by, Ranges: gone}, {To: by, Ranges: superseded, Superseded: true}} {
 		for len(answer.Ranges) > 0 {
 			n := min(len(answer.Ranges), syncwire.MaxRanges)
@@ -369,7 +331,7 @@ func (p *pumps) tickStream(from *replication.Peer, now time.Time) time.Time {
 // freeIdle lets go of what only traffic needs, once there is none.
 func (p *pumps) freeIdle(now time.Time) {
 	if p.retransmit.Indexed() {
-		p.openWindow(now)
+		p.retransmit.Expire(now)
 	}
 	if now.Sub(p.active) > time.Minute {
 		p.retransmit.Free()

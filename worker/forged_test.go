@@ -417,7 +417,7 @@ func TestFloods(t *testing.T) {
 		{"NACKs of what there is", func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			at := uint32(last) - r.Uint32N(500)
 			return 1000, &syncwire.Nack{To: h, Ranges: []syncwire.Range{{From: at, To: at + 3}}}
-		}, map[syncwire.Type]int{0: repeatBudget * 26, syncwire.TypeGone: answerBudget * 26}},
+		}, map[syncwire.Type]int{0: replication.MaxRetransmitted * 26, syncwire.TypeGone: replication.MaxReplies * 26}},
 		{"NACKs of what there is not", func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			var ranges []syncwire.Range
 			for range syncwire.MaxRanges {
@@ -425,22 +425,22 @@ func TestFloods(t *testing.T) {
 				ranges = append(ranges, syncwire.Range{From: at, To: at + r.Uint32()>>1})
 			}
 			return 1000, &syncwire.Nack{To: h, Ranges: ranges}
-		}, map[syncwire.Type]int{0: repeatBudget * 26, syncwire.TypeGone: answerBudget * 26}},
+		}, map[syncwire.Type]int{0: replication.MaxRetransmitted * 26, syncwire.TypeGone: replication.MaxReplies * 26}},
 		{"NACKs of no resync", func(h syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return 1000, &syncwire.Nack{To: h, Resync: r.Uint32() | 1, Ranges: []syncwire.Range{{From: 0, To: 1 << 30}}}
-		}, map[syncwire.Type]int{syncwire.TypeGone: answerBudget * 26}},
+		}, map[syncwire.Type]int{syncwire.TypeGone: replication.MaxReplies * 26}},
 		{"numbers that jump", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i/2), &syncwire.Hello{Settings: ttl}
-		}, map[syncwire.Type]int{syncwire.TypeNack: answerBudget * 26, syncwire.TypeHello: 60, syncwire.TypeSolicit: 10}},
+		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeHello: 60, syncwire.TypeSolicit: 10}},
 		{"BEGINs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return 1000, &syncwire.Begin{Resync: r.Uint32() | 1, Sessions: MaxSessions, Settings: ttl}
-		}, map[syncwire.Type]int{syncwire.TypeNack: answerBudget * 26, syncwire.TypeSolicit: 5}},
+		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeSolicit: 5}},
 		{"ENDs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			if i%1000 == 0 {
 				return 1000, &syncwire.Begin{Resync: 5, Sessions: MaxSessions, Settings: ttl}
 			}
 			return 1000, &syncwire.End{Resync: 5, Sessions: MaxSessions - uint32(i%2), Bulks: MaxSessions / syncwire.MaxBulk * 2}
-		}, map[syncwire.Type]int{syncwire.TypeNack: answerBudget * 26, syncwire.TypeSolicit: 10, syncwire.TypeHello: 60}},
+		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeSolicit: 10, syncwire.TypeHello: 60}},
 		{"SOLICITs", func(h syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i), &syncwire.Solicit{To: h}
 		}, map[syncwire.Type]int{syncwire.TypeBegin: 20, syncwire.TypeEnd: 20, syncwire.TypeBulk: replication.MaxRate * 500}},

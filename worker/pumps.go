@@ -93,7 +93,7 @@ type pumps struct {
 	reasons   []replication.Reason // of the last verdict
 	inherited bool                 // the worker goes on as the incarnation before
 	outgoing
-	retransmit    replication.RetransmitBuffer
+	retransmit    replication.Retransmitter
 	coalesce      *replication.Coalescer
 	resync        resync
 	sender        *replication.Sender

@@ -10,7 +10,7 @@ import (
 const (
 	// reportLag is how long the module may keep a session before it reports it: twice its ss-flush-deadline.
 	reportLag = 4 * time.Second
-	// maxLookups bounds how many sessions are looked up in the module in a repeatWindow, because live traffic waits
+	// maxLookups bounds how many sessions are looked up in the module in a replication.RetransmitWindow, because live traffic waits
 	// meanwhile.
 	maxLookups = 256
 )
@@ -24,7 +24,7 @@ type lookups struct {
 
 // allow reports whether another session may be looked up now.
 func (l *lookups) allow(now time.Time) bool {
-	if now.Sub(l.window) > repeatWindow {
+	if now.Sub(l.window) > replication.RetransmitWindow {
 		l.window, l.n = now, 0
 	}
 	l.n++

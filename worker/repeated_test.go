@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -89,7 +90,7 @@ func TestLookups(t *testing.T) {
 		if allowed != maxLookups {
 			t.Errorf("%d lookups, want %d", allowed, maxLookups)
 		}
-		now = now.Add(repeatWindow + 1)
+		now = now.Add(replication.RetransmitWindow + 1)
 	}
 	drive(t, jool4115, func(d *driven) {
 		now := time.Now()
