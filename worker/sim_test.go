@@ -171,7 +171,11 @@ func TestSimulation(t *testing.T) {
 	for _, s := range results.failed[:min(len(results.failed), 5)] {
 		t.Error(s.explain())
 	}
-	t.Logf("%d of %d seeds failed", len(results.failed), n)
+	var seeds []uint64
+	for _, s := range results.failed {
+		seeds = append(seeds, s.seed)
+	}
+	t.Logf("%d of %d seeds failed: %v", len(seeds), n, seeds)
 	if *simSeeds > 0 {
 		t.Log(results)
 	}

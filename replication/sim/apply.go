@@ -176,8 +176,10 @@ func (s *Simulation) interrupt(f Fault) (undo func()) {
 			st.kept = n.stop(true)
 		}
 	default:
-		n.kill()
-		st.kept = nil
+		if n.Running() { // else the sockets wait for the next worker, with what the last one has left
+			n.kill()
+			st.kept = nil
+		}
 	}
 	st.downs++
 	return func() {
