@@ -89,11 +89,13 @@ type Difference struct {
 	// Remove has the BIB entries to remove before Inject (see ResolveConflicts).
 	Remove []Mask
 	// Blocked is how many sessions were left out of Inject because of a newer BIB entry, and Limited is true if some of
-	// these were left out because of the limit on removals.
+	// these were left out because of the limit on removals. A piece's Blocked is less by those sessions of earlier pieces that
+	// are in Inject now (see Comparison).
 	Blocked int
 	Limited bool
 
-	hosts map[Mask]bibHost // of the own BIB entries that are in the way
+	blocked []session.Record
+	hosts   map[Mask]bibHost // of the own BIB entries that are in the way
 }
 
 // Compare compares a peer's table with the own one. their and our are the settings of the two instances; the times left of

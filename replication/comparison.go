@@ -16,7 +16,10 @@ type Comparison struct {
 	met        []bool // ours that the peer's table has
 	give       []session.Record
 	removed    map[Mask]struct{} // own BIB entries that were removed since ours was read
-	ages       ages
+	// blocked has the sessions of earlier pieces that own BIB entries block. The peer sends its oldest sessions first: a
+	// younger session of the same mapping may remove the entry.
+	blocked []session.Record
+	ages    ages
 }
 
 // NewComparison begins a comparison with the own table, whose memory it keeps. The times left of both tables must be those of
@@ -45,7 +48,10 @@ func (c *Comparison) Piece(theirs []session.Record, reported map[session.Key]str
 	d := Compare(theirs, c.meet(theirs), c.their, c.our, c.tolerance)
 	c.give, d.Give = append(c.give, d.Give...), nil
 	d.Inject = Rebase(d.Inject, c.their, c.our)
+	before := len(c.blocked)
+	d.Inject, d.Fresh = append(d.Inject, c.blocked...), d.Fresh+before
 	d.ResolveConflicts(c.present(), c.our, reported, most)
+	c.blocked, d.blocked, d.Blocked = d.blocked, nil, d.Blocked-before
 	c.ages.rejuvenate(d.Inject, c.our)
 	OldestFirst(d.Inject, c.our)
 	return d

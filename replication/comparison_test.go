@@ -85,3 +85,24 @@ func TestPiecesAfterRemoval(t *testing.T) {
 		t.Errorf("given back: %v", give)
 	}
 }
+
+// TestPiecesBlocked has an own BIB entry block a session until a younger session of the same mapping, in a later piece, removes
+// the entry.
+func TestPiecesBlocked(t *testing.T) {
+	const old = 20_000
+	own := est(1, ours, old)
+	older, other := masked(est(1, ours, 2*old), 7), est(2, ours, 30)
+	moved := masked(est(1, ours, 5), 7) // of the same host and port, under another mask
+	older[23], moved[23] = 9, 8         // other sessions
+	c := NewComparison([]session.Record{own}, ours, ours, 2000)
+	for _, piece := range []struct {
+		session                          session.Record
+		inject, fresh, blocked, removals int
+	}{{older, 0, 0, 1, 0}, {other, 1, 1, 0, 0}, {moved, 2, 2, -1, 1}} {
+		d := c.Piece([]session.Record{piece.session}, nil, MaxRemovals)
+		if len(d.Inject) != piece.inject || d.Fresh != piece.fresh || d.Blocked != piece.blocked || len(d.Remove) != piece.removals {
+			t.Errorf("%+v, want %+v", d, piece)
+		}
+		c.Removed(d.Remove)
+	}
+}

@@ -71,7 +71,7 @@ func hostOfKey(k *session.Key) bibHost {
 // A conflicting entry is added to Remove, and its sessions leave Give, if all its sessions are older than the one to inject,
 // or as old and of a higher mapping, and if the own module has reported none of them lately (reported). Otherwise the
 // session to inject is blocked and leaves Inject. So does a session for which more than most entries in all would have to be
-// removed.
+// removed. No entry blocks a session if another session removes it: the older sessions of a mapping follow the one that wins.
 //
 // own is the own table from Unique; Inject must come from Rebase, so that all idle times are those of the own settings.
 func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Settings, reported map[session.Key]struct{}, most int) {
@@ -110,24 +110,28 @@ func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Setting
 	if len(youngest) == 0 {
 		return
 	}
-	gone := make(map[Mask]struct{})
-	free := d.Inject[:0]
-	for i := range d.Inject {
-		w := d.Inject[i]
-		var ways []Mask
-		if _, taken := youngest[maskOf(&w)]; taken {
-			ways = append(ways, maskOf(&w))
+	waysOf := func(w *session.Record) (ways []Mask) {
+		if _, taken := youngest[maskOf(w)]; taken {
+			ways = append(ways, maskOf(w))
 		}
-		if other, has := maskOfHost[hostOf(&w)]; has && other != maskOf(&w) {
+		if other, has := maskOfHost[hostOf(w)]; has && other != maskOf(w) {
 			ways = append(ways, other)
 		}
+		return ways
+	}
+	gone := make(map[Mask]struct{})
+	free := d.Inject[:0]
+	var blocked []session.Record
+	for i := range d.Inject {
+		w := d.Inject[i]
+		ways := waysOf(&w)
 		older := true
 		for _, way := range ways {
 			behind, tolerance := youngest[way]-Idle(&w, our), MinTolerance.Milliseconds()
 			older = older && (behind > tolerance || behind >= -tolerance && lower(&w, way, hostOfMask[way]))
 		}
 		if !older {
-			d.Blocked++
+			blocked = append(blocked, w)
 			continue
 		}
 		more := 0
@@ -137,7 +141,7 @@ func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Setting
 			}
 		}
 		if len(gone)+more > most {
-			d.Blocked++
+			blocked = append(blocked, w)
 			d.Limited = true
 			continue
 		}
@@ -146,7 +150,15 @@ func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Setting
 		}
 		free = append(free, w)
 	}
-	d.Inject = free
+	for i := range blocked {
+		w := &blocked[i]
+		if slices.ContainsFunc(waysOf(w), func(way Mask) bool { _, goes := gone[way]; return !goes }) {
+			d.blocked = append(d.blocked, *w)
+		} else {
+			free = append(free, *w)
+		}
+	}
+	d.Inject, d.Blocked = free, len(d.blocked)
 	d.Fresh -= d.Blocked
 	d.Remove = slices.SortedFunc(maps.Keys(gone), func(a, b Mask) int {
 		return cmp.Or(cmp.Compare(a.Proto, b.Proto), a.Src4.Compare(b.Src4))

@@ -52,6 +52,8 @@ func TestResolveConflicts(t *testing.T) {
 		{"two in one's way, one may go", list(moved), list(sessionAt(0, old), masked(taken(0, old), moved[19])), nil, 1, result{Blocked: 1, Limited: true}},
 		{"the same one again", list(taken(0, 0), func() session.Record { r := taken(0, 0); r[23]++; return r }()), list(sessionAt(0, old)), nil, 1,
 			result{Injected: 2, Removed: 1}},
+		{"an older one follows it", list(func() session.Record { r := masked(sessionAt(0, 2*old), moved[19]); r[23]++; return r }(), moved),
+			list(sessionAt(0, old)), nil, 1, result{Injected: 2, Removed: 1}},
 		{"none may go", list(taken(0, 0)), list(sessionAt(0, old)), nil, 0, result{Blocked: 1, Limited: true}},
 	} {
 		touched := make(map[session.Key]struct{})

@@ -55,7 +55,6 @@ func (r *resync) store(d replication.Difference, now time.Time) {
 	in.report.Had += d.Same
 	in.report.Replaced += len(d.Remove)
 	in.report.Collisions += d.Blocked
-	r.p.w.counters.collisions.Add(uint64(d.Blocked))
 	in.limited, in.blocked = in.limited || d.Limited, in.blocked+d.Blocked
 	if len(d.Inject) > 0 {
 		r.beginToStore(now)
@@ -122,7 +121,6 @@ func (r *resync) readBack() {
 			r.p.do.post(func() {
 				if r.in == in {
 					in.report.Collisions, in.refused = in.report.Collisions+missing, missing
-					r.p.w.counters.collisions.Add(uint64(missing))
 					r.done(r.p.do.now())
 				}
 			})
@@ -134,6 +132,7 @@ func (r *resync) done(now time.Time) {
 	in := r.in
 	report := &in.report
 	got, _ := in.Sessions()
+	r.p.w.counters.collisions.Add(uint64(report.Collisions)) // not before: a later piece may unblock a session
 	report.From, report.Why, report.Got, report.Injected, report.At = in.from.Address.String(), r.why, int(got), in.injection.Given, now
 	report.Took, report.Receiving = now.Sub(in.base), in.receivedAt.Sub(in.base)
 	report.Comparing, report.Injecting = in.comparedAt.Sub(in.receivedAt), in.injectedAt.Sub(in.comparedAt)
