@@ -158,7 +158,8 @@ func TestArrivedByAnotherClock(t *testing.T) {
 		{now.Add(time.Hour), 0, 0},
 		{now.Add(time.Hour), 9 * time.Second, 9 * time.Second},
 		{now.Add(-time.Hour), 9 * time.Second, 9 * time.Second},
-		{now.Add(-time.Hour), time.Hour, replication.AbsentAfter},
+		{now.Add(-40 * time.Second), time.Minute, 40 * time.Second},
+		{now.Add(-2 * time.Hour), time.Hour, time.Hour},
 	} {
 		if got := now.Sub(arrived(packetio.Datagram{Arrived: c.stamp.Round(0)}, now, c.stood)); got != c.want {
 			t.Errorf("stamp %v, standstill of %v: it has waited %v, want %v", c.stamp.Sub(now), c.stood, got, c.want)

@@ -142,17 +142,16 @@ func (s *netSocket) waits() bool {
 	return n == 1
 }
 
-// arrived is when the host received a datagram that is read now, as far as is
-// known. The wall clock may have been set meanwhile: that it waited for longer than
-// a peer is held to be alive, or will come yet, is not believed. It may have waited
-// as long as the thread stood still, then: a session that is held to be too old is
-// corrected by whoever knows better, one that is too young spreads.
+// arrived returns when the host received a datagram that is read now, as far as that is known. The wall clock may have been
+// set meanwhile. A stamp in the future is not believed, nor one that is older than the thread's last stall and than the time
+// after which a peer counts as absent. The datagram may have waited for the whole stall, then: a peer corrects a session that
+// is too old here, but one that is too young spreads.
 func arrived(d packetio.Datagram, now time.Time, stood time.Duration) time.Time {
 	waited := time.Duration(0)
 	if !d.Arrived.IsZero() {
 		waited = now.Round(0).Sub(d.Arrived)
-		if waited < 0 || waited > replication.AbsentAfter {
-			waited = min(stood, replication.AbsentAfter)
+		if waited < 0 || waited > max(stood, replication.AbsentAfter) {
+			waited = stood
 		}
 	}
 	return now.Add(-waited)
