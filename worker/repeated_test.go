@@ -76,7 +76,7 @@ func TestRepeatAfterFailover(t *testing.T) {
 }
 
 // TestLookups bounds how many sessions of repeats the module is asked for in a time. A host whose module reports nothing
-// does not ask.
+// asks only for sessions that have been idle for long.
 func TestLookups(t *testing.T) {
 	var l lookups
 	now := time.Unix(1_000_000, 0)
@@ -101,8 +101,8 @@ func TestLookups(t *testing.T) {
 			reported time.Time
 			left     int
 		}{
-			{"never", time.Time{}, 3},
-			{"long ago", now.Add(-time.Hour), 3},
+			{"never", time.Time{}, 2}, // another peer may have sent a newer record of the one that has been idle for a minute
+			{"long ago", now.Add(-time.Hour), 2},
 			{"after two of them, perhaps", now.Add(-reportLag - time.Second/2), 1},
 			{"just now", now, 0},
 		} {
