@@ -35,7 +35,9 @@ func (k *Knowledge) Lost() *Lack {
 func (k *Knowledge) Compare(live []*Peer, now time.Time) {
 	k.lacks = nil
 	for _, known := range live {
-		known.ahead = aheadSince(known, live, now)
+		if known.ahead = aheadSince(known, live, now); known.deniesAhead() {
+			k.vector.Limit(known.ID, known.Stream.Next()-1)
+		}
 	}
 	for _, known := range live {
 		if lack, is := k.lackOf(known); is {
@@ -75,6 +77,13 @@ func aheadSince(known *Peer, live []*Peer, now time.Time) time.Time {
 	return time.Time{}
 }
 
+// deniesAhead reports whether the peer itself has said, later than other peers' datagrams need to arrive, that nobody can have
+// received more of its datagrams. What others say stems from a forged message or from before its numbers fell then: they would
+// repeat it to each other for ever.
+func (k *Peer) deniesAhead() bool {
+	return !k.ahead.IsZero() && k.Stream.Confirmed().Sub(k.ahead) > PendingFor
+}
+
 // lackOf compares the vector with a peer's own position. It returns false if the vector covers that position.
 func (k *Knowledge) lackOf(known *Peer) (Lack, bool) {
 	s := &known.Stream
@@ -101,7 +110,7 @@ func (k *Knowledge) lackOf(known *Peer) (Lack, bool) {
 		lack.Pending, lack.Gap.Origin = true, known.ID
 		lack.Reason = Reason{Code: NumbersFall, Peer: known.Address.String(),
 			Text: fmt.Sprintf("peer %v counts from a lower sequence number again", known.Address)}
-	case !known.ahead.IsZero():
+	case !known.ahead.IsZero() && !known.deniesAhead():
 		lack.Pending, lack.Since, lack.Gap.Origin = true, known.ahead, known.ID
 		lack.Reason = Reason{Code: BehindOther, Peer: known.Address.String(),
 			Text: fmt.Sprintf("peer %v: another peer has received more of its live datagrams", known.Address)}

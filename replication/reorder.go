@@ -43,6 +43,7 @@ type Stream struct {
 	bufferUntil time.Time  // the first of their ends
 	missing     []missing  // by sequence number
 	absent      bool       // the next gap covers a time in which the sender was not heard
+	confirmed   time.Time  // when the sender last said that it has sent nothing after the datagram before next
 	jitter      func() time.Duration
 
 	lost, repaired uint64
@@ -185,7 +186,7 @@ func (s *Stream) ExpectUpTo(last syncwire.Seq, now time.Time, deliver func([]byt
 		return
 	}
 	if last+1 == s.next {
-		s.absent, s.behind = false, 0
+		s.absent, s.behind, s.confirmed = false, 0, now
 		return
 	}
 	if s.next.After(last) {
@@ -220,6 +221,9 @@ func (s *Stream) BufferedSessions() (n uint64) {
 
 // Next returns the sequence number that is expected next.
 func (s *Stream) Next() syncwire.Seq { return s.next }
+
+// Confirmed returns when the sender last said that it has sent nothing after the datagram before Next; zero: never.
+func (s *Stream) Confirmed() time.Time { return s.confirmed }
 
 // Complete returns which datagrams have arrived: every one from first to last, and none after top. A datagram that is lost
 // for good ends the claim about those before it.

@@ -170,6 +170,13 @@ func (v *Vector) Restart(origin syncwire.ID) {
 	}
 }
 
+// Limit notes that an origin has sent no live datagram after last.
+func (v *Vector) Limit(origin syncwire.ID, last syncwire.Seq) {
+	if i, found := v.find(origin); found && v.components[i].highest.Seq.After(last) {
+		v.components[i].highest.Seq = last
+	}
+}
+
 // Lives notes that an origin is heard.
 func (v *Vector) Lives(origin syncwire.ID) {
 	if i, found := v.find(origin); found {

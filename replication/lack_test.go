@@ -1,0 +1,48 @@
+package replication
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// TestAheadDenied has a peer claim more of another peer's live datagrams than that one says to have sent, as after a forged
+// message with a higher number. The claim counts until the other one denies it, later than a datagram takes.
+func TestAheadDenied(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	peers := NewPeers(PeersConfig{})
+	k := NewKnowledge(9, peers)
+	k.Longest = time.Hour
+	greet := func(last byte, vector ...syncwire.Component) *Peer {
+		p := peers.Heard(netip.AddrFrom4([4]byte{192, 0, 2, last}), syncwire.ID(last), now)
+		p.Greet(&syncwire.Hello{Sync: syncwire.SyncYes, NextIn: 10, Vector: vector}, &syncwire.Settings{}, now)
+		return p
+	}
+	const sent = 5
+	origin := greet(1)
+	origin.Stream.ExpectUpTo(sent, now, nil)
+	forged := syncwire.Component{Origin: 1, Known: true, Complete: syncwire.Position{Seq: sent}, Highest: syncwire.Position{Seq: 1 << 20}}
+	greet(2, forged).Stream.ExpectUpTo(0, now, nil)
+	k.Empty(2)
+	k.Merge([]syncwire.Component{forged}, k.Doubts(), now)
+	for _, step := range []struct {
+		after  time.Duration
+		says   bool
+		denied bool
+	}{{0, false, false}, {PendingFor, true, false}, {PendingFor, true, true}, {10 * PendingFor, false, true}} {
+		now = now.Add(step.after)
+		if step.says {
+			origin.Stream.ExpectUpTo(sent, now, nil)
+		}
+		k.Compare(peers.Live(now), now)
+		lacks := k.Lacks()
+		if denied := len(lacks) == 0; denied != step.denied || !denied && lacks[0].Reason.Code != BehindOther {
+			t.Errorf("%+v: %+v", step, lacks)
+		}
+		if c, _ := k.vector.Get(1); step.denied && c.Highest.Seq != sent {
+			t.Errorf("the vector repeats the claim: %+v", c)
+		}
+	}
+}
