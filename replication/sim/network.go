@@ -36,7 +36,7 @@ type port struct {
 	source         netip.AddrPort
 	segment, group int
 	down           bool
-	deliver        func(Datagram)
+	deliver        func(Datagram) (kept bool)
 }
 
 // link is the way from one host to another.
@@ -96,8 +96,9 @@ func NewNetwork(c *Clock, t *Trace, seed uint64, config NetworkConfig) *Network 
 	return &Network{clock: c, trace: t, seed: seed, config: config, links: make(map[[2]int]*link)}
 }
 
-// Attach attaches the next host, whose datagrams come from source. deliver receives its datagrams.
-func (n *Network) Attach(source netip.AddrPort, segment int, deliver func(Datagram)) (host int) {
+// Attach attaches the next host, whose datagrams come from source. deliver receives its datagrams, and returns false if it
+// drops one.
+func (n *Network) Attach(source netip.AddrPort, segment int, deliver func(Datagram) (kept bool)) (host int) {
 	host = len(n.ports)
 	n.ports = append(n.ports, &port{source: source, segment: segment, deliver: deliver})
 	for other := range host {
@@ -257,13 +258,14 @@ func (n *Network) deliverAt(at time.Time, from, to int, data []byte) {
 		if n.ports[to].group != n.ports[from].group || n.ports[to].down {
 			return
 		}
-		n.links[[2]int{from, to}].note(sent, n.clock.Now())
-		n.Inject(to, n.ports[from].source, data)
+		if n.Inject(to, n.ports[from].source, data) { // from a datagram that its full socket drops, the host learns nothing
+			n.links[[2]int{from, to}].note(sent, n.clock.Now())
+		}
 	})
 }
 
-// Inject delivers a datagram to a host at once, from any source.
-func (n *Network) Inject(to int, source netip.AddrPort, data []byte) {
+// Inject delivers a datagram to a host at once, from any source. It returns false if the host drops it.
+func (n *Network) Inject(to int, source netip.AddrPort, data []byte) (kept bool) {
 	n.trace.Event(to, "receives", nil, int64(len(data)))
-	n.ports[to].deliver(Datagram{From: source, Arrived: n.clock.Now(), Data: slices.Clone(data)})
+	return n.ports[to].deliver(Datagram{From: source, Arrived: n.clock.Now(), Data: slices.Clone(data)})
 }

@@ -26,9 +26,10 @@ func newWires(hosts int, source netip.AddrPort) *wires {
 		if !source.IsValid() {
 			at = netip.AddrPortFrom(netip.IPv6LinkLocalAllNodes(), uint16(i))
 		}
-		w.Attach(at, 0, func(d Datagram) {
+		w.Attach(at, 0, func(d Datagram) (kept bool) {
 			w.got[i] = append(w.got[i], int(binary.BigEndian.Uint32(d.Data)))
 			w.from[i] = append(w.from[i], d.From)
+			return true
 		})
 	}
 	return w
@@ -142,5 +143,23 @@ func TestContact(t *testing.T) {
 	}
 	if at, ok := w.Knows(0, 1, Epoch.Add(19*time.Second)); !ok || at != c.Heard {
 		t.Errorf("known at %v, %v, want %v", at, ok, c.Heard)
+	}
+}
+
+// TestDroppedIsNotHeard has a host without room for a datagram: it has not heard the sender.
+func TestDroppedIsNotHeard(t *testing.T) {
+	clock := NewClock()
+	w := NewNetwork(clock, NewTrace(clock, nil), 1, NetworkConfig{Delay: Span{time.Millisecond, 2 * time.Millisecond}})
+	room := false
+	for i := range 2 {
+		w.Attach(netip.AddrPortFrom(netip.IPv6LinkLocalAllNodes(), uint16(i)), 0, func(Datagram) (kept bool) { return room })
+	}
+	for _, room = range []bool{false, true} {
+		before := clock.Now().Add(-1)
+		w.Send(0, []byte{1})
+		clock.Run(clock.Now().Add(time.Second))
+		if _, knows := w.Knows(0, 1, before); knows != room || w.Contact(0, 1).Heard.IsZero() == room {
+			t.Errorf("room %v: knows %v, heard %v", room, knows, w.Contact(0, 1).Heard)
+		}
 	}
 }

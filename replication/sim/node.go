@@ -189,11 +189,13 @@ func (n *Node) overrunNext(reports int) { n.toLose += reports }
 // netlinkOverhead is the number of bytes that a message occupies in a socket's buffer besides its data.
 const netlinkOverhead = 512
 
-// fromNetwork receives a datagram.
-func (n *Node) fromNetwork(d Datagram) {
-	if n.open && n.datagrams.put(d, len(d.Data)+netlinkOverhead, n.buffer) {
-		n.schedule()
+// fromNetwork receives a datagram, or returns false if no socket has room for it.
+func (n *Node) fromNetwork(d Datagram) (kept bool) {
+	if !n.open || !n.datagrams.put(d, len(d.Data)+netlinkOverhead, n.buffer) {
+		return false
 	}
+	n.schedule()
+	return true
 }
 
 // schedule has the Replica read its sockets soon.
