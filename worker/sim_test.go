@@ -116,6 +116,7 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 		if f.Kind == sim.Deadline {
 			bounds.Healed += time.Duration(f.Amount) * time.Millisecond
 			bounds.Young += time.Duration(f.Amount) * time.Millisecond
+			bounds.Queued += time.Duration(f.Amount) * time.Millisecond
 		}
 	}
 	if silent {

@@ -17,8 +17,11 @@ type Bounds struct {
 	Strict bool
 	// Waited is how much older a session may look for a moment because its report waited for a worker that did not read.
 	Waited time.Duration
-	// Healed is how long a host may hold a session in a state that the session has moved back to, while nothing keeps the
-	// newer state from it. The newer state's report waits in its module at most for the flush deadline and then for the
+	// Queued is how much older a session may look for as long as Healed, because a full sync has brought it while an older
+	// report waited in the peer's module: for its flush deadline and its timer, 2 s each. The newer report waits behind.
+	Queued time.Duration
+	// Healed is how long a host may hold a session in a version that the session has moved back to, while nothing keeps the
+	// newer version from it. The newer version's report waits in its module at most for the flush deadline and then for the
 	// module's timer, 2 s each, and the refresh that follows waits for a refresh period of 1 s in its worker.
 	Healed time.Duration
 	// Young is how much younger than its last packet a session may be on a host that was given it.
@@ -31,7 +34,7 @@ type Bounds struct {
 
 // DefaultBounds returns the bounds of a host that polls its module's counters every 5 s when idle.
 func DefaultBounds() Bounds {
-	return Bounds{Yes: 2 * time.Second, Poll: 5 * time.Second, Healed: 5 * time.Second, Young: 2 * time.Second}
+	return Bounds{Yes: 2 * time.Second, Poll: 5 * time.Second, Queued: 4 * time.Second, Healed: 5 * time.Second, Young: 2 * time.Second}
 }
 
 // Rule is an invariant.
@@ -67,7 +70,7 @@ type Monitor struct {
 	s      *Simulation
 	bounds Bounds
 	moves  int     // that were looked at
-	back   []moved // sessions that have moved back in state
+	back   []moved // sessions that have moved back, and may have done so for a moment
 	young  int     // sessions that were looked at
 	usage  []Usage // ten seconds ago
 	turns  int
@@ -120,22 +123,23 @@ func (m *Monitor) check() {
 	}
 }
 
-// moved is a session that has moved back in state.
+// moved is a session that has moved back.
 type moved struct {
 	Move
-	since time.Time // from then on, nothing has kept the newer state from the host
+	since time.Time // from then on, nothing has kept the newer version from the host
 }
 
-// checkMoves looks at the sessions that have moved back. A move in time is a violation at once. A move in state between
-// two versions of about the same time is one if it lasts: reports of one connection may overtake each other on their ways
-// through module, coalescer and full sync, and the last of them decides.
+// checkMoves looks at the sessions that have moved back. A move in time by more than a report waits in a module is a
+// violation at once. A shorter one, or a move in state between two versions of about the same time, is one if it lasts:
+// reports of one connection may overtake each other on their ways through module, coalescer and full sync, and the last of
+// them decides.
 func (m *Monitor) checkMoves() {
 	moves := m.s.Truth.Moves()
 	for ; m.moves < len(moves); m.moves++ {
 		switch move := moves[m.moves]; {
-		case move.New.losesTime(move.Old, m.s.config.Tolerance+m.bounds.Waited):
+		case move.New.losesTime(move.Old, max(m.s.config.Tolerance, m.bounds.Queued)+m.bounds.Waited):
 			m.violated(move.Host, RuleBack, "%v", move)
-		case move.New.losesState(move.Old):
+		case move.New.losesTime(move.Old, m.tolerance()), move.New.losesState(move.Old):
 			m.back = append(m.back, moved{move, move.At})
 		}
 	}
@@ -153,11 +157,14 @@ func (m *Monitor) checkMoves() {
 	}
 }
 
-// healed reports whether a session that has moved back in state is gone, has its state again, or has been changed by a
-// later packet. The newer state may also have died with the host that knew it.
+// tolerance is how much older a session may look for ever.
+func (m *Monitor) tolerance() time.Duration { return m.s.config.Tolerance + m.bounds.Waited }
+
+// healed reports whether a session that has moved back is gone, has its time and its state again, or has been changed by a
+// later packet. The newer version may also have died with the host that knew it.
 func (m *Monitor) healed(move Move) bool {
 	own := m.s.Nodes[move.Host].Module.sessionByID(move.id)
-	if own == nil || own.makesUpFor(move.Old) {
+	if own == nil || own.makesUpFor(move.Old) && !own.losesTime(move.Old, m.tolerance()) {
 		return true
 	}
 	for _, n := range m.s.Nodes {
@@ -199,7 +206,8 @@ func (m *Monitor) checkYes(n *Node) {
 }
 
 // checkEarly checks a host that has just begun to say yes. It holds what peers had that it heard before it received its
-// last full sync, because the tables of these peers had that then.
+// last full sync, because the tables of these peers had that then. A peer whose worker stands still has told nobody what
+// its module reports meanwhile, so the host must have heard the peer since a session became known there.
 func (m *Monitor) checkEarly(n *Node) {
 	if n.received.IsZero() || n.received.Before(n.since) {
 		return
@@ -213,6 +221,9 @@ func (m *Monitor) checkEarly(n *Node) {
 	for _, l := range m.s.Truth.Lacks(n.ID) {
 		if peers > 1 && m.s.Clock.Now().Sub(l.Live) < heardBefore {
 			continue // the full sync came from another peer
+		}
+		if l.Known.IsZero() || !l.Known.Before(n.received) {
+			continue
 		}
 		if l.Conflict || l.Emptied || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < toldBefore {
 			continue
