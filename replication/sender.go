@@ -20,8 +20,10 @@ const (
 	MaxSent  = 4
 	// AskFirst is how long a return waits for the peer to request the whole table.
 	AskFirst = 500 * time.Millisecond
-	// TakenWithin is how long after END a peer may need to compare and inject the whole table.
+	// TakenWithin is how long after END a peer may need to compare and inject the whole table, at most. A peer needs
+	// LeastTaken for a small table, and longer for one that takes long to read and send.
 	TakenWithin = 2 * time.Minute
+	LeastTaken  = 5 * time.Second
 	maxReturns  = 4
 )
 
@@ -154,7 +156,9 @@ func (s *Sender) Return(to *Peer, t Snapshot, vector []syncwire.Component, now t
 }
 
 // Serves reports whether a peer receives, or is about to receive, the whole table, after which it returns what this host lacks.
-// A peer that has been complete since then has done so, or has nothing to return. to may be nil.
+// A peer that has been complete since then has done so, or has nothing to return. A peer that stays incomplete for another
+// reason does not say that it has nothing to return, and may wait for this host in turn, so the wait is bounded by how long
+// the table took. to may be nil.
 func (s *Sender) Serves(to *Peer, now time.Time) bool {
 	if to == nil {
 		return false
@@ -162,7 +166,7 @@ func (s *Sender) Serves(to *Peer, now time.Time) bool {
 	if slices.Contains(s.next.requesters, to.ID) || s.current != nil && s.current.why == syncwire.WhyAnswer && slices.Contains(s.current.audience, to.ID) {
 		return true
 	}
-	return to.Live(now) && to.Sync == syncwire.SyncNo && now.Sub(to.Served) < TakenWithin && !to.WasComplete.After(to.Served)
+	return to.Live(now) && to.Sync == syncwire.SyncNo && now.Sub(to.Served) < min(LeastTaken+CostFactor*s.cost, TakenWithin) && !to.WasComplete.After(to.Served)
 }
 
 // Served returns when END of a requested table was last sent: its receiver compares the table with its own.

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -295,6 +296,36 @@ func TestDoubtful(t *testing.T) {
 	for _, c := range []*transmission{current, queued, sent} {
 		if !c.doubtful || len(c.vector) != 1 || c.vector[0].Origin != 3 {
 			t.Errorf("doubtful: %t, %+v", c.doubtful, c.vector)
+		}
+	}
+}
+
+// TestServesBounded has a peer stay incomplete after it was sent the table, and return nothing. The host waits for as long as
+// the peer may need for a table that took so long, so that two hosts that wait for each other go on.
+func TestServesBounded(t *testing.T) {
+	for _, c := range []struct{ takes, least, most time.Duration }{
+		{10 * time.Millisecond, LeastTaken, LeastTaken + time.Second},
+		{5 * time.Second, 20 * time.Second, 30 * time.Second},
+		{40 * time.Second, TakenWithin, TakenWithin + time.Second},
+	} {
+		h := newSenderHost(c.takes)
+		from := netip.MustParseAddr("fe80::1")
+		peer := h.peers.Heard(from, 1, h.now)
+		h.Solicited(peer.ID, h.now)
+		for end := h.now.Add(c.takes + time.Minute); h.now.Before(end) && h.ended == 0; {
+			h.run(time.Second, func() {})
+			h.peers.Heard(from, peer.ID, h.now)
+		}
+		served := h.Served()
+		waited := time.Duration(0)
+		for at := served; ; at = at.Add(time.Second / 10) {
+			if h.peers.Heard(from, peer.ID, at); !h.Serves(peer, at) {
+				waited = at.Sub(served)
+				break
+			}
+		}
+		if waited < c.least || waited > c.most {
+			t.Errorf("a table that is read in %v: it waits for %v, want %v to %v", c.takes, waited, c.least, c.most)
 		}
 	}
 }

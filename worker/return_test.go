@@ -36,9 +36,9 @@ func TestWaitsForReturn(t *testing.T) {
 			sync syncwire.Sync
 			want phase
 		}{
-			{"the peer is busy with it", 20 * time.Second, syncwire.SyncNo, settled},
-			{"the peer is busy with it for too long", replication.TakenWithin, syncwire.SyncNo, asking},
-			{"the peer is alone", 20 * time.Second, syncwire.SyncAlone, asking},
+			{"the peer is busy with it", replication.LeastTaken / 2, syncwire.SyncNo, settled},
+			{"the peer is busy with it for too long", replication.LeastTaken, syncwire.SyncNo, asking},
+			{"the peer is alone", replication.LeastTaken / 2, syncwire.SyncAlone, asking},
 		} {
 			at := now.Add(c.at)
 			d.peers.Heard(group6, from.ID, at)
