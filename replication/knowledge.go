@@ -252,8 +252,9 @@ func (k *Knowledge) JudgeClaims(from *Peer, claimed []syncwire.Component, live [
 }
 
 // Best returns the peer to request a full sync from: the live one that has most of the missing sessions and is not among
-// tried; nil: none.
-func (k *Knowledge) Best(tried []syncwire.ID, now time.Time) *Peer {
+// tried; nil: none. about is the peer that the reason for the full sync concerns; nil: none. The pause after the full sync
+// counts for about, so of incomplete peers that have as much, about is asked.
+func (k *Knowledge) Best(tried []syncwire.ID, about *Peer, now time.Time) *Peer {
 	var best *Peer
 	most := -1
 	for _, known := range k.peers.Live(now) {
@@ -266,7 +267,7 @@ func (k *Knowledge) Best(tried []syncwire.ID, now time.Time) *Peer {
 				n++
 			}
 		}
-		if best == nil || n > most || n == most && better(known, best) {
+		if best == nil || n > most || n == most && better(known, best, about) {
 			best, most = known, n
 		}
 	}

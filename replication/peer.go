@@ -132,10 +132,13 @@ func (k *Peer) TakeLosses() (lost, repaired uint64) {
 }
 
 // better reports whether peer a is a better source of a full sync than peer b if both have as many of the missing sessions: a
-// complete peer is better, then the one with more sessions.
-func better(a, b *Peer) bool {
+// complete peer is better, then about, then the one with more sessions.
+func better(a, b, about *Peer) bool {
 	if as, bs := a.Sync == syncwire.SyncYes, b.Sync == syncwire.SyncYes; as != bs {
 		return as
+	}
+	if a == about || b == about {
+		return a == about
 	}
 	return a.Sessions > b.Sessions
 }

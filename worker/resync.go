@@ -181,7 +181,7 @@ func (r *resync) heardEnough(now time.Time) {
 
 // ask asks the best peer that was not asked yet.
 func (r *resync) ask(now time.Time) {
-	best := r.p.knowledge.Best(r.tried, now)
+	best := r.p.knowledge.Best(r.tried, r.about, now)
 	if best == nil {
 		if len(r.tried) > 0 {
 			r.p.w.log.warn("no peer gave its session table", "why it was wanted", r.why)

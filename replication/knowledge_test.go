@@ -1,0 +1,37 @@
+package replication
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// TestBestIsTheOneThatTheReasonConcerns has a host lack sessions of two peers. The pause counts for the peer that the reason
+// concerns, so that one is asked, whatever the sizes of the tables, unless the other one is complete.
+func TestBestIsTheOneThatTheReasonConcerns(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for _, c := range []struct {
+		larger syncwire.Sync // the verdict of the peer that holds more sessions
+		want   int
+	}{{syncwire.SyncNo, 0}, {syncwire.SyncYes, 1}} {
+		peers := NewPeers(PeersConfig{})
+		k := NewKnowledge(3, peers)
+		k.Longest = time.Hour
+		known := []*Peer{peers.Heard(netip.MustParseAddr("fe80::1"), 1, now), peers.Heard(netip.MustParseAddr("fe80::2"), 2, now)}
+		for i, p := range known {
+			p.Stream.Start(1)
+			h := syncwire.Hello{Sessions: uint32(100 * (i + 1)), Generation: 1, Settings: ttl, NextIn: 10}
+			if i == 1 {
+				h.Sync = c.larger
+			}
+			p.Greet(&h, &ttl, now)
+		}
+		k.Advance(now)
+		k.Compare(peers.Live(now), now)
+		if best := k.Best(nil, known[0], now); best != known[c.want] {
+			t.Errorf("the larger one says %v: %v is asked", c.larger, best.Address)
+		}
+	}
+}
