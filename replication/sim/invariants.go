@@ -207,7 +207,9 @@ func (m *Monitor) checkYes(n *Node) {
 
 // checkEarly checks a host that has just begun to say yes. It holds what peers had that it heard before it received its
 // last full sync, because the tables of these peers had that then. A peer whose worker stands still has told nobody what
-// its module reports meanwhile, so the host must have heard the peer since a session became known there.
+// its module reports meanwhile, so the host must have heard the peer since a session became known there. Of several peers,
+// another one's table may lack what a module lost in silence and a full sync brought one of them: only a verification finds
+// that.
 func (m *Monitor) checkEarly(n *Node) {
 	if n.received.IsZero() || n.received.Before(n.since) {
 		return
@@ -225,7 +227,7 @@ func (m *Monitor) checkEarly(n *Node) {
 		if l.Known.IsZero() || !l.Known.Before(n.received) {
 			continue
 		}
-		if l.Conflict || l.Emptied || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < toldBefore {
+		if l.Conflict || l.Emptied || peers > 1 && l.Silent || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < toldBefore {
 			continue
 		}
 		m.violated(n.ID, RuleEarly, "%v", l)

@@ -96,6 +96,9 @@ type Lack struct {
 	// First is when the peer's version became known, whether the host could hear the peer then or not, and Live since when
 	// it hears the peer.
 	First, Live time.Time
+	// Silent: the peer was given the session by a host whose module lost the report of it, and no counter shows that. So
+	// others do not know that the peer has it.
+	Silent bool
 	// Emptied: Since is when the host's table was emptied, or the session's BIB entry removed.
 	Emptied bool
 	// Known is when the host received a datagram that the peer sent after Since; zero: it has received none.
@@ -157,13 +160,27 @@ func (t *Truth) Lacks(host int) (lacks []Lack) {
 		}
 		for id := range behind.all {
 			if l, is := t.compare(own, p.Module, id); is {
-				l.Host, l.Peer = host, p.ID
+				l.Host, l.Peer, l.Silent = host, p.ID, l.Origin == Stored && t.vanished(id, p.Module.sessionByID(id).Version)
 				t.date(&l, own, id, since)
 				lacks = append(lacks, l)
 			}
 		}
 	}
 	return lacks
+}
+
+// vanished reports whether a module lost the reports of about that version of a session, and no counter shows that.
+func (t *Truth) vanished(id int, v Version) bool {
+	for _, n := range t.s.Nodes {
+		s := n.Module.sessionByID(id)
+		if s == nil || s.lost.since.IsZero() || s.lost.counted {
+			continue
+		}
+		if v.Updated.Sub(s.lost.since) >= -sameMoment && v.Updated.Sub(s.lost.Updated) <= sameMoment {
+			return true
+		}
+	}
+	return false
 }
 
 // update compares the sessions that have changed since the last update. No session that a host holds becomes one that it
