@@ -263,17 +263,26 @@ func (c *Coalescer) Drain(now time.Time, emit func(*session.Record)) {
 	if c.coalesceTable == nil {
 		return
 	}
+	c.Hasten(now, emit)
+	c.Free()
+}
+
+// Hasten emits all refreshes, due or not.
+func (c *Coalescer) Hasten(now time.Time, emit func(*session.Record)) {
+	if c.coalesceTable == nil {
+		return
+	}
 	c.Begin(now)
 	for n := range c.sets {
 		for k := range c.sets[n] {
 			if s := &c.sets[n][k]; s.pending {
 				s.record.Age(c.waited(s))
 				emit(&s.record)
+				s.pending, s.sent = false, c.now
 				c.pending--
 			}
 		}
 	}
-	c.Free()
 }
 
 // look emits the slot's refresh if it has one and the period of its session is over. The period may end later than this

@@ -170,6 +170,24 @@ func TestCoalesceTurnedOff(t *testing.T) {
 	p.want(tcpRecord(1, 2000))
 }
 
+// TestCoalesceHastened: Hasten sends the refreshes that wait, and their sessions' periods begin again.
+func TestCoalesceHastened(t *testing.T) {
+	p := newPassing(t, time.Second)
+	p.report(tcpRecord(1, 5000), tcpRecord(2, 5000), tcpRecord(1, 5000))
+	p.after(500 * time.Millisecond)
+	p.out = nil
+	p.Hasten(p.now, func(r *session.Record) { p.out = append(p.out, *r) })
+	p.want(tcpRecord(1, 4500))
+	if !p.Idle() {
+		t.Error("something is left")
+	}
+	p.report(tcpRecord(1, 5000), tcpRecord(2, 5000))
+	p.after(500 * time.Millisecond)
+	p.want(tcpRecord(2, 4500))
+	p.after(500 * time.Millisecond)
+	p.want(tcpRecord(1, 4000))
+}
+
 // TestCoalesceFlushIsLate has nobody come at a period's end.
 func TestCoalesceFlushIsLate(t *testing.T) {
 	p := newPassing(t, time.Second)

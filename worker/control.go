@@ -197,6 +197,7 @@ func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
 	if dropped > 0 {
 		p.w.log.warn("the module dropped sessions because they came too fast; peers get them by a resync",
 			"dropped", dropped)
+		p.hasten(now)
 		p.missed(now)
 	}
 	if recreated(&old, &stats) {

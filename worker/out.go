@@ -73,6 +73,7 @@ func (p *pumps) overrun(now time.Time) {
 		"receive buffer", p.w.spec().ReceiveBuffer)
 	p.ack(1) // the module waits for an ACK of the lost report
 	p.trail(now)
+	p.hasten(now)
 	p.missed(now)
 	p.wake(now)
 }
@@ -176,6 +177,14 @@ func (p *pumps) refresh(now time.Time) (again time.Time) {
 func (p *pumps) refreshAll(now time.Time) {
 	p.out = p.out[:0]
 	p.coalesce.Drain(now, p.takeRefresh)
+	p.sendInPieces(p.out, now)
+}
+
+// hasten sends the refreshes that wait, because the module's later reports of their sessions may have been lost: behind the full
+// sync that brings what was lost, they would set the peers' sessions back.
+func (p *pumps) hasten(now time.Time) {
+	p.out = p.out[:0]
+	p.coalesce.Hasten(now, p.takeRefresh)
 	p.sendInPieces(p.out, now)
 }
 

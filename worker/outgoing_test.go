@@ -56,6 +56,25 @@ func TestPartlySent(t *testing.T) {
 	})
 }
 
+// TestOverrunHastensRefreshes has a refresh wait when later reports are lost. It leaves at once: behind the full sync that
+// brings what was lost, it would set the session back.
+func TestOverrunHastensRefreshes(t *testing.T) {
+	drive(t, jool4115, func(d *driven) {
+		before := d.knowledge.Position().Seq
+		report := workertest.Multicast(jool4115, "nat", entries(t, jool4115, 0, 3))
+		d.multicast(report)
+		d.multicast(report)
+		d.sentWith(syncwire.Live, before, []int{3}, 1)
+		if d.coalesce.Idle() {
+			t.Fatal("no refresh waits")
+		}
+		d.overrun(d.do.now())
+		if d.sentWith(syncwire.Live, before, []int{3, 3}, 2); !d.coalesce.Idle() {
+			t.Error("refreshes wait")
+		}
+	})
+}
+
 // sentWith takes the datagrams that come to the group: those with these numbers after
 // before, each with its sessions.
 func (d *driven) sentWith(kind syncwire.Kind, before syncwire.Seq, sessions []int, numbers ...int) {

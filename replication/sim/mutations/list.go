@@ -19,7 +19,7 @@ var mutations = []mutation{
 		"	case behind > tolerance:\n		return 1\n	case behind < -tolerance:\n		return -1\n",
 		"	case behind > tolerance:\n		return -1\n	case behind < -tolerance:\n		return 1\n"}}},
 	{"drops-keep-generation", "sessions whose reports the module drops are in no generation, so that nobody asks for them", []edit{{
-		"\"dropped\", dropped)\n		p.missed(now)\n", "\"dropped\", dropped)\n"}}},
+		"\t\tp.hasten(now)\n\t\tp.missed(now)\n", "\t\tp.hasten(now)\n"}}},
 	{"overrun-keeps-generation", "sessions whose reports overran the netlink socket are in no generation", []edit{{
 		"	p.missed(now)\n	p.wake(now)\n}\n\n// passReports", "	p.wake(now)\n}\n\n// passReports"}}},
 	{"start-keeps-generation", "sessions that the instance holds when the worker starts are in no generation", []edit{{
