@@ -29,7 +29,7 @@ func TestRejuvenate(t *testing.T) {
 	many := append(old(piece), est(2*own, ours, 5), closing(2*own+1, ours, 100_000))
 	a.rejuvenate(many, ours)
 	for i := range many[:piece] {
-		if n := a.younger(&many[i], ours); n != maxYounger {
+		if n := a[listOf(&many[i])].younger(&many[i], ours); n != maxYounger {
 			t.Fatalf("%d own sessions are younger", n)
 		}
 	}
@@ -38,5 +38,9 @@ func TestRejuvenate(t *testing.T) {
 	}
 	if idle := Idle(&many[piece+1], ours); idle != 100_000 {
 		t.Errorf("a session of a short list has been idle for %d ms", idle)
+	}
+	after := old(1)
+	if a.rejuvenate(after, ours); a[listOf(&after[0])].younger(&after[0], ours) != maxYounger {
+		t.Error("a later session is placed behind those that were made younger")
 	}
 }

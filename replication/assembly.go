@@ -8,8 +8,8 @@ import (
 	"joolctl/syncwire"
 )
 
-// maxLookahead bounds how many BULKs may be missing before one that is accepted, beside eight times those that have arrived:
-// a forged index must not take memory.
+// maxLookahead bounds how many BULKs may be missing before one that is accepted, beside eight times those that have arrived,
+// and how many more may arrive than twice those that BEGIN announced: a forged index must not take memory.
 const maxLookahead = 2048
 
 // Assembly puts the BULKs of a full sync in order, in which they are taken piece by piece. The zero value expects an empty
@@ -57,7 +57,7 @@ func (a *Assembly) Add(index uint32, records []byte, later time.Duration) (added
 			return false, r.Check()
 		}
 	}
-	if index > maxLookahead+8*a.got || a.has(index) {
+	if index > maxLookahead+8*a.got || index > maxLookahead+2*bulksOf(a.expected) || a.has(index) {
 		return false, nil
 	}
 	for int(index/64) >= len(a.have) {

@@ -149,8 +149,8 @@ func (c *Coalescer) Update(r *session.Record) {
 	}
 }
 
-// Supersede forgets a session, and drops its refresh if it waits for one: another host, which translates the session's
-// packets now, has sent a newer state.
+// Supersede takes a session that another host, which translates its packets now, has just sent to the group. A refresh of
+// it that waits here is dropped: it is older. The next one waits for a period.
 func (c *Coalescer) Supersede(r *session.Record) {
 	if c.coalesceTable == nil {
 		return
@@ -158,7 +158,7 @@ func (c *Coalescer) Supersede(r *session.Record) {
 	set := &c.sets[r.Hash(c.seed)%coalesceSets]
 	for k := range set {
 		if s := &set[k]; s.sent != 0 && s.record.SameSession(r) {
-			c.forget(s)
+			c.take(s, r)
 		}
 	}
 }

@@ -463,8 +463,12 @@ func TestCoalesceSuperseded(t *testing.T) {
 	}
 	p.after(5 * time.Second)
 	p.want(tcpRecord(2, 6100))
-	p.report(tcpRecord(1, 5000)) // the traffic is back
-	p.want(tcpRecord(1, 5000))
+	p.report(tcpRecord(1, 5000)) // the traffic is back, and the period is over
+	p.want()
+	p.after(100 * time.Millisecond)
+	p.want(tcpRecord(1, 4900))
+	p.report(with(tcpRecord(1, 5000), session.Trans, session.TimerTransitory))
+	p.want(with(tcpRecord(1, 5000), session.Trans, session.TimerTransitory))
 	if p.after(5 * time.Second); !p.Idle() {
 		t.Error("a refresh is left")
 	}

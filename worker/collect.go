@@ -37,8 +37,8 @@ func (r *resync) begin(b *syncwire.Begin, from *replication.Peer, came, now time
 	if b.Sessions == 0 && b.Why == syncwire.WhyReturn && !known { // it lacks nothing that this host has sent, and has no more
 		if vector := returned(b, from); vector != nil {
 			r.p.knowledge.Merge(vector, from.ServedDoubts, now)
-			from.Served = time.Time{}
 		}
+		from.Served = time.Time{}
 		return
 	}
 	switch r.phase {

@@ -93,9 +93,10 @@ func (r *resync) comparePiece(now time.Time) {
 
 // compared stores what the comparison of a piece found, and goes on.
 func (r *resync) compared(d replication.Difference) {
-	now := r.p.do.now()
-	r.store(d, now)
-	r.advance(now)
+	in, now := r.in, r.p.do.now()
+	if r.store(d, now); r.in == in {
+		r.advance(now)
+	}
 }
 
 // give sends back what the peer lacks, once all pieces are compared.
@@ -129,7 +130,9 @@ func (r *resync) gave(lacked []session.Record) {
 		}
 		r.p.sender.Return(in.from, replication.Snapshot{Records: lacked, Base: in.base}, has, now)
 	}
-	r.beginToStore(now)
+	if !r.beginToStore(now) {
+		return
+	}
 	r.enter(injecting, now, time.Time{})
 	r.inject()
 }

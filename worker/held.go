@@ -23,18 +23,16 @@ func (r *resync) hold(entries []byte, retransmitted bool) bool {
 func (p *pumps) releaseHeld() {
 	r, now := &p.resync, p.do.now()
 	risen := p.knowledge.Stored()
-	before := r.phase
-	r.phase = settled // deliver must not hold them again
 	outdated := r.backlog.Release(r.base, now, &p.settings, func(entries []byte, retransmitted bool) {
 		if retransmitted {
-			p.deliverRepeat(entries)
-		} else {
-			p.deliver(entries)
+			entries = p.withoutOlder(entries, now)
+		}
+		if len(entries) > 0 {
+			p.store(entries)
 		}
 	})
 	p.w.counters.ignored.Add(outdated)
 	p.toKernel()
-	r.phase = before
 	if risen {
 		p.helloSoon(now)
 	}

@@ -123,9 +123,13 @@ const muchWaiting = time.Second
 // kernel: at once, or behind the resync that is under way.
 func (p *pumps) deliver(entries []byte) {
 	p.supersede(entries)
-	if p.resync.hold(entries, false) {
-		return
+	if !p.resync.hold(entries, false) {
+		p.store(entries)
 	}
+}
+
+// store gives the kernel sessions of whatever module's format.
+func (p *pumps) store(entries []byte) {
 	if f := session.ListFormat(entries); f != p.format {
 		if entries = p.translate(entries, f); len(entries) == 0 {
 			return

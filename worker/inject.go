@@ -2,9 +2,11 @@ package worker
 
 import (
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"joolctl/replication"
+	"joolctl/session"
 )
 
 // storing is what stores the sessions of a table that arrives.
@@ -25,17 +27,22 @@ type storing struct {
 // isStored reports whether everything that has arrived and could be compared is in the module.
 func (in *incoming) isStored() bool { return !in.comparing && !in.injecting }
 
-// beginToStore notes how the instance stands before it is given the first session.
-func (r *resync) beginToStore(now time.Time) {
+// beginToStore notes how the instance stands before it is given the first session. It returns false if the instance is
+// another one by now, which ends the full sync.
+func (r *resync) beginToStore(now time.Time) bool {
 	in := r.in
 	if in.began {
-		return
+		return true
 	}
 	in.began = true
 	in.injection = replication.NewInjection(in.base, &r.reported, &r.backlog)
 	r.p.readKernel(now)
+	if r.in != in {
+		return false
+	}
 	in.before = r.p.sessions()
 	r.p.knowledge.Hold(in.vector, now)
+	return true
 }
 
 // store removes the BIB entries that are in the way of a piece of a peer's table, and queues its sessions for the module.
@@ -56,8 +63,7 @@ func (r *resync) store(d replication.Difference, now time.Time) {
 	in.report.Replaced += len(d.Remove)
 	in.report.Collisions += d.Blocked
 	in.limited, in.blocked = in.limited || d.Limited, in.blocked+d.Blocked
-	if len(d.Inject) > 0 {
-		r.beginToStore(now)
+	if len(d.Inject) > 0 && r.beginToStore(now) {
 		r.p.knowledge.Stores(in.from.ID, now)
 		in.fresh += d.Fresh
 		in.injection.Add(d.Inject)
@@ -97,13 +103,19 @@ func (r *resync) stored() {
 	p, in := r.p, r.in
 	in.injectedAt = p.do.now()
 	p.readKernel(in.injectedAt)
+	if r.in != in {
+		return // the instance is another one by now
+	}
 	if p.sessions() == in.before+in.fresh {
-		r.done(p.do.now()) // the count alone proves that each has its place
+		r.done(p.do.now()) // the module has probably stored all of them
 		return
 	}
 	p.releaseHeld()
 	r.readBack()
 }
+
+// expireSoon is how soon a session may expire that counts as expired when the table is read back.
+const expireSoon = 2 * time.Second
 
 // readBack looks which of the injected sessions the module has refused in
 // silence: their mask has come to belong to another one here.
@@ -116,7 +128,9 @@ func (r *resync) readBack() {
 			r.done(r.p.do.now())
 			return
 		}
+		passed := r.p.do.now().Sub(in.base).Milliseconds() + expireSoon.Milliseconds()
 		r.p.do.background(func() {
+			injected := slices.DeleteFunc(injected, func(rec session.Record) bool { return int64(rec.Expires()) <= passed })
 			missing := len(replication.Absent(injected, own.Records))
 			r.p.do.post(func() {
 				if r.in == in {
@@ -155,7 +169,7 @@ func (r *resync) done(now time.Time) {
 	r.p.w.reportResync(*report)
 	r.tried, r.stopped = nil, nil
 	r.finish(now)
-	if in.limited {
+	if blocked > 0 {
 		r.want(whyInTheWay, in.from, now)
 	}
 	r.p.wake(now)

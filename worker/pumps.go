@@ -475,7 +475,7 @@ func (p *pumps) ask(now time.Time) error {
 	spec := p.w.spec()
 	// Its counters are only to be had of an instance that exists.
 	if stats, err := p.module.AskStats(); err == nil {
-		p.kernelSays(stats, now)
+		p.borrow(func() { p.kernelSays(stats, now) }) // it may send, but only once the module has answered
 	} else if err := checkAlive(p.module, spec); err != nil {
 		return err
 	}

@@ -50,28 +50,28 @@ func (p *pumps) deliverRepeat(entries []byte) {
 func (p *pumps) withoutOlder(entries []byte, now time.Time) []byte {
 	f := session.ListFormat(entries)
 	size := f.EntryLen()
-	kept, asked := entries[:0], false
+	kept, asked, doubtful := entries[:0], false, false
 	for b := entries; len(b) > 0; b = b[size:] {
 		r := f.Record(b)
 		quiet := time.Duration(max(replication.Idle(&r, p.settings), 0)) * time.Millisecond
 		silent := p.reportedAt.IsZero() || now.Sub(p.reportedAt) > quiet+reportLag
-		if silent && quiet < otherMoment {
-			kept = append(kept, b[:size]...)
-			continue
-		}
-		if !asked {
+		allowed := (!silent || quiet >= otherMoment) && p.lookups.allow(now)
+		if allowed && !asked {
 			asked = true
 			p.toKernel() // the module must have what came before this repeat
 		}
 		switch {
-		case !p.lookups.allow(now):
-			p.doubt(now)
-		case p.older(&r):
+		case allowed && p.older(&r):
+		case !allowed && !silent:
+			doubtful = true
 		default:
 			kept = append(kept, b[:size]...)
 			continue
 		}
 		p.w.counters.ignored.Add(1)
+	}
+	if doubtful {
+		p.doubt(now)
 	}
 	return kept
 }

@@ -18,8 +18,8 @@ const (
 	beginWithin = time.Second
 	// stalls is how many pauses of replication.StallFor are requested to end before the next peer is asked.
 	stalls = 6
-	// MaxSessions is how many sessions a full sync transfers at most. Both hosts need 36 bytes for each; the receiver needs
-	// them for those that have arrived.
+	// MaxSessions is how many sessions a full sync transfers at most. Both hosts need 36 bytes for each, and as many for
+	// their own tables; the receiver needs them for those that have arrived.
 	MaxSessions = 64 << 20
 	// takenIn is in what time at most so many resyncs are taken that were not
 	// asked for as resync.taken remembers.
@@ -81,7 +81,10 @@ type resync struct {
 	why   string
 	about *replication.Peer // the peer that why concerns; nil: none
 	since time.Time         // when the phase began
-	due   time.Time         // when to go on
+	// doneBefore is SyncState.Done at the beginning of phase progressOf.
+	doneBefore int
+	progressOf phase
+	due        time.Time // when to go on
 	// pause is the pause before this resync, pauses are those for reasons that concern no peer.
 	pause  time.Duration
 	pauses replication.Pauses

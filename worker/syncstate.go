@@ -80,14 +80,14 @@ func (s SyncState) EndsAt() string {
 	if s.Ends.IsZero() {
 		return ""
 	}
-	return ", until about " + s.Ends.Format(time.TimeOnly)
+	return ", done at about " + s.Ends.Format(time.TimeOnly)
 }
 
-// forecast sets Ends, from the beginning of the phase and what was done until now.
-func (s *SyncState) forecast(began, now time.Time) {
+// forecast sets Ends, from what was done since the beginning of the phase, when before was done.
+func (s *SyncState) forecast(before int, began, now time.Time) {
 	s.Ends = time.Time{}
-	if elapsed := now.Sub(began); s.Done > 0 && elapsed >= time.Second {
-		s.Ends = now.Add(time.Duration(float64(elapsed) * float64(max(s.Total-s.Done, 0)) / float64(s.Done)))
+	if elapsed, done := now.Sub(began), s.Done-before; done > 0 && elapsed >= time.Second {
+		s.Ends = now.Add(time.Duration(float64(elapsed) * float64(max(s.Total-s.Done, 0)) / float64(done)))
 	}
 }
 
@@ -113,7 +113,10 @@ func (p *pumps) publishSync() {
 		s.Done, s.Total = r.in.injection.Progress()
 	}
 	now := p.do.now()
-	s.forecast(r.since, now)
+	if r.progressOf != r.phase {
+		r.progressOf, r.doneBefore = r.phase, s.Done
+	}
+	s.forecast(r.doneBefore, r.since, now)
 	p.w.change(now, func(was *SyncState) {
 		was.Synced, was.Phase, was.Why, was.Done, was.Total, was.Ends = s.Synced, s.Phase, s.Why, s.Done, s.Total, s.Ends
 	})
