@@ -60,9 +60,9 @@ var mutations = []mutation{
 		{"const MaxReported = 1 << 18", "const MaxReported = 1"},
 		{"		r.overflow = true\n		return", "		return"}}},
 	{"late-retransmission-wins", "after a failover a retransmission overwrites what the own module has reported", []edit{{
-		"		case p.older(&r):\n", "		case p.older(&r) && false:\n"}}},
+		"		case allowed && p.older(&r):\n", "		case allowed && p.older(&r) && false:\n"}}},
 	{"held-updates-dropped", "live updates that come during a full sync are lost", []edit{{
-		"			p.deliverRepeat(entries)\n		} else {\n			p.deliver(entries)\n", "			p.deliverRepeat(entries)\n		} else {\n			_ = entries\n"}}},
+		"		if len(entries) > 0 {\n			p.store(entries)\n", "		if retransmitted {\n			p.store(entries)\n"}}},
 	{"held-updates-overwrite", "a live update that waited for a full sync overwrites the younger record that it brought", []edit{{
 		"entries, n := released.newer(u.entries, now.Sub(base), own)", "entries, n := u.entries, uint64(0)"}}},
 	{"off-by-one-at-the-end", "a host does not notice that the last live datagram is missing", []edit{{
