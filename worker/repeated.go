@@ -10,9 +10,6 @@ import (
 const (
 	// reportLag is how long the module may keep a session before it reports it: twice its ss-flush-deadline.
 	reportLag = 4 * time.Second
-	// otherMoment is how long a retransmission's session has been idle if another peer may have sent a newer record meanwhile,
-	// for example before a partition ended. Usually datagrams are retransmitted within half a second.
-	otherMoment = 5 * time.Second
 	// maxLookups bounds how many sessions are looked up in the module in a replication.RetransmitWindow, because live traffic waits
 	// meanwhile.
 	maxLookups = 256
@@ -46,7 +43,7 @@ func (p *pumps) deliverRepeat(entries []byte) {
 }
 
 // withoutOlder leaves out of a repeat's sessions those that are older than the own module's. It moves the others to the
-// front. The module is asked for a session only if it may have reported something since that session's last packet, or if that is long ago.
+// front. The module is asked for a session only if it may have reported something since that session's last packet.
 func (p *pumps) withoutOlder(entries []byte, now time.Time) []byte {
 	f := session.ListFormat(entries)
 	size := f.EntryLen()
@@ -55,7 +52,7 @@ func (p *pumps) withoutOlder(entries []byte, now time.Time) []byte {
 		r := f.Record(b)
 		quiet := time.Duration(max(replication.Idle(&r, p.settings), 0)) * time.Millisecond
 		silent := p.reportedAt.IsZero() || now.Sub(p.reportedAt) > quiet+reportLag
-		allowed := (!silent || quiet >= otherMoment) && p.lookups.allow(now)
+		allowed := !silent && p.lookups.allow(now)
 		if allowed && !asked {
 			asked = true
 			p.toKernel() // the module must have what came before this repeat

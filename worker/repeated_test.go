@@ -76,7 +76,7 @@ func TestRepeatAfterFailover(t *testing.T) {
 }
 
 // TestLookups bounds how many sessions of repeats the module is asked for in a time. A host whose module reports nothing
-// asks only for sessions that have been idle for long.
+// does not ask.
 func TestLookups(t *testing.T) {
 	var l lookups
 	now := time.Unix(1_000_000, 0)
