@@ -16,7 +16,7 @@ func TestStandbyBench(t *testing.T) {
 		b.cold(40_000)
 		b.cold(200_000)
 		b.cold(1_000_000)
-		b.cold(5_000_000)
+		b.merge(100_000)
 		for _, percent := range []int{1, 5, 10} {
 			b.loss(percent)
 		}
@@ -24,7 +24,6 @@ func TestStandbyBench(t *testing.T) {
 	if !b.lossy {
 		b.refresh(b.size(40, 10))
 		b.advertise(b.size(40_000, 10_000))
-		b.merge(b.size(100_000, 5_000))
 		b.latency()
 		b.stall(b.size(200_000, 10_000))
 		b.processorTime(b.size(40_000, 20_000))
