@@ -133,9 +133,6 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 			Text:   fmt.Sprintf("the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last %d seconds ago", int(now.Sub(s.KernelDropped).Seconds())),
 			Remedy: "type: " + s.DropRemedy})
 	}
-	for _, text := range s.Broken {
-		why = append(why, replication.Reason{Code: replication.CountersDiffer, Text: "the counters disagree: " + text})
-	}
 	return why
 }
 
