@@ -53,16 +53,16 @@ type Network interface {
 	Flush()
 }
 
-// latest returns the later of two times.
-func latest(a, b time.Time) time.Time {
+// Latest returns the later of two times.
+func Latest(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b
 	}
 	return a
 }
 
-// earliest returns the earlier of two times.
-func earliest(a, b time.Time) time.Time {
+// Earliest returns the earlier of two times.
+func Earliest(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
 	}

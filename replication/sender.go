@@ -112,8 +112,8 @@ func (s *Sender) Solicited(by syncwire.ID, now time.Time) {
 
 // charge accounts for time that was spent on full syncs until now.
 func (s *Sender) charge(d time.Duration, now time.Time) {
-	s.idleFrom = latest(s.idleFrom, now).Add(CostFactor * d)
-	s.idleFrom = earliest(s.idleFrom, now.Add(s.inARow()+LongestWait))
+	s.idleFrom = Latest(s.idleFrom, now).Add(CostFactor * d)
+	s.idleFrom = Earliest(s.idleFrom, now.Add(s.inARow()+LongestWait))
 }
 
 // inARow returns how much of the pauses may be left when the next full sync begins.
@@ -124,7 +124,7 @@ func (s *Sender) mayBegin() time.Time {
 	if s.next.begin.IsZero() || s.next.advertised {
 		return s.next.begin
 	}
-	return latest(s.next.begin, s.idleFrom.Add(-s.inARow()))
+	return Latest(s.next.begin, s.idleFrom.Add(-s.inARow()))
 }
 
 // Advertise queues a full sync for everybody, although no peer is known to lack sessions.

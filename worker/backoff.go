@@ -36,9 +36,9 @@ func (r *resync) wantAfter(why string, about *replication.Peer, earliest, now ti
 	}
 	last := r.pausesOf(about)[why]
 	pause := last.Next(now)
-	due := maxTime(now, earliest)
+	due := replication.Latest(now, earliest)
 	if !r.ended.IsZero() && why != whyVerify {
-		due = maxTime(due, maxTime(r.ended.Add(replication.FirstPause), last.Ended.Add(pause)))
+		due = replication.Latest(due, replication.Latest(r.ended.Add(replication.FirstPause), last.Ended.Add(pause)))
 	}
 	if r.why != "" && !due.Before(r.due) {
 		return false

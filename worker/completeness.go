@@ -111,7 +111,7 @@ func (p *pumps) wantLacks(live []*replication.Peer, now time.Time) {
 	about := lost.Peer
 	earliest := now
 	if since, dropping := about.Dropping(); dropping {
-		earliest = maxTime(since.Add(dropsLast), r.ended.Add(dropsCost*r.cost))
+		earliest = replication.Latest(since.Add(dropsLast), r.ended.Add(dropsCost*r.cost))
 	} else if about.Sync == syncwire.SyncNo { // it is about to request a full sync, and sends back what it has
 		for _, other := range live {
 			if other.Sync == syncwire.SyncNo && other.ID < p.knowledge.Self() {

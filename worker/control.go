@@ -131,7 +131,7 @@ func (p *pumps) helloFrom(from *replication.Peer, h *syncwire.Hello, last syncwi
 		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })
 	}
 	if r := &p.resync; r.phase == listening {
-		r.due = minTime(r.due, now.Add(collectFor))
+		r.due = replication.Earliest(r.due, now.Add(collectFor))
 	}
 }
 

@@ -183,7 +183,7 @@ func (d *driven) multicast(messages ...[]byte) {
 		}
 	}
 	d.takeReports()
-	d.waiting = waiting{}                                     // a busy host may have stood still, and nobody answers what that has the worker ask
+	d.waiting = waiting{}                                     // after a stall of the host the worker would ask the module, and nobody answers here
 	for range (len(messages) + multicasts - 1) / multicasts { // those that are read together are acknowledged together
 		if d.read(d.requests); d.buf[16] != byte(joolnl.JooldAck) {
 			d.t.Error("no acknowledgement")

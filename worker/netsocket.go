@@ -33,7 +33,7 @@ type netSocket struct {
 	sender *packetio.Sender
 	// trouble is why nothing comes or goes by its interfaces, "" if nothing keeps it.
 	trouble string
-	// former is what was before in, while what came by it may still wait.
+	// former is the interface index before in, while datagrams that arrived there may still wait in the socket; nil: none.
 	former *int
 	owner  *Worker
 	claim  *claim // of the group and port on in

@@ -3,6 +3,7 @@ package worker
 import (
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -18,7 +19,7 @@ func (r *resync) verify(now time.Time) time.Time {
 	if period <= 0 || r.sync != syncwire.SyncYes || r.phase != settled || r.why != "" {
 		return time.Time{}
 	}
-	r.verified = maxTime(r.verified, r.p.sender.Served()) // the receiver compares, and returns what is missing here
+	r.verified = replication.Latest(r.verified, r.p.sender.Served()) // the receiver compares, and returns what is missing here
 	// Not all workers, nor all hosts, at once.
 	due := r.p.together(r.verified.Add(period+period/4*time.Duration(r.p.knowledge.Self()%256)/256), idleBeat)
 	if now.Before(due) {

@@ -82,7 +82,7 @@ func eventually(t testing.TB, limit time.Duration, what string, condition func()
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: still not after %v:\n%s", what, limit, missing)
 		}
-		// A look at a large table, or a command that is run for it, takes the processor from what is waited for.
+		// Reading a large table, or running a command, competes for the processor with the programs under test.
 		<-time.After(max(pollEvery, 2*time.Since(looked)))
 	}
 }

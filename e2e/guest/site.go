@@ -10,7 +10,7 @@ import (
 	"joolctl/session"
 )
 
-// site is a topology that faults befall: its active NAT64 J and its standby K, and who synchronises them.
+// site is a topology in which a test causes faults: the active NAT64 J, the standby K, and the daemons that synchronise them.
 type site struct {
 	*topology
 	probe *probe

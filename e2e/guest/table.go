@@ -106,7 +106,7 @@ func diff(j, k []session.Session) string {
 	return text
 }
 
-// unlike are the sessions of J's that K has not, or otherwise, and what diff says.
+// unlike returns the sessions of J that K lacks or holds differently, and the text of diff.
 func unlike(j, k []session.Session) (ofJ []session.Session, text string) {
 	type key struct {
 		proto session.Proto

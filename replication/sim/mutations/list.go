@@ -88,7 +88,7 @@ var mutations = []mutation{
 	{"pauses-never-grow", "a lasting difference has the whole table sent again and again", []edit{{
 		"return min(max(2*b.Pause, FirstPause), LongestPause)", "return min(FirstPause, LongestPause)"}}},
 	{"solicits-unlimited", "peers that ask get the whole table without a pause", []edit{{
-		"	return latest(s.next.begin, s.idleFrom.Add(-s.inARow()))\n", "	return s.next.begin\n"}}},
+		"	return Latest(s.next.begin, s.idleFrom.Add(-s.inARow()))\n", "	return s.next.begin\n"}}},
 	{"bulks-not-aged", "a full sync gives sessions the time that they had left when the table was read", []edit{{
 		"		r.Age(now.Sub(c.table.Base))\n		b = append(b, r[:]...)\n", "		b = append(b, r[:]...)\n"}}},
 	{"greeting-ignored", "a host is complete before a peer has said what it has", []edit{{
