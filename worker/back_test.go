@@ -66,7 +66,7 @@ func TestAwayForAMoment(t *testing.T) {
 	heard := second.Peers()[0].LastHeard
 	eventually(t, "a HELLO", func() bool { return second.Peers()[0].LastHeard.After(heard) })
 	s := second.Sync()
-	if s.Why != "" || s.Last.Why != whyStart {
+	if s.Why != "" || s.Last.Why != replication.CauseStart {
 		t.Errorf("%+v, the last resync %+v", s, *s.Last)
 	}
 	second.onThread(func(p *pumps) {

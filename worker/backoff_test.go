@@ -60,7 +60,7 @@ func TestLastingDifference(t *testing.T) {
 				s := &short{driven: d, now: now, sessions: 10, stores: c.stores}
 				s.from = d.peers.Heard(group6, 0x10f, now)
 				d.resync.finish(now)
-				d.resync.ended, d.resync.sync, d.resync.period = now, syncwire.SyncYes, 0
+				d.resync.sync, d.resync.period = syncwire.SyncYes, 0
 				s.from.Stream.Start(1)
 
 				s.run(time.Hour, func() {})
@@ -76,15 +76,15 @@ func TestLastingDifference(t *testing.T) {
 				s.run(10*time.Second, func() {
 					if !lost {
 						lost = true
-						d.resync.want(whyLacks, nil, s.now)
+						d.resync.Want(replication.CauseLacks, nil, s.now)
 					}
 				})
 				if len(s.asked) == 0 || s.asked[0] > 3*time.Second {
 					t.Errorf("after a loss asked at %v", s.asked)
 				}
 				other := d.peers.Heard(group4, 0x20f, s.now)
-				if d.resync.suspect(whyShort, other, s.now); d.resync.about != other || d.resync.due.Sub(s.now) > 3*time.Second {
-					t.Errorf("another peer waits %v", d.resync.due.Sub(s.now))
+				if d.resync.Suspect(replication.CauseShortfall, other, s.now); d.resync.About != other || d.resync.Due().Sub(s.now) > 3*time.Second {
+					t.Errorf("another peer waits %v", d.resync.Due().Sub(s.now))
 				}
 
 				// The difference is gone for a while, and then there is another.

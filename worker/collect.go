@@ -54,10 +54,10 @@ func (r *resync) begin(b *syncwire.Begin, from *replication.Peer, came, now time
 	if !known && !asked && !r.mayTake(now) {
 		return
 	}
-	if r.why == "" {
-		r.why = map[syncwire.Why]string{syncwire.WhyReturn: whyReturned, syncwire.WhyAdvertise: whyAdvertised}[b.Why]
-		if r.why == "" {
-			r.why = "offered"
+	if r.Cause == "" {
+		r.Cause = map[syncwire.Why]string{syncwire.WhyReturn: replication.CauseReturned, syncwire.WhyAdvertise: replication.CauseAdvertised}[b.Why]
+		if r.Cause == "" {
+			r.Cause = replication.CauseOffered
 		}
 	}
 	if in := r.in; known {
@@ -70,7 +70,7 @@ func (r *resync) begin(b *syncwire.Begin, from *replication.Peer, came, now time
 	}
 	r.stopped = nil
 	// What is passed on meanwhile needn't wait: next to nothing will be injected.
-	r.full = r.full || r.why == whyVerify
+	r.full = r.full || r.Cause == replication.CauseVerification
 	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, merges: true, claimed: from.Vector(), doubts: r.p.knowledge.Doubts(),
 		settings: b.Settings, base: came, Assembly: replication.NewAssembly(b.Sessions)}
 	if b.Why == syncwire.WhyReturn {
@@ -190,8 +190,8 @@ func (r *resync) resume(id uint32, from *replication.Peer, now time.Time) {
 	r.base = in.base
 	r.p.knowledge.Wait(now)
 	in.stalls, in.table, in.partial = 0, nil, in.Taken()
-	if r.why == "" {
-		r.why = whyStopped
+	if r.Cause == "" {
+		r.Cause = replication.CauseResumed
 	}
 	r.reported.Restart()
 	r.enter(collecting, now, now.Add(replication.StallFor))
@@ -201,12 +201,12 @@ func (r *resync) resume(id uint32, from *replication.Peer, now time.Time) {
 // abandon tries the next peer: at once if this one was asked.
 func (r *resync) abandon(now time.Time) {
 	r.p.w.log.warn("a resync stopped in the middle; asking another peer", "from", r.in.from.Address)
-	asked, why, about := r.in.asked, r.why, r.about
+	asked, why, about := r.in.asked, r.Cause, r.About
 	r.in = nil
 	if !asked && r.sync == syncwire.SyncYes {
-		r.paused(false, now)
+		r.Count(false, now)
 		r.finish(now)
-		r.want(why, about, now)
+		r.Want(why, about, now)
 		return
 	}
 	r.p.releaseHeld()

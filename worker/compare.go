@@ -36,10 +36,10 @@ func (r *resync) readOwn() {
 	r.p.do.readTable(r.p.sessions(), in.base, other, func(own replication.Snapshot, err error) {
 		if err != nil {
 			r.p.w.log.warn("reading the own session table", "error", err)
-			why, about, now := r.why, r.about, r.p.do.now()
-			r.paused(false, now)
+			why, about, now := r.Cause, r.About, r.p.do.now()
+			r.Count(false, now)
 			r.finish(now)
-			r.want(why, about, now)
+			r.Want(why, about, now)
 			return
 		}
 		r.p.do.background(func() { // sorting takes longer than the pumps may wait

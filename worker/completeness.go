@@ -18,8 +18,6 @@ const (
 	// askFirstBy is how much later a host requests a full sync for each peer that is expected to request one before it. A
 	// peer that requests one sends back the sessions that its sender lacks.
 	askFirstBy = time.Second
-	// whyLacks is the reason for a full sync because a peer has sessions that are missing here.
-	whyLacks = "a peer has sessions that are missing here"
 )
 
 // doubt notes that the table may lack sessions of any origin.
@@ -103,15 +101,15 @@ func (p *pumps) wantLacks(live []*replication.Peer, now time.Time) {
 	r := &p.resync
 	lost := p.knowledge.Lost()
 	if lost == nil {
-		if r.phase == settled && r.why == whyLacks {
-			r.why, r.about, r.pause = "", nil, 0
+		if r.phase == settled && r.Cause == replication.CauseLacks {
+			r.Drop()
 		}
 		return
 	}
 	about := lost.Peer
 	earliest := now
 	if since, dropping := about.Dropping(); dropping {
-		earliest = replication.Latest(since.Add(dropsLast), r.ended.Add(dropsCost*r.cost))
+		earliest = replication.Latest(since.Add(dropsLast), r.Idle(dropsCost))
 	} else if about.Sync == syncwire.SyncNo { // it is about to request a full sync, and sends back what it has
 		for _, other := range live {
 			if other.Sync == syncwire.SyncNo && other.ID < p.knowledge.Self() {
@@ -119,7 +117,7 @@ func (p *pumps) wantLacks(live []*replication.Peer, now time.Time) {
 			}
 		}
 	}
-	r.wantAfter(whyLacks, about, earliest, now)
+	r.WantAfter(replication.CauseLacks, about, earliest, now)
 }
 
 // judgeClaims notes whether a full sync has brought what its sender had claimed of origins that are gone.

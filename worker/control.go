@@ -116,16 +116,16 @@ func (p *pumps) helloFrom(from *replication.Peer, h *syncwire.Hello, last syncwi
 		p.knowledge.Empty(from.ID)
 	}
 	if dropped && !h.Dropping { // nothing keeps this host from requesting a full sync any more
-		p.resync.unwant(whyLacks, from)
+		p.resync.Unwant(replication.CauseLacks, from)
 	}
 	if h.Asks || isNew {
 		p.helloWithin(helloBack, now)
 	}
 	switch ours := p.sessions(); {
 	case h.Sync != syncwire.SyncNo && from.Shortfall.Lasts(before, h.Sessions, ours, now):
-		p.resync.suspect(whyShort, from, now)
+		p.resync.Suspect(replication.CauseShortfall, from, now)
 	case from.Shortfall.Gone():
-		p.resync.unwant(whyShort, from)
+		p.resync.Unwant(replication.CauseShortfall, from)
 	}
 	if h.Sync != syncwire.SyncNo {
 		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })

@@ -63,7 +63,7 @@ func TestForgedTables(t *testing.T) {
 		before = removed
 		within(t, 3*patience, "what stayed out is asked for again", func() bool {
 			state := h.Sync()
-			return state.Why == whyInTheWay && state.Phase == asking.String()
+			return state.Why == replication.CauseBlocked && state.Phase == asking.String()
 		})
 	}
 	kept := 0

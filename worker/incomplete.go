@@ -3,11 +3,9 @@ package worker
 import (
 	"time"
 
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
-
-// whyRenewed is the reason for a resync after the instance was removed and added again.
-const whyRenewed = "the instance was made anew"
 
 // complete reports whether the table has everything that the peers' tables have, and stays so while the link works.
 func (s *SyncState) complete() bool {
@@ -38,5 +36,5 @@ func (w *Worker) change(now time.Time, fn func(*SyncState)) {
 // renewed asks for the whole table at once, because the instance has lost all sessions.
 func (r *resync) renewed(now time.Time) {
 	r.p.incarnate()
-	r.listen(whyRenewed, now)
+	r.listen(replication.CauseRenewed, now)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/replication"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
@@ -32,9 +33,9 @@ func TestIncompleteSince(t *testing.T) {
 	}{
 		{"a worker starts", []step{{nothing, 1}, {resync("start"), 1}, {yes, 0}}},
 		{"alone since the start", []step{{nothing, 1}, {alone, 1}, {alone, 1}}},
-		{"the peer dies", []step{{yes, 0}, {alone, 2}, {resync(whyLacks), 2}, {yes, 0}, {alone, 5}}},
+		{"the peer dies", []step{{yes, 0}, {alone, 2}, {resync(replication.CauseLacks), 2}, {yes, 0}, {alone, 5}}},
 		{"a resync that brings what is missing", []step{{yes, 0}, {resync("a peer holds more sessions"), 2}, {yes, 0}}},
-		{"a resync that nothing called for", []step{{yes, 0}, {resync(whyVerify), 0}, {resync(whyReturned), 0}, {yes, 0}}},
+		{"a resync that nothing called for", []step{{yes, 0}, {resync(replication.CauseVerification), 0}, {resync(replication.CauseReturned), 0}, {yes, 0}}},
 		{"datagrams are lost", []step{{yes, 0}, {lacks, 2}, {lacks, 2}, {yes, 0}}},
 		{"mappings are in the way", []step{{yes, 0}, {blocked(1), 2}, {blocked(2), 2}, {blocked(0), 0}}},
 		{"the link flaps", []step{{alone, 1}, {nothing, 1}, {link("down"), 3}, {nothing, 3}, {link(""), 5}, {nothing, 5}}},

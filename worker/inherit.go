@@ -86,7 +86,7 @@ func (p *pumps) incarnate() {
 // settle ends the start without a resync, because no peer has more than this host.
 func (r *resync) settle(now time.Time) {
 	if live := r.p.peers.Live(now); r.p.inherited && len(live) > 0 {
-		r.p.w.reportResync(ResyncReport{From: live[0].Address.String(), Why: whyInherited, Had: r.p.sessions(), At: now, Took: now.Sub(r.since)})
+		r.p.w.reportResync(ResyncReport{From: live[0].Address.String(), Why: replication.CauseInherited, Had: r.p.sessions(), At: now, Took: now.Sub(r.since)})
 	}
 	r.verified = now
 	r.finish(now)

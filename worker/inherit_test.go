@@ -114,7 +114,7 @@ func TestInherit(t *testing.T) {
 			standby.init(standby.spec())
 			standby.start()
 			got := standby.synced()
-			if inherited := got.Why == whyInherited; inherited != c.want && !c.either {
+			if inherited := got.Why == replication.CauseInherited; inherited != c.want && !c.either {
 				t.Errorf("%+v", got)
 			}
 			if again := standby.instance.Count(joolnl.SessionForeach) - reads; c.want && again > 0 {

@@ -147,16 +147,17 @@ func (r *resync) done(now time.Time) {
 	report := &in.report
 	got, _ := in.Sessions()
 	r.p.w.counters.collisions.Add(uint64(report.Collisions)) // not before: a later piece may unblock a session
-	report.From, report.Why, report.Got, report.Injected, report.At = in.from.Address.String(), r.why, int(got), in.injection.Given, now
+	report.From, report.Why, report.Got, report.Injected, report.At = in.from.Address.String(), r.Cause, int(got), in.injection.Given, now
 	report.Took, report.Receiving = now.Sub(in.base), in.receivedAt.Sub(in.base)
 	report.Comparing, report.Injecting = in.comparedAt.Sub(in.receivedAt), in.injectedAt.Sub(in.comparedAt)
-	r.cost, r.verified = report.Took, now
+	r.Took(report.Took)
+	r.verified = now
 	r.p.module.ReadErrors() // they may say that there was no memory
 	if in.merges {
 		r.p.knowledge.Merge(in.vector, in.doubts, now)
 		r.p.judgeClaims(in, now)
 	}
-	if report.Injected > in.refused && (r.why == whyShort || r.why == whyVerify) {
+	if report.Injected > in.refused && (r.Cause == replication.CauseShortfall || r.Cause == replication.CauseVerification) {
 		r.p.missed(now) // other peers may lack these sessions, too, and do not know it
 	}
 	blocked := 0
@@ -165,12 +166,12 @@ func (r *resync) done(now time.Time) {
 	}
 	r.p.w.change(now, func(s *SyncState) { s.Blocked = blocked })
 	// Other sessions may have been stored than those that a peer has more of.
-	r.paused(r.why == whyShort || report.Injected <= in.refused, now)
+	r.Count(r.Cause == replication.CauseShortfall || report.Injected <= in.refused, now)
 	r.p.w.reportResync(*report)
 	r.tried, r.stopped = nil, nil
 	r.finish(now)
 	if blocked > 0 {
-		r.want(whyInTheWay, in.from, now)
+		r.Want(replication.CauseBlocked, in.from, now)
 	}
 	r.p.wake(now)
 }

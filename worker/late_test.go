@@ -98,7 +98,7 @@ func TestStandstill(t *testing.T) {
 		}, func(s *scripted, _ syncwire.ID) {
 			s.say(&syncwire.Begin{Resync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
 			whole(s)
-		}, func(t *testing.T, h *host) { had(t, h, whyAdvertised) }},
+		}, func(t *testing.T, h *host) { had(t, h, replication.CauseAdvertised) }},
 		{"live", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 4, 0)
 			s.end(4, 0)

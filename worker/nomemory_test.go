@@ -63,7 +63,7 @@ func TestRefused(t *testing.T) {
 				s.from = d.peers.Heard(group6, 0x10f, now)
 				s.from.Stream.Start(1)
 				d.resync.finish(now)
-				d.resync.ended, d.resync.period = now, 0
+				d.resync.period = 0
 				d.knowledge.Merge(s.whole(), d.knowledge.Doubts(), now)
 				incomplete := 0
 				s.run(10*time.Minute, func() {

@@ -197,7 +197,7 @@ func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 	p.refreshPool4(now)
 	if p.sequence {
 		p.begin(now)
-		p.resync.listen(whyStart, now)
+		p.resync.listen(replication.CauseStart, now)
 	}
 	p.wake(now)
 	return nil
@@ -455,7 +455,7 @@ func (p *pumps) tellTrouble() {
 		p.w.log.warn("its interface carries again")
 		p.post(func() {
 			if p.sequence {
-				p.resync.listen(whyMoved, time.Now())
+				p.resync.listen(replication.CauseMoved, time.Now())
 			}
 		})
 	default:

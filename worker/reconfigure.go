@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -90,7 +91,7 @@ func (p *pumps) retune(spec configdir.Spec, now time.Time) {
 		return
 	}
 	p.sequence = true
-	p.resync.listen(whyStart, now)
+	p.resync.listen(replication.CauseStart, now)
 }
 
 // resetSocket gives the live socket what changed. Its thread may be another
@@ -149,7 +150,7 @@ func (p *pumps) moved(now time.Time) {
 	p.peers.ForgetAll()
 	p.publishPeers()
 	if p.sequence {
-		p.resync.listen(whyMoved, now)
+		p.resync.listen(replication.CauseMoved, now)
 	}
 }
 

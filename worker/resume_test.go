@@ -45,7 +45,7 @@ func TestStall(t *testing.T) {
 				now := time.Now()
 				from := d.peers.Heard(group6, 0x10f, now)
 				in := &incoming{id: 1, from: from, asked: true, Assembly: replication.NewAssembly(bulks * syncwire.MaxBulk), base: now, settings: ttl}
-				d.resync.in, d.resync.why, d.resync.tried = in, "start", []syncwire.ID{from.ID}
+				d.resync.in, d.resync.Cause, d.resync.tried = in, "start", []syncwire.ID{from.ID}
 				d.resync.enter(collecting, now, now.Add(replication.StallFor))
 				d.resync.bulk(&syncwire.Bulk{Resync: 1, Index: 0, Records: one}, from, now, now)
 				for end := now.Add(10 * time.Second); now.Before(end); now = now.Add(replication.StallFor * 4 / 5) {

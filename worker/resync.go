@@ -26,12 +26,6 @@ const (
 	takenIn = 10 * time.Second
 	// keepStopped is how long the BULKs of a stopped resync are kept.
 	keepStopped = 30 * time.Second
-	// whyStopped is the reason for a resumed resync, if no other is known.
-	whyStopped = "resumed"
-	// whyShort is the reason for a resync because a peer's table stays larger.
-	whyShort = "a peer holds more sessions"
-	// whyInTheWay is the reason for a resync after one that was not allowed to remove all BIB entries in its way.
-	whyInTheWay = "older mappings are in the way"
 	// largeTable is from when on memory is given back to the system at once.
 	largeTable = 100_000
 )
@@ -77,22 +71,15 @@ type resync struct {
 	p     *pumps
 	phase phase
 	sync  syncwire.Sync
-	// why is what the next resync is for; empty: none is wanted.
-	why   string
-	about *replication.Peer // the peer that why concerns; nil: none
-	since time.Time         // when the phase began
+	replication.Schedule
+	since time.Time // when the phase began
 	// doneBefore is SyncState.Done at the beginning of phase progressOf.
 	doneBefore int
 	progressOf phase
 	due        time.Time // when to go on
-	// pause is the pause before this resync, pauses are those for reasons that concern no peer.
-	pause  time.Duration
-	pauses replication.Pauses
 	// period is how often verify asks; verified is when the whole table was last compared with a peer's.
 	period   time.Duration
 	verified time.Time
-	ended    time.Time     // the last one
-	cost     time.Duration // of the last one
 
 	tried  []syncwire.ID // since the last resync that came to its end
 	target syncwire.ID
@@ -109,14 +96,8 @@ type resync struct {
 	piece int       // see leastPiece
 }
 
-// whyStart is the reason for the first resync, whyMoved for one after the group or the interface has changed.
-const (
-	whyStart = "start"
-	whyMoved = "the group or the interface changed"
-)
-
 func (r *resync) enter(ph phase, now, due time.Time) {
-	r.phase, r.since, r.due = ph, now, due
+	r.phase, r.since, r.due, r.Running = ph, now, due, ph != settled
 	r.p.publishSync()
 }
 
@@ -125,7 +106,8 @@ func (r *resync) listen(why string, now time.Time) {
 	if r.phase != settled {
 		r.finish(now)
 	}
-	r.sync, r.why, r.about, r.pause = syncwire.SyncNo, why, nil, 0
+	r.sync = syncwire.SyncNo
+	r.Set(why)
 	r.enter(listening, now, now.Add(listenFor))
 	r.p.w.change(now, (*SyncState).restartCount)
 	r.p.asks, r.p.hello = true, now
@@ -138,16 +120,18 @@ func (r *resync) tick(now time.Time) time.Time {
 		r.stopped = nil
 	}
 	switch {
-	case r.phase == settled && r.why == "", r.phase == comparing, r.phase == injecting, r.phase == checking:
+	case r.phase == settled && r.Cause == "", r.phase == comparing, r.phase == injecting, r.phase == checking:
 		return time.Time{}
-	case now.Before(r.due):
+	case r.phase == settled && now.Before(r.Due()):
+		return r.Due()
+	case r.phase != settled && now.Before(r.due):
 		return r.due
 	}
 	switch r.phase {
 	case settled:
-		if r.why == whyLacks && r.p.sender.Serves(r.about, now) {
-			r.due = now.Add(replication.AskFirst) // it gives back what this host lacks
-			return r.due
+		if r.Cause == replication.CauseLacks && r.p.sender.Serves(r.About, now) {
+			r.Postpone(now.Add(replication.AskFirst)) // it gives back what this host lacks
+			return r.Due()
 		}
 		r.tried = nil
 		r.ask(now)
@@ -161,6 +145,9 @@ func (r *resync) tick(now time.Time) time.Time {
 		}
 	case collecting:
 		r.stalled(now)
+	}
+	if r.phase == settled && r.Cause != "" {
+		return r.Due()
 	}
 	return r.due
 }
@@ -184,17 +171,17 @@ func (r *resync) heardEnough(now time.Time) {
 
 // ask asks the best peer that was not asked yet.
 func (r *resync) ask(now time.Time) {
-	best := r.p.knowledge.Best(r.tried, r.about, now)
+	best := r.p.knowledge.Best(r.tried, r.About, now)
 	if best == nil {
 		if len(r.tried) > 0 {
-			r.p.w.log.warn("no peer gave its session table", "why it was wanted", r.why)
+			r.p.w.log.warn("no peer gave its session table", "why it was wanted", r.Cause)
 		}
 		failed := len(r.tried) > 0
-		why, about := r.why, r.about
-		r.paused(false, now)
+		why, about := r.Cause, r.About
+		r.Count(false, now)
 		r.finish(now)
 		if failed {
-			r.want(why, about, now)
+			r.Want(why, about, now)
 		}
 		return
 	}
@@ -220,8 +207,7 @@ func (r *resync) finish(now time.Time) {
 	r.p.inherited = false
 	r.in, r.target, r.full = nil, 0, false
 	r.reported.Stop()
-	r.why, r.about, r.pause = "", nil, 0
-	r.ended = now
+	r.End(now)
 	r.enter(settled, now, time.Time{})
 	r.p.releaseHeld()
 	r.p.freeLater(n)

@@ -44,12 +44,12 @@ func TestWaitsForReturn(t *testing.T) {
 			d.peers.Heard(group6, from.ID, at)
 			d.helloFrom(from, &syncwire.Hello{Sync: c.sync, Generation: 1, Settings: ttl}, 0, at)
 			from.Served = now
-			d.resync.ended = time.Time{}
+			d.resync.Schedule = replication.Schedule{}
 			d.judge(at)
-			if d.resync.why != whyLacks {
-				t.Fatalf("%s: a resync is wanted because %q", c.name, d.resync.why)
+			if d.resync.Cause != replication.CauseLacks {
+				t.Fatalf("%s: a resync is wanted because %q", c.name, d.resync.Cause)
 			}
-			d.resync.tick(d.resync.due)
+			d.resync.tick(d.resync.Due())
 			if d.resync.phase != c.want {
 				t.Errorf("%s: %v", c.name, d.resync.phase)
 			}

@@ -50,18 +50,10 @@ type SyncState struct {
 	Exposure Exposure
 }
 
-// Reasons for a resync that tell nothing of what we lack: a peer has something
-// to say, and we listen. So does whyVerify.
-const (
-	whyReturned   = "given back"
-	whyInherited  = "nothing was missed" // no resync at all
-	whyAdvertised = "advertised"
-)
-
 // Incomplete reports whether the resync under way brings what this host is known
 // to lack, or may lack.
 func (s SyncState) Incomplete() bool {
-	return s.Phase != "" && (s.Synced != syncwire.SyncYes || s.Why != whyReturned && s.Why != whyAdvertised && s.Why != whyVerify)
+	return s.Phase != "" && (s.Synced != syncwire.SyncYes || s.Why != replication.CauseReturned && s.Why != replication.CauseAdvertised && s.Why != replication.CauseVerification)
 }
 
 // String is the state in a few words.
@@ -101,7 +93,7 @@ func (w *Worker) Sync() SyncState {
 // publishSync lets others see where the resync stands.
 func (p *pumps) publishSync() {
 	r := &p.resync
-	s := SyncState{Synced: r.sync, Why: r.why}
+	s := SyncState{Synced: r.sync, Why: r.Cause}
 	if r.phase != settled {
 		s.Phase = r.phase.String()
 	}
@@ -128,7 +120,7 @@ func (w *Worker) reportResync(r ResyncReport) {
 	w.state.Last = &r
 	w.mu.Unlock()
 	level := slog.LevelInfo
-	if r.Why == whyVerify && r.Injected == 0 && r.GaveBack == 0 {
+	if r.Why == replication.CauseVerification && r.Injected == 0 && r.GaveBack == 0 {
 		level = slog.LevelDebug // all is well, and is said in status
 	}
 	w.log.to.Log(context.Background(), level, "a resync has ended", "from", r.From, "why", r.Why, "got", r.Got, "had", r.Had, "injected", r.Injected,

@@ -132,7 +132,7 @@ func TestReportedWhileCompared(t *testing.T) {
 					own := []session.Record{sessionAt(0, old), sessionAt(4, old)}
 					d := replication.Difference{Inject: []session.Record{taken(0, 0), taken(4, 0)}, Fresh: 2}
 					d.ResolveConflicts(own, ttl, nil, replication.MaxRemovals)
-					r.why = whyLacks
+					r.Cause = replication.CauseLacks
 					r.reported.Restart()
 					r.reported.BeginComparison(false)
 					r.in = &incoming{id: 6, from: p.peers.WithID(s.id), base: now, settings: ttl}
@@ -149,7 +149,7 @@ func TestReportedWhileCompared(t *testing.T) {
 					r.compared(d)
 				})
 			})
-			eventually(t, "it has ended", func() bool { return h.Sync().Last.Why == whyLacks })
+			eventually(t, "it has ended", func() bool { return h.Sync().Last.Why == replication.CauseLacks })
 			last := h.Sync().Last
 			if _, _, removed := h.instance.Sessions.Counts(); removed != c.removed || last.Injected != c.injected || last.Collisions != 2-c.injected {
 				t.Errorf("%d mappings are removed, want %d: %+v", removed, c.removed, last)

@@ -7,16 +7,11 @@ import (
 	"joolctl/syncwire"
 )
 
-// whyVerify is the reason for a resync that nothing has called for. The module
-// may lose sessions without a trace, and as long as tables grow their sizes don't
-// tell. One of two peers is enough: the other gets back what it lacks.
-const whyVerify = "verification"
-
 // verify asks for the whole table every now and then, while sessions flow, and
-// returns when to come again.
+// returns when to come again. One of two peers is enough: the other gets back what it lacks.
 func (r *resync) verify(now time.Time) time.Time {
 	period := r.period
-	if period <= 0 || r.sync != syncwire.SyncYes || r.phase != settled || r.why != "" {
+	if period <= 0 || r.sync != syncwire.SyncYes || r.phase != settled || r.Cause != "" {
 		return time.Time{}
 	}
 	r.verified = replication.Latest(r.verified, r.p.sender.Served()) // the receiver compares, and returns what is missing here
@@ -29,6 +24,6 @@ func (r *resync) verify(now time.Time) time.Time {
 		r.verified = now // nothing has changed since, or nobody is there to ask
 		return time.Time{}
 	}
-	r.suspect(whyVerify, nil, now)
-	return r.due
+	r.Suspect(replication.CauseVerification, nil, now)
+	return r.Due()
 }

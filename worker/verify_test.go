@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -41,7 +42,7 @@ func TestVerify(t *testing.T) {
 		return has(first) && has(second)
 	})
 	eventually(t, "it was a verification", func() bool {
-		why := func(h *host) bool { l := h.Sync().Last; return l != nil && l.Why == whyVerify }
+		why := func(h *host) bool { l := h.Sync().Last; return l != nil && l.Why == replication.CauseVerification }
 		return why(first) || why(second)
 	})
 }
@@ -66,7 +67,7 @@ func TestVerifyDue(t *testing.T) {
 		{"it is", func(*pumps) {}, late, true},
 		{"no sessions have flowed", func(p *pumps) { p.active = verified.Add(-time.Second) }, late, false},
 		{"alone", func(p *pumps) { p.resync.sync = syncwire.SyncAlone }, late, false},
-		{"another resync is wanted", func(p *pumps) { p.resync.why = "start" }, late, false},
+		{"another resync is wanted", func(p *pumps) { p.resync.Cause = "start" }, late, false},
 		{"one is under way", func(p *pumps) { p.resync.phase = asking }, late, false},
 		{"switched off", func(p *pumps) { p.resync.period = 0 }, late, false},
 		{"nobody is there", func(p *pumps) { p.peers.ForgetAll() }, late, false},
@@ -77,7 +78,7 @@ func TestVerifyDue(t *testing.T) {
 			p.resync.verified, p.active = verified, verified.Add(time.Second)
 			c.set(p)
 			p.resync.verify(c.at)
-			if wanted := p.resync.why == whyVerify; wanted != c.wanted {
+			if wanted := p.resync.Cause == replication.CauseVerification; wanted != c.wanted {
 				t.Errorf("%s: wanted: %v", c.name, wanted)
 			}
 		})

@@ -1,0 +1,22 @@
+package replication
+
+// Causes of full syncs, as status and the log show them.
+const (
+	CauseStart     = "start"
+	CauseMoved     = "the group or the interface changed"
+	CauseRenewed   = "the instance was made anew"
+	CauseLacks     = "a peer has sessions that are missing here"
+	CauseShortfall = "a peer holds more sessions"
+	// CauseBlocked follows a full sync that was not allowed to remove all BIB entries in its way.
+	CauseBlocked = "older mappings are in the way"
+	// CauseVerification has no evidence that sessions are missing: the module may lose sessions without a trace, and as long as
+	// tables grow their sizes do not show it.
+	CauseVerification = "verification"
+	// CauseReturned, CauseAdvertised and CauseOffered are those of full syncs that this host has not requested.
+	CauseReturned   = "given back"
+	CauseAdvertised = "advertised"
+	CauseOffered    = "offered"
+	CauseResumed    = "resumed" // of a resumed full sync, if no other one is known
+	// CauseInherited stands for a start without a full sync.
+	CauseInherited = "nothing was missed"
+)
