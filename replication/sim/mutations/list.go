@@ -53,7 +53,7 @@ var mutations = []mutation{
 		{"s.behind++; s.behind >= RestartAfter", "s.behind++; s.behind < 0"},
 		{"s.behind++; s.behind < RestartAfter", "s.behind++; s.behind >= 0"}}},
 	{"group-change-keeps-peers", "a host that has moved to another group is complete because of its old peers", []edit{{
-		"	p.peers.ForgetAll()\n	p.publishPeers()\n	if p.sequence {\n		p.resync.listen(whyMoved, now)\n	}\n", "	p.publishPeers()\n"}}},
+		"	p.peers.ForgetAll()\n	p.publishPeers()\n	if p.sequence {\n		p.resync.listen(replication.CauseMoved, now)\n	}\n", "	p.publishPeers()\n"}}},
 	{"touched-ignored", "a full sync overwrites what the own module has reported meanwhile", []edit{{
 		"	if r.sessions == nil {\n		return\n	}\n	key := rec.Key()", "	if true {\n		return\n	}\n	key := rec.Key()"}}},
 	{"touched-overflows", "a full sync overwrites what the own module has reported meanwhile, if that is much", []edit{
