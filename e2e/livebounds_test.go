@@ -54,10 +54,6 @@ func TestBroken(t *testing.T) {
 			"steady, CPU time of J's daemon per packet that J translates: 2.00 times that of C joold, may be 1.30",
 			"steady, packets that J translates in the same time: 0.90 times that beside C joold, must be 0.92",
 		}},
-		{"the best ratio", ShortBounds, guest.Live{Costs: []guest.LiveCost{
-			costOf(guest.LiveUpstream, 0, 1000, 10, 10), costOf(guest.LiveOurs, 0, 1000, 40, 20),
-			costOf(guest.LiveUpstream, 1, 1000, 10, 10), costOf(guest.LiveOurs, 1, 1000, 20, 20),
-		}}, nil},
 		{"a crash", NewestBounds, guest.Live{Crashes: []guest.LiveCrash{
 			{LiveRun: guest.LiveRun{Variant: guest.LiveUpstream, Traffic: "3/s"}, Lost: []time.Duration{time.Second}},
 			{LiveRun: guest.LiveRun{Variant: guest.LiveOurs, Traffic: "3/s"}, Lost: []time.Duration{99 * time.Millisecond}},

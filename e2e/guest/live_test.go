@@ -34,25 +34,15 @@ func TestLive(t *testing.T) {
 type liveBench struct {
 	rows, variants []string
 	rounds         int
-	hosts          []*liveHosts // of all rows
 	result         Live
 }
 
-// row measures a row if the flag asks for it. Each row starts new daemons, unless the test is short.
+// row measures a row if the flag asks for it, with new daemons.
 func (b *liveBench) row(t *testing.T, name string, measure func(*testing.T, []*liveHosts)) {
 	if !slices.Contains(b.rows, name) {
 		return
 	}
-	if testing.Short() && b.hosts == nil {
-		b.hosts = b.start(t)
-	}
-	t.Run(name, func(t *testing.T) {
-		if b.hosts != nil {
-			measure(t, b.hosts)
-			return
-		}
-		measure(t, b.start(t))
-	})
+	t.Run(name, func(t *testing.T) { measure(t, b.start(t)) })
 }
 
 // start starts the daemons of all variants.
@@ -74,9 +64,6 @@ func inTurn(all []*liveHosts, rounds int, traffic string, measure func(h *liveHo
 }
 
 func (b *liveBench) latency(t *testing.T, all []*liveHosts) {
-	if testing.Short() { // the bounds do not depend on C joold, which takes seconds
-		all = slices.DeleteFunc(slices.Clone(all), func(h *liveHosts) bool { return h.variant != LiveOurs })
-	}
 	for _, name := range LiveTraffics {
 		l := liveTraffics[name]
 		if *livePace != "" && !slices.Contains(strings.Split(*livePace, ","), name) || l.bursts() && losesBursts(module(t)) {
@@ -110,13 +97,8 @@ func (b *liveBench) newSessions(t *testing.T, all []*liveHosts) {
 // speed changes within seconds. A variant's daemons finish their work while the others have their turn.
 func (b *liveBench) costs(t *testing.T, all []*liveHosts, traffic string, slicesPerRound int, send func(*liveHosts, testing.TB)) {
 	slowMonitor(t)
-	if !testing.Short() {
-		for _, h := range all {
-			<-time.After(time.Until(h.started.Add(settledAfter)))
-		}
-	}
-	if testing.Short() {
-		slicesPerRound = 2
+	for _, h := range all {
+		<-time.After(time.Until(h.started.Add(settledAfter)))
 	}
 	end := func(h *liveHosts) {
 		if m, ok := h.endCost(t); ok {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/ipv6"
+
 	"joolctl/joolnl"
 )
 
@@ -103,14 +105,18 @@ func (h *liveHosts) openSteady(t testing.TB) {
 func (h *liveHosts) sendSteady(t testing.TB) {
 	t.Helper()
 	messages, during := messagesTo(steadyPorts), 5*time.Second
-	if testing.Short() {
-		during = 2 * time.Second
+	for began := time.Now(); time.Since(began) < during; {
+		h.sendBatch(t, messages)
 	}
-	for began := time.Now(); time.Since(began) < during; h.turn++ {
-		if err := writeAll(h.steady[h.turn%len(h.steady)], messages); err != nil {
-			t.Fatal(err)
-		}
+}
+
+// sendBatch sends messages over the next of the steady connections' sources.
+func (h *liveHosts) sendBatch(t testing.TB, messages []ipv6.Message) {
+	t.Helper()
+	if err := writeAll(h.steady[h.turn%len(h.steady)], messages); err != nil {
+		t.Fatal(err)
 	}
+	h.turn++
 }
 
 // sendNew opens new sessions, as fast as J translates.

@@ -75,13 +75,12 @@ type liveHosts struct {
 // newLiveHosts starts a variant's daemons on J and K, and waits until the first session has reached K and joolctl's full sync is over.
 func newLiveHosts(t testing.TB, variant string, tuned map[string]uint64) *liveHosts {
 	t.Helper()
-	return startLiveHosts(t, variant, func(n *namespace, p pair) worker { return n.startVariant(t, p, variant, tuned) })
+	return startLiveHosts(t, newTopology(t), variant, func(n *namespace, p pair) worker { return n.startVariant(t, p, variant, tuned) })
 }
 
-// startLiveHosts is newLiveHosts for a variant that start starts.
-func startLiveHosts(t testing.TB, variant string, start func(*namespace, pair) worker) *liveHosts {
+// startLiveHosts is newLiveHosts for a variant that start starts in a topology.
+func startLiveHosts(t testing.TB, top *topology, variant string, start func(*namespace, pair) worker) *liveHosts {
 	t.Helper()
-	top := newTopology(t)
 	for _, n := range []*namespace{top.j, top.k} { // no session expires during the measurements
 		n.exec(t, "jool", "-i", "nat", "global", "update", "udp-timeout", "2:00:00")
 	}

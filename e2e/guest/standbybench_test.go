@@ -27,6 +27,7 @@ func TestStandbyBench(t *testing.T) {
 		b.latency()
 		b.stall(b.size(200_000, 10_000))
 		b.processorTime(b.size(40_000, 20_000))
+		b.steadyTime(b.size(100, 40))
 	}
 	if !b.short {
 		b.burst()

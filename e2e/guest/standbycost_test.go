@@ -126,3 +126,42 @@ func (b *standbyBench) processorTime(n int) {
 	}
 	b.compare(fmt.Sprintf("%d new sessions at full rate: processor time of the daemon, beside C joold's", n), upstreamTakes, oursTakes)
 }
+
+// steadyTime sends as many packets as the machine can translate over connections that continue, rounds over all of them, and
+// compares the daemons' processor time per packet.
+func (b *standbyBench) steadyTime(rounds int) {
+	const (
+		mostSender   = 1.3 // times C joold's
+		mostReceiver = 1.15
+	)
+	var base LiveCost
+	cost := func(t *testing.T, top *topology, variant string) LiveCost {
+		h := startLiveHosts(t, top, variant, func(n *namespace, p pair) worker { return n.startVariant(t, p, variant, nil) })
+		h.openSteady(t)
+		messages := messagesTo(steadyPorts)
+		h.beginCost(t, LiveRun{Variant: variant, Traffic: LiveSteady}, 0)
+		for range rounds * steadySources {
+			h.sendBatch(t, messages)
+		}
+		<-time.After(restFor)
+		m, _ := h.endCost(t)
+		t.Log(m)
+		return m
+	}
+	b.compare(fmt.Sprintf("%d packets of %d connections that continue, at full rate: processor time of the daemon per packet, beside C joold's", rounds*steadySources*steadyPorts, steadySources*steadyPorts),
+		func(t *testing.T, top *topology) string {
+			base = cost(t, top, LiveUpstream)
+			return "1"
+		},
+		func(t *testing.T, top *topology) string {
+			m := cost(t, top, LiveOurs)
+			per := func(c time.Duration, packets uint64) float64 { return float64(c) / float64(packets) }
+			sender := per(m.SendCPU, m.Packets) / per(base.SendCPU, base.Packets)
+			receiver := per(m.RecvCPU, m.Packets) / per(base.RecvCPU, base.Packets)
+			took := fmt.Sprintf("%.2f for J's, %.2f for K's", sender, receiver)
+			if sender > mostSender || receiver > mostReceiver {
+				t.Errorf("times C joold's, may be %v and %v: %s; C joold: %v; ours: %v", mostSender, mostReceiver, took, base, m)
+			}
+			return took
+		})
+}

@@ -32,7 +32,7 @@ func TestTune(t *testing.T) {
 // newTuneHosts starts joolctl on J and K, whose settings are set before.
 func newTuneHosts(t testing.TB, variant, deadline, capacity uint64) *liveHosts {
 	t.Helper()
-	return startLiveHosts(t, fmt.Sprint(variant), func(n *namespace, p pair) worker {
+	return startLiveHosts(t, newTopology(t), fmt.Sprint(variant), func(n *namespace, p pair) worker {
 		n.changeSettings(t, map[string]uint64{"ss-flush-deadline": deadline, "ss-capacity": capacity})
 		return startWorker(t, supervised, n, p)
 	})
