@@ -31,6 +31,7 @@ const (
 	Listening      Code = "listening"       // peers have not been heard for long enough
 	MappingsBlock  Code = "mappings-block"  // sessions are not stored because of older mappings
 	SettingsDiffer Code = "settings-differ" // settings differ from a peer's
+	CountersDiffer Code = "counters-differ" // counters that should agree disagree
 	TableTooLarge  Code = "table-too-large" // a peer's table has more sessions than a full sync takes
 )
 

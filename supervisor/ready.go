@@ -63,6 +63,7 @@ type PairReady struct {
 
 // standing is all that decides whether a pair is ready.
 type standing struct {
+	name     string // of the pair
 	state    State
 	reason   string
 	sequence bool // of its spec
@@ -94,7 +95,7 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 }
 
 func (p *pair) standing() standing {
-	st := standing{state: p.state, reason: p.explanation(), sequence: p.spec.Sequence}
+	st := standing{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence}
 	if p.live != nil {
 		st.sync, st.peers = p.live.Sync(), p.live.Peers()
 	}
@@ -132,6 +133,10 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 		why = append(why, replication.Reason{Code: replication.ModuleDrops,
 			Text:   fmt.Sprintf("the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last %d seconds ago", int(now.Sub(s.KernelDropped).Seconds())),
 			Remedy: "type: " + s.DropRemedy})
+	}
+	for _, text := range s.Broken {
+		why = append(why, replication.Reason{Code: replication.CountersDiffer, Text: "the counters disagree: " + text,
+			Remedy: "find the cause; `joolctl restart " + st.name + "` counts anew"})
 	}
 	return why
 }

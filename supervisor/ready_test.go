@@ -91,7 +91,8 @@ func TestReasons(t *testing.T) {
 			want: []string{"3 sessions of a peer are not stored because older mappings are in their way"}},
 		{name: "settings", sync: yes, peers: []replication.PeerInfo{differs},
 			want: []string{"settings differ from peer fd64::2: pool6, udp-timeout; compare `jool global display` and `jool pool4 display` of both hosts"}},
-		{name: "counters", sync: with(yes, func(s *worker.SyncState) { s.Broken = []string{"KERNEL_SENT_PKTS: 3 behind"} })}, // an instance that is made anew leaves such a difference, too
+		{name: "counters", sync: with(yes, func(s *worker.SyncState) { s.Broken = []string{"KERNEL_SENT_PKTS: 3 behind"} }),
+			want: []string{"the counters disagree: KERNEL_SENT_PKTS: 3 behind; find the cause; `joolctl restart nat` counts anew"}},
 		{name: "a table that is too large", sync: yes, peers: []replication.PeerInfo{large},
 			want: []string{"peer fd64::2 has 67108865 sessions, a full sync takes 67108864 at most"}},
 		{name: "settings of no weight", sync: yes, peers: []replication.PeerInfo{trifle}},
@@ -124,7 +125,7 @@ func TestReasons(t *testing.T) {
 			o: ReadyOptions{Patience: time.Minute, OpenAfter: 5 * time.Minute}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			st := standing{state: Running, reason: test.reason, sequence: !test.mute, sync: test.sync, peers: test.peers}
+			st := standing{name: "nat", state: Running, reason: test.reason, sequence: !test.mute, sync: test.sync, peers: test.peers}
 			if test.state != "" {
 				st.state = test.state
 			}

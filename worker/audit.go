@@ -116,6 +116,9 @@ func (a *audit) check(stats *joolnl.Stats, c *Counters, entryLen int) (broken []
 	return broken
 }
 
+// rebase has the next check take the module's counters as they are, because they may be those of another instance.
+func (a *audit) rebase() { a.base = nil }
+
 // differ words a broken identity.
 func differ(ours string, theirs joolnl.Stat, d int64, unit string) string {
 	if d < 0 {

@@ -123,6 +123,38 @@ func TestDropsShow(t *testing.T) {
 	}
 }
 
+// TestRecreatedInstanceCountsAnew: the counters of a recreated instance are not compared with those of the one before, also if
+// only one counter has fallen.
+func TestRecreatedInstanceCountsAnew(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		received6 uint64 // by the instance, later
+		broken    int
+	}{
+		{"recreated", 3, 0},
+		{"another program writes", 1000, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, _ := hosts(t)
+			h := newHost(t, jool4115, specFor(a, group6)).start()
+			h.onThread(func(p *pumps) {
+				now := time.Now().Add(time.Hour)
+				for i, received6 := range []uint64{1000, 1000, test.received6, test.received6, test.received6, test.received6, test.received6} {
+					s := stats(100, 1000, 500)
+					s.Set(joolnl.StatReceived6, received6)
+					if i > 1 {
+						s.Set(joolnl.StatPacketsRcvd, 107)
+					}
+					p.kernelSays(*s, now.Add(time.Duration(i)*auditEvery))
+				}
+			})
+			if broken := h.Sync().Broken; len(broken) != test.broken {
+				t.Errorf("%q, want %d", broken, test.broken)
+			}
+		})
+	}
+}
+
 // TestLedgerBalances: whatever is kept back, thrown out or refused, the way out
 // of every session is accounted for.
 func TestLedgerBalances(t *testing.T) {

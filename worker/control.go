@@ -193,6 +193,10 @@ func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
 	if before, n := old.Get(joolnl.StatSessionsDropped), stats.Get(joolnl.StatSessionsDropped); n > before {
 		dropped = n - before
 	}
+	anew := recreated(&old, &stats)
+	if anew {
+		p.audit.rebase()
+	}
 	p.auditKernel(&stats, dropped, now)
 	if dropped > 0 {
 		p.w.log.warn("the module dropped sessions because they came too fast; peers get them by a resync",
@@ -200,7 +204,7 @@ func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
 		p.hasten(now)
 		p.missed(now)
 	}
-	if recreated(&old, &stats) {
+	if anew {
 		p.resync.renewed(now)
 	}
 }

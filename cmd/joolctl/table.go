@@ -47,9 +47,6 @@ func writeTable(w io.Writer, s supervisor.Status, o tableOptions) error {
 		if row.Reason != "" {
 			fmt.Fprintf(&out, "%s: %s\n", row.Name, row.Reason)
 		}
-		for _, text := range row.Broken {
-			fmt.Fprintf(&out, "%s: the counters disagree: %s\n", row.Name, text)
-		}
 		for _, reason := range row.Reasons {
 			if reason.Code != replication.NotRunning && reason.Code != replication.FullSync { // the lines before and below say it
 				fmt.Fprintf(&out, "%s: %s\n", row.Name, reason.Line(o.now))
