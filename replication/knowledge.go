@@ -70,6 +70,7 @@ func (k *Knowledge) Continue(c *Checkpoint, now time.Time) {
 	k.bereaved = now
 	k.self, k.position, k.unclaimed = c.Self, c.Position, c.Unclaimed
 	k.vector.Merge(c.Vector, c.Written, func(syncwire.ID) bool { return false })
+	k.peers.Stored(0, c.Written)
 }
 
 // Self returns the host's sender ID.
@@ -122,10 +123,15 @@ func (k *Knowledge) Advance(now time.Time) {
 	}
 }
 
-// Expected returns the first live datagram of an origin that the table lacks, if that is known.
-func (k *Knowledge) Expected(origin syncwire.ID) (seq syncwire.Seq, known bool) {
-	c, found := k.vector.Get(origin)
-	return c.Complete.Seq + 1, found && c.Known
+// Expected returns the first live datagram of an origin that the table lacks, if that is known, and since when the origin has
+// been dead; zero: it is not dead.
+func (k *Knowledge) Expected(origin syncwire.ID) (seq syncwire.Seq, dead time.Time, known bool) {
+	i, found := k.vector.find(origin)
+	if !found {
+		return 0, time.Time{}, false
+	}
+	c := &k.vector.components[i]
+	return c.complete.Seq + 1, c.dead, c.known
 }
 
 // Contains reports whether the table contains everything of an origin up to a position.

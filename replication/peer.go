@@ -72,10 +72,16 @@ type Peer struct {
 
 // heard records that the peer was heard. After a long absence its datagrams in between count as lost: retransmissions of
 // them don't show which of the host's mappings are out of date, and the module refuses a session whose mapping belongs to
-// another host in silence.
-func (k *Peer) heard(now time.Time) {
-	if !k.LastHeard.IsZero() && now.Sub(k.LastHeard) > AbsentAfter {
+// another host in silence. After a shorter absence they count as lost if the table has received sessions of other senders
+// meanwhile, last at others: these may be newer states of the same sessions, which a retransmission would overwrite. A full
+// sync compares the two.
+func (k *Peer) heard(others, now time.Time) {
+	switch {
+	case k.LastHeard.IsZero():
+	case now.Sub(k.LastHeard) > AbsentAfter:
 		k.greeted, k.Served = false, time.Time{}
+		k.Stream.Absent()
+	case now.After(k.LiveUntil()) && others.After(k.LastHeard):
 		k.Stream.Absent()
 	}
 	k.LastHeard = now

@@ -17,12 +17,21 @@ type Peers struct {
 	config PeersConfig
 	known  map[peerKey]*Peer
 	order  []*Peer // in the order in which they were first heard
+	// stored is the sender whose sessions the table received last, and other is the last sender before that one.
+	stored, other arrival
+}
+
+// arrival says when the table last received sessions of a sender. The ID 0 stands for several senders, or an unknown one.
+type arrival struct {
+	of syncwire.ID
+	at time.Time
 }
 
 // PeersConfig has the functions that Peers calls; each may be nil.
 type PeersConfig struct {
-	// Expected returns the first live datagram of an origin that the host's table lacks, if that is known.
-	Expected func(origin syncwire.ID) (seq syncwire.Seq, known bool)
+	// Expected returns the first live datagram of an origin that the host's table lacks, if that is known, and since when the
+	// origin has been dead (zero: it is not dead).
+	Expected func(origin syncwire.ID) (seq syncwire.Seq, dead time.Time, known bool)
 	// Jitter is that of NewStream.
 	Jitter func() time.Duration
 	// Dropped receives the number of sessions that were buffered behind gaps of a peer that is forgotten.
@@ -56,8 +65,25 @@ func (p *Peers) Heard(from netip.Addr, id syncwire.ID, now time.Time) *Peer {
 		known = p.add(from, id, now)
 	}
 	known.Address, known.replaced = from, false
-	known.heard(now)
+	known.heard(p.storedOfOthers(id), now)
 	return known
+}
+
+// Stored records that the table receives sessions of a sender, or may receive them soon. The ID 0 stands for several senders,
+// or an unknown one.
+func (p *Peers) Stored(of syncwire.ID, now time.Time) {
+	if p.stored.of != of {
+		p.other = p.stored
+	}
+	p.stored = arrival{of, now}
+}
+
+// storedOfOthers returns when the table last received sessions of a sender other than the given one; zero: never.
+func (p *Peers) storedOfOthers(id syncwire.ID) time.Time {
+	if p.stored.of == id {
+		return p.other.at
+	}
+	return p.stored.at
 }
 
 // add adds a peer. The peer that was heard from that address before counts as ended until it is heard again.
@@ -77,8 +103,11 @@ func (p *Peers) add(from netip.Addr, id syncwire.ID, now time.Time) *Peer {
 		p.evict()
 	}
 	if p.config.Expected != nil && id != 0 {
-		if next, ok := p.config.Expected(id); ok {
+		if next, dead, ok := p.config.Expected(id); ok {
 			known.Stream.Start(next)
+			if !dead.IsZero() && p.storedOfOthers(id).After(dead) {
+				known.Stream.Absent()
+			}
 		}
 	}
 	p.known[keyOf(from, id)] = known

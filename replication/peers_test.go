@@ -86,3 +86,70 @@ func TestDroppedSessions(t *testing.T) {
 		t.Errorf("%d sessions dropped, %d peers left", dropped, len(p.All()))
 	}
 }
+
+// TestPeerAbsent has a peer be silent, and then miss datagrams of it. They count as lost after a long silence, and after a shorter
+// one if the table has received sessions of other senders meanwhile.
+func TestPeerAbsent(t *testing.T) {
+	const none = -1
+	for _, c := range []struct {
+		name   string
+		silent time.Duration
+		others time.Duration // when sessions of another sender came, after the peer was last heard; none: they did not
+		lost   bool
+	}{
+		{"nobody else has sent", 20 * time.Second, none, false},
+		{"another sender has sent", 20 * time.Second, 10 * time.Second, true},
+		{"another sender has sent before", 20 * time.Second, -time.Second, false},
+		{"the peer was live all the time", 2 * time.Second, time.Second, false},
+		{"a long silence", AbsentAfter + 1, none, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, address, now := NewPeers(PeersConfig{}), netip.MustParseAddr("fd64::1"), time.Unix(1_000_000, 0)
+			from := p.Heard(address, 7, now)
+			from.Greet(&syncwire.Hello{NextIn: 1}, new(syncwire.Settings), now)
+			for _, seq := range []syncwire.Seq{10, 12} {
+				from.Stream.Receive(syncwire.Live, seq, nil, now, func([]byte) {})
+			}
+			from.Stream.Tick(now.Add(ReorderFor), func([]byte) {}) // 11 is missing
+			p.Stored(7, now)
+			if c.others != none {
+				p.Stored(8, now.Add(c.others))
+			}
+			now = now.Add(c.silent)
+			p.Stored(7, now)
+			p.Heard(address, 7, now).Stream.ExpectUpTo(15, now, func([]byte) {})
+			want := uint64(0)
+			if c.lost {
+				want = 4 // 11, 13, 14 and 15
+			}
+			if lost := from.Stream.Lost(); lost != want {
+				t.Errorf("%d datagrams are lost, want %d", lost, want)
+			}
+		})
+	}
+}
+
+// TestAbsentOrigin hears an origin for the first time, of which a full sync has brought sessions. Datagrams that it has sent
+// since count as lost if it was dead then, and the table has received sessions of others after that.
+func TestAbsentOrigin(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for _, c := range []struct {
+		name string
+		dead time.Time
+		want uint64
+	}{
+		{"it was not dead", time.Time{}, 0},
+		{"it died before the full sync", now.Add(-10 * time.Second), 5},
+		{"it died after the full sync", now.Add(2 * time.Second), 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := NewPeers(PeersConfig{Expected: func(syncwire.ID) (syncwire.Seq, time.Time, bool) { return 11, c.dead, true }})
+			p.Stored(0, now)
+			from := p.Heard(netip.MustParseAddr("fd64::1"), 7, now.Add(3*time.Second))
+			from.Stream.ExpectUpTo(15, now.Add(3*time.Second), func([]byte) {})
+			if lost := from.Stream.Lost(); lost != c.want {
+				t.Errorf("%d datagrams are lost, want %d", lost, c.want)
+			}
+		})
+	}
+}

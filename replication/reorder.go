@@ -111,9 +111,15 @@ func (s *Stream) Stop(now time.Time, deliver func([]byte)) {
 	s.started, s.missing = false, nil
 }
 
-// Absent notes that the sender was not heard for long. The datagrams of the next gap count as lost at once: a full sync
-// brings what they held, and removes mappings that are in the way first.
-func (s *Stream) Absent() { s.absent = true }
+// Absent notes that the sender was not heard for long. Its missing datagrams and those of the next gap count as lost at once:
+// a full sync brings their sessions, unless the host holds newer states, and removes mappings that are in the way first.
+func (s *Stream) Absent() {
+	s.absent = true
+	for _, m := range s.missing {
+		s.lose(m.seq)
+	}
+	s.missing = nil
+}
 
 // pass delivers the next datagram.
 func (s *Stream) pass(kind syncwire.Kind, data []byte, deliver func([]byte)) {

@@ -84,7 +84,9 @@ func (p *pumps) fromPeer(address netip.Addr, data []byte, came, now time.Time) {
 		return
 	}
 	from := p.peers.Heard(address, m.Sender, now)
-	from.Stream.ExpectUpTo(m.Last, now, p.deliverFn)
+	if from.Stream.ExpectUpTo(m.Last, now, p.deliverFn); from.Stream.Waiting() {
+		p.peers.Stored(from.ID, now)
+	}
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
 		p.helloFrom(from, b, m.Last, now)

@@ -92,6 +92,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 			c.notUnderstood.Add(1)
 		}
 		p.peers.Heard(d.From.Addr(), 0, now)
+		p.peers.Stored(0, now)
 		p.deliver(entries)
 	case t.Sender == p.knowledge.Self():
 		c.ignored.Add(sessions)
@@ -108,6 +109,8 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		}
 		if !from.Stream.Receive(t.Kind, t.Seq, entries, now, p.deliverFn) {
 			c.ignored.Add(sessions)
+		} else {
+			p.peers.Stored(t.Sender, now)
 		}
 		if until, buffering := from.Stream.Buffering(); buffering {
 			p.wakeAt(until)

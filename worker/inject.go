@@ -42,6 +42,7 @@ func (r *resync) beginToStore(now time.Time) bool {
 	}
 	in.before = r.p.sessions()
 	r.p.knowledge.Hold(in.vector, now)
+	r.p.peers.Stored(0, now)
 	return true
 }
 

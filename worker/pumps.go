@@ -129,7 +129,7 @@ func newPumps(w *Worker) *pumps {
 	p := &pumps{w: w, failed: make(chan error, 1), random: newRandom(), epoch: epoch}
 	p.do = p
 	p.peers = replication.NewPeers(replication.PeersConfig{
-		Expected: func(origin syncwire.ID) (syncwire.Seq, bool) { return p.knowledge.Expected(origin) },
+		Expected: func(origin syncwire.ID) (syncwire.Seq, time.Time, bool) { return p.knowledge.Expected(origin) },
 		Jitter:   p.jitter,
 		Dropped:  func(sessions uint64) { p.w.counters.ignored.Add(sessions) },
 	})
