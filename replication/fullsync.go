@@ -51,6 +51,9 @@ type Network interface {
 	// Hold has messages wait until Flush, which sends them together. Nothing else may be sent in between.
 	Hold()
 	Flush()
+	// SendRefreshes sends the refreshes that wait (see Coalescer). A table that is read afterwards has newer states of their
+	// sessions, which the refreshes would overwrite.
+	SendRefreshes()
 }
 
 // Latest returns the later of two times.

@@ -208,6 +208,7 @@ func (s *Sender) read(now time.Time) {
 		c.audience = nil
 	}
 	s.current, s.next.requesters, s.next.everybody, s.next.advertised, s.next.begin = c, nil, false, false, time.Time{}
+	s.host.SendRefreshes()
 	c.vector = s.knowledge.Whole(now)
 	for _, id := range c.audience {
 		if to := s.peers.WithID(id); to != nil {

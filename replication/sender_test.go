@@ -26,6 +26,8 @@ type senderHost struct {
 	bulks  map[uint32]int
 	begins map[uint32]int
 	events []Event
+	// refreshed has, for each time that the refreshes were sent, how many full syncs had begun before.
+	refreshed []int
 }
 
 func newSenderHost(takes time.Duration) *senderHost {
@@ -52,6 +54,7 @@ func (h *senderHost) Settings() *syncwire.Settings   { return &ttl }
 func (h *senderHost) Emit(e Event)                   { h.events = append(h.events, e) }
 func (h *senderHost) Hold()                          {}
 func (h *senderHost) Flush()                         {}
+func (h *senderHost) SendRefreshes()                 { h.refreshed = append(h.refreshed, len(h.begins)) }
 func (h *senderHost) Reply(syncwire.Body, time.Time) {}
 
 func (h *senderHost) ReadTable(_ int, base time.Time, _ func() bool, done func(Snapshot, error)) {
@@ -282,6 +285,17 @@ func TestReturnIsInAnswer(t *testing.T) {
 	h.Solicited(7, h.now)
 	if len(h.returns) != 1 || h.returns[0].audience[0] != 8 {
 		t.Errorf("%d returns are left", len(h.returns))
+	}
+}
+
+// TestRefreshesBeforeTable has a peer request the table. The refreshes that wait leave before BEGIN: the receiver stores what
+// comes behind BEGIN after the table.
+func TestRefreshesBeforeTable(t *testing.T) {
+	h := newSenderHost(0)
+	h.Solicited(7, h.now)
+	h.run(time.Second, func() {})
+	if diff := cmp.Diff([]int{0}, h.refreshed); diff != "" || len(h.begins) != 1 {
+		t.Errorf("%d full syncs; before the refreshes had begun (-want +got):\n%s", len(h.begins), diff)
 	}
 }
 

@@ -27,6 +27,7 @@ type comparison struct {
 // readOwn reads the own table beside what arrives.
 func (r *resync) readOwn() {
 	in, now := r.in, r.p.do.now()
+	r.p.hasten(now) // sessions that this host returns are newer
 	in.reading++
 	in.whole, in.doubtsThen = r.p.knowledge.Whole(now), r.p.knowledge.Doubts()
 	this := in.reading

@@ -25,6 +25,7 @@ func (e effects) Send(body syncwire.Body)                 { e.p.sendControl(body
 func (e effects) Reply(body syncwire.Body, now time.Time) { e.p.answer(body, now) }
 func (e effects) Hold()                                   { e.p.hold() }
 func (e effects) Flush()                                  { e.p.flush() }
+func (e effects) SendRefreshes()                          { e.p.hasten(e.p.do.now()) }
 
 func (e effects) Holds(r *session.Record) bool { return e.p.holds(r) }
 

@@ -180,8 +180,8 @@ func (p *pumps) refreshAll(now time.Time) {
 	p.sendInPieces(p.out, now)
 }
 
-// hasten sends the refreshes that wait, because the module's later reports of their sessions may have been lost: behind the full
-// sync that brings what was lost, they would set the peers' sessions back.
+// hasten sends the refreshes that wait before a full sync, because the module's later reports of their sessions may have been
+// lost: behind the full sync that brings what was lost, they would set the peers' sessions back.
 func (p *pumps) hasten(now time.Time) {
 	p.out = p.out[:0]
 	p.coalesce.Hasten(now, p.takeRefresh)
