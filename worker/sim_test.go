@@ -57,6 +57,10 @@ func simulationOf(seed uint64) simulation {
 // because a datagram's four NACKs and retransmissions may be lost, too.
 const simLightPages = 20
 
+// simUsage bounds what a host uses in any ten seconds, whatever happens. It sends and stores no more than a few tables of some
+// hundred sessions, even if a forger repeats the peers' control messages. A table has about 5 pages.
+var simUsage = sim.Usage{Datagrams: 800, Bytes: 400_000, Adds: 1200, Pages: 300}
+
 // light reports whether the faults only lose, duplicate, reorder and delay datagrams, and no more than NACKs can make up for.
 func light(faults []sim.Fault) bool {
 	for _, f := range faults {
@@ -123,6 +127,7 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 		bounds.Verify = 2 * simVerify
 		bounds.Yes += bounds.Verify
 	}
+	bounds.Usage = simUsage
 	if !silent && light(faults) {
 		bounds.Usage.Pages = simLightPages
 	}

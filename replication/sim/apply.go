@@ -92,7 +92,7 @@ func (s *Simulation) disturb(f Fault) (undo func()) {
 	return s.recreate(f)
 }
 
-// recreate removes an instance. If that takes time, the worker ends meanwhile.
+// recreate removes an instance. If that takes time, the worker ends meanwhile, or has been stopped in good order before.
 func (s *Simulation) recreate(f Fault) (undo func()) {
 	n, st := s.Nodes[f.Host], &s.states[f.Host]
 	if n.Module.Gone() {
@@ -101,6 +101,9 @@ func (s *Simulation) recreate(f Fault) (undo func()) {
 	if f.For == 0 {
 		n.Module.Recreate()
 		return nothing
+	}
+	if f.Amount > stopsBefore && n.Running() {
+		st.kept = n.stop(true)
 	}
 	n.Module.Remove()
 	n.stop(false)
@@ -113,6 +116,9 @@ func (s *Simulation) recreate(f Fault) (undo func()) {
 		s.revive(f.Host)
 	}
 }
+
+// stopsBefore is the Amount of a Recreate above which the worker stops before the instance is removed.
+const stopsBefore = 0.3
 
 // drop makes the queue of a module so short that bursts of connections overflow it.
 func (s *Simulation) drop(f Fault) (undo func()) {

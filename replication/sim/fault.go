@@ -16,7 +16,7 @@ const (
 	Duplicate               // Amount: share
 	Reorder                 // Amount: share
 	Delay                   // Amount: milliseconds
-	OneWay                  // Peer hears nothing of Host
+	OneWay                  // Peer hears nothing of Host, or of any host
 	Partition               // the hosts of Sides and the others do not hear each other
 	Merge                   // a Partition from the start on; its end is the fault
 	Drops                   // Amount: ss-capacity of Host, with bursts of connections
@@ -30,7 +30,7 @@ const (
 	Restart                 // Host's worker stops in good order, and its sockets stay open
 	Stall                   // Host's worker does not get the processor
 	Crash                   // Host dies with its module; Peer becomes active if Host was
-	Recreate                // Host's instance is removed, and added at the end
+	Recreate                // Host's instance is removed, and added at the end; Amount above 0.3: its worker stops in good order before
 	Regroup                 // Host moves to another multicast group, and back
 	OldJoold                // Host runs upstream's joold instead of its worker
 	Failover                // Peer becomes active in place of Host

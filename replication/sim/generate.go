@@ -45,7 +45,7 @@ var limitsOf = [kindCount]limits{
 	Restart:     {duration: Span{time.Millisecond, 10 * time.Second}},
 	Stall:       {duration: Span{time.Millisecond, 40 * time.Second}},
 	Crash:       {duration: Span{time.Second, 40 * time.Second}},
-	Recreate:    {duration: Span{0, 10 * time.Second}},
+	Recreate:    {duration: Span{0, 10 * time.Second}, min: 0, max: 1},
 	Regroup:     {duration: Span{time.Second, 30 * time.Second}},
 	OldJoold:    {duration: Span{time.Second, 30 * time.Second}},
 	Failover:    {},
@@ -70,12 +70,40 @@ func Generate(seed uint64, p Plan) []Fault {
 			f.For = min(f.For, p.To-f.At)
 		}
 	}
+	companions := stream(seed, "companions")
+	for _, f := range slices.Clone(faults) {
+		faults = append(faults, p.companions(companions, f)...)
+	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return faults
 }
 
 // followWithin is how soon after the end of another fault a fault begins that follows it.
 const followWithin = 1500 * time.Millisecond
+
+// companions draws faults that happen together with another one, because chance brings them together too rarely. Before a host
+// crashes, or while its datagrams are lost, it does not hear its peers' NACKs, and each peer misses other datagrams for good.
+func (p Plan) companions(r *rand.Rand, f Fault) []Fault {
+	drawn, length, amount, host := r.Float64(), r.Float64(), r.Float64(), r.IntN(p.Hosts)
+	if f.Host >= 0 {
+		host = f.Host
+	}
+	at, end := f.At, f.End()
+	switch {
+	case f.Kind == Crash && drawn < 0.5:
+		at, end = max(at-time.Duration(length*float64(lastWords)).Truncate(time.Millisecond), p.From), at
+	case f.Kind == Loss && drawn < 0.25:
+	default:
+		return nil
+	}
+	return []Fault{
+		{Kind: Loss, At: at, For: end - at, Host: host, Peer: -1, Amount: 0.2 + 0.5*amount},
+		{Kind: OneWay, At: at, For: end - at, Host: -1, Peer: host},
+	}
+}
+
+// lastWords is how long before a crash the host's datagrams are lost at most.
+const lastWords = time.Second
 
 // draw draws a fault of a kind. Short faults are as likely as long ones.
 func (p Plan) draw(r *rand.Rand, k Kind) Fault {
