@@ -12,14 +12,14 @@ import (
 	"joolctl/session"
 )
 
-// roomFor is more than the largest message that a worker sends. queueFor is how
-// much may wait: the real kernel takes a message inside the call that sends it.
+// roomFor is the size of the request buffer: no worker sends a longer message. queueFor is the size of the send buffers. It is
+// large because the real kernel has no queue for requests: it processes a request within the system call that sends it.
 const (
 	roomFor  = 256 << 10
 	queueFor = 256 << 20
 )
 
-// conn is the kernel's end of a joolnl.Conn.
+// conn is the simulated kernel's end of a joolnl.Conn.
 type conn struct {
 	kernel     *Kernel
 	key        key
@@ -27,11 +27,11 @@ type conn struct {
 	requests   *os.File
 }
 
-// newConn returns the kernel's end, and the two descriptors of the other.
+// newConn returns the kernel's end of a connection, and the two descriptors of the worker's end.
 func newConn(k *Kernel, to key) (c *conn, receiver, asker int, err error) {
 	var fds [2][2]int
 	for i := range fds {
-		// Each message stays one, however many requests it holds.
+		// SOCK_SEQPACKET keeps the boundaries of messages. One message may hold several requests.
 		fds[i], err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
 			for _, fd := range fds[:i] {
@@ -61,7 +61,7 @@ func (c *conn) serve() {
 		for b := buf[:n]; len(b) >= 16; {
 			m, rest, err := joolnl.ParseMessage(b)
 			if err != nil || rest == nil {
-				panic("a worker sent what is no message: " + err.Error())
+				panic("a worker sent a malformed netlink message: " + err.Error())
 			}
 			c.serveOne(m, b[:len(b)-len(rest)])
 			b = rest
@@ -74,7 +74,7 @@ func (c *conn) serve() {
 	delete(c.kernel.conns, c)
 }
 
-// serveOne carries out one request.
+// serveOne processes one request and sends its reply.
 func (c *conn) serveOne(m joolnl.Message, b []byte) {
 	k := c.kernel
 	k.mu.Lock()
@@ -93,11 +93,11 @@ func (c *conn) serveOne(m joolnl.Message, b []byte) {
 		i.changed.Broadcast()
 	}
 	if reply := c.answer(i, r, m); reply != nil {
-		_, _ = c.requests.Write(reply) // the worker may have gone
+		_, _ = c.requests.Write(reply) // fails if the worker has closed its end
 	}
 }
 
-// answer is what a request is answered with, if anything.
+// answer returns the reply to a request; nil if the module sends none.
 func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 	reply := func(flags byte, attrs ...byte) []byte {
 		return message(m.Header.Version, m.Header.Instance, m.Seq, flags, attrs)
@@ -162,7 +162,7 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 	return reply(0)
 }
 
-// update changes the instance's settings.
+// update processes a GLOBAL_UPDATE: it changes the instance's settings.
 func (i *Instance) update(attrs []byte) *joolnl.Error {
 	for b := attrs[4:]; len(b) >= 4; {
 		n := int(binary.NativeEndian.Uint16(b))
@@ -182,7 +182,8 @@ func (i *Instance) update(attrs []byte) *joolnl.Error {
 	return nil
 }
 
-// pool4Page is the prefix behind the request's offset, or the first one.
+// pool4Page returns a page of POOL4_FOREACH: the prefix after the request's offset, or the first prefix. more is the flag for
+// a further page.
 func (i *Instance) pool4Page(m joolnl.Message) (page []byte, more byte) {
 	next := 0
 	switch {
@@ -207,11 +208,11 @@ func (i *Instance) pool4Page(m joolnl.Message) (page []byte, more byte) {
 	return attr(1|1<<15, entry...), more
 }
 
-// pageLen is how many sessions a page of SESSION_FOREACH has at most.
+// pageLen is the largest number of sessions on a page of SESSION_FOREACH.
 const pageLen = 26
 
-// page is one of the table: what comes behind the request's offset, or the first
-// one. more has the flag for another one.
+// page returns a page of SESSION_FOREACH: the sessions after the request's offset, or the first ones. more is the flag for a
+// further page.
 func (i *Instance) page(m joolnl.Message) (page []byte, more byte) {
 	var proto session.Proto
 	var offset []byte
@@ -248,12 +249,12 @@ func (i *Instance) page(m joolnl.Message) (page []byte, more byte) {
 	return page, 0
 }
 
-// ICMPTimeout is every instance's, unless Settings has another: Jool's default is a minute, in which sessions expire
-// while a busy host runs a test.
+// ICMPTimeout is the ICMP timeout of every instance, unless Settings has another. With Jool's default of a minute, sessions
+// could expire during a test on a busy host.
 const ICMPTimeout = 30 * time.Minute
 
-// globals are the instance's: pool6 64:ff9b::/96 and Jool's defaults, but for
-// ICMPTimeout and Settings.
+// globals returns the instance's settings: pool6 64:ff9b::/96, ICMPTimeout and otherwise Jool's defaults, overridden by
+// Settings.
 func (i *Instance) globals() []byte {
 	pool6 := append(attr(1, 0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), attr(2, 96)...)
 	b := attr(2|1<<15, pool6...)
@@ -281,8 +282,8 @@ func b2u(b bool) byte {
 	return 0
 }
 
-// Multicast is the message that a module announces sessions with. What stands
-// behind the instance's name is as undefined as in a real one.
+// Multicast returns the message in which a module reports sessions. The bytes of the name field after the instance's name are
+// arbitrary, as in the messages of a real module.
 func Multicast(v joolnl.Version, instance string, entries []byte) []byte {
 	b := message(v, instance, 0, 0, attr(7|1<<15, entries...))
 	for i := 20 + 12 + len(instance) + 1; i < 20+28; i++ {
@@ -291,7 +292,7 @@ func Multicast(v joolnl.Version, instance string, entries []byte) []byte {
 	return b
 }
 
-// message is one of the module's.
+// message returns a netlink message of the module.
 func message(v joolnl.Version, instance string, seq uint32, flags byte, attrs []byte) []byte {
 	b := binary.NativeEndian.AppendUint32(nil, uint32(48+len(attrs)))
 	b = binary.NativeEndian.AppendUint16(b, Family)
@@ -317,7 +318,7 @@ func netlinkError(seq uint32, code unix.Errno) []byte {
 	return append(b, make([]byte, 16)...)
 }
 
-// attr is one attribute.
+// attr returns a netlink attribute.
 func attr(typ int, payload ...byte) []byte {
 	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(payload)))
 	b = binary.NativeEndian.AppendUint16(b, uint16(typ))

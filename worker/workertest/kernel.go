@@ -1,8 +1,8 @@
-// Package workertest is a kernel with Jool in it, for tests of workers and of
-// what runs them: it speaks Jool's bytes over socket pairs.
+// Package workertest simulates a kernel with Jool's module, for tests of package worker and of the packages that run workers.
+// It speaks Jool's netlink protocol over socket pairs.
 //
-// It tells neither which thread sent a request, nor does it overrun; the tests
-// in the virtual machine and those with real netlink sockets do.
+// It does not check which thread sent a request, and its multicasts do not overrun a receive buffer. The tests in the virtual
+// machine and those with real netlink sockets cover both.
 package workertest
 
 import (
@@ -19,13 +19,13 @@ import (
 	"joolctl/session"
 )
 
-// Patience is how long Wait waits.
+// Patience is how long Wait waits before it fails the test.
 const Patience = 10 * time.Second
 
-// Family is the number that Jool's netlink family has in this kernel.
+// Family is the number of Jool's netlink family in the simulated kernel.
 const Family = 32
 
-// place is where an instance lives, as nsthread.ID has it.
+// place identifies the namespace of an instance by its inode, like nsthread.ID.
 type place struct{ dev, ino uint64 }
 
 func placeOf(path string) (place, error) {
@@ -41,7 +41,7 @@ type key struct {
 	name  string
 }
 
-// Kernel is a worker.Kernel.
+// Kernel is a simulated kernel. It implements worker.Kernel.
 type Kernel struct {
 	mu        sync.Mutex
 	version   joolnl.Version
@@ -51,46 +51,46 @@ type Kernel struct {
 	dials     []Dial
 }
 
-// Dial is one call of Kernel's Dial.
+// Dial records a call of Kernel.Dial.
 type Dial struct {
 	Instance      string
 	ReceiveBuffer int
 }
 
-// NewKernel makes one with a module of this version and no instances.
+// NewKernel returns a kernel with a loaded module of the given version and without instances.
 func NewKernel(version joolnl.Version) *Kernel {
 	return &Kernel{version: version, instances: make(map[key]*Instance), conns: make(map[*conn]struct{})}
 }
 
-// Load and unload the module.
+// Load loads or unloads the module.
 func (k *Kernel) Load(loaded bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.unloaded = !loaded
 }
 
-// SetVersion changes the module's version, as loading another one does.
+// SetVersion changes the module's version, as if another module had been loaded.
 func (k *Kernel) SetVersion(v joolnl.Version) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.version = v
 }
 
-// Dials are the calls of Dial so far.
+// Dials returns the calls of Dial so far.
 func (k *Kernel) Dials() []Dial {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.dials)
 }
 
-// Connections is how many connections are open.
+// Connections returns the number of open connections.
 func (k *Kernel) Connections() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.conns)
 }
 
-// Dial connects to an instance of the calling thread's namespace.
+// Dial connects to an instance in the calling thread's namespace.
 func (k *Kernel) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) {
 	where, err := placeOf("/proc/thread-self/ns/net")
 	if err != nil {
@@ -123,32 +123,30 @@ func (k *Kernel) dial(to key, receiveBuffer int) (receiver, asker int, err error
 	return receiver, asker, nil
 }
 
-// Request is one that an instance got. Entries are a JOOLD_ADD's sessions.
+// Request is a request that an instance has received. Entries has the sessions of a JOOLD_ADD.
 type Request struct {
 	Op      joolnl.Op
 	Seq     uint32
 	Entries []byte
 }
 
-// Instance is one of Jool's. Its fields may be set before a worker uses it, or
-// in Set.
+// Instance is an instance of the simulated module. Its fields may be set before a worker uses the instance, and in Set.
 type Instance struct {
-	// Off has session synchronisation switched off.
+	// Off means that session synchronisation is switched off.
 	Off bool
-	// Settings are those that are not Jool's defaults, by number.
+	// Settings overrides Jool's default settings; the keys are the numbers of the attributes.
 	Settings map[int]uint32
-	// Stats are the counters by number. Those of Counting rise.
+	// Stats has the counters; the keys are their numbers. The kernel increases those that Counting returns, if they exist.
 	Stats map[int]uint64
-	// Table are the sessions that SESSION_FOREACH tells, in this order.
+	// Table has the sessions that SESSION_FOREACH returns, in this order.
 	Table []session.Session
-	// Sessions, if not nil, is a table that changes as a module's does, in place of
-	// Table and of two of the Stats.
+	// Sessions, if not nil, is a table that changes as the module's table does. It replaces Table, and the counters of sessions
+	// and BIB entries.
 	Sessions *Table
-	// Pool4 are its prefixes, all of UDP and with all ports, one to a page of
-	// POOL4_FOREACH.
+	// Pool4 has the prefixes of pool4, each for UDP and all ports. A page of POOL4_FOREACH has one prefix.
 	Pool4 []netip.Prefix
-	// Refuse, if not nil, is asked about every request; what it returns is
-	// answered instead. An Error without a text is netlink's own.
+	// Refuse, if not nil, is called for each request. If it returns an error, the request gets that error as its reply. An
+	// Error without a text becomes an error of netlink itself.
 	Refuse func(Request) *joolnl.Error
 
 	kernel   *Kernel
@@ -157,14 +155,14 @@ type Instance struct {
 	requests []Request
 }
 
-// The numbers of counters, from 4.1.13 on.
+// The numbers of counters since Jool 4.1.13.
 const (
 	statSessionsSent = 76 // JSTAT_JOOLD_SSS_SENT
 	statSessionsRcvd = 77 // JSTAT_JOOLD_SSS_RCVD
 	statPacketsRcvd  = 80 // JSTAT_JOOLD_PKT_RCVD
 )
 
-// Counting are counters that count what is given to the module and what it reports.
+// Counting returns Stats with the counters that the kernel increases for each JOOLD_ADD and for each report.
 func Counting() map[int]uint64 {
 	return map[int]uint64{statSessionsSent: 0, statSessionsRcvd: 0, statPacketsRcvd: 0}
 }
@@ -175,8 +173,7 @@ func (i *Instance) count(stat int, n uint64) {
 	}
 }
 
-// Add makes an instance in a namespace: a name under /run/netns, or "" for the
-// test's own.
+// Add creates an instance in a namespace. ns is a name under /run/netns, or "" for the namespace of the test.
 func (k *Kernel) Add(t testing.TB, ns, name string) *Instance {
 	t.Helper()
 	path := "/proc/thread-self/ns/net"
@@ -194,22 +191,21 @@ func (k *Kernel) Add(t testing.TB, ns, name string) *Instance {
 	return i
 }
 
-// Remove takes the instance away.
+// Remove deletes the instance.
 func (i *Instance) Remove() {
 	i.kernel.mu.Lock()
 	defer i.kernel.mu.Unlock()
 	delete(i.kernel.instances, i.key)
 }
 
-// Set changes the instance while requests come in.
+// Set calls change, during which the kernel processes no request.
 func (i *Instance) Set(change func(*Instance)) {
 	i.kernel.mu.Lock()
 	defer i.kernel.mu.Unlock()
 	change(i)
 }
 
-// Multicast sends sessions to all who listen to the instance, and returns how
-// many do.
+// Multicast reports sessions to all connections of the instance, and returns the number of connections.
 func (i *Instance) Multicast(entries []byte) int { return i.MulticastRaw(i.multicast(entries)) }
 
 func (i *Instance) multicast(entries []byte) []byte {
@@ -219,7 +215,7 @@ func (i *Instance) multicast(entries []byte) []byte {
 	return Multicast(i.kernel.version, i.key.name, entries)
 }
 
-// MulticastRaw sends any bytes.
+// MulticastRaw sends a message of any bytes to all connections of the instance, and returns the number of connections.
 func (i *Instance) MulticastRaw(message []byte) int {
 	i.kernel.mu.Lock()
 	defer i.kernel.mu.Unlock()
@@ -234,14 +230,14 @@ func (i *Instance) MulticastRaw(message []byte) int {
 	return n
 }
 
-// Requests are those that came so far, in order.
+// Requests returns the requests that the instance has received so far, in order.
 func (i *Instance) Requests() []Request {
 	i.kernel.mu.Lock()
 	defer i.kernel.mu.Unlock()
 	return slices.Clone(i.requests)
 }
 
-// Count is how many requests of a kind came so far.
+// Count returns how many requests of a kind the instance has received so far.
 func (i *Instance) Count(op joolnl.Op) int {
 	i.kernel.mu.Lock()
 	defer i.kernel.mu.Unlock()
@@ -258,8 +254,7 @@ func count(requests []Request, op joolnl.Op) int {
 	return n
 }
 
-// Wait waits until n requests of a kind have come, and returns those of that
-// kind.
+// Wait waits until the instance has received n requests of a kind, and returns all requests of that kind.
 func (i *Instance) Wait(t testing.TB, op joolnl.Op, n int) []Request {
 	t.Helper()
 	i.kernel.mu.Lock()
@@ -282,5 +277,5 @@ func (i *Instance) Wait(t testing.TB, op joolnl.Op, n int) []Request {
 	return got
 }
 
-// Format is the module's.
+// Format returns the session format of the module's version.
 func (k *Kernel) Format() session.Format { return k.version.Format() }

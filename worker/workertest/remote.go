@@ -13,9 +13,8 @@ import (
 	"joolctl/joolnl"
 )
 
-// Serve lends the kernel to other processes, until the test's end, and returns
-// the path by which a Remote finds it. What the kernel costs can be told from
-// what its users cost then.
+// Serve lets other processes connect to the kernel until the end of the test, and returns the path for Remote. With the
+// workers in another process, a test can measure their CPU time without that of the simulated kernel.
 func (k *Kernel) Serve(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kernel.sock")
@@ -47,7 +46,7 @@ func (k *Kernel) Serve(t testing.TB) string {
 	return path
 }
 
-// lend carries out one Dial of another process.
+// lend serves one Dial of another process.
 func (k *Kernel) lend(c *net.UnixConn) error {
 	var b [256]byte
 	n, err := c.Read(b[:])
@@ -70,14 +69,13 @@ func (k *Kernel) lend(c *net.UnixConn) error {
 	return err
 }
 
-// lendForm is a Dial as it travels.
+// lendForm is the format of a Dial in a message between processes.
 const lendForm = "%d %d %d %q"
 
-// Remote is a worker.Kernel: the one that another process has begun to Serve at
-// this path.
+// Remote is the kernel that another process serves at this path. It implements worker.Kernel.
 type Remote string
 
-// Dial connects to an instance of the calling thread's namespace.
+// Dial connects to an instance in the calling thread's namespace.
 func (r Remote) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) {
 	where, err := placeOf("/proc/thread-self/ns/net")
 	if err != nil {

@@ -12,12 +12,11 @@ import (
 	"joolctl/session"
 )
 
-// Pool6 is every instance's.
+// Pool6 is the pool6 of every instance.
 var Pool6 = netip.MustParsePrefix("64:ff9b::/96")
 
-// Table is an instance's session table that changes as a module's does: what
-// JOOLD_ADD brings overwrites what is there, older or not; what collides with
-// another BIB entry is refused in silence; sessions expire.
+// Table is the session table of an instance. It behaves like the module's: a session in a JOOLD_ADD overwrites the stored one,
+// even if that is newer; a session that collides with another BIB entry is refused without an error; sessions expire.
 type Table struct {
 	mu       sync.Mutex
 	sessions map[session.Key]stored
@@ -26,7 +25,7 @@ type Table struct {
 	counts   map[bibMask]int  // sessions of a BIB entry
 	sorted   [3][]session.Key // in SESSION_FOREACH's order; nil: not sorted yet
 
-	first time.Time // nothing expires before that
+	first time.Time // no session expires before this time
 
 	added, refused, removed int
 }
@@ -36,20 +35,19 @@ type stored struct {
 	ends   time.Time
 }
 
-// A BIB entry's two sides.
+// The two sides of a BIB entry.
 type (
 	bibHost [19]byte // src6, its port, protocol
 	bibMask [7]byte  // src4, its port, protocol
 )
 
-// NewTable makes an empty one.
+// NewTable returns an empty table.
 func NewTable() *Table {
 	return &Table{sessions: make(map[session.Key]stored), masks: make(map[bibHost]bibMask),
 		hosts: make(map[bibMask]bibHost), counts: make(map[bibMask]int)}
 }
 
-// Put gives the table sessions as if the module had just translated packets of
-// theirs: a BIB entry in the way makes way.
+// Put stores sessions as if the module had just translated packets of them. It removes BIB entries that collide with them.
 func (t *Table) Put(records ...session.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,7 +64,7 @@ func (t *Table) Put(records ...session.Record) {
 	}
 }
 
-// Records are the sessions with the times that they have left now, by key.
+// Records returns the sessions with their present times left, sorted by key.
 func (t *Table) Records() []session.Record {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,7 +81,7 @@ func (t *Table) Records() []session.Record {
 	return list
 }
 
-// Get is one of them.
+// Get returns a session with its present time left, and whether the table has it.
 func (t *Table) Get(k session.Key) (session.Record, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -93,7 +91,7 @@ func (t *Table) Get(k session.Key) (session.Record, bool) {
 	return s.left(now), ok
 }
 
-// Len is how many sessions there are.
+// Len returns the number of sessions.
 func (t *Table) Len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -101,8 +99,8 @@ func (t *Table) Len() int {
 	return len(t.sessions)
 }
 
-// Counts are how many sessions JOOLD_ADD has brought, how many of them were
-// refused in silence, and how many BIB entries were removed on request.
+// Counts returns how many sessions arrived in JOOLD_ADDs, how many of these were refused, and how many BIB entries were removed
+// by a BIB_RM.
 func (t *Table) Counts() (added, refused, removed int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -125,7 +123,7 @@ func sides(r *session.Record) (host bibHost, mask bibMask) {
 	return host, mask
 }
 
-// add is JOOLD_ADD.
+// add processes the sessions of a JOOLD_ADD.
 func (t *Table) add(entries []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -133,7 +131,7 @@ func (t *Table) add(entries []byte) {
 	t.expire(now)
 	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
 		if f.Check(entries) != nil {
-			panic("a JOOLD_ADD that a module would not bear")
+			panic("a JOOLD_ADD has a session that would crash a real module")
 		}
 		t.added++
 		r := f.Record(entries)
@@ -147,14 +145,14 @@ func (t *Table) add(entries []byte) {
 				t.refused++
 				continue
 			}
-			copy(r[16:20], old[:4]) // it is stored under the old mask
+			copy(r[16:20], old[:4]) // the module keeps the old mask
 			copy(r[30:32], old[4:6])
 		}
 		t.store(r, now)
 	}
 }
 
-// store writes a session that collides with nothing.
+// store stores a session that collides with no BIB entry.
 func (t *Table) store(r session.Record, now time.Time) {
 	key := r.Key()
 	if _, is := t.sessions[key]; !is {
@@ -196,7 +194,7 @@ func (t *Table) remove(key session.Key) {
 	}
 }
 
-// removeBIB is BIB_RM.
+// removeBIB removes a BIB entry and its sessions.
 func (t *Table) removeBIB(mask bibMask) {
 	for key, s := range t.sessions {
 		if _, m := sides(&s.record); m == mask {
@@ -205,8 +203,8 @@ func (t *Table) removeBIB(mask bibMask) {
 	}
 }
 
-// removeBIB carries out a BIB_RM: an operand (10) with the mask (2: address 1,
-// port 2) and the protocol (3).
+// removeBIB processes a BIB_RM. Its attributes are an operand (10) with the mask (2, which has the address, 1, and the port, 2)
+// and the protocol (3).
 func (i *Instance) removeBIB(m joolnl.Message) {
 	t := i.Sessions
 	t.mu.Lock()
@@ -222,7 +220,7 @@ func (i *Instance) removeBIB(m joolnl.Message) {
 	}
 }
 
-// order is where a session stands in SESSION_FOREACH: by src4, then dst4.
+// order returns the key by which SESSION_FOREACH sorts sessions: src4, then dst4.
 func order(r *session.Record) (o [12]byte) {
 	copy(o[:4], r[16:20])
 	copy(o[4:6], r[30:32])
@@ -231,7 +229,7 @@ func order(r *session.Record) (o [12]byte) {
 	return o
 }
 
-// page has the sessions of a protocol behind an offset, in the nested form.
+// page returns the sessions of a protocol after an offset, in the nested format, and whether there are more.
 func (t *Table) page(p session.Proto, behind []byte) (page []byte, more bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -267,8 +265,8 @@ func (t *Table) page(p session.Proto, behind []byte) (page []byte, more bool) {
 	return page, len(list) > pageLen
 }
 
-// reply is a page of SESSION_FOREACH and the flag for another one. offset, if not
-// nil, are src4 and dst4 in the nested form.
+// reply returns a page of SESSION_FOREACH, and the flag for a further page. offset, if not nil, has src4 and dst4 in the nested
+// format.
 func (t *Table) reply(p session.Proto, offset []byte) (page []byte, flags byte) {
 	var behind []byte
 	if offset != nil {
