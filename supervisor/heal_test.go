@@ -174,7 +174,7 @@ func TestWaitingIsOver(t *testing.T) {
 			cure: func(t *testing.T, _ *real, ns string, _ *workertest.Instance) {
 				nstest.IP(t, ns, "address add 192.0.2.1/24 dev sync")
 			}},
-		{name: "interface up", link: "", before: []string{makeSync}, reason: "no interface leads to",
+		{name: "interface up", link: "", before: []string{makeSync}, reason: "there is no route to",
 			cure: func(t *testing.T, _ *real, ns string, _ *workertest.Instance) {
 				nstest.IP(t, ns, "link set sync up", "link set sync2 up", "route add 233.252.0.0/24 dev sync")
 			}},
@@ -308,7 +308,7 @@ func TestStatsSocketThatCannotBe(t *testing.T) {
 	defer taken.Close()
 	port := taken.LocalAddr().(*net.UDPAddr).Port
 	for _, c := range []struct{ name, stats, reason string }{
-		{"port", fmt.Sprintf(`"stats port": "%d"`, port), fmt.Sprintf("stats server on 127.0.0.1 port %d: bind: address already in use; to see who has it, type: ss -lunp 'sport = :%[1]d'", port)},
+		{"port", fmt.Sprintf(`"stats port": "%d"`, port), fmt.Sprintf("stats server on 127.0.0.1 port %d: bind: address already in use; to find the process that uses it, type: ss -lunp 'sport = :%[1]d'", port)},
 		{"address", `"stats address": "192.0.2.77", "stats port": "4000"`, "stats server on 192.0.2.77 port 4000: bind: cannot assign requested address; type: ip address add 192.0.2.77/"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

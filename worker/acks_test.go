@@ -48,8 +48,8 @@ func TestAcks(t *testing.T) {
 		"three, the last full":       {36, 3, 36, long, 6},
 		"many":                       {36, 8, 36, 0, joolnl.MaxAcks},
 		"many, the last is not full": {36, 8, 5, 0, 8},
-		"larger than it should be":   {10, 1, 41, 0, 2},
-		"not known when it is full":  {0, 4, 36, 0, 4},
+		"larger than the setting":    {10, 1, 41, 0, 2},
+		"full size not known":        {0, 4, 36, 0, 4},
 	} {
 		if got := (ackClock{full: c.full}).acks(c.reports, c.last, c.waited); got != c.want {
 			t.Errorf("%s: %d ACKs, want %d", name, got, c.want)
@@ -57,7 +57,7 @@ func TestAcks(t *testing.T) {
 	}
 }
 
-// TestKernelJiffy: the kernel has 100, 250, 300 or 1000 a second.
+// TestKernelJiffy checks that the jiffy is plausible: Linux can be built with 100, 250, 300 or 1000 a second.
 func TestKernelJiffy(t *testing.T) {
 	if j := kernelJiffy(); j < 900*time.Microsecond || j > 10*time.Millisecond {
 		t.Errorf("a jiffy is %v", j)

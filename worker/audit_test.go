@@ -12,8 +12,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// TestBalance gives pairs of counters, one a check, and wants the difference
-// that the last one reports.
+// TestBalance calls check with pairs of counters, and compares the difference that the last call reports.
 func TestBalance(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -21,8 +20,8 @@ func TestBalance(t *testing.T) {
 		want   int64
 	}{
 		{"equal", [][2]uint64{{1, 1}, {5, 5}, {5, 5}}, 0},
-		{"on its way", [][2]uint64{{4, 9}, {12, 15}, {19, 20}, {23, 23}}, 0},
-		{"on its way, evenly", [][2]uint64{{4, 9}, {14, 19}, {24, 29}, {34, 39}, {44, 49}}, 0},
+		{"in flight", [][2]uint64{{4, 9}, {12, 15}, {19, 20}, {23, 23}}, 0},
+		{"always the same number in flight", [][2]uint64{{4, 9}, {14, 19}, {24, 29}, {34, 39}, {44, 49}}, 0},
 		{"arrived late", [][2]uint64{{4, 9}, {4, 9}, {9, 9}, {9, 9}}, 0},
 		{"lasts for one check", [][2]uint64{{4, 9}, {4, 9}}, 0},
 		{"lasts", [][2]uint64{{4, 9}, {4, 9}, {4, 9}}, -5},
@@ -31,7 +30,7 @@ func TestBalance(t *testing.T) {
 		{"grows", [][2]uint64{{9, 8}, {19, 17}, {29, 26}, {39, 35}}, 4},
 		{"grows twice", [][2]uint64{{9, 9}, {19, 17}, {29, 26}}, 0},
 		{"grows and shrinks", [][2]uint64{{9, 8}, {19, 17}, {29, 28}, {39, 37}, {49, 46}}, 0},
-		{"mended", [][2]uint64{{4, 9}, {4, 9}, {4, 9}, {9, 9}}, 0},
+		{"equal again", [][2]uint64{{4, 9}, {4, 9}, {4, 9}, {9, 9}}, 0},
 	} {
 		var b balance
 		got := int64(0)
@@ -44,7 +43,7 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-// stats are a module's counters.
+// stats returns a module's counters.
 func stats(packets, sessions, reported uint64) *joolnl.Stats {
 	s := new(joolnl.Stats)
 	s.Set(joolnl.StatPacketsRcvd, packets)
@@ -53,7 +52,7 @@ func stats(packets, sessions, reported uint64) *joolnl.Stats {
 	return s
 }
 
-// oldStats are those of a module that counts sessions, but not what joold does.
+// oldStats returns the counters of a module that counts its sessions, but not joold's packets.
 func oldStats() *joolnl.Stats {
 	s := new(joolnl.Stats)
 	s.Set(joolnl.StatSessions, 5)
@@ -68,23 +67,23 @@ func TestAudit(t *testing.T) {
 		want   string // "": nothing is broken
 		lost   uint64 // on netlink
 	}{
-		{name: "nothing happens", change: func(*audit, *Counters) {}, stats: stats(100, 1000, 500)},
-		{name: "all is taken", change: func(a *audit, c *Counters) {
+		{name: "no traffic", change: func(*audit, *Counters) {}, stats: stats(100, 1000, 500)},
+		{name: "the module has received and reported everything", change: func(a *audit, c *Counters) {
 			a.given.packets, a.given.bytes = 2, 72*40
 			c.reported.Add(36)
 			c.sentSessions.Add(36)
 		}, stats: stats(102, 1072, 536)},
-		{name: "vanished inside", change: func(_ *audit, c *Counters) { c.reported.Add(36); c.coalesced.Add(30) }, stats: stats(100, 1000, 536),
+		{name: "the worker loses sessions", change: func(_ *audit, c *Counters) { c.reported.Add(36); c.coalesced.Add(30) }, stats: stats(100, 1000, 536),
 			want: "reported - coalesced + refreshed - sent - unsent is 6 sessions, not 0; please report this"},
-		{name: "another writes", change: func(*audit, *Counters) {}, stats: stats(103, 1000, 500),
+		{name: "another program writes", change: func(*audit, *Counters) {}, stats: stats(103, 1000, 500),
 			want: "KERNEL_SENT_PKTS: JSTAT_JOOLD_PKT_RCVD is 3 packets ahead: another program writes to the instance"},
-		{name: "not taken", change: func(a *audit, _ *Counters) { a.given.bytes = 400 }, stats: stats(100, 1008, 500),
+		{name: "the module drops a request", change: func(a *audit, _ *Counters) { a.given.bytes = 400 }, stats: stats(100, 1008, 500),
 			want: "KERNEL_SENT_BYTES: JSTAT_JOOLD_SSS_RCVD is 80 bytes behind: the module did not take them"},
-		{name: "lost in silence", change: func(*audit, *Counters) {}, stats: stats(100, 1000, 510),
+		{name: "reports lost without an overrun", change: func(*audit, *Counters) {}, stats: stats(100, 1000, 510),
 			want: "reported: JSTAT_JOOLD_SSS_SENT is 10 sessions ahead: they did not reach us"},
-		{name: "lost and known", change: func(_ *audit, c *Counters) { c.netlinkOverruns.Add(1) }, stats: stats(100, 1000, 510), lost: 10},
+		{name: "reports lost by an overrun", change: func(_ *audit, c *Counters) { c.netlinkOverruns.Add(1) }, stats: stats(100, 1000, 510), lost: 10},
 		{name: "reported before the start", change: func(_ *audit, c *Counters) { c.reported.Add(36); c.unsent.Add(36) }, stats: stats(100, 1000, 500)},
-		{name: "made anew", change: func(*audit, *Counters) {}, stats: stats(0, 0, 0)},
+		{name: "the instance is recreated", change: func(*audit, *Counters) {}, stats: stats(0, 0, 0)},
 		{name: "old module", change: func(*audit, *Counters) {}, stats: oldStats()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -107,7 +106,7 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestDropsShow: what the module drops is in the state and in the losses.
+// TestDropsShow increases the module's counter of dropped sessions. The worker shows the drops in its state and its losses.
 func TestDropsShow(t *testing.T) {
 	a, _ := hosts(t)
 	h := newHost(t, jool4115, specFor(a, group6))
@@ -123,8 +122,8 @@ func TestDropsShow(t *testing.T) {
 	}
 }
 
-// TestRecreatedInstanceCountsAnew: the counters of a recreated instance are not compared with those of the one before, also if
-// only one counter has fallen.
+// TestRecreatedInstanceCountsAnew recreates an instance. The worker does not compare its counters with those of the deleted
+// instance, even if only one of them has decreased.
 func TestRecreatedInstanceCountsAnew(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -155,8 +154,7 @@ func TestRecreatedInstanceCountsAnew(t *testing.T) {
 	}
 }
 
-// TestLedgerBalances: whatever is kept back, thrown out or refused, the way out
-// of every session is accounted for.
+// TestLedgerBalances reports sessions that are coalesced and refreshed: the ledger accounts for each of them.
 func TestLedgerBalances(t *testing.T) {
 	a, _ := hosts(t)
 	spec := specFor(a, group6)
@@ -164,10 +162,10 @@ func TestLedgerBalances(t *testing.T) {
 	h := newHost(t, jool4115, spec).start()
 	for range 5 {
 		for first := range 4 {
-			h.instance.Multicast(entries(t, jool4115, 30*first, 36)) // they overlap
+			h.instance.Multicast(entries(t, jool4115, 30*first, 36)) // the lists overlap
 		}
 	}
-	eventually(t, "all is accounted for", func() bool {
+	eventually(t, "the ledger accounts for all sessions", func() bool {
 		l := h.counters.Ledger()
 		return l.Reported == 5*4*36 && l.Coalesced > 0 && l.Refreshed > 0 && l.Reported-l.Coalesced+l.Refreshed == l.Sent+l.Unsent
 	})
@@ -176,8 +174,8 @@ func TestLedgerBalances(t *testing.T) {
 	}
 }
 
-// TestWayInBalances: whatever comes, it is accounted for, and where it has gone to is
-// counted.
+// TestWayInBalances sends live, duplicate, advertised, own, buffered and upstream datagrams: the ledger accounts for all of their
+// sessions.
 func TestWayInBalances(t *testing.T) {
 	a, b := hosts(t)
 	s := newScripted(t, a)
@@ -189,13 +187,13 @@ func TestWayInBalances(t *testing.T) {
 		s.send(syncwire.Trailer{Kind: kind, Sender: from, Seq: seq}.Append(entries))
 	}
 	trailer(list(0, 3), syncwire.Live, 77, 1)
-	trailer(list(0, 3), syncwire.Live, 77, 1)        // twice
-	trailer(list(10, 4), syncwire.Advertised, 77, 1) // comes in a resync
-	trailer(list(20, 5), syncwire.Live, self, 1)     // its own
-	trailer(list(30, 6), syncwire.Live, 77, 3)       // waits behind a gap
-	trailer(list(40, 7), syncwire.Live, 78, 1)       // of the next sender from there
-	s.send(entries(t, jool419, 50, 8))               // an upstream peer's, of another version
-	eventually(t, "all has come to rest", func() (rest bool) {
+	trailer(list(0, 3), syncwire.Live, 77, 1)        // a duplicate
+	trailer(list(10, 4), syncwire.Advertised, 77, 1) // a full sync would bring these sessions
+	trailer(list(20, 5), syncwire.Live, self, 1)     // with the host's own sender number
+	trailer(list(30, 6), syncwire.Live, 77, 3)       // buffered behind a gap
+	trailer(list(40, 7), syncwire.Live, 78, 1)       // another sender replaces 77 at this address
+	s.send(entries(t, jool419, 50, 8))               // an upstream joold of another version
+	eventually(t, "all datagrams are processed", func() (rest bool) {
 		h.onThread(func(p *pumps) {
 			rest = p.w.counters.Ledger().Received == 36
 		})

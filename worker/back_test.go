@@ -8,8 +8,8 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestPeerIsBack cuts two hosts off from each other while both report sessions. Each knows that it is alone then, and once
-// they hear each other again they compare their tables.
+// TestPeerIsBack cuts two hosts off from each other while both report sessions. Each becomes alone. When they hear each other
+// again, they compare their tables.
 func TestPeerIsBack(t *testing.T) {
 	t.Parallel()
 	first, second := inStep(t)
@@ -32,9 +32,8 @@ func TestPeerIsBack(t *testing.T) {
 	}
 }
 
-// TestLostWhileAway has a peer report sessions while it is not heard. Comparing brings
-// them, for the mappings that are in their way have to go first: it is not asked to
-// repeat a datagram.
+// TestLostWhileAway makes a peer report sessions while the standby does not receive its datagrams. A full sync brings them. The
+// standby does not request retransmissions, because only a full sync removes older mappings that collide with such sessions.
 func TestLostWhileAway(t *testing.T) {
 	t.Parallel()
 	active, standby := inStep(t)
@@ -42,7 +41,7 @@ func TestLostWhileAway(t *testing.T) {
 	const datagrams = 5
 	for i := range datagrams {
 		active.report(sessionsAt(1000+100*i, 10)...)
-		eventually(t, "it is sent", func() bool { return active.counters.Ledger().Sent == uint64(10*(i+1)) })
+		eventually(t, "the sessions are sent", func() bool { return active.counters.Ledger().Sent == uint64(10*(i+1)) })
 	}
 	standby.silence(replication.AbsentAfter + time.Second)
 	standby.alone()
@@ -53,12 +52,12 @@ func TestLostWhileAway(t *testing.T) {
 		t.Errorf("%d datagrams are lost, want %d", n, datagrams)
 	}
 	if n := active.counters.Ledger().Repeated; n != 0 {
-		t.Errorf("%d sessions were repeated", n)
+		t.Errorf("%d sessions were retransmitted", n)
 	}
 }
 
-// TestAwayForAMoment: a peer that was not heard for a shorter time is no reason to
-// compare, nor to take for lost what is missing.
+// TestAwayForAMoment makes a peer silent for less than replication.AbsentAfter. The host starts no full sync, and does not count
+// missing datagrams of the peer as lost.
 func TestAwayForAMoment(t *testing.T) {
 	t.Parallel()
 	_, second := inStep(t)
@@ -67,7 +66,7 @@ func TestAwayForAMoment(t *testing.T) {
 	eventually(t, "a HELLO", func() bool { return second.Peers()[0].LastHeard.After(heard) })
 	s := second.Sync()
 	if s.Why != "" || s.Last.Why != replication.CauseStart {
-		t.Errorf("%+v, the last resync %+v", s, *s.Last)
+		t.Errorf("%+v, the last full sync %+v", s, *s.Last)
 	}
 	second.onThread(func(p *pumps) {
 		for _, known := range p.peers.All() {
@@ -78,8 +77,7 @@ func TestAwayForAMoment(t *testing.T) {
 	})
 }
 
-// inStep are two hosts with the same sessions, each of which knows that it has them
-// all.
+// inStep returns two hosts with the same sessions, both of which are complete.
 func inStep(t *testing.T) (first, second *host) {
 	t.Helper()
 	a, b := hosts(t)
@@ -97,10 +95,10 @@ func inStep(t *testing.T) (first, second *host) {
 // complete waits until the host is complete.
 func (h *host) complete() {
 	h.t.Helper()
-	within(h.t, 2*patience, "it is complete", func() bool { s := h.Sync(); return s.Synced == syncwire.SyncYes && s.complete() })
+	within(h.t, 2*patience, "the host is complete", func() bool { s := h.Sync(); return s.Synced == syncwire.SyncYes && s.complete() })
 }
 
-// silence has a worker believe that it has not heard any peer for so long.
+// silence changes a worker's peers as if it had last heard them so long ago.
 func (h *host) silence(d time.Duration) {
 	h.t.Helper()
 	h.onThread(func(p *pumps) {

@@ -9,7 +9,7 @@ import (
 	"joolctl/nsthread"
 )
 
-// TestClaims has pair "a" claim its instance and group, then pair "b".
+// TestClaims makes pair "a" claim its instance and group, and then pair "b".
 func TestClaims(t *testing.T) {
 	spec := func(name string, change func(*configdir.Spec)) configdir.Spec {
 		s := specFor("blue", group6)
@@ -26,7 +26,7 @@ func TestClaims(t *testing.T) {
 	for _, c := range []struct {
 		name             string
 		a, b             end
-		instance, socket string // why b can't have them; "": it can
+		instance, socket string // the errors of b; "": b can use the instance or the group
 	}{
 		{"the same", end{1, 2, spec("a", same)}, end{1, 2, spec("b", same)},
 			`instance "nat" in namespace "blue" is pair "a"'s too, which has it in namespace "blue"; remove one of the two, or name another instance`,
@@ -36,9 +36,9 @@ func TestClaims(t *testing.T) {
 		})},
 			`instance "nat" here, in joolctl's own namespace is pair "a"'s too, which has it in namespace "blue"; remove one of the two, or name another instance`,
 			`group ff08::db8:64:64 port 6464 on fd64::1 in namespace "/srv/ns/blue" is pair "a"'s too, which has it on sync in namespace "blue"; give one of the two another group or port`},
-		{"every interface beside one", end{1, 2, spec("a", same)}, end{1, 0, spec("b", func(s *configdir.Spec) { s.Instance, s.InInterface = "other", "" })}, "",
+		{"all interfaces after one interface", end{1, 2, spec("a", same)}, end{1, 0, spec("b", func(s *configdir.Spec) { s.Instance, s.InInterface = "other", "" })}, "",
 			`group ff08::db8:64:64 port 6464 on every interface in namespace "blue" is pair "a"'s too, which has it on sync in namespace "blue"; give one of the two another group or port`},
-		{"one interface beside every", end{1, 0, spec("a", func(s *configdir.Spec) { s.InInterface = "" })}, end{1, 2, spec("b", func(s *configdir.Spec) { s.Instance = "other" })}, "",
+		{"one interface after all interfaces", end{1, 0, spec("a", func(s *configdir.Spec) { s.InInterface = "" })}, end{1, 2, spec("b", func(s *configdir.Spec) { s.Instance = "other" })}, "",
 			`group ff08::db8:64:64 port 6464 on sync in namespace "blue" is pair "a"'s too, which has it on every interface in namespace "blue"; give one of the two another group or port`},
 		{"another interface, another instance", end{1, 2, spec("a", same)}, end{1, 3, spec("b", func(s *configdir.Spec) { s.Instance = "other" })}, "", ""},
 		{"another group", end{1, 2, spec("a", same)}, end{1, 2, spec("b", func(s *configdir.Spec) { s.Instance, s.Group = "other", group4 })}, "", ""},
@@ -70,23 +70,23 @@ func TestClaims(t *testing.T) {
 				case e.want == "" || e.got == nil || e.got.Error() != e.want:
 					t.Errorf("got  %v\nwant %s", e.got, e.want)
 				case !errors.As(e.got, &missing) || missing.By != "a":
-					t.Errorf("%#v is not waited for, or not because of a", e.got)
+					t.Errorf("%#v is not a *Missing that names a", e.got)
 				}
 			}
 			claims.dropAll(b)
 			claims.dropAll(a)
 			if instance, socket := claim(b, c.b); instance != nil || socket != nil {
-				t.Errorf("once the other is gone: %v, %v", instance, socket)
+				t.Errorf("after pair a has dropped its claims: %v, %v", instance, socket)
 			}
 			claims.dropAll(b)
 			if len(claims.held) > 0 || len(a.claims)+len(b.claims) > 0 {
-				t.Errorf("left behind: %v, %v, %v", claims.held, a.claims, b.claims)
+				t.Errorf("claims remain: %v, %v, %v", claims.held, a.claims, b.claims)
 			}
 		})
 	}
 }
 
-// TestClaimNamesRenamedPair: a refusal names the other pair as it is called now.
+// TestClaimNamesRenamedPair renames the pair that has an instance: another pair's error has the new name.
 func TestClaimNamesRenamedPair(t *testing.T) {
 	claims := NewClaims()
 	a := New(specFor("blue", netip.Addr{}), Env{Claims: claims}, new(Counters))

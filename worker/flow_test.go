@@ -14,7 +14,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// TestSessionsCross sends sessions from one host's kernel to the other's.
+// TestSessionsCross reports sessions on one host: the other host's module gets them.
 func TestSessionsCross(t *testing.T) {
 	a, b := hosts(t)
 	for _, v := range []joolnl.Version{jool419, jool4112, jool4115} {
@@ -44,7 +44,7 @@ func cross(t *testing.T, v joolnl.Version, from, to *host) {
 	for i, n := range []int{1, 10, 3, 7} {
 		list := entries(t, v, 10*i, n)
 		if from.instance.Multicast(list) != 1 {
-			t.Fatal("nobody listens to the instance")
+			t.Fatal("the worker does not receive the instance's multicasts")
 		}
 		want = append(want, list)
 		size += len(list)
@@ -63,13 +63,13 @@ func cross(t *testing.T, v joolnl.Version, from, to *host) {
 	eventually(t, "the sender is among the receiver's peers", func() bool { return len(to.Peers()) == 1 })
 }
 
-// counts waits for a host's counters to be exactly these.
+// counts waits until a host's counters are equal to want.
 func counts(t *testing.T, h *host, want Stats) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("counters of\n%v", want), func() bool { return h.counters.Stats() == want })
 }
 
-// TestOwnDatagramsAreNotHeard has a worker send, and its peer answer behind.
+// TestOwnDatagramsAreNotHeard makes a worker send a datagram, and then its peer. The worker receives only that of the peer.
 func TestOwnDatagramsAreNotHeard(t *testing.T) {
 	a, b := hosts(t)
 	bothFamilies(t, func(t *testing.T, group netip.Addr) {
@@ -85,15 +85,15 @@ func TestOwnDatagramsAreNotHeard(t *testing.T) {
 	})
 }
 
-// TestInInterfaceOnly sends to the group by two interfaces of a host, which
-// both are members of it.
+// TestInInterfaceOnly sends datagrams to a host through two links. The host has members of the group on both, but the worker
+// processes only the datagrams on its own interface.
 func TestInInterfaceOnly(t *testing.T) {
 	a, b := hosts(t)
 	nstest.Veth(t,
 		nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
 		nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
 	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		// A member for b's other interface, at another port.
+		// Another socket makes b a member of the group on its other interface.
 		openPlain(t, b, group, port+1, "other")
 		hostB := newHost(t, jool4115, specFor(b, group)).start()
 		other, sync := openPlain(t, a, group, port, "other"), (*plain)(nil)
@@ -157,7 +157,7 @@ func TestReuseAddr(t *testing.T) {
 	})
 }
 
-// TestBuffers looks at the sockets' buffers: the system's limit does not hold.
+// TestBuffers checks that the sockets' receive buffers can be larger than the system's limit.
 func TestBuffers(t *testing.T) {
 	a, _ := hosts(t)
 	bothFamilies(t, func(t *testing.T, group netip.Addr) {
@@ -177,8 +177,8 @@ func TestBuffers(t *testing.T) {
 	})
 }
 
-// TestNamespacesDoNotMix runs four workers for instances of one name in four
-// namespaces, all on one pool of threads.
+// TestNamespacesDoNotMix runs workers for four instances of the same name in four namespaces. Each instance gets only the
+// sessions of its peer.
 func TestNamespacesDoNotMix(t *testing.T) {
 	a, b := hosts(t)
 	c, d := hosts(t)
@@ -204,8 +204,7 @@ func TestNamespacesDoNotMix(t *testing.T) {
 	}
 }
 
-// TestNetNamespace has the network socket in another namespace than the
-// instance.
+// TestNetNamespace runs a worker whose network socket is in another namespace than its instance.
 func TestNetNamespace(t *testing.T) {
 	a, b := hosts(t)
 	inner := nstest.New(t)
@@ -219,8 +218,7 @@ func TestNetNamespace(t *testing.T) {
 	wantError(t, hostA.end(), true, fmt.Sprintf("namespace %q", a))
 }
 
-// TestAckWithoutNetwork takes the link away: what can't be sent is still
-// acknowledged.
+// TestAckWithoutNetwork sets the link down: the worker acknowledges reports that it cannot send.
 func TestAckWithoutNetwork(t *testing.T) {
 	a, _ := hosts(t)
 	bothFamilies(t, func(t *testing.T, group netip.Addr) {
@@ -241,8 +239,7 @@ func TestAckWithoutNetwork(t *testing.T) {
 	})
 }
 
-// TestAckComesFirst has the worker panic where it sends a datagram: the
-// acknowledgement has left by then.
+// TestAckComesFirst makes the worker panic when it sends a datagram: it has sent the ACK before that.
 func TestAckComesFirst(t *testing.T) {
 	a, _ := hosts(t)
 	h := newHost(t, jool4115, specFor(a, group6))

@@ -15,28 +15,27 @@ import (
 	"joolctl/packetio"
 )
 
-// Sockets are left in the store under names that say what they are good for. A
-// socket holds its namespace, so as long as it is open no other namespace has
-// that one's number: who finds the number of its own namespace in the name has a
-// socket of it.
+// The name of a socket in the store says for which namespace, instance or address it can be used. An open socket keeps its
+// namespace alive, so no other namespace can get the same inode number. A socket whose name has the number of the worker's
+// namespace therefore belongs to that namespace.
 
-// receiverKey names the netlink socket that hears an instance's multicasts. Its
-// detail is the family and the group; both change with every load of the module.
+// receiverKey returns the store's name for the netlink socket that receives an instance's multicasts. Its detail is the netlink
+// family and group; both change when the module is loaded again.
 func receiverKey(ns nsthread.ID, instance string) string {
 	return fmt.Sprintf("kernel/%d-%d/%s", ns.Dev, ns.Ino, hex.EncodeToString([]byte(instance)))
 }
 
 func (p *pumps) receiverDetail() string { return fmt.Sprintf("%d-%d", p.conn.Family, p.conn.Group) }
 
-// netKey names the network socket. Its detail is the interface that it is a
-// member on, and how many drops have been counted.
+// netKey returns the store's name for the network socket. Its detail is the index of the interface on which it is a member of
+// the group, and the number of its drops that have been counted.
 func netKey(ns nsthread.ID, group netip.Addr, port uint16) string {
 	return fmt.Sprintf("net/%d-%d/%s/%d", ns.Dev, ns.Ino, hex.EncodeToString(group.AsSlice()), port)
 }
 
-// leaveSockets leaves both to the next process, if this one is about to end.
-// What waits on them and what comes meanwhile waits there for it. To be called
-// on the thread, when nothing reads any more.
+// leaveSockets puts the netlink socket and the network socket into the store, if the process is about to end. The next process
+// then receives the reports and datagrams that are queued on them and that arrive meanwhile. It must be called on the
+// instance's thread, after the last read.
 func (p *pumps) leaveSockets() {
 	store := p.w.env.Store
 	if !store.Leaving() || p.conn == nil || p.socket == nil {
@@ -47,8 +46,8 @@ func (p *pumps) leaveSockets() {
 	store.Keep(netKey(p.socket.thread.ID(), spec.Group, spec.Port), fmt.Sprintf("%d-%d", p.socket.in, p.drops), p.socket.fd)
 }
 
-// takeReceiver goes on with the netlink socket that the process before has left,
-// if it is of the module that is loaded now.
+// takeReceiver replaces the connection's netlink socket by the one that the previous process left, if that one belongs to the
+// module that is loaded now.
 func (p *pumps) takeReceiver(spec configdir.Spec) {
 	fd, detail, ok := p.w.env.Store.Take(receiverKey(p.thread.ID(), spec.Instance))
 	if !ok {
@@ -59,20 +58,19 @@ func (p *pumps) takeReceiver(spec configdir.Spec) {
 		return
 	}
 	if err := p.conn.Adopt(fd); err != nil {
-		p.w.log.warn("the netlink socket of the process before does not fit; a resync brings what it has missed", "problem", err)
+		p.w.log.warn("the netlink socket that the previous process left cannot be used; peers get the sessions reported on it by a full sync", "problem", err)
 		unix.Close(fd)
 		return
 	}
 	p.adopted = true
-	// The buffer is the old configuration's.
+	// The buffer still has the size of the previous configuration.
 	if err := p.conn.SetReceiveBuffer(spec.ReceiveBuffer); err != nil {
-		p.w.log.warn("the netlink socket keeps its old receive buffer", "problem", err)
+		p.w.log.warn("the receive buffer of the netlink socket keeps the size of the previous configuration", "problem", err)
 	}
 }
 
-// adopt goes on with the socket that the process before has left for the group
-// and port, whatever interface it was a member on. false: there is none, or it
-// does not fit, and is closed.
+// adopt uses the socket that the previous process left for the group and port, and moves its membership if it was a member on
+// another interface. It returns false if there is no such socket, or if that cannot be used; then adopt has closed it.
 func (s *netSocket) adopt(store *fdstore.Store, spec configdir.Spec, in, out *net.Interface) bool {
 	fd, detail, ok := store.Take(netKey(s.thread.ID(), spec.Group, spec.Port))
 	if !ok {
@@ -80,7 +78,7 @@ func (s *netSocket) adopt(store *fdstore.Store, spec configdir.Spec, in, out *ne
 	}
 	s.fd = fd
 	if _, err := fmt.Sscanf(detail, "%d-%d", &s.in, &s.drops); err == nil && boundTo(fd, spec) {
-		// As a live socket that is configured anew: it is a member already.
+		// With a sender, set treats it as a live socket whose configuration changes: it is a member of the group already.
 		s.sender = packetio.NewSender(netip.AddrPortFrom(spec.Group, spec.Port), s.in)
 		if s.set(spec, in, out) == nil {
 			return true
@@ -91,7 +89,7 @@ func (s *netSocket) adopt(store *fdstore.Store, spec configdir.Spec, in, out *ne
 	return false
 }
 
-// boundTo says whether a socket is bound to the spec's group and port.
+// boundTo reports whether a socket is bound to the spec's group and port.
 func boundTo(fd int, spec configdir.Spec) bool {
 	name, err := unix.Getsockname(fd)
 	if err != nil {
@@ -106,7 +104,7 @@ func boundTo(fd int, spec configdir.Spec) bool {
 	return false
 }
 
-// statsKey names a stats server's socket, of the process's own namespace.
+// statsKey returns the store's name for a stats server's socket in the process's own namespace.
 func statsKey(at netip.AddrPort) (string, error) {
 	ns, err := nsthread.Identify("")
 	if err != nil {
@@ -115,7 +113,7 @@ func statsKey(at netip.AddrPort) (string, error) {
 	return fmt.Sprintf("stats/%d-%d/%s/%d", ns.Dev, ns.Ino, hex.EncodeToString(at.Addr().AsSlice()), at.Port()), nil
 }
 
-// openStatsSocket adopts or opens a stats server's socket.
+// openStatsSocket returns the stats server's socket that the previous process left, or opens one.
 func openStatsSocket(at netip.AddrPort, store *fdstore.Store) (*net.UDPConn, error) {
 	if c := adoptStatsSocket(at, store); c != nil {
 		return c, nil
@@ -146,7 +144,7 @@ func adoptStatsSocket(at netip.AddrPort, store *fdstore.Store) *net.UDPConn {
 	return nil
 }
 
-// leaveStatsSocket leaves it to the next process, if this one is about to end.
+// leaveStatsSocket puts a stats server's socket into the store, if the process is about to end.
 func leaveStatsSocket(c *net.UDPConn, store *fdstore.Store) {
 	if !store.Leaving() {
 		return
@@ -159,5 +157,5 @@ func leaveStatsSocket(c *net.UDPConn, store *fdstore.Store) {
 	if err != nil {
 		return
 	}
-	_ = raw.Control(func(fd uintptr) { store.Keep(key, "", int(fd)) }) // it fails only if it is closed
+	_ = raw.Control(func(fd uintptr) { store.Keep(key, "", int(fd)) }) // fails only on a closed socket
 }

@@ -15,8 +15,8 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// leaving is a worker whose kernel's multicasts come by a real netlink socket,
-// and which leaves its sockets when it ends.
+// leaving is a host with a real netlink socket for the module's multicasts. Its worker leaves its sockets in the store when it
+// ends.
 type leaving struct {
 	*host
 	kernel  *overrun
@@ -33,7 +33,7 @@ func startLeaving(t *testing.T, spec configdir.Spec) *leaving {
 	return l
 }
 
-// leave ends it as its process would.
+// leave ends the worker as at the end of its process.
 func (l *leaving) leave() {
 	l.t.Helper()
 	l.env.Store.Leave()
@@ -41,7 +41,7 @@ func (l *leaving) leave() {
 	l.manager.Await(l.t, 2)
 }
 
-// next is the worker of the next process.
+// next starts the worker of the next process.
 func (l *leaving) next(spec configdir.Spec) {
 	l.t.Helper()
 	unix.Close(l.kernel.sender)
@@ -52,16 +52,16 @@ func (l *leaving) next(spec configdir.Spec) {
 	l.start()
 }
 
-// TestHandover: what comes from both sides while nobody runs is not lost, and
-// sockets that don't fit are not gone on with.
+// TestHandover sends a datagram and a report between the end of one process and the start of the next. The next worker receives
+// both, unless a socket does not fit its configuration: then it opens another one.
 func TestHandover(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, group netip.Addr) {
 		for _, c := range []struct {
 			name string
-			// between happens while nobody runs.
+			// between is called while no worker runs.
 			between func(l *leaving, spec *configdir.Spec)
-			// net and kernel are whether what came meanwhile is taken; via is the
-			// interface afterwards.
+			// net and kernel say whether the next worker receives the datagram and the report. via is the interface of the
+			// new configuration.
 			net, kernel bool
 			via         string
 		}{
@@ -72,7 +72,8 @@ func TestHandover(t *testing.T) {
 				s.Instance = "other"
 				l.instance = l.kernel.Add(l.t, s.Namespace, s.Instance)
 			}, true, false, "sync"},
-			{"another interface", func(_ *leaving, s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, group.Is4(), true, "other"}, // the socket for IPv6 too, but it knows where a datagram came by
+			// The IPv6 socket is used too, but the worker drops the datagram because it arrived on the old interface.
+			{"another interface", func(_ *leaving, s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, group.Is4(), true, "other"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				a, b := hosts(t)
@@ -80,7 +81,7 @@ func TestHandover(t *testing.T) {
 					nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
 					nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
 				spec := specFor(b, group)
-				spec.Namespace = a // so that the two sockets are in different ones
+				spec.Namespace = a // the netlink socket and the network socket are in different namespaces
 				l := startLeaving(t, spec)
 				l.leave()
 				peer := openPlain(t, a, group, port, "sync")
@@ -103,7 +104,7 @@ func TestHandover(t *testing.T) {
 				if c.kernel {
 					reported = 5
 				}
-				eventually(t, fmt.Sprintf("%d sessions of the kernel's were heard", reported), func() bool {
+				eventually(t, fmt.Sprintf("%d sessions reported by the module are received", reported), func() bool {
 					return l.counters.Ledger().Reported == reported
 				})
 				if n := l.counters.Losses(); n != (Losses{}) {
@@ -114,7 +115,7 @@ func TestHandover(t *testing.T) {
 	})
 }
 
-// TestHandoverOfNamespace: a namespace that was made anew gets sockets of its own.
+// TestHandoverOfNamespace recreates the namespace between two processes. The next worker opens new sockets.
 func TestHandoverOfNamespace(t *testing.T) {
 	a, b := hosts(t)
 	l := startLeaving(t, specFor(b, group6))
@@ -132,12 +133,11 @@ func TestHandoverOfNamespace(t *testing.T) {
 	peer.send(entries(t, jool4115, 1, 1))
 	same(t, l.adds(1), entries(t, jool4115, 1, 1))
 	if got := l.instance.Count(joolnl.JooldAck); got == 0 {
-		t.Error("nothing was acknowledged")
+		t.Error("the worker has sent no ACK")
 	}
 }
 
-// TestStatsHandover: a question that comes while nobody runs is answered by the
-// next process.
+// TestStatsHandover sends a request to the stats server between two processes. The next process answers it.
 func TestStatsHandover(t *testing.T) {
 	m := fdstoretest.New(t)
 	store := m.Open(t, slog.New(slog.DiscardHandler))

@@ -12,8 +12,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// blocked keeps the worker's thread busy while fn runs: what arrives meanwhile
-// is taken in one batch.
+// blocked keeps the worker's thread busy while fn runs. The worker then reads the datagrams that fn has sent in one batch.
 func (h *host) blocked(fn func()) {
 	h.t.Helper()
 	h.mu.Lock()
@@ -28,7 +27,7 @@ func (h *host) blocked(fn func()) {
 	fn()
 }
 
-// TestBadDatagrams sends each kind between two good ones.
+// TestBadDatagrams sends malformed datagrams and unknown messages, each between two valid datagrams.
 func TestBadDatagrams(t *testing.T) {
 	a, b := hosts(t)
 	good := entries(t, jool4115, 1, 3)
@@ -41,7 +40,7 @@ func TestBadDatagrams(t *testing.T) {
 			name string
 			in   []byte
 			want Losses
-			// sessions reach the kernel all the same
+			// sessions are those of the datagram that are given to the module
 			sessions []byte
 			log      string
 		}{
@@ -88,7 +87,7 @@ func TestBadDatagrams(t *testing.T) {
 	})
 }
 
-// TestOtherModulesFormat gives each module what every other one sends.
+// TestOtherModulesFormat sends the sessions of each version of the module to each other version.
 func TestOtherModulesFormat(t *testing.T) {
 	a, b := hosts(t)
 	modules := []joolnl.Version{jool419, jool4112, jool4115}
@@ -106,7 +105,7 @@ func TestOtherModulesFormat(t *testing.T) {
 	}
 }
 
-// TestBatch has more datagrams wait than one recvmmsg takes.
+// TestBatch lets more datagrams wait in the socket than one recvmmsg reads.
 func TestBatch(t *testing.T) {
 	a, b := hosts(t)
 	sender := openPlain(t, a, group6, port, "sync")
@@ -148,8 +147,8 @@ func TestSocketDrops(t *testing.T) {
 			}
 		})
 		sent := uint64(n)
-		eventually(t, "all are accounted for", func() bool {
-			sender.send(entries(t, jool4115, 0, 1)) // tells of those before it
+		eventually(t, "all datagrams are counted", func() bool {
+			sender.send(entries(t, jool4115, 0, 1)) // the kernel reports drops with the next datagram
 			sent++
 			return h.counters.Stats().NetRcvdPackets+h.counters.Losses().SocketDrops == sent
 		})
@@ -157,12 +156,12 @@ func TestSocketDrops(t *testing.T) {
 			t.Errorf("%+v: a buffer of %d held too much", h.counters.Losses(), spec.ReceiveBuffer)
 		}
 		if c := h.log.count("receive buffer"); c == 0 {
-			t.Error("nothing in the log")
+			t.Error("the log has no line about the receive buffer")
 		}
 	})
 }
 
-// TestKernelErrors has the module refuse some requests for some reasons.
+// TestKernelErrors makes the module refuse every third request, with different errors.
 func TestKernelErrors(t *testing.T) {
 	a, b := hosts(t)
 	for _, c := range []struct {
@@ -237,7 +236,7 @@ func TestSentAdds(t *testing.T) {
 	}
 }
 
-// TestHeard has a host receive a datagram that is not understood: its sender is a peer all the same.
+// TestHeard sends a datagram of an unknown version to a host. The host counts its sender as a peer.
 func TestHeard(t *testing.T) {
 	a, b := hosts(t)
 	sender := openPlain(t, a, group6, port, "sync")

@@ -10,7 +10,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// TestIncompleteSince changes a state, second by second.
+// TestIncompleteSince applies a change to a state each second, and checks since when the table is incomplete.
 func TestIncompleteSince(t *testing.T) {
 	type step struct {
 		change func(*SyncState)
@@ -34,8 +34,8 @@ func TestIncompleteSince(t *testing.T) {
 		{"a worker starts", []step{{nothing, 1}, {resync("start"), 1}, {yes, 0}}},
 		{"alone since the start", []step{{nothing, 1}, {alone, 1}, {alone, 1}}},
 		{"the peer dies", []step{{yes, 0}, {alone, 2}, {resync(replication.CauseLacks), 2}, {yes, 0}, {alone, 5}}},
-		{"a resync that brings what is missing", []step{{yes, 0}, {resync("a peer holds more sessions"), 2}, {yes, 0}}},
-		{"a resync that nothing called for", []step{{yes, 0}, {resync(replication.CauseVerification), 0}, {resync(replication.CauseReturned), 0}, {yes, 0}}},
+		{"a full sync that brings missing sessions", []step{{yes, 0}, {resync("a peer holds more sessions"), 2}, {yes, 0}}},
+		{"full syncs of a complete host", []step{{yes, 0}, {resync(replication.CauseVerification), 0}, {resync(replication.CauseReturned), 0}, {yes, 0}}},
 		{"datagrams are lost", []step{{yes, 0}, {lacks, 2}, {lacks, 2}, {yes, 0}}},
 		{"mappings are in the way", []step{{yes, 0}, {blocked(1), 2}, {blocked(2), 2}, {blocked(0), 0}}},
 		{"the link flaps", []step{{alone, 1}, {nothing, 1}, {link("down"), 3}, {nothing, 3}, {link(""), 5}, {nothing, 5}}},
@@ -59,18 +59,19 @@ func TestIncompleteSince(t *testing.T) {
 	}
 }
 
-// TestCompletePeer has a peer say HELLO: only one whose table is complete, or that is alone, is remembered.
+// TestCompletePeer receives HELLOs of a peer. CompletePeer is the time of the last HELLO that says that the peer is complete or
+// alone.
 func TestCompletePeer(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
 	s := newScripted(t, a)
 	h := newStandby(t, jool4115, b)
 	h.start().alone()
-	sessions := uint32(0) // tells one HELLO from the next
+	sessions := uint32(0) // different in each HELLO, to recognise it
 	hello := func(sync syncwire.Sync) time.Time {
 		sessions++
 		s.say(&syncwire.Hello{Sync: sync, Settings: ttl, Sessions: sessions})
-		eventually(t, "HELLO is heard", func() bool {
+		eventually(t, "the HELLO is received", func() bool {
 			peers := h.Peers()
 			return len(peers) == 1 && peers[0].Sessions == sessions
 		})
@@ -90,15 +91,16 @@ func TestCompletePeer(t *testing.T) {
 	}
 }
 
-// TestRecreatedInstance has an instance's counters fall. A standby translates nothing, so only other counters tell.
+// TestRecreatedInstance decreases one of the instance's counters: the worker detects that the instance was recreated. On a standby,
+// which translates no packets, only the counters of joold show this.
 func TestRecreatedInstance(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		stat joolnl.Stat
 	}{
-		{"it has translated", joolnl.StatReceived6},
-		{"it was given sessions", joolnl.StatSessionsRcvd},
-		{"it has reported sessions", joolnl.StatSessionsSent},
+		{"packets translated", joolnl.StatReceived6},
+		{"sessions received", joolnl.StatSessionsRcvd},
+		{"sessions reported", joolnl.StatSessionsSent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +116,7 @@ func TestRecreatedInstance(t *testing.T) {
 					stats.Set(c.stat, 100)
 					h.running.kernelSays(stats, now)
 					if got := h.Sync().IncompleteSince; !got.Equal(since) {
-						t.Errorf("more sessions start the count again")
+						t.Errorf("an increased counter restarts IncompleteSince")
 					}
 					stats.Set(c.stat, 1)
 					h.running.resync.sync = syncwire.SyncYes

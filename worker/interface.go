@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interfaceByName returns the index of an interface of a socket's namespace, 0 if
-// there is none. Package net would list all of them.
+// interfaceByName returns the index of an interface in a socket's namespace, 0 if there is none. net.InterfaceByName is not
+// used because it lists all interfaces.
 func interfaceByName(fd int, name string) (int, error) {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
-		return 0, nil // too long to be any interface's name
+		return 0, nil // no interface can have a name of this length
 	}
 	err = unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr)
 	if errors.Is(err, unix.ENODEV) {
@@ -27,18 +27,17 @@ func interfaceByName(fd int, name string) (int, error) {
 	return int(ifr.Uint32()), nil
 }
 
-// linkTrouble says why nothing comes or goes by interfaces of a socket's namespace,
-// which is called ns; "": nothing is known to keep it. nil stands for one that the
-// kernel chooses.
+// linkTrouble says which of two interfaces in a socket's namespace is down or has no carrier, and how to change that. It
+// returns "" if neither is. A nil interface is one that the kernel chooses; it is not checked. ns is the name of the namespace.
 func linkTrouble(fd int, ns string, in, out *net.Interface) string {
 	for _, ifi := range []*net.Interface{in, out} {
 		if ifi == nil || ifi == out && in != nil && in.Index == out.Index {
 			continue
 		}
-		ifr, _ := unix.NewIfreq("by-index") // it can't fail for so short a name
+		ifr, _ := unix.NewIfreq("by-index") // fails only for longer names
 		ifr.SetUint32(uint32(ifi.Index))
 		if unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr) != nil {
-			continue // it has just gone, which others find out
+			continue // the interface was deleted; stillThere returns the error
 		}
 		name := ifr.Name()
 		ifr, err := unix.NewIfreq(name)
@@ -53,14 +52,14 @@ func linkTrouble(fd int, ns string, in, out *net.Interface) string {
 			}
 			return m.Error()
 		case flags&unix.IFF_RUNNING == 0:
-			return fmt.Sprintf("interface %q has no carrier %s; look at its cable, and at the other end", name, inNamespace(ns))
+			return fmt.Sprintf("interface %q has no carrier %s; check its cable, and the device at the other end", name, inNamespace(ns))
 		}
 	}
 	return ""
 }
 
-// interfaceByAddress is interfaceByName for the interface that has an address in the
-// calling thread's namespace.
+// interfaceByAddress returns the index of the interface that has an address in the calling thread's namespace, 0 if there is
+// none.
 func interfaceByAddress(address string) (int, error) {
 	want := net.ParseIP(address)
 	family := unix.AF_INET6
@@ -86,7 +85,7 @@ func interfaceByAddress(address string) (int, error) {
 		}
 		var mine net.IP
 		for _, a := range attrs {
-			// Where both are given, ADDRESS is the peer's.
+			// On a point-to-point link, IFA_LOCAL is the own address and IFA_ADDRESS is that of the peer.
 			if a.Attr.Type == unix.IFA_LOCAL || a.Attr.Type == unix.IFA_ADDRESS && mine == nil {
 				mine = a.Value
 			}

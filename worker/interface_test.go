@@ -7,15 +7,14 @@ import (
 	"joolctl/nsthread/nstest"
 )
 
-// TestLinkTrouble has the interfaces of a running worker carry nothing, which does
-// not end it, and is told.
+// TestLinkTrouble sets the link of a running worker down, at either end. The worker continues, and shows and logs the trouble.
 func TestLinkTrouble(t *testing.T) {
 	a, b := hosts(t)
 	h := newHost(t, jool4115, specFor(a, group6)).start()
 	told := func(want string) {
 		t.Helper()
-		eventually(t, "it tells "+want, func() bool {
-			h.Check() // as it is told to when the kernel tells of the link
+		eventually(t, "the trouble is: "+want, func() bool {
+			h.Check() // as the supervisor does when the kernel announces a change of a link
 			got := h.Sync().Trouble
 			return got == want || want != "" && strings.HasPrefix(got, want)
 		})
@@ -23,18 +22,18 @@ func TestLinkTrouble(t *testing.T) {
 	told("")
 	for _, c := range []struct{ ns, down, want, up string }{
 		{a, "link set sync down", `interface "sync" is down in namespace "` + a + `"; type: ip netns exec ` + a + " ip link set sync up", "link set sync up"},
-		{b, "link set sync down", `interface "sync" has no carrier in namespace "` + a + `"; look at its cable`, "link set sync up"},
+		{b, "link set sync down", `interface "sync" has no carrier in namespace "` + a + `"; check its cable`, "link set sync up"},
 	} {
 		nstest.IP(t, c.ns, c.down)
 		told(c.want)
 		nstest.IP(t, c.ns, c.up)
 		told("")
 	}
-	if n := h.log.count("its interface carries nothing"); n != 1 { // the second within its ten seconds
-		t.Errorf("told %d times in the log", n)
+	if n := h.log.count("its interface carries nothing"); n != 1 { // logEvery suppresses the second line
+		t.Errorf("%d log lines about the link, want 1", n)
 	}
 
-	// One that is down when the worker starts, and one that it changes to.
+	// An interface that is down when the worker starts, and one that is down when the worker moves to it.
 	nstest.IP(t, a, "link add other type veth peer name other2", "link set sync down")
 	h.stop()
 	h.init(specFor(a, group6))

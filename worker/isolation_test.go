@@ -14,7 +14,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// onThread has fn called on the worker's thread, without the worker's guard.
+// onThread calls fn on the worker's thread. A panic in fn does not end the worker.
 func (h *host) onThread(fn func(p *pumps)) {
 	h.t.Helper()
 	h.mu.Lock()
@@ -25,9 +25,8 @@ func (h *host) onThread(fn func(p *pumps)) {
 	}
 }
 
-// TestPanicAnywhere has a worker panic in each place where something of it runs.
-// Its Run ends with the stack, everything of it is closed, and the worker beside
-// it on the same thread has not noticed.
+// TestPanicAnywhere makes a worker panic in each kind of function that it runs. Its Run returns an error with the stack and
+// closes all descriptors, and another worker on the same thread continues.
 func TestPanicAnywhere(t *testing.T) {
 	a, b := hosts(t)
 	peer := openPlain(t, a, group6, port, "sync")
@@ -42,11 +41,11 @@ func TestPanicAnywhere(t *testing.T) {
 		cause func(h *host)
 		stack string
 	}{
-		{"a report of the kernel's", func(h *host) {
+		{"a report from the module", func(h *host) {
 			h.log.panicAt("makes no sense")
 			h.instance.MulticastRaw([]byte{1})
 		}, "(*pumps).fromKernel"},
-		{"an error of the kernel's", func(h *host) {
+		{"an error from the module", func(h *host) {
 			h.onThread(func(p *pumps) { p.conn.OnError = func(uint32, error) { panic("no error") } })
 			h.instance.Set(func(i *workertest.Instance) {
 				i.Refuse = func(r workertest.Request) *joolnl.Error {
@@ -65,25 +64,25 @@ func TestPanicAnywhere(t *testing.T) {
 		{"the timer", func(h *host) {
 			h.onThread(func(p *pumps) { p.coalesce = nil; p.wakeAt(time.Now()) })
 		}, "(*pumps).tick"},
-		{"something posted", func(h *host) {
+		{"a posted function", func(h *host) {
 			h.onThread(func(p *pumps) { p.post(func() { panic("posted") }) })
 		}, "(*pumps).post"},
-		{"something beside the pumps", func(h *host) {
+		{"a background function", func(h *host) {
 			h.onThread(func(p *pumps) { p.background(func() { panic("beside") }) })
 		}, "(*pumps).background"},
-		{"an answer", func(h *host) {
+		{"a request from another goroutine", func(h *host) {
 			err := h.onPumps(context.Background(), func(*pumps) error { panic("asked") })
 			if err == nil || err.Error() != "panic: asked" {
-				t.Errorf("who asks gets %v", err)
+				t.Errorf("onPumps: %v", err)
 			}
 		}, "(*Worker).onPumps"},
 		{"another configuration", func(h *host) {
 			spec := h.spec()
 			spec.Port += 5
-			h.env.Threads = nil // where the socket for it would be opened
+			h.env.Threads = nil // opening the new socket panics
 			err := h.Reconfigure(spec)
 			if err == nil || !strings.HasPrefix(err.Error(), "panic: ") {
-				t.Errorf("who asks gets %v", err)
+				t.Errorf("Reconfigure: %v", err)
 			}
 		}, "(*Worker).Reconfigure"},
 	} {
@@ -98,7 +97,7 @@ func TestPanicAnywhere(t *testing.T) {
 			if !strings.Contains(err.Error(), "goroutine ") || !strings.Contains(err.Error(), c.stack) {
 				t.Errorf("the error has no stack with %s: %v", c.stack, err)
 			}
-			eventually(t, "all that the victim had is closed", func() bool {
+			eventually(t, "the worker's descriptors are closed", func() bool {
 				return neighbour.kernel.Connections() == 1 && countDir(t, "/proc/self/fd") == fds
 			})
 			before := neighbour.instance.Count(joolnl.JooldAdd)
@@ -108,9 +107,8 @@ func TestPanicAnywhere(t *testing.T) {
 	}
 }
 
-// TestBlockedRequest: a kernel that does not answer one worker keeps no other's
-// from its ACKs. Workers of one namespace share a thread, but there the kernel has
-// them wait for each other too: it carries out one request at a time.
+// TestBlockedRequest blocks a request of one worker in the kernel. A worker in another namespace still sends its ACKs. (Workers
+// in one namespace share a thread and wait for each other, but the kernel also processes one request after the other.)
 func TestBlockedRequest(t *testing.T) {
 	a, b := hosts(t)
 	blocked := newHost(t, jool4115, specFor(a, group6)).start()
@@ -146,7 +144,7 @@ func TestBlockedRequest(t *testing.T) {
 	}
 	select {
 	case <-served:
-		t.Fatal("the other's request was not blocked meanwhile")
+		t.Fatal("the first worker's request was not blocked meanwhile")
 	default:
 	}
 	free()

@@ -15,10 +15,9 @@ import (
 	"joolctl/nsthread"
 )
 
-// Kernel reaches Jool instances.
+// Kernel connects to Jool instances. Tests replace it.
 type Kernel interface {
-	// Dial connects to an instance of the calling thread's namespace, like
-	// joolnl.Dial.
+	// Dial connects to an instance in the calling thread's namespace, like joolnl.Dial.
 	Dial(instance string, receiveBuffer int) (*joolnl.Conn, error)
 }
 
@@ -28,7 +27,7 @@ func (realKernel) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error)
 	return joolnl.Dial(instance, receiveBuffer)
 }
 
-// inNamespace names a namespace in a sentence.
+// inNamespace returns the words that name a namespace in a message.
 func inNamespace(ns string) string {
 	if ns == "" {
 		return "here, in joolctl's own namespace"
@@ -36,7 +35,7 @@ func inNamespace(ns string) string {
 	return fmt.Sprintf("in namespace %q", ns)
 }
 
-// inside prefixes a command with what runs it in a namespace.
+// inside returns a command line that runs the command in a namespace.
 func inside(ns, command string) string {
 	switch {
 	case ns == "":
@@ -47,7 +46,7 @@ func inside(ns, command string) string {
 	return fmt.Sprintf("ip netns exec %s %s", ns, command)
 }
 
-// getThread enters a namespace, or says that it is missing.
+// getThread returns the thread of a namespace, or a *Missing if there is no such namespace.
 func getThread(pool *nsthread.Pool, ns string) (*nsthread.Thread, error) {
 	th, err := pool.Get(ns)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, nsthread.ErrNotNamespace) && ns != "" && ns[0] != '/' {
@@ -71,7 +70,8 @@ func getThread(pool *nsthread.Pool, ns string) (*nsthread.Thread, error) {
 	return th, nil
 }
 
-// notPermitted explains why a namespace can't be opened: its path may lead, by way of a link, to a process's namespace.
+// notPermitted explains why the process may not open a namespace. If the path is a link into /proc, the message says how to
+// give that namespace a name instead.
 func notPermitted(ns string, err error) error {
 	path := nsthread.Path(ns)
 	var at *fs.PathError
@@ -87,8 +87,8 @@ func notPermitted(ns string, err error) error {
 		ns, err, at.Path, path, ns, pid)
 }
 
-// dial connects to the pair's instance and asks whether it can be
-// synchronised. To be called on the instance's thread.
+// dial connects to the pair's instance, checks that it exists and that session synchronisation is on, and returns its
+// settings. It must be called on the instance's thread.
 func (w *Worker) dial(spec configdir.Spec) (*joolnl.Conn, joolnl.Globals, error) {
 	c, err := w.kernel().Dial(spec.Instance, spec.ReceiveBuffer)
 	if errors.Is(err, joolnl.ErrNoModule) {
@@ -120,14 +120,14 @@ func noModule() *Missing {
 	return &Missing{What: "the kernel module jool is not loaded", Fix: "modprobe jool"}
 }
 
-// checkAlive asks whether the instance exists. To be called on its thread.
+// checkAlive returns an error unless the instance exists. It must be called on the instance's thread.
 func checkAlive(c module, spec configdir.Spec) error {
 	alive, err := c.AskHello()
 	switch {
 	case joolnl.IsNotLoaded(err):
 		return noModule()
 	case errors.Is(err, unix.EPERM):
-		return errors.New("Jool's kernel module refuses: CAP_NET_ADMIN is needed; run joolctl as root")
+		return errors.New("Jool's kernel module refuses the request: CAP_NET_ADMIN is needed; run joolctl as root")
 	case err != nil:
 		return fmt.Errorf("asking for instance %q %s: %w", spec.Instance, inNamespace(spec.Namespace), err)
 	case !alive:
@@ -139,8 +139,8 @@ func checkAlive(c module, spec configdir.Spec) error {
 	return nil
 }
 
-// askSettings asks for the instance's settings, and whether it synchronises; it
-// has it do so where the pair wants that. To be called on its thread.
+// askSettings returns the instance's settings, and a *Missing if session synchronisation is off in the instance. If the pair
+// says so (EnableSS), it first switches session synchronisation on. It must be called on the instance's thread.
 func (w *Worker) askSettings(c module, spec configdir.Spec) (joolnl.Globals, error) {
 	g, err := c.AskGlobals()
 	if err == nil && !g.SSEnabled && spec.EnableSS {
@@ -162,10 +162,8 @@ func (w *Worker) askSettings(c module, spec configdir.Spec) (joolnl.Globals, err
 	return g, nil
 }
 
-// findInterface looks for an interface by name or address in the calling
-// thread's namespace, which is that of the socket fd too. nil, without an error,
-// stands for the kernel's choice. Of the interface, only the index is sure to be
-// there.
+// findInterface looks up an interface by name or address. The calling thread and the socket fd must be in the same namespace.
+// If nameOrAddress is "", it returns nil: the kernel chooses. The returned interface has only its index.
 func findInterface(fd int, nameOrAddress, key, ns string) (*net.Interface, error) {
 	if nameOrAddress == "" {
 		return nil, nil

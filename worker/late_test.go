@@ -9,7 +9,8 @@ import (
 	"joolctl/syncwire"
 )
 
-// returned waits until a worker gives a peer what it lacks, and is told how much.
+// returned waits for the BEGIN with which a worker sends sessions back to the sender of a full sync, and returns how many
+// sessions it announces.
 func (s *scripted) returned() int {
 	s.t.Helper()
 	for {
@@ -19,8 +20,8 @@ func (s *scripted) returned() int {
 	}
 }
 
-// TestReturnIsOwed has the peer's table come otherwise than as a prompt answer.
-// What the peer lacks goes back all the same.
+// TestReturnIsOwed sends the peer's table late, or before the worker has asked for it. The worker sends back the sessions that
+// the peer lacks in both cases.
 func TestReturnIsOwed(t *testing.T) {
 	const n, lacks = 100, 3
 	records := sessionsAt(0, n)
@@ -34,13 +35,13 @@ func TestReturnIsOwed(t *testing.T) {
 		name string
 		play func(s *scripted, h *host)
 	}{
-		{"late, when it is not waited for any more", func(s *scripted, h *host) {
+		{"late, after the worker has given up", func(s *scripted, h *host) {
 			to := s.asked(n)
 			eventually(s.t, "it gives up", func() bool { return h.log.count("no peer gave its session table") > 0 })
 			s.begin(to, 5, n)
 			whole(s)
 		}},
-		{"as an offer to everybody", func(s *scripted, h *host) {
+		{"advertised to all hosts, then requested", func(s *scripted, h *host) {
 			s.asked(n)
 			s.say(&syncwire.Begin{Resync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
 			whole(s)
@@ -59,14 +60,14 @@ func TestReturnIsOwed(t *testing.T) {
 			h.start()
 			c.play(s, h)
 			if got := s.returned(); got != lacks {
-				t.Errorf("%d sessions come back, want %d", got, lacks)
+				t.Errorf("%d sessions are sent back, want %d", got, lacks)
 			}
 		})
 	}
 }
 
-// TestStandstill has a worker stand still while datagrams come. The time that
-// they wait makes no session younger.
+// TestStandstill stops a worker's thread while datagrams arrive. The worker subtracts the time that they wait from the times
+// left of their sessions.
 func TestStandstill(t *testing.T) {
 	const n, still = 100, replication.MinTolerance + 500*time.Millisecond
 	records := sessionsAt(0, n)
@@ -77,38 +78,38 @@ func TestStandstill(t *testing.T) {
 		s.end(5, n)
 	}
 	had := func(t *testing.T, h *host, why string) {
-		eventually(t, "the resync has ended", func() bool { l := h.Sync().Last; return l != nil && l.Why == why })
+		eventually(t, "the full sync has ended", func() bool { l := h.Sync().Last; return l != nil && l.Why == why })
 		if r := *h.Sync().Last; r.Had != n || r.Injected != 0 {
 			t.Errorf("%+v", r)
 		}
 	}
 	for _, c := range []struct {
 		name string
-		// before is said while the worker runs, meanwhile while it stands still.
+		// before sends messages while the thread runs, meanwhile while it is stopped.
 		before, meanwhile func(s *scripted, to syncwire.ID)
 		see               func(t *testing.T, h *host)
 	}{
-		{"in the midst of an answer", func(s *scripted, to syncwire.ID) {
+		{"a full sync after BEGIN", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 5, n)
-			s.nacked(5) // it has read that
+			s.nacked(5) // the worker has read BEGIN
 		}, func(s *scripted, _ syncwire.ID) { whole(s) }, func(t *testing.T, h *host) { had(t, h, "start") }},
-		{"a table that nobody asked for", func(s *scripted, to syncwire.ID) {
+		{"an advertised table", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 4, 0)
 			s.end(4, 0)
 		}, func(s *scripted, _ syncwire.ID) {
 			s.say(&syncwire.Begin{Resync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
 			whole(s)
 		}, func(t *testing.T, h *host) { had(t, h, replication.CauseAdvertised) }},
-		{"live", func(s *scripted, to syncwire.ID) {
+		{"a live datagram", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 4, 0)
 			s.end(4, 0)
 		}, func(s *scripted, _ syncwire.ID) { s.live(sessionAt(900, 0)) }, func(t *testing.T, h *host) {
 			want := sessionAt(900, 0)
-			eventually(t, "it is stored", func() bool {
+			eventually(t, "the session is stored", func() bool {
 				for _, r := range h.instance.Sessions.Records() {
 					if r.Key() == want.Key() {
 						if young := int64(want.Expires()) - int64(r.Expires()); young < replication.MinTolerance.Milliseconds() {
-							t.Fatalf("it is %d ms old", young)
+							t.Fatalf("the stored session has been idle for %d ms, want at least %v", young, replication.MinTolerance)
 						}
 						return true
 					}
@@ -125,7 +126,7 @@ func TestStandstill(t *testing.T) {
 			h.start()
 			to := s.asked(n)
 			c.before(s, to)
-			if c.name != "in the midst of an answer" {
+			if c.name != "a full sync after BEGIN" {
 				h.synced()
 			}
 			stopped := make(chan struct{})
@@ -142,8 +143,7 @@ func TestStandstill(t *testing.T) {
 	}
 }
 
-// TestArrivedByAnotherClock: what the stamp of a datagram says about how long it has
-// waited, where the clock was set meanwhile too.
+// TestArrivedByAnotherClock computes how long a datagram has waited from its time stamp, also after the wall clock was set.
 func TestArrivedByAnotherClock(t *testing.T) {
 	now := time.Now()
 	for _, c := range []struct {
@@ -151,9 +151,9 @@ func TestArrivedByAnotherClock(t *testing.T) {
 		stood, want time.Duration
 	}{
 		{time.Time{}, 0, 0},
-		{time.Time{}, 9 * time.Second, 0}, // not stamped: it has just been asked for
+		{time.Time{}, 9 * time.Second, 0}, // without a stamp: time stamps have just been switched on
 		{now, 0, 0},
-		{now.Add(-3 * time.Second), 0, 3 * time.Second}, // behind many others
+		{now.Add(-3 * time.Second), 0, 3 * time.Second}, // it waited behind many others
 		{now.Add(-3 * time.Second), 9 * time.Second, 3 * time.Second},
 		{now.Add(time.Hour), 0, 0},
 		{now.Add(time.Hour), 9 * time.Second, 9 * time.Second},
@@ -162,7 +162,7 @@ func TestArrivedByAnotherClock(t *testing.T) {
 		{now.Add(-2 * time.Hour), time.Hour, time.Hour},
 	} {
 		if got := now.Sub(arrived(packetio.Datagram{Arrived: c.stamp.Round(0)}, now, c.stood)); got != c.want {
-			t.Errorf("stamp %v, standstill of %v: it has waited %v, want %v", c.stamp.Sub(now), c.stood, got, c.want)
+			t.Errorf("stamp %v, stall of %v: the datagram has waited %v, want %v", c.stamp.Sub(now), c.stood, got, c.want)
 		}
 	}
 }

@@ -21,7 +21,8 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// TestPanic has one of two workers on a thread panic between two datagrams.
+// TestPanic makes one of two workers on a thread panic between two datagrams. The other worker continues, and no session of
+// the first is sent by it.
 func TestPanic(t *testing.T) {
 	a, b := hosts(t)
 	sender := openPlain(t, a, group6, port, "sync")
@@ -34,7 +35,7 @@ func TestPanic(t *testing.T) {
 	cries := openPlain(t, a, group6, port+1, "sync")
 
 	victim.blocked(func() {
-		sender.send(entries(t, jool4115, 1, 5)) // queued when it happens
+		sender.send(entries(t, jool4115, 1, 5)) // queued when the worker panics
 		sender.send([]byte("no sessions"))
 		sender.send(entries(t, jool4115, 50, 5))
 	})
@@ -69,7 +70,7 @@ type panicKernel struct{}
 
 func (panicKernel) Dial(string, int) (*joolnl.Conn, error) { panic("no kernel") }
 
-// TestPanicAtStart has Dial, and then ready, panic.
+// TestPanicAtStart makes Dial panic, and then ready.
 func TestPanicAtStart(t *testing.T) {
 	a, _ := hosts(t)
 	fds := countDir(t, "/proc/self/fd")
@@ -107,7 +108,7 @@ func TestCycles(t *testing.T) {
 			}
 		}
 	}
-	cycle(20) // Go starts what threads it needs
+	cycle(20) // the Go runtime starts the threads that it needs
 	gone := func() { eventually(t, "all connections are closed", func() bool { return k.Connections() == 0 }) }
 	gone()
 	fds, goroutines, threads := countDir(t, "/proc/self/fd"), runtime.NumGoroutine(), countDir(t, "/proc/self/task")
@@ -123,14 +124,14 @@ func TestCycles(t *testing.T) {
 	}{
 		{"descriptors", fds, func() int { return countDir(t, "/proc/self/fd") }, 0},
 		{"goroutines", goroutines, runtime.NumGoroutine, 0},
-		// Go keeps the threads that it once needed for blocking calls.
+		// The Go runtime keeps threads that it has once started for blocking calls.
 		{"threads", threads, func() int { return countDir(t, "/proc/self/task") }, 8},
 	} {
 		eventually(t, fmt.Sprintf("%s are as few as before, %d (now %d)", c.what, c.base, c.now()), func() bool { return c.now() <= c.base+c.slack })
 	}
 }
 
-// TestNamespaceIsLetGo deletes a namespace after its worker has ended.
+// TestNamespaceIsLetGo deletes a namespace after its worker has ended: the kernel must be able to free it.
 func TestNamespaceIsLetGo(t *testing.T) {
 	a, b := hosts(t)
 	h := newHost(t, jool4115, specFor(a, group6)).start()
@@ -187,7 +188,7 @@ func TestKernelStatsAndAdvertise(t *testing.T) {
 	}
 }
 
-// TestNonsenseFromKernel sends what no module does; what makes sense is taken.
+// TestNonsenseFromKernel sends malformed netlink messages to a worker. It logs them once, and still processes valid reports.
 func TestNonsenseFromKernel(t *testing.T) {
 	a, b := hosts(t)
 	receiver := openPlain(t, b, group6, port, "sync")
@@ -196,7 +197,7 @@ func TestNonsenseFromKernel(t *testing.T) {
 	for _, m := range [][]byte{{1}, good[:47], good[:60], append([]byte{0, 0, 0, 0}, good[4:]...), make([]byte, 100)} {
 		h.instance.MulticastRaw(m)
 	}
-	// One without sessions is acknowledged; there is nothing to send.
+	// A report without sessions is acknowledged, and causes no datagram.
 	h.instance.Multicast(nil)
 	h.instance.MulticastRaw(good)
 	if got, _ := receiver.receive(); len(got) < 80 {
@@ -209,11 +210,11 @@ func TestNonsenseFromKernel(t *testing.T) {
 	}
 }
 
-// overrun is a kernel whose multicasts come by a real netlink socket.
+// overrun is a simulated kernel whose multicasts arrive on a real netlink socket, which can overrun.
 type overrun struct {
 	*workertest.Kernel
 	sender int
-	// group is the number that the module's has.
+	// group is the number of the module's multicast group.
 	group uint32
 }
 
@@ -251,15 +252,15 @@ func (k *overrun) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error)
 
 func (k *overrun) multicast(t *testing.T, b []byte) {
 	t.Helper()
-	// It goes to the group, and then to a kernel that does not hear this family.
+	// The kernel returns ECONNREFUSED after it has delivered the message to the group, because it has no receiver of its own
+	// for NETLINK_USERSOCK.
 	err := unix.Sendto(k.sender, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1})
 	if err != nil && err != unix.ECONNREFUSED {
 		t.Error(err)
 	}
 }
 
-// TestNetlinkOverrun overruns the netlink socket: what comes behind is taken,
-// and what was lost acknowledged.
+// TestNetlinkOverrun overruns the netlink socket. The worker processes later reports, and sends one ACK for the lost ones.
 func TestNetlinkOverrun(t *testing.T) {
 	a, b := hosts(t)
 	receiver := openPlain(t, b, group6, port, "sync")
@@ -277,7 +278,7 @@ func TestNetlinkOverrun(t *testing.T) {
 		}
 	})
 	eventually(t, "the overrun is counted", func() bool { return h.counters.Losses() == Losses{NetlinkOverruns: 1} })
-	h.blocked(func() {}) // the kernel drops all until what fitted has been read
+	h.blocked(func() {}) // the kernel drops further messages until the worker has read those in the buffer
 	last := entries(t, jool4115, 5000, 3)
 	k.multicast(t, workertest.Multicast(jool4115, "nat", last))
 	received := 0
@@ -287,9 +288,9 @@ func TestNetlinkOverrun(t *testing.T) {
 	if received < 2 || received > 100 {
 		t.Errorf("%d of 201 were received", received)
 	}
-	h.instance.Wait(t, joolnl.JooldAck, acks+received+1) // and one for what was lost
-	if h.log.count("overran the netlink socket") != 1 {
-		t.Error("nothing in the log")
+	h.instance.Wait(t, joolnl.JooldAck, acks+received+1) // one of them for the lost reports
+	if n := h.log.count("overran the netlink socket"); n != 1 {
+		t.Errorf("%d log lines about the overrun, want 1", n)
 	}
 }
 

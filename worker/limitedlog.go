@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// logEvery is how often one kind of trouble is logged: what a packet can cause
-// must not fill a disk.
+// logEvery is the shortest time between two log lines with the same message. Received packets can cause log lines, and must
+// not be able to fill a disk.
 const logEvery = 10 * time.Second
 
-// limitedLog logs each message at most once per logEvery and says how many
-// times it was left out.
+// limitedLog logs each message at most once per logEvery. The next line says how many were suppressed before it.
 type limitedLog struct {
 	to   *slog.Logger
 	mu   sync.Mutex
@@ -27,8 +26,7 @@ func newLimitedLog(to *slog.Logger) *limitedLog {
 	return &limitedLog{to: to, last: make(map[string]*lastLogged)}
 }
 
-// warn logs a message with its attributes. Messages are constants: each is a
-// kind of its own.
+// warn logs a message with its attributes. The limit applies to each message separately, so messages must be constants.
 func (l *limitedLog) warn(message string, args ...any) {
 	now := time.Now()
 	l.mu.Lock()

@@ -2,17 +2,17 @@ package worker
 
 import "fmt"
 
-// Missing is why a worker can't run for now: the module, the namespace, the instance or
-// an interface does not exist, or another pair has what the worker needs. Whoever runs
-// the worker tries again; a change of the files is not needed.
+// Missing is the error of a worker that cannot run at present: the module, the namespace, the instance or an interface does
+// not exist, or another pair uses the instance or the socket's address. The supervisor starts the worker again once the
+// resource exists; the pair's files need not change.
 type Missing struct {
-	// What says what is missing, or taken, in the operator's words: `instance "nat" does not exist
-	// in namespace "blue"`.
+	// What describes the missing or occupied resource for the operator: `instance "nat" does not exist in namespace "blue"`.
 	What string
-	// Fix is the command that makes it.
+	// Fix is the command that creates the resource; "" if there is no such command.
 	Fix string
-	// By is the name of the pair that has it; "" if no pair has.
-	By  string
+	// By is the name of the pair that occupies the resource; "" if no pair does.
+	By string
+	// Err is the cause, nil if there is none.
 	Err error
 }
 

@@ -74,7 +74,7 @@ func TestMissing(t *testing.T) {
 			true, []string{`session synchronisation is off in instance "nat" in namespace ` + inNS, "; type: ip netns exec " + a + " jool -i nat global update ss-enabled true"}},
 		{"module", func(h *host, _ *configdir.Spec) { h.kernel.Load(false) },
 			true, []string{"the kernel module jool is not loaded; type: modprobe jool"}},
-		{"module but for jool_common", func(h *host, _ *configdir.Spec) {
+		{"module, while jool_common is loaded", func(h *host, _ *configdir.Spec) {
 			h.instance.Refuse = func(workertest.Request) *joolnl.Error {
 				return &joolnl.Error{Code: unix.EINVAL, Text: "NAT64 Jool has not been modprobed. (Try `modprobe jool`)"}
 			}
@@ -91,7 +91,7 @@ func TestMissing(t *testing.T) {
 			}
 		}, false, []string{`reading the settings of instance "nat" in namespace ` + inNS, "not today"}},
 		{"a route to the group", func(_ *host, s *configdir.Spec) { s.InInterface, s.Group = "", group4 },
-			true, []string{"no interface leads to 239.64.64.64 in namespace " + inNS, `"in interface"`, "ip route add 239.64.64.64 dev"}},
+			true, []string{"there is no route to 239.64.64.64 in namespace " + inNS, `"in interface"`, "ip route add 239.64.64.64 dev"}},
 		{"a link-local group's interface", func(_ *host, s *configdir.Spec) {
 			s.InInterface, s.Group = "", netip.MustParseAddr("ff02::64")
 		}, false, []string{"ff02::64", `"in interface"`}},
@@ -109,7 +109,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestGoneMeanwhile takes away what a running worker needs.
+// TestGoneMeanwhile removes a resource that a running worker needs: its Run returns a *Missing.
 func TestGoneMeanwhile(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -122,11 +122,11 @@ func TestGoneMeanwhile(t *testing.T) {
 		}, "session synchronisation is off"},
 		{"module", func(_ *testing.T, h *host, _ string) { h.kernel.Load(false) }, "jool is not loaded"},
 		{"interface", func(t *testing.T, _ *host, ns string) { nstest.IP(t, ns, "link del sync") }, `"sync" does not exist`},
-		{"interface, made anew", func(t *testing.T, _ *host, ns string) {
+		{"interface, recreated", func(t *testing.T, _ *host, ns string) {
 			nstest.IP(t, ns, "link del sync", "link add sync type veth peer name sync2", "link set sync up")
-		}, "an interface was made anew"},
+		}, "an interface was recreated"},
 		{"namespace", func(t *testing.T, _ *host, ns string) { nstest.Delete(t, ns) }, "was deleted, or made anew"},
-		{"namespace, made anew", func(t *testing.T, _ *host, ns string) {
+		{"namespace, recreated", func(t *testing.T, _ *host, ns string) {
 			nstest.Delete(t, ns)
 			nstest.Add(t, ns)
 		}, "was deleted, or made anew"},
@@ -143,8 +143,8 @@ func TestGoneMeanwhile(t *testing.T) {
 	}
 }
 
-// TestEnableSS: where the pair wants that, the worker turns synchronisation on,
-// at the start and later, and says so.
+// TestEnableSS runs a worker with EnableSS for an instance whose session synchronisation is off, and is switched off again later.
+// The worker switches it on both times, and logs that.
 func TestEnableSS(t *testing.T) {
 	a, b := hosts(t)
 	spec := specFor(a, group6)
@@ -166,8 +166,8 @@ func TestEnableSS(t *testing.T) {
 	cross(t, jool4115, h, hostB)
 }
 
-// TestEnableSSRefused: a module that does not let it is named, and not waited
-// for.
+// TestEnableSSRefused makes the module refuse to switch session synchronisation on. Run returns an error that names the instance,
+// and not a *Missing.
 func TestEnableSSRefused(t *testing.T) {
 	a, _ := hosts(t)
 	spec := specFor(a, group6)
@@ -183,15 +183,14 @@ func TestEnableSSRefused(t *testing.T) {
 	wantError(t, h.tryStart(), false, `turning session synchronisation on in instance "nat" in namespace`, "not today")
 }
 
-// TestRefusalIsLookedInto removes the instance and does not wait for the next
-// look: an acknowledgement is refused.
+// TestRefusalIsLookedInto removes the instance, so that the module refuses an ACK. The worker then checks its instance at once.
 func TestRefusalIsLookedInto(t *testing.T) {
 	a, _ := hosts(t)
 	h := newHost(t, jool4115, specFor(a, group6)).start()
 	listening := h.kernel.Connections()
 	h.instance.Remove()
 	if n := h.instance.Multicast(entries(t, jool4115, 1, 1)); n != listening {
-		t.Fatalf("%d listen", n)
+		t.Fatalf("%d connections receive the report, want %d", n, listening)
 	}
 	wantError(t, h.end(), true, `instance "nat" does not exist`)
 	if n := h.counters.Losses().KernelErrors; n == 0 {
@@ -199,7 +198,7 @@ func TestRefusalIsLookedInto(t *testing.T) {
 	}
 }
 
-// TestOtherModule has another version of the module speak.
+// TestOtherModule sends a report in the format of another version of the module: Run returns an error.
 func TestOtherModule(t *testing.T) {
 	a, _ := hosts(t)
 	h := newHost(t, jool4115, specFor(a, group6)).start()
@@ -207,11 +206,11 @@ func TestOtherModule(t *testing.T) {
 	h.instance.Multicast(entries(t, jool419, 1, 1))
 	wantError(t, h.end(), false, "changed from 4.1.15 to 4.1.9")
 	if h.counters.Stats().NetSentPackets != 0 {
-		t.Error("its sessions were sent on")
+		t.Error("the sessions of the report were sent")
 	}
 }
 
-// TestProbe asks for an instance without running a worker for it.
+// TestProbe calls Probe for an instance that exists, and for missing ones. Probe leaves no descriptor open.
 func TestProbe(t *testing.T) {
 	a, _ := hosts(t)
 	spec := specFor(a, group6)

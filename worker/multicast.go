@@ -11,14 +11,14 @@ import (
 	"joolctl/configdir"
 )
 
-// multicastConn is what both families' sockets are asked for.
+// multicastConn is the part of ipv4.PacketConn and ipv6.PacketConn that a network socket needs.
 type multicastConn interface {
 	JoinGroup(*net.Interface, net.Addr) error
 	LeaveGroup(*net.Interface, net.Addr) error
 	SetMulticastLoopback(bool) error
 	SetTTL(int) error
-	// SetOut chooses the interface to send through, and has the socket tell
-	// which one a datagram came by where that must be looked at.
+	// SetOut chooses the interface to send through. For IPv6 it also makes the socket return the interface through which a
+	// datagram arrived.
 	SetOut(fd int, spec configdir.Spec, out *net.Interface) error
 }
 
@@ -28,7 +28,7 @@ func (c conn4) SetTTL(ttl int) error { return c.SetMulticastTTL(ttl) }
 
 func (c conn4) SetOut(fd int, spec configdir.Spec, out *net.Interface) error {
 	mreq := &unix.IPMreqn{Ifindex: int32(index(out))}
-	// Named by an address, it is also the one to send from.
+	// If the configuration names the interface by an address, that address is the source address too.
 	if a, err := netip.ParseAddr(spec.OutInterface); err == nil && a.Is4() {
 		mreq.Address = a.As4()
 	}
@@ -40,8 +40,8 @@ type conn6 struct{ *ipv6.PacketConn }
 func (c conn6) SetTTL(ttl int) error { return c.SetMulticastHopLimit(ttl) }
 
 func (c conn6) SetOut(fd int, _ configdir.Spec, out *net.Interface) error {
-	// An IPv6 socket takes what any interface brings for its group; the in pump
-	// looks at where it came from.
+	// An IPv6 socket receives the group's datagrams from every interface on which this host has a member. The worker drops
+	// those that arrived on another interface than its own (netSocket.hears).
 	if err := c.SetControlMessage(ipv6.FlagInterface, true); err != nil {
 		return err
 	}

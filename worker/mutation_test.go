@@ -17,7 +17,7 @@ import (
 	"joolctl/syncwire"
 )
 
-// capturedDatagrams are those that a C joold of a version sent.
+// capturedDatagrams returns datagrams that a C joold of a version has sent.
 func capturedDatagrams(t *testing.T, v joolnl.Version) [][]byte {
 	t.Helper()
 	text, err := os.ReadFile("../joolnl/testdata/jool-" + v.String() + "/datagrams.txt")
@@ -38,14 +38,14 @@ func capturedDatagrams(t *testing.T, v joolnl.Version) [][]byte {
 	return list
 }
 
-// kept are the inputs that fuzzing of syncwire has kept.
+// kept returns the inputs in the fuzzing corpus of a target in syncwire.
 func kept(t *testing.T, target string) [][]byte {
 	t.Helper()
 	return fuzztest.Kept(t, "../syncwire/testdata/fuzz/"+target+"/*", 10)
 }
 
-// mutations calls fn with b with each of its bits turned, cut after each of its
-// bytes, and with each of its bytes once more at the end.
+// mutations calls fn with variants of b: with each single bit inverted, with each possible truncation, and with a copy of each
+// of its bytes appended.
 func mutations(b []byte, fn func([]byte)) {
 	work := make([]byte, len(b)+1)
 	for i := range 8 * len(b) {
@@ -61,11 +61,11 @@ func mutations(b []byte, fn func([]byte)) {
 	}
 }
 
-// processor is how long the process may be busy with a mutated datagram, the test's own
-// part and the kernel's included, in a program that the race detector slows down.
+// processor is the CPU time that the process may use for each mutated datagram. It includes that of the test and of the
+// simulated kernel, and allows for the race detector.
 const processor = 500 * time.Microsecond
 
-// TestMutatedCaptures sends every mutation of what C joold has sent.
+// TestMutatedCaptures sends every mutation of datagrams that C joold has sent.
 func TestMutatedCaptures(t *testing.T) {
 	a, b := hosts(t)
 	for _, v := range []joolnl.Version{jool419, 0x04010d00, jool4115} {
@@ -74,7 +74,7 @@ func TestMutatedCaptures(t *testing.T) {
 			h := newStandby(t, v, b, before...)
 			captured := capturedDatagrams(t, v)
 			if len(captured) == 0 {
-				t.Fatal("the capture holds nothing")
+				t.Fatal("the capture has no datagrams")
 			}
 			takesMutations(t, h.start(), openPlain(t, a, group6, port, "sync"), captured, before)
 		})
@@ -105,9 +105,8 @@ func TestMutatedControls(t *testing.T) {
 	takesMutations(t, h, openPlain(t, a, group6, port, "sync"), messages, before)
 }
 
-// takesMutations sends a worker every mutation of some datagrams: no session moves but
-// those that are named, each datagram is in a counter if it is none of a peer's
-// messages, and memory and processor time stay within bounds.
+// takesMutations sends every mutation of some datagrams to a worker. Only sessions that occur in a valid mutation may change,
+// a counter must count each datagram that is not a valid control message, and memory and CPU time must stay within bounds.
 func takesMutations(t *testing.T, h *host, sender *plain, datagrams [][]byte, before []session.Record) {
 	t.Helper()
 	named := make(map[session.Key]bool)
@@ -137,7 +136,7 @@ func takesMutations(t *testing.T, h *host, sender *plain, datagrams [][]byte, be
 			counted++
 		}
 		sender.send(d)
-		if sent++; sent%128 == 0 { // never more than its buffer takes
+		if sent++; sent%128 == 0 { // the worker's receive buffer must not overrun
 			h.counted(counted)
 			h.blocked(func() {})
 		}
@@ -161,12 +160,12 @@ func takesMutations(t *testing.T, h *host, sender *plain, datagrams [][]byte, be
 			continue
 		}
 		if got, ok := h.instance.Sessions.Get(r.Key()); !ok || !got.Same(&r) {
-			t.Errorf("%v was not named, and is %v now", r, got)
+			t.Errorf("no datagram had %v, but it has changed to %v", r, got)
 		}
 		unnamed++
 	}
 	if unnamed < len(before)/2 {
-		t.Errorf("only %d sessions are not named", unnamed)
+		t.Errorf("only %d sessions occur in no datagram", unnamed)
 	}
 	known := make(map[session.Key]bool)
 	for _, r := range before {
@@ -174,21 +173,21 @@ func takesMutations(t *testing.T, h *host, sender *plain, datagrams [][]byte, be
 	}
 	for _, r := range h.instance.Sessions.Records() {
 		if !named[r.Key()] && !known[r.Key()] {
-			t.Errorf("nobody named %v", r)
+			t.Errorf("no datagram had the new session %v", r)
 		}
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	more := int64(after.HeapAlloc) - int64(heap.HeapAlloc)
 	for _, r := range h.instance.Requests() {
-		more -= int64(cap(r.Entries)) // the kernel here forgets nothing
+		more -= int64(cap(r.Entries)) // the simulated kernel keeps all requests
 	}
 	if more > 32<<20 {
 		t.Errorf("%d MB more are used", more>>20)
 	}
 }
 
-// processorTime is what the process has used so far.
+// processorTime returns the CPU time that the process has used so far.
 func processorTime(t *testing.T) time.Duration {
 	t.Helper()
 	var u unix.Rusage
@@ -198,7 +197,7 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// counted waits until so many datagrams are in the counters.
+// counted waits until the worker has counted n datagrams.
 func (h *host) counted(n uint64) {
 	h.t.Helper()
 	var got uint64

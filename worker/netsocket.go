@@ -18,36 +18,36 @@ import (
 	"joolctl/replication"
 )
 
-// sendBuffer is room for what a slow link holds up, in bytes: with less of it
-// a burst would be refused, and lost.
+// sendBuffer is the size of the send buffer in bytes. It holds the datagrams of a burst until a slow link has sent them; from
+// a full buffer the kernel refuses datagrams, and they are lost.
 const sendBuffer = 4 << 20
 
-// netSocket is a pair's UDP socket: bound to the group, so that it hears
-// nothing else, and a member of it on one interface.
+// netSocket is a pair's UDP socket. It is bound to the group's address, so that it receives no other datagrams, and is a member
+// of the group on one interface.
 type netSocket struct {
 	thread  *nsthread.Thread // of the socket's namespace
 	fd      int
-	in, out int // interface indices; 0: the kernel's choice
-	// drops is the count of its drops up to when it was opened or adopted.
+	in, out int // interface indices; 0: the kernel chooses
+	// drops is the kernel's count of the socket's dropped datagrams when it was opened or adopted.
 	drops  uint32
 	sender *packetio.Sender
-	// trouble is why nothing comes or goes by its interfaces, "" if nothing keeps it.
+	// trouble says why no datagram can pass its interfaces; "" if they are up and have a carrier.
 	trouble string
-	// former is the interface index before in, while datagrams that arrived there may still wait in the socket; nil: none.
+	// former is the previous value of in, while the socket may still hold datagrams that arrived there; nil if it does not.
 	former *int
 	owner  *Worker
-	claim  *claim // of the group and port on in
+	claim  *claim // reserves the group and port on in for this worker
 }
 
-// hears says whether what came by an interface is meant for this socket: IPv6
-// also gives it what another member of the group on this host asked for.
+// hears reports whether a datagram that arrived on an interface is meant for this socket. An IPv6 socket also receives
+// datagrams that arrived on interfaces where only other sockets of this host are members of the group.
 func (s *netSocket) hears(index int) bool {
 	member := func(in int) bool { return in == 0 || index == 0 || index == in }
 	return member(s.in) || s.former != nil && member(*s.former)
 }
 
-// openNetSocket opens it in the spec's network namespace, or adopts the one that
-// the process before has left there for the same group and port.
+// openNetSocket opens the network socket in the spec's network namespace, or adopts the one that the previous process left for
+// the same namespace, group and port.
 func openNetSocket(w *Worker, spec configdir.Spec) (*netSocket, error) {
 	thread, err := getThread(w.env.Threads, spec.NetNamespace)
 	if err != nil {
@@ -70,7 +70,7 @@ func openNetSocket(w *Worker, spec configdir.Spec) (*netSocket, error) {
 	return s, nil
 }
 
-// open is openNetSocket inside the namespace.
+// open does the part of openNetSocket that must run on the namespace's thread.
 func (s *netSocket) open(spec configdir.Spec) error {
 	family := unix.AF_INET6
 	if spec.Group.Is4() {
@@ -110,7 +110,7 @@ func (s *netSocket) close() {
 	s.thread.Release()
 }
 
-// socketError says which socket an error is about.
+// socketError adds the socket's group, port and namespace to an error. A *Missing names them already.
 func socketError(spec configdir.Spec, err error) error {
 	if err == nil || errors.As(err, new(*Missing)) {
 		return err
@@ -118,8 +118,8 @@ func socketError(spec configdir.Spec, err error) error {
 	return fmt.Errorf("network socket for %v port %d %s: %w", spec.Group, spec.Port, inNamespace(spec.NetNamespace), err)
 }
 
-// findInterfaces looks for both in the calling thread's namespace, which is that of the
-// socket fd too.
+// findInterfaces looks up the input and the output interface. The calling thread and the socket fd must be in the same
+// namespace. See findInterface for nil.
 func findInterfaces(fd int, spec configdir.Spec) (in, out *net.Interface, err error) {
 	if in, err = findInterface(fd, spec.InInterface, "in interface", spec.NetNamespace); err != nil {
 		return nil, nil, err
@@ -135,17 +135,17 @@ func index(ifi *net.Interface) int {
 	return ifi.Index
 }
 
-// waits reports whether a datagram is there to be read.
+// waits reports whether the socket has a datagram to read.
 func (s *netSocket) waits() bool {
 	fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
 	n, _ := unix.Poll(fds, 0)
 	return n == 1
 }
 
-// arrived returns when the host received a datagram that is read now, as far as that is known. The wall clock may have been
-// set meanwhile. A stamp in the future is not believed, nor one that is older than the thread's last stall and than the time
-// after which a peer counts as absent. The datagram may have waited for the whole stall, then: a peer corrects a session that
-// is too old here, but one that is too young spreads.
+// arrived returns when the host received a datagram that is read now. The kernel's time stamp uses the wall clock, which may
+// have been set since. So arrived ignores a stamp in the future, and one that is older than both the thread's last stall and
+// replication.AbsentAfter. It then assumes that the datagram waited for the whole stall: peers correct a session that is too
+// old here, but they adopt one that is too young.
 func arrived(d packetio.Datagram, now time.Time, stood time.Duration) time.Time {
 	waited := time.Duration(0)
 	if !d.Arrived.IsZero() {
@@ -157,8 +157,8 @@ func arrived(d packetio.Datagram, now time.Time, stood time.Duration) time.Time 
 	return now.Add(-waited)
 }
 
-// bind binds the socket to the group. Before that it is told to hear its own
-// memberships only, not the whole host's.
+// bind binds the socket to the group. Before that it restricts the socket to its own memberships: by default, a socket receives
+// the groups of all members on the host.
 func (s *netSocket) bind(spec configdir.Spec, in int) error {
 	type option struct {
 		level, opt, val int
@@ -181,21 +181,21 @@ func (s *netSocket) bind(spec configdir.Spec, in int) error {
 		}
 	}
 	if in == 0 && needsInterface(spec.Group) {
-		return errors.New("bind: a group of one link alone needs an \"in interface\" in netsocket")
+		return errors.New("bind: a link-local or interface-local group needs an \"in interface\" in netsocket")
 	}
 	err := unix.Bind(s.fd, groupAddress(spec, in))
 	if errors.Is(err, unix.EADDRINUSE) {
-		return fmt.Errorf("bind: %w: another program has it, and one of the two has no \"reuseaddr\": 1", err)
+		return fmt.Errorf("bind: %w: another program is bound to it, and this pair or that program does not set \"reuseaddr\": 1", err)
 	}
 	if err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
 	if needsInterface(spec.Group) {
-		// The address is bound, and no longer the interface: it may change, and
-		// sending may go by another.
+		// Binding such an address also binds the socket to the interface. The binding to the interface is removed, because the
+		// input interface may change later, and the output interface may be another one.
 		err := unix.BindToDevice(s.fd, "")
 		if errors.Is(err, unix.EPERM) {
-			return fmt.Errorf("a group of one link alone needs CAP_NET_RAW (in joolctl.service: CapabilityBoundingSet), or another group such as ff08::db8:64:64: %w", err)
+			return fmt.Errorf("a link-local or interface-local group needs CAP_NET_RAW (in joolctl.service: CapabilityBoundingSet); add it, or choose a group such as ff08::db8:64:64: %w", err)
 		}
 		if err != nil {
 			return fmt.Errorf("unbinding from the interface: %w", err)
@@ -204,8 +204,8 @@ func (s *netSocket) bind(spec configdir.Spec, in int) error {
 	return nil
 }
 
-// set gives the bound socket everything that may change while it lives. To be
-// called in its namespace. On an error a membership that was new is left again.
+// set applies the options that may change while the socket is open: reuseaddr, buffers, membership, ttl and output interface.
+// It must be called on the thread of the socket's namespace. On an error it restores the previous membership.
 func (s *netSocket) set(spec configdir.Spec, in, out *net.Interface) error {
 	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, b2i(spec.ReuseAddr)); err != nil {
 		return fmt.Errorf("setting SO_REUSEADDR: %w", err)
@@ -237,9 +237,8 @@ func (s *netSocket) set(spec configdir.Spec, in, out *net.Interface) error {
 	return nil
 }
 
-// join makes the socket a member of the group on another interface than before,
-// or for the first time. Either undo or settle must follow; only then the old
-// membership is sure to last, or gone.
+// join makes the socket a member of the group on an interface. The caller must then call either undo, which restores the
+// previous membership, or settle, which ends it.
 func (s *netSocket) join(c multicastConn, spec configdir.Spec, in *net.Interface) (undo, settle func(), err error) {
 	group := &net.UDPAddr{IP: spec.Group.AsSlice()}
 	first, was, now := s.sender == nil, &net.Interface{Index: s.in}, &net.Interface{Index: index(in)}
@@ -250,12 +249,12 @@ func (s *netSocket) join(c multicastConn, spec configdir.Spec, in *net.Interface
 	undo, settle = nothing, nothing
 	if !first {
 		undo = func() { _ = c.LeaveGroup(now, group) }
-		// The old interface may be gone, and its membership with it.
+		// This fails if the old interface was deleted: then the membership has ended already.
 		settle = func() { _ = c.LeaveGroup(was, group) }
 	}
 	if !first && (was.Index == 0 || now.Index == 0) {
-		// The kernel does not tell a membership on an interface of its own choice
-		// from another one: there is only room for one of the two.
+		// Leaving the group on an interface that the kernel chose ends whichever membership the kernel finds first. So the
+		// socket leaves the old interface before it joins on the new one.
 		leaveNew := undo
 		settle()
 		undo = func() {
@@ -271,13 +270,13 @@ func (s *netSocket) join(c multicastConn, spec configdir.Spec, in *net.Interface
 	return undo, settle, nil
 }
 
-// setSending sets what concerns what is sent.
+// setSending sets the options for sending.
 func (s *netSocket) setSending(c multicastConn, spec configdir.Spec, out *net.Interface) error {
 	if err := c.SetTTL(spec.TTL); err != nil {
 		return fmt.Errorf("ttl %d: %w", spec.TTL, err)
 	}
 	if err := c.SetMulticastLoopback(false); err != nil {
-		return fmt.Errorf("switching the multicast loop off: %w", err)
+		return fmt.Errorf("switching the multicast loopback off: %w", err)
 	}
 	if err := c.SetOut(s.fd, spec, out); err != nil {
 		return fmt.Errorf("out interface %q: %w", spec.OutInterface, err)
@@ -285,9 +284,8 @@ func (s *netSocket) setSending(c multicastConn, spec configdir.Spec, out *net.In
 	return nil
 }
 
-// withConn lends the socket to x/net as a connection of Go's. It is a copy of
-// the descriptor and gone at the end: as long as it lived, each datagram would
-// wake Go's poller too.
+// withConn calls use with the socket as a connection of golang.org/x/net. The connection has a duplicate of the descriptor,
+// which withConn closes at the end: while it is open, each datagram also wakes Go's network poller.
 func (s *netSocket) withConn(spec configdir.Spec, use func(multicastConn) error) error {
 	fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -306,21 +304,21 @@ func (s *netSocket) withConn(spec configdir.Spec, use func(multicastConn) error)
 	return use(conn6{ipv6.NewPacketConn(c)})
 }
 
-// joined sorts what joining a group can fail with.
+// joined explains an error of joining the group. It returns a *Missing if a route or the interface does not exist.
 func joined(err error, spec configdir.Spec) error {
 	if err == nil {
 		return nil
 	}
 	if spec.InInterface == "" && (errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EADDRNOTAVAIL)) {
 		return &Missing{
-			What: fmt.Sprintf("no interface leads to %v %s, and netsocket names no \"in interface\"", spec.Group, inNamespace(spec.NetNamespace)),
+			What: fmt.Sprintf("there is no route to %v %s, and netsocket names no \"in interface\"", spec.Group, inNamespace(spec.NetNamespace)),
 			Fix:  inside(spec.NetNamespace, fmt.Sprintf("ip route add %v dev …", spec.Group)),
 			Err:  err,
 		}
 	}
 	if errors.Is(err, unix.ENODEV) {
 		return &Missing{
-			What: fmt.Sprintf("in interface %q has just gone %s", spec.InInterface, inNamespace(spec.NetNamespace)),
+			What: fmt.Sprintf("in interface %q has just been deleted %s", spec.InInterface, inNamespace(spec.NetNamespace)),
 			Fix:  inside(spec.NetNamespace, fmt.Sprintf("ip link add %s …", spec.InInterface)),
 			Err:  err,
 		}
@@ -328,7 +326,7 @@ func joined(err error, spec configdir.Spec) error {
 	return fmt.Errorf("joining the group: %w", err)
 }
 
-// forceBuffers sets the buffers past the system's limits where the process may.
+// forceBuffers sets the buffer sizes. They exceed the system's limits only if the process has CAP_NET_ADMIN.
 func forceBuffers(fd, receive int) error {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receive) != nil {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receive); err != nil {
@@ -352,8 +350,8 @@ func groupAddress(spec configdir.Spec, in int) unix.Sockaddr {
 	return sa
 }
 
-// needsInterface tells whether the group's address means something on one
-// interface only.
+// needsInterface reports whether the scope of the group's address is one link or one interface, so that the address needs a
+// zone.
 func needsInterface(group netip.Addr) bool {
 	return group.Is6() && (group.IsLinkLocalMulticast() || group.IsInterfaceLocalMulticast())
 }
@@ -365,9 +363,9 @@ func b2i(b bool) int {
 	return 0
 }
 
-// stillThere says whether namespace and interfaces are still the ones that the
-// socket was set up for: an interface that was made anew has another index, and
-// no member. To be called on its thread.
+// stillThere returns an error unless the socket's namespace and interfaces are still those that it was opened for: a recreated
+// interface has another index, and the socket is not a member of the group there. It also updates trouble. It must be called
+// on the socket's thread.
 func (s *netSocket) stillThere(spec configdir.Spec) error {
 	if err := sameNamespace(spec.NetNamespace, s.thread); err != nil {
 		return err
@@ -377,7 +375,7 @@ func (s *netSocket) stillThere(spec configdir.Spec) error {
 		return err
 	}
 	if index(in) != s.in || index(out) != s.out {
-		return &Missing{What: fmt.Sprintf("an interface was made anew %s", inNamespace(spec.NetNamespace))}
+		return &Missing{What: fmt.Sprintf("an interface was recreated %s", inNamespace(spec.NetNamespace))}
 	}
 	s.trouble = linkTrouble(s.fd, spec.NetNamespace, in, out)
 	return nil

@@ -11,11 +11,11 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// noMemory is the module's error for a JOOLD_ADD if it had no memory for some of the sessions.
+// noMemory is the module's error for a JOOLD_ADD if the kernel had no memory for some of the sessions.
 var noMemory = &joolnl.Error{Code: unix.EINVAL, Text: "sessiondb_add() threw unknown error code -12."}
 
-// TestNoMemory: the module of a standby has no memory for live sessions for a while. The standby is incomplete until a
-// resync has brought them.
+// TestNoMemory makes a standby's module refuse live sessions for lack of memory. The standby is incomplete until a full sync has
+// brought them.
 func TestNoMemory(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
@@ -33,9 +33,9 @@ func TestNoMemory(t *testing.T) {
 		}
 	})
 	active.report(sessionsAt(1000, 3)...)
-	eventually(t, "it is known to be incomplete", func() bool { return len(standby.Sync().Lacking) > 0 })
+	eventually(t, "the standby is incomplete", func() bool { return len(standby.Sync().Lacking) > 0 })
 	standby.instance.Set(func(i *workertest.Instance) { i.Refuse = nil })
-	within(t, 3*patience, "it has all and says so", func() bool {
+	within(t, 3*patience, "the standby has all sessions and is complete", func() bool {
 		s := standby.Sync()
 		return standby.instance.Sessions.Len() == 103 && s.complete()
 	})
@@ -86,7 +86,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestErrorsLost has netlink lose reports of errors.
+// TestErrorsLost makes netlink lose error replies: the host no longer trusts its vector.
 func TestErrorsLost(t *testing.T) {
 	drive(t, jool4115, func(d *driven) {
 		d.sent.put(7, 40)

@@ -11,7 +11,7 @@ import (
 	"joolctl/session"
 )
 
-// module is what the decisions ask of the instance. *joolnl.Conn is the real one.
+// module has the requests that the worker sends to its Jool instance. *joolnl.Conn implements it; the simulator replaces it.
 type module interface {
 	AskHello() (alive bool, err error)
 	AskStats() (joolnl.Stats, error)
@@ -27,30 +27,32 @@ type module interface {
 	ReadErrors()
 }
 
-// outside is what else the decisions act on: time, the instance's thread and the network socket. *pumps is the real one.
+// outside has the other effects of the worker: time, the instance's thread and the network socket. *pumps implements it; the
+// simulator replaces it.
 type outside interface {
-	// now is the moment.
+	// now returns the present time.
 	now() time.Time
-	// post calls fn on the instance's thread, unless the worker ends before.
+	// post makes the instance's thread call fn soon. fn is not called if the worker ends before that.
 	post(fn func())
-	// background calls fn beside the thread. fn must touch nothing that is the thread's.
+	// background calls fn in a goroutine of its own. fn must not use data that belongs to the instance's thread.
 	background(fn func())
-	// transmit sends a datagram to the group, transmitBatch those of a batch from the ith on. It returns how many were sent before the
-	// error.
+	// transmit sends a datagram to the group. transmitBatch sends the datagrams of a batch, beginning with number i, and returns
+	// how many were sent before the error.
 	transmit(b []byte) error
 	transmitBatch(b *packetio.Batch, i int) (sent int, err error)
-	// drain takes the reports that wait.
+	// drain processes the reports that are queued on the netlink socket.
 	drain()
-	// readTable reads the instance's whole table and hands it to done, on the thread, with its times left as they were at base.
-	// sizeHint is how many sessions it is expected to have. stop reports whether nobody wants it any more.
+	// readTable reads the instance's whole table and passes it to done on the instance's thread. The times left are those at
+	// the time base. sizeHint is the expected number of sessions. readTable gives up, without calling done, once stop returns
+	// true.
 	readTable(sizeHint int, base time.Time, stop func() bool, done func(replication.Snapshot, error))
-	// waits reports whether datagrams wait in the network socket.
+	// waits reports whether the network socket has datagrams to read.
 	waits() bool
-	// stoodStill is for how long the thread has just stood still.
+	// stoodStill returns how long data that can be read now may have waited because the thread was stopped; 0 if it was not.
 	stoodStill() time.Duration
 }
 
-// alarm calls a function of the worker's at a moment.
+// alarm is a timer that calls a fixed function of the worker.
 type alarm interface {
 	Set(at time.Time)
 	SetSooner(at time.Time)
@@ -71,5 +73,5 @@ func (p *pumps) waits() bool { return p.socket.waits() }
 
 func (p *pumps) stoodStill() time.Duration { return p.thread.StoodStill() }
 
-// newRandom is a source of random numbers that nobody else has.
+// newRandom returns a source of random numbers with a seed of its own.
 func newRandom() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }

@@ -9,14 +9,14 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestOneAddress has two workers send from one address. Each has its own sequence, and both are live.
+// TestOneAddress makes two workers send from one address. Each has its own sequence numbers, and both are live.
 func TestOneAddress(t *testing.T) {
 	t.Parallel()
 	s, h := beside(t)
 	other := &scripted{plain: s.plain, id: 78}
 	for i := range 20 {
 		if i == 10 {
-			s.last++ // one is lost
+			s.last++ // a datagram is lost
 		}
 		s.live(sessionAt(4*i, 0))
 		other.live(sessionAt(10_000+4*i, 0))

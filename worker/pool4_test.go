@@ -10,8 +10,8 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// TestPool4Differs: two hosts with the same pool4 in another order agree; when
-// one's changes, both say so.
+// TestPool4Differs runs two hosts whose pool4 is equal, but in another order: they show no difference. After one pool4 has changed,
+// both show it.
 func TestPool4Differs(t *testing.T) {
 	a, b := hosts(t)
 	pool := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24")}
@@ -29,7 +29,7 @@ func TestPool4Differs(t *testing.T) {
 	}
 	eventually(t, "both agree", differs())
 	both[1].instance.Set(func(i *workertest.Instance) { i.Pool4 = pool[:2] })
-	for _, h := range both { // not to wait for it
+	for _, h := range both { // read pool4 now instead of after pool4Every
 		if err := h.onPumps(t.Context(), func(p *pumps) error {
 			p.pool4Due = time.Time{}
 			p.refreshPool4(time.Now())
@@ -41,7 +41,7 @@ func TestPool4Differs(t *testing.T) {
 	eventually(t, "both differ", differs("pool4"))
 }
 
-// bothDiffer tells whether each of two hosts knows the other, and in what it differs.
+// bothDiffer returns a function that reports whether each of two hosts knows the other, and shows exactly these differences.
 func bothDiffer(both []*host, want ...string) func() bool {
 	return func() bool {
 		for _, h := range both {
@@ -54,8 +54,7 @@ func bothDiffer(both []*host, want ...string) func() bool {
 	}
 }
 
-// TestSettingsDiffer has two instances whose settings differ, of modules that have
-// other ones each.
+// TestSettingsDiffer runs two hosts whose instances have different settings, or whose modules do not have the same settings.
 func TestSettingsDiffer(t *testing.T) {
 	const asap, deadline, capacity, payload = 28, 29, 30, 31
 	for _, c := range []struct {
@@ -67,10 +66,10 @@ func TestSettingsDiffer(t *testing.T) {
 		{"the same", jool4115, jool4115, nil, nil},
 		{"timeouts", jool4115, jool4115, map[int]uint32{20: 1000, 21: 1000, 22: 1000, 23: 1000},
 			[]string{"tcp-est-timeout", "tcp-trans-timeout", "udp-timeout", "icmp-timeout"}},
-		{"how sessions are reported", jool4115, jool4115, map[int]uint32{deadline: 1000, capacity: 1024, payload: 1200},
+		{"settings of ss", jool4115, jool4115, map[int]uint32{deadline: 1000, capacity: 1024, payload: 1200},
 			[]string{"ss-capacity", "ss-flush-deadline", "ss-max-payload"}},
-		{"at once or not", jool419, jool419, map[int]uint32{asap: 1}, []string{"ss-flush-asap"}},
-		{"at once, and a module that knows no such thing", jool4115, jool419, map[int]uint32{asap: 1}, nil},
+		{"ss-flush-asap", jool419, jool419, map[int]uint32{asap: 1}, []string{"ss-flush-asap"}},
+		{"ss-flush-asap, which one module does not have", jool4115, jool419, map[int]uint32{asap: 1}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -16,14 +16,13 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestReconfigure changes a running worker's spec and sees how sessions come
-// and go then.
+// TestReconfigure changes a running worker's spec, and checks that sessions cross in both directions afterwards.
 func TestReconfigure(t *testing.T) {
 	a, b := hosts(t)
 	nstest.Veth(t,
 		nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
 		nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
-	// What the kernel chooses where nothing is named.
+	// Without a named interface, the kernel chooses "sync" for IPv4.
 	for _, ns := range []string{a, b} {
 		nstest.IP(t, ns, "route add 239.0.0.0/8 dev sync")
 	}
@@ -33,7 +32,7 @@ func TestReconfigure(t *testing.T) {
 			name   string
 			before func(*configdir.Spec)
 			after  func(*configdir.Spec)
-			// via is the interface by which sessions come and go afterwards.
+			// via is the interface that the worker uses afterwards; kept says whether it keeps its network socket.
 			via  string
 			ttl  int
 			kept bool
@@ -45,7 +44,7 @@ func TestReconfigure(t *testing.T) {
 			{"another group", nil, func(s *configdir.Spec) { s.Group = away[group] }, "sync", 1, false},
 			{"another port", nil, func(s *configdir.Spec) { s.Port += 5 }, "sync", 1, false},
 			{"another group and interface", nil, func(s *configdir.Spec) { s.Group, s.InInterface, s.OutInterface = away[group], "other", "other" }, "other", 1, false},
-			{"a group of one link alone", nil, func(s *configdir.Spec) {
+			{"a link-local group", nil, func(s *configdir.Spec) {
 				if group == group6 {
 					s.Group, s.OutInterface = netip.MustParseAddr("ff02::64"), ""
 				}
@@ -95,7 +94,7 @@ func TestReconfigure(t *testing.T) {
 	})
 }
 
-// TestRetune changes what is not about sockets.
+// TestRetune changes settings that do not concern sockets: the refresh period, and whether datagrams have sequence numbers.
 func TestRetune(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
@@ -125,7 +124,7 @@ func TestRetune(t *testing.T) {
 	if err := h.Reconfigure(spec); err != nil {
 		t.Fatal(err)
 	}
-	report(len(list) + syncwire.TrailerLen) // which it would have kept back for a minute
+	report(len(list) + syncwire.TrailerLen) // with the old refresh period, it would not be sent for a minute
 
 	spec.Sequence = false
 	if err := h.Reconfigure(spec); err != nil {
@@ -141,13 +140,13 @@ func TestRetune(t *testing.T) {
 		t.Fatal(err)
 	}
 	if hello, _ := control[*syncwire.Hello](peer); !hello.Asks {
-		t.Errorf("its first HELLO asks nobody: %+v", hello)
+		t.Errorf("the first HELLO does not ask for HELLOs: %+v", hello)
 	}
 	report(len(list) + syncwire.TrailerLen)
 	h.alone()
 }
 
-// TestReconfigureFails asks for what can't be had; the old goes on.
+// TestReconfigureFails reconfigures a worker with specs that cannot work: it keeps its configuration.
 func TestReconfigureFails(t *testing.T) {
 	a, b := hosts(t)
 	bothFamilies(t, func(t *testing.T, group netip.Addr) {
@@ -189,7 +188,7 @@ func TestReconfigureFails(t *testing.T) {
 			t.Errorf("%d descriptors before, %d after", fds, now)
 		}
 		if n := taken.instance.Count(joolnl.JooldAdd); n != 0 {
-			t.Errorf("the neighbour got %d", n)
+			t.Errorf("the other worker's instance received %d JOOLD_ADDs", n)
 		}
 		h.stop()
 		if err := h.Reconfigure(spec); !errors.Is(err, ErrNotRunning) {
@@ -198,8 +197,8 @@ func TestReconfigureFails(t *testing.T) {
 	})
 }
 
-// TestReconfigureWithoutLoss changes the group's port under traffic: every
-// datagram to the old one that was sent before arrives.
+// TestReconfigureWithoutLoss changes the group's port under traffic. The worker processes every datagram that was sent to the
+// old port before the change.
 func TestReconfigureWithoutLoss(t *testing.T) {
 	a, b := hosts(t)
 	bothFamilies(t, func(t *testing.T, group netip.Addr) {
@@ -216,7 +215,7 @@ func TestReconfigureWithoutLoss(t *testing.T) {
 			if err := h.Reconfigure(spec); err != nil {
 				t.Fatal(err)
 			}
-			if spec.Port != port { // and back
+			if spec.Port != port { // back to the first port
 				spec.Port = port
 				if err := h.Reconfigure(spec); err != nil {
 					t.Fatal(err)
@@ -227,15 +226,15 @@ func TestReconfigureWithoutLoss(t *testing.T) {
 	})
 }
 
-// TestReconfigureInterfaceWithoutLoss changes the interface under traffic: every
-// datagram that came by the old one before goes to the kernel.
+// TestReconfigureInterfaceWithoutLoss changes the interface under traffic. The worker processes every datagram that arrived on
+// the old interface before the change.
 func TestReconfigureInterfaceWithoutLoss(t *testing.T) {
 	a, b := hosts(t)
 	c := nstest.New(t)
 	nstest.Veth(t,
 		nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
 		nstest.End{Namespace: c, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
-	nstest.IP(t, a, "route add 239.0.0.0/8 dev sync") // the kernel's choice
+	nstest.IP(t, a, "route add 239.0.0.0/8 dev sync") // the interface that the kernel chooses
 	bothFamilies(t, func(t *testing.T, group netip.Addr) {
 		spec := specFor(a, group)
 		h := newHost(t, jool4115, spec).start()
@@ -258,8 +257,8 @@ func TestReconfigureInterfaceWithoutLoss(t *testing.T) {
 	})
 }
 
-// TestReconfigureCrossed has two workers whose network sockets live where the
-// other's instance does.
+// TestReconfigureCrossed reconfigures two workers at once. The network socket of each is in the namespace of the other's
+// instance, so they could wait for each other's thread.
 func TestReconfigureCrossed(t *testing.T) {
 	a, b := hosts(t)
 	specA, specB := specFor(a, group6), specFor(b, group6)
@@ -287,16 +286,15 @@ func TestReconfigureCrossed(t *testing.T) {
 				t.Error(err)
 			}
 		case <-time.After(patience):
-			t.Fatal("they wait for each other")
+			t.Fatal("the workers wait for each other")
 		}
 	}
 	cross(t, jool4115, first, second)
 	cross(t, jool4115, second, first)
 }
 
-// TestReconfigureNetNamespace moves the network socket into another namespace and
-// back under traffic: every datagram to the old one that was sent before arrives, and
-// no socket is left behind.
+// TestReconfigureNetNamespace moves the network socket into another namespace and back under traffic. The worker processes every
+// datagram that was sent to the old socket before the change, and leaves no socket open.
 func TestReconfigureNetNamespace(t *testing.T) {
 	here, peerHere := hosts(t)
 	there, peerThere := hosts(t)
@@ -322,6 +320,6 @@ func TestReconfigureNetNamespace(t *testing.T) {
 			}
 		}
 		h.adds(n)
-		eventually(t, "nothing is left open", func() bool { return countDir(t, "/proc/self/fd") == fds })
+		eventually(t, "the replaced sockets are closed", func() bool { return countDir(t, "/proc/self/fd") == fds })
 	})
 }

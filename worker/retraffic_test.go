@@ -13,7 +13,7 @@ import (
 // perSecond is how many new sessions a second the module reports in openSteadily.
 const perSecond = 2000
 
-// openSteadily has the module report new sessions until stop is called.
+// openSteadily makes the module report new sessions, perSecond of them, until stop is called.
 func (h *host) openSteadily() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -23,7 +23,7 @@ func (h *host) openSteadily() (stop func()) {
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for n := 0; ctx.Err() == nil; <-tick.C {
-			// Whatever is due, however late the turn comes.
+			// A late tick reports all sessions that are due by now.
 			if due := int(time.Since(began) * perSecond / time.Second); due > n {
 				h.report(sessionsAt(n, due-n)...)
 				n = due
@@ -38,15 +38,15 @@ func (h *host) openSteadily() (stop func()) {
 	return stop
 }
 
-// TestReconfigureUnderTraffic changes both hosts in turn while sessions are opened at one of them. While both are
-// configured to hear each other nothing is missed, not even for a moment; what was opened while only one had gone over
-// comes when the other has.
+// TestReconfigureUnderTraffic reconfigures two hosts, one after the other, while sessions are opened on the active host. The standby
+// misses no datagram while both hosts can hear each other. Sessions that are opened while only one host has the new group or
+// interface arrive after the other host has it too.
 func TestReconfigureUnderTraffic(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(s *configdir.Spec, address string)
-		apart  bool // the hosts can't hear each other while only one has gone over
+		apart  bool // the hosts cannot hear each other between the two changes
 	}{
 		{"ttl", func(s *configdir.Spec, _ string) { s.TTL = 9 }, false},
 		{"receive buffer", func(s *configdir.Spec, _ string) { s.ReceiveBuffer = 9 << 20 }, false},
@@ -82,13 +82,13 @@ func TestReconfigureUnderTraffic(t *testing.T) {
 			become(t, active, standby)
 			l := standby.counters.Ledger()
 			if missed := l.Repaired+l.Injected+standby.counters.Losses().NetworkLost > 0; missed != c.apart {
-				t.Errorf("something did not come at once: %v, want %v: %+v, %+v", missed, c.apart, l, standby.counters.Losses())
+				t.Errorf("the standby missed datagrams: %v, want %v: %+v, %+v", missed, c.apart, l, standby.counters.Losses())
 			}
 		})
 	}
 }
 
-// flows waits until each of these hosts has sent or received some hundred sessions more.
+// flows waits until each of the hosts has sent or received 300 more sessions.
 func flows(t *testing.T, hosts ...*host) {
 	t.Helper()
 	for _, h := range hosts {

@@ -2,7 +2,7 @@ package worker
 
 import "sync/atomic"
 
-// saved are a pair's counters by the names that they are saved under.
+// saved returns the pair's counters, keyed by their names in Save's result.
 func (c *Counters) saved() map[string]*atomic.Uint64 {
 	return map[string]*atomic.Uint64{
 		"kernel_sent_packets": &c.kernelSentPackets, "kernel_sent_bytes": &c.kernelSentBytes,
@@ -23,7 +23,7 @@ func (c *Counters) saved() map[string]*atomic.Uint64 {
 	}
 }
 
-// Save returns what Restore takes, in this process or the next.
+// Save returns the counters and the checkpoint for Restore, in this process or the next.
 func (c *Counters) Save() map[string]uint64 {
 	saved := make(map[string]uint64)
 	for name, n := range c.saved() {
@@ -33,8 +33,8 @@ func (c *Counters) Save() map[string]uint64 {
 	return saved
 }
 
-// Restore has the counters go on from where they were saved. Names that are
-// unknown here, another version's, are left out.
+// Restore sets the counters and the checkpoint to values that Save has returned. It ignores unknown names: these are counters
+// of another version of this software.
 func (c *Counters) Restore(saved map[string]uint64) {
 	for name, n := range c.saved() {
 		n.Store(saved[name])

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// TestSavedCounters: every counter is saved, under a name of its own, and
-// restored.
+// TestSavedCounters saves and restores the counters: each has a name of its own, and none is left out.
 func TestSavedCounters(t *testing.T) {
 	var before, after Counters
 	counters := 0

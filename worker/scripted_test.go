@@ -8,7 +8,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// scripted is a peer that says what the test wants.
+// scripted is a peer whose messages the test sends.
 type scripted struct {
 	*plain
 	id   syncwire.ID
@@ -24,14 +24,14 @@ func (s *scripted) say(body syncwire.Body) {
 	s.send(syncwire.Message{Sender: s.id, Last: s.last, Body: body}.Append(nil))
 }
 
-// live sends records as the next datagram.
+// live sends records in the peer's next live datagram.
 func (s *scripted) live(records ...session.Record) {
 	s.t.Helper()
 	s.last++
 	s.send(syncwire.Trailer{Kind: syncwire.Live, Sender: s.id, Seq: s.last}.Append(packed(s.t, records...)))
 }
 
-// packed are records in the newest module's format.
+// packed returns records in the format of the newest module.
 func packed(t testing.TB, records ...session.Record) []byte {
 	t.Helper()
 	var list []byte
@@ -44,14 +44,15 @@ func packed(t testing.TB, records ...session.Record) []byte {
 	return list
 }
 
-// beside starts a worker with an empty table beside a scripted peer.
+// beside starts a worker with an empty table, and returns it with a scripted peer.
 func beside(t *testing.T) (*scripted, *host) {
 	t.Helper()
 	a, b := hosts(t)
 	return newScripted(t, a), newStandby(t, jool4115, b).start()
 }
 
-// asked says HELLO, with a table that is in no live datagram, and waits until it is asked for that.
+// asked sends a HELLO whose generation says that the peer has sessions which it has not sent in live datagrams. It waits for the
+// SOLICIT, and returns its sender.
 func (s *scripted) asked(sessions int) (by syncwire.ID) {
 	s.t.Helper()
 	s.say(&syncwire.Hello{Sync: syncwire.SyncYes, Sessions: uint32(sessions), Settings: ttl, Generation: 1})
@@ -68,7 +69,7 @@ func (s *scripted) begin(to syncwire.ID, id uint32, sessions int) {
 	s.say(&syncwire.Begin{Resync: id, Audience: []syncwire.ID{to}, Sessions: uint32(sessions), Settings: ttl, Vector: s.whole()})
 }
 
-// whole is the vector of the peer's table.
+// whole returns the vector of the peer's table.
 func (s *scripted) whole() []syncwire.Component {
 	at := syncwire.Position{Generation: 1, Seq: s.last}
 	return []syncwire.Component{{Origin: s.id, Known: true, Complete: at, Highest: at}}
@@ -91,7 +92,7 @@ func (s *scripted) end(id uint32, sessions int) {
 
 func bulksOf(sessions int) int { return (sessions + syncwire.MaxBulk - 1) / syncwire.MaxBulk }
 
-// nacked waits for a NACK about a resync.
+// nacked waits for a NACK for BULKs of a full sync, and returns its ranges.
 func (s *scripted) nacked(id uint32) []syncwire.Range {
 	s.t.Helper()
 	for {

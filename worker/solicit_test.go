@@ -7,7 +7,8 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestSolicitIsLost has a worker's only peer miss its SOLICIT twice.
+// TestSolicitIsLost ignores two SOLICITs of a worker, as if they were lost. The worker sends SOLICIT again, and does not give up
+// its only peer.
 func TestSolicitIsLost(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
@@ -20,7 +21,7 @@ func TestSolicitIsLost(t *testing.T) {
 		control[*syncwire.Solicit](s.plain)
 	}
 	if h.log.count("no peer gave its session table") > 0 {
-		t.Error("it has given up in between")
+		t.Error("the worker has given up")
 	}
 	s.begin(to, 5, n)
 	for i := range bulksOf(n) {
@@ -32,8 +33,8 @@ func TestSolicitIsLost(t *testing.T) {
 	}
 }
 
-// TestSolicitedTwice asks a worker a second time while it reads its table, as one
-// does whom BEGIN has not reached yet: one answer is enough.
+// TestSolicitedTwice sends a second SOLICIT to a worker while it reads its table, like a host that has not received BEGIN. The
+// worker sends its table once.
 func TestSolicitedTwice(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)

@@ -11,7 +11,7 @@ import (
 	"joolctl/configdir"
 )
 
-// ask sends a datagram and returns what comes back.
+// ask sends a datagram and returns the reply.
 func ask(t *testing.T, to netip.AddrPort, question []byte) string {
 	t.Helper()
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
@@ -33,7 +33,7 @@ func ask(t *testing.T, to netip.AddrPort, question []byte) string {
 	return string(b[:n])
 }
 
-// freePort is one that nobody had a moment ago.
+// freePort returns a UDP port that was free when it was called.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -100,7 +100,7 @@ func TestStatsServer(t *testing.T) {
 	again.Close()
 }
 
-// TestStatsServerInUse has the second of the two loopback addresses taken.
+// TestStatsServerInUse opens a stats server while another socket is bound to the second of the two loopback addresses.
 func TestStatsServerInUse(t *testing.T) {
 	fds := countDir(t, "/proc/self/fd")
 	taken, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
@@ -121,7 +121,8 @@ func TestStatsAdd(t *testing.T) {
 	}
 }
 
-// TestStatsServerAnswersNoAnswer: two servers would go on for ever.
+// TestStatsServerAnswersNoAnswer sends replies of stats servers to a stats server. If it answered them, two servers could
+// answer each other without end.
 func TestStatsServerAnswersNoAnswer(t *testing.T) {
 	var answers uint64
 	stats := func() Stats {
@@ -140,7 +141,7 @@ func TestStatsServerAnswersNoAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	for _, b := range []string{Stats{}.String(), firstStat} { // the server takes them before the question
+	for _, b := range []string{Stats{}.String(), firstStat} { // the server reads them before the request below
 		if _, err := other.Write([]byte(b)); err != nil {
 			t.Fatal(err)
 		}

@@ -14,18 +14,17 @@ import (
 	"joolctl/fdstore"
 )
 
-// StatsServer answers datagrams with upstream's six lines, until Close. It does not answer another stats server's answer,
-// and no more than statsPerSecond datagrams a second on each address.
+// StatsServer answers each datagram with upstream's six lines, until Close. It does not answer the reply of another stats
+// server, and on each address it answers at most statsPerSecond datagrams a second.
 type StatsServer struct {
 	conns []*net.UDPConn
 	done  sync.WaitGroup
 	store *fdstore.Store
 }
 
-// OpenStats opens a stats server on the spec's port, which must not be 0, in
-// the namespace of the process: on the spec's address, or else on both loopback
-// addresses (on one, where the host has no other). An error names address and
-// port. Sockets that the process before has left in the store are adopted.
+// OpenStats opens a stats server on the spec's port, which must not be 0, in the namespace of the process. It listens on the
+// spec's address; if the spec has none, on 127.0.0.1 and, where the host has IPv6, on ::1. An error names the address and the
+// port. OpenStats adopts the sockets that the previous process left in the store.
 func OpenStats(spec configdir.Spec, stats func() Stats, store *fdstore.Store) (*StatsServer, error) {
 	addrs := []netip.Addr{spec.StatsAddress}
 	if !spec.StatsAddress.IsValid() {
@@ -35,7 +34,7 @@ func OpenStats(spec configdir.Spec, stats func() Stats, store *fdstore.Store) (*
 	for i, a := range addrs {
 		c, err := openStatsSocket(netip.AddrPortFrom(a, spec.StatsPort), store)
 		if i > 0 && (errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT)) {
-			continue // no IPv6 here
+			continue // this host has no IPv6
 		}
 		if err != nil {
 			s.Close()
@@ -47,20 +46,20 @@ func OpenStats(spec configdir.Spec, stats func() Stats, store *fdstore.Store) (*
 	return s, nil
 }
 
-// statsError says what keeps a stats server from its port, and what to type.
+// statsError explains why a stats server cannot listen, and names the command that helps.
 func statsError(a netip.Addr, port uint16, err error) error {
 	next := ""
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		next = fmt.Sprintf("; to see who has it, type: ss -lunp 'sport = :%d'", port)
+		next = fmt.Sprintf("; to find the process that uses it, type: ss -lunp 'sport = :%d'", port)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		next = fmt.Sprintf("; type: ip address add %v/… dev …", a)
 	}
 	return fmt.Errorf("stats server on %v port %d: %w%s", a, port, errors.Unwrap(err), next)
 }
 
-// statsPerSecond bounds how many datagrams a socket answers in a second. An answer is some hundred times as long as a
-// question needs to be, and a forged source address sends it to somebody else.
+// statsPerSecond bounds how many datagrams a socket answers in a second. A reply is about a hundred times as long as the
+// shortest request, so with forged source addresses an attacker could use the server to amplify traffic.
 const statsPerSecond = 100
 
 // serveStats serves one socket until it is closed.
@@ -75,9 +74,9 @@ func serveStats(c *net.UDPConn, stats func() Stats) {
 		if err != nil && !errors.Is(err, unix.EMSGSIZE) {
 			continue
 		}
-		// Two stats servers would answer each other's answers for ever, after one datagram with a forged source.
+		// One datagram with a forged source address would make two stats servers answer each other without end.
 		if string(b[:n]) != firstStat && limit.allow(time.Now()) {
-			_, _ = c.WriteToUDPAddrPort([]byte(stats().String()), from) // who asked may have gone
+			_, _ = c.WriteToUDPAddrPort([]byte(stats().String()), from) // an error concerns the requester only
 		}
 	}
 }
@@ -96,7 +95,7 @@ func (l *statsLimit) allow(now time.Time) bool {
 	return l.n <= statsPerSecond
 }
 
-// Close stops the server and waits for its end.
+// Close closes the sockets, or leaves them in the store, and waits until the server's goroutines have ended.
 func (s *StatsServer) Close() {
 	for _, c := range s.conns {
 		leaveStatsSocket(c, s.store)

@@ -7,12 +7,11 @@ import (
 	"joolctl/session"
 )
 
-// slice is how long a long task keeps the instance's thread from the pumps.
+// slice is how long a long task may use the instance's thread before traffic is processed.
 const slice = 2 * time.Millisecond
 
-// readTable reads the instance's whole table, page by page and giving way to
-// the pumps in between, and hands it to done, on the instance's thread. stop
-// tells that nobody wants it any more.
+// readTable reads the instance's whole table and passes it to done on the instance's thread. It reads page by page, and interrupts
+// itself after each slice so that the thread can process traffic. It gives up, without calling done, once stop returns true.
 func (p *pumps) readTable(sizeHint int, base time.Time, stop func() bool, done func(replication.Snapshot, error)) {
 	t := replication.Snapshot{Records: make([]session.Record, 0, sizeHint+sizeHint/16), Base: base}
 	var page []session.Session

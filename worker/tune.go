@@ -18,12 +18,12 @@ const (
 	tunedCapacity   = 16384
 )
 
-// tuneEvery is the least time between two changes of the settings: somebody may reset them again and again, and each
-// change stops the instance for as long as a walk over its BIB takes.
+// tuneEvery is the shortest time between two changes of the settings. Another program may reset them again and again, and each
+// change stops the instance while the module walks its BIB.
 const tuneEvery = time.Minute
 
-// tuning is what "tune ss" changes of an instance's settings: those that have the module's default values and an
-// effect.
+// tuning returns the changes that "tune ss" makes: it changes settings that have the module's default values and that this
+// version of the module uses.
 func tuning(v joolnl.Version, g joolnl.Globals) (changes []joolnl.Change) {
 	change := func(s joolnl.Setting, is bool, value uint32) {
 		if is {
@@ -35,7 +35,7 @@ func tuning(v joolnl.Version, g joolnl.Globals) (changes []joolnl.Change) {
 	return changes
 }
 
-// valueOf is a setting's value.
+// valueOf returns the value of a setting.
 func valueOf(g joolnl.Globals, s joolnl.Setting) uint32 {
 	if s == joolnl.SSCapacity {
 		return g.SSCapacity
@@ -43,8 +43,7 @@ func valueOf(g joolnl.Globals, s joolnl.Setting) uint32 {
 	return uint32(g.SSFlushDeadline.Milliseconds())
 }
 
-// takeGlobals makes the instance's settings those that the worker goes by, and changes them first if the pair says
-// "tune ss".
+// takeGlobals stores the instance's settings for the worker. If the pair's configuration has "tune ss", it first changes them.
 func (p *pumps) takeGlobals(g joolnl.Globals, now time.Time) {
 	spec := p.w.spec()
 	if spec.TuneSS {
@@ -66,7 +65,7 @@ func (p *pumps) takeGlobals(g joolnl.Globals, now time.Time) {
 	p.w.mu.Unlock()
 }
 
-// tune changes the settings that have default values, and returns those in force.
+// tune changes the settings that have default values, and returns the instance's present settings.
 func (p *pumps) tune(g joolnl.Globals, now time.Time) joolnl.Globals {
 	changes := tuning(p.version, g)
 	if len(changes) == 0 {
@@ -84,7 +83,7 @@ func (p *pumps) tune(g joolnl.Globals, now time.Time) joolnl.Globals {
 	}
 	if err != nil {
 		p.refused = err.Error()
-		p.w.log.warn(`"tune ss": the module refuses other settings`, "instance", p.w.spec().Instance, "error", err)
+		p.w.log.warn(`"tune ss": the module refuses to change the settings`, "instance", p.w.spec().Instance, "error", err)
 		return g
 	}
 	p.refused = ""
@@ -94,14 +93,14 @@ func (p *pumps) tune(g joolnl.Globals, now time.Time) joolnl.Globals {
 	return after
 }
 
-// Exposure is how long a new session exists on this host only, because its module has not reported it yet. Sessions die
-// with the host meanwhile.
+// Exposure is how long a new session exists only on this host, because its module has not reported it yet. If the host fails
+// meanwhile, the session is lost.
 type Exposure struct {
 	// AtMost is the longest time that a session waits in the module after its first packet.
 	AtMost time.Duration
-	// Refused is why the module keeps its settings although the pair says "tune ss"; "": it does not.
+	// Refused is the module's error for the changes of "tune ss"; "" if there is none.
 	Refused string
-	// Remedy is what to do for a shorter time; "": nothing.
+	// Remedy says how to make the time shorter; "" if it is short.
 	Remedy string
 }
 
@@ -123,5 +122,5 @@ func exposureOf(spec configdir.Spec, clock ackClock, refused string) Exposure {
 	return e
 }
 
-// wellTuned is what "tune ss" comes to with the longest jiffies that Linux can be built with.
+// wellTuned is the exposure with "tune ss" and the longest jiffy that Linux can be built with.
 const wellTuned = 20 * time.Millisecond

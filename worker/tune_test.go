@@ -22,11 +22,11 @@ func TestTuning(t *testing.T) {
 		capacity uint32
 		want     []joolnl.Change
 	}{
-		"defaults":               {jool4115, 2 * time.Second, 512, []joolnl.Change{deadline, capacity}},
-		"operator's deadline":    {jool4115, time.Second, 512, []joolnl.Change{capacity}},
-		"operator's capacity":    {jool4115, 2 * time.Second, 4096, []joolnl.Change{deadline}},
-		"tuned already":          {jool4115, tunedDeadline * time.Millisecond, tunedCapacity, nil},
-		"capacity not looked at": {jool419, 2 * time.Second, 512, []joolnl.Change{deadline}},
+		"defaults":                {jool4115, 2 * time.Second, 512, []joolnl.Change{deadline, capacity}},
+		"operator's deadline":     {jool4115, time.Second, 512, []joolnl.Change{capacity}},
+		"operator's capacity":     {jool4115, 2 * time.Second, 4096, []joolnl.Change{deadline}},
+		"tuned already":           {jool4115, tunedDeadline * time.Millisecond, tunedCapacity, nil},
+		"module ignores capacity": {jool419, 2 * time.Second, 512, []joolnl.Change{deadline}},
 	} {
 		g := joolnl.Globals{SSFlushDeadline: c.deadline, SSCapacity: c.capacity}
 		if diff := cmp.Diff(c.want, tuning(c.version, g)); diff != "" {
@@ -35,14 +35,14 @@ func TestTuning(t *testing.T) {
 	}
 }
 
-// settings are two of an instance's: ss-flush-deadline and ss-capacity.
+// settings returns an instance's ss-flush-deadline and ss-capacity.
 func settings(i *workertest.Instance) (deadline, capacity uint32) {
 	i.Set(func(i *workertest.Instance) { deadline, capacity = i.Settings[29], i.Settings[30] })
 	return deadline, capacity
 }
 
-// TestTuneSS: "tune ss" sets the defaults at the start, and again after somebody has reset them, but not more often than
-// once a minute. It says so in one line for each setting.
+// TestTuneSS runs a worker with "tune ss". It changes default settings at its start, and again after they were reset, but at most
+// once a minute. It logs one line for each setting.
 func TestTuneSS(t *testing.T) {
 	a, _ := hosts(t)
 	spec := specFor(a, group6)
@@ -79,7 +79,7 @@ func TestTuneSS(t *testing.T) {
 	want("reset after a minute, with a capacity that the operator wants", tunedDeadline, 4096, 3)
 }
 
-// TestTuneSSLater: a change of the files takes effect at once, both ways.
+// TestTuneSSLater adds "tune ss" to the spec of a running worker: the worker changes the settings at once.
 func TestTuneSSLater(t *testing.T) {
 	a, _ := hosts(t)
 	spec := specFor(a, group6)
@@ -92,13 +92,13 @@ func TestTuneSSLater(t *testing.T) {
 	if err := h.Reconfigure(spec); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is tuned", func() bool { return h.Sync().Exposure.AtMost <= wellTuned })
+	eventually(t, "the settings are changed", func() bool { return h.Sync().Exposure.AtMost <= wellTuned })
 	if d, c := settings(h.instance); d != tunedDeadline || c != tunedCapacity {
 		t.Errorf("deadline %d and capacity %d", d, c)
 	}
 }
 
-// TestTuneSSRefused: the worker runs on, and shows why.
+// TestTuneSSRefused makes the module refuse the settings of "tune ss". The worker continues, and shows the module's reason.
 func TestTuneSSRefused(t *testing.T) {
 	a, b := hosts(t)
 	spec := specFor(a, group6)
@@ -137,13 +137,13 @@ func TestExposureOf(t *testing.T) {
 	}
 }
 
-// TestTrailingAck: an ACK follows the last report once the deadline has passed, and no other.
+// TestTrailingAck reports a session. After the module's deadline has passed, the worker sends one trailing ACK, and no further one.
 func TestTrailingAck(t *testing.T) {
 	a, _ := hosts(t)
 	spec := specFor(a, group6)
 	spec.TuneSS = true
 	h := newHost(t, jool4115, spec).start()
-	h.instance.Wait(t, joolnl.JooldAck, 1) // of the start
+	h.instance.Wait(t, joolnl.JooldAck, 1) // sent at the start
 	begin := time.Now()
 	h.instance.Multicast(entries(t, jool4115, 1, 1))
 	h.instance.Wait(t, joolnl.JooldAck, 3)

@@ -10,8 +10,8 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestVerify has modules lose sessions on either side without a trace, while
-// both tables grow: their sizes don't tell.
+// TestVerify removes sessions on both sides without any counter that shows it, while both tables grow, so that their sizes do not
+// show it either. The periodic verification finds the differences.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
@@ -29,7 +29,7 @@ func TestVerify(t *testing.T) {
 	second.instance.Sessions.Put(lost[3:]...)
 	more := sessionsAt(5000, 400)
 	eventually(t, "both have all", func() bool {
-		if len(more) > 0 { // a steady trickle
+		if len(more) > 0 { // the tables grow steadily
 			first.report(more[0])
 			more = more[1:]
 		}

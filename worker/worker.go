@@ -1,5 +1,5 @@
-// Package worker keeps one Jool instance in step with its peers: it carries
-// sessions from the kernel module to a multicast group and back.
+// Package worker keeps the session table of one Jool instance in step with those of its peers. It sends the sessions that
+// the kernel module reports to a multicast group, and gives the module the sessions that peers send to the group.
 package worker
 
 import (
@@ -18,38 +18,37 @@ import (
 	"joolctl/replication"
 )
 
-// Env is what all workers of a process share.
+// Env has the dependencies that all workers of a process share.
 type Env struct {
-	// Threads are where requests to the module are sent from.
+	// Threads has one thread for each namespace. A worker sends its requests to the module from such a thread, because the
+	// module acts in the namespace of the calling thread.
 	Threads *nsthread.Pool
-	// Log takes what an operator should read; nil discards it.
+	// Log receives messages for the operator; nil discards them.
 	Log *slog.Logger
-	// Kernel reaches the Jool modules; nil is the real thing.
+	// Kernel connects to Jool's module; nil stands for the running kernel.
 	Kernel Kernel
-	// Store takes the sockets of workers that end with their process, and has
-	// those of the process before; nil: there is none.
+	// Store keeps the sockets of workers that end with their process for the next process, and offers those that the
+	// previous process left; nil disables both.
 	Store *fdstore.Store
-	// Claims keep two pairs from one instance, and from one group, port and interface;
-	// nil allows both.
+	// Claims prevents that two pairs use the same instance, or the same group, port and interface; nil allows both.
 	Claims *Claims
 }
 
 const (
-	// askEvery is how often a worker asks the module for its instance: nothing
-	// announces that one is removed, or made anew. askIdle is that without
-	// traffic: every second time HELLO is due too.
+	// askEvery is the interval at which a worker asks the module whether its instance exists, because the module does not
+	// announce that an instance was removed or recreated. askIdle is the interval without traffic. It is half of the idle
+	// HELLO interval, so that every second wake-up also sends a HELLO.
 	askEvery = 2 * time.Second
 	askIdle  = 5 * time.Second
-	// settingsEvery is how often it asks for the instance's settings; without traffic,
-	// every second time that it asks for the instance.
+	// settingsEvery is the interval at which a worker reads the instance's settings. Without traffic it reads them at every
+	// second askIdle.
 	settingsEvery = 4 * time.Second
-	// checkEvery is how often, at least, it looks at its namespaces and interfaces too.
-	// Whoever knows of a change calls Check.
+	// checkEvery is the longest time between two checks of the namespaces and interfaces. The supervisor calls Check when it
+	// learns of a change earlier.
 	checkEvery = 15 * time.Second
 )
 
-// Worker serves one pair. Its methods may be called from any goroutine; Run
-// may be called once.
+// Worker synchronises the instance of one pair. Its methods may be called from any goroutine; Run may be called once.
 type Worker struct {
 	env      Env
 	counters *Counters
@@ -59,12 +58,12 @@ type Worker struct {
 
 	mu      sync.Mutex
 	current configdir.Spec
-	running *pumps // nil while Run does not listen
+	running *pumps // nil unless Run has called ready and has not returned
 	state   SyncState
-	peers   []replication.PeerInfo // as the instance's thread has last published them
+	peers   []replication.PeerInfo // a copy that the instance's thread publishes
 }
 
-// New makes a worker for a pair; it does nothing before Run.
+// New returns a worker for a pair. The worker opens nothing until Run is called.
 func New(spec configdir.Spec, env Env, counters *Counters) *Worker {
 	log := env.Log
 	if log == nil {
@@ -74,10 +73,10 @@ func New(spec configdir.Spec, env Env, counters *Counters) *Worker {
 		log: newLimitedLog(log.With("pair", spec.Name)), recheck: make(chan struct{}, 1)}
 }
 
-// Run carries sessions until ctx ends (nil), something that it needs is missing
-// (an error that is a *Missing) or it fails. ready is called once, as soon as
-// it listens both ways. A panic inside becomes an error with the stack in its
-// text. Everything that Run opened is closed when it returns.
+// Run synchronises the instance. It returns nil when ctx ends, a *Missing when a resource that it needs does not exist or
+// belongs to another pair, and another error when it fails. Run calls ready once, as soon as both its netlink socket and its
+// network socket receive. A panic in the worker becomes an error whose text includes the stack. Run closes everything that it
+// opened before it returns.
 func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -107,9 +106,9 @@ func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 	return err
 }
 
-// Probe reports, as Run would, what keeps a worker from the spec's instance: the
-// namespace, the module or the instance is missing, does not synchronise, or is
-// another pair's. nil: nothing does. It opens nothing else.
+// Probe returns the error that would keep Run from the spec's instance: the namespace, the module or the instance does not
+// exist, session synchronisation is off in the instance, or the instance belongs to another pair. It returns nil if a worker
+// could use the instance. Probe does not open the network socket.
 func Probe(spec configdir.Spec, env Env) (err error) {
 	defer func() { err = explained(err) }()
 	thread, err := getThread(env.Threads, spec.Namespace)
@@ -134,23 +133,23 @@ func Probe(spec configdir.Spec, env Env) (err error) {
 	return err
 }
 
-// Rename gives the worker's pair another name.
+// Rename changes the name of the worker's pair.
 func (w *Worker) Rename(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.current.Name = name
 }
 
-// Check has the worker look at once whether everything that it depends on is
-// still there, and what it was. Run ends with a *Missing if it is not.
+// Check makes the worker verify at once that its namespaces, its interfaces and its instance still exist and are still those
+// that it has opened. If one is not, Run returns a *Missing.
 func (w *Worker) Check() {
 	select {
 	case w.recheck <- struct{}{}:
-	default: // it is about to
+	default: // a check is pending already
 	}
 }
 
-// spec is what the worker runs with now.
+// spec returns the worker's present configuration.
 func (w *Worker) spec() configdir.Spec {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -163,10 +162,10 @@ func (w *Worker) setRunning(p *pumps) {
 	w.running = p
 }
 
-// ErrNotRunning is what a worker answers that does not listen.
+// ErrNotRunning is returned when the worker is not running.
 var ErrNotRunning = errors.New("the worker is not running")
 
-// onInstance has fn speak to the module from the instance's thread.
+// onInstance calls fn on the instance's thread, with the worker's connection to the module.
 func (w *Worker) onInstance(ctx context.Context, fn func(*joolnl.Conn) error) error {
 	return w.onPumps(ctx, func(p *pumps) error { return fn(p.conn) })
 }
@@ -184,7 +183,7 @@ func (w *Worker) onPumps(ctx context.Context, fn func(*pumps) error) error {
 		defer func() {
 			if r := recover(); r != nil {
 				p.panicked(r)
-				result <- fmt.Errorf("panic: %v", r) // whoever asks does not need the stack
+				result <- fmt.Errorf("panic: %v", r) // without the stack, which panicked logs
 			}
 		}()
 		if p.conn == nil {
@@ -204,22 +203,22 @@ func (w *Worker) onPumps(ctx context.Context, fn func(*pumps) error) error {
 	}
 }
 
-// Peers returns what is known of the hosts heard so far, by address; at most replication.MaxPeers.
+// Peers returns the state of each peer heard so far, sorted by address; at most replication.MaxPeers of them.
 func (w *Worker) Peers() []replication.PeerInfo {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.peers)
 }
 
-// publishPeers makes what is known of the peers visible to other goroutines.
+// publishPeers copies the state of the peers to where other goroutines can read it.
 func (p *pumps) publishPeers() {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	p.w.peers = p.peers.AppendInfo(p.w.peers[:0])
 }
 
-// KernelStats asks the module for the instance's counters that concern
-// sessions, by Jool's names (JSTAT_…). It fails while Run does not listen.
+// KernelStats asks the module for the instance's counters of sessions, keyed by Jool's names (JSTAT_…). It returns
+// ErrNotRunning if the worker is not running.
 func (w *Worker) KernelStats(ctx context.Context) (map[string]uint64, error) {
 	stats := make(chan map[string]uint64, 1)
 	err := w.onInstance(ctx, func(c *joolnl.Conn) error {
@@ -233,7 +232,7 @@ func (w *Worker) KernelStats(ctx context.Context) (map[string]uint64, error) {
 	return <-stats, nil
 }
 
-// ModuleVersion is the Jool module's version, "" while Run does not listen.
+// ModuleVersion returns the version of Jool's module, or "" if the worker is not running.
 func (w *Worker) ModuleVersion() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

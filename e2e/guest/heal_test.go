@@ -128,7 +128,7 @@ func TestHeal(t *testing.T) {
 	if out, code := s.command(t, "restart", p.name); code != exitNotWell {
 		t.Fatalf("joolctl restart ended with %d, want %d, because the worker can't run:\n%s", code, exitNotWell, out)
 	}
-	waits("no interface leads to")
+	waits("there is no route to")
 	n.ip(t, "link set "+syncLink+" up\nlink set peer up")
 	runs("interface up")
 
