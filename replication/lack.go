@@ -104,7 +104,8 @@ func (k *Knowledge) lackOf(known *Peer) (Lack, bool) {
 		lack.Gap, lack.Since = gap, waits
 		lack.Reason = gap.Reason(known.Address)
 		if _, dropping := known.Dropping(); dropping {
-			lack.Reason.Remedy = "its module drops sessions: raise ss-capacity on that host, as `joolctl ready` says there"
+			lack.Reason.Remedy = fmt.Sprintf("its module drops sessions; type on that host: jool -i INSTANCE global update ss-capacity %d "+
+				"(`joolctl ready` names the instance there)", MoreCapacity(known.capacity))
 		}
 	case s.MayHaveRestarted():
 		lack.Pending, lack.Gap.Origin = true, known.ID

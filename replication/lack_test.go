@@ -2,6 +2,7 @@ package replication
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +44,32 @@ func TestAheadDenied(t *testing.T) {
 		}
 		if c, _ := k.vector.Get(1); step.denied && c.Highest.Seq != sent {
 			t.Errorf("the vector repeats the claim: %+v", c)
+		}
+	}
+}
+
+// TestDroppingRemedy has a peer say that its module drops sessions: the remedy is the command that gives the module's queue
+// more room.
+func TestDroppingRemedy(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	peers := NewPeers(PeersConfig{})
+	k := NewKnowledge(9, peers)
+	p := peers.Heard(netip.MustParseAddr("192.0.2.1"), 1, now)
+	p.Stream.ExpectUpTo(5, now, nil)
+	for _, step := range []struct {
+		dropping bool
+		capacity uint32
+		remedy   string
+	}{
+		{true, 512, "jool -i INSTANCE global update ss-capacity 16384 "},
+		{true, 16384, "jool -i INSTANCE global update ss-capacity 32768 "},
+		{true, 1<<32 - 1, "jool -i INSTANCE global update ss-capacity 4294967295 "},
+		{false, 512, ""},
+	} {
+		p.Greet(&syncwire.Hello{NextIn: 10, Dropping: step.dropping, Settings: syncwire.Settings{SSCapacity: step.capacity}}, &syncwire.Settings{}, now)
+		k.Compare(peers.Live(now), now)
+		if lacks := k.Lacks(); len(lacks) != 1 || !strings.Contains(lacks[0].Reason.Remedy, step.remedy) || step.remedy == "" && lacks[0].Reason.Remedy != "" {
+			t.Errorf("%+v: %+v", step, lacks)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -58,6 +59,7 @@ type Peer struct {
 	hello      time.Time
 	nextIn     time.Duration // until the HELLO after that
 	generation uint32        // of its position, from its last HELLO
+	capacity   uint32        // its ss-capacity, from its last HELLO
 	vector     []syncwire.Component
 	// droppingSince is when it began to say that its module drops sessions; zero: it does not.
 	droppingSince time.Time
@@ -112,7 +114,7 @@ func (k *Peer) Greet(h *syncwire.Hello, own *syncwire.Settings, now time.Time) {
 	k.Software, k.Module, k.Sync, k.Sessions = h.Software, h.Module, h.Sync, h.Sessions
 	k.Differs = own.Diff(h.Settings)
 	k.greeted, k.hello, k.nextIn = true, now, time.Duration(h.NextIn)*time.Second
-	k.generation, k.vector = h.Generation, h.Vector
+	k.generation, k.vector, k.capacity = h.Generation, h.Vector, h.Settings.SSCapacity
 	if h.Sync != syncwire.SyncNo {
 		k.WasComplete = now
 	}
@@ -127,6 +129,15 @@ func (k *Peer) Greet(h *syncwire.Hello, own *syncwire.Settings, now time.Time) {
 // Dropping reports whether the peer says that its module drops sessions, and since when.
 func (k *Peer) Dropping() (since time.Time, dropping bool) {
 	return k.droppingSince, !k.droppingSince.IsZero()
+}
+
+// TunedCapacity is the ss-capacity that "tune ss" sets.
+const TunedCapacity = 16384
+
+// MoreCapacity returns the ss-capacity to set while a module with an ss-capacity drops sessions: twice as much, or TunedCapacity
+// if that is more.
+func MoreCapacity(capacity uint32) uint32 {
+	return max(TunedCapacity, uint32(min(2*uint64(capacity), math.MaxUint32)))
 }
 
 // TakeLosses returns how many datagrams of the peer were lost for good, and how many a retransmission brought, since the

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/replication"
 	"joolctl/session"
 )
 
@@ -195,5 +196,5 @@ func (p *pumps) auditPeers() {
 // roomCommand is the command that doubles the module's queue, or makes it as long as "tune ss" does.
 func (p *pumps) roomCommand() string {
 	spec := p.w.spec()
-	return inside(spec.Namespace, fmt.Sprintf("jool -i %s global update ss-capacity %d", spec.Instance, max(tunedCapacity, 2*p.settings.SSCapacity)))
+	return inside(spec.Namespace, fmt.Sprintf("jool -i %s global update ss-capacity %d", spec.Instance, replication.MoreCapacity(p.settings.SSCapacity)))
 }

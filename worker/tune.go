@@ -7,6 +7,7 @@ import (
 
 	"joolctl/configdir"
 	"joolctl/joolnl"
+	"joolctl/replication"
 	"joolctl/session"
 )
 
@@ -15,7 +16,7 @@ const (
 	defaultDeadline = 2000 // ms
 	tunedDeadline   = 4    // ms
 	defaultCapacity = 512  // sessions
-	tunedCapacity   = 16384
+	tunedCapacity   = replication.TunedCapacity
 )
 
 // tuneEvery is the shortest time between two changes of the settings. Another program may reset them again and again, and each
