@@ -7,14 +7,16 @@ import (
 	"joolctl/syncwire"
 )
 
-// The module keeps its sessions in lists by age, one for each protocol and timer. It walks past all younger sessions of the
-// list to the place of a session that it is given. So merging two large tables of similar ages would take it as many steps as
+// The module keeps its sessions in lists by age, one for each protocol and timer. It walks past all sessions of the list that are
+// younger or of the same age to the place of a session that it is given. So merging two large tables of similar ages would take it as many steps as
 // the product of their sizes, and packets wait meanwhile.
 const (
 	// maxSteps is how many steps the module may walk for a piece of a peer's table.
 	maxSteps = 50_000_000
 	// maxYounger is how many own sessions may be younger than a session of a piece that would take more.
 	maxYounger = 4000
+	// maxAlike is how many sessions get the same age, to the millisecond, at most.
+	maxAlike = 500
 )
 
 // ages has the own sessions' idle times, by the module's lists.
@@ -29,8 +31,10 @@ type ageList struct {
 // listAges has the idle times of the own sessions in a list, in milliseconds, youngest first.
 type listAges struct {
 	idle []int64
-	// crowded is true once sessions of the peer's table were made younger: later ones must not be older than these.
+	// crowded is true once sessions of the peer's table were made younger. oldest is the greatest idle time of the next ones:
+	// they must not be older than these.
 	crowded bool
+	oldest  int64
 }
 
 func listOf(r *session.Record) ageList { return ageList{r.Proto(), r.Timer()} }
@@ -52,30 +56,50 @@ func agesOf(records []session.Record, s syncwire.Settings) ages {
 	return a
 }
 
-// younger returns how many own sessions the module walks past to the place of a session.
+// younger returns how many own sessions the module walks past to the place of a session: those that are younger or of the same
+// age.
 func (l *listAges) younger(r *session.Record, s syncwire.Settings) int {
-	n, _ := slices.BinarySearch(l.idle, Idle(r, s))
+	n, _ := slices.BinarySearch(l.idle, Idle(r, s)+1)
 	return n
 }
 
-// rejuvenate makes the sessions of a piece younger if the module would walk more than maxSteps for all of them: none has more
-// than maxYounger younger own sessions then. These sessions stay for longer, at most for as long again as they have been
-// idle. At the next comparison, the peer takes over the younger times.
-func (a ages) rejuvenate(records []session.Record, s syncwire.Settings) {
-	steps := make(map[ageList]int)
+// rejuvenate makes the sessions of a piece younger if the module would walk more than maxSteps for all of them: then at most
+// maxYounger own sessions are younger than any of them. It spreads them over that time, because the module walks past
+// sessions of the same age, too; rest further sessions may follow in later pieces. These sessions stay for longer, at most for
+// as long again as they have been idle. At the next comparison, the peer takes over the younger times. records must be
+// sorted, oldest first, and stay so within each list.
+func (a ages) rejuvenate(records []session.Record, rest int, s syncwire.Settings) {
+	type walk struct{ sessions, steps int }
+	walks := make(map[ageList]walk)
 	for i := range records {
 		r := &records[i]
 		if l := a[listOf(r)]; l != nil {
-			steps[listOf(r)] += l.younger(r, s)
+			w := walks[listOf(r)]
+			walks[listOf(r)] = walk{w.sessions + 1, w.steps + l.younger(r, s)}
 		}
 	}
-	for at, n := range steps {
-		a[at].crowded = a[at].crowded || n > maxSteps
+	for at, w := range walks {
+		if l := a[at]; !l.crowded && w.steps > maxSteps && len(l.idle) > maxYounger {
+			l.crowded, l.oldest = true, max(l.idle[maxYounger], int64(w.sessions+rest)/maxAlike)
+		}
 	}
+	placed := make(map[ageList]int)
 	for i := range records {
 		r := &records[i]
-		if l := a[listOf(r)]; l != nil && l.crowded && l.younger(r, s) > maxYounger {
-			r.SetExpires(uint32(s.TTL(uint8(r.Proto()), uint8(r.Timer())).Milliseconds() - l.idle[maxYounger]))
+		l := a[listOf(r)]
+		if l == nil || !l.crowded {
+			continue
+		}
+		n := placed[listOf(r)]
+		placed[listOf(r)] = n + 1
+		if idle := l.oldest - l.part(n, walks[listOf(r)].sessions+rest); Idle(r, s) > idle {
+			r.SetExpires(uint32(s.TTL(uint8(r.Proto()), uint8(r.Timer())).Milliseconds() - idle))
 		}
 	}
+	for at, n := range placed {
+		a[at].oldest -= a[at].part(n, n+rest)
+	}
 }
+
+// part returns the part of oldest that n of so many sessions get.
+func (l *listAges) part(n, of int) int64 { return l.oldest * int64(n) / int64(of) }

@@ -110,6 +110,11 @@ func (a *Assembly) Take() []session.Record {
 	return piece
 }
 
+// Rest returns how many of the expected sessions were not taken yet.
+func (a *Assembly) Rest() int {
+	return max(0, int(int64(a.expected)-int64(a.taken)*syncwire.MaxBulk))
+}
+
 // Taken reports whether BULKs were taken.
 func (a *Assembly) Taken() bool { return a.taken > 0 }
 

@@ -37,9 +37,9 @@ func (c *Comparison) Least() int { return len(c.ours) / 2 }
 func (c *Comparison) Empty() bool { return len(c.ours) == 0 }
 
 // Piece compares a piece of the peer's table, whose memory it reuses. The result has no Give: see Give. Inject has the
-// sessions to inject, oldest first, with their times left by the own settings (but see ages). reported and most are those of
-// ResolveConflicts.
-func (c *Comparison) Piece(theirs []session.Record, reported map[session.Key]struct{}, most int) Difference {
+// sessions to inject, oldest first, with their times left by the own settings (but see ages). rest is how many sessions of the
+// peer's table follow in later pieces. reported and most are those of ResolveConflicts.
+func (c *Comparison) Piece(theirs []session.Record, rest int, reported map[session.Key]struct{}, most int) Difference {
 	if c.Empty() { // nothing to compare with, and the peer sends its oldest sessions first
 		inject := Rebase(theirs, c.their, c.our)
 		return Difference{Inject: inject, Fresh: len(inject)}
@@ -52,8 +52,8 @@ func (c *Comparison) Piece(theirs []session.Record, reported map[session.Key]str
 	d.Inject, d.Fresh = append(d.Inject, c.blocked...), d.Fresh+before
 	d.ResolveConflicts(c.present(), c.our, reported, most)
 	c.blocked, d.blocked, d.Blocked = d.blocked, nil, d.Blocked-before
-	c.ages.rejuvenate(d.Inject, c.our)
 	OldestFirst(d.Inject, c.our)
+	c.ages.rejuvenate(d.Inject, rest, c.our)
 	return d
 }
 

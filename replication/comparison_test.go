@@ -40,7 +40,7 @@ func TestPieces(t *testing.T) {
 		same, fresh := 0, 0
 		for rest := slices.Clone(their); len(rest) > 0; {
 			n := min(1+rnd.IntN(20), len(rest))
-			d := c.Piece(slices.Clone(rest[:n]), nil, MaxRemovals)
+			d := c.Piece(slices.Clone(rest[:n]), 0, nil, MaxRemovals)
 			inject, same, fresh, rest = append(inject, d.Inject...), same+d.Same, fresh+d.Fresh, rest[n:]
 		}
 		give := c.Give()
@@ -58,7 +58,7 @@ func TestPieces(t *testing.T) {
 // TestPiecesOrder: the sessions of each piece are injected oldest first.
 func TestPiecesOrder(t *testing.T) {
 	c := NewComparison([]session.Record{est(9, ours, 1)}, ours, ours, 2000)
-	d := c.Piece([]session.Record{est(1, ours, 500), est(2, ours, 9000), est(3, ours, 70)}, nil, MaxRemovals)
+	d := c.Piece([]session.Record{est(1, ours, 500), est(2, ours, 9000), est(3, ours, 70)}, 0, nil, MaxRemovals)
 	if want := []session.Record{est(2, ours, 9000), est(1, ours, 500), est(3, ours, 70)}; hexes(d.Inject) != hexes(want) {
 		t.Errorf("%v", d.Inject)
 	}
@@ -72,13 +72,13 @@ func TestPiecesAfterRemoval(t *testing.T) {
 	moved := masked(est(1, ours, 5), 7) // of the same host and port, under another mask
 	moved[23]++                         // another session
 	c := NewComparison([]session.Record{own}, ours, ours, 2000)
-	d := c.Piece([]session.Record{moved}, nil, MaxRemovals)
+	d := c.Piece([]session.Record{moved}, 0, nil, MaxRemovals)
 	if len(d.Remove) != 1 || d.Remove[0] != maskOf(&own) {
 		t.Fatalf("%+v", d)
 	}
 	c.Removed(d.Remove)
 	again := masked(est(1, ours, 2*old), 7)
-	if d := c.Piece([]session.Record{again}, nil, MaxRemovals); len(d.Inject) != 1 || d.Fresh != 1 {
+	if d := c.Piece([]session.Record{again}, 0, nil, MaxRemovals); len(d.Inject) != 1 || d.Fresh != 1 {
 		t.Errorf("the session was removed with its BIB entry, and is not injected: %+v", d)
 	}
 	if give := c.Give(); len(give) > 0 {
@@ -99,7 +99,7 @@ func TestPiecesBlocked(t *testing.T) {
 		session                          session.Record
 		inject, fresh, blocked, removals int
 	}{{older, 0, 0, 1, 0}, {other, 1, 1, 0, 0}, {moved, 2, 2, -1, 1}} {
-		d := c.Piece([]session.Record{piece.session}, nil, MaxRemovals)
+		d := c.Piece([]session.Record{piece.session}, 0, nil, MaxRemovals)
 		if len(d.Inject) != piece.inject || d.Fresh != piece.fresh || d.Blocked != piece.blocked || len(d.Remove) != piece.removals {
 			t.Errorf("%+v, want %+v", d, piece)
 		}

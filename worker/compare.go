@@ -78,11 +78,11 @@ func (r *resync) advance(now time.Time) {
 // comparePiece compares the BULKs that follow those that were compared.
 func (r *resync) comparePiece(now time.Time) {
 	in := r.in
-	piece, most := in.Take(), r.removals.Left(now)
+	piece, rest, most := in.Take(), in.Rest(), r.removals.Left(now)
 	reported := r.reported.BeginComparison(!in.table.Empty())
 	in.comparing = true
 	r.p.do.background(func() {
-		d := in.table.Piece(piece, reported, most)
+		d := in.table.Piece(piece, rest, reported, most)
 		r.p.do.post(func() {
 			if r.in == in {
 				in.comparing = false

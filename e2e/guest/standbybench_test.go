@@ -16,12 +16,12 @@ func TestStandbyBench(t *testing.T) {
 		b.cold(40_000)
 		b.cold(200_000)
 		b.cold(1_000_000)
-		b.merge(100_000)
 		for _, percent := range []int{1, 5, 10} {
 			b.loss(percent)
 		}
 	}
 	if !b.lossy {
+		b.merge(b.size(100_000, 20_000))
 		b.refresh(b.size(40, 10))
 		b.advertise(b.size(40_000, 10_000))
 		b.latency()
