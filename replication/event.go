@@ -1,5 +1,11 @@
 package replication
 
+import (
+	"net/netip"
+
+	"joolctl/syncwire"
+)
+
 // Event is something that an operator or the process should know of: one of the types in this file.
 type Event interface{ event() }
 
@@ -15,3 +21,74 @@ type SessionUnfit struct{ Err error }
 func (TableUnread) event()   {}
 func (TableReleased) event() {}
 func (SessionUnfit) event()  {}
+
+// OwnTableUnread says that the own session table could not be read, so that a full sync ends.
+type OwnTableUnread struct{ Err error }
+
+// MayLackMore says that the table may lack more sessions than it lacked before.
+type MayLackMore struct{}
+
+// VerdictChanged says that the verdict was another one before.
+type VerdictChanged struct {
+	Was syncwire.Sync
+	Verdict
+}
+
+// WrittenOff says that no peer has some live datagrams of a host that is gone.
+type WrittenOff struct{ Datagrams uint64 }
+
+// NoPeerSends says that no peer has sent its table.
+type NoPeerSends struct{ Cause string }
+
+// SyncStopped says that a full sync has stopped in the middle, and SyncResumed that its sender sends again.
+type SyncStopped struct{ From netip.Addr }
+
+// SyncResumed has the sessions that were received before, of so many.
+type SyncResumed struct {
+	From          netip.Addr
+	Got, Expected uint32
+}
+
+// SyncEnded says that a full sync has ended.
+type SyncEnded struct{ SyncReport }
+
+func (OwnTableUnread) event() {}
+func (MayLackMore) event()    {}
+func (VerdictChanged) event() {}
+func (WrittenOff) event()     {}
+func (NoPeerSends) event()    {}
+func (SyncStopped) event()    {}
+func (SyncResumed) event()    {}
+func (SyncEnded) event()      {}
+
+// LookupFailed says that a session of a retransmission could not be looked up in the module.
+type LookupFailed struct{ Err error }
+
+// StallUnread says that the session table could not be read after a stall.
+type StallUnread struct{ Err error }
+
+// MessageDropped says that a control message makes no sense.
+type MessageDropped struct {
+	From netip.Addr
+	Err  error
+}
+
+// ModuleDropped says that the module dropped sessions that it should have reported.
+type ModuleDropped struct{ Sessions uint64 }
+
+// PeerComplete says that a peer has sent a HELLO that says that it lacks nothing.
+type PeerComplete struct{}
+
+// PeersChanged says that more of a peer's live datagrams are lost, or that the peers are others.
+type PeersChanged struct{}
+
+// Advertised says how far the advertise under way is, or that it has ended.
+type Advertised struct{ Advertise }
+
+func (LookupFailed) event()   {}
+func (StallUnread) event()    {}
+func (MessageDropped) event() {}
+func (ModuleDropped) event()  {}
+func (PeerComplete) event()   {}
+func (PeersChanged) event()   {}
+func (Advertised) event()     {}

@@ -153,7 +153,7 @@ func (h *host) best(lacks []lack) *host {
 func (h *host) begin(from *host, asked bool) {
 	from.hear(h, h.seq+1)
 	h.hear(from, from.seq+1)
-	h.in = &incoming{from: from.id, boots: from.boots, asked: asked, vector: from.whole(), believed: true, doubts: h.doubts, senderDoubts: from.doubts}
+	h.in = &modelIncoming{from: from.id, boots: from.boots, asked: asked, vector: from.whole(), believed: true, doubts: h.doubts, senderDoubts: from.doubts}
 	h.receives()
 }
 
@@ -275,7 +275,7 @@ func (h *host) takeReturn(r returned) {
 	for _, e := range r.entries {
 		theirs.put(e)
 	}
-	h.in = &incoming{from: r.from, boots: from.boots, vector: r.vector, believed: believed, doubts: doubts, senderDoubts: from.doubts, theirs: &theirs}
+	h.in = &modelIncoming{from: r.from, boots: from.boots, vector: r.vector, believed: believed, doubts: doubts, senderDoubts: from.doubts, theirs: &theirs}
 	h.receives()
 }
 

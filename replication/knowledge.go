@@ -57,6 +57,7 @@ type Checkpoint struct {
 	Vector    []syncwire.Component
 	Unclaimed map[syncwire.ID]time.Time // peers whose sessions a full sync has stored, and when
 	Written   time.Time                 // the ages in Vector are from then
+	Counters  ModuleCounters            // the module's
 }
 
 // Checkpoint returns what the next worker needs to continue this incarnation.

@@ -124,11 +124,11 @@ type host struct {
 	unclaimed map[syncwire.ID]time.Time
 	bereaved  time.Time           // when a peer was last found to be gone
 	served    map[syncwire.ID]int // doubts when the peer was sent the table that it has not returned anything for
-	in        *incoming
+	in        *modelIncoming
 }
 
-// incoming is a full sync that arrives.
-type incoming struct {
+// modelIncoming is a full sync that arrives.
+type modelIncoming struct {
 	from          syncwire.ID
 	boots         int // of the sender
 	asked         bool

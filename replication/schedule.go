@@ -80,8 +80,8 @@ func (s *Schedule) Count(lasting bool, now time.Time) {
 	}
 }
 
-// End notes that the full sync under way has ended, and drops its cause.
-func (s *Schedule) End(now time.Time) {
+// Finish notes that the full sync under way has ended, and drops its cause.
+func (s *Schedule) Finish(now time.Time) {
 	s.ended = now
 	s.Drop()
 }

@@ -52,7 +52,7 @@ func TestSchedule(t *testing.T) {
 			s.Want(CauseLacks, peer, now)
 			s.Count(true, now)
 			s.Took(2 * time.Second)
-			s.End(now)
+			s.Finish(now)
 		}
 		c.want(s, peer, other)
 		if due := s.Due().Sub(now); s.Cause != c.cause || c.due > 0 && due != c.due {

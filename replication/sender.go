@@ -182,7 +182,7 @@ func (s *Sender) Tick(now time.Time) time.Time {
 		if retransmits && !s.current.reading {
 			return again
 		}
-		return soonest(again, s.send(now))
+		return Soonest(again, s.send(now))
 	}
 	if len(s.returns) > 0 && !now.Before(s.returns[0].due) {
 		s.current = s.returns[0]
@@ -191,9 +191,9 @@ func (s *Sender) Tick(now time.Time) time.Time {
 		return now
 	}
 	if begin := s.mayBegin(); begin.IsZero() || now.Before(begin) {
-		next := soonest(again, begin)
+		next := Soonest(again, begin)
 		if len(s.returns) > 0 {
-			next = soonest(next, s.returns[0].due)
+			next = Soonest(next, s.returns[0].due)
 		}
 		return next
 	}
@@ -345,7 +345,7 @@ func (s *Sender) retransmit(now time.Time) (again time.Time, retransmits bool) {
 			s.forget(i)
 			i--
 		default:
-			again = soonest(again, c.Ended().Add(KeepSent+1))
+			again = Soonest(again, c.Ended().Add(KeepSent+1))
 		}
 	}
 	return again, retransmits
@@ -376,3 +376,6 @@ func (s *Sender) withID(id uint32) *transmission {
 	}
 	return nil
 }
+
+// Stop ends all full syncs, and forgets those that are queued.
+func (s *Sender) Stop() { *s = *NewSender(s.host, s.peers, s.knowledge, s.random) }

@@ -33,7 +33,7 @@ func (k *Knowledge) Verdict(live []*Peer, before []Reason, now time.Time) Verdic
 	for i := range k.lacks {
 		l := &k.lacks[i]
 		if at := l.Since.Add(PendingFor); l.Pending && now.Before(at) {
-			v.Next = soonest(v.Next, at)
+			v.Next = Soonest(v.Next, at)
 			continue
 		}
 		v.Sync = syncwire.SyncNo
@@ -42,7 +42,7 @@ func (k *Knowledge) Verdict(live []*Peer, before []Reason, now time.Time) Verdic
 		}
 	}
 	for _, known := range live {
-		v.Next = soonest(v.Next, known.LiveUntil().Add(1))
+		v.Next = Soonest(v.Next, known.LiveUntil().Add(1))
 	}
 	if v.Sync == syncwire.SyncNo {
 		for _, l := range k.lacks[:min(len(k.lacks), MaxReasons)] {
@@ -63,8 +63,8 @@ func dated(reason Reason, before []Reason, now time.Time) Reason {
 	return reason
 }
 
-// soonest returns the earlier of two times, of which zero is none.
-func soonest(a, b time.Time) time.Time {
+// Soonest returns the earlier of two times, of which zero is none.
+func Soonest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}

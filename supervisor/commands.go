@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"joolctl/worker"
+	"joolctl/replication"
 )
 
 // UnknownName is the error for a name that no pair has.
@@ -31,7 +31,7 @@ type Outcome struct {
 	State  State  `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	// Advertise is what an advertise has begun to send.
-	Advertise *worker.Advertise `json:"advertise,omitempty"`
+	Advertise *replication.Advertise `json:"advertise,omitempty"`
 }
 
 // Advertise has the named workers, or all of them, begin to send their tables;

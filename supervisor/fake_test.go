@@ -138,11 +138,11 @@ func (w *fakeWorker) KernelStats(ctx context.Context) (map[string]uint64, error)
 	return map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 3}, nil
 }
 
-func (w *fakeWorker) Advertise(ctx context.Context) (worker.Advertise, error) {
+func (w *fakeWorker) Advertise(ctx context.Context) (replication.Advertise, error) {
 	if w.fleet.advertise != nil {
-		return worker.Advertise{}, w.fleet.advertise(ctx)
+		return replication.Advertise{}, w.fleet.advertise(ctx)
 	}
-	return worker.Advertise{Total: 40000, Rate: 4000}, nil
+	return replication.Advertise{Total: 40000, Rate: 4000}, nil
 }
 
 func (f *fleet) probe(spec configdir.Spec) error {

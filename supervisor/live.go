@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
-	"joolctl/worker"
+	"joolctl/replication"
 )
 
 const (
@@ -74,12 +74,12 @@ func (l *live) ask() *question {
 }
 
 // advertise has the worker begin to advertise.
-func (l *live) advertise(ctx context.Context) (worker.Advertise, error) {
+func (l *live) advertise(ctx context.Context) (replication.Advertise, error) {
 	if !l.advertising.CompareAndSwap(false, true) {
-		return worker.Advertise{}, errors.New("it was asked to advertise already, and the module has not answered yet; see `dmesg`")
+		return replication.Advertise{}, errors.New("it was asked to advertise already, and the module has not answered yet; see `dmesg`")
 	}
 	type result struct {
-		worker.Advertise
+		replication.Advertise
 		err error
 	}
 	ctx, cancel := context.WithTimeout(ctx, advertisePatience)
@@ -95,7 +95,7 @@ func (l *live) advertise(ctx context.Context) (worker.Advertise, error) {
 	case r := <-answer:
 		return r.Advertise, r.err
 	case <-ctx.Done():
-		return worker.Advertise{}, errors.New("the module took too long to answer; see `dmesg`")
+		return replication.Advertise{}, errors.New("the module took too long to answer; see `dmesg`")
 	}
 }
 
@@ -108,7 +108,7 @@ func (l *live) kernelStats(ctx context.Context) (stats map[string]uint64, err er
 	return l.Worker.KernelStats(ctx)
 }
 
-func (l *live) beginAdvertise(ctx context.Context) (state worker.Advertise, err error) {
+func (l *live) beginAdvertise(ctx context.Context) (state replication.Advertise, err error) {
 	defer refused(&err)
 	return l.Worker.Advertise(ctx)
 }

@@ -119,9 +119,9 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 		if now.Sub(peer.LastHeard) > heardWithin {
 			continue
 		}
-		if peer.Sessions > worker.MaxSessions {
+		if peer.Sessions > replication.MaxSessions {
 			why = append(why, replication.Reason{Code: replication.TableTooLarge, Peer: peer.Address.String(), Sessions: uint64(peer.Sessions),
-				Text: fmt.Sprintf("peer %v has %d sessions, a full sync takes %d at most", peer.Address, peer.Sessions, worker.MaxSessions)})
+				Text: fmt.Sprintf("peer %v has %d sessions, a full sync takes %d at most", peer.Address, peer.Sessions, replication.MaxSessions)})
 		}
 		if names := matters(peer.Differs); len(names) > 0 {
 			why = append(why, replication.Reason{Code: replication.SettingsDiffer, Peer: peer.Address.String(),

@@ -23,7 +23,7 @@ func TestReasons(t *testing.T) {
 	trifle.Differs = []string{"ss-capacity", "ss-max-sessions-per-packet", "ss-flush-deadline", "ss-flush-asap", "ss-max-payload", "pool4-max-iterations"}
 	gone := differs
 	gone.LastHeard = now.Add(-time.Minute)
-	yes := worker.SyncState{Synced: syncwire.SyncYes, Last: &worker.ResyncReport{}}
+	yes := worker.SyncState{Synced: syncwire.SyncYes, Last: &replication.SyncReport{}}
 	alone := worker.SyncState{Synced: syncwire.SyncAlone}
 	with := func(s worker.SyncState, change func(*worker.SyncState)) worker.SyncState {
 		change(&s)
@@ -40,7 +40,7 @@ func TestReasons(t *testing.T) {
 		return []replication.Reason{replication.Gap{Datagrams: n}.Reason(netip.MustParseAddr("fd64::1"))}
 	}
 	large := ours
-	large.Sessions = worker.MaxSessions + 1
+	large.Sessions = replication.MaxSessions + 1
 	const atZero = "a resync is under way: receiving at 0 % (10 of 500000 sessions)"
 	for _, test := range []struct {
 		name   string

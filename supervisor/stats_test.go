@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"joolctl/worker"
+	"joolctl/replication"
 )
 
 func (r *rig) wantStats(ports ...uint16) {
@@ -105,7 +105,7 @@ func TestAdvertise(t *testing.T) {
 		reason := `instance "i" does not exist; type: jool instance add i`
 		want := []Outcome{
 			{Name: "a", Error: "it is waiting, not running: " + reason, State: Waiting, Reason: reason},
-			{Name: "b", State: Running, Advertise: &worker.Advertise{Total: 40000, Rate: 4000}},
+			{Name: "b", State: Running, Advertise: &replication.Advertise{Total: 40000, Rate: 4000}},
 		}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("Advertise: %v (-want +got):\n%s", err, diff)

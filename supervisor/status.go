@@ -44,11 +44,11 @@ type Row struct {
 	Reasons []replication.Reason `json:"reasons,omitempty"`
 	// Resync is what a resync that is under way does; LastResync what the last
 	// one came to.
-	Resync     string               `json:"resync,omitempty"`
-	LastResync *worker.ResyncReport `json:"last_resync,omitempty"`
+	Resync     string                  `json:"resync,omitempty"`
+	LastResync *replication.SyncReport `json:"last_resync,omitempty"`
 	// Advertise is the last advertise, under way or ended.
-	Advertise *worker.Advertise `json:"advertise,omitempty"`
-	Stats     worker.Stats      `json:"stats"`
+	Advertise *replication.Advertise `json:"advertise,omitempty"`
+	Stats     worker.Stats           `json:"stats"`
 	// Ledger and Losses account for every session on its way.
 	Ledger worker.Ledger `json:"ledger"`
 	Losses worker.Losses `json:"losses"`

@@ -27,7 +27,7 @@ type Worker interface {
 	KernelStats(ctx context.Context) (map[string]uint64, error)
 	ModuleVersion() string
 	// Advertise begins to send its whole table; Sync tells how far that is.
-	Advertise(ctx context.Context) (worker.Advertise, error)
+	Advertise(ctx context.Context) (replication.Advertise, error)
 }
 
 // StatsServer is what the supervisor needs of a *worker.StatsServer.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -101,7 +102,7 @@ func TestAdvertise(t *testing.T) {
 					t.Errorf("%d trailers", len(trailers))
 				}
 				eventually(t, "it ends", func() bool { return h.Sync().Advertise.Ended })
-				if s := *h.Sync().Advertise; s != (Advertise{Sent: n, Total: n, Rate: 1000, Ended: true}) || h.counters.Ledger().Advertised != n {
+				if s := *h.Sync().Advertise; s != (replication.Advertise{Sent: n, Total: n, Rate: 1000, Ended: true}) || h.counters.Ledger().Advertised != n {
 					t.Errorf("%+v, ledger %+v", s, h.counters.Ledger())
 				}
 				if h.instance.Count(joolnl.JooldAdvertise) != 0 {

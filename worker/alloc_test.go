@@ -72,11 +72,16 @@ func (d *driven) outNoAllocations(v joolnl.Version, together, runs int) {
 		sent := d.w.counters.Stats().NetSentPackets
 		d.multicast(again...)
 		due = due.Add(2 * time.Second)
-		d.refresh(due)
+		d.host.SendRefreshes(due)
 		d.sentAre(int(d.w.counters.Stats().NetSentPackets-sent), 1)
 	})
-	d.coalesce = replication.NewCoalescer(d.coalesce.Period(), 1) // in which nothing is of the future
+	d.host.Coalescer = replication.NewCoalescer(d.host.Coalescer.Period(), 1) // in which nothing is of the future
 }
+
+// unread has the module's table never be read.
+type unread struct{ outside }
+
+func (unread) readTable(int, time.Time, func() bool, func(replication.Snapshot, error)) {}
 
 // TestBulkNoAllocations is the two ways of a resync.
 func TestBulkNoAllocations(t *testing.T) {
@@ -84,27 +89,28 @@ func TestBulkNoAllocations(t *testing.T) {
 	drive(t, jool4115, func(d *driven) {
 		now := time.Now()
 		records := sessionsAt(0, (replication.MaxRate*(runs+2)+200)*syncwire.MaxBulk)
-		d.sender.Return(&replication.Peer{PeerInfo: replication.PeerInfo{Sync: syncwire.SyncYes}}, replication.Snapshot{Records: records, Base: now}, nil, now)
-		d.sender.Tick(now)
+		d.host.Sender.Return(&replication.Peer{PeerInfo: replication.PeerInfo{Sync: syncwire.SyncYes}}, replication.Snapshot{Records: records, Base: now}, nil, now)
+		d.host.Sender.Tick(now)
 		d.sentAre(1, 1)
 		for rate := replication.FirstRate; rate < replication.MaxRate; rate++ {
 			now = now.Add(time.Second)
-			d.sender.Tick(now)
+			d.host.Sender.Tick(now)
 			d.sentAre(rate, syncwire.MaxBulk*syncwire.RecordLen)
 		}
 		d.none("sending BULKs", runs, func(int) {
-			d.sender.Tick(now)
+			d.host.Sender.Tick(now)
 			d.sentAre(replication.MaxRate, syncwire.MaxBulk*syncwire.RecordLen)
 		})
-		d.sender = d.newSender()
+		d.host.Sender.Stop()
 
 		if err := d.to.Send(d.group, syncwire.Message{Sender: 0x10f, Body: &syncwire.End{Resync: 1}}.Append(nil)); err != nil {
 			panic(err)
 		}
 		d.wait(d.socket.fd)
 		d.fromNetwork()
-		in := &incoming{id: 1, from: d.peers.WithID(0x10f), Assembly: replication.NewAssembly(uint32(len(records))), base: now}
-		d.resync.in, d.resync.phase = in, collecting
+		d.do = unread{d.do}
+		d.host.Receiver.Stop(now)
+		d.host.Receiver.Begin(&syncwire.Begin{Resync: 1, Why: syncwire.WhyAdvertise, Sessions: uint32(len(records)), Settings: ttl}, d.host.Peers.WithID(0x10f), now, now)
 		var bulks [][]byte
 		for i := range uint32(runs + 1) {
 			var list []byte
@@ -120,10 +126,10 @@ func TestBulkNoAllocations(t *testing.T) {
 			d.wait(d.socket.fd)
 			d.fromNetwork()
 		})
-		if in.Bulks() != runs+1 {
-			t.Errorf("%d BULKs were taken, want %d", in.Bulks(), runs+1)
+		if got := d.host.Receiver.Progress().Done; got != (runs+1)*syncwire.MaxBulk {
+			t.Errorf("%d sessions were received, want %d", got, (runs+1)*syncwire.MaxBulk)
 		}
-		d.resync.in, d.resync.phase = nil, settled
+		d.host.Receiver.Stop(now)
 	})
 }
 

@@ -143,7 +143,7 @@ func (p *pumps) auditKernel(stats *joolnl.Stats, dropped uint64, now time.Time) 
 	if now.Sub(a.checked) >= auditEvery {
 		a.checked = now
 		a.broken = a.check(stats, p.w.counters, p.format.EntryLen())
-		if d := a.checkIn(p.w.counters.Ledger(), p.w.counters.Losses(), p.pending()); d != 0 {
+		if d := a.checkIn(p.w.counters.Ledger(), p.w.counters.Losses(), p.host.Pending()); d != 0 {
 			a.broken = append(a.broken, fmt.Sprintf("received + injected - ignored - untranslated - given is %d sessions, not 0; please report this", d))
 		}
 	}
@@ -172,29 +172,11 @@ func (a *audit) checkIn(l Ledger, losses Losses, pending uint64) int64 {
 	return a.in.check(came-*a.inBase, went)
 }
 
-// pending is how many sessions have been received and go to the module later.
-func (p *pumps) pending() (n uint64) {
-	for _, from := range p.peers.All() {
-		n += from.Stream.BufferedSessions()
-	}
-	return n + p.resync.backlog.Sessions()
-}
-
 // sessionsIn is how many sessions a list holds.
 func sessionsIn(entries []byte) uint64 { return uint64(session.ListFormat(entries).CountList(entries)) }
-
-// auditPeers counts what of peers' datagrams is lost.
-func (p *pumps) auditPeers() {
-	c := p.w.counters
-	for _, from := range p.peers.All() {
-		lost, repaired := from.TakeLosses()
-		c.networkLost.Add(lost)
-		c.networkRepaired.Add(repaired)
-	}
-}
 
 // roomCommand is the command that doubles the module's queue, or makes it as long as "tune ss" does.
 func (p *pumps) roomCommand() string {
 	spec := p.w.spec()
-	return inside(spec.Namespace, fmt.Sprintf("jool -i %s global update ss-capacity %d", spec.Instance, replication.MoreCapacity(p.settings.SSCapacity)))
+	return inside(spec.Namespace, fmt.Sprintf("jool -i %s global update ss-capacity %d", spec.Instance, replication.MoreCapacity(p.host.Settings().SSCapacity)))
 }

@@ -181,7 +181,7 @@ func TestWayInBalances(t *testing.T) {
 	s := newScripted(t, a)
 	h := newStandby(t, jool4115, b)
 	h.start().alone()
-	self := h.running.knowledge.Self()
+	self := h.running.host.Knowledge.Self()
 	list := func(first, n int) []byte { return packed(t, sessionsAt(first, n)...) }
 	trailer := func(entries []byte, kind syncwire.Kind, from syncwire.ID, seq syncwire.Seq) {
 		s.send(syncwire.Trailer{Kind: kind, Sender: from, Seq: seq}.Append(entries))

@@ -69,7 +69,7 @@ func TestAwayForAMoment(t *testing.T) {
 		t.Errorf("%+v, the last full sync %+v", s, *s.Last)
 	}
 	second.onThread(func(p *pumps) {
-		for _, known := range p.peers.All() {
+		for _, known := range p.host.Peers.All() {
 			if !known.Greeted() {
 				t.Errorf("%+v", known)
 			}
@@ -103,7 +103,7 @@ func (h *host) silence(d time.Duration) {
 	h.t.Helper()
 	h.onThread(func(p *pumps) {
 		now := time.Now()
-		for _, known := range p.peers.All() {
+		for _, known := range p.host.Peers.All() {
 			known.LastHeard = now.Add(-d)
 		}
 		p.publishPeers()

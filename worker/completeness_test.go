@@ -67,7 +67,7 @@ func TestNeverWrong(t *testing.T) {
 		}},
 		{name: "a number that jumps is forged", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
 			forger := newScripted(t, names[2])
-			forger.id, forger.last = hosts[0].running.knowledge.Self(), 1_000_000
+			forger.id, forger.last = hosts[0].running.host.Knowledge.Self(), 1_000_000
 			forger.say(&syncwire.Hello{Settings: ttl})
 			for i := range 40 {
 				hosts[0].report(sessionAt(i, 0))
@@ -80,9 +80,9 @@ func TestNeverWrong(t *testing.T) {
 			}
 			eventually(t, "they have crossed", func() bool { return hosts[1].instance.Sessions.Len() == 40 })
 			hosts[0].onThread(func(p *pumps) { // the host's memory was set back
-				back := p.knowledge.Checkpoint(time.Now())
+				back := p.host.Knowledge.Checkpoint(time.Now())
 				back.Position.Seq = 3
-				p.knowledge.Continue(&back, time.Now())
+				p.host.Knowledge.Continue(&back, time.Now())
 			})
 			for i := range 40 {
 				hosts[0].report(sessionAt(100+i, 0))

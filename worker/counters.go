@@ -31,7 +31,7 @@ type Counters struct {
 	networkLost, networkRepaired   atomic.Uint64
 	writtenOff                     atomic.Uint64
 
-	will will // what the worker has left to the next one
+	checkpoints checkpoints // what the worker has left to the next one
 }
 
 // Stats are the six numbers of upstream's stats server. Packets are datagrams,

@@ -13,6 +13,7 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
+	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -183,7 +184,7 @@ func (d *driven) multicast(messages ...[]byte) {
 		}
 	}
 	d.takeReports()
-	d.waiting = waiting{}                                     // after a stall of the host the worker would ask the module, and nobody answers here
+	d.host.Stalls = replication.Stalls{}                      // after a stall of the host the worker would ask the module, and nobody answers here
 	for range (len(messages) + multicasts - 1) / multicasts { // those that are read together are acknowledged together
 		if d.read(d.requests); d.buf[16] != byte(joolnl.JooldAck) {
 			d.t.Error("no acknowledgement")

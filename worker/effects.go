@@ -15,35 +15,110 @@ func (e effects) Now() time.Time       { return e.p.do.now() }
 func (e effects) Post(fn func())       { e.p.do.post(fn) }
 func (e effects) Background(fn func()) { e.p.do.background(fn) }
 
-func (e effects) Sessions() int { return e.p.sessions() }
-
 func (e effects) ReadTable(sizeHint int, base time.Time, stop func() bool, done func(replication.Snapshot, error)) {
 	e.p.do.readTable(sizeHint, base, stop, done)
 }
 
-func (e effects) Send(body syncwire.Body)                 { e.p.sendControl(body) }
-func (e effects) Reply(body syncwire.Body, now time.Time) { e.p.answer(body, now) }
-func (e effects) Hold()                                   { e.p.hold() }
-func (e effects) Flush()                                  { e.p.flush() }
-func (e effects) SendRefreshes()                          { e.p.hasten(e.p.do.now()) }
+func (e effects) ReadCounters(now time.Time)           { e.p.readKernel(now) }
+func (e effects) ReadErrors()                          { e.p.module.ReadErrors() }
+func (e effects) RemoveBIB(masks []replication.Mask)   { e.p.removeBIB(masks) }
+func (e effects) Inject(i *replication.Injection) bool { return e.p.injectFor(i) }
+func (e effects) Holds(r *session.Record) bool         { return e.p.holds(r) }
+func (e effects) Store(entries []byte)                 { e.p.store(entries) }
+func (e effects) FlushStored()                         { e.p.toKernel() }
+func (e effects) Waiting() bool                        { return e.p.do.waits() }
 
-func (e effects) Holds(r *session.Record) bool { return e.p.holds(r) }
+func (e effects) Lookup(r *session.Record) (own session.Record, there bool, err error) {
+	return e.p.lookup(r)
+}
 
-func (e effects) Settings() *syncwire.Settings { return &e.p.settings }
+func (e effects) Transmit(entries []byte, t syncwire.Trailer) { e.p.sendDatagram(entries, t) }
+func (e effects) Message(m syncwire.Message)                  { e.p.sendMessage(m) }
+func (e effects) Hold()                                       { e.p.hold() }
+func (e effects) Flush()                                      { e.p.flush() }
+func (e effects) Push()                                       { e.p.sendBatch() }
+func (e effects) Scratch() *replication.Scratch               { return &e.p.scratch.Scratch }
+func (e effects) Wake(at time.Time)                           { e.p.wakeAt(at) }
+func (e effects) Progressed(now time.Time)                    { e.p.publishSync(now) }
 
-// newSender returns a Sender of the host's table.
-func (p *pumps) newSender() *replication.Sender {
-	return replication.NewSender(effects{p}, p.peers, p.knowledge, p.random)
+// Count adds n to a counter.
+func (e effects) Count(counter replication.Counter, n uint64) {
+	c := e.p.w.counters
+	switch counter {
+	case replication.CountCoalesced:
+		c.coalesced.Add(n)
+	case replication.CountRefreshed:
+		c.refreshed.Add(n)
+	case replication.CountIgnored:
+		c.ignored.Add(n)
+	case replication.CountLost:
+		c.networkLost.Add(n)
+	case replication.CountRepaired:
+		c.networkRepaired.Add(n)
+	case replication.CountMalformed:
+		c.malformed.Add(n)
+	case replication.CountNotUnderstood:
+		c.notUnderstood.Add(n)
+	}
 }
 
 // Emit logs an event, or acts on it.
 func (e effects) Emit(event replication.Event) {
+	p, c, log := e.p, e.p.w.counters, e.p.w.log
 	switch ev := event.(type) {
 	case replication.TableUnread:
-		e.p.w.log.warn("reading the session table for a peer", "error", ev.Err)
+		log.warn("reading the session table for a peer", "error", ev.Err)
+	case replication.OwnTableUnread:
+		log.warn("reading the own session table", "error", ev.Err)
+	case replication.StallUnread:
+		log.warn("reading the session table after a stall", "error", ev.Err)
 	case replication.SessionUnfit:
-		e.p.w.log.warn("a peer's session has no form for this module", "error", ev.Err)
+		log.warn("a session has no form for this module", "error", ev.Err)
+	case replication.LookupFailed:
+		log.warn("looking up a session of a retransmission", "error", ev.Err)
+	case replication.MessageDropped:
+		log.warn("dropped a malformed control message", "from", ev.From, "error", ev.Err)
+	case replication.ModuleDropped:
+		log.warn("the module dropped sessions because it had to report too many; peers get them by a full sync", "dropped", ev.Sessions)
+	case replication.NoPeerSends:
+		log.warn("no peer gave its session table", "why it was wanted", ev.Cause)
+	case replication.SyncStopped:
+		log.warn("a full sync stopped in the middle; asking another peer", "from", ev.From)
+	case replication.SyncResumed:
+		log.warn("the sender of a stopped full sync sends again; keeping what was received", "from", ev.From, "got", ev.Got, "of", ev.Expected)
+	case replication.SyncEnded:
+		c.collisions.Add(uint64(ev.Collisions))
+		p.w.reportSync(ev.SyncReport)
+	case replication.WrittenOff:
+		c.writtenOff.Add(ev.Datagrams)
+	case replication.VerdictChanged:
+		p.logVerdict(ev)
+	case replication.MayLackMore:
+		p.w.change(p.do.now(), (*SyncState).restartCount)
+	case replication.PeerComplete:
+		now := p.do.now()
+		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })
+	case replication.PeersChanged:
+		p.publishPeers()
+	case replication.Advertised:
+		p.advertised(ev.Advertise)
 	case replication.TableReleased:
-		e.p.freeLater(ev.Sessions)
+		p.freeLater(ev.Sessions)
+	}
+}
+
+// logVerdict tells an operator that the verdict has changed.
+func (p *pumps) logVerdict(v replication.VerdictChanged) {
+	switch {
+	case v.Sync == syncwire.SyncYes:
+		p.w.log.to.Info("the table has everything that the peers' tables have")
+	case v.Sync == syncwire.SyncAlone && v.Was == syncwire.SyncYes:
+		p.w.log.warn("no peer is heard any more; alone")
+	case v.Sync == syncwire.SyncNo && v.Was == syncwire.SyncYes:
+		lines, now := make([]string, len(v.Reasons)), p.do.now()
+		for i, reason := range v.Reasons {
+			lines[i] = reason.Line(now)
+		}
+		p.w.log.warn("the table lacks sessions", "reasons", lines)
 	}
 }

@@ -135,7 +135,7 @@ func TestResyncScripted(t *testing.T) {
 			broken := sessionAt(0, 0)
 			broken[34] = 0xff
 			s.bulk(5, 0, []session.Record{broken})
-			s.begin(to, 5, MaxSessions)
+			s.begin(to, 5, replication.MaxSessions)
 			s.bulk(5, 2000, slices.Repeat(records, 2000))
 			s.begin(to, 5, n)
 			s.begin(to, 6, n)
@@ -196,7 +196,7 @@ func TestHeldOverflow(t *testing.T) {
 	to := s.asked(4)
 	stale, other := kind(sessionAt(0, 0), session.TCP, session.Established, 0, time.Minute), sessionAt(4, time.Second)
 	s.begin(to, 5, 2)
-	eventually(t, "it receives", func() bool { return h.Sync().Phase == collecting.String() })
+	eventually(t, "it receives", func() bool { return h.Sync().Phase == replication.PhaseCollecting.String() })
 	s.live(kind(stale, session.TCP, session.V6FinRcv, 0, 0))
 	filler := make([]session.Record, 36)
 	for i := range filler {
@@ -232,7 +232,7 @@ func TestMemoryOfLies(t *testing.T) {
 	s := newScripted(t, a)
 	h := newStandby(t, jool4115, b)
 	h.start()
-	to := s.asked(MaxSessions)
+	to := s.asked(replication.MaxSessions)
 	records := sessionsAt(0, syncwire.MaxBulk)
 	one := make([]byte, 0, syncwire.MaxBulk*syncwire.RecordLen)
 	for _, r := range records {
@@ -242,8 +242,8 @@ func TestMemoryOfLies(t *testing.T) {
 	runtime.GC() // what other tests have left
 	runtime.ReadMemStats(&before)
 	for id := range uint32(20) {
-		s.begin(to, 5+id, MaxSessions)
-		for _, index := range []uint32{0, MaxSessions/syncwire.MaxBulk - 1, 50_000, 2000} {
+		s.begin(to, 5+id, replication.MaxSessions)
+		for _, index := range []uint32{0, replication.MaxSessions/syncwire.MaxBulk - 1, 50_000, 2000} {
 			s.say(&syncwire.Bulk{Resync: 5 + id, Index: index, Records: one})
 		}
 	}
@@ -256,7 +256,7 @@ func TestMemoryOfLies(t *testing.T) {
 		if tries == 100 {
 			t.Fatal("none is taken")
 		}
-		s.begin(to, 24, MaxSessions)
+		s.begin(to, 24, replication.MaxSessions)
 		s.say(&syncwire.Bulk{Resync: 24, Index: 0, Records: one})
 		received()
 	}
@@ -339,13 +339,13 @@ func TestFloods(t *testing.T) {
 			return syncwire.ID(1000 + i/2), &syncwire.Hello{Settings: ttl}
 		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeHello: 60, syncwire.TypeSolicit: 10}},
 		{"BEGINs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
-			return 1000, &syncwire.Begin{Resync: r.Uint32() | 1, Sessions: MaxSessions, Settings: ttl}
+			return 1000, &syncwire.Begin{Resync: r.Uint32() | 1, Sessions: replication.MaxSessions, Settings: ttl}
 		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeSolicit: 5}},
 		{"ENDs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			if i%1000 == 0 {
-				return 1000, &syncwire.Begin{Resync: 5, Sessions: MaxSessions, Settings: ttl}
+				return 1000, &syncwire.Begin{Resync: 5, Sessions: replication.MaxSessions, Settings: ttl}
 			}
-			return 1000, &syncwire.End{Resync: 5, Sessions: MaxSessions - uint32(i%2), Bulks: MaxSessions / syncwire.MaxBulk * 2}
+			return 1000, &syncwire.End{Resync: 5, Sessions: replication.MaxSessions - uint32(i%2), Bulks: replication.MaxSessions / syncwire.MaxBulk * 2}
 		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeSolicit: 10, syncwire.TypeHello: 60}},
 		{"SOLICITs", func(h syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i), &syncwire.Solicit{To: h}
@@ -354,7 +354,7 @@ func TestFloods(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			before := h.instance.Sessions.Records()
 			stop, stopped := make(chan struct{}), make(chan int)
-			self := h.running.knowledge.Self()
+			self := h.running.host.Knowledge.Self()
 			go func() {
 				r := rand.New(rand.NewPCG(1, 1))
 				for i := 0; ; i++ {
@@ -424,7 +424,7 @@ func TestMutatedFlood(t *testing.T) {
 	forger := newScripted(t, names[2])
 	r := rand.New(rand.NewPCG(7, 7))
 	record := sessionAt(1, 0)
-	ids := []syncwire.ID{first.running.knowledge.Self(), second.running.knowledge.Self(), 1000, 1001}
+	ids := []syncwire.ID{first.running.host.Knowledge.Self(), second.running.host.Knowledge.Self(), 1000, 1001}
 	for _, b := range kept(t, "FuzzParse") { // what fuzzing has found
 		if len(b) > 1 && b[0] == 0 && b[1] == 0 {
 			forger.send(b)
@@ -486,11 +486,11 @@ func TestHeldAges(t *testing.T) {
 	to := s.asked(1)
 	r := sessionAt(0, 0)
 	s.begin(to, 5, 0)
-	eventually(t, "it receives", func() bool { return h.Sync().Phase == collecting.String() })
+	eventually(t, "it receives", func() bool { return h.Sync().Phase == replication.PhaseCollecting.String() })
 	sent := time.Now()
 	s.live(r)
 	eventually(t, "it waits", func() (waits bool) {
-		h.onThread(func(p *pumps) { waits = p.resync.backlog.Len() == 1 })
+		h.onThread(func(p *pumps) { waits = p.host.Receiver.Held() == 1 })
 		return waits
 	})
 	began := time.Now()

@@ -51,7 +51,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		return
 	}
 	if d.Truncated {
-		p.peers.Garbled(d.From.Addr(), now)
+		p.host.Garbled(d.From.Addr(), now)
 		c.malformed.Add(1)
 		p.w.log.warn("dropped a datagram longer than any of Jool's", "from", d.From)
 		return
@@ -63,72 +63,18 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	switch {
 	case err == nil:
 	case errors.Is(err, syncwire.ErrNotUnderstood):
-		if p.sequence {
-			p.fromPeer(d.From.Addr(), d.Data, arrived(d, now, p.do.stoodStill()), now)
-		} else {
-			p.peers.Garbled(d.From.Addr(), now)
-			c.notUnderstood.Add(1)
-		}
+		p.host.Message(d.From.Addr(), d.Data, arrived(d, now, p.do.stoodStill()), now)
 		return
 	default:
-		p.peers.Garbled(d.From.Addr(), now)
+		p.host.Garbled(d.From.Addr(), now)
 		c.malformed.Add(1)
 		p.w.log.warn("dropped a malformed datagram", "from", d.From, "error", err)
 		return
 	}
-	p.active = now
-	waited := now.Sub(arrived(d, now, p.do.stoodStill()))
-	if waited >= muchWaiting {
-		session.AgeList(entries, waited)
-	}
 	c.netRcvdPackets.Add(1)
 	c.netRcvdBytes.Add(uint64(len(entries)))
-	sessions := uint64(len(entries) / session.ListFormat(entries).EntryLen())
-	c.receivedSessions.Add(sessions)
-	t, known := syncwire.ParseTrailer(trailer)
-	switch {
-	case !known || !p.sequence:
-		if len(trailer) > 0 {
-			c.notUnderstood.Add(1)
-		}
-		p.peers.Heard(d.From.Addr(), 0, now)
-		p.peers.Stored(0, now)
-		p.deliver(entries)
-	case t.Sender == p.knowledge.Self():
-		c.ignored.Add(sessions)
-	case t.Kind == syncwire.Advertised: // for upstream's peers; ours get BULKs
-		p.peers.Heard(d.From.Addr(), t.Sender, now)
-		c.ignored.Add(sessions)
-	default:
-		from := p.peers.Heard(d.From.Addr(), t.Sender, now)
-		if t.Kind == syncwire.Repeat {
-			from.Stream.Retransmitted = p.repeatFn
-			if waited < muchWaiting {
-				session.AgeList(entries, waited)
-			}
-		}
-		if !from.Stream.Receive(t.Kind, t.Seq, entries, now, p.deliverFn) {
-			c.ignored.Add(sessions)
-		} else {
-			p.peers.Stored(t.Sender, now)
-		}
-		if until, buffering := from.Stream.Buffering(); buffering {
-			p.wakeAt(until)
-		}
-	}
-}
-
-// muchWaiting is how long a datagram must have waited in the socket, because the
-// process stood still, for its sessions to be older than they say.
-const muchWaiting = time.Second
-
-// deliver takes sessions, of whatever module's format, on their way to the
-// kernel: at once, or behind the resync that is under way.
-func (p *pumps) deliver(entries []byte) {
-	p.supersede(entries)
-	if !p.resync.hold(entries, false) {
-		p.store(entries)
-	}
+	c.receivedSessions.Add(sessionsIn(entries))
+	p.host.Received(d.From.Addr(), entries, trailer, now.Sub(arrived(d, now, p.do.stoodStill())), now)
 }
 
 // store gives the kernel sessions of whatever module's format.
@@ -142,17 +88,6 @@ func (p *pumps) store(entries []byte) {
 	p.add(entries)
 }
 
-// supersede drops the refreshes of sessions that a peer has just reported.
-func (p *pumps) supersede(entries []byte) {
-	if p.coalesce.Idle() {
-		return
-	}
-	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
-		r := f.Record(entries)
-		p.coalesce.Supersede(&r)
-	}
-}
-
 // translate writes sessions of another module's format in ours, for add.
 func (p *pumps) translate(entries []byte, from session.Format) []byte {
 	p.makeRoom()
@@ -161,7 +96,7 @@ func (p *pumps) translate(entries []byte, from session.Format) []byte {
 	for ; len(entries) > 0; entries = entries[from.EntryLen():] {
 		r := from.Record(entries)
 		var err error
-		if out, err = p.format.AppendRecord(out, &r, p.settings.Pool6); err != nil {
+		if out, err = p.format.AppendRecord(out, &r, p.host.Settings().Pool6); err != nil {
 			p.w.counters.untranslated.Add(1)
 			p.w.log.warn("a session of another Jool version's format can't be translated", "theirs", from, "ours", p.format, "error", err)
 		} else {
@@ -212,7 +147,7 @@ func (p *pumps) toKernel() {
 	if err := p.module.SendAdds(p.adds); err != nil {
 		c.kernelErrors.Add(uint64(packets))
 		if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN) {
-			p.doubt(p.do.now())
+			p.host.Receiver.Doubt(p.do.now())
 		}
 		p.w.log.warn("sessions did not reach the kernel", "messages", packets, "error", err)
 	} else {
@@ -230,7 +165,7 @@ func (p *pumps) kernelError(seq uint32, err error) {
 	c.kernelErrors.Add(1)
 	n, isAdd := p.sent.take(seq)
 	if joolnl.NoMemory(err) && (isAdd || !joolnl.Untaken(err)) || seq == 0 && errors.Is(err, unix.ENOBUFS) {
-		p.doubt(p.do.now()) // a resync has to bring what there was no memory for
+		p.host.Receiver.Doubt(p.do.now()) // a full sync has to bring the sessions that there was no memory for
 	}
 	if joolnl.Untaken(err) {
 		// The module did not even look at it.

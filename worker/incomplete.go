@@ -3,7 +3,6 @@ package worker
 import (
 	"time"
 
-	"joolctl/replication"
 	"joolctl/syncwire"
 )
 
@@ -31,10 +30,4 @@ func (w *Worker) change(now time.Time, fn func(*SyncState)) {
 	defer w.mu.Unlock()
 	fn(&w.state)
 	w.state.note(now)
-}
-
-// renewed asks for the whole table at once, because the instance has lost all sessions.
-func (r *resync) renewed(now time.Time) {
-	r.p.incarnate()
-	r.listen(replication.CauseRenewed, now)
 }

@@ -119,7 +119,6 @@ func TestRecreatedInstance(t *testing.T) {
 						t.Errorf("an increased counter restarts IncompleteSince")
 					}
 					stats.Set(c.stat, 1)
-					h.running.resync.sync = syncwire.SyncYes
 					h.running.kernelSays(stats, now)
 					if got := h.Sync().Synced; got != syncwire.SyncNo {
 						t.Errorf("synced is %v", got)

@@ -1,13 +1,21 @@
 package worker
 
-import "joolctl/session"
+import (
+	"runtime/debug"
 
-// injectFor gives the module the next sessions of the full sync, for no longer than slice. It returns false if these were the
+	"joolctl/replication"
+	"joolctl/session"
+)
+
+// largeTable is from when on the memory of a table is given back to the system at once.
+const largeTable = 100_000
+
+// injectFor gives the module the next sessions of a full sync, for no longer than slice. It returns false if these were the
 // last.
-func (p *pumps) injectFor(in *incoming) (more bool) {
+func (p *pumps) injectFor(i *replication.Injection) (more bool) {
 	began := p.do.now()
-	for done, total := in.injection.Progress(); done < total && p.do.now().Sub(began) < slice; done, total = in.injection.Progress() {
-		entries := in.injection.Batch(p.injectBuf[:0], p.format, p.settings.Pool6, effects{p}, began)
+	for done, total := i.Progress(); done < total && p.do.now().Sub(began) < slice; done, total = i.Progress() {
+		entries := i.Batch(p.injectBuf[:0], p.format, p.host.Settings().Pool6, effects{p}, began)
 		p.injectBuf = entries
 		if len(entries) > 0 {
 			p.w.counters.injected.Add(uint64(len(entries) / p.format.EntryLen()))
@@ -16,19 +24,41 @@ func (p *pumps) injectFor(in *incoming) (more bool) {
 			p.toKernel()
 		}
 	}
-	done, total := in.injection.Progress()
+	done, total := i.Progress()
 	return done < total
 }
 
 // holds reports whether the module holds a session. If that is not known, the session counts as one that the module had
 // no memory for.
 func (p *pumps) holds(r *session.Record) bool {
-	_, there, page, err := p.module.AskSession(p.lookups.page[:0], r)
-	p.lookups.page = page[:0]
+	_, there, err := p.lookup(r)
 	if err != nil {
-		p.w.log.warn("looking up a session of a resync", "error", err)
-		p.doubt(p.do.now())
+		p.w.log.warn("looking up a session of a full sync", "error", err)
+		p.host.Receiver.Doubt(p.do.now())
 		return true
 	}
 	return there
+}
+
+// lookup returns the module's record of a session.
+func (p *pumps) lookup(r *session.Record) (own session.Record, there bool, err error) {
+	own, there, page, err := p.module.AskSession(p.page[:0], r)
+	p.page = page[:0]
+	return own, there, err
+}
+
+// removeBIB removes BIB entries of the module.
+func (p *pumps) removeBIB(masks []replication.Mask) {
+	for _, m := range masks {
+		if err := p.module.AskRemoveBIB(m.Proto, m.Src4); err != nil {
+			p.w.log.warn("an old BIB entry could not be removed", "protocol", m.Proto, "mask", m.Src4, "error", err)
+		}
+	}
+}
+
+// freeLater gives the memory of a large table back to the system.
+func (p *pumps) freeLater(sessions int) {
+	if sessions > largeTable {
+		go debug.FreeOSMemory()
+	}
 }

@@ -62,7 +62,7 @@ func TestPanicAnywhere(t *testing.T) {
 			peer.send([]byte("no sessions"))
 		}, "(*pumps).fromNetwork"},
 		{"the timer", func(h *host) {
-			h.onThread(func(p *pumps) { p.coalesce = nil; p.wakeAt(time.Now()) })
+			h.onThread(func(p *pumps) { p.host.Coalescer = nil; p.wakeAt(time.Now()) })
 		}, "(*pumps).tick"},
 		{"a posted function", func(h *host) {
 			h.onThread(func(p *pumps) { p.post(func() { panic("posted") }) })

@@ -251,9 +251,9 @@ func (h *host) accounted() {
 			return
 		}
 		l, losses := h.counters.Ledger(), h.counters.Losses()
-		came, went := l.Received+l.Injected-*p.audit.inBase, l.Ignored+losses.Untranslated+l.Given+p.pending()
+		came, went := l.Received+l.Injected-*p.audit.inBase, l.Ignored+losses.Untranslated+l.Given+p.host.Pending()
 		if came != went {
-			h.t.Errorf("%d sessions came in, %d are accounted for: %+v, %d untranslated, %d wait", came, went, l, losses.Untranslated, p.pending())
+			h.t.Errorf("%d sessions came in, %d are accounted for: %+v, %d untranslated, %d wait", came, went, l, losses.Untranslated, p.host.Pending())
 		}
 	})
 }

@@ -88,7 +88,7 @@ func TestMutatedControls(t *testing.T) {
 	h := newStandby(t, jool4115, b, before...)
 	h.start()
 	record := sessionAt(700, 0)
-	self := h.running.knowledge.Self()
+	self := h.running.host.Knowledge.Self()
 	var messages [][]byte
 	for _, body := range []syncwire.Body{
 		&syncwire.Hello{Asks: true, Sync: syncwire.SyncYes, Sessions: 1000, Module: uint32(jool4115), Settings: ttl, Software: "joolctl", Generation: 2, NextIn: 1,

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"joolctl/session"
+	"joolctl/nsthread"
 	"joolctl/syncwire"
 )
 
@@ -17,10 +17,10 @@ const maxSessionBytes = syncwire.MaxMessage - syncwire.TrailerLen
 // fromKernel carries what waits on the netlink socket to the network.
 func (p *pumps) fromKernel() {
 	if d := p.do.stoodStill(); d > 0 {
-		p.waiting.suspect(d)
+		p.host.Stalls.Suspect(d)
 	}
 	p.takeReports()
-	p.tellAgain(p.do.now())
+	p.host.SendStalled(p.do.now())
 }
 
 // takeReports takes all that waits, up to a bound.
@@ -73,8 +73,7 @@ func (p *pumps) overrun(now time.Time) {
 		"receive buffer", p.w.spec().ReceiveBuffer)
 	p.ack(1) // the module waits for an ACK of the lost report
 	p.trail(now)
-	p.hasten(now)
-	p.missed(now)
+	p.host.Dropped(now)
 	p.wake(now)
 }
 
@@ -85,17 +84,20 @@ func (p *pumps) passReports(taken [][]byte, now time.Time) {
 		p.ack(p.acks.acks(len(taken), len(taken[len(taken)-1])/p.format.EntryLen(), now.Sub(p.passed)))
 		p.trail(now)
 	}
-	if len(taken) > 1 {
+	together := len(taken) > 1
+	if together {
 		p.hold()
 	}
 	for _, entries := range taken {
 		if len(entries) > 0 {
 			p.report(entries, now)
 			p.passed = p.do.now()
-			p.waiting.passedOn(p.format, entries, p.passed.Sub(now))
+			p.delayed(entries, p.passed.Sub(now))
 		}
 	}
-	p.flush()
+	if together {
+		p.flush()
+	}
 }
 
 // ack sends the module n ACKs.
@@ -112,134 +114,31 @@ func (p *pumps) trail(now time.Time) {
 	}
 }
 
-// report sends the sessions of a report: new and changed ones at once, refreshes after the end
-// of their period.
+// report takes the sessions of a report.
 func (p *pumps) report(entries []byte, now time.Time) {
-	c := p.w.counters
-	f := p.format
-	size := f.EntryLen()
-	n := f.CountList(entries)
-	if n*size != len(entries) {
-		p.w.log.warn("the kernel reports sessions in another form than its version's", "session", n, "form", f)
+	n := p.format.CountList(entries)
+	if n*p.format.EntryLen() != len(entries) {
+		p.w.log.warn("the kernel reports sessions in another form than its version's", "session", n, "form", p.format)
 	}
-	entries = entries[:n*size]
-	c.reported.Add(uint64(n))
-	p.reportedAt = now
-	p.waiting.reported(p.format, entries)
-	if p.coalesce.Period() <= 0 && !p.resync.reported.Recording() && !p.advertise.reported.Recording() {
-		p.sendLive(entries, now)
-		return
-	}
-	touching := p.resync.reported.Recording() || p.advertise.reported.Recording()
-	var copied session.Record
-	p.coalesce.Begin(now)
-	out, all := p.out[:0], true // as long as all are sent, nothing is copied
-	for at := 0; at < len(entries); at += size {
-		r := f.RecordIn(entries[at:], &copied)
-		if touching {
-			p.resync.reported.Add(r)
-			p.advertise.reported.Add(r)
-		}
-		atOnce, evicted := p.coalesce.Report(r)
-		if all && (evicted != nil || !atOnce) {
-			all = false
-			out = append(out, entries[:at]...)
-		}
-		if evicted != nil {
-			c.refreshed.Add(1)
-			out = p.appendRecord(out, evicted)
-		}
-		switch {
-		case !atOnce:
-			c.coalesced.Add(1)
-		case !all:
-			out = append(out, entries[at:at+size]...)
-		}
-	}
-	p.out = out
-	if all {
-		p.sendLive(entries, now)
-	} else {
-		p.sendInPieces(out, now)
-	}
-	p.wakeAt(p.coalesce.Next())
+	p.w.counters.reported.Add(uint64(n))
+	p.host.Reported(entries[:n*p.format.EntryLen()], now)
 }
 
-// refresh sends the refreshes whose period is over.
-func (p *pumps) refresh(now time.Time) (again time.Time) {
-	p.out = p.out[:0]
-	again = p.coalesce.Flush(now, p.takeRefresh)
-	p.sendInPieces(p.out, now)
-	return again
-}
-
-// refreshAll sends all refreshes.
-func (p *pumps) refreshAll(now time.Time) {
-	p.out = p.out[:0]
-	p.coalesce.Drain(now, p.takeRefresh)
-	p.sendInPieces(p.out, now)
-}
-
-// hasten sends the refreshes that wait before a full sync, because the module's later reports of their sessions may have been
-// lost: behind the full sync that brings what was lost, they would set the peers' sessions back.
-func (p *pumps) hasten(now time.Time) {
-	p.out = p.out[:0]
-	p.coalesce.Hasten(now, p.takeRefresh)
-	p.sendInPieces(p.out, now)
-}
-
-func (p *pumps) takeRefresh(r *session.Record) {
-	p.w.counters.refreshed.Add(1)
-	p.out = p.appendRecord(p.out, r)
-}
-
-// appendRecord writes a record in the module's format.
-func (p *pumps) appendRecord(b []byte, r *session.Record) []byte {
-	b, err := p.format.AppendRecord(b, r, p.settings.Pool6)
-	if err != nil { // it came in this very format
-		p.w.log.warn("a session can't be written in the module's own format", "error", err)
+// delayed takes how long it took to send sessions that were reported: a stall may have begun in the middle.
+func (p *pumps) delayed(entries []byte, took time.Duration) {
+	if took > nsthread.Standstill {
+		p.host.Stalls.Delayed(p.format, entries, took)
 	}
-	return b
-}
-
-// sendInPieces sends any number of sessions. It may write behind them.
-func (p *pumps) sendInPieces(entries []byte, now time.Time) {
-	size := p.format.PerDatagram(maxSessionBytes) * p.format.EntryLen()
-	if len(entries) <= size {
-		if len(entries) > 0 {
-			p.sendLive(entries, now)
-		}
-		return
-	}
-	p.gather(func() {
-		for len(entries) > 0 {
-			n := min(size, len(entries))
-			p.sendLive(entries[:n], now)
-			entries = entries[n:]
-		}
-	})
-}
-
-// sendLive sends a datagram of sessions. It may write behind them, unless datagrams
-// wait.
-func (p *pumps) sendLive(entries []byte, now time.Time) {
-	p.active = now
-	seq := p.knowledge.Position().Seq
-	if p.sequence {
-		seq = p.knowledge.NextSeq()
-		p.retransmit.Put(seq, entries, now)
-	}
-	p.sendDatagram(entries, syncwire.Trailer{Kind: syncwire.Live, Sender: p.knowledge.Self(), Seq: seq})
 }
 
 // sendDatagram sends sessions and a trailer, which it writes behind them, unless
 // datagrams wait: then it copies them.
 func (p *pumps) sendDatagram(entries []byte, t syncwire.Trailer) {
 	b := entries
-	if p.held {
+	if p.held > 0 {
 		b = append(p.batch.Next(), entries...)
 	}
-	if p.sequence {
+	if p.host.Sequence {
 		b = t.Append(b)
 	}
 	p.put(b, note{kind: t.Kind, bytes: len(entries)})

@@ -9,50 +9,48 @@ import (
 // outgoing says how datagrams go to the group: each at once, or together with
 // others that wait in the batch, which is the thread's.
 type outgoing struct {
-	held  bool      // they wait for flush
+	held  int       // how many calls of flush they wait for; 0: they do not wait
 	since time.Time // the batch's first waits
 }
 
-// note is what a datagram is to the ledger.
+// note describes a datagram for the counters.
 type note struct {
 	control bool
 	kind    syncwire.Kind // of sessions
 	bytes   int           // of sessions
 }
 
-// gather sends together what fn sends, which may be more than one datagram.
-func (p *pumps) gather(fn func()) {
-	if p.held {
-		fn()
-		return
-	}
-	p.hold()
-	fn()
-	p.flush()
-}
+// hold queues datagrams in the batch until flush, or until the batch is full. flush must be called before another worker gets the
+// thread's memory. Pairs of hold and flush may be nested.
+func (p *pumps) hold() { p.held++ }
 
-// hold has datagrams wait, no more of them than fit the batch, until flush, which
-// must come before anybody else has the thread's memory.
-func (p *pumps) hold() { p.held = true }
-
-// flush sends what waits.
+// flush sends the datagrams that wait, unless hold was called more often.
 func (p *pumps) flush() {
-	p.held = false
-	p.sendBatch()
+	if p.held--; p.held == 0 {
+		p.sendBatch()
+	}
 }
 
-// room is memory to put a datagram together in: what is to wait must stay as it is.
-// Else it is own.
+// room returns memory for a datagram: that of the batch if datagrams wait, else own.
 func (p *pumps) room(own []byte) []byte {
-	if p.held {
+	if p.held > 0 {
 		return p.batch.Next()
 	}
 	return own[:0]
 }
 
+// sendMessage sends a control message to the group.
+func (p *pumps) sendMessage(m syncwire.Message) {
+	b := m.Append(p.room(p.messages))
+	if p.held == 0 {
+		p.messages = b
+	}
+	p.put(b, note{control: true})
+}
+
 // put sends a datagram, or has it wait.
 func (p *pumps) put(b []byte, n note) {
-	if !p.held {
+	if p.held == 0 {
 		p.account(n, p.do.transmit(b))
 		return
 	}
@@ -66,8 +64,7 @@ func (p *pumps) put(b []byte, n note) {
 	}
 }
 
-// sendBatch sends the batch. What the kernel does not take of it is lost, as if it
-// had been sent alone, and the rest is not.
+// sendBatch sends the batch. If the kernel refuses a datagram, that one is lost, and the others are sent.
 func (p *pumps) sendBatch() {
 	if p.batch.Len() == 0 {
 		return
@@ -86,13 +83,13 @@ func (p *pumps) sendBatch() {
 	took := p.do.now().Sub(p.since)
 	for i := range p.batch.Len() {
 		if n := p.notes[i]; !n.control && n.kind == syncwire.Live {
-			p.waiting.passedOn(p.format, p.batch.Datagram(i)[:n.bytes], took)
+			p.delayed(p.batch.Datagram(i)[:n.bytes], took)
 		}
 	}
 	p.batch.Reset()
 }
 
-// account counts what has become of a datagram.
+// account counts a datagram that was sent, or that the kernel has refused.
 func (p *pumps) account(n note, err error) {
 	c := p.w.counters
 	sessions := uint64(n.bytes / p.format.EntryLen())

@@ -24,7 +24,7 @@ func TestPartlySent(t *testing.T) {
 			panic(err)
 		}
 		dontFragment(1)
-		before := d.knowledge.Position().Seq
+		before := d.host.Knowledge.Position().Seq
 		var messages [][]byte
 		for i, n := range sessions {
 			messages = append(messages, workertest.Multicast(jool4115, "nat", entries(t, jool4115, 100*i, n)))
@@ -40,7 +40,7 @@ func TestPartlySent(t *testing.T) {
 		}
 
 		dontFragment(0)
-		nack := &syncwire.Nack{To: d.knowledge.Self(), Ranges: []syncwire.Range{{From: uint32(before + 1), To: uint32(before + 5)}}}
+		nack := &syncwire.Nack{To: d.host.Knowledge.Self(), Ranges: []syncwire.Range{{From: uint32(before + 1), To: uint32(before + 5)}}}
 		if err := d.to.Send(d.group, syncwire.Message{Sender: 0x10f, Body: nack}.Append(nil)); err != nil {
 			panic(err)
 		}
@@ -60,16 +60,16 @@ func TestPartlySent(t *testing.T) {
 // brings what was lost, it would set the session back.
 func TestOverrunHastensRefreshes(t *testing.T) {
 	drive(t, jool4115, func(d *driven) {
-		before := d.knowledge.Position().Seq
+		before := d.host.Knowledge.Position().Seq
 		report := workertest.Multicast(jool4115, "nat", entries(t, jool4115, 0, 3))
 		d.multicast(report)
 		d.multicast(report)
 		d.sentWith(syncwire.Live, before, []int{3}, 1)
-		if d.coalesce.Idle() {
+		if d.host.Coalescer.Idle() {
 			t.Fatal("no refresh waits")
 		}
 		d.overrun(d.do.now())
-		if d.sentWith(syncwire.Live, before, []int{3, 3}, 2); !d.coalesce.Idle() {
+		if d.sentWith(syncwire.Live, before, []int{3, 3}, 2); !d.host.Coalescer.Idle() {
 			t.Error("refreshes wait")
 		}
 	})
@@ -80,7 +80,7 @@ func TestOverrunHastensRefreshes(t *testing.T) {
 func (d *driven) sentWith(kind syncwire.Kind, before syncwire.Seq, sessions []int, numbers ...int) {
 	for _, i := range numbers {
 		list, trailer, err := syncwire.Sessions(d.buf[:d.read(d.group)], session.Packed40)
-		want := syncwire.Trailer{Kind: kind, Sender: d.knowledge.Self(), Seq: before + syncwire.Seq(i)}
+		want := syncwire.Trailer{Kind: kind, Sender: d.host.Knowledge.Self(), Seq: before + syncwire.Seq(i)}
 		if got, ok := syncwire.ParseTrailer(trailer); !ok || got != want || len(list) != 40*sessions[i-1] || err != nil {
 			d.t.Errorf("%+v with %d sessions, %v; want %+v with %d", got, len(list)/40, err, want, sessions[i-1])
 		}

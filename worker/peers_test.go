@@ -29,7 +29,7 @@ func TestOneAddress(t *testing.T) {
 	eventually(t, "all others are stored", func() bool { return h.instance.Sessions.Len() == 40 })
 	var live []syncwire.ID
 	h.onThread(func(p *pumps) {
-		for _, known := range p.peers.Live(time.Now()) {
+		for _, known := range p.host.Peers.Live(time.Now()) {
 			live = append(live, known.ID)
 		}
 	})

@@ -23,7 +23,7 @@ func (p *pumps) refreshPool4(now time.Time) {
 		return
 	}
 	p.pool4Due = now.Add(pool4Every)
-	if p.idle(now) {
+	if p.host.Idle(now) {
 		p.pool4Due = now.Add(pool4Idle)
 	}
 	var entries []joolnl.Pool4Entry
@@ -35,7 +35,7 @@ func (p *pumps) refreshPool4(now time.Time) {
 			var err error
 			entries, more, err = p.module.AskPool4(entries, proto, last)
 			if err != nil || len(entries) > maxPool4 {
-				p.setPool4(0, 0) // again the next time
+				p.host.SetDigests(0, 0, p.do.now()) // again the next time
 				return
 			}
 			switch {
@@ -45,20 +45,11 @@ func (p *pumps) refreshPool4(now time.Time) {
 			case proto < session.ICMP:
 				proto, last = proto+1, nil
 			default:
-				p.setPool4(joolnl.Pool4Digest(entries), joolnl.IterationsDigest(entries))
+				p.host.SetDigests(joolnl.Pool4Digest(entries), joolnl.IterationsDigest(entries), p.do.now())
 				return
 			}
 		}
 		p.do.post(step)
 	}
 	step()
-}
-
-// setPool4 takes the digests, and tells peers of a change.
-func (p *pumps) setPool4(pool, iterations uint32) {
-	if s := &p.settings; s.Pool4 != pool || s.Iterations != iterations {
-		s.Pool4, s.Iterations = pool, iterations
-		p.helloSoon(p.do.now())
-		p.wake(p.do.now())
-	}
 }

@@ -14,10 +14,11 @@ import (
 	"joolctl/packetio"
 	"joolctl/replication"
 	"joolctl/session"
-	"joolctl/syncwire"
 )
 
 const (
+	// software is what HELLO calls this program.
+	software = "joolctl"
 	// batch is how many datagrams one recvmmsg takes, and one sendmsg gives to
 	// the kernel. 16 of them are well below the 200 KiB that a netlink message
 	// may have.
@@ -35,14 +36,14 @@ const (
 
 // scratch is the memory that the workers of a thread take turns with.
 type scratch struct {
-	reports    *packetio.Receiver
-	received   *packetio.Receiver
-	adds       *packetio.Gather
-	translated []byte          // sessions in adds that came in another version's format
-	headers    []byte          // of the JOOLD_ADDs in adds
-	out        []byte          // sessions on their way to the network
-	batch      *packetio.Batch // datagrams for the network that wait
-	notes      [batch]note     // about them
+	replication.Scratch // sessions on their way to the network
+	reports             *packetio.Receiver
+	received            *packetio.Receiver
+	adds                *packetio.Gather
+	translated          []byte          // sessions in adds that came in another version's format
+	headers             []byte          // of the JOOLD_ADDs in adds
+	batch               *packetio.Batch // datagrams for the network that wait
+	notes               [batch]note     // about them
 }
 
 func newScratch() any {
@@ -51,7 +52,7 @@ func newScratch() any {
 		received: packetio.NewReceiver(batch, datagramSize),
 		adds:     packetio.NewGather(2 * batch),
 		headers:  make([]byte, 0, batch*joolnl.AddHeaderLen),
-		out:      make([]byte, 0, 2*datagramSize),
+		Scratch:  replication.Scratch{Out: make([]byte, 0, 2*datagramSize)},
 		batch:    packetio.NewBatch(batch, datagramSize),
 	}
 }
@@ -78,26 +79,22 @@ type pumps struct {
 	do       outside // the pumps themselves, but for tests
 	module   module  // conn, but for tests; nil: the worker has ended
 	random   *rand.Rand
-	estate   string    // the name that the next worker finds it under
-	epoch    time.Time // see together
+	instance string // the name of the checkpoint of the worker before
+	beats    replication.Beats
 	conn     *joolnl.Conn
 	socket   *netSocket
 	format   session.Format
-	sequence bool
+	host     *replication.Host
 	// scratch is the thread's, lent for as long as something of the worker's runs
 	// on it.
 	*scratch
-	controls
-	peers     *replication.Peers
-	knowledge *replication.Knowledge
-	reasons   []replication.Reason // of the last verdict
-	inherited bool                 // the worker goes on as the incarnation before
 	outgoing
-	retransmit    replication.Retransmitter
-	coalesce      *replication.Coalescer
-	resync        resync
-	sender        *replication.Sender
-	advertise     advertiser
+	lifetimes     *session.Lifetimes // by the instance's settings
+	kernel        joolnl.Stats       // the instance's counters, as last read
+	messages      []byte
+	injectBuf     []byte
+	page          []session.Session // the memory of replies to lookups
+	progress      progress          // of the full sync
 	audit         audit
 	pool4Due      time.Time // when it is read again
 	askDue        time.Time // when the module is asked for the instance
@@ -109,14 +106,9 @@ type pumps struct {
 	jiffy         time.Duration // the kernel's
 	tuned         time.Time     // when the settings were last changed
 	refused       string        // why they could not be
-	deliverFn     func([]byte)
-	repeatFn      func([]byte)
-	lookups       lookups
 	sent          sentAdds
-	waiting       waiting
 	adopted       bool      // the netlink socket is that of the process before
-	reportedAt    time.Time // when the module last reported something
-	passed        time.Time // when that had been sent
+	passed        time.Time // when the last report had been sent
 	drops         uint32    // the socket's count of them (SO_RXQ_OVFL), as last read
 
 	failed chan error
@@ -126,14 +118,8 @@ type pumps struct {
 }
 
 func newPumps(w *Worker) *pumps {
-	p := &pumps{w: w, failed: make(chan error, 1), random: newRandom(), epoch: epoch}
+	p := &pumps{w: w, failed: make(chan error, 1), random: newRandom(), beats: replication.Beats{Epoch: epoch}}
 	p.do = p
-	p.peers = replication.NewPeers(replication.PeersConfig{
-		Expected: func(origin syncwire.ID) (syncwire.Seq, time.Time, bool) { return p.knowledge.Expected(origin) },
-		Jitter:   p.jitter,
-		Dropped:  func(sessions uint64) { p.w.counters.ignored.Add(sessions) },
-	})
-	p.knowledge = replication.NewKnowledge(0, p.peers)
 	return p
 }
 
@@ -168,7 +154,7 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	p.module, p.version = p.conn, p.conn.Version
 	p.conn.OnError = p.kernelError
 	p.timer, p.trailing = p.thread.NewTimer(p.alone(p.tick)), p.thread.NewTimer(p.alone(func() { p.ack(1) }))
-	p.jiffy, p.estate = kernelJiffy(), receiverKey(p.thread.ID(), spec.Instance)+"/"+p.receiverDetail()
+	p.jiffy, p.instance = kernelJiffy(), receiverKey(p.thread.ID(), spec.Instance)+"/"+p.receiverDetail()
 	p.prepare(spec, time.Now())
 	for _, watch := range []struct {
 		fd    int
@@ -195,9 +181,9 @@ func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 	p.takeGlobals(globals, now)
 	p.readKernel(now)
 	p.refreshPool4(now)
-	if p.sequence {
+	if p.host.Sequence {
 		p.begin(now)
-		p.resync.listen(replication.CauseStart, now)
+		p.host.Listen(replication.CauseStart, now)
 	}
 	p.wake(now)
 	return nil
@@ -205,15 +191,12 @@ func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 
 // prepare sets up what a worker has beside its sockets.
 func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
-	p.sequence, p.format = spec.Sequence, p.version.Format()
-	p.knowledge = replication.NewKnowledge(newID(p.random), p.peers)
-	p.coalesce = replication.NewCoalescer(spec.RefreshPeriod, p.random.Uint64())
-	p.resync.period, p.resync.piece = spec.VerifyPeriod, leastPiece
-	p.resync.p, p.advertise.p = p, p
-	p.sender = p.newSender()
-	p.deliverFn, p.repeatFn = p.deliver, p.deliverRepeat
-	p.hello, p.active = now, now
-	p.askDue, p.settingsAsked = p.together(now.Add(askEvery), beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))
+	p.format = p.version.Format()
+	p.host = replication.NewHost(effects{p}, replication.Config{
+		Sequence: spec.Sequence, Refresh: spec.RefreshPeriod, Verify: spec.VerifyPeriod, Format: p.format, Software: software,
+		Module: uint32(p.version), MaxBytes: maxSessionBytes, Beats: p.beats, Random: p.random,
+	}, now)
+	p.askDue, p.settingsAsked = p.beats.At(now.Add(askEvery), replication.Beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))
 	p.checkDue = now.Add(checkEvery - askIdle)
 }
 
@@ -326,7 +309,7 @@ func (p *pumps) close(whole bool) {
 	_ = p.thread.Do(func() { // it can't have ended before its last user
 		p.unwatch()
 		if whole {
-			p.bequeath(time.Now())
+			p.leaveCheckpoint(time.Now())
 		}
 		p.leaveSockets()
 		if p.conn != nil {
@@ -454,9 +437,7 @@ func (p *pumps) tellTrouble() {
 	case now == "":
 		p.w.log.warn("its interface carries again")
 		p.post(func() {
-			if p.sequence {
-				p.resync.listen(replication.CauseMoved, time.Now())
-			}
+			p.host.Listen(replication.CauseMoved, time.Now())
 		})
 	default:
 		p.w.log.warn("its interface carries nothing", "problem", now)
@@ -467,10 +448,10 @@ func (p *pumps) tellTrouble() {
 // counters.
 func (p *pumps) ask(now time.Time) error {
 	settingsDue := p.settingsAsked.Add(settingsEvery)
-	p.askDue = p.together(now.Add(askEvery), beat)
-	if p.idle(now) {
+	p.askDue = p.beats.At(now.Add(askEvery), replication.Beat)
+	if p.host.Idle(now) {
 		settingsDue = p.settingsAsked.Add(2 * askIdle)
-		p.askDue = p.together(now.Add(askIdle), idleBeat)
+		p.askDue = p.beats.At(now.Add(askIdle), replication.IdleBeat)
 	}
 	spec := p.w.spec()
 	// Its counters are only to be had of an instance that exists.
@@ -499,3 +480,6 @@ func sameNamespace(ns string, th *nsthread.Thread) error {
 	}
 	return nil
 }
+
+// epoch is the first of the beats.
+var epoch = time.Now()

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"joolctl/configdir"
-	"joolctl/replication"
-	"joolctl/syncwire"
 )
 
 // Reconfigure has a running worker go on with another spec for the same
@@ -62,36 +60,11 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 	}
 	return p.standing(func() error {
 		p.tellTrouble()
-		p.retune(spec, time.Now())
+		now := time.Now()
+		p.host.SetPeriods(spec.RefreshPeriod, spec.VerifyPeriod, now)
+		p.host.SetSequence(spec.Sequence, now)
 		return nil
 	})
-}
-
-// retune changes what is not about sockets.
-func (p *pumps) retune(spec configdir.Spec, now time.Time) {
-	if spec.RefreshPeriod <= 0 { // every report is sent from now on; a refresh must not follow it
-		p.refreshAll(now)
-	}
-	p.coalesce.SetPeriod(spec.RefreshPeriod) // what waits goes on when it would have
-	p.resync.period = spec.VerifyPeriod
-	if spec.Sequence == p.sequence {
-		return
-	}
-	if !spec.Sequence {
-		p.resync.finish(now) // and lets go what waits for it
-		p.resync.sync = syncwire.SyncNo
-		p.publishSync()
-		p.sender = p.newSender()
-		for _, from := range p.peers.All() {
-			from.Stream.Stop(now, p.deliverFn)
-			p.knowledge.Forget(from.ID)
-		}
-		p.toKernel()
-		p.sequence = false
-		return
-	}
-	p.sequence = true
-	p.resync.listen(replication.CauseStart, now)
 }
 
 // resetSocket gives the live socket what changed. Its thread may be another
@@ -122,7 +95,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		p.guard(p.fromNetwork)()
 		p.socket.former = nil
 		if moved {
-			p.moved(time.Now())
+			p.host.Moved(time.Now())
 		}
 		return nil
 	}
@@ -142,16 +115,6 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		return err
 	}
 	return p.standing(take)
-}
-
-// moved forgets the peers, because others may be heard from now on.
-func (p *pumps) moved(now time.Time) {
-	p.knowledge.Advance(now)
-	p.peers.ForgetAll()
-	p.publishPeers()
-	if p.sequence {
-		p.resync.listen(replication.CauseMoved, now)
-	}
 }
 
 // standing runs fn while no pump does.
@@ -179,7 +142,7 @@ func (p *pumps) replaceSocket(spec configdir.Spec) error {
 		old = p.socket
 		p.thread.Unwatch(old.fd)
 		p.socket, p.drops = socket, 0
-		p.moved(time.Now())
+		p.host.Moved(time.Now())
 		return nil
 	})
 	if err != nil {

@@ -181,14 +181,14 @@ func TestSenderDies(t *testing.T) {
 	gate.Lock()
 	cold := newStandby(t, jool4115, names[2])
 	cold.start()
-	eventually(t, "it is sent a table", func() bool { return cold.Sync().Phase == collecting.String() })
+	eventually(t, "it is sent a table", func() bool { return cold.Sync().Phase == replication.PhaseCollecting.String() })
 	// It loses half of the table, and its NACKs are not heard.
 	first.lossy(100)
 	cold.lossy(50)
 	gate.Unlock()
 	eventually(t, "it receives", func() bool {
 		s := cold.Sync()
-		return s.Phase == collecting.String() && s.Done > 0 || s.Synced == syncwire.SyncYes // by the other peer
+		return s.Phase == replication.PhaseCollecting.String() && s.Done > 0 || s.Synced == syncwire.SyncYes // by the other peer
 	})
 	first.stop()
 	cold.lossy(0)

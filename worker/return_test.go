@@ -2,9 +2,7 @@ package worker
 
 import (
 	"testing"
-	"time"
 
-	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -20,42 +18,6 @@ func TestBothStart(t *testing.T) {
 	first.synced()
 	second.synced()
 	wantEqual(t, first, second)
-}
-
-// TestWaitsForReturn has two hosts that lack each other's sessions. One that was just asked for its whole table does not ask
-// before the other one had time to give back what it has.
-func TestWaitsForReturn(t *testing.T) {
-	drive(t, jool4115, func(d *driven) {
-		now := time.Now()
-		d.resync.finish(now)
-		from := d.peers.Heard(group6, 0x10f, now)
-		from.Stream.Start(1)
-		for _, c := range []struct {
-			name string
-			at   time.Duration
-			sync syncwire.Sync
-			want phase
-		}{
-			{"the peer is busy with it", replication.LeastTaken / 2, syncwire.SyncNo, settled},
-			{"the peer is busy with it for too long", replication.LeastTaken, syncwire.SyncNo, asking},
-			{"the peer is alone", replication.LeastTaken / 2, syncwire.SyncAlone, asking},
-		} {
-			at := now.Add(c.at)
-			d.peers.Heard(group6, from.ID, at)
-			d.helloFrom(from, &syncwire.Hello{Sync: c.sync, Generation: 1, Settings: ttl}, 0, at)
-			from.Served = now
-			d.resync.Schedule = replication.Schedule{}
-			d.judge(at)
-			if d.resync.Cause != replication.CauseLacks {
-				t.Fatalf("%s: a resync is wanted because %q", c.name, d.resync.Cause)
-			}
-			d.resync.tick(d.resync.Due())
-			if d.resync.phase != c.want {
-				t.Errorf("%s: %v", c.name, d.resync.phase)
-			}
-			d.resync.finish(at)
-		}
-	})
 }
 
 // TestReturn has an asker that knows more, and some of it better.

@@ -29,7 +29,7 @@ func (c *Counters) Save() map[string]uint64 {
 	for name, n := range c.saved() {
 		saved[name] = n.Load()
 	}
-	c.will.save(saved)
+	c.checkpoints.save(saved)
 	return saved
 }
 
@@ -39,5 +39,5 @@ func (c *Counters) Restore(saved map[string]uint64) {
 	for name, n := range c.saved() {
 		n.Store(saved[name])
 	}
-	c.will.restore(saved)
+	c.checkpoints.restore(saved)
 }

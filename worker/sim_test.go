@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+	"joolctl/replication"
 	"joolctl/replication/sim"
 )
 
@@ -111,7 +112,7 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 		}
 	}()
 	bounds := sim.DefaultBounds()
-	bounds.Receiving = collecting.String()
+	bounds.Receiving = replication.PhaseCollecting.String()
 	for _, f := range faults {
 		if f.Kind == sim.Stall || f.Kind == sim.Restart {
 			bounds.Waited += f.For
@@ -290,7 +291,7 @@ func (r *simResults) String() string {
 	fmt.Fprintf(&b, "%.0f simulated hours of a host in %v\n", r.hosts.Hours(), r.took.Round(time.Second/10))
 	fmt.Fprintln(&b, "Faults in the phases of a full sync (a dash: the combination never occurred):")
 	var phases []string
-	for ph := settled; ph <= checking; ph++ {
+	for ph := replication.PhaseSettled; ph <= replication.PhaseChecking; ph++ {
 		phases = append(phases, ph.String())
 	}
 	if err := r.coverage.Print(&b, phases); err != nil {

@@ -45,7 +45,7 @@ type refusal struct {
 type dueAt struct{ at time.Time }
 
 func (d *dueAt) Set(at time.Time)       { d.at = at }
-func (d *dueAt) SetSooner(at time.Time) { d.at = soonest(d.at, at) }
+func (d *dueAt) SetSooner(at time.Time) { d.at = replication.Soonest(d.at, at) }
 func (d *dueAt) Stop()                  { d.at = time.Time{} }
 
 // take reports whether the alarm is due, and then ends it.
@@ -99,12 +99,12 @@ func (r *simulated) run(now time.Time, counters *Counters, adopted bool) {
 	spec := simSpec()
 	spec.VerifyPeriod = r.verify
 	p := newPumps(New(spec, Env{}, counters))
-	p.do, p.module, p.random, p.epoch = r, r, r.env.Rand, sim.Epoch
-	p.version, p.jiffy, p.adopted, p.estate = r.env.Version(), r.env.Jiffy(), adopted, "sim"
+	p.do, p.module, p.random, p.beats.Epoch = r, r, r.env.Rand, sim.Epoch
+	p.version, p.jiffy, p.adopted, p.instance = r.env.Version(), r.env.Jiffy(), adopted, "sim"
 	p.timer, p.trailing, p.scratch, p.socket = &r.due, &r.trail, r.memory, &netSocket{}
 	r.pumps, r.posted, r.refused, r.retry, r.due, r.trail = p, nil, nil, time.Time{}, dueAt{}, dueAt{}
 	p.prepare(spec, now)
-	p.resync.piece = 2 * syncwire.MaxBulk
+	p.host.Receiver.Piece = 2 * syncwire.MaxBulk
 	p.checkDue = now.Add(1 << 62)
 	if err := p.enter(globals, now); err != nil {
 		panic(err)
@@ -116,7 +116,7 @@ func (r *simulated) Stop(now time.Time) []byte {
 	if r.pumps == nil {
 		return nil
 	}
-	r.bequeath(now)
+	r.leaveCheckpoint(now)
 	kept, err := json.Marshal(r.w.counters.Save())
 	if err != nil {
 		panic(err)
@@ -127,7 +127,7 @@ func (r *simulated) Stop(now time.Time) []byte {
 func (r *simulated) Report(now time.Time, entries []byte) {
 	if r.at = now; r.pumps != nil {
 		if d := r.stoodStill(); d > nsthread.Standstill {
-			r.waiting.suspect(d)
+			r.host.Stalls.Suspect(d)
 		}
 		r.passReports([][]byte{append(make([]byte, 0, len(entries)+syncwire.TrailerLen), entries...)}, now)
 		r.reported = true
@@ -149,7 +149,7 @@ func (r *simulated) Datagram(now time.Time, d sim.Datagram) {
 
 func (r *simulated) Regrouped(now time.Time) {
 	if r.at = now; r.pumps != nil {
-		r.moved(now)
+		r.host.Moved(now)
 	}
 }
 
@@ -171,21 +171,21 @@ func (r *simulated) Wake(now time.Time) (next time.Time) {
 	}
 	if r.reported {
 		r.reported = false
-		r.tellAgain(now)
+		r.host.SendStalled(now)
 	}
 	r.ReadErrors()
 	if r.trail.take(now) {
 		r.ack(1)
 	}
 	if r.due.take(now) {
-		r.due.SetSooner(r.tickFlow(now, r.askWhenDue(now)))
+		r.due.SetSooner(replication.Soonest(r.askWhenDue(now), r.host.Tick(now)))
 	}
 	select {
 	case err := <-r.failed:
 		if !errors.As(err, new(*Missing)) {
 			panic(err)
 		}
-		r.bequeath(now)
+		r.leaveCheckpoint(now)
 		r.pumps, r.retry = nil, now.Add(800*time.Millisecond)
 		return r.retry
 	case <-r.w.recheck: // the supervisor's business
@@ -193,7 +193,7 @@ func (r *simulated) Wake(now time.Time) (next time.Time) {
 		r.due.SetSooner(now)
 	default:
 	}
-	return soonest(r.due.at, r.trail.at)
+	return replication.Soonest(r.due.at, r.trail.at)
 }
 
 func (r *simulated) Verdict(time.Time) sim.Verdict {
@@ -218,7 +218,7 @@ func (r *simulated) Phase() string {
 	if r.pumps == nil {
 		return ""
 	}
-	return r.resync.phase.String()
+	return r.host.Receiver.Phase().String()
 }
 
 // The outside.
@@ -230,7 +230,7 @@ func (r *simulated) stoodStill() time.Duration { return r.env.StoodStill() }
 
 // post calls fn soon. What an injection posts comes behind datagrams and reports that have arrived meanwhile.
 func (r *simulated) post(fn func()) {
-	if r.resync.phase != injecting {
+	if r.host.Receiver.Phase() != replication.PhaseInjecting {
 		r.posted = append(r.posted, fn)
 		return
 	}
@@ -323,7 +323,7 @@ func (r *simulated) AppendAdd(dst []byte, _ int) ([]byte, uint32) {
 
 // SendAdds gives the module the batch, in which a header of one byte is before each list of sessions.
 func (r *simulated) SendAdds(batch *packetio.Gather) error {
-	if r.resync.phase == injecting {
+	if r.host.Receiver.Phase() == replication.PhaseInjecting {
 		r.at = r.at.Add(slice / 2) // so that an injection takes time, and other things happen meanwhile
 	}
 	first := r.adds + 1 - uint32(batch.Pieces()/2)

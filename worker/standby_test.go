@@ -140,7 +140,7 @@ func (h *host) report(records ...session.Record) {
 }
 
 // synced waits for a worker to know that its table is complete.
-func (h *host) synced() ResyncReport {
+func (h *host) synced() replication.SyncReport {
 	h.t.Helper()
 	within(h.t, 4*patience, "the table is complete", func() bool {
 		s := h.Sync()
@@ -149,7 +149,7 @@ func (h *host) synced() ResyncReport {
 	if last := h.Sync().Last; last != nil {
 		return *last
 	}
-	return ResyncReport{} // nothing was missing
+	return replication.SyncReport{} // nothing was missing
 }
 
 // alone waits for a worker to know that nobody is there.

@@ -26,7 +26,7 @@ type SyncState struct {
 	// Ends is when Done will reach Total at the rate until now; zero: not known yet.
 	Ends time.Time
 	// Last is the last resync that ended complete; nil: none yet.
-	Last *ResyncReport
+	Last *replication.SyncReport
 	// Lacking says what live peers' tables have and this one may lack; at most replication.MaxReasons. Blocked are sessions
 	// that the last resync could not store because too many older mappings are in their way.
 	Lacking []replication.Reason
@@ -45,7 +45,7 @@ type SyncState struct {
 	// Broken names, one line each, counters of the module's and ours that should agree and do not.
 	Broken []string
 	// Advertise is the last advertise, under way or ended; nil: there was none.
-	Advertise *Advertise
+	Advertise *replication.Advertise
 	// Exposure is how long a new session exists on this host only.
 	Exposure Exposure
 }
@@ -90,32 +90,31 @@ func (w *Worker) Sync() SyncState {
 	return w.state
 }
 
-// publishSync lets others see where the resync stands.
-func (p *pumps) publishSync() {
-	r := &p.resync
-	s := SyncState{Synced: r.sync, Why: r.Cause}
-	if r.phase != settled {
-		s.Phase = r.phase.String()
+// progress is where a phase of a full sync began, for the forecast.
+type progress struct {
+	phase  replication.Phase
+	before int // SyncState.Done at the beginning of phase
+}
+
+// publishSync lets others see what the receiver does.
+func (p *pumps) publishSync(now time.Time) {
+	r := p.host.Receiver.Progress()
+	s := SyncState{Done: r.Done, Total: r.Total}
+	if r.Phase != replication.PhaseSettled {
+		s.Phase = r.Phase.String()
 	}
-	switch r.phase {
-	case collecting:
-		got, expected := r.in.Sessions()
-		s.Done, s.Total = int(got), int(expected)
-	case injecting:
-		s.Done, s.Total = r.in.injection.Progress()
+	if p.progress.phase != r.Phase {
+		p.progress = progress{r.Phase, r.Done}
 	}
-	now := p.do.now()
-	if r.progressOf != r.phase {
-		r.progressOf, r.doneBefore = r.phase, s.Done
-	}
-	s.forecast(r.doneBefore, r.since, now)
+	s.forecast(p.progress.before, r.Since, now)
 	p.w.change(now, func(was *SyncState) {
-		was.Synced, was.Phase, was.Why, was.Done, was.Total, was.Ends = s.Synced, s.Phase, s.Why, s.Done, s.Total, s.Ends
+		was.Synced, was.Phase, was.Why, was.Done, was.Total, was.Ends = r.Sync, s.Phase, r.Cause, s.Done, s.Total, s.Ends
+		was.Lacking, was.Blocked = r.Reasons, r.Blocked
 	})
 }
 
-// reportResync lets others see what the last resync came to.
-func (w *Worker) reportResync(r ResyncReport) {
+// reportSync lets others see what the last full sync came to.
+func (w *Worker) reportSync(r replication.SyncReport) {
 	w.mu.Lock()
 	w.state.Last = &r
 	w.mu.Unlock()
@@ -123,7 +122,7 @@ func (w *Worker) reportResync(r ResyncReport) {
 	if r.Why == replication.CauseVerification && r.Injected == 0 && r.GaveBack == 0 {
 		level = slog.LevelDebug // all is well, and is said in status
 	}
-	w.log.to.Log(context.Background(), level, "a resync has ended", "from", r.From, "why", r.Why, "got", r.Got, "had", r.Had, "injected", r.Injected,
+	w.log.to.Log(context.Background(), level, "a full sync has ended", "from", r.From, "why", r.Why, "got", r.Got, "had", r.Had, "injected", r.Injected,
 		"collisions", r.Collisions, "gave back", r.GaveBack, "took", r.Took,
 		"receiving", r.Receiving, "comparing", r.Comparing, "injecting", r.Injecting)
 }

@@ -52,12 +52,11 @@ func (p *pumps) takeGlobals(g joolnl.Globals, now time.Time) {
 	} else {
 		p.refused = ""
 	}
-	old := p.settings
-	p.settings = settingsOf(g, p.version)
-	p.settings.Pool4, p.settings.Iterations = old.Pool4, old.Iterations
-	p.knowledge.Longest = p.settings.Longest()
+	old, settings := p.host.Settings(), settingsOf(g, p.version)
+	settings.Pool4, settings.Iterations = old.Pool4, old.Iterations
+	p.host.SetSettings(settings)
 	p.lifetimes = session.NewLifetimes(func(proto session.Proto, timer session.Timer) uint32 {
-		return uint32(p.settings.TTL(uint8(proto), uint8(timer)).Milliseconds())
+		return uint32(p.host.Settings().TTL(uint8(proto), uint8(timer)).Milliseconds())
 	})
 	p.acks = ackClockFor(p.version, g, p.jiffy)
 	exposure := exposureOf(spec, p.acks, p.refused)

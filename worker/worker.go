@@ -214,7 +214,7 @@ func (w *Worker) Peers() []replication.PeerInfo {
 func (p *pumps) publishPeers() {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
-	p.w.peers = p.peers.AppendInfo(p.w.peers[:0])
+	p.w.peers = p.host.Peers.AppendInfo(p.w.peers[:0])
 }
 
 // KernelStats asks the module for the instance's counters of sessions, keyed by Jool's names (JSTAT_…). It returns

@@ -52,18 +52,18 @@ func (f fake) Sync() worker.SyncState {
 		return worker.SyncState{Answered: time.Now(), Phase: "receiving", Done: 63, Total: 100,
 			IncompleteSince: time.Now().Add(-30 * time.Minute)}
 	}
-	return worker.SyncState{Synced: syncwire.SyncYes, Answered: time.Now(), Advertise: &worker.Advertise{Sent: 40000, Total: 40000, Ended: true}}
+	return worker.SyncState{Synced: syncwire.SyncYes, Answered: time.Now(), Advertise: &replication.Advertise{Sent: 40000, Total: 40000, Ended: true}}
 }
 
 func (f fake) KernelStats(context.Context) (map[string]uint64, error) {
 	return map[string]uint64{}, nil
 }
 
-func (f fake) Advertise(context.Context) (worker.Advertise, error) {
+func (f fake) Advertise(context.Context) (replication.Advertise, error) {
 	if f.spec.Instance == "busy" {
-		return worker.Advertise{}, errors.New("it is advertising already, 1 of 2 sessions sent, 4000 a second; wait for that to end")
+		return replication.Advertise{}, errors.New("it is advertising already, 1 of 2 sessions sent, 4000 a second; wait for that to end")
 	}
-	return worker.Advertise{Total: 40000, Rate: f.spec.AdvertiseRate}, nil
+	return replication.Advertise{Total: 40000, Rate: f.spec.AdvertiseRate}, nil
 }
 
 // supervised runs a supervisor with fake workers for pairs, given as name and

@@ -52,7 +52,7 @@ func TestRepeatAfterFailover(t *testing.T) {
 				}
 				if during != "" {
 					s.say(&syncwire.Begin{Resync: 6, Why: syncwire.WhyAdvertise, Settings: ttl})
-					eventually(t, "it receives", func() bool { return h.Sync().Phase == collecting.String() })
+					eventually(t, "it receives", func() bool { return h.Sync().Phase == replication.PhaseCollecting.String() })
 				}
 				h.report(c.reported)
 				eventually(t, "the report is read", func() bool { return h.counters.Ledger().Reported == 1 })
@@ -73,49 +73,4 @@ func TestRepeatAfterFailover(t *testing.T) {
 			})
 		}
 	}
-}
-
-// TestLookups bounds how many sessions of repeats the module is asked for in a time. A host whose module reports nothing
-// does not ask.
-func TestLookups(t *testing.T) {
-	var l lookups
-	now := time.Unix(1_000_000, 0)
-	for range 3 {
-		allowed := 0
-		for range 10 * maxLookups {
-			if l.allow(now) {
-				allowed++
-			}
-		}
-		if allowed != maxLookups {
-			t.Errorf("%d lookups, want %d", allowed, maxLookups)
-		}
-		now = now.Add(replication.RetransmitWindow + 1)
-	}
-	drive(t, jool4115, func(d *driven) {
-		now := time.Now()
-		d.lookups = lookups{window: now, n: maxLookups}
-		list := func() []byte { return packed(t, sessionAt(0, time.Second), sessionAt(4, 0), sessionAt(8, time.Minute)) }
-		for _, c := range []struct {
-			name     string
-			reported time.Time
-			left     int
-		}{
-			{"never", time.Time{}, 3},
-			{"long ago", now.Add(-time.Hour), 3},
-			{"after two of them, perhaps", now.Add(-reportLag - time.Second/2), 1},
-			{"just now", now, 0},
-		} {
-			before, doubts := d.w.counters.Ledger().Ignored, d.knowledge.Doubts()
-			d.reportedAt = c.reported
-			if n := int(sessionsIn(d.withoutOlder(list(), now))); n != c.left {
-				t.Errorf("the module has reported something %s: %d sessions are left, want %d", c.name, n, c.left)
-			}
-			out := uint64(3 - c.left)
-			d.w.counters.receivedSessions.Add(out)
-			if i, n := d.w.counters.Ledger().Ignored-before, uint64(d.knowledge.Doubts()-doubts); i != out || n != min(out, 1) {
-				t.Errorf("the module has reported something %s: %d are ignored and the vector is forgotten %d times, want %d and once at most", c.name, i, n, out)
-			}
-		}
-	})
 }

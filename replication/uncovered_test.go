@@ -1,4 +1,4 @@
-package worker
+package replication
 
 import (
 	"testing"
@@ -46,43 +46,35 @@ func TestUncovered(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			drive(t, jool4115, func(d *driven) {
-				const gone = 0x99
-				now := time.Now()
-				d.resync.finish(now)
-				from := d.peers.Heard(group6, 0x10f, now)
-				from.Stream.Start(6)
-				own := syncwire.Position{Generation: 1, Seq: 5}
-				claim := func(seq syncwire.Seq) syncwire.Component {
-					at := syncwire.Position{Generation: 1, Seq: seq}
-					return syncwire.Component{Origin: gone, Known: true, Complete: at, Highest: at, Age: 60}
+			const gone = 0x99
+			h := newReceiverHost()
+			h.peer.Stream.Start(6)
+			own := syncwire.Position{Generation: 1, Seq: 5}
+			covers := syncwire.Component{Origin: h.peer.ID, Known: true, Complete: own, Highest: own}
+			claim := func(seq syncwire.Seq) syncwire.Component {
+				at := syncwire.Position{Generation: 1, Seq: seq}
+				return syncwire.Component{Origin: gone, Known: true, Complete: at, Highest: at, Age: 60}
+			}
+			for _, s := range c.steps {
+				h.now = h.now.Add(time.Second)
+				h.hello(syncwire.Hello{Sync: syncwire.SyncYes, Generation: own.Generation, NextIn: 1, Vector: []syncwire.Component{claim(s.claims)}}, own.Seq)
+				if s.brings != none {
+					vector := []syncwire.Component{covers}
+					if s.brings > 0 {
+						vector = append(vector, claim(s.brings))
+					}
+					h.in = &incoming{id: 5, from: h.peer, asked: !s.unasked, vector: vector, merges: true, claimed: h.peer.Vector(), doubts: h.knowledge.Doubts(), base: h.now}
+					h.enter(PhaseChecking, h.now, time.Time{})
+					h.done(h.now)
 				}
-				for _, s := range c.steps {
-					now = now.Add(time.Second)
-					d.peers.Heard(group6, from.ID, now)
-					d.helloFrom(from, &syncwire.Hello{Sync: syncwire.SyncYes, Generation: own.Generation, Settings: ttl, NextIn: 1,
-						Vector: []syncwire.Component{claim(s.claims)}}, own.Seq, now)
-					if s.brings != none {
-						vector := []syncwire.Component{{Origin: from.ID, Known: true, Complete: own, Highest: own}}
-						if s.brings > 0 {
-							vector = append(vector, claim(s.brings))
-						}
-						in := &incoming{id: 5, from: from, asked: !s.unasked, vector: vector, merges: true, claimed: from.Vector(), doubts: d.knowledge.Doubts(), base: now}
-						d.resync.in = in
-						d.resync.enter(checking, now, time.Time{})
-						d.resync.done(now)
-					} else if !from.Greeted() {
-						t.Fatal("the HELLO is not heard")
-					}
-					if !d.knowledge.Contains(from.ID, own) { // only the claim is in question
-						d.knowledge.Merge([]syncwire.Component{{Origin: from.ID, Known: true, Complete: own, Highest: own}}, d.knowledge.Doubts(), now)
-					}
-					d.judge(now)
-					if d.resync.sync != s.sync {
-						t.Errorf("%s: the host says %v, want %v; it lacks %+v", s.name, d.resync.sync, s.sync, d.knowledge.Lacks())
-					}
+				if !h.knowledge.Contains(h.peer.ID, own) { // only the claim is in question
+					h.knowledge.Merge([]syncwire.Component{covers}, h.knowledge.Doubts(), h.now)
 				}
-			})
+				h.Judge(h.now)
+				if h.sync != s.sync {
+					t.Errorf("%s: the host says %v, want %v; it lacks %+v", s.name, h.sync, s.sync, h.knowledge.Lacks())
+				}
+			}
 		})
 	}
 }

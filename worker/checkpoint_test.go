@@ -40,7 +40,7 @@ func TestInherit(t *testing.T) {
 		}, want: true},
 		{name: "it comes back in another process", away: func(_ *testing.T, _, standby *host, _ string) {
 			saved := standby.counters.Save()
-			standby.counters.will.write("another", estate{})
+			standby.counters.checkpoints.write("another", replication.Checkpoint{})
 			standby.counters.Restore(saved)
 		}, want: true},
 		{name: "more is reported than is kept", away: func(t *testing.T, active, _ *host, _ string) {
@@ -125,43 +125,46 @@ func TestInherit(t *testing.T) {
 	}
 }
 
-// TestWill writes estates and reads them, in another process too.
-func TestWill(t *testing.T) {
-	e := estate{packets: 1, sessions: 1 << 40, reported: 3, dropped: 4, Checkpoint: replication.Checkpoint{Self: 1<<32 - 1,
+// TestCheckpoints writes checkpoints and reads them, in another process too.
+func TestCheckpoints(t *testing.T) {
+	e := replication.Checkpoint{Counters: replication.ModuleCounters{Complete: true, Packets: 1, Stored: 1 << 40, Reported: 3, Dropped: 4}, Self: 1<<32 - 1,
 		Position: syncwire.Position{Generation: 1<<32 - 1, Seq: 9}, Written: time.UnixMilli(1_000_000_001),
 		Vector: []syncwire.Component{
 			{Origin: 7, Known: true, Complete: syncwire.Position{Generation: 1, Seq: 1<<32 - 1}, Highest: syncwire.Position{Generation: 2, Seq: 5}},
 			{Origin: 1<<32 - 2, Highest: syncwire.Position{Seq: 1}, Age: 1<<30 - 1},
 		},
-		Unclaimed: map[syncwire.ID]time.Time{9: time.UnixMilli(7), 1<<32 - 1: time.UnixMilli(1_000_000_000_001)}}}
-	options := cmp.AllowUnexported(estate{})
+		Unclaimed: map[syncwire.ID]time.Time{9: time.UnixMilli(7), 1<<32 - 1: time.UnixMilli(1_000_000_000_001)}}
 	var c, next Counters
-	c.will.write("instance", e)
+	c.checkpoints.write("instance", e)
 	next.Restore(c.Save())
-	if diff := cmp.Diff(&e, next.will.read("instance"), options); diff != "" {
+	if diff := cmp.Diff(&e, next.checkpoints.read("instance")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	for name, read := range map[string]func() *estate{
-		"twice":               func() *estate { return next.will.read("instance") },
-		"of another instance": func() *estate { next.Restore(c.Save()); return next.will.read("instances") },
-		"distrusted":          func() *estate { next.Restore(c.Save()); next.Distrust(); return next.will.read("instance") },
-		"by a counter less": func() *estate {
+	for name, read := range map[string]func() *replication.Checkpoint{
+		"twice":               func() *replication.Checkpoint { return next.checkpoints.read("instance") },
+		"of another instance": func() *replication.Checkpoint { next.Restore(c.Save()); return next.checkpoints.read("instances") },
+		"distrusted": func() *replication.Checkpoint {
+			next.Restore(c.Save())
+			next.Distrust()
+			return next.checkpoints.read("instance")
+		},
+		"by a counter less": func() *replication.Checkpoint {
 			saved := c.Save()
 			delete(saved, "left instance dropped")
 			next.Restore(saved)
-			return next.will.read("instance")
+			return next.checkpoints.read("instance")
 		},
-		"with an origin of no number": func() *estate {
+		"with an origin of no number": func() *replication.Checkpoint {
 			saved := c.Save()
 			saved["left instance age x"] = 1
 			next.Restore(saved)
-			return next.will.read("instance")
+			return next.checkpoints.read("instance")
 		},
-		"with half of a component": func() *estate {
+		"with half of a component": func() *replication.Checkpoint {
 			saved := c.Save()
 			delete(saved, "left instance highest 00000007")
 			next.Restore(saved)
-			return next.will.read("instance")
+			return next.checkpoints.read("instance")
 		},
 	} {
 		if got := read(); got != nil {

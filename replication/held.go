@@ -1,0 +1,45 @@
+package replication
+
+import "joolctl/session"
+
+// Hold keeps a live update, which may be a retransmission, until the full sync under way is stored. It returns false if the
+// update is to go to the module at once. Once the backlog is full, all updates do, and the full sync does not touch their
+// sessions.
+func (r *Receiver) Hold(entries []byte, retransmitted bool) bool {
+	if r.phase < PhaseCollecting || r.phase == PhaseChecking {
+		return false
+	}
+	if !r.full {
+		if r.backlog.Add(entries, retransmitted, r.host.Now()) {
+			return true
+		}
+		r.full = true
+		r.backlog.ReportAll(&r.reported)
+		r.release()
+	}
+	r.reported.AddList(entries)
+	return false
+}
+
+// Held returns how many sessions wait for the full sync under way.
+func (r *Receiver) Held() uint64 { return r.backlog.Sessions() }
+
+// Recording reports whether Report has to be called for each session that the module reports.
+func (r *Receiver) Recording() bool { return r.reported.Recording() }
+
+// Report takes a session that the module has reported: the full sync under way does not overwrite it.
+func (r *Receiver) Report(rec *session.Record) { r.reported.Add(rec) }
+
+// release delivers the updates that wait.
+func (r *Receiver) release() {
+	now := r.host.Now()
+	risen := r.knowledge.Stored()
+	outdated := r.backlog.Release(r.base, now, r.host.Settings(), func(entries []byte, retransmitted bool) {
+		r.host.Deliver(entries, retransmitted, now)
+	})
+	r.host.Count(CountIgnored, outdated)
+	r.host.FlushDelivered()
+	if risen {
+		r.host.HelloSoon(now)
+	}
+}

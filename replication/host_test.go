@@ -1,0 +1,161 @@
+package replication
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+// hostEffects has a module with a list of sessions, and a network that records datagrams and messages.
+type hostEffects struct {
+	*receiverHost
+	host     *Host
+	scratch  Scratch
+	datagram []syncwire.Trailer // sent
+	sessions int                // in these
+	messages []syncwire.Body
+	counts   map[Counter]uint64
+	lookups  int
+}
+
+func newHost(own ...session.Record) *hostEffects {
+	e := &hostEffects{receiverHost: newReceiverHost(own...), counts: make(map[Counter]uint64)}
+	e.host = NewHost(e, Config{Sequence: true, Refresh: time.Second, Format: session.Packed40, Software: "test", MaxBytes: 36 * 40,
+		Beats: Beats{Epoch: e.now}, Random: rand.New(rand.NewPCG(1, 2))}, e.now)
+	e.host.SetSettings(ttl)
+	return e
+}
+
+func (e *hostEffects) Transmit(entries []byte, t syncwire.Trailer) {
+	e.datagram = append(e.datagram, t)
+	e.sessions += session.Packed40.CountList(entries)
+}
+func (e *hostEffects) Message(m syncwire.Message)      { e.messages = append(e.messages, m.Body) }
+func (e *hostEffects) Push()                           {}
+func (e *hostEffects) Scratch() *Scratch               { return &e.scratch }
+func (e *hostEffects) Count(c Counter, n uint64)       { e.counts[c] += n }
+func (e *hostEffects) Store(entries []byte)            { e.store(entries) }
+func (e *hostEffects) FlushStored()                    {}
+func (e *hostEffects) Inject(i *Injection) (more bool) { return e.receiverHost.Inject(i) }
+
+func (e *hostEffects) Lookup(r *session.Record) (own session.Record, there bool, err error) {
+	e.lookups++
+	own, there = e.module[r.Key()]
+	return own, there, nil
+}
+
+// TestIdleFrees has a host free the memory that only traffic needs a minute after the last sessions were sent.
+func TestIdleFrees(t *testing.T) {
+	e := newHost()
+	e.host.Reported(packedList(t, sessionAt(0, 0), sessionAt(4, 0)), e.now)
+	if len(e.datagram) != 1 || e.sessions != 2 {
+		t.Fatalf("%d sessions were sent", e.sessions)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		empty bool
+	}{{time.Second, false}, {time.Minute + time.Second, true}} {
+		if e.host.Tick(e.now.Add(c.after)); e.host.Retransmit.Empty() != c.empty {
+			t.Errorf("after %v, no datagrams are kept: %v", c.after, !c.empty)
+		}
+	}
+}
+
+// TestRetransmissionsLookedUp has a retransmission arrive with sessions that have been idle for different times.
+func TestRetransmissionsLookedUp(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		reported time.Duration // how long ago the module has reported something; 0: never
+		left     int
+	}{
+		{"never", 0, 3},
+		{"long ago", time.Hour, 3},
+		{"after two of them, perhaps", ReportLag + time.Second/2, 1},
+		{"just now", 1, 0},
+	} {
+		e := newHost()
+		e.host.lookups = lookups{window: e.now, n: MaxLookups}
+		if c.reported > 0 {
+			e.host.reported = e.now.Add(-c.reported)
+		}
+		before := e.host.Knowledge.Doubts()
+		list := e.host.withoutOlder(packedList(t, sessionAt(0, time.Second), sessionAt(4, 0), sessionAt(8, time.Minute)), e.now)
+		if n := session.Packed40.CountList(list); n != c.left {
+			t.Errorf("the module has reported something %s: %d sessions are left, want %d", c.name, n, c.left)
+		}
+		out := uint64(3 - c.left)
+		if doubts := uint64(e.host.Knowledge.Doubts() - before); e.counts[CountIgnored] != out || doubts != min(out, 1) {
+			t.Errorf("the module has reported something %s: %d are ignored and the vector is forgotten %d times, want %d and once at most",
+				c.name, e.counts[CountIgnored], doubts, out)
+		}
+	}
+}
+
+// TestPolled has the module's counters change.
+func TestPolled(t *testing.T) {
+	was := ModuleCounters{Sessions: 10, Complete: true, Packets: 5, Stored: 50, Reported: 7, Dropped: 3, Translated: 1000}
+	for _, c := range []struct {
+		name    string
+		change  func(c *ModuleCounters)
+		dropped uint64
+		renewed bool
+	}{
+		{"no change", func(*ModuleCounters) {}, 0, false},
+		{"they rise", func(c *ModuleCounters) { c.Packets, c.Stored, c.Reported, c.Translated = 6, 51, 8, 1001 }, 0, false},
+		{"fewer sessions", func(c *ModuleCounters) { c.Sessions = 0 }, 0, false},
+		{"dropped sessions", func(c *ModuleCounters) { c.Dropped += 4 }, 4, false},
+		{"fewer packets translated", func(c *ModuleCounters) { c.Translated = 0 }, 0, true},
+		{"fewer sessions stored", func(c *ModuleCounters) { c.Stored = 0 }, 0, true},
+	} {
+		e := newHost()
+		if dropped, renewed := e.host.Polled(was, e.now); dropped != 0 || renewed || e.host.Dropping(e.now) {
+			t.Errorf("%s: the first counters say that sessions were dropped", c.name)
+		}
+		self, generation, now := e.host.Knowledge.Self(), e.host.Knowledge.Position().Generation, was
+		c.change(&now)
+		dropped, fell := e.host.Polled(now, e.now)
+		if dropped != c.dropped || e.host.Dropping(e.now) != (dropped > 0) || !c.renewed && (e.host.Knowledge.Position().Generation > generation) != (dropped > 0) {
+			t.Errorf("%s: %d sessions were dropped, want %d", c.name, dropped, c.dropped)
+		}
+		if renewed := e.host.Knowledge.Self() != self; renewed != c.renewed || renewed != fell || renewed != (e.host.Receiver.Phase() == PhaseListening) {
+			t.Errorf("%s: the instance is another one: %v", c.name, renewed)
+		}
+		if e.host.Dropping(e.now.Add(DroppingFor)) {
+			t.Errorf("%s: the drops do not end", c.name)
+		}
+	}
+}
+
+// TestBegin has a host find a checkpoint, and the module's counters as they were then or changed.
+func TestBegin(t *testing.T) {
+	was := ModuleCounters{Complete: true, Packets: 5, Stored: 50, Reported: 7, Dropped: 3}
+	for _, c := range []struct {
+		name      string
+		change    func(c *ModuleCounters)
+		adopted   bool
+		continues bool
+	}{
+		{"no change", func(*ModuleCounters) {}, false, true},
+		{"another number of sessions", func(c *ModuleCounters) { c.Sessions = 9 }, false, true},
+		{"it was given sessions", func(c *ModuleCounters) { c.Packets, c.Stored = 6, 51 }, false, false},
+		{"it has reported sessions", func(c *ModuleCounters) { c.Reported = 8 }, false, false},
+		{"it has reported sessions, which wait in the socket", func(c *ModuleCounters) { c.Reported = 8 }, true, true},
+		{"it has reported fewer sessions", func(c *ModuleCounters) { c.Reported = 6 }, true, false},
+		{"it has dropped sessions", func(c *ModuleCounters) { c.Dropped = 4 }, true, false},
+		{"a module without counters", func(c *ModuleCounters) { *c = ModuleCounters{} }, false, false},
+		{"nothing was synchronised", func(c *ModuleCounters) { *c = ModuleCounters{Complete: true} }, false, false},
+	} {
+		e := newHost()
+		now := was
+		c.change(&now)
+		e.host.Polled(now, e.now)
+		checkpoint := Checkpoint{Self: 77, Position: syncwire.Position{Generation: 2, Seq: 9}, Written: e.now.Add(-time.Second), Counters: was}
+		e.host.Begin(&checkpoint, c.adopted, e.now)
+		if continues := e.host.Knowledge.Self() == 77; continues != c.continues {
+			t.Errorf("%s: the host continues the incarnation: %v", c.name, continues)
+		}
+	}
+}

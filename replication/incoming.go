@@ -1,0 +1,223 @@
+package replication
+
+import (
+	"slices"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+// incoming is a full sync that arrives.
+type incoming struct {
+	id       uint32
+	from     *Peer
+	asked    bool                 // the host has requested it, so what the sender lacks is returned
+	vector   []syncwire.Component // the sender's, from before it read its table
+	merges   bool                 // the vector may be merged once all sessions are stored
+	claimed  []syncwire.Component // the vector of the sender's HELLO
+	doubts   int                  // Knowledge.Doubts when the comparison that vector is about began
+	settings syncwire.Settings
+	base     time.Time
+	Assembly
+	stopped time.Time // when it was stopped
+	stalls  int       // pauses of StallFor in a row
+	pieces
+	storing
+}
+
+// Begin takes a BEGIN that arrived at the time came: the sessions grow older from then on.
+func (r *Receiver) Begin(b *syncwire.Begin, from *Peer, came, now time.Time) {
+	if !b.For(r.knowledge.Self()) || b.Sessions > MaxSessions {
+		return
+	}
+	r.resume(b.Resync, from, now)
+	known := r.in != nil && r.in.id == b.Resync
+	if b.Sessions == 0 && b.Why == syncwire.WhyReturn && !known { // this host's full sync to it made both tables equal
+		if vector := returnedVector(b, from); vector != nil {
+			r.knowledge.Merge(vector, from.ServedDoubts, now)
+		}
+		from.Served = time.Time{}
+		return
+	}
+	switch r.phase {
+	case PhaseComparing, PhaseInjecting, PhaseChecking:
+		return // the verdict shows whether another full sync is needed
+	case PhaseCollecting:
+		if r.in.from != from || !known && r.in.began {
+			return
+		}
+	}
+	// An answer may arrive after this host has given up, because one of the two hosts stalled.
+	asked := b.Why == syncwire.WhyAnswer && len(b.Audience) > 0 && slices.Contains(r.tried, from.ID)
+	if !known && !asked && !r.mayReceive(now) {
+		return
+	}
+	if r.Cause == "" {
+		r.Cause = causeOf(b.Why)
+	}
+	if known {
+		r.due = now.Add(StallFor)
+		if r.in.Expect(b.Sessions) { // now the sender knows the number
+			r.in.stalls = 0
+			r.host.Progressed(now)
+		}
+		return
+	}
+	r.stopped = nil
+	r.receive(b, from, asked, came, now)
+}
+
+// causeOf returns the cause of a full sync that the host has not requested.
+func causeOf(why syncwire.Why) string {
+	switch why {
+	case syncwire.WhyReturn:
+		return CauseReturned
+	case syncwire.WhyAdvertise:
+		return CauseAdvertised
+	}
+	return CauseOffered
+}
+
+// receive begins to receive a full sync.
+func (r *Receiver) receive(b *syncwire.Begin, from *Peer, asked bool, came, now time.Time) {
+	// Live updates need not wait for a verification: it injects next to nothing.
+	r.full = r.full || r.Cause == CauseVerification
+	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, merges: true, claimed: from.Vector(), doubts: r.knowledge.Doubts(),
+		settings: b.Settings, base: came, Assembly: NewAssembly(b.Sessions)}
+	if b.Why == syncwire.WhyReturn {
+		r.in.merges, r.in.doubts = returnedVector(b, from) != nil, from.ServedDoubts
+		from.Served = time.Time{}
+	}
+	r.base = came
+	r.knowledge.Wait(now)
+	r.reported.Start()
+	r.enter(PhaseCollecting, now, now.Add(StallFor))
+	r.readOwn(now)
+}
+
+// returnedVector returns the vector of a full sync that returns sessions: it covers this host's table, which was compared, too.
+// It returns nil if this host has not sent its table to the peer lately.
+func returnedVector(b *syncwire.Begin, from *Peer) []syncwire.Component {
+	if from.Served.IsZero() {
+		return nil
+	}
+	return b.Vector
+}
+
+// mayReceive bounds how many full syncs are received that the host has not requested.
+func (r *Receiver) mayReceive(now time.Time) bool {
+	if now.Sub(r.unasked[0]) < UnaskedIn {
+		return false
+	}
+	copy(r.unasked[:], r.unasked[1:])
+	r.unasked[len(r.unasked)-1] = now
+	return true
+}
+
+// Bulk takes a BULK that arrived at the time came.
+func (r *Receiver) Bulk(b *syncwire.Bulk, from *Peer, came, now time.Time) {
+	r.resume(b.Resync, from, now)
+	in := r.in
+	if r.phase != PhaseCollecting || in.from != from || in.id != b.Resync {
+		return
+	}
+	r.due = now.Add(StallFor) // the sender is there, even if it repeats what another peer has missed
+	added, err := in.Add(b.Index, b.Records, came.Sub(in.base))
+	if err != nil {
+		r.host.Count(CountMalformed, 1)
+	}
+	if !added {
+		return
+	}
+	in.stalls = 0
+	r.host.Progressed(now)
+	r.advance(now)
+}
+
+// End takes an END.
+func (r *Receiver) End(e *syncwire.End, from *Peer, now time.Time) {
+	r.resume(e.Resync, from, now)
+	in := r.in
+	if r.phase != PhaseCollecting || in.from != from || in.id != e.Resync || e.Sessions > MaxSessions {
+		return
+	}
+	sound := in.End(e.Sessions, e.Bulks)
+	if e.Doubtful {
+		in.vector = OnlyOf(from.ID, in.vector)
+	}
+	switch {
+	case !sound:
+		r.abandon(now)
+		return
+	case in.Complete():
+		r.advance(now)
+		return
+	}
+	r.requestMissing(now)
+	r.due = now.Add(StallFor)
+}
+
+// requestMissing requests the BULKs that are missing, or the last one, and END with it.
+func (r *Receiver) requestMissing(now time.Time) {
+	in := r.in
+	r.host.Reply(&syncwire.Nack{To: in.from.ID, Resync: in.id, Ranges: in.Missing()}, now)
+}
+
+// stalled requests what is missing, or gives up. A datagram that waits in the socket proves that the host is late, not the
+// sender.
+func (r *Receiver) stalled(now time.Time) {
+	if r.host.Waiting() {
+		r.due = now.Add(StallFor / 10)
+		return
+	}
+	in := r.in
+	in.stalls++
+	if in.stalls > MaxStalls && in.isStored() {
+		in.stopped, r.stopped = now, in
+		r.abandon(now)
+		return
+	}
+	r.requestMissing(now)
+	r.due = now.Add(StallFor)
+}
+
+// Gone takes a sender's word that it can't continue a full sync.
+func (r *Receiver) Gone(g *syncwire.Gone, from *Peer, now time.Time) {
+	if r.phase == PhaseCollecting && r.in.from == from && r.in.id == g.Resync && g.To == r.knowledge.Self() {
+		r.abandon(now)
+	}
+}
+
+// resume continues a stopped full sync once its sender sends again, and keeps the BULKs that were received before. It reads
+// the own table again, because the module has received live sessions meanwhile.
+func (r *Receiver) resume(id uint32, from *Peer, now time.Time) {
+	in := r.stopped
+	if in == nil || in.id != id || in.from != from || r.phase != PhaseSettled && r.phase != PhaseAsking {
+		return
+	}
+	got, expected := in.Sessions()
+	r.host.Emit(SyncResumed{From: from.Address, Got: got, Expected: expected})
+	r.in, r.stopped = in, nil
+	r.base = in.base
+	r.knowledge.Wait(now)
+	in.stalls, in.table, in.partial = 0, nil, in.Taken()
+	if r.Cause == "" {
+		r.Cause = CauseResumed
+	}
+	r.reported.Restart()
+	r.enter(PhaseCollecting, now, now.Add(StallFor))
+	r.readOwn(now)
+}
+
+// abandon asks the next peer: at once if this one was asked.
+func (r *Receiver) abandon(now time.Time) {
+	r.host.Emit(SyncStopped{From: r.in.from.Address})
+	asked := r.in.asked
+	r.in = nil
+	if !asked && r.sync == syncwire.SyncYes {
+		r.giveUp(now)
+		return
+	}
+	r.release()
+	r.ask(now)
+}

@@ -1,0 +1,153 @@
+package replication
+
+import (
+	"slices"
+	"time"
+
+	"joolctl/syncwire"
+)
+
+const (
+	// HelloBack is within what time a HELLO that asks is answered, so that not all peers answer at once.
+	HelloBack = 100 * time.Millisecond
+	// While a peer's module drops sessions, reading its table makes it drop more. So a full sync from that peer starts only when
+	// the drops have lasted for DropsLast, and dropsCost times as long after the last full sync as that one took.
+	DropsLast = 30 * time.Second
+	dropsCost = 9
+	// askFirstBy is how much later a host requests a full sync for each peer that is expected to request one before it. A
+	// peer that requests one sends back the sessions that its sender lacks.
+	askFirstBy = time.Second
+)
+
+// Doubt notes that the table may lack sessions of any origin.
+func (r *Receiver) Doubt(now time.Time) {
+	r.knowledge.Doubt(now)
+	r.sender.Doubt()
+	r.host.Wake(now)
+}
+
+// Missed notes that the own table has got sessions, or may have, that are in no live datagram: peers need a full sync for
+// them.
+func (r *Receiver) Missed(now time.Time) {
+	r.knowledge.Gain()
+	r.host.HelloSoon(now)
+}
+
+// Hello takes a peer's HELLO. last is the number of the peer's last live datagram. It returns whether the peer expects a HELLO
+// in return.
+func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, now time.Time) (answer bool) {
+	before := from.Sessions
+	isNew := !from.Greeted()
+	_, dropped := from.Dropping()
+	from.Greet(h, r.host.Settings(), now)
+	if h.Generation == 0 && last == 0 {
+		r.knowledge.Empty(from.ID)
+	}
+	if dropped && !h.Dropping { // this host may request a full sync again
+		r.Unwant(CauseLacks, from)
+	}
+	switch {
+	case h.Sync != syncwire.SyncNo && from.Shortfall.Lasts(before, h.Sessions, r.host.Sessions(), now):
+		r.Suspect(CauseShortfall, from, now)
+	case from.Shortfall.Gone():
+		r.Unwant(CauseShortfall, from)
+	}
+	if r.phase == PhaseListening {
+		r.due = Earliest(r.due, now.Add(ListenForMore))
+	}
+	return h.Asks || isNew
+}
+
+// Look compares the host's vector with those of the live peers, and returns these.
+func (r *Receiver) Look(now time.Time) (live []*Peer) {
+	r.knowledge.Advance(now)
+	live = r.peers.Live(now)
+	if r.phase < PhaseCollecting {
+		datagrams, risen := r.knowledge.TakeOver(live)
+		if datagrams > 0 {
+			r.host.Emit(WrittenOff{datagrams})
+		}
+		if risen {
+			r.host.HelloSoon(now)
+		}
+	}
+	r.knowledge.Compare(live, now)
+	// While the host listens, a peer that has not been heard yet may be there. While a full sync arrives, the table may get
+	// sessions after the generation has risen.
+	if r.phase != PhaseListening && r.phase < PhaseCollecting && r.knowledge.ClaimOrphans(now) {
+		r.host.HelloSoon(now)
+	}
+	return live
+}
+
+// Judge renews the verdict, and wants a full sync if sessions are missing that no retransmission brings. It returns when to
+// call it again; zero: no need.
+func (r *Receiver) Judge(now time.Time) (again time.Time) {
+	live := r.Look(now)
+	if r.phase == PhaseListening {
+		return time.Time{}
+	}
+	v := r.knowledge.Verdict(live, r.reasons, now)
+	if v.AskHello {
+		r.host.AskHellos(HelloBack, now)
+	}
+	r.wantLacks(live, now)
+	r.conclude(v, now)
+	return v.Next
+}
+
+// conclude takes a verdict.
+func (r *Receiver) conclude(v Verdict, now time.Time) {
+	was, reasons := r.sync, r.reasons
+	r.sync, r.reasons = v.Sync, v.Reasons
+	if v.Sync != was {
+		r.host.Emit(VerdictChanged{Was: was, Verdict: v})
+		r.host.HelloSoon(now)
+	}
+	if v.Sync != was || !slices.Equal(v.Reasons, reasons) {
+		r.host.Progressed(now)
+	}
+}
+
+// wantLacks wants a full sync if sessions are missing that no retransmission brings.
+func (r *Receiver) wantLacks(live []*Peer, now time.Time) {
+	lost := r.knowledge.Lost()
+	if lost == nil {
+		if r.phase == PhaseSettled && r.Cause == CauseLacks {
+			r.Drop()
+		}
+		return
+	}
+	about := lost.Peer
+	earliest := now
+	if since, dropping := about.Dropping(); dropping {
+		earliest = Latest(since.Add(DropsLast), r.Idle(dropsCost))
+	} else if about.Sync == syncwire.SyncNo { // it is about to request a full sync, and sends back what it has
+		for _, other := range live {
+			if other.Sync == syncwire.SyncNo && other.ID < r.knowledge.Self() {
+				earliest = earliest.Add(askFirstBy)
+			}
+		}
+	}
+	r.WantAfter(CauseLacks, about, earliest, now)
+}
+
+// verify wants a full sync every now and then, while sessions flow, and returns when to call it again; zero: no need. One of
+// two hosts is enough: the other gets back what it lacks.
+func (r *Receiver) verify(now time.Time) time.Time {
+	if r.Verify <= 0 || r.sync != syncwire.SyncYes || r.phase != PhaseSettled || r.Cause != "" {
+		return time.Time{}
+	}
+	r.verified = Latest(r.verified, r.sender.Served()) // the receiver compares, and returns what is missing here
+	// Not all hosts, nor all pairs of a host, at once.
+	due := r.Beats.At(r.verified.Add(r.Verify+r.Verify/4*time.Duration(r.knowledge.Self()%256)/256), IdleBeat)
+	if now.Before(due) {
+		return due
+	}
+	if r.host.Active().Before(r.verified) || len(r.peers.Live(now)) == 0 {
+		r.verified = now // the table is the same since, or no peer is live
+		return time.Time{}
+	}
+	r.Suspect(CauseVerification, nil, now)
+	return r.Due()
+}

@@ -1,0 +1,85 @@
+package replication
+
+import (
+	"time"
+
+	"joolctl/session"
+)
+
+const (
+	// ReportLag is how long the module may keep a session before it reports it: twice its default ss-flush-deadline.
+	ReportLag = 4 * time.Second
+	// MaxLookups bounds how many sessions are looked up in the module in a RetransmitWindow, because live traffic waits meanwhile.
+	MaxLookups = 256
+)
+
+// lookups bounds how many sessions of retransmissions are looked up in the module.
+type lookups struct {
+	window time.Time
+	n      int // in this window
+}
+
+// allow reports whether another session may be looked up now.
+func (l *lookups) allow(now time.Time) bool {
+	if now.Sub(l.window) > RetransmitWindow {
+		l.window, l.n = now, 0
+	}
+	l.n++
+	return l.n <= MaxLookups
+}
+
+// deliverRepeat delivers a retransmission's sessions that are not older than the own module's. JOOLD_ADD would overwrite these,
+// and after a failover the module reports the same sessions as the peer did before.
+func (h *Host) deliverRepeat(entries []byte) {
+	if h.Receiver.Hold(entries, true) {
+		return
+	}
+	if entries = h.withoutOlder(entries, h.do.Now()); len(entries) > 0 {
+		h.deliver(entries)
+	}
+}
+
+// withoutOlder removes those of a retransmission's sessions that are older than the own module's, and moves the others to the
+// front. A session is looked up in the module only if the module may have reported something since the session's last packet.
+func (h *Host) withoutOlder(entries []byte, now time.Time) []byte {
+	f := session.ListFormat(entries)
+	size := f.EntryLen()
+	kept, asked, doubtful := entries[:0], false, false
+	for b := entries; len(b) > 0; b = b[size:] {
+		r := f.Record(b)
+		quiet := time.Duration(max(Idle(&r, h.settings), 0)) * time.Millisecond
+		silent := h.reported.IsZero() || now.Sub(h.reported) > quiet+ReportLag
+		allowed := !silent && h.lookups.allow(now)
+		if allowed && !asked {
+			asked = true
+			h.do.FlushStored() // the module must have what arrived before this retransmission
+		}
+		switch {
+		case allowed && h.older(&r):
+		case !allowed && !silent:
+			doubtful = true
+		default:
+			kept = append(kept, b[:size]...)
+			continue
+		}
+		h.do.Count(CountIgnored, 1)
+	}
+	if doubtful {
+		h.Receiver.Doubt(now)
+	}
+	return kept
+}
+
+// older reports whether a retransmission's session is older than the module's own record of it, or as old.
+func (h *Host) older(r *session.Record) bool {
+	own, there, err := h.do.Lookup(r)
+	if err != nil {
+		h.do.Emit(LookupFailed{err})
+		return false
+	}
+	if !there {
+		return false
+	}
+	behind := Idle(&own, h.settings) - max(Idle(r, h.settings), 0)
+	return Winner(r, &own, behind, SameMoment.Milliseconds()) <= 0
+}

@@ -1,0 +1,198 @@
+package replication
+
+import (
+	"net/netip"
+	"time"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+// MuchWaiting is how long a datagram must have waited in the socket, because the process was stopped, for its sessions to be
+// older than they say.
+const MuchWaiting = time.Second
+
+// Received takes a datagram with sessions that have passed session.CheckList, and the bytes behind them. The datagram has waited
+// in the socket. Received may change entries.
+func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time.Duration, now time.Time) {
+	h.active = now
+	if waited >= MuchWaiting {
+		session.AgeList(entries, waited)
+	}
+	sessions := uint64(len(entries) / session.ListFormat(entries).EntryLen())
+	t, known := syncwire.ParseTrailer(trailer)
+	switch {
+	case !known || !h.Sequence:
+		if len(trailer) > 0 {
+			h.do.Count(CountNotUnderstood, 1)
+		}
+		h.Peers.Heard(address, 0, now)
+		h.Peers.Stored(0, now)
+		h.deliver(entries)
+	case t.Sender == h.Knowledge.Self():
+		h.do.Count(CountIgnored, sessions)
+	case t.Kind == syncwire.Advertised: // for upstream's peers; other peers get BULKs
+		h.Peers.Heard(address, t.Sender, now)
+		h.do.Count(CountIgnored, sessions)
+	default:
+		from := h.Peers.Heard(address, t.Sender, now)
+		if t.Kind == syncwire.Repeat {
+			from.Stream.Retransmitted = h.repeatFn
+			if waited < MuchWaiting {
+				session.AgeList(entries, waited)
+			}
+		}
+		if !from.Stream.Receive(t.Kind, t.Seq, entries, now, h.deliverFn) {
+			h.do.Count(CountIgnored, sessions)
+		} else {
+			h.Peers.Stored(t.Sender, now)
+		}
+		if until, buffering := from.Stream.Buffering(); buffering {
+			h.do.Wake(until)
+		}
+	}
+}
+
+// deliver stores sessions of any format in the module: at once, or after the full sync under way.
+func (h *Host) deliver(entries []byte) {
+	h.supersede(entries)
+	if !h.Receiver.Hold(entries, false) {
+		h.do.Store(entries)
+	}
+}
+
+// deliverHeld stores live sessions that have waited for a full sync.
+func (h *Host) deliverHeld(entries []byte, retransmitted bool, now time.Time) {
+	if retransmitted {
+		entries = h.withoutOlder(entries, now)
+	}
+	if len(entries) > 0 {
+		h.do.Store(entries)
+	}
+}
+
+// supersede drops the refreshes of sessions that a peer has just reported.
+func (h *Host) supersede(entries []byte) {
+	if h.Coalescer.Idle() {
+		return
+	}
+	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
+		r := f.Record(entries)
+		h.Coalescer.Supersede(&r)
+	}
+}
+
+// Message takes a control message that arrived at the time came.
+func (h *Host) Message(address netip.Addr, data []byte, came, now time.Time) {
+	if !h.Sequence {
+		h.Peers.Garbled(address, now)
+		h.do.Count(CountNotUnderstood, 1)
+		return
+	}
+	m, err := syncwire.ParseWith(&h.bulk, data)
+	switch {
+	case syncwire.Unknown(err):
+		h.Peers.Garbled(address, now)
+		h.do.Count(CountNotUnderstood, 1)
+		return
+	case err != nil:
+		h.Peers.Garbled(address, now)
+		h.do.Count(CountMalformed, 1)
+		h.do.Emit(MessageDropped{address, err})
+		return
+	case m.Sender == h.Knowledge.Self():
+		return
+	}
+	from := h.Peers.Heard(address, m.Sender, now)
+	if from.Stream.ExpectUpTo(m.Last, now, h.deliverFn); from.Stream.Waiting() {
+		h.Peers.Stored(from.ID, now)
+	}
+	switch b := m.Body.(type) {
+	case *syncwire.Hello:
+		h.Hello(from, b, m.Last, now)
+	case *syncwire.Solicit:
+		if b.To == h.Knowledge.Self() {
+			h.Sender.Solicited(m.Sender, now)
+		}
+	case *syncwire.Nack:
+		h.nack(b, m.Sender, now)
+	case *syncwire.Gone:
+		if b.Resync != 0 {
+			h.Receiver.Gone(b, from, now)
+		} else {
+			from.Stream.Gone(b.Ranges, !b.Superseded)
+		}
+	case *syncwire.Begin:
+		h.Receiver.Begin(b, from, came, now)
+	case *syncwire.Bulk:
+		h.Receiver.Bulk(b, from, came, now)
+	case *syncwire.End:
+		h.Receiver.End(b, from, now)
+	}
+	h.do.Wake(now)
+}
+
+// nack takes a NACK: it retransmits what it requests of this host, or delays the own NACK for the same datagrams.
+func (h *Host) nack(n *syncwire.Nack, by syncwire.ID, now time.Time) {
+	switch {
+	case n.To != h.Knowledge.Self():
+		if sender := h.Peers.WithID(n.To); sender != nil && n.Resync == 0 {
+			sender.Stream.Suppress(n.Ranges, now)
+		}
+	case n.Resync != 0:
+		h.Sender.Requested(n, by, now)
+	default:
+		h.do.Hold()
+		h.repeat(n.Ranges, by, now)
+		h.do.Flush()
+	}
+}
+
+// repeat retransmits live datagrams that a peer requests, and says which of them cannot be retransmitted any more.
+func (h *Host) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
+	s := h.do.Scratch()
+	out, gone, superseded := h.Retransmit.Requested(ranges, h.Format, s.Out, now, h.retransmitFn)
+	s.Out = out
+	for _, answer := range []*syncwire.Gone{{To: by, Ranges: gone}, {To: by, Ranges: superseded, Superseded: true}} {
+		for len(answer.Ranges) > 0 {
+			n := min(len(answer.Ranges), syncwire.MaxRanges)
+			h.reply(&syncwire.Gone{To: by, Ranges: answer.Ranges[:n], Superseded: answer.Superseded}, now)
+			answer.Ranges = answer.Ranges[n:]
+		}
+	}
+}
+
+// retransmit sends a live datagram again.
+func (h *Host) retransmit(entries []byte, seq syncwire.Seq) {
+	h.do.Transmit(entries, syncwire.Trailer{Kind: syncwire.Repeat, Sender: h.Knowledge.Self(), Seq: seq})
+}
+
+// reply sends a control message because of a peer's, unless there were too many of them lately.
+func (h *Host) reply(body syncwire.Body, now time.Time) {
+	if h.Retransmit.MayReply(now) {
+		h.send(body)
+	}
+}
+
+// send sends a control message to the group.
+func (h *Host) send(body syncwire.Body) {
+	if h.Sequence {
+		h.do.Message(syncwire.Message{Sender: h.Knowledge.Self(), Last: h.Knowledge.Position().Seq, Body: body})
+	}
+}
+
+// tickStream requests what is missing of a peer's live datagrams.
+func (h *Host) tickStream(from *Peer, now time.Time) time.Time {
+	if !from.Stream.Waiting() {
+		return time.Time{}
+	}
+	lost := from.Stream.Lost()
+	ask, again := from.Stream.Tick(now, h.deliverFn)
+	if len(ask) > 0 {
+		h.reply(&syncwire.Nack{To: from.ID, Ranges: ask}, now)
+	}
+	if from.Stream.Lost() != lost {
+		h.do.Emit(PeersChanged{})
+	}
+	return again
+}

@@ -1,0 +1,128 @@
+package replication
+
+import (
+	"testing"
+	"time"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+// TestStall lets 10 s pass in which no new BULK arrives. The host gives a full sync up only if its sender is silent.
+func TestStall(t *testing.T) {
+	const bulks = 5000
+	table := sessionsAt(0, syncwire.MaxBulk)
+	records := recordBytes(table)
+	for _, c := range []struct {
+		name string
+		says func(h *receiverHost)
+		want Phase
+	}{
+		{"silence", func(*receiverHost) {}, PhaseSettled},
+		{"BULKs that have arrived before", func(h *receiverHost) { h.bulk(1, 0, table) }, PhaseCollecting},
+		{"BULKs too far ahead", func(h *receiverHost) {
+			h.Bulk(&syncwire.Bulk{Resync: 1, Index: bulks - 2, Records: records}, h.peer, h.now, h.now)
+		}, PhaseCollecting},
+		{"BULKs of another full sync", func(h *receiverHost) { h.bulk(2, 0, table) }, PhaseSettled},
+		{"BEGINs", func(h *receiverHost) { h.begins(1, bulks*syncwire.MaxBulk) }, PhaseCollecting},
+		{"a datagram waits in the socket", func(h *receiverHost) { h.waiting = true }, PhaseCollecting},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newReceiverHost()
+			h.Set(CauseStart)
+			h.begins(1, bulks*syncwire.MaxBulk)
+			h.run()
+			h.bulk(1, 0, table)
+			for end := h.now.Add(10 * time.Second); h.now.Before(end); h.now = h.now.Add(StallFor * 4 / 5) {
+				c.says(h)
+				h.tick(h.now)
+				h.run()
+			}
+			if h.phase != c.want {
+				t.Errorf("%v, want %v", h.phase, c.want)
+			}
+			in := h.in
+			if in == nil {
+				in = h.stopped
+			}
+			if in == nil || in.Bulks() != 1 {
+				t.Error("the host has dropped the BULK")
+			}
+			h.tick(h.now.Add(KeepStopped))
+			if c.want == PhaseSettled && h.stopped != nil {
+				t.Error("the host keeps the BULK for ever")
+			}
+		})
+	}
+}
+
+// TestStoppedResumes has a sender fall silent in the middle until the host gives up. The BULKs that it sends then
+// complete those that it sent before.
+func TestStoppedResumes(t *testing.T) {
+	const n = 100
+	table := sessionsAt(0, n)
+	for _, c := range []struct {
+		name    string
+		resumes func(h *receiverHost)
+	}{
+		{"with BULKs", func(*receiverHost) {}},
+		{"with BEGIN", func(h *receiverHost) { h.begins(5, n) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newReceiverHost()
+			h.Set(CauseStart)
+			h.begins(5, n)
+			h.run()
+			h.bulk(5, 0, table)
+			for range MaxStalls + 1 {
+				h.now = h.now.Add(StallFor)
+				h.heard(h.peer.ID, h.peer.Address)
+				h.tick(h.now)
+			}
+			if h.stopped == nil {
+				t.Fatal("the host does not give up")
+			}
+			c.resumes(h)
+			for i := uint32(1); i < bulksOf(n); i++ {
+				h.bulk(5, i, table)
+			}
+			h.ends(5, n)
+			h.run()
+			if r := h.last(); r.Got != n || r.Injected != n || len(h.module) != n {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// TestDoubtfulEnd has an END say that the sender's table may lack sessions of other origins.
+func TestDoubtfulEnd(t *testing.T) {
+	h := newReceiverHost()
+	at := syncwire.Position{Generation: 1, Seq: 5}
+	h.tried = []syncwire.ID{h.peer.ID}
+	h.Begin(&syncwire.Begin{Resync: 5, Sessions: 39, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: []syncwire.Component{
+		{Origin: 0x99, Known: true, Complete: at, Highest: at}, {Origin: h.peer.ID, Known: true, Complete: at, Highest: at}}}, h.peer, h.now, h.now)
+	h.End(&syncwire.End{Resync: 5, Sessions: 39, Bulks: 1, Doubtful: true}, h.peer, h.now)
+	if v := h.in.vector; len(v) != 1 || v[0].Origin != h.peer.ID {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestUnasked has peers begin full syncs that the host has not requested.
+func TestUnasked(t *testing.T) {
+	h := newReceiverHost()
+	began := 0
+	for i := range uint32(2 * MaxUnasked) {
+		h.Begin(&syncwire.Begin{Resync: 1 + i, Sessions: 1, Why: syncwire.WhyAdvertise, Settings: ttl}, h.peer, h.now, h.now)
+		if h.in != nil {
+			began++
+			h.run()
+			h.bulk(1+i, 0, []session.Record{sessionAt(0, 0)})
+			h.ends(1+i, 1)
+			h.run()
+		}
+	}
+	if began != MaxUnasked {
+		t.Errorf("received %d, want %d", began, MaxUnasked)
+	}
+}

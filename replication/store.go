@@ -1,0 +1,191 @@
+package replication
+
+import (
+	"slices"
+	"time"
+
+	"joolctl/session"
+)
+
+// storing stores the sessions of a table that arrives.
+type storing struct {
+	began     bool // the module has got sessions, or is about to get some
+	injecting bool // injectSome is under way
+	injection Injection
+	// before is the module's number of sessions before, fresh how many of those to inject are new to it.
+	before, fresh int
+	refused       int  // injected sessions that the module does not have
+	limited       bool // more BIB entries are in the way than may be removed at a time
+	blocked       int  // sessions that are not injected because of BIB entries
+	report        SyncReport
+	// When all had arrived, was compared and was injected.
+	receivedAt, comparedAt, injectedAt time.Time
+}
+
+// SyncReport is the result of a full sync, in sessions.
+type SyncReport struct {
+	From       string `json:"from"`
+	Why        string `json:"why"`
+	Got        int    `json:"got"`
+	Had        int    `json:"had"`
+	Injected   int    `json:"injected"`
+	Replaced   int    `json:"replaced"` // BIB entries that were removed because of newer ones
+	Collisions int    `json:"collisions"`
+	GaveBack   int    `json:"gave_back"`
+	// At is when it ended.
+	At time.Time `json:"at"`
+	// Took is the time from BEGIN to the end; the others are its parts.
+	Took      time.Duration `json:"took"`
+	Receiving time.Duration `json:"receiving"`
+	Comparing time.Duration `json:"comparing"`
+	Injecting time.Duration `json:"injecting"`
+}
+
+// isStored reports whether everything that has arrived and could be compared is in the module.
+func (in *incoming) isStored() bool { return !in.comparing && !in.injecting }
+
+// beginToStore notes the state of the module before it gets the first session. It returns false if the instance is another
+// one by now, which ends the full sync.
+func (r *Receiver) beginToStore(now time.Time) bool {
+	in := r.in
+	if in.began {
+		return true
+	}
+	in.began = true
+	in.injection = NewInjection(in.base, &r.reported, &r.backlog)
+	r.host.ReadCounters(now)
+	if r.in != in {
+		return false
+	}
+	in.before = r.host.Sessions()
+	r.knowledge.Hold(in.vector, now)
+	r.peers.Stored(0, now)
+	return true
+}
+
+// store removes the BIB entries that are in the way of a piece of a peer's table, and queues its sessions for the module.
+func (r *Receiver) store(d Difference, now time.Time) {
+	in := r.in
+	d.Keep(r.reported.EndComparison(), r.reported.Overflowed())
+	r.removals.Spend(len(d.Remove), now)
+	r.host.RemoveBIB(d.Remove)
+	if in.table != nil {
+		in.table.Removed(d.Remove)
+	}
+	in.report.Had += d.Same
+	in.report.Replaced += len(d.Remove)
+	in.report.Collisions += d.Blocked
+	in.limited, in.blocked = in.limited || d.Limited, in.blocked+d.Blocked
+	if len(d.Inject) > 0 && r.beginToStore(now) {
+		r.knowledge.Stores(in.from.ID, now)
+		in.fresh += d.Fresh
+		in.injection.Add(d.Inject)
+		r.inject()
+	}
+}
+
+// inject gives the module the queued sessions, unless that is under way.
+func (r *Receiver) inject() {
+	if in := r.in; !in.injecting {
+		in.injecting = true
+		r.injectSome()
+	}
+}
+
+// injectSome gives the module the next sessions, and continues after other work of the thread.
+func (r *Receiver) injectSome() {
+	in := r.in
+	more := r.host.Inject(&in.injection)
+	r.host.Progressed(r.host.Now())
+	if more {
+		r.host.Post(func() {
+			if r.in == in {
+				r.injectSome()
+			}
+		})
+		return
+	}
+	in.injecting = false
+	if r.phase == PhaseInjecting {
+		r.stored()
+	}
+}
+
+// stored has given the module everything.
+func (r *Receiver) stored() {
+	in := r.in
+	in.injectedAt = r.host.Now()
+	r.host.ReadCounters(in.injectedAt)
+	if r.in != in {
+		return // the instance is another one by now
+	}
+	if r.host.Sessions() == in.before+in.fresh {
+		r.done(r.host.Now()) // the module has probably stored all of them
+		return
+	}
+	r.release()
+	r.readBack()
+}
+
+// expireSoon is how soon a session may expire that counts as expired when the table is read back.
+const expireSoon = 2 * time.Second
+
+// readBack finds the injected sessions that the module has refused in silence, because another session of the own table has
+// their mask.
+func (r *Receiver) readBack() {
+	in := r.in
+	r.enter(PhaseChecking, r.host.Now(), time.Time{})
+	injected := in.injection.All()
+	r.host.ReadTable(r.host.Sessions(), in.base, func() bool { return r.in != in }, func(own Snapshot, err error) {
+		if err != nil {
+			r.done(r.host.Now())
+			return
+		}
+		passed := r.host.Now().Sub(in.base).Milliseconds() + expireSoon.Milliseconds()
+		r.host.Background(func() {
+			injected := slices.DeleteFunc(injected, func(rec session.Record) bool { return int64(rec.Expires()) <= passed })
+			missing := len(Absent(injected, own.Records))
+			r.host.Post(func() {
+				if r.in == in {
+					in.report.Collisions, in.refused = in.report.Collisions+missing, missing
+					r.done(r.host.Now())
+				}
+			})
+		})
+	})
+}
+
+// done ends a full sync that is stored.
+func (r *Receiver) done(now time.Time) {
+	in := r.in
+	report := &in.report
+	got, _ := in.Sessions()
+	report.From, report.Why, report.Got, report.Injected, report.At = in.from.Address.String(), r.Cause, int(got), in.injection.Given, now
+	report.Took, report.Receiving = now.Sub(in.base), in.receivedAt.Sub(in.base)
+	report.Comparing, report.Injecting = in.comparedAt.Sub(in.receivedAt), in.injectedAt.Sub(in.comparedAt)
+	r.Took(report.Took)
+	r.verified = now
+	r.host.ReadErrors() // they may say that there was no memory
+	if in.merges {
+		r.knowledge.Merge(in.vector, in.doubts, now)
+		if in.asked {
+			r.knowledge.JudgeClaims(in.from, in.claimed, r.Look(now))
+		}
+	}
+	if report.Injected > in.refused && (r.Cause == CauseShortfall || r.Cause == CauseVerification) {
+		r.Missed(now) // other peers may lack these sessions, too, and do not know it
+	}
+	r.blocked = 0
+	if in.limited {
+		r.blocked = in.blocked
+	}
+	// Other sessions may have been stored than those that a peer has more of.
+	r.Count(r.Cause == CauseShortfall || report.Injected <= in.refused, now)
+	r.host.Emit(SyncEnded{*report}) // not before: a later piece may unblock a session
+	r.tried, r.stopped = nil, nil
+	r.finish(now)
+	if r.blocked > 0 {
+		r.Want(CauseBlocked, in.from, now)
+	}
+	r.host.Wake(now)
+}

@@ -1,0 +1,68 @@
+package worker
+
+import (
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/replication"
+	"joolctl/syncwire"
+)
+
+// settingsOf returns the settings that peers compare, without the digests of pool4.
+func settingsOf(g joolnl.Globals, v joolnl.Version) syncwire.Settings {
+	ms := func(d time.Duration) uint32 { return uint32(d.Milliseconds()) }
+	s := syncwire.Settings{
+		Pool6:           g.Pool6,
+		TTLs:            [4]uint32{ms(g.TCPEstablished), ms(g.TCPTransitory), ms(g.UDP), ms(g.ICMP)},
+		SSCapacity:      g.SSCapacity,
+		SSMaxSessions:   g.SSMaxSessions,
+		SSFlushDeadline: ms(g.SSFlushDeadline),
+		SSMaxPayload:    g.SSMaxPayload,
+	}
+	if v.FlushesASAP() {
+		s.SSFlushASAP = syncwire.SwitchOf(g.SSFlushASAP)
+	}
+	return s
+}
+
+// countersOf are the counters that decisions need.
+func countersOf(s *joolnl.Stats) replication.ModuleCounters {
+	return replication.ModuleCounters{
+		Sessions: s.Get(joolnl.StatSessions), Complete: s.Has(joolnl.StatPacketsRcvd), Packets: s.Get(joolnl.StatPacketsRcvd),
+		Stored: s.Get(joolnl.StatSessionsRcvd), Reported: s.Get(joolnl.StatSessionsSent), Dropped: s.Get(joolnl.StatSessionsDropped),
+		Translated: s.Get(joolnl.StatReceived6),
+	}
+}
+
+// readKernel reads the instance's counters.
+func (p *pumps) readKernel(now time.Time) {
+	stats, err := p.module.AskStats()
+	if err != nil {
+		p.w.Check()
+		return
+	}
+	p.kernelSays(stats, now)
+}
+
+// kernelSays takes the instance's counters. It may send, and so needs the thread's memory.
+func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
+	p.kernel = stats
+	dropped, renewed := p.host.Polled(countersOf(&stats), now)
+	if renewed {
+		p.audit.rebase()
+	}
+	p.auditKernel(&stats, dropped, now)
+}
+
+// tick does everything that is due, and sets the timer for the next time. It requests counters and settings without the thread's
+// memory: hundreds of threads do so at the same moment, and each would keep memory while it waits for the module.
+func (p *pumps) tick() {
+	p.thread.Quietly(p.conn.Asker(), func() {
+		now := p.do.now()
+		next := p.askWhenDue(now)
+		p.borrow(func() { p.timer.Set(replication.Soonest(next, p.host.Tick(now))) })
+	})
+}
+
+// wake has tick called soon.
+func (p *pumps) wake(now time.Time) { p.timer.SetSooner(now) }

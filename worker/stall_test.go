@@ -1,0 +1,59 @@
+package worker
+
+import (
+	"testing"
+	"time"
+
+	"joolctl/nsthread"
+	"joolctl/session"
+)
+
+// TestToldAgain has a session reported before its worker's thread stands still: the
+// standby comes to know how much time it has left.
+func TestToldAgain(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		still time.Duration
+		told  bool
+	}{
+		{"it stood still", nsthread.Standstill + 200*time.Millisecond, true},
+		{"it was busy", 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, b := hosts(t)
+			active, standby := newStandby(t, jool4115, a), newStandby(t, jool4115, b)
+			active.start()
+			standby.start()
+			active.synced()
+			standby.synced()
+			fresh, later := sessionAt(1, 0), sessionAt(2, 0)
+			stale := fresh
+			stale.SetExpires(fresh.Expires() - 7000) // what is left of it by now
+			active.onThread(func(*pumps) {
+				active.report(fresh)
+				active.instance.Sessions.Put(stale)
+				<-time.After(c.still)
+			})
+			left := func(s session.Record) int64 {
+				r, _ := standby.instance.Sessions.Get(s.Key())
+				return int64(r.Expires())
+			}
+			if c.told {
+				eventually(t, "the standby knows how much time is left", func() bool {
+					l := left(fresh)
+					return l > 0 && l <= int64(stale.Expires())
+				})
+			}
+			active.report(later)
+			eventually(t, "what comes later is there", func() bool { return left(later) > 0 })
+			if l := left(fresh); !c.told && l < int64(stale.Expires())+1000 {
+				t.Errorf("it was told again: %d ms are left", l)
+			}
+			l := active.counters.Ledger()
+			if told := l.Refreshed > 0; told != c.told || l.Reported+l.Refreshed != l.Coalesced+l.Sent+l.Unsent {
+				t.Errorf("the ledger: %+v", l)
+			}
+		})
+	}
+}
