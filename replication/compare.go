@@ -219,6 +219,39 @@ func Unique(records []session.Record, s syncwire.Settings) []session.Record {
 	return kept
 }
 
+// DropDuplicates keeps the youngest record of each Key, and the order of records. It reuses their memory.
+func DropDuplicates(records []session.Record, s syncwire.Settings) []session.Record {
+	order := make([]ranked, len(records)) // by the Keys' hashes: sorting the records themselves takes several times as long
+	for i := range records {
+		order[i] = ranked{records[i].Hash(1), uint32(i)}
+	}
+	slices.SortFunc(order, func(a, b ranked) int {
+		if a.by != b.by {
+			return cmp.Compare(a.by, b.by)
+		}
+		return cmp.Or(compareKeys(&records[a.at], &records[b.at]), cmp.Compare(a.at, b.at))
+	})
+	var dropped []uint32
+	for i, youngest := 1, 0; i < len(order); i++ {
+		a, b := &records[order[youngest].at], &records[order[i].at]
+		switch {
+		case order[i].by != order[youngest].by || compareKeys(a, b) != 0:
+			youngest = i
+		case Idle(b, s) < Idle(a, s):
+			dropped = append(dropped, order[youngest].at)
+			youngest = i
+		default:
+			dropped = append(dropped, order[i].at)
+		}
+	}
+	slices.Sort(dropped)
+	for n, at := range dropped {
+		at -= uint32(n)
+		records = slices.Delete(records, int(at), int(at)+1)
+	}
+	return records
+}
+
 // Rebase converts a peer's records to the own settings: the idle times stay, and the times left change. Sessions that would
 // have expired here are left out. The result reuses the memory of records.
 func Rebase(records []session.Record, their, our syncwire.Settings) []session.Record {

@@ -19,6 +19,9 @@ type Comparison struct {
 	// blocked has the sessions of earlier pieces that own BIB entries block. The peer sends its oldest sessions first: a
 	// younger session of the same mapping may remove the entry.
 	blocked []session.Record
+	retried bool                 // those in blocked were compared again
+	live    map[bibHost]struct{} // of the sessions that the own module has reported meanwhile
+	seen    int                  // how many of these sessions are in live
 	ages    ages
 }
 
@@ -27,7 +30,7 @@ type Comparison struct {
 func NewComparison(own []session.Record, their, our syncwire.Settings, tolerance int64) *Comparison {
 	ours := Unique(own, our)
 	return &Comparison{ours: ours, their: their, our: our, tolerance: tolerance, met: make([]bool, len(ours)),
-		removed: make(map[Mask]struct{}), ages: agesOf(ours, our)}
+		removed: make(map[Mask]struct{}), live: make(map[bibHost]struct{}), ages: agesOf(ours, our)}
 }
 
 // Least is how many sessions a piece should have at least: the cost of a piece grows with the own table, too.
@@ -36,40 +39,58 @@ func (c *Comparison) Least() int { return len(c.ours) / 2 }
 // Empty reports whether the own table is empty, so that nothing can conflict.
 func (c *Comparison) Empty() bool { return len(c.ours) == 0 }
 
+// Pending reports whether a last Piece is needed although no more sessions of the peer's table arrive: the sessions of earlier
+// pieces that were blocked have to be compared again.
+func (c *Comparison) Pending() bool { return len(c.blocked) > 0 && !c.retried }
+
 // Piece compares a piece of the peer's table, whose memory it reuses. The result has no Give: see Give. Inject has the
 // sessions to inject, oldest first, with their times left by the own settings (but see ages). rest is how many sessions of the
-// peer's table follow in later pieces. reported and most are those of ResolveConflicts.
-func (c *Comparison) Piece(theirs []session.Record, rest int, reported map[session.Key]struct{}, most int) Difference {
+// peer's table follow in later pieces. In the last piece, if rest is 0, the sessions of earlier pieces that were blocked are
+// compared again. reported are the sessions that the own module has reported meanwhile, always those of the call before and then
+// more. most is that of ResolveConflicts.
+func (c *Comparison) Piece(theirs []session.Record, rest int, reported []session.Key, most int) Difference {
 	if c.Empty() { // nothing to compare with, and the peer sends its oldest sessions first
 		inject := Rebase(theirs, c.their, c.our)
 		return Difference{Inject: inject, Fresh: len(inject)}
 	}
-	theirs = Unique(theirs, c.their)
-	d := Compare(theirs, c.meet(theirs), c.their, c.our, c.tolerance)
+	for ; c.seen < len(reported); c.seen++ {
+		c.live[hostOfKey(&reported[c.seen])] = struct{}{}
+	}
+	theirs, ours := c.meet(Unique(theirs, c.their))
+	d := Compare(theirs, ours, c.their, c.our, c.tolerance)
 	c.give, d.Give = append(c.give, d.Give...), nil
 	d.Inject = Rebase(d.Inject, c.their, c.our)
-	before := len(c.blocked)
-	d.Inject, d.Fresh = append(d.Inject, c.blocked...), d.Fresh+before
-	d.ResolveConflicts(c.present(), c.our, reported, most)
-	c.blocked, d.blocked, d.Blocked = d.blocked, nil, d.Blocked-before
+	before := 0
+	if rest == 0 {
+		before = len(c.blocked)
+		d.Inject, d.Fresh = append(d.Inject, c.blocked...), d.Fresh+before
+		c.blocked, c.retried = nil, true
+	}
+	d.ResolveConflicts(c.present(), c.our, c.live, most)
+	c.blocked, d.blocked, d.Blocked = append(c.blocked, d.blocked...), nil, d.Blocked-before
 	OldestFirst(d.Inject, c.our)
 	c.ages.rejuvenate(d.Inject, rest, c.our)
 	return d
 }
 
-// meet returns the own records of the sessions in a piece, and notes that the peer's table has these.
-func (c *Comparison) meet(theirs []session.Record) (ours []session.Record) {
-	for i := range theirs {
-		at, found := sort.Find(len(c.ours), func(j int) int { return compareKeys(&theirs[i], &c.ours[j]) })
-		if !found {
-			continue
+// meet returns the sessions of a piece, whose memory it reuses, and the own records of these. It notes that the peer's table has
+// them. A session that an earlier piece had is left out: the own record is compared once.
+func (c *Comparison) meet(piece []session.Record) (theirs, ours []session.Record) {
+	theirs = piece[:0]
+	for i := range piece {
+		at, found := sort.Find(len(c.ours), func(j int) int { return compareKeys(&piece[i], &c.ours[j]) })
+		if found {
+			if _, is := c.removed[maskOf(&c.ours[at])]; !is {
+				if c.met[at] {
+					continue
+				}
+				c.met[at] = true
+				ours = append(ours, c.ours[at])
+			}
 		}
-		if _, is := c.removed[maskOf(&c.ours[at])]; !is {
-			c.met[at] = true
-			ours = append(ours, c.ours[at])
-		}
+		theirs = append(theirs, piece[i])
 	}
-	return ours
+	return theirs, ours
 }
 
 // present returns the own records but those whose BIB entries were removed.

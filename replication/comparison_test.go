@@ -40,7 +40,7 @@ func TestPieces(t *testing.T) {
 		same, fresh := 0, 0
 		for rest := slices.Clone(their); len(rest) > 0; {
 			n := min(1+rnd.IntN(20), len(rest))
-			d := c.Piece(slices.Clone(rest[:n]), 0, nil, MaxRemovals)
+			d := c.Piece(slices.Clone(rest[:n]), len(rest)-n, nil, MaxRemovals)
 			inject, same, fresh, rest = append(inject, d.Inject...), same+d.Same, fresh+d.Fresh, rest[n:]
 		}
 		give := c.Give()
@@ -72,7 +72,7 @@ func TestPiecesAfterRemoval(t *testing.T) {
 	moved := masked(est(1, ours, 5), 7) // of the same host and port, under another mask
 	moved[23]++                         // another session
 	c := NewComparison([]session.Record{own}, ours, ours, 2000)
-	d := c.Piece([]session.Record{moved}, 0, nil, MaxRemovals)
+	d := c.Piece([]session.Record{moved}, 1, nil, MaxRemovals)
 	if len(d.Remove) != 1 || d.Remove[0] != maskOf(&own) {
 		t.Fatalf("%+v", d)
 	}
@@ -87,22 +87,43 @@ func TestPiecesAfterRemoval(t *testing.T) {
 }
 
 // TestPiecesBlocked has an own BIB entry block a session until a younger session of the same mapping, in a later piece, removes
-// the entry.
+// the entry. The blocked session is compared again in the last piece only.
 func TestPiecesBlocked(t *testing.T) {
 	const old = 20_000
 	own := est(1, ours, old)
-	older, other := masked(est(1, ours, 2*old), 7), est(2, ours, 30)
+	older, other, last := masked(est(1, ours, 2*old), 7), est(2, ours, 30), est(3, ours, 30)
 	moved := masked(est(1, ours, 5), 7) // of the same host and port, under another mask
 	older[23], moved[23] = 9, 8         // other sessions
 	c := NewComparison([]session.Record{own}, ours, ours, 2000)
 	for _, piece := range []struct {
 		session                          session.Record
 		inject, fresh, blocked, removals int
-	}{{older, 0, 0, 1, 0}, {other, 1, 1, 0, 0}, {moved, 2, 2, -1, 1}} {
-		d := c.Piece([]session.Record{piece.session}, 0, nil, MaxRemovals)
+	}{{older, 0, 0, 1, 0}, {other, 1, 1, 0, 0}, {moved, 1, 1, 0, 1}, {last, 2, 2, -1, 0}} {
+		rest := 1
+		if piece.session == last {
+			rest = 0
+		}
+		d := c.Piece([]session.Record{piece.session}, rest, nil, MaxRemovals)
 		if len(d.Inject) != piece.inject || d.Fresh != piece.fresh || d.Blocked != piece.blocked || len(d.Remove) != piece.removals {
 			t.Errorf("%+v, want %+v", d, piece)
 		}
 		c.Removed(d.Remove)
+	}
+	if c.Pending() {
+		t.Error("the blocked sessions were not compared again")
+	}
+}
+
+// TestPiecesTwice has a session in two pieces of the peer's table. It is compared once.
+func TestPiecesTwice(t *testing.T) {
+	own := est(1, ours, 20_000)
+	c := NewComparison([]session.Record{own, est(2, ours, 1)}, ours, ours, 2000)
+	first := c.Piece([]session.Record{est(1, ours, 10_000)}, 1, nil, MaxRemovals)
+	second := c.Piece([]session.Record{masked(est(1, ours, 9_000), 7)}, 0, nil, MaxRemovals)
+	if len(first.Inject) != 1 || len(second.Inject)+len(second.Remove)+second.Same > 0 {
+		t.Errorf("%+v, then %+v", first, second)
+	}
+	if give := c.Give(); len(give) != 1 || give[0] != est(2, ours, 1) {
+		t.Errorf("given back: %v", give)
 	}
 }

@@ -69,12 +69,12 @@ func hostOfKey(k *session.Key) bibHost {
 // to another host, or the session's host another mask. The module would refuse the session in silence, or warn.
 //
 // A conflicting entry is added to Remove, and its sessions leave Give, if all its sessions are older than the one to inject,
-// or as old and of a higher mapping, and if the own module has reported none of them lately (reported). Otherwise the
+// or as old and of a higher mapping, and if the own module has reported none of them lately: live has the hosts of those sessions. Otherwise the
 // session to inject is blocked and leaves Inject. So does a session for which more than most entries in all would have to be
 // removed. No entry blocks a session if another session removes it: the older sessions of a mapping follow the one that wins.
 //
 // own is the own table from Unique; Inject must come from Rebase, so that all idle times are those of the own settings.
-func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Settings, reported map[session.Key]struct{}, most int) {
+func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Settings, live map[bibHost]struct{}, most int) {
 	if len(own) == 0 || len(d.Inject) == 0 {
 		return
 	}
@@ -82,10 +82,6 @@ func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Setting
 	for i := range d.Inject {
 		m, h := maskOf(&d.Inject[i]), hostOf(&d.Inject[i])
 		hosts[m], masks[h] = h, m
-	}
-	live := make(map[bibHost]struct{}, len(reported))
-	for k := range reported {
-		live[hostOfKey(&k)] = struct{}{}
 	}
 	// The own entries that are in the way, and the idle time of the youngest session of each.
 	youngest := make(map[Mask]int64)

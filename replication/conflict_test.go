@@ -56,12 +56,12 @@ func TestResolveConflicts(t *testing.T) {
 			list(sessionAt(0, old)), nil, 1, result{Injected: 2, Removed: 1}},
 		{"none may go", list(taken(0, 0)), list(sessionAt(0, old)), nil, 0, result{Blocked: 1, Limited: true}},
 	} {
-		touched := make(map[session.Key]struct{})
+		live := make(map[bibHost]struct{})
 		for _, r := range c.touched {
-			touched[r.Key()] = struct{}{}
+			live[hostOf(&r)] = struct{}{}
 		}
 		d := Difference{Inject: slices.Clone(c.inject), Fresh: len(c.inject), Give: slices.Clone(c.own)}
-		d.ResolveConflicts(c.own, ttl, touched, c.most)
+		d.ResolveConflicts(c.own, ttl, live, c.most)
 		if diff := cmp.Diff(c.want, result{len(d.Inject), len(d.Remove), d.Blocked, d.Limited}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}

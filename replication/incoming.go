@@ -58,7 +58,6 @@ func (r *Receiver) Begin(b *syncwire.Begin, from *Peer, came, now time.Time) {
 	if known {
 		r.due = now.Add(StallFor)
 		if r.in.Expect(b.Sessions) { // now the sender knows the number
-			r.in.stalls = 0
 			r.host.Progressed(now)
 		}
 		return
@@ -209,9 +208,27 @@ func (r *Receiver) resume(id uint32, from *Peer, now time.Time) {
 	r.readOwn(now)
 }
 
-// abandon asks the next peer: at once if this one was asked.
+// abandon ends a full sync that cannot be completed. The sessions that are queued for the module are still stored, because the
+// mappings that were in their way are removed.
 func (r *Receiver) abandon(now time.Time) {
 	r.host.Emit(SyncStopped{From: r.in.from.Address})
+	if r.in.isStored() {
+		r.next(now)
+		return
+	}
+	r.in.abandoned = true
+	r.enter(PhaseInjecting, now, time.Time{})
+}
+
+// abandoned asks the next peer once nothing of an abandoned full sync is queued any more.
+func (r *Receiver) abandoned(now time.Time) {
+	if r.in.isStored() {
+		r.next(now)
+	}
+}
+
+// next asks the next peer after an abandoned full sync: at once if this one was asked.
+func (r *Receiver) next(now time.Time) {
 	asked := r.in.asked
 	r.in = nil
 	if !asked && r.sync == syncwire.SyncYes {

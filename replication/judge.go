@@ -92,6 +92,7 @@ func (r *Receiver) Judge(now time.Time) (again time.Time) {
 		r.host.AskHellos(HelloBack, now)
 	}
 	r.wantLacks(live, now)
+	r.wantBlocked(now)
 	r.conclude(v, now)
 	return v.Next
 }

@@ -61,7 +61,7 @@ func (r *Receiver) advance(now time.Time) {
 	}
 	switch {
 	case in.table == nil || in.comparing:
-	case in.Complete() && in.Ready() == 0:
+	case in.Complete() && in.Ready() == 0 && !in.table.Pending():
 		r.give()
 	case in.Complete() || in.Ready() >= max(r.Piece, in.table.Least()):
 		r.comparePiece(now)
@@ -72,7 +72,10 @@ func (r *Receiver) advance(now time.Time) {
 func (r *Receiver) comparePiece(now time.Time) {
 	in := r.in
 	piece, rest, most := in.Take(), in.Rest(), r.removals.Left(now)
-	reported := r.reported.BeginComparison(!in.table.Empty())
+	if !in.Complete() {
+		rest = max(rest, 1)
+	}
+	reported := r.reported.BeginComparison()
 	in.comparing = true
 	r.host.Background(func() {
 		d := in.table.Piece(piece, rest, reported, most)
@@ -88,6 +91,10 @@ func (r *Receiver) comparePiece(now time.Time) {
 // compared stores what the comparison of a piece found, and continues.
 func (r *Receiver) compared(d Difference) {
 	in, now := r.in, r.host.Now()
+	if in.abandoned {
+		r.abandoned(now)
+		return
+	}
 	if r.store(d, now); r.in == in {
 		r.advance(now)
 	}

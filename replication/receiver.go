@@ -117,7 +117,8 @@ type Receiver struct {
 	reasons   []Reason
 	inherited bool
 	verified  time.Time // when the whole table was last compared with a peer's
-	blocked   int       // sessions that the last full sync did not store because of the limit on removals
+	blocked   int       // sessions of the peer blockedBy that are not stored because of the limit on removals
+	blockedBy *Peer
 
 	tried  []syncwire.ID // since the last full sync that was completed
 	target syncwire.ID
@@ -187,13 +188,15 @@ func (r *Receiver) Listen(cause string, now time.Time) {
 }
 
 // Inherit notes that the host continues the incarnation before, Incarnated that it has begun another one.
-func (r *Receiver) Inherit()    { r.inherited = true }
-func (r *Receiver) Incarnated() { r.reasons, r.inherited = nil, false }
+func (r *Receiver) Inherit() { r.inherited = true }
+func (r *Receiver) Incarnated() {
+	r.reasons, r.inherited, r.blocked, r.blockedBy = nil, false, 0, nil
+}
 
 // Stop ends the full sync under way. The host is not complete, and requests no full sync until Listen.
 func (r *Receiver) Stop(now time.Time) {
 	r.finish(now)
-	r.sync = syncwire.SyncNo
+	r.sync, r.blocked, r.blockedBy = syncwire.SyncNo, 0, nil
 	r.host.Progressed(now)
 }
 

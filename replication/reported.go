@@ -1,10 +1,6 @@
 package replication
 
-import (
-	"maps"
-
-	"joolctl/session"
-)
+import "joolctl/session"
 
 // MaxReported bounds the sessions of a Reported.
 const MaxReported = 1 << 18
@@ -13,10 +9,9 @@ const MaxReported = 1 << 18
 // older. The zero value records nothing.
 type Reported struct {
 	sessions map[session.Key]struct{} // nil: nothing is recorded
+	order    []session.Key            // as they were added
+	compared int                      // how many of them the comparison of tables has that is under way
 	overflow bool
-	// comparing is true while tables are compared without the sessions in lately.
-	comparing bool
-	lately    []session.Key
 }
 
 // Start begins to record, unless that is under way. Restart begins with an empty set.
@@ -49,9 +44,7 @@ func (r *Reported) Add(rec *session.Record) {
 		return
 	}
 	r.sessions[key] = struct{}{}
-	if r.comparing {
-		r.lately = append(r.lately, key)
-	}
+	r.order = append(r.order, key)
 }
 
 // AddList records the sessions of a list that has passed session.CheckList.
@@ -72,19 +65,12 @@ func (r *Reported) Has(key session.Key) bool {
 // module does not have, and removes no BIB entries.
 func (r *Reported) Overflowed() bool { return r.overflow }
 
-// BeginComparison returns a copy of the set for a comparison of tables, which happens beside the thread. copied is false if
-// the comparison does not need it; then sessions is nil.
-func (r *Reported) BeginComparison(copied bool) (sessions map[session.Key]struct{}) {
-	r.comparing, r.lately = true, nil
-	if copied {
-		sessions = maps.Clone(r.sessions)
-	}
-	return sessions
+// BeginComparison returns the sessions that were added so far, for a comparison of tables, which happens beside the thread. They
+// are not copied: sessions are added behind them only.
+func (r *Reported) BeginComparison() []session.Key {
+	r.compared = len(r.order)
+	return r.order[:r.compared:r.compared]
 }
 
 // EndComparison returns the sessions that were added since BeginComparison.
-func (r *Reported) EndComparison() (lately []session.Key) {
-	lately = r.lately
-	r.comparing, r.lately = false, nil
-	return lately
-}
+func (r *Reported) EndComparison() (lately []session.Key) { return r.order[r.compared:] }

@@ -18,18 +18,21 @@ func TestReportedDuringComparison(t *testing.T) {
 	}
 	r.Start()
 	r.Add(&before)
-	compared := r.BeginComparison(true)
+	compared := r.BeginComparison()
 	r.Add(&before)
 	r.Add(&during)
 	if diff := cmp.Diff([]session.Key{during.Key()}, r.EndComparison()); diff != "" {
 		t.Errorf("reported during the comparison (-want +got):\n%s", diff)
 	}
 	r.Add(&after)
-	if _, known := compared[before.Key()]; len(compared) != 1 || !known {
-		t.Errorf("the comparison leaves out %d sessions, want 1", len(compared))
+	if diff := cmp.Diff([]session.Key{before.Key()}, compared); diff != "" {
+		t.Errorf("the comparison leaves out (-want +got):\n%s", diff)
 	}
-	if r.BeginComparison(false) != nil || len(r.EndComparison()) > 0 {
-		t.Error("sessions from between two comparisons are in the second one")
+	if all := r.BeginComparison(); len(all) != 3 || all[2] != after.Key() || len(r.EndComparison()) > 0 {
+		t.Errorf("the second comparison leaves out %v", all)
+	}
+	if n := testing.AllocsPerRun(100, func() { r.BeginComparison() }); n > 0 {
+		t.Errorf("a comparison copies the sessions: %v allocations", n)
 	}
 	if !r.Has(during.Key()) || !r.Has(after.Key()) || r.Overflowed() {
 		t.Errorf("%+v", r)

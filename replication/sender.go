@@ -224,6 +224,7 @@ func (s *Sender) read(now time.Time) {
 		}
 		own := *s.host.Settings()
 		s.host.Background(func() {
+			t.Records = DropDuplicates(t.Records, own)
 			OldestFirst(t.Records, own)
 			s.host.Post(func() {
 				if s.current == c {

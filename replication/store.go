@@ -11,6 +11,7 @@ import (
 type storing struct {
 	began     bool // the module has got sessions, or is about to get some
 	injecting bool // injectSome is under way
+	abandoned bool // the full sync ends when the queued sessions are stored
 	injection Injection
 	// before is the module's number of sessions before, fresh how many of those to inject are new to it.
 	before, fresh int
@@ -106,7 +107,10 @@ func (r *Receiver) injectSome() {
 		return
 	}
 	in.injecting = false
-	if r.phase == PhaseInjecting {
+	switch {
+	case in.abandoned:
+		r.abandoned(r.host.Now())
+	case r.phase == PhaseInjecting:
 		r.stored()
 	}
 }
@@ -175,17 +179,43 @@ func (r *Receiver) done(now time.Time) {
 	if report.Injected > in.refused && (r.Cause == CauseShortfall || r.Cause == CauseVerification) {
 		r.Missed(now) // other peers may lack these sessions, too, and do not know it
 	}
-	r.blocked = 0
-	if in.limited {
-		r.blocked = in.blocked
+	if in.limited && in.blocked > 0 {
+		r.blocked, r.blockedBy = in.blocked, in.from
+	} else if r.blockedBy == in.from {
+		r.blocked, r.blockedBy = 0, nil
 	}
-	// Other sessions may have been stored than those that a peer has more of.
-	r.Count(r.Cause == CauseShortfall || report.Injected <= in.refused, now)
+	r.Count(r.lasts(now), now)
 	r.host.Emit(SyncEnded{*report}) // not before: a later piece may unblock a session
 	r.tried, r.stopped = nil, nil
 	r.finish(now)
-	if r.blocked > 0 {
-		r.Want(CauseBlocked, in.from, now)
-	}
+	r.wantBlocked(now)
 	r.host.Wake(now)
+}
+
+// lasts reports whether the full sync that is stored leaves the difference that was its cause.
+func (r *Receiver) lasts(now time.Time) bool {
+	switch stored := r.in.injection.Given > r.in.refused; {
+	case r.Cause == CauseShortfall:
+		return true // other sessions may have been stored than those that the peer has more of
+	case r.Cause == CauseLacks && !stored:
+		r.Look(now)
+		return slices.ContainsFunc(r.knowledge.Lacks(), func(l Lack) bool { return l.Peer == r.About && !l.Pending })
+	default:
+		return !stored
+	}
+}
+
+// wantBlocked wants a full sync for the sessions that were not stored because of the limit on removals, unless another one is
+// wanted first. If their peer is gone, no peer has them for this host.
+func (r *Receiver) wantBlocked(now time.Time) {
+	switch {
+	case r.blocked == 0:
+	case r.peers.WithID(r.blockedBy.ID) != r.blockedBy || !r.blockedBy.Live(now):
+		if r.blocked, r.blockedBy = 0, nil; r.phase == PhaseSettled && r.Cause == CauseBlocked {
+			r.Drop()
+		}
+		r.host.Progressed(now)
+	case r.phase == PhaseSettled && r.Cause == "":
+		r.Want(CauseBlocked, r.blockedBy, now)
+	}
 }

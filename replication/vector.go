@@ -172,8 +172,14 @@ func (v *Vector) Restart(origin syncwire.ID) {
 
 // Limit notes that an origin has sent no live datagram after last.
 func (v *Vector) Limit(origin syncwire.ID, last syncwire.Seq) {
-	if i, found := v.find(origin); found && v.components[i].highest.Seq.After(last) {
-		v.components[i].highest.Seq = last
+	if i, found := v.find(origin); found {
+		c := &v.components[i]
+		if c.highest.Seq.After(last) {
+			c.highest.Seq = last
+		}
+		if c.complete.Seq.After(last) {
+			c.complete.Seq = last
+		}
 	}
 }
 

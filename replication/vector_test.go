@@ -269,3 +269,24 @@ func TestTakeOver(t *testing.T) {
 		}
 	}
 }
+
+// TestLimit has an origin say that it has sent no datagram after one that the vector claims.
+func TestLimit(t *testing.T) {
+	at := func(seq syncwire.Seq) syncwire.Position { return syncwire.Position{Generation: 2, Seq: seq} }
+	for _, c := range []struct {
+		name                            string
+		complete, highest               syncwire.Seq
+		last, wantComplete, wantHighest syncwire.Seq
+	}{
+		{"both are higher", 9, 12, 5, 5, 5},
+		{"one is higher", 4, 12, 5, 4, 5},
+		{"none is", 4, 5, 5, 4, 5},
+	} {
+		var v Vector
+		v.Merge([]syncwire.Component{{Origin: 7, Known: true, Complete: at(c.complete), Highest: at(c.highest)}}, time.Time{}, func(syncwire.ID) bool { return true })
+		v.Limit(7, c.last)
+		if got, _ := v.Get(7); got.Complete != at(c.wantComplete) || got.Highest != at(c.wantHighest) {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+}

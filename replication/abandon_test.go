@@ -1,0 +1,163 @@
+package replication
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+// TestAbandonedWhileStoring has a full sync end in the middle, after BIB entries were removed for its sessions. The sessions that
+// are queued are stored before another peer is asked.
+func TestAbandonedWhileStoring(t *testing.T) {
+	const n = 10 * syncwire.MaxBulk
+	for _, c := range []struct {
+		name string
+		ends func(h *receiverHost)
+	}{
+		{"the sender says GONE", func(h *receiverHost) {
+			h.Gone(&syncwire.Gone{To: h.knowledge.Self(), Resync: 5}, h.peer, h.now)
+		}},
+		{"END does not fit the BULKs", func(h *receiverHost) { h.ends(5, 1) }},
+	} {
+		h := newReceiverHost(sessionsOfMasks(n, time.Hour)...)
+		var table []session.Record
+		for i := range n {
+			table = append(table, taken(4*i, 0))
+		}
+		h.Piece = n / 2
+		h.begins(5, n)
+		h.run()
+		for i := range bulksOf(n / 2) {
+			h.bulk(5, i, table)
+		}
+		for len(h.removed) == 0 { // until the comparison is stored
+			h.posted[0]()
+			h.posted = h.posted[1:]
+		}
+		if len(h.module) > n-len(h.removed)+100 {
+			t.Fatalf("%s: everything is stored already", c.name)
+		}
+		c.ends(h)
+		if h.phase != PhaseInjecting {
+			t.Errorf("%s: %v", c.name, h.phase)
+		}
+		h.run()
+		stored := slices.DeleteFunc(slices.Clone(table), func(r session.Record) bool { return !has(h.module, r) })
+		if len(stored) != len(h.removed) || len(h.module) != n {
+			t.Errorf("%s: %d mappings are removed, and %d sessions stored", c.name, len(h.removed), len(stored))
+		}
+		if h.phase == PhaseInjecting || h.in != nil {
+			t.Errorf("%s: the full sync has not ended: %v", c.name, h.phase)
+		}
+	}
+}
+
+// TestAbandonedWhileComparing has a full sync end while tables are compared. No BIB entry is removed.
+func TestAbandonedWhileComparing(t *testing.T) {
+	h := newReceiverHost(sessionsOfMasks(syncwire.MaxBulk, time.Hour)...)
+	var table []session.Record
+	for i := range 2 * syncwire.MaxBulk {
+		table = append(table, taken(4*i, 0))
+	}
+	h.Piece = syncwire.MaxBulk
+	h.begins(5, len(table))
+	h.run()
+	h.bulk(5, 0, table)
+	h.Gone(&syncwire.Gone{To: h.knowledge.Self(), Resync: 5}, h.peer, h.now)
+	h.run()
+	if len(h.removed) > 0 || h.in != nil {
+		t.Errorf("%d mappings are removed; %v", len(h.removed), h.phase)
+	}
+}
+
+// TestRepeatedBegins has a sender repeat BEGIN between its silences. They do not hide that no BULK arrives.
+func TestRepeatedBegins(t *testing.T) {
+	h := newReceiverHost()
+	h.Set(CauseStart)
+	h.begins(1, 100)
+	h.run()
+	for range MaxStalls + 1 {
+		h.now = h.now.Add(StallFor)
+		h.tick(h.now)
+		h.begins(1, 100)
+	}
+	if !slices.Contains(h.events, Event(SyncStopped{From: h.peer.Address})) {
+		t.Errorf("%v, after %d pauses", h.phase, h.in.stalls)
+	}
+}
+
+// TestBlockedPeerGone has sessions blocked by the limit on removals. Their peer is gone before another full sync, or another full
+// sync is wanted first.
+func TestBlockedPeerGone(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		then    func(h *receiverHost)
+		blocked bool
+		cause   string
+	}{
+		{"nothing happens", func(*receiverHost) {}, true, CauseBlocked},
+		{"the peer is gone", func(h *receiverHost) { h.now = h.now.Add(time.Minute) }, false, ""},
+		{"the group changes", func(h *receiverHost) {
+			h.peers.ForgetAll()
+			h.Listen(CauseMoved, h.now)
+			h.now = h.now.Add(ListenFor)
+			h.tick(h.now)
+		}, false, ""},
+		{"another full sync brings nothing", func(h *receiverHost) {
+			h.Drop()
+			other := h.heard(0x20f, otherAddress)
+			h.peer, other = other, h.peer
+			h.receives(9, nil)
+			h.peer = other
+		}, true, CauseBlocked},
+		{"all mappings may be removed", func(h *receiverHost) {
+			h.removals = RemovalLimit{}
+			h.receives(9, []session.Record{taken(0, 0), taken(4, 0)})
+		}, false, ""},
+	} {
+		h := newReceiverHost(sessionsOfMasks(2, time.Hour)...)
+		h.hello(syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1}, 0)
+		h.knowledge.Merge(h.whole(), h.knowledge.Doubts(), h.now)
+		h.removals.Spend(MaxRemovals-1, h.now)
+		h.receives(8, []session.Record{taken(0, 0), taken(4, 0)})
+		if h.Progress().Blocked != 1 || h.Cause != CauseBlocked {
+			t.Fatalf("%s: %+v", c.name, h.Progress())
+		}
+		c.then(h)
+		h.Judge(h.now)
+		if p := h.Progress(); (p.Blocked > 0) != c.blocked || h.Cause != c.cause {
+			t.Errorf("%s: %d sessions are blocked, and a full sync is wanted because of %q", c.name, p.Blocked, h.Cause)
+		}
+	}
+}
+
+// TestOnlyPosition has a full sync bring no session. It is no lasting difference if it brings the position that was missing.
+func TestOnlyPosition(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		vector  func(h *receiverHost) []syncwire.Component
+		lasting bool
+	}{
+		{"it brings the position", (*receiverHost).whole, false},
+		{"it does not", func(*receiverHost) []syncwire.Component { return nil }, true},
+	} {
+		h := newReceiverHost()
+		h.finish(h.now)
+		h.hello(syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1}, 0)
+		h.Judge(h.now)
+		h.now = h.now.Add(FirstPause)
+		if h.tick(h.now); h.Cause != CauseLacks || h.phase != PhaseAsking {
+			t.Fatalf("%q, %v", h.Cause, h.phase)
+		}
+		h.Begin(&syncwire.Begin{Resync: 5, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: c.vector(h)}, h.peer, h.now, h.now)
+		h.run()
+		h.ends(5, 0)
+		h.run()
+		if b := h.peer.Pauses[CauseLacks]; b.Lasting != c.lasting || b.Ended != h.now {
+			t.Errorf("%s: %+v", c.name, b)
+		}
+	}
+}
