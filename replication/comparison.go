@@ -39,8 +39,7 @@ func (c *Comparison) Least() int { return len(c.ours) / 2 }
 // Empty reports whether the own table is empty, so that nothing can conflict.
 func (c *Comparison) Empty() bool { return len(c.ours) == 0 }
 
-// Pending reports whether a last Piece is needed although no more sessions of the peer's table arrive: the sessions of earlier
-// pieces that were blocked have to be compared again.
+// Pending reports whether Piece has to be called a last time for the blocked sessions of earlier pieces.
 func (c *Comparison) Pending() bool { return len(c.blocked) > 0 && !c.retried }
 
 // Piece compares a piece of the peer's table, whose memory it reuses. The result has no Give: see Give. Inject has the
@@ -49,7 +48,7 @@ func (c *Comparison) Pending() bool { return len(c.blocked) > 0 && !c.retried }
 // compared again. reported are the sessions that the own module has reported meanwhile, always those of the call before and then
 // more. most is that of ResolveConflicts.
 func (c *Comparison) Piece(theirs []session.Record, rest int, reported []session.Key, most int) Difference {
-	if c.Empty() { // nothing to compare with, and the peer sends its oldest sessions first
+	if c.Empty() { // the peer sends its oldest sessions first
 		inject := Rebase(theirs, c.their, c.our)
 		return Difference{Inject: inject, Fresh: len(inject)}
 	}

@@ -42,6 +42,22 @@ type Table interface {
 	ReadTable(sizeHint int, base time.Time, stop func() bool, done func(Snapshot, error))
 }
 
+// Module is the module whose table is synchronised.
+type Module interface {
+	// ReadTable is that of Table.
+	ReadTable(sizeHint int, base time.Time, stop func() bool, done func(Snapshot, error))
+	// ReadCounters reads the module's counters, and passes them to Host.Polled.
+	ReadCounters(now time.Time)
+	// ReadErrors reads the errors of the module that wait. It calls Receiver.Doubt if the module had no memory for a session.
+	ReadErrors()
+	// RemoveBIB removes BIB entries.
+	RemoveBIB(masks []Mask)
+	// Inject gives the module the next sessions of i, for no longer than the thread may be busy. It returns false if none are left.
+	Inject(i *Injection) (more bool)
+	// FlushStored gives the module the live sessions that are queued.
+	FlushStored()
+}
+
 // Network sends to the group.
 type Network interface {
 	// Send sends a message. It does not keep body.

@@ -38,7 +38,7 @@ func (r *Receiver) release() {
 		r.host.Deliver(entries, retransmitted, now)
 	})
 	r.host.Count(CountIgnored, outdated)
-	r.host.FlushDelivered()
+	r.host.FlushStored()
 	if risen {
 		r.host.HelloSoon(now)
 	}

@@ -15,8 +15,11 @@ const HelloBusy = time.Second
 // Effects has the functions that a Host calls: they carry out what the Host decides.
 type Effects interface {
 	Thread
-	// Instance is the instance whose table is synchronised.
-	Instance
+	Module
+	// Store queues sessions of any format for the module. It may change entries.
+	Store(entries []byte)
+	// Lookup returns the module's record of a session.
+	Lookup(r *session.Record) (own session.Record, there bool, err error)
 	// Transmit sends sessions to the group with a trailer, which it may write behind them. Message sends a control message. Neither
 	// keeps its argument.
 	Transmit(entries []byte, t syncwire.Trailer)
@@ -239,12 +242,10 @@ type inner struct {
 func (i inner) Sessions() int                { return i.h.Sessions() }
 func (i inner) Settings() *syncwire.Settings { return &i.h.settings }
 func (i inner) Active() time.Time            { return i.h.active }
-func (i inner) FlushDelivered()              { i.FlushStored() }
 func (i inner) HelloSoon(now time.Time)      { i.h.helloSoon(now) }
 func (i inner) SendRefreshes()               { i.h.hasten(i.Now()) }
 func (i inner) Send(body syncwire.Body)      { i.h.send(body) }
 
-func (i inner) Inject(n *Injection) (more bool)           { return i.Effects.Inject(n) }
 func (i inner) Reply(body syncwire.Body, now time.Time)   { i.h.reply(body, now) }
 func (i inner) RemoveBIB(masks []Mask)                    { i.h.removeBIB(masks) }
 func (i inner) AskHellos(d time.Duration, now time.Time)  { i.h.askHellos(d, now) }
@@ -263,25 +264,6 @@ func (h *Host) removeBIB(masks []Mask) {
 	}
 	h.Coalescer.Remove(set)
 	h.Retransmit.Remove(set, h.Format)
-}
-
-// Instance is a Jool instance.
-type Instance interface {
-	// ReadTable is that of Table.
-	ReadTable(sizeHint int, base time.Time, stop func() bool, done func(Snapshot, error))
-	// ReadCounters reads the module's counters, and passes them to Host.Polled.
-	ReadCounters(now time.Time)
-	// ReadErrors reads the errors of the module that wait. It calls Receiver.Doubt if the module had no memory for a session.
-	ReadErrors()
-	// RemoveBIB removes BIB entries.
-	RemoveBIB(masks []Mask)
-	// Inject is that of Module.
-	Inject(i *Injection) (more bool)
-	// Store queues sessions of any format for the module. It may change entries. FlushStored gives the module what was queued.
-	Store(entries []byte)
-	FlushStored()
-	// Lookup returns the module's record of a session.
-	Lookup(r *session.Record) (own session.Record, there bool, err error)
 }
 
 // Garbled records a datagram that does not identify its sender.

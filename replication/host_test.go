@@ -33,13 +33,11 @@ func (e *hostEffects) Transmit(entries []byte, t syncwire.Trailer) {
 	e.datagram = append(e.datagram, t)
 	e.sessions += session.Packed40.CountList(entries)
 }
-func (e *hostEffects) Message(m syncwire.Message)      { e.messages = append(e.messages, m.Body) }
-func (e *hostEffects) Push()                           {}
-func (e *hostEffects) Scratch() *Scratch               { return &e.scratch }
-func (e *hostEffects) Count(c Counter, n uint64)       { e.counts[c] += n }
-func (e *hostEffects) Store(entries []byte)            { e.store(entries) }
-func (e *hostEffects) FlushStored()                    {}
-func (e *hostEffects) Inject(i *Injection) (more bool) { return e.receiverHost.Inject(i) }
+func (e *hostEffects) Message(m syncwire.Message) { e.messages = append(e.messages, m.Body) }
+func (e *hostEffects) Push()                      {}
+func (e *hostEffects) Scratch() *Scratch          { return &e.scratch }
+func (e *hostEffects) Count(c Counter, n uint64)  { e.counts[c] += n }
+func (e *hostEffects) Store(entries []byte)       { e.store(entries) }
 
 func (e *hostEffects) Lookup(r *session.Record) (own session.Record, there bool, err error) {
 	e.lookups++

@@ -48,29 +48,14 @@ func (p Phase) String() string {
 	return [...]string{"settled", "listening for peers", "asking a peer", "receiving", "comparing", "injecting", "reading back"}[p]
 }
 
-// Module is the module that full syncs are stored in.
-type Module interface {
-	Table
-	// ReadCounters reads the module's counters. They may show that the instance is another one by now: then it calls
-	// Receiver.Listen.
-	ReadCounters(now time.Time)
-	// ReadErrors reads the errors of the module that wait. It calls Receiver.Doubt if the module had no memory for a session.
-	ReadErrors()
-	// RemoveBIB removes BIB entries, and drops what waits to be sent of their sessions.
-	RemoveBIB(masks []Mask)
-	// Inject gives the module the next sessions of i, for no longer than the thread may be busy. It returns false if none are left.
-	Inject(i *Injection) (more bool)
-	// Deliver queues live sessions that were held for the module. It may change entries. FlushDelivered gives the module what was
-	// queued.
-	Deliver(entries []byte, retransmitted bool, now time.Time)
-	FlushDelivered()
-}
-
 // ReceiverHost has the functions of the host that a Receiver calls.
 type ReceiverHost interface {
 	Thread
+	Table
 	Module
 	Network
+	// Deliver queues live sessions for the module that were held. It may change entries.
+	Deliver(entries []byte, retransmitted bool, now time.Time)
 	// Settings returns the settings of the host's module. The caller must not change them.
 	Settings() *syncwire.Settings
 	// Waiting reports whether datagrams wait in the network socket.

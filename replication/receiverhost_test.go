@@ -61,7 +61,7 @@ func (h *receiverHost) Background(fn func())                        { fn() }
 func (h *receiverHost) Sessions() int                               { return len(h.module) }
 func (h *receiverHost) ReadCounters(time.Time)                      {}
 func (h *receiverHost) ReadErrors()                                 {}
-func (h *receiverHost) FlushDelivered()                             {}
+func (h *receiverHost) FlushStored()                                {}
 func (h *receiverHost) Count(Counter, uint64)                       {}
 func (h *receiverHost) Send(body syncwire.Body)                     { h.sent = append(h.sent, body) }
 func (h *receiverHost) Reply(body syncwire.Body, _ time.Time)       { h.sent = append(h.sent, body) }

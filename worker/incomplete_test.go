@@ -112,7 +112,10 @@ func TestRecreatedInstance(t *testing.T) {
 			now := time.Now()
 			if err := h.running.thread.Do(func() {
 				h.running.borrow(func() {
-					stats := h.running.kernel
+					stats, err := h.running.module.AskStats()
+					if err != nil {
+						t.Error(err)
+					}
 					stats.Set(c.stat, 100)
 					h.running.kernelSays(stats, now)
 					if got := h.Sync().IncompleteSince; !got.Equal(since) {

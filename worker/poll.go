@@ -46,7 +46,6 @@ func (p *pumps) readKernel(now time.Time) {
 
 // kernelSays takes the instance's counters. It may send, and so needs the thread's memory.
 func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
-	p.kernel = stats
 	dropped, renewed := p.host.Polled(countersOf(&stats), now)
 	if renewed {
 		p.audit.rebase()
