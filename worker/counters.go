@@ -88,7 +88,7 @@ type Losses struct {
 	// socket's buffer (ENOBUFS); each time sessions were lost.
 	NetlinkOverruns uint64 `json:"netlink_overruns"`
 	// NetworkLost are peers' datagrams that never came, by their sequence, not
-	// even when they were asked for. A resync brings what was in them.
+	// even when they were asked for. A full sync brings their sessions.
 	NetworkLost uint64 `json:"network_lost"`
 	// WrittenOff are live datagrams of hosts that are gone, which no peer has: their sessions are lost.
 	WrittenOff uint64 `json:"written_off"`
@@ -100,7 +100,7 @@ type Losses struct {
 	// Untranslated are sessions of another Jool version's format that this
 	// module has no form for.
 	Untranslated uint64 `json:"untranslated"`
-	// Collisions are sessions that a resync brought and the module refused in
+	// Collisions are sessions that a full sync brought and the module refused in
 	// silence, because their mask belongs to another one here.
 	Collisions uint64 `json:"collisions"`
 	// NotUnderstood are datagrams, and bytes behind a datagram's sessions, that
@@ -174,10 +174,10 @@ type Ledger struct {
 	// than this instance gives.
 	Translated uint64 `json:"translated"`
 	Cut        uint64 `json:"cut"`
-	// Injected were brought by resyncs.
+	// Injected were brought by full syncs.
 	Injected uint64 `json:"injected"`
 	// Ignored were received and are not for the module: the host's own, advertised ones
-	// (which come in resyncs), those of datagrams that came too late, twice, or of a peer
+	// (which full syncs bring), those of datagrams that came too late, twice, or of a peer
 	// that was forgotten meanwhile.
 	Ignored uint64 `json:"ignored"`
 	// Given were given to the module.

@@ -175,7 +175,7 @@ func (p *pumps) kernelError(seq uint32, err error) {
 			p.audit.given.packets--
 			p.audit.given.bytes -= uint64(n)
 		}
-		p.audit.rebase() // the instance may have been recreated
+		p.audit.Rebase() // the instance may have been recreated
 		p.w.Check()
 	}
 	p.w.log.warn("the kernel refused sessions", "instance", p.w.spec().Instance, "error", err)

@@ -247,11 +247,11 @@ func (h *host) accounted() {
 		return
 	}
 	_ = p.thread.Do(func() { // it may have ended just now
-		if p.conn == nil || len(p.failed) > 0 || p.audit.inBase == nil {
+		if p.conn == nil || len(p.failed) > 0 {
 			return
 		}
 		l, losses := h.counters.Ledger(), h.counters.Losses()
-		came, went := l.Received+l.Injected-*p.audit.inBase, l.Ignored+losses.Untranslated+l.Given+p.host.Pending()
+		came, went := p.audit.Received(p.tally())
 		if came != went {
 			h.t.Errorf("%d sessions came in, %d are accounted for: %+v, %d untranslated, %d wait", came, went, l, losses.Untranslated, p.host.Pending())
 		}

@@ -46,11 +46,12 @@ func (p *pumps) readKernel(now time.Time) {
 
 // kernelSays takes the instance's counters. It may send, and so needs the thread's memory.
 func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
-	dropped, renewed := p.host.Polled(countersOf(&stats), now)
+	counters := countersOf(&stats)
+	dropped, renewed := p.host.Polled(counters, now)
 	if renewed {
-		p.audit.rebase()
+		p.audit.Rebase()
 	}
-	p.auditKernel(&stats, dropped, now)
+	p.auditKernel(counters, dropped, now)
 }
 
 // tick does everything that is due, and sets the timer for the next time. It requests counters and settings without the thread's
