@@ -79,13 +79,13 @@ type Config struct {
 
 // Host synchronises the table of one instance with those of its peers. All of its methods are called on one thread.
 type Host struct {
-	Peers      *Peers
-	Knowledge  *Knowledge
-	Sender     *Sender
-	Receiver   *Receiver
-	Coalescer  *Coalescer
-	Retransmit Retransmitter
-	Stalls     Stalls
+	Peers         *Peers
+	Knowledge     *Knowledge
+	Sender        *Sender
+	Receiver      *Receiver
+	Coalescer     *Coalescer
+	Retransmitter Retransmitter
+	Stalls        Stalls
 
 	Config
 	do        Effects
@@ -222,11 +222,11 @@ func (h *Host) Tick(now time.Time) (next time.Time) {
 
 // freeIdle frees the memory that only traffic needs, once there is none.
 func (h *Host) freeIdle(now time.Time) {
-	if h.Retransmit.Indexed() {
-		h.Retransmit.Expire(now)
+	if h.Retransmitter.Indexed() {
+		h.Retransmitter.Expire(now)
 	}
 	if now.Sub(h.active) > time.Minute {
-		h.Retransmit.Free()
+		h.Retransmitter.Free()
 		if h.Coalescer.Idle() {
 			h.Coalescer.Free()
 		}
@@ -263,7 +263,7 @@ func (h *Host) removeBIB(masks []Mask) {
 		set[m] = struct{}{}
 	}
 	h.Coalescer.Remove(set)
-	h.Retransmit.Remove(set, h.Format)
+	h.Retransmitter.Remove(set, h.Format)
 }
 
 // Garbled records a datagram that does not identify its sender.

@@ -76,7 +76,7 @@ func (h *Host) unchanged(c *Checkpoint, adopted bool) bool {
 
 // incarnate begins a new incarnation: the table may lack any session.
 func (h *Host) incarnate() {
-	h.Retransmit.Free()
+	h.Retransmitter.Free()
 	h.Knowledge.Incarnate(h.newID(), h.counted && h.Sessions() == 0, h.do.Now())
 	h.Receiver.Incarnated()
 }

@@ -151,7 +151,7 @@ func (h *Host) nack(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 // repeat retransmits live datagrams that a peer requests, and says which of them cannot be retransmitted any more.
 func (h *Host) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
 	s := h.do.Scratch()
-	out, gone, superseded := h.Retransmit.Requested(ranges, h.Format, s.Out, now, h.retransmitFn)
+	out, gone, superseded := h.Retransmitter.Requested(ranges, h.Format, s.Out, now, h.retransmitFn)
 	s.Out = out
 	for _, answer := range []*syncwire.Gone{{To: by, Ranges: gone}, {To: by, Ranges: superseded, Superseded: true}} {
 		for len(answer.Ranges) > 0 {
@@ -169,7 +169,7 @@ func (h *Host) retransmit(entries []byte, seq syncwire.Seq) {
 
 // reply sends a control message because of a peer's, unless there were too many of them lately.
 func (h *Host) reply(body syncwire.Body, now time.Time) {
-	if h.Retransmit.MayReply(now) {
+	if h.Retransmitter.MayReply(now) {
 		h.send(body)
 	}
 }

@@ -127,7 +127,7 @@ func (h *Host) sendLive(entries []byte, now time.Time) {
 	seq := h.Knowledge.Position().Seq
 	if h.Sequence {
 		seq = h.Knowledge.NextSeq()
-		h.Retransmit.Put(seq, entries, now)
+		h.Retransmitter.Put(seq, entries, now)
 	}
 	h.do.Transmit(entries, syncwire.Trailer{Kind: syncwire.Live, Sender: h.Knowledge.Self(), Seq: seq})
 }

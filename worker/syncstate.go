@@ -12,23 +12,20 @@ import (
 
 // SyncState is how complete a worker knows its instance's table to be.
 type SyncState struct {
-	// Synced is SyncYes once a resync has ended complete, SyncAlone while nobody
-	// of ours answers: upstream's joolds can't tell.
+	// Synced is the verdict of replication.Receiver.
 	Synced syncwire.Sync
-	// Trouble is why nothing can cross though the worker runs, and what to type; ""
-	// while nothing is in the way.
+	// Trouble is why the network carries no datagrams, and the command that helps; "": it carries them, as far as is known.
 	Trouble string
-	// Phase is what a resync under way does now, "" while there is none, and Why
-	// what it is for.
+	// Phase is the phase of the full sync under way, "" while there is none, and Why is its cause.
 	Phase, Why string
 	// Done and Total are sessions: received, or injected, and of how many.
 	Done, Total int
 	// Ends is when Done will reach Total at the rate until now; zero: not known yet.
 	Ends time.Time
-	// Last is the last resync that ended complete; nil: none yet.
+	// Last is the last full sync that was stored; nil: none yet.
 	Last *replication.SyncReport
 	// Lacking says what live peers' tables have and this one may lack; at most replication.MaxReasons. Blocked are sessions
-	// that the last resync could not store because too many older mappings are in their way.
+	// that full syncs could not store because too many older mappings are in their way.
 	Lacking []replication.Reason
 	Blocked int
 	// IncompleteSince is when the table became incomplete: since then it lacks sessions, or may lack some, or no peer is
@@ -50,8 +47,7 @@ type SyncState struct {
 	Exposure Exposure
 }
 
-// Incomplete reports whether the resync under way brings what this host is known
-// to lack, or may lack.
+// Incomplete reports whether the full sync under way brings sessions that this host lacks, or may lack.
 func (s SyncState) Incomplete() bool {
 	return s.Phase != "" && (s.Synced != syncwire.SyncYes || s.Why != replication.CauseReturned && s.Why != replication.CauseAdvertised && s.Why != replication.CauseVerification)
 }
@@ -75,7 +71,7 @@ func (s SyncState) EndsAt() string {
 	return ", done at about " + s.Ends.Format(time.TimeOnly)
 }
 
-// forecast sets Ends, from what was done since the beginning of the phase, when before was done.
+// forecast sets Ends by the rate since the phase began, when before sessions were done.
 func (s *SyncState) forecast(before int, began, now time.Time) {
 	s.Ends = time.Time{}
 	if elapsed, done := now.Sub(began), s.Done-before; done > 0 && elapsed >= time.Second {
