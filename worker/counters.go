@@ -31,7 +31,7 @@ type Counters struct {
 	networkLost, networkRepaired   atomic.Uint64
 	writtenOff                     atomic.Uint64
 
-	checkpoints checkpoints // what the worker has left to the next one
+	checkpoints checkpoints // those that the next worker of the pair reads
 }
 
 // Stats are the six numbers of upstream's stats server. Packets are datagrams,
@@ -58,7 +58,7 @@ func (s Stats) Add(t Stats) Stats {
 // firstStat begins what a stats server answers, upstream's too.
 const firstStat = "KERNEL_SENT_PKTS"
 
-// String is what the stats server answers: upstream's six lines in its order.
+// String returns the six lines of upstream's stats server, in its order.
 func (s Stats) String() string {
 	var b strings.Builder
 	for _, line := range []struct {
@@ -74,15 +74,13 @@ func (s Stats) String() string {
 	return b.String()
 }
 
-// Losses are what a worker knows to have gone missing, or to have been kept
-// from where it was going.
+// Losses counts sessions, datagrams and requests that a worker knows to be lost or refused.
 type Losses struct {
 	// KernelDropped are sessions that the module did not report because too many
 	// waited (the rise of its JSTAT_JOOLD_SSS_ENOSPC since the worker's start).
 	KernelDropped uint64 `json:"kernel_dropped"`
-	// NetlinkLost are the sessions that were lost by NetlinkOverruns: what the
-	// module says that it reported (JSTAT_JOOLD_SSS_SENT) and did not come.
-	// Modules before 4.1.12 don't tell.
+	// NetlinkLost are the sessions that NetlinkOverruns lost: those that the module counts as reported (JSTAT_JOOLD_SSS_SENT) and
+	// the worker has not received. Modules before 4.1.12 do not count them.
 	NetlinkLost uint64 `json:"netlink_lost"`
 	// NetlinkOverruns is how often the kernel's multicasts overran the netlink
 	// socket's buffer (ENOBUFS); each time sessions were lost.
@@ -103,8 +101,7 @@ type Losses struct {
 	// Collisions are sessions that a full sync brought and the module refused in
 	// silence, because their mask belongs to another one here.
 	Collisions uint64 `json:"collisions"`
-	// NotUnderstood are datagrams, and bytes behind a datagram's sessions, that
-	// begin with 00 00: what a newer peer has to say.
+	// NotUnderstood are control messages and trailers of a version that this program does not know.
 	NotUnderstood uint64 `json:"not_understood"`
 	// KernelErrors are requests that the module answered with an error.
 	KernelErrors uint64 `json:"kernel_errors"`
@@ -139,15 +136,15 @@ func (c *Counters) Losses() Losses {
 	}
 }
 
-// Ledger accounts for sessions on their way that were not lost. On the way out
+// Ledger counts sessions that were not lost. On the way out
 //
 //	Reported - Coalesced + Refreshed = Sent + Unsent
 //
-// and on the way in, with what was lost there, and as much more on the left as waits,
+// and on the way in, while no sessions are buffered or held,
 //
 //	Received + Injected = Ignored + Losses.Untranslated + Given
 //
-// holds at every moment in which no report and no datagram is being looked at.
+// holds whenever the worker handles no report and no datagram.
 type Ledger struct {
 	// Reported are the sessions that the module has reported to us.
 	Reported uint64 `json:"reported"`
@@ -184,7 +181,7 @@ type Ledger struct {
 	Given uint64 `json:"given"`
 }
 
-// Ledger reads the counters of what went well.
+// Ledger reads the counters of sessions that were not lost.
 func (c *Counters) Ledger() Ledger {
 	return Ledger{
 		Reported:   c.reported.Load(),

@@ -77,7 +77,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	p.host.Received(d.From.Addr(), entries, trailer, now.Sub(arrived(d, now, p.do.stoodStill())), now)
 }
 
-// store gives the kernel sessions of whatever module's format.
+// store queues sessions of any format for the kernel.
 func (p *pumps) store(entries []byte) {
 	if f := session.ListFormat(entries); f != p.format {
 		if entries = p.translate(entries, f); len(entries) == 0 {
@@ -137,7 +137,7 @@ func (p *pumps) makeRoom() {
 // maxAdd is how many bytes of JOOLD_ADDs are put together at most, in bytes.
 const maxAdd = 64 << 10
 
-// toKernel sends what take has queued.
+// toKernel sends the queued sessions to the kernel.
 func (p *pumps) toKernel() {
 	if p.adds.Len() == 0 {
 		return

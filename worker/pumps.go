@@ -120,9 +120,8 @@ func newPumps(w *Worker) *pumps {
 	return p
 }
 
-// open opens everything and begins to listen. What it opened before it failed
-// is closed by close. The module comes first: something is missing there most
-// often, and to find that out costs least.
+// open opens the sockets and begins to listen. If it fails, close closes those that are open. The connection to the module is
+// first: a module or an instance is missing most often, and this check costs least.
 func (p *pumps) open(spec configdir.Spec) (err error) {
 	var globals joolnl.Globals
 	if doErr := p.thread.Do(func() { p.conn, globals, err = p.w.dial(spec) }); doErr != nil {
