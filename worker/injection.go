@@ -34,7 +34,7 @@ func (p *pumps) holds(r *session.Record) bool {
 	_, there, err := p.lookup(r)
 	if err != nil {
 		p.w.log.warn("looking up a session of a full sync", "error", err)
-		p.host.Receiver.Doubt(p.do.now())
+		p.host.Doubt(p.do.now())
 		return true
 	}
 	return there

@@ -94,7 +94,7 @@ type progress struct {
 
 // publishSync lets others see what the receiver does.
 func (p *pumps) publishSync(now time.Time) {
-	r := p.host.Receiver.Progress()
+	r := p.host.Progress()
 	s := SyncState{Done: r.Done, Total: r.Total}
 	if r.Phase != replication.PhaseSettled {
 		s.Phase = r.Phase.String()
