@@ -8,8 +8,8 @@ import (
 	"joolctl/replication"
 )
 
-// Advertise begins to send the whole table to upstream's peers, at the spec's rate; other peers receive a full sync. It returns
-// at once, and Sync returns the progress. Advertise fails while another one is under way, or Run does not listen.
+// Advertise starts to send the whole table for upstream's joolds, at the spec's rate; other peers receive a full sync. It returns at
+// once, and Sync returns the progress. It fails if another advertise is under way, or if the worker is not running.
 func (w *Worker) Advertise(ctx context.Context) (replication.Advertise, error) {
 	began := make(chan replication.Advertise, 1)
 	err := w.onPumps(ctx, func(p *pumps) error {
@@ -24,13 +24,13 @@ func (w *Worker) Advertise(ctx context.Context) (replication.Advertise, error) {
 	return <-began, nil
 }
 
-// advertised lets others see how far an advertise is.
+// advertised publishes the progress of an advertise, and logs its end.
 func (p *pumps) advertised(a replication.Advertise) {
 	switch {
 	case a.Error != "":
 		p.w.log.warn("an advertise has failed", "sent", a.Sent, "of", a.Total, "error", a.Error)
 	case a.Ended:
-		p.w.log.to.Info("the session table is advertised", "sessions", a.Sent)
+		p.w.log.to.Info("the session table was advertised", "sessions", a.Sent)
 	}
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()

@@ -2,7 +2,8 @@ package worker
 
 import "time"
 
-// leaveCheckpoint leaves the vector to the next worker of the pair. To be called on the thread, when nothing reads any more.
+// leaveCheckpoint stores a checkpoint for the next worker of the pair, if the vector is certain to describe the table. It must be
+// called on the instance's thread, after the last read from the sockets.
 func (p *pumps) leaveCheckpoint(now time.Time) {
 	if p.module == nil || p.socket == nil || !p.host.MayCheckpoint(now) {
 		return
@@ -12,7 +13,7 @@ func (p *pumps) leaveCheckpoint(now time.Time) {
 		p.host.Drain(now)
 	})
 	overruns, errs := p.w.counters.netlinkOverruns.Load(), p.w.counters.kernelErrors.Load()
-	p.module.ReadErrors() // of the sessions that the module was given last
+	p.module.ReadErrors() // errors for the last JOOLD_ADDs
 	stats, err := p.module.AskStats()
 	if err != nil {
 		return
@@ -21,14 +22,15 @@ func (p *pumps) leaveCheckpoint(now time.Time) {
 	if !p.host.Counts(&counters) {
 		return
 	}
-	p.borrow(p.do.drain) // these reports are in the counters
+	p.borrow(p.do.drain) // the counters include these reports
 	if overruns != p.w.counters.netlinkOverruns.Load() || errs != p.w.counters.kernelErrors.Load() {
 		return
 	}
 	p.w.counters.checkpoints.write(p.instance, p.host.Checkpoint(counters, now))
 }
 
-// begin begins an incarnation, or continues that of the worker before. To be called when the module's counters have been read.
+// begin starts a new incarnation, or continues that of the previous worker if its checkpoint is still valid. The module's counters
+// must have been read.
 func (p *pumps) begin(now time.Time) {
 	p.host.Begin(p.w.counters.checkpoints.read(p.instance), p.adopted, now)
 }

@@ -14,18 +14,18 @@ import (
 	"joolctl/syncwire"
 )
 
-// checkpoints keeps the checkpoint of a pair from one worker to the next, in this process or, by way of Save and Restore, in
-// another. It is read once.
+// checkpoints keeps the checkpoint of a pair's worker for its next worker, in this process or, through Save and Restore, in another
+// one. A checkpoint can be read once.
 type checkpoints struct {
 	mu         sync.Mutex
 	left       map[string]uint64
 	distrusted bool
 }
 
-// checkpointPrefix begins the names of a checkpoint's numbers.
+// checkpointPrefix is the prefix of the names of a checkpoint's numbers.
 const checkpointPrefix = "left "
 
-// numbersOf returns a checkpoint's fields by their names.
+// numbersOf returns the fields of a checkpoint as numbers, keyed by name.
 func numbersOf(c *replication.Checkpoint) map[string]uint64 {
 	numbers := map[string]uint64{
 		"packets": c.Counters.Packets, "sessions": c.Counters.Stored, "reported": c.Counters.Reported, "dropped": c.Counters.Dropped,
@@ -46,13 +46,13 @@ func numbersOf(c *replication.Checkpoint) map[string]uint64 {
 	return numbers
 }
 
-// positionNumber and numberPosition write a position as one number.
+// positionNumber returns a position as one number; numberPosition is its inverse.
 func positionNumber(p syncwire.Position) uint64 { return uint64(p.Generation)<<32 | uint64(p.Seq) }
 func numberPosition(n uint64) syncwire.Position {
 	return syncwire.Position{Generation: uint32(n >> 32), Seq: syncwire.Seq(n)}
 }
 
-// checkpointOf returns the checkpoint with the given fields; nil: one is missing. Times are to the millisecond.
+// checkpointOf returns the checkpoint with the given fields, or nil if a field is missing. Its times are exact to the millisecond.
 func checkpointOf(numbers map[string]uint64) *replication.Checkpoint {
 	for _, name := range []string{"packets", "sessions", "reported", "dropped", "self", "position", "time"} {
 		if _, ok := numbers[name]; !ok {
@@ -92,8 +92,8 @@ func checkpointOf(numbers map[string]uint64) *replication.Checkpoint {
 	return c
 }
 
-// write leaves a checkpoint under a name without blanks, which identifies the instance and the load of the module. It replaces
-// any other.
+// write stores a checkpoint and replaces any earlier one. key identifies the instance and the load of the module; it must not
+// contain blanks.
 func (w *checkpoints) write(key string, c replication.Checkpoint) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -103,7 +103,7 @@ func (w *checkpoints) write(key string, c replication.Checkpoint) {
 	}
 }
 
-// read takes the checkpoint that was left under the name; nil: there is none, or it cannot be trusted.
+// read returns the checkpoint with this key and deletes it. It returns nil if there is none, or if it is distrusted.
 func (w *checkpoints) read(key string) *replication.Checkpoint {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -138,7 +138,7 @@ func (w *checkpoints) restore(from map[string]uint64) {
 	}
 }
 
-// Distrust has the next worker of the pair rely on nothing that one before has left.
+// Distrust makes the next worker of the pair ignore the checkpoint of the previous one.
 func (c *Counters) Distrust() {
 	c.checkpoints.mu.Lock()
 	defer c.checkpoints.mu.Unlock()

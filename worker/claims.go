@@ -17,7 +17,7 @@ type Claims struct {
 	held map[resource][]*claim
 }
 
-// NewClaims makes an empty set.
+// NewClaims returns an empty set of claims.
 func NewClaims() *Claims { return &Claims{held: make(map[resource][]*claim)} }
 
 // resource is an instance, or a group and port.
@@ -32,10 +32,10 @@ type resource struct {
 type claim struct {
 	resource
 	by *Worker
-	in int // index of the group's interface; 0: every interface, or no group
-	// what names the resource, spelled its namespace and interface as the pair's files write them.
+	in int // index of the group's interface; 0: all interfaces, or no group
+	// what is the name of the resource. spelled has its namespace and interface as the pair's files write them.
 	what, spelled string
-	advice        string // to a pair that asks in vain
+	advice        string // for the operator, if another pair has the resource
 }
 
 // claimInstance claims the spec's instance, in a namespace.
@@ -69,7 +69,7 @@ func (c *Claims) take(want *claim) (*claim, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, other := range c.held[want.resource] {
-		// A pair's next worker may start before the one before has ended.
+		// A pair's next worker may start before its previous worker has ended.
 		if by := other.by.spec().Name; by != pair && other.overlaps(want) {
 			return nil, &Missing{By: by, What: fmt.Sprintf("%s %s is pair %q's too, which has it %s; %s",
 				want.what, want.spelled, by, other.spelled, want.advice)}
@@ -82,7 +82,7 @@ func (c *Claims) take(want *claim) (*claim, error) {
 
 func (k *claim) overlaps(other *claim) bool { return k.in == other.in || k.in == 0 || other.in == 0 }
 
-// drop gives a claim up; again, or nil, it does nothing.
+// drop removes a claim. It does nothing if the claim is nil or was removed before.
 func (c *Claims) drop(k *claim) {
 	if c == nil || k == nil {
 		return
@@ -92,7 +92,7 @@ func (c *Claims) drop(k *claim) {
 	c.remove(k)
 }
 
-// dropAll gives up all of a worker's claims.
+// dropAll removes all claims of a worker.
 func (c *Claims) dropAll(w *Worker) {
 	if c == nil {
 		return

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Counters are a pair's. They only rise, outlive the worker that counts, and
-// may be read at any time. All of them are 64 bits wide.
+// Counters are the counters of a pair. They never decrease, continue when the pair's worker is replaced, and may be read at
+// any time. All of them are 64 bits wide.
 type Counters struct {
 	kernelSentPackets, kernelSentBytes atomic.Uint64
 	netRcvdPackets, netRcvdBytes       atomic.Uint64
@@ -31,12 +31,11 @@ type Counters struct {
 	networkLost, networkRepaired   atomic.Uint64
 	writtenOff                     atomic.Uint64
 
-	checkpoints checkpoints // those that the next worker of the pair reads
+	checkpoints checkpoints // the checkpoint from which the pair's next worker resumes
 }
 
-// Stats are the six numbers of upstream's stats server. Packets are datagrams,
-// or the netlink messages that carry a datagram's sessions; bytes are those of
-// sessions only.
+// Stats has the six counters of upstream's stats server. A packet is one datagram, or the one netlink message that carries a
+// datagram's sessions. Only the bytes of sessions count.
 type Stats struct {
 	KernelSentPackets uint64 `json:"KERNEL_SENT_PKTS"`
 	KernelSentBytes   uint64 `json:"KERNEL_SENT_BYTES"`
@@ -46,7 +45,7 @@ type Stats struct {
 	NetSentBytes      uint64 `json:"NET_SENT_BYTES"`
 }
 
-// Add returns the sum of both.
+// Add returns the sum of s and t.
 func (s Stats) Add(t Stats) Stats {
 	return Stats{
 		s.KernelSentPackets + t.KernelSentPackets, s.KernelSentBytes + t.KernelSentBytes,
@@ -55,10 +54,10 @@ func (s Stats) Add(t Stats) Stats {
 	}
 }
 
-// firstStat begins what a stats server answers, upstream's too.
+// firstStat is the beginning of every stats server's reply, also of upstream's.
 const firstStat = "KERNEL_SENT_PKTS"
 
-// String returns the six lines of upstream's stats server, in its order.
+// String returns the reply of the stats server: six lines, in upstream's order.
 func (s Stats) String() string {
 	var b strings.Builder
 	for _, line := range []struct {
@@ -74,42 +73,41 @@ func (s Stats) String() string {
 	return b.String()
 }
 
-// Losses counts sessions, datagrams and requests that a worker knows to be lost or refused.
+// Losses counts the sessions, datagrams and requests that were lost, refused or could not be used.
 type Losses struct {
-	// KernelDropped are sessions that the module did not report because too many
-	// waited (the rise of its JSTAT_JOOLD_SSS_ENOSPC since the worker's start).
+	// KernelDropped counts the sessions that the module did not report because its queue was full (the increase of its
+	// JSTAT_JOOLD_SSS_ENOSPC since the worker's start).
 	KernelDropped uint64 `json:"kernel_dropped"`
-	// NetlinkLost are the sessions that NetlinkOverruns lost: those that the module counts as reported (JSTAT_JOOLD_SSS_SENT) and
-	// the worker has not received. Modules before 4.1.12 do not count them.
+	// NetlinkLost counts the sessions that NetlinkOverruns lost: those that the module has reported (JSTAT_JOOLD_SSS_SENT) and
+	// the worker has not received. It stays 0 with modules before 4.1.12, which do not have that counter.
 	NetlinkLost uint64 `json:"netlink_lost"`
-	// NetlinkOverruns is how often the kernel's multicasts overran the netlink
-	// socket's buffer (ENOBUFS); each time sessions were lost.
+	// NetlinkOverruns counts how often the module's multicasts overran the buffer of the netlink socket (ENOBUFS). Each
+	// overrun loses sessions.
 	NetlinkOverruns uint64 `json:"netlink_overruns"`
-	// NetworkLost are peers' datagrams that never came, by their sequence, not
-	// even when they were asked for. A full sync brings their sessions.
+	// NetworkLost counts peers' live datagrams that are missing by their sequence numbers and that no retransmission brought.
+	// A full sync brings their sessions.
 	NetworkLost uint64 `json:"network_lost"`
-	// WrittenOff are live datagrams of hosts that are gone, which no peer has: their sessions are lost.
+	// WrittenOff counts live datagrams of dead hosts that no live peer has received: their sessions are lost.
 	WrittenOff uint64 `json:"written_off"`
-	// SocketDrops are datagrams that overran the network socket's buffer
-	// (SO_RXQ_OVFL).
+	// SocketDrops counts datagrams that the kernel dropped because the buffer of the network socket was full (SO_RXQ_OVFL).
 	SocketDrops uint64 `json:"socket_drops"`
-	// Malformed are datagrams that hold anything but sessions.
+	// Malformed counts datagrams that are neither lists of valid sessions nor valid control messages.
 	Malformed uint64 `json:"malformed"`
-	// Untranslated are sessions of another Jool version's format that this
-	// module has no form for.
+	// Untranslated counts received sessions that the format of this host's module cannot express.
 	Untranslated uint64 `json:"untranslated"`
-	// Collisions are sessions that a full sync brought and the module refused in
-	// silence, because their mask belongs to another one here.
+	// Collisions counts sessions that a full sync brought and the module refused without an error, because their transport
+	// address on the IPv4 side is mapped to another IPv6 host here.
 	Collisions uint64 `json:"collisions"`
-	// NotUnderstood are control messages and trailers of a version that this program does not know.
+	// NotUnderstood counts control messages and trailers (both begin with 00 00) of a version or type that this software does
+	// not know: they come from newer peers.
 	NotUnderstood uint64 `json:"not_understood"`
-	// KernelErrors are requests that the module answered with an error.
+	// KernelErrors counts requests to which the module replied with an error.
 	KernelErrors uint64 `json:"kernel_errors"`
-	// SendErrors are datagrams that the network socket would not take.
+	// SendErrors counts datagrams that could not be sent, because the network socket returned an error.
 	SendErrors uint64 `json:"send_errors"`
 }
 
-// Stats reads upstream's six counters.
+// Stats returns upstream's six counters.
 func (c *Counters) Stats() Stats {
 	return Stats{
 		c.kernelSentPackets.Load(), c.kernelSentBytes.Load(),
@@ -118,7 +116,7 @@ func (c *Counters) Stats() Stats {
 	}
 }
 
-// Losses reads the rest.
+// Losses returns the counters of losses.
 func (c *Counters) Losses() Losses {
 	return Losses{
 		KernelDropped:   c.kernelDropped.Load(),
@@ -136,52 +134,50 @@ func (c *Counters) Losses() Losses {
 	}
 }
 
-// Ledger counts sessions that were not lost. On the way out
+// Ledger accounts for every session that the worker has received from the module or from peers. For sessions from the module
 //
 //	Reported - Coalesced + Refreshed = Sent + Unsent
 //
-// and on the way in, while no sessions are buffered or held,
+// holds whenever no report is being processed. For sessions from peers
 //
 //	Received + Injected = Ignored + Losses.Untranslated + Given
 //
-// holds whenever the worker handles no report and no datagram.
+// holds whenever no datagram is being processed and no session is buffered; the left side is larger by the buffered sessions.
 type Ledger struct {
-	// Reported are the sessions that the module has reported to us.
+	// Reported counts the sessions that the module has reported to this worker.
 	Reported uint64 `json:"reported"`
-	// Coalesced are reports that were not passed on at once, because nothing but
-	// the time left had changed; Refreshed those whose session was sent at the
-	// end of its period, with the newest time.
+	// Coalesced counts reports that were not sent at once, because only the time left of the session had changed. Refreshed
+	// counts coalesced sessions that were sent at the end of their refresh period, with the newest time left.
 	Coalesced uint64 `json:"coalesced"`
 	Refreshed uint64 `json:"refreshed"`
-	// Sent are sessions in live datagrams; Unsent those in datagrams that the
-	// network socket would not take.
+	// Sent counts the sessions in live datagrams that were sent; Unsent counts those in live datagrams for which the network
+	// socket returned an error.
 	Sent   uint64 `json:"sent"`
 	Unsent uint64 `json:"unsent"`
-	// Repeated were sent again because a peer had missed them; Advertised are
-	// those of a whole table, for upstream's peers.
+	// Repeated counts the sessions that were retransmitted because a peer had missed them. Advertised counts the sessions of
+	// whole tables that were sent for upstream's joolds.
 	Repeated   uint64 `json:"repeated"`
 	Advertised uint64 `json:"advertised"`
-	// Received are the sessions in all datagrams that were heard: live ones,
-	// repeats that somebody else has asked for, and advertised ones.
+	// Received counts the sessions in all received datagrams: live ones, retransmissions (also those that another peer
+	// requested) and advertised ones.
 	Received uint64 `json:"received"`
-	// Repaired are peers' datagrams that were missed and came when they were
-	// asked for, or whose sessions have come since.
+	// Repaired counts peers' datagrams that were missing and whose sessions arrived later, in a retransmission or in newer
+	// datagrams.
 	Repaired uint64 `json:"repaired"`
-	// Translated came in another Jool version's format; Cut had more time left
-	// than this instance gives.
+	// Translated counts the sessions that arrived in the format of another version of Jool. Cut counts the sessions whose time
+	// left was reduced to the timeout of this instance.
 	Translated uint64 `json:"translated"`
 	Cut        uint64 `json:"cut"`
-	// Injected were brought by full syncs.
+	// Injected counts the sessions that full syncs brought and that were given to the module.
 	Injected uint64 `json:"injected"`
-	// Ignored were received and are not for the module: the host's own, advertised ones
-	// (which full syncs bring), those of datagrams that came too late, twice, or of a peer
-	// that was forgotten meanwhile.
+	// Ignored counts received sessions that were not given to the module: those of the host's own datagrams, of advertised
+	// datagrams (full syncs bring these), of duplicate or late datagrams, and of peers that were removed meanwhile.
 	Ignored uint64 `json:"ignored"`
-	// Given were given to the module.
+	// Given counts the sessions that were given to the module.
 	Given uint64 `json:"given"`
 }
 
-// Ledger reads the counters of sessions that were not lost.
+// Ledger returns the counters of the ledger.
 func (c *Counters) Ledger() Ledger {
 	return Ledger{
 		Reported:   c.reported.Load(),

@@ -8,7 +8,7 @@ import (
 	"joolctl/syncwire"
 )
 
-// effects carries out what package replication decides.
+// effects implements the actions on which package replication decides.
 type effects struct{ p *pumps }
 
 func (e effects) Now() time.Time       { return e.p.do.now() }
@@ -67,15 +67,15 @@ func (e effects) Emit(event replication.Event) {
 	p, c, log := e.p, e.p.w.counters, e.p.w.log
 	switch ev := event.(type) {
 	case replication.TableUnread:
-		log.warn("reading the session table for a peer", "error", ev.Err)
+		log.warn("a peer requested a full sync, but the session table could not be read", "error", ev.Err)
 	case replication.OwnTableUnread:
-		log.warn("reading the own session table", "error", ev.Err)
+		log.warn("the session table could not be read for the comparison with a peer's", "error", ev.Err)
 	case replication.StallUnread:
-		log.warn("reading the session table after a stall", "error", ev.Err)
+		log.warn("after a stall, the session table could not be read: times left at peers may be too high", "error", ev.Err)
 	case replication.SessionUnfit:
-		log.warn("a session has no form for this module", "error", ev.Err)
+		log.warn("a session cannot be expressed in the format of this module", "error", ev.Err)
 	case replication.LookupFailed:
-		log.warn("looking up a session of a retransmission", "error", ev.Err)
+		log.warn("a retransmitted session could not be looked up in the module", "error", ev.Err)
 	case replication.MessageDropped:
 		log.warn("dropped a malformed control message", "from", ev.From, "error", ev.Err)
 	case replication.ModuleDropped:
@@ -107,13 +107,13 @@ func (e effects) Emit(event replication.Event) {
 	}
 }
 
-// logVerdict tells an operator that the verdict has changed.
+// logVerdict logs a changed verdict.
 func (p *pumps) logVerdict(v replication.VerdictChanged) {
 	switch {
 	case v.Sync == syncwire.SyncYes:
-		p.w.log.to.Info("the table has everything that the peers' tables have")
+		p.w.log.to.Info("the table has all sessions of the peers' tables")
 	case v.Sync == syncwire.SyncAlone && v.Was == syncwire.SyncYes:
-		p.w.log.warn("no peer is heard any more; alone")
+		p.w.log.warn("no peer sends any more; this host is alone")
 	case v.Sync == syncwire.SyncNo && v.Was == syncwire.SyncYes:
 		lines, now := make([]string, len(v.Reasons)), p.do.now()
 		for i, reason := range v.Reasons {

@@ -12,7 +12,7 @@ import (
 	"joolctl/syncwire"
 )
 
-// fromNetwork carries what waits on the network socket to the kernel.
+// fromNetwork processes the datagrams that are queued on the network socket, and gives their sessions to the module.
 func (p *pumps) fromNetwork() {
 	defer p.publishPeers()
 	for range rounds {
@@ -20,8 +20,8 @@ func (p *pumps) fromNetwork() {
 		if err == unix.EAGAIN {
 			return
 		}
-		if err != nil { // an ICMP error about what was sent, say
-			p.w.log.warn("receiving from the network", "error", err)
+		if err != nil { // for example an ICMP error for a datagram that was sent
+			p.w.log.warn("the network socket returned an error", "error", err)
 			return
 		}
 		now := time.Now()
@@ -32,15 +32,15 @@ func (p *pumps) fromNetwork() {
 		if n < p.received.Batch() {
 			return
 		}
-		// While sent still remembers what the reports are about.
+		// p.sent remembers only the last JOOLD_ADDs, so error replies must be read soon.
 		p.conn.ReadErrors()
 	}
 }
 
-// take looks at one datagram and queues its sessions for the kernel.
+// take processes one datagram, and queues its sessions for the module.
 func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	c := p.w.counters
-	// It wraps, and can come out of order where several CPUs receive.
+	// The kernel's count wraps. It can also decrease from one datagram to the next, if several CPUs receive.
 	if lost := int32(d.Drops - p.drops); d.Drops != 0 && lost > 0 {
 		p.drops = d.Drops
 		c.socketDrops.Add(uint64(lost))
@@ -77,7 +77,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	p.host.Received(d.From.Addr(), entries, trailer, now.Sub(arrived(d, now, p.do.stoodStill())), now)
 }
 
-// store queues sessions of any format for the kernel.
+// store queues sessions for the module. They may have the format of another version of the module.
 func (p *pumps) store(entries []byte) {
 	if f := session.ListFormat(entries); f != p.format {
 		if entries = p.translate(entries, f); len(entries) == 0 {
@@ -88,7 +88,7 @@ func (p *pumps) store(entries []byte) {
 	p.add(entries)
 }
 
-// translate writes sessions of another module's format in ours, for add.
+// translate returns sessions in the format of this host's module, for add. from is their present format.
 func (p *pumps) translate(entries []byte, from session.Format) []byte {
 	p.makeRoom()
 	before := len(p.translated)
@@ -98,7 +98,7 @@ func (p *pumps) translate(entries []byte, from session.Format) []byte {
 		var err error
 		if out, err = p.format.AppendRecord(out, &r, p.host.Settings().Pool6); err != nil {
 			p.w.counters.untranslated.Add(1)
-			p.w.log.warn("a session of another Jool version's format can't be translated", "theirs", from, "ours", p.format, "error", err)
+			p.w.log.warn("a session in the format of another version of Jool cannot be translated", "theirs", from, "ours", p.format, "error", err)
 		} else {
 			p.w.counters.translated.Add(1)
 		}
@@ -107,15 +107,15 @@ func (p *pumps) translate(entries []byte, from session.Format) []byte {
 	return out[before:]
 }
 
-// cut takes from sessions what time they have left above our own timeouts:
-// settings may differ, and the module would take it to be of the future.
+// cut limits the times left of sessions to the timeouts of this instance. A peer's timeouts may be longer, and the module would
+// compute a time of the last packet that is in the future.
 func (p *pumps) cut(entries []byte) {
 	if n := p.format.CutList(entries, p.lifetimes); n > 0 {
 		p.w.counters.cut.Add(uint64(n))
 	}
 }
 
-// add queues sessions for the kernel.
+// add queues a JOOLD_ADD with sessions for the module.
 func (p *pumps) add(entries []byte) {
 	p.makeRoom()
 	start := len(p.headers)
@@ -127,17 +127,17 @@ func (p *pumps) add(entries []byte) {
 	p.sent.put(seq, len(entries))
 }
 
-// makeRoom has room for another JOOLD_ADD.
+// makeRoom sends the queued JOOLD_ADDs if another one would not fit into the queue.
 func (p *pumps) makeRoom() {
 	if cap(p.headers)-len(p.headers) < joolnl.AddHeaderLen || p.adds.Len() > maxAdd {
 		p.toKernel()
 	}
 }
 
-// maxAdd is how many bytes of JOOLD_ADDs are put together at most, in bytes.
+// maxAdd is the number of queued bytes after which the queue of JOOLD_ADDs is sent.
 const maxAdd = 64 << 10
 
-// toKernel sends the queued sessions to the kernel.
+// toKernel sends the queued JOOLD_ADDs to the module.
 func (p *pumps) toKernel() {
 	if p.adds.Len() == 0 {
 		return
@@ -147,9 +147,9 @@ func (p *pumps) toKernel() {
 	if err := p.module.SendAdds(p.adds); err != nil {
 		c.kernelErrors.Add(uint64(packets))
 		if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN) {
-			p.host.Doubt(p.do.now())
+			p.host.Receiver.Doubt(p.do.now())
 		}
-		p.w.log.warn("sessions did not reach the kernel", "messages", packets, "error", err)
+		p.w.log.warn("sessions could not be sent to the module", "messages", packets, "error", err)
 	} else {
 		c.kernelSentPackets.Add(uint64(packets))
 		c.kernelSentBytes.Add(uint64(bytes))
@@ -159,16 +159,17 @@ func (p *pumps) toKernel() {
 	p.forgetAdds()
 }
 
-// kernelError takes an error report about a JOOLD_ADD or a JOOLD_ACK. It has the number 0 if reports were lost.
+// kernelError processes the module's error for the JOOLD_ADD or JOOLD_ACK with the number seq. The number is 0 if netlink has lost
+// error replies.
 func (p *pumps) kernelError(seq uint32, err error) {
 	c := p.w.counters
 	c.kernelErrors.Add(1)
 	n, isAdd := p.sent.take(seq)
 	if joolnl.NoMemory(err) && (isAdd || !joolnl.Untaken(err)) || seq == 0 && errors.Is(err, unix.ENOBUFS) {
-		p.host.Doubt(p.do.now()) // a full sync has to bring the sessions that there was no memory for
+		p.host.Receiver.Doubt(p.do.now()) // a full sync has to bring the sessions that there was no memory for
 	}
 	if joolnl.Untaken(err) {
-		// The module did not even look at it.
+		// The module has processed no session of the request, so the request does not count as sent.
 		if isAdd {
 			c.kernelSentPackets.Add(^uint64(0))
 			c.kernelSentBytes.Add(-uint64(n))
@@ -181,11 +182,10 @@ func (p *pumps) kernelError(seq uint32, err error) {
 	p.w.log.warn("the kernel refused sessions", "instance", p.w.spec().Instance, "error", err)
 }
 
-// sentAdds remembers the sizes of the last JOOLD_ADDs, for the case that an
-// error report comes back about one.
+// sentAdds remembers the sizes of the last JOOLD_ADDs, to correct the counters if the module replies with an error.
 type sentAdds struct {
 	ring           [64]struct{ seq, bytes uint32 }
-	packets, bytes int // of the batch that is being put together
+	packets, bytes int // the size of the queue that has not been sent yet
 }
 
 func (s *sentAdds) put(seq uint32, bytes int) {
@@ -195,14 +195,14 @@ func (s *sentAdds) put(seq uint32, bytes int) {
 	s.bytes += bytes
 }
 
-// flush returns the size of the batch and begins another.
+// flush returns the size of the queue, and starts a new queue.
 func (s *sentAdds) flush() (packets, bytes int) {
 	packets, bytes = s.packets, s.bytes
 	s.packets, s.bytes = 0, 0
 	return packets, bytes
 }
 
-// take finds the size of a message, once.
+// take returns the size of a message, and forgets it.
 func (s *sentAdds) take(seq uint32) (bytes uint32, ok bool) {
 	slot := &s.ring[seq%uint32(len(s.ring))]
 	if slot.seq != seq || seq == 0 {

@@ -6,7 +6,7 @@ import (
 	"joolctl/syncwire"
 )
 
-// complete reports whether the table has everything that the peers' tables have, and stays so while the link works.
+// complete reports whether the table has all sessions of the peers' tables, and the link works, so that the table stays complete.
 func (s *SyncState) complete() bool {
 	return s.Synced == syncwire.SyncYes && !s.Incomplete() && s.Blocked == 0 && s.Trouble == ""
 }
@@ -21,10 +21,10 @@ func (s *SyncState) note(now time.Time) {
 	}
 }
 
-// restartCount has IncompleteSince count from now on: the table may lack more than it lacked before.
+// restartCount makes note set IncompleteSince to the present time, because the table may lack more sessions than before.
 func (s *SyncState) restartCount() { s.IncompleteSince = time.Time{} }
 
-// change changes the state that other goroutines read.
+// change applies fn to the state that other goroutines read, and updates IncompleteSince.
 func (w *Worker) change(now time.Time, fn func(*SyncState)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

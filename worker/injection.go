@@ -7,11 +7,10 @@ import (
 	"joolctl/session"
 )
 
-// largeTable is from when on the memory of a table is given back to the system at once.
+// largeTable is the number of sessions above which the memory of a table is returned to the operating system at once.
 const largeTable = 100_000
 
-// injectFor gives the module the next sessions of a full sync, for no longer than slice. It returns false if these were the
-// last.
+// injectFor gives the next sessions of a full sync to the module, for no longer than slice. It returns whether there are more.
 func (p *pumps) injectFor(i *replication.Injection) (more bool) {
 	began := p.do.now()
 	for done, total := i.Progress(); done < total && p.do.now().Sub(began) < slice; done, total = i.Progress() {
@@ -28,13 +27,13 @@ func (p *pumps) injectFor(i *replication.Injection) (more bool) {
 	return done < total
 }
 
-// holds reports whether the module holds a session. If that is not known, the session counts as one that the module had
-// no memory for.
+// holds reports whether the module's table has a session. If the lookup fails, the host no longer trusts its vector, as if the
+// kernel had had no memory for the session.
 func (p *pumps) holds(r *session.Record) bool {
 	_, there, err := p.lookup(r)
 	if err != nil {
-		p.w.log.warn("looking up a session of a full sync", "error", err)
-		p.host.Doubt(p.do.now())
+		p.w.log.warn("a session of a full sync could not be looked up in the module", "error", err)
+		p.host.Receiver.Doubt(p.do.now())
 		return true
 	}
 	return there
@@ -47,7 +46,7 @@ func (p *pumps) lookup(r *session.Record) (own session.Record, there bool, err e
 	return own, there, err
 }
 
-// removeBIB removes BIB entries of the module.
+// removeBIB removes BIB entries from the module.
 func (p *pumps) removeBIB(masks []replication.Mask) {
 	for _, m := range masks {
 		if err := p.module.AskRemoveBIB(m.Proto, m.Src4); err != nil {
@@ -56,7 +55,7 @@ func (p *pumps) removeBIB(masks []replication.Mask) {
 	}
 }
 
-// freeLater gives the memory of a large table back to the system.
+// freeLater returns the memory of a large table to the operating system, in the background.
 func (p *pumps) freeLater(sessions int) {
 	if sessions > largeTable {
 		go debug.FreeOSMemory()

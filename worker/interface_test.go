@@ -29,7 +29,7 @@ func TestLinkTrouble(t *testing.T) {
 		nstest.IP(t, c.ns, c.up)
 		told("")
 	}
-	if n := h.log.count("its interface carries nothing"); n != 1 { // logEvery suppresses the second line
+	if n := h.log.count("can neither send nor receive"); n != 1 { // logEvery suppresses the second line
 		t.Errorf("%d log lines about the link, want 1", n)
 	}
 

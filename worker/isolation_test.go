@@ -42,7 +42,7 @@ func TestPanicAnywhere(t *testing.T) {
 		stack string
 	}{
 		{"a report from the module", func(h *host) {
-			h.log.panicAt("makes no sense")
+			h.log.panicAt("malformed netlink message")
 			h.instance.MulticastRaw([]byte{1})
 		}, "(*pumps).fromKernel"},
 		{"an error from the module", func(h *host) {

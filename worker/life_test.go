@@ -43,7 +43,7 @@ func TestPanic(t *testing.T) {
 	if err == nil || errors.As(err, new(*Missing)) {
 		t.Fatalf("the worker ended with %v", err)
 	}
-	for _, want := range []string{"panic: as the test wants it: malformed\n", "(*pumps).take", "in.go:"} {
+	for _, want := range []string{"panic: the test's logger panics at: malformed\n", "(*pumps).take", "in.go:"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %q: %v", want, err)
 		}
@@ -205,7 +205,7 @@ func TestNonsenseFromKernel(t *testing.T) {
 	}
 	h.instance.Wait(t, joolnl.JooldAck, 3)
 	counts(t, h, Stats{NetSentPackets: 1, NetSentBytes: 80})
-	if n := h.log.count("makes no sense"); n != 1 {
+	if n := h.log.count("malformed netlink message"); n != 1 {
 		t.Errorf("%d lines in the log", n)
 	}
 }

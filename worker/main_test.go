@@ -34,12 +34,12 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		_ = flag.Set("test.parallel", "8") // they wait more than they work
+		_ = flag.Set("test.parallel", "8") // most tests wait most of the time
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a test waits for what must come.
+// patience is how long a test waits for an expected event before it fails.
 const patience = workertest.Patience
 
 const (
@@ -61,7 +61,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	within(t, patience, what, holds)
 }
 
-// within is eventually for what takes long on a busy host.
+// within is eventually with another time limit.
 func within(t testing.TB, patience time.Duration, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -75,7 +75,7 @@ func within(t testing.TB, patience time.Duration, what string, holds func() bool
 	}
 }
 
-// entries are n sessions of a version's format, others for each first.
+// entries returns n sessions in the format of a version of Jool. Their ports and addresses are numbered, beginning with first.
 func entries(t testing.TB, v joolnl.Version, first, n int) []byte {
 	t.Helper()
 	return inFormat(t, v.Format(), first, n)
@@ -114,7 +114,7 @@ func hosts(t testing.TB) (a, b string) {
 	return a, b
 }
 
-// specFor is a pair's in a namespace.
+// specFor returns the spec of a pair whose instance and network socket are in a namespace.
 func specFor(ns string, group netip.Addr) configdir.Spec {
 	return configdir.Spec{
 		Name: "pair", Group: group, Port: port, InInterface: "sync", OutInterface: "sync", TTL: 1,
@@ -122,7 +122,7 @@ func specFor(ns string, group netip.Addr) configdir.Spec {
 	}
 }
 
-// logged collects what a worker logs.
+// logged collects a worker's log.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -134,19 +134,19 @@ func (l *logged) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.panics != "" && bytes.Contains(b, []byte(l.panics)) {
-		panic("as the test wants it: " + l.panics)
+		panic("the test's logger panics at: " + l.panics)
 	}
 	return l.text.Write(b)
 }
 
-// panicAt makes the logger panic at the next line that has text in it.
+// panicAt makes the logger panic at the next line that contains text.
 func (l *logged) panicAt(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.panics = text
 }
 
-// count is how many lines have text in them.
+// count returns how many lines contain text.
 func (l *logged) count(text string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,7 +159,7 @@ func (l *logged) count(text string) int {
 	return n
 }
 
-// host is one worker in one namespace and all that it needs.
+// host is a worker in a namespace, with its simulated kernel, threads, counters and log.
 type host struct {
 	t        testing.TB
 	kernel   *workertest.Kernel
@@ -172,7 +172,7 @@ type host struct {
 	ended  chan error
 }
 
-// newHost makes a host whose worker does not run yet.
+// newHost returns a host whose worker has not been started.
 func newHost(t testing.TB, v joolnl.Version, spec configdir.Spec) *host {
 	t.Helper()
 	k := workertest.NewKernel(v)
@@ -182,7 +182,7 @@ func newHost(t testing.TB, v joolnl.Version, spec configdir.Spec) *host {
 	return h
 }
 
-// beside makes another on the same kernel and threads.
+// beside returns another host that shares the kernel and the threads.
 func (h *host) beside(spec configdir.Spec) *host {
 	h.t.Helper()
 	other := &host{t: h.t, kernel: h.kernel, pool: h.pool}
@@ -196,7 +196,7 @@ func (h *host) init(spec configdir.Spec) {
 	h.Worker = New(spec, Env{Threads: h.pool, Kernel: h.kernel, Log: log, Claims: NewClaims()}, &h.counters)
 }
 
-// start runs the worker until the test's end and waits until it listens.
+// start runs the worker until the end of the test, and waits until it is ready.
 func (h *host) start() *host {
 	h.t.Helper()
 	if err := h.tryStart(); err != nil {
@@ -205,7 +205,7 @@ func (h *host) start() *host {
 	return h
 }
 
-// tryStart is start for a worker that may end at once, with an error.
+// tryStart is like start, but returns the error of a worker that ends before it is ready.
 func (h *host) tryStart() error {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -228,7 +228,7 @@ func (h *host) tryStart() error {
 	return nil
 }
 
-// stop ends the worker.
+// stop checks the ledger, ends the worker and waits for its end.
 func (h *host) stop() {
 	h.t.Helper()
 	h.accounted()
@@ -236,8 +236,7 @@ func (h *host) stop() {
 	h.end()
 }
 
-// accounted checks that every session that a running worker has received has gone
-// somewhere, whatever the test has done to it.
+// accounted checks the ledger: a running worker has given each received session to the module, or has counted why not.
 func (h *host) accounted() {
 	h.t.Helper()
 	h.mu.Lock()
@@ -246,7 +245,7 @@ func (h *host) accounted() {
 	if p == nil {
 		return
 	}
-	_ = p.thread.Do(func() { // it may have ended just now
+	_ = p.thread.Do(func() { // fails if the worker has just ended
 		if p.conn == nil || len(p.failed) > 0 {
 			return
 		}
@@ -271,8 +270,8 @@ func (h *host) end() error {
 	}
 }
 
-// plain is an ordinary UDP socket of a namespace, a member of the group on one
-// interface, which it also sends through.
+// plain is an ordinary UDP socket in a namespace. It is a member of the group on one interface, and sends through this
+// interface.
 type plain struct {
 	*net.UDPConn
 	t  testing.TB
@@ -339,8 +338,8 @@ func (p *plain) open(group netip.Addr, port int, ifname string) error {
 	return p.p6.JoinGroup(ifi, p.to)
 }
 
-// buffer sets the socket's receive buffer: a table comes faster than a busy host
-// lets a test read it, and END is said once.
+// buffer sets the socket's receive buffer. On a busy host the test may read a table more slowly than it arrives, and must not
+// lose END, which is sent only once.
 func (p *plain) buffer(bytes int) error {
 	raw, err := p.SyscallConn()
 	if err != nil {
@@ -402,8 +401,7 @@ func countDir(t testing.TB, dir string) int {
 	return len(list)
 }
 
-// same compares what an instance was given with the lists of sessions that it
-// was to get.
+// same compares the JOOLD_ADDs that an instance has received with the expected lists of sessions.
 func same(t *testing.T, got []workertest.Request, want ...[]byte) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -417,13 +415,13 @@ func same(t *testing.T, got []workertest.Request, want ...[]byte) {
 	}
 }
 
-// adds waits for n JOOLD_ADDs.
+// adds waits until the instance has received n JOOLD_ADDs, and returns them.
 func (h *host) adds(n int) []workertest.Request {
 	h.t.Helper()
 	return h.instance.Wait(h.t, joolnl.JooldAdd, n)
 }
 
-// control reads datagrams until one is a control message of a type.
+// control reads datagrams until it receives a control message of type T, and returns its body and the message.
 func control[T syncwire.Body](p *plain) (T, syncwire.Message) {
 	p.t.Helper()
 	for {

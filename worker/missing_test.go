@@ -125,11 +125,11 @@ func TestGoneMeanwhile(t *testing.T) {
 		{"interface, recreated", func(t *testing.T, _ *host, ns string) {
 			nstest.IP(t, ns, "link del sync", "link add sync type veth peer name sync2", "link set sync up")
 		}, "an interface was recreated"},
-		{"namespace", func(t *testing.T, _ *host, ns string) { nstest.Delete(t, ns) }, "was deleted, or made anew"},
+		{"namespace", func(t *testing.T, _ *host, ns string) { nstest.Delete(t, ns) }, "was deleted or recreated"},
 		{"namespace, recreated", func(t *testing.T, _ *host, ns string) {
 			nstest.Delete(t, ns)
 			nstest.Add(t, ns)
-		}, "was deleted, or made anew"},
+		}, "was deleted or recreated"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

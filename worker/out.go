@@ -10,11 +10,10 @@ import (
 	"joolctl/syncwire"
 )
 
-// maxSessionBytes bounds the sessions of a datagram: with the trailer it just fits
-// an Ethernet frame.
+// maxSessionBytes bounds the sessions of a datagram. With the trailer, such a datagram just fits into an Ethernet frame.
 const maxSessionBytes = syncwire.MaxMessage - syncwire.TrailerLen
 
-// fromKernel carries what waits on the netlink socket to the network.
+// fromKernel processes the reports that are queued on the netlink socket, and sends their sessions to the group.
 func (p *pumps) fromKernel() {
 	if d := p.do.stoodStill(); d > 0 {
 		p.host.Stalls.Suspect(d)
@@ -23,7 +22,7 @@ func (p *pumps) fromKernel() {
 	p.host.SendStalled(p.do.now())
 }
 
-// takeReports takes all that waits, up to a bound.
+// takeReports processes the queued reports, at most rounds batches of them.
 func (p *pumps) takeReports() {
 	for range rounds {
 		now := p.do.now()
@@ -35,7 +34,7 @@ func (p *pumps) takeReports() {
 			p.overrun(now)
 			continue
 		case err != nil:
-			p.w.log.warn("reading what the kernel reports", "error", err)
+			p.w.log.warn("the module's reports could not be read", "error", err)
 			return
 		}
 		if !p.passOn(n, now) || n < p.reports.Batch() {
@@ -44,15 +43,15 @@ func (p *pumps) takeReports() {
 	}
 }
 
-// passOn acknowledges the n reports that were read, and sends their sessions. Datagrams of
-// reports that were read together leave together. It returns false if the worker ends.
+// passOn acknowledges the n reports that were read, and sends their sessions with one system call. It returns false if the worker
+// ends.
 func (p *pumps) passOn(n int, now time.Time) bool {
 	var lists [multicasts][]byte
 	taken, well := lists[:0], true
 	for i := range n {
 		entries, from, err := p.conn.Multicast(p.reports.Datagram(i).Data)
 		if err != nil {
-			p.w.log.warn("a message of the kernel's makes no sense", "error", err)
+			p.w.log.warn("dropped a malformed netlink message from the module", "error", err)
 			continue
 		}
 		if from != p.version {
@@ -66,12 +65,12 @@ func (p *pumps) passOn(n int, now time.Time) bool {
 	return well
 }
 
-// overrun takes it that the netlink socket had no room for reports.
+// overrun handles an overrun of the netlink socket: the kernel has dropped reports because the socket's buffer was full.
 func (p *pumps) overrun(now time.Time) {
 	p.w.counters.netlinkOverruns.Add(1)
-	p.w.log.warn("the kernel's sessions overran the netlink socket: some are lost; raise \"receive buffer\"",
+	p.w.log.warn("the module's reports overran the netlink socket: some sessions are lost until a full sync; raise \"receive buffer\"",
 		"receive buffer", p.w.spec().ReceiveBuffer)
-	p.ack(1) // the module waits for an ACK of the lost report
+	p.ack(1) // the module waits for an ACK for the lost report
 	p.trail(now)
 	p.host.Dropped(now)
 	p.wake(now)
@@ -80,7 +79,7 @@ func (p *pumps) overrun(now time.Time) {
 // passReports acknowledges reports that were read together, and sends their sessions.
 func (p *pumps) passReports(taken [][]byte, now time.Time) {
 	if len(taken) > 0 {
-		// First of all: the module builds its next packets inside this call.
+		// The ACK is the first action, because the module builds its next packets within this system call.
 		p.ack(p.acks.acks(len(taken), len(taken[len(taken)-1])/p.format.EntryLen(), now.Sub(p.passed)))
 		p.trail(now)
 	}
@@ -103,36 +102,37 @@ func (p *pumps) passReports(taken [][]byte, now time.Time) {
 // ack sends the module n ACKs.
 func (p *pumps) ack(n int) {
 	if err := p.module.SendAcks(n); err != nil {
-		p.w.log.warn("an acknowledgement did not reach the kernel", "error", err)
+		p.w.log.warn("an ACK could not be sent to the module", "error", err)
 	}
 }
 
-// trail has an ACK follow a report that came now, once the module's deadline has passed.
+// trail schedules the trailing ACK for a report that arrived now: it is sent when the module's deadline has passed.
 func (p *pumps) trail(now time.Time) {
 	if p.acks.flushAfter > 0 {
 		p.trailing.Set(now.Add(p.acks.flushAfter))
 	}
 }
 
-// report takes the sessions of a report.
+// report passes the sessions of a report to the host.
 func (p *pumps) report(entries []byte, now time.Time) {
 	n := p.format.CountList(entries)
 	if n*p.format.EntryLen() != len(entries) {
-		p.w.log.warn("the kernel reports sessions in another form than its version's", "session", n, "form", p.format)
+		p.w.log.warn("the module reports sessions in another format than that of its version", "session", n, "format", p.format)
 	}
 	p.w.counters.reported.Add(uint64(n))
 	p.host.Reported(entries[:n*p.format.EntryLen()], now)
 }
 
-// delayed takes how long it took to send sessions that were reported: a stall may have begun in the middle.
+// delayed notes that reported sessions were sent late, if a stall began between their report and the system call: their times left
+// in the datagram are too high.
 func (p *pumps) delayed(entries []byte, took time.Duration) {
 	if took > nsthread.Standstill {
 		p.host.Stalls.Delayed(p.format, entries, took)
 	}
 }
 
-// sendDatagram sends sessions and a trailer, which it writes behind them, unless
-// datagrams wait: then it copies them.
+// sendDatagram sends a datagram with sessions and a trailer. It writes the trailer behind the entries, or copies them if datagrams
+// are batched.
 func (p *pumps) sendDatagram(entries []byte, t syncwire.Trailer) {
 	b := entries
 	if p.held > 0 {

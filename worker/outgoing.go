@@ -6,32 +6,32 @@ import (
 	"joolctl/syncwire"
 )
 
-// outgoing says how datagrams go to the group: each at once, or together with
-// others that wait in the batch, which is the thread's.
+// outgoing selects how datagrams are sent to the group: each one at once, or several with one system call. Several are collected
+// in a batch, whose memory belongs to the thread and is shared by its workers.
 type outgoing struct {
-	held  int       // how many calls of flush they wait for; 0: they do not wait
-	since time.Time // the batch's first waits
+	held  int       // how many calls of flush are due; 0: datagrams are sent at once
+	since time.Time // when the first datagram of the batch was added
 }
 
 // note describes a datagram for the counters.
 type note struct {
-	control bool
-	kind    syncwire.Kind // of sessions
-	bytes   int           // of sessions
+	control bool          // a control message; otherwise a list of sessions
+	kind    syncwire.Kind // of the list
+	bytes   int           // of the list without its trailer
 }
 
-// hold queues datagrams in the batch until flush, or until the batch is full. flush must be called before another worker gets the
-// thread's memory. Pairs of hold and flush may be nested.
+// hold makes put add datagrams to the batch instead of sending them. A full batch is sent at once. flush must be called before
+// another worker uses the thread's memory. Pairs of hold and flush may be nested.
 func (p *pumps) hold() { p.held++ }
 
-// flush sends the datagrams that wait, unless hold was called more often.
+// flush sends the batch if it ends the outermost hold.
 func (p *pumps) flush() {
 	if p.held--; p.held == 0 {
 		p.sendBatch()
 	}
 }
 
-// room returns memory for a datagram: that of the batch if datagrams wait, else own.
+// room returns memory in which to build a datagram: the batch's next slot while datagrams are batched, otherwise own.
 func (p *pumps) room(own []byte) []byte {
 	if p.held > 0 {
 		return p.batch.Next()
@@ -48,7 +48,7 @@ func (p *pumps) sendMessage(m syncwire.Message) {
 	p.put(b, note{control: true})
 }
 
-// put sends a datagram, or has it wait.
+// put sends a datagram, or adds it to the batch.
 func (p *pumps) put(b []byte, n note) {
 	if p.held == 0 {
 		p.account(n, p.do.transmit(b))
@@ -64,7 +64,7 @@ func (p *pumps) put(b []byte, n note) {
 	}
 }
 
-// sendBatch sends the batch. If the kernel refuses a datagram, that one is lost, and the others are sent.
+// sendBatch sends the batch. If the kernel refuses a datagram, only this datagram is lost: sending continues with the next.
 func (p *pumps) sendBatch() {
 	if p.batch.Len() == 0 {
 		return
@@ -89,21 +89,21 @@ func (p *pumps) sendBatch() {
 	p.batch.Reset()
 }
 
-// account counts a datagram that was sent, or that the kernel has refused.
+// account counts a datagram as sent, or as lost if err is not nil.
 func (p *pumps) account(n note, err error) {
 	c := p.w.counters
 	sessions := uint64(n.bytes / p.format.EntryLen())
 	switch {
 	case err != nil && n.control:
 		c.sendErrors.Add(1)
-		p.w.log.warn("a control message could not be sent", "group", p.w.spec().Group, "error", err)
+		p.w.log.warn("a control message could not be sent to the group", "group", p.w.spec().Group, "error", err)
 		return
 	case err != nil:
 		c.sendErrors.Add(1)
 		if n.kind == syncwire.Live {
 			c.unsent.Add(sessions)
 		}
-		p.w.log.warn("a datagram could not be sent", "group", p.w.spec().Group, "error", err)
+		p.w.log.warn("a datagram with sessions could not be sent to the group", "group", p.w.spec().Group, "error", err)
 		return
 	case n.control:
 		return

@@ -25,7 +25,7 @@ func settingsOf(g joolnl.Globals, v joolnl.Version) syncwire.Settings {
 	return s
 }
 
-// countersOf are the counters that decisions need.
+// countersOf returns the counters on which package replication bases its decisions.
 func countersOf(s *joolnl.Stats) replication.ModuleCounters {
 	return replication.ModuleCounters{
 		Sessions: s.Get(joolnl.StatSessions), Complete: s.Has(joolnl.StatPacketsRcvd), Packets: s.Get(joolnl.StatPacketsRcvd),
@@ -44,7 +44,7 @@ func (p *pumps) readKernel(now time.Time) {
 	p.kernelSays(stats, now)
 }
 
-// kernelSays takes the instance's counters. It may send, and so needs the thread's memory.
+// kernelSays processes the instance's counters. It may send, and so needs the thread's memory.
 func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
 	counters := countersOf(&stats)
 	dropped, renewed := p.host.Polled(counters, now)
@@ -54,8 +54,8 @@ func (p *pumps) kernelSays(stats joolnl.Stats, now time.Time) {
 	p.auditKernel(counters, dropped, now)
 }
 
-// tick does everything that is due, and sets the timer for the next time. It requests counters and settings without the thread's
-// memory: hundreds of threads do so at the same moment, and each would keep memory while it waits for the module.
+// tick performs all actions that are due, and sets the timer for the next call. It requests counters and settings without the
+// thread's memory: hundreds of threads may do so at the same time, and each would keep memory while it waits for the module.
 func (p *pumps) tick() {
 	p.thread.Quietly(p.conn.Asker(), func() {
 		now := p.do.now()
@@ -64,5 +64,5 @@ func (p *pumps) tick() {
 	})
 }
 
-// wake has tick called soon.
+// wake makes the timer call tick soon.
 func (p *pumps) wake(now time.Time) { p.timer.SetSooner(now) }

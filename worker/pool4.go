@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// pool4Every is how often pool4 is read, pool4Idle without traffic: nothing
-	// announces a change.
+	// pool4Every is the interval at which the worker reads pool4, because the module does not announce changes of it. pool4Idle is
+	// the interval without traffic.
 	pool4Every = 10 * time.Second
 	pool4Idle  = 30 * time.Second
-	// maxPool4 bounds what of it is read; the digests of a larger one are unknown.
+	// maxPool4 bounds how many entries the worker reads. If pool4 has more, its digests are unknown.
 	maxPool4 = 1 << 16
 )
 
-// refreshPool4 reads pool4, page by page and giving way to the pumps in between,
-// for the digests that HELLO has of it.
+// refreshPool4 reads pool4 and computes the digests for HELLO. It reads page by page, and interrupts itself after each slice so
+// that the thread can process traffic.
 func (p *pumps) refreshPool4(now time.Time) {
 	if now.Before(p.pool4Due) {
 		return
@@ -35,7 +35,7 @@ func (p *pumps) refreshPool4(now time.Time) {
 			var err error
 			entries, more, err = p.module.AskPool4(entries, proto, last)
 			if err != nil || len(entries) > maxPool4 {
-				p.host.SetDigests(0, 0, p.do.now()) // again the next time
+				p.host.SetDigests(0, 0, p.do.now()) // unknown until the next attempt succeeds
 				return
 			}
 			switch {

@@ -18,30 +18,28 @@ import (
 const (
 	// software is the name of this program in HELLOs.
 	software = "joolctl"
-	// batch is how many datagrams one recvmmsg takes, and one sendmsg gives to
-	// the kernel. 16 of them are well below the 200 KiB that a netlink message
-	// may have.
+	// batch is how many datagrams one recvmmsg reads, and how many JOOLD_ADDs one sendmsg sends. 16 of them are much shorter than
+	// the limit of a netlink message, 200 KiB.
 	batch = 16
 	// datagramSize is longer than any datagram of a module: 41 sessions of 40 bytes, or an Ethernet frame of longer sessions.
 	datagramSize = 2048
-	// multicasts is how many of the module's messages one recvmmsg takes, and
-	// multicastSize has room for the largest.
+	// multicasts is how many of the module's messages one recvmmsg reads, and multicastSize is the size of the buffer for each.
 	multicasts    = joolnl.MaxAcks
 	multicastSize = 16 << 10
-	// rounds bounds how long one worker keeps its thread from the others.
+	// rounds bounds how many batches a worker processes before other workers can use the thread.
 	rounds = 32
 )
 
-// scratch is the memory that the workers of a thread take turns with.
+// scratch is memory that the workers of a thread share. Only one of them uses it at a time.
 type scratch struct {
-	replication.Scratch // sessions on their way to the network
+	replication.Scratch // sessions to send to the network
 	reports             *packetio.Receiver
 	received            *packetio.Receiver
 	adds                *packetio.Gather
-	translated          []byte          // sessions in adds that came in another version's format
-	headers             []byte          // of the JOOLD_ADDs in adds
-	batch               *packetio.Batch // datagrams for the network that wait
-	notes               [batch]note     // about them
+	translated          []byte          // sessions in adds, translated from the format of another version
+	headers             []byte          // the headers of the JOOLD_ADDs in adds
+	batch               *packetio.Batch // datagrams to send to the network
+	notes               [batch]note     // a description of each datagram in batch
 }
 
 func newScratch() any {
@@ -67,46 +65,45 @@ func (s *scratch) forgetAdds() {
 	s.headers, s.translated = s.headers[:0], s.translated[:0]
 }
 
-// pumps are the sockets of a running worker and the flow between them. All of
-// it happens on the instance's thread, but for watch.
+// pumps is a running worker: its sockets, and the flow of sessions between them. Everything but watch runs on the thread of the
+// instance's namespace.
 type pumps struct {
 	w       *Worker
-	thread  *nsthread.Thread // the instance's
+	thread  *nsthread.Thread // of the instance's namespace
 	version joolnl.Version
 
-	do       outside // the pumps themselves, but for tests
-	module   module  // conn, but for tests; nil: the worker has ended
+	do       outside // the pumps themselves, except in the simulator
+	module   module  // conn, except in the simulator; nil: the worker has ended
 	random   *rand.Rand
-	instance string // the name of the checkpoint of the worker before
+	instance string // the name of the worker's checkpoint
 	beats    replication.Beats
 	conn     *joolnl.Conn
 	socket   *netSocket
 	format   session.Format
 	host     *replication.Host
-	// scratch is the thread's, lent for as long as something of the worker's runs
-	// on it.
+	// scratch belongs to the thread. The worker has it only while borrow runs a function.
 	*scratch
 	outgoing
-	lifetimes     *session.Lifetimes // by the instance's settings
-	messages      []byte
-	injectBuf     []byte
-	page          []session.Session // the memory of replies to lookups
-	progress      progress          // of the full sync
+	lifetimes     *session.Lifetimes // the timeouts of the instance's settings
+	messages      []byte             // memory for a control message
+	injectBuf     []byte             // memory for the sessions of an injection
+	page          []session.Session  // memory for the replies to lookups
+	progress      progress           // of the full sync
 	audit         audit
-	pool4Due      time.Time // when it is read again
-	askDue        time.Time // when the module is asked for the instance
-	settingsAsked time.Time // when it was last asked for its settings
-	checkDue      time.Time // when the names are looked at
-	timer         alarm
+	pool4Due      time.Time // when to read pool4 again
+	askDue        time.Time // when to ask the module for its instance again
+	settingsAsked time.Time // when the instance's settings were last read
+	checkDue      time.Time // when to check the namespaces and interfaces again
+	timer         alarm     // calls tick
 	acks          ackClock
-	trailing      alarm         // of the ACK after the last report
-	jiffy         time.Duration // the kernel's
-	tuned         time.Time     // when the settings were last changed
-	refused       string        // why they could not be
+	trailing      alarm         // sends the trailing ACK
+	jiffy         time.Duration // of the kernel
+	tuned         time.Time     // when "tune ss" last changed the settings
+	refused       string        // the module's error for that change; "" if there was none
 	sent          sentAdds
-	adopted       bool      // the netlink socket is that of the process before
-	passed        time.Time // when the last report had been sent
-	drops         uint32    // the socket's count of them (SO_RXQ_OVFL), as last read
+	adopted       bool      // the netlink socket is that of the previous process
+	passed        time.Time // when the sessions of the last report had been sent
+	drops         uint32    // the kernel's count of the network socket's dropped datagrams (SO_RXQ_OVFL), as last read
 
 	failed chan error
 
@@ -120,8 +117,8 @@ func newPumps(w *Worker) *pumps {
 	return p
 }
 
-// open opens the sockets and begins to listen. If it fails, close closes those that are open. The connection to the module is
-// first: a module or an instance is missing most often, and this check costs least.
+// open opens the sockets and starts to receive. It opens the connection to the module first, because the module or the instance
+// is missing most often, and the attempt costs little. If open fails, the caller must call close.
 func (p *pumps) open(spec configdir.Spec) (err error) {
 	var globals joolnl.Globals
 	if doErr := p.thread.Do(func() { p.conn, globals, err = p.w.dial(spec) }); doErr != nil {
@@ -144,7 +141,7 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 	return err
 }
 
-// listen watches all sockets.
+// listen sets up the timers, makes the thread watch all sockets, and starts to synchronise.
 func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	p.tellTrouble()
 	p.module, p.version = p.conn, p.conn.Version
@@ -167,7 +164,7 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 	return p.enter(globals, time.Now())
 }
 
-// enter begins to synchronise, once everything is open.
+// enter starts to synchronise. All sockets must be open.
 func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 	// The program that listened before may have ended before it sent an ACK; the module would wait until its deadline.
 	if err := p.module.SendAcks(1); err != nil {
@@ -184,7 +181,7 @@ func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 	return nil
 }
 
-// prepare sets up what a worker has beside its sockets.
+// prepare sets up the parts of a worker that need no sockets.
 func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.format = p.version.Format()
 	p.host = replication.NewHost(effects{p}, replication.Config{
@@ -202,11 +199,10 @@ func (p *pumps) post(fn func()) {
 			fn()
 			p.wake(time.Now())
 		}
-	})) // it can't have ended before its last user
+	})) // fails only if the thread has ended, and the thread does not end before its last user
 }
 
-// background runs fn, which must touch nothing that is the thread's, beside the
-// pumps.
+// background calls fn in a goroutine of its own. fn must not use data that belongs to the instance's thread.
 func (p *pumps) background(fn func()) {
 	go func() {
 		defer func() {
@@ -218,18 +214,18 @@ func (p *pumps) background(fn func()) {
 	}()
 }
 
-// wakeAt has tick called at that moment; zero: no need.
+// wakeAt makes the timer call tick at a time; zero means no call.
 func (p *pumps) wakeAt(at time.Time) {
 	if !at.IsZero() {
 		p.timer.SetSooner(at)
 	}
 }
 
-// guard lends fn the thread's memory, and is alone otherwise.
+// guard returns a function that calls fn with the thread's memory. If fn panics, the worker ends.
 func (p *pumps) guard(fn func()) func() { return p.alone(func() { p.borrow(fn) }) }
 
-// alone turns a panic of fn's into the worker's end. Nothing of the worker is
-// called again after that.
+// alone returns a function that calls fn without the thread's memory. If fn panics, the worker ends, and the thread calls none of
+// its functions again.
 func (p *pumps) alone(fn func()) func() {
 	return func() {
 		defer func() {
@@ -241,9 +237,9 @@ func (p *pumps) alone(fn func()) func() {
 	}
 }
 
-// borrow has the thread's memory while fn runs.
+// borrow calls fn with the thread's memory in p.scratch.
 func (p *pumps) borrow(fn func()) {
-	if p.thread == nil { // the memory is its own
+	if p.thread == nil { // in the simulator, which sets p.scratch
 		fn()
 		return
 	}
@@ -252,7 +248,7 @@ func (p *pumps) borrow(fn func()) {
 	well := false
 	defer func() {
 		if !well {
-			p.scratch.reset() // not for the next worker to send
+			p.scratch.reset() // otherwise the next worker would send the queued sessions
 		}
 		p.scratch = before
 	}()
@@ -260,8 +256,8 @@ func (p *pumps) borrow(fn func()) {
 	well = true
 }
 
-// panicked ends the worker because of a panic on its thread: nothing of it is
-// called again there. To be called in the deferred function that recovered.
+// panicked ends the worker after a panic on its thread: the thread calls none of its functions again. It must be called by the
+// deferred function that recovered, so that the error has the stack of the panic.
 func (p *pumps) panicked(r any) {
 	p.unwatch()
 	if p.scratch != nil {
@@ -270,15 +266,14 @@ func (p *pumps) panicked(r any) {
 	p.fail(panicError(r))
 }
 
-// panicError is a panic as an error, with the stack in the lines behind the
-// first.
+// panicError returns a panic as an error. The first line of its text is the panic's value, and the others are the stack.
 func panicError(r any) error { return fmt.Errorf("panic: %v\n%s", r, debug.Stack()) }
 
-// fail has Run return err.
+// fail makes Run return err.
 func (p *pumps) fail(err error) {
 	select {
 	case p.failed <- err:
-	default: // it fails already
+	default: // Run is about to return an earlier error
 	}
 }
 
@@ -296,12 +291,13 @@ func (p *pumps) unwatch() {
 	}
 }
 
-// close ends it. whole: it ends as it should, and knows where it stands.
+// close closes the sockets, or leaves them to the next process. whole says that the worker did not fail, so that its vector is
+// correct and it may leave a checkpoint.
 func (p *pumps) close(whole bool) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	p.closed = true
-	_ = p.thread.Do(func() { // it can't have ended before its last user
+	_ = p.thread.Do(func() { // fails only if the thread has ended, and the thread does not end before its last user
 		p.unwatch()
 		if whole {
 			p.leaveCheckpoint(time.Now())
@@ -318,5 +314,5 @@ func (p *pumps) close(whole bool) {
 	})
 }
 
-// epoch is the first of the beats.
+// epoch is the time of the first beat.
 var epoch = time.Now()

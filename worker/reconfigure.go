@@ -7,13 +7,11 @@ import (
 	"joolctl/configdir"
 )
 
-// Reconfigure has a running worker go on with another spec for the same
-// instance and namespace, without a break: the network socket is kept where
-// namespace, group and port stay, and takes the new interface, ttl and buffers
-// while it lives; otherwise the new one is open before the old one closes.
+// Reconfigure changes the spec of a running worker without an interruption. The instance and its namespace must stay the same. If
+// the network namespace, group and port stay the same too, the worker keeps its network socket and changes its interface, ttl and
+// buffers. Otherwise it opens a new socket before it closes the old one.
 //
-// On an error everything runs on as before. ErrNotRunning says that Run does
-// not listen.
+// On an error the worker keeps its configuration. Reconfigure returns ErrNotRunning if the worker is not running.
 func (w *Worker) Reconfigure(spec configdir.Spec) (err error) {
 	w.mu.Lock()
 	p, old := w.running, w.current
@@ -22,7 +20,7 @@ func (w *Worker) Reconfigure(spec configdir.Spec) (err error) {
 		return ErrNotRunning
 	}
 	if spec.Instance != old.Instance || spec.Namespace != old.Namespace {
-		return fmt.Errorf("a worker for instance %q %s can't go over to another", old.Instance, inNamespace(old.Namespace))
+		return fmt.Errorf("a worker for instance %q %s cannot change to another instance", old.Instance, inNamespace(old.Namespace))
 	}
 	p.changing.Lock()
 	defer p.changing.Unlock()
@@ -31,7 +29,7 @@ func (w *Worker) Reconfigure(spec configdir.Spec) (err error) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			// Half of it may be done: only a new worker is sure to be whole.
+			// The change may be incomplete. Only a new worker is certain to have a consistent state.
 			p.fail(panicError(r))
 			err = fmt.Errorf("panic: %v", r)
 		}
@@ -46,7 +44,7 @@ func (w *Worker) Reconfigure(spec configdir.Spec) (err error) {
 	return nil
 }
 
-// reconfigure changes or replaces the network socket. With changing held.
+// reconfigure changes or replaces the network socket, and then changes the other settings. changing must be held.
 func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 	if spec.NetNamespace == old.NetNamespace && spec.Group == old.Group && spec.Port == old.Port {
 		if err := p.resetSocket(spec); err != nil {
@@ -67,9 +65,8 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 	})
 }
 
-// resetSocket gives the live socket what changed. Its thread may be another
-// than the pumps', and neither waits for the other: two workers may have theirs
-// the other way round.
+// resetSocket changes the options of the present network socket. The socket may be in another namespace than the instance. The
+// threads of the two namespaces must not wait for each other: another worker may use them in the opposite roles.
 func (p *pumps) resetSocket(spec configdir.Spec) error {
 	changed := *p.socket
 	change := func() error {
@@ -117,7 +114,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 	return p.standing(take)
 }
 
-// standing runs fn while no pump does.
+// standing calls fn on the instance's thread, so that no other function of the worker runs meanwhile.
 func (p *pumps) standing(fn func() error) error {
 	var err error
 	if doErr := p.thread.Do(func() { p.borrow(func() { err = fn() }) }); doErr != nil {
@@ -126,8 +123,7 @@ func (p *pumps) standing(fn func() error) error {
 	return err
 }
 
-// replaceSocket opens another socket and only then lets go of the old one,
-// after having taken what waits on it.
+// replaceSocket opens a new network socket, processes the datagrams that are queued on the old one, and then closes the old one.
 func (p *pumps) replaceSocket(spec configdir.Spec) error {
 	socket, err := openNetSocket(p.w, spec)
 	if err != nil {

@@ -10,49 +10,51 @@ import (
 	"joolctl/syncwire"
 )
 
-// SyncState is how complete a worker knows its instance's table to be.
+// SyncState says how complete the instance's table is, and what the worker does about it.
 type SyncState struct {
-	// Synced is the verdict of replication.Receiver.
+	// Synced is the verdict: SyncYes if the table has all sessions of the live peers' tables, SyncAlone if there is no live peer.
+	// Upstream's joolds do not count as peers here, because they do not say what their tables have.
 	Synced syncwire.Sync
-	// Trouble is why the network carries no datagrams, and the command that helps; "": it carries them, as far as is known.
+	// Trouble says why the network socket can neither send nor receive, and which command helps; "" if it can.
 	Trouble string
-	// Phase is the phase of the full sync under way, "" while there is none, and Why is its cause.
+	// Phase is the phase of the full sync that is under way, "" if there is none. Why is the reason for the full sync.
 	Phase, Why string
-	// Done and Total are sessions: received, or injected, and of how many.
+	// Done is how many sessions the present phase has received or injected, and Total how many it is going to.
 	Done, Total int
-	// Ends is when Done will reach Total at the rate until now; zero: not known yet.
+	// Ends is when Done will reach Total at the present rate; zero: not known yet.
 	Ends time.Time
 	// Last is the last full sync that was stored; nil: none yet.
 	Last *replication.SyncReport
-	// Lacking says what live peers' tables have and this one may lack; at most replication.MaxReasons. Blocked are sessions
-	// that full syncs could not store because too many older mappings are in their way.
+	// Lacking lists the sessions of live peers' tables that this table may lack; at most replication.MaxReasons entries. Blocked
+	// is the number of sessions that full syncs could not store because they collide with too many older mappings.
 	Lacking []replication.Reason
 	Blocked int
-	// IncompleteSince is when the table became incomplete: since then it lacks sessions, or may lack some, or no peer is
-	// there to tell. Zero: it is complete. A new worker, a recreated instance and a link that goes down or comes back
-	// start the count again.
+	// IncompleteSince is when the table became incomplete: since then it lacks sessions, or may lack some, or there is no live
+	// peer to compare it with. Zero: it is complete. A new worker, a recreated instance, and a link that goes down or up set it to
+	// the present time.
 	IncompleteSince time.Time
-	// CompletePeer is when a HELLO last came from a peer that is complete, or alone and so has all that is left; zero: never.
+	// CompletePeer is when the last HELLO arrived from a peer that is complete, or alone (an alone peer has all remaining
+	// sessions); zero: never.
 	CompletePeer time.Time
-	// Answered is when the module last answered; a worker asks it every two
-	// seconds. KernelDropped is when it was last seen to have dropped sessions.
+	// Answered is when the module last replied to a request; the worker sends one every two seconds. KernelDropped is when the
+	// worker last found that the module had dropped sessions.
 	Answered, KernelDropped time.Time
-	// DropRemedy is the command that gives the module's queue more room; "" before it drops sessions.
+	// DropRemedy is the command that enlarges the module's queue; "" until the module drops sessions.
 	DropRemedy string
-	// Broken names, one line each, counters of the module's and ours that should agree and do not.
+	// Broken has a line for each pair of counters that should agree and do not.
 	Broken []string
-	// Advertise is the last advertise, under way or ended; nil: there was none.
+	// Advertise is the state of the last advertise, which may be under way; nil: there was none.
 	Advertise *replication.Advertise
 	// Exposure is how long a new session exists on this host only.
 	Exposure Exposure
 }
 
-// Incomplete reports whether the full sync under way brings sessions that this host lacks, or may lack.
+// Incomplete reports whether a full sync is under way because this host lacks sessions, or may lack some.
 func (s SyncState) Incomplete() bool {
 	return s.Phase != "" && (s.Synced != syncwire.SyncYes || s.Why != replication.CauseReturned && s.Why != replication.CauseAdvertised && s.Why != replication.CauseVerification)
 }
 
-// String is the state in a few words.
+// String describes the state in a few words.
 func (s SyncState) String() string {
 	switch {
 	case s.Phase != "" && s.Total > 0:
@@ -63,7 +65,7 @@ func (s SyncState) String() string {
 	return s.Synced.String()
 }
 
-// EndsAt words when what is under way ends, to follow its progress; "": that is not known.
+// EndsAt returns the words that follow the progress of a phase: when it will end, or "" if that is not known.
 func (s SyncState) EndsAt() string {
 	if s.Ends.IsZero() {
 		return ""
@@ -71,7 +73,7 @@ func (s SyncState) EndsAt() string {
 	return ", done at about " + s.Ends.Format(time.TimeOnly)
 }
 
-// forecast sets Ends by the rate since the phase began, when before sessions were done.
+// forecast computes Ends from the progress of the present phase. At the phase's beginning, began, Done was before.
 func (s *SyncState) forecast(before int, began, now time.Time) {
 	s.Ends = time.Time{}
 	if elapsed, done := now.Sub(began), s.Done-before; done > 0 && elapsed >= time.Second {
@@ -79,22 +81,22 @@ func (s *SyncState) forecast(before int, began, now time.Time) {
 	}
 }
 
-// Sync tells how complete the table is.
+// Sync returns how complete the table is.
 func (w *Worker) Sync() SyncState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state
 }
 
-// progress is where a phase of a full sync began, for the forecast.
+// progress is the state at the beginning of a phase of a full sync, for the forecast.
 type progress struct {
 	phase  replication.Phase
-	before int // SyncState.Done at the beginning of phase
+	before int // SyncState.Done at the beginning of the phase
 }
 
-// publishSync lets others see what the receiver does.
+// publishSync copies the state of the receiver of full syncs to where other goroutines can read it.
 func (p *pumps) publishSync(now time.Time) {
-	r := p.host.Progress()
+	r := p.host.Receiver.Progress()
 	s := SyncState{Done: r.Done, Total: r.Total}
 	if r.Phase != replication.PhaseSettled {
 		s.Phase = r.Phase.String()
@@ -109,14 +111,14 @@ func (p *pumps) publishSync(now time.Time) {
 	})
 }
 
-// reportSync lets others see what the last full sync came to.
+// reportSync publishes and logs the result of a full sync.
 func (w *Worker) reportSync(r replication.SyncReport) {
 	w.mu.Lock()
 	w.state.Last = &r
 	w.mu.Unlock()
 	level := slog.LevelInfo
 	if r.Why == replication.CauseVerification && r.Injected == 0 && r.GaveBack == 0 {
-		level = slog.LevelDebug // all is well, and is said in status
+		level = slog.LevelDebug // the verification found no difference; status shows it
 	}
 	w.log.to.Log(context.Background(), level, "a full sync has ended", "from", r.From, "why", r.Why, "got", r.Got, "had", r.Had, "injected", r.Injected,
 		"collisions", r.Collisions, "gave back", r.GaveBack, "took", r.Took,

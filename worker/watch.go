@@ -9,8 +9,8 @@ import (
 	"joolctl/replication"
 )
 
-// watch waits for the end, and looks whether everything is still there when it is
-// told to.
+// watch waits until ctx ends or the worker fails. Whenever Check was called, it checks the namespaces, the instance and the
+// interfaces.
 func (p *pumps) watch(ctx context.Context) error {
 	for {
 		select {
@@ -26,17 +26,18 @@ func (p *pumps) watch(ctx context.Context) error {
 	}
 }
 
-// unlessExhausted drops the error that no descriptor is left to check something with: the worker itself has all that it needs.
+// unlessExhausted drops an error of a check if it means that the process has no descriptor left for the check. The worker itself
+// already has all descriptors that it needs.
 func (p *pumps) unlessExhausted(err error) error {
 	if !exhausted(err) {
 		return err
 	}
-	p.w.log.warn("can't look whether everything is still there", "problem", explained(err))
+	p.w.log.warn("cannot check whether the namespaces and interfaces still exist", "problem", explained(err))
 	return nil
 }
 
-// stillThere finds out whether namespaces, instance and interfaces are the ones
-// that the sockets were opened for.
+// stillThere returns an error unless the namespaces, the instance and the interfaces are still those that the sockets were opened
+// for.
 func (p *pumps) stillThere() error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
@@ -62,9 +63,8 @@ func (p *pumps) stillThere() error {
 	return err
 }
 
-// askWhenDue asks the module every now and then, and looks at the names, from the
-// timer, since waking another goroutine costs more than all the rest, and returns
-// when the next time is.
+// askWhenDue periodically asks the module for its instance, and checks the namespaces and interfaces. It returns when to call it
+// again. The worker's timer calls it, because waking another goroutine would cost more than the requests.
 func (p *pumps) askWhenDue(now time.Time) time.Time {
 	if now.Before(p.askDue) {
 		return p.askDue
@@ -86,14 +86,14 @@ func (p *pumps) checkWhenDue(now time.Time) error {
 	}
 	if p.socket.thread != p.thread {
 		p.checkDue = now.Add(checkEvery - askIdle)
-		p.w.Check() // one thread must not wait for another
+		p.w.Check() // another goroutine does it: one thread must not wait for another
 		return nil
 	}
 	if !p.changing.TryLock() {
 		return nil // a Reconfigure holds the lock, and may wait for this thread
 	}
 	defer p.changing.Unlock()
-	// It is looked at when the module has been asked: up to askIdle later.
+	// The next check takes place together with a request to the module, up to askIdle after it is due.
 	p.checkDue = now.Add(checkEvery - askIdle)
 	spec := p.w.spec()
 	if spec.Namespace != spec.NetNamespace {
@@ -105,8 +105,8 @@ func (p *pumps) checkWhenDue(now time.Time) error {
 	return p.socket.stillThere(spec)
 }
 
-// tellTrouble lets others see what keeps the network socket from carrying anything.
-// With changing held, or before anybody else can change the socket.
+// tellTrouble publishes and logs a change of the network socket's trouble. changing must be held, unless no other goroutine can
+// change the socket yet.
 func (p *pumps) tellTrouble() {
 	now := p.socket.trouble
 	was := now
@@ -119,17 +119,17 @@ func (p *pumps) tellTrouble() {
 	switch {
 	case now == was:
 	case now == "":
-		p.w.log.warn("its interface carries again")
+		p.w.log.warn("the interface of the network socket works again")
 		p.post(func() {
 			p.host.Listen(replication.CauseMoved, time.Now())
 		})
 	default:
-		p.w.log.warn("its interface carries nothing", "problem", now)
+		p.w.log.warn("the network socket can neither send nor receive", "problem", now)
 	}
 }
 
-// ask finds out whether the instance is there and synchronises, and takes its
-// counters.
+// ask reads the instance's counters and, less often, its settings. It returns an error if the instance does not exist, or if its
+// session synchronisation is off.
 func (p *pumps) ask(now time.Time) error {
 	settingsDue := p.settingsAsked.Add(settingsEvery)
 	p.askDue = p.beats.At(now.Add(askEvery), replication.Beat)
@@ -138,13 +138,14 @@ func (p *pumps) ask(now time.Time) error {
 		p.askDue = p.beats.At(now.Add(askIdle), replication.IdleBeat)
 	}
 	spec := p.w.spec()
-	// Its counters are only to be had of an instance that exists.
+	// The module returns counters only for an instance that exists.
 	if stats, err := p.module.AskStats(); err == nil {
-		p.borrow(func() { p.kernelSays(stats, now) }) // it may send, but only once the module has answered
+		// kernelSays may send, and so needs the thread's memory. ask itself does not keep that while it waits for the module.
+		p.borrow(func() { p.kernelSays(stats, now) })
 	} else if err := checkAlive(p.module, spec); err != nil {
 		return err
 	}
-	if p.askDue.After(settingsDue) { // the next time would be too late
+	if p.askDue.After(settingsDue) { // the next call would be too late for the settings
 		p.settingsAsked = now
 		g, err := p.w.askSettings(p.module, spec)
 		if err != nil {
@@ -156,11 +157,11 @@ func (p *pumps) ask(now time.Time) error {
 	return nil
 }
 
-// sameNamespace says whether the name still leads to the thread's namespace.
+// sameNamespace returns a *Missing unless the name still belongs to the thread's namespace.
 func sameNamespace(ns string, th *nsthread.Thread) error {
 	if !th.Is(ns) {
 		_, err := nsthread.Identify(ns)
-		return &Missing{What: fmt.Sprintf("namespace %q was deleted, or made anew", ns), Err: err}
+		return &Missing{What: fmt.Sprintf("namespace %q was deleted or recreated", ns), Err: err}
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func TestKeepalived(t *testing.T) {
 	c.mustEcho(t, "through J again")
 	k.awaitState(t, "BACKUP")
 	eventually(t, 10*time.Second, "K advertises when it steps down", func() string {
-		if log := k.worker.log.String(); !strings.Contains(log, `msg="the session table is advertised" pair=nat sessions=1`) {
+		if log := k.worker.log.String(); !strings.Contains(log, `msg="the session table was advertised" pair=nat sessions=1`) {
 			return log
 		}
 		return ""
