@@ -16,8 +16,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// aged are n UDP sessions with others' times left in between, so that the order
-// of the table is not that of their age.
+// aged returns n UDP sessions with different times left. Their order in the table differs from the order of their ages.
 func aged(n int) []session.Session {
 	var list []session.Session
 	for i := range n {
@@ -29,15 +28,14 @@ func aged(n int) []session.Session {
 			Dst6:  netip.AddrPortFrom(netip.AddrFrom16(dst6), 53),
 			Src4:  netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), uint16(i)),
 			Dst4:  netip.AddrPortFrom(netip.AddrFrom4(dst4), 53),
-			// Up to the 5 minutes that the instance gives.
+			// Less than the UDP timeout, which is 5 minutes.
 			Expires: time.Duration(100+(i*37)%200) * time.Second,
 		})
 	}
 	return list
 }
 
-// advertised reads datagrams until n sessions have come, control messages and
-// their like aside.
+// advertised reads datagrams until it has n sessions. It skips control messages.
 func (p *plain) advertised(f session.Format, n int) (records []session.Record, trailers []syncwire.Trailer) {
 	p.t.Helper()
 	for len(records) < n {
@@ -49,7 +47,7 @@ func (p *plain) advertised(f session.Format, n int) (records []session.Record, t
 		if len(rest) > 0 {
 			trailer, ok := syncwire.ParseTrailer(rest)
 			if !ok {
-				p.t.Fatalf("a trailer that makes no sense: %x", rest)
+				p.t.Fatalf("a malformed trailer: %x", rest)
 			}
 			trailers = append(trailers, trailer)
 		}
@@ -60,8 +58,8 @@ func (p *plain) advertised(f session.Format, n int) (records []session.Record, t
 	return records, trailers
 }
 
-// TestAdvertise: on modules of every format, the whole table goes out oldest
-// first, at the rate, and with trailers only where there is a sequence.
+// TestAdvertise advertises the table of a module of each format. The worker sends the oldest sessions first, keeps to the rate,
+// and appends trailers only if datagrams have sequence numbers.
 func TestAdvertise(t *testing.T) {
 	for _, version := range []joolnl.Version{jool419, jool4112, jool4115} {
 		for _, sequence := range []bool{false, true} {
@@ -101,7 +99,7 @@ func TestAdvertise(t *testing.T) {
 				if sequence != (len(trailers) > 0) {
 					t.Errorf("%d trailers", len(trailers))
 				}
-				eventually(t, "it ends", func() bool { return h.Sync().Advertise.Ended })
+				eventually(t, "the advertise ends", func() bool { return h.Sync().Advertise.Ended })
 				if s := *h.Sync().Advertise; s != (replication.Advertise{Sent: n, Total: n, Rate: 1000, Ended: true}) || h.counters.Ledger().Advertised != n {
 					t.Errorf("%+v, ledger %+v", s, h.counters.Ledger())
 				}
@@ -113,8 +111,8 @@ func TestAdvertise(t *testing.T) {
 	}
 }
 
-// TestAdvertiseLeavesOutNewer: what the module reports meanwhile is not sent
-// again as it was.
+// TestAdvertiseLeavesOutNewer makes the module report a session during an advertise. The worker does not send the session's older
+// record from the table.
 func TestAdvertiseLeavesOutNewer(t *testing.T) {
 	a, b := hosts(t)
 	p := openPlain(t, b, group6, port, "sync")
@@ -127,7 +125,7 @@ func TestAdvertiseLeavesOutNewer(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, _ := p.advertised(session.Packed40, 36)
-	// The youngest is still to come.
+	// The youngest session has not been sent yet.
 	youngest := h.instance.Table[0].Record()
 	for _, s := range h.instance.Table {
 		if r := s.Record(); r.Expires() > youngest.Expires() {
@@ -139,7 +137,7 @@ func TestAdvertiseLeavesOutNewer(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.instance.Multicast(live)
-	eventually(t, "it ends", func() bool { return h.Sync().Advertise.Ended })
+	eventually(t, "the advertise ends", func() bool { return h.Sync().Advertise.Ended })
 	rest, _ := p.advertised(session.Packed40, 64)
 	n := 0
 	for _, r := range append(first, rest...) {
@@ -148,11 +146,11 @@ func TestAdvertiseLeavesOutNewer(t *testing.T) {
 		}
 	}
 	if s := h.Sync().Advertise; n != 1 || s.Sent != 99 || s.Total != 99 {
-		t.Errorf("the session that was reported came %d times; %+v", n, s)
+		t.Errorf("the reported session was sent %d times, want once; %+v", n, s)
 	}
 }
 
-// TestAdvertiseFails: a table that can't be read is told.
+// TestAdvertiseFails advertises a table that cannot be read: the state has the error.
 func TestAdvertiseFails(t *testing.T) {
 	a, _ := hosts(t)
 	h := newHost(t, jool4115, specFor(a, group6)).start()

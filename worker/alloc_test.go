@@ -13,7 +13,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// none fails where fn, called once and then runs times, allocates.
+// none calls fn once to warm up and then runs times, and fails if these calls allocate memory.
 func (d *driven) none(what string, runs int, fn func(i int)) {
 	i := 0
 	if n := testing.AllocsPerRun(runs, func() { fn(i); i++ }); n != 0 {
@@ -21,8 +21,8 @@ func (d *driven) none(what string, runs int, fn func(i int)) {
 	}
 }
 
-// TestNoAllocations has everything on: sequence and retransmission buffer, coalescing, the times of
-// arrival, the ledger.
+// TestNoAllocations checks that neither a report nor a datagram allocates memory, with sequence numbers, retransmission buffer,
+// coalescing, time stamps and ledger.
 func TestNoAllocations(t *testing.T) {
 	const runs = 50
 	for _, v := range []joolnl.Version{jool419, jool4112, jool4115} {
@@ -54,7 +54,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// outNoAllocations is the way out for so many messages of the module's at a time.
+// outNoAllocations checks that reports allocate no memory. The worker reads together reports at a time.
 func (d *driven) outNoAllocations(v joolnl.Version, together, runs int) {
 	lists := d.newLists(d.format, together*(runs+1))
 	var messages [][]byte
@@ -68,22 +68,22 @@ func (d *driven) outNoAllocations(v joolnl.Version, together, runs int) {
 	again := messages[len(messages)-together:]
 	due := time.Now()
 	d.none(fmt.Sprintf("%d lists of sessions that wait for their period's end", together), runs, func(i int) {
-		// Those that fell into one slot have gone at once.
+		// Sessions that fall into one slot of the coalescer evict each other, and are sent at once.
 		sent := d.w.counters.Stats().NetSentPackets
 		d.multicast(again...)
 		due = due.Add(2 * time.Second)
 		d.host.SendRefreshes(due)
 		d.sentAre(int(d.w.counters.Stats().NetSentPackets-sent), 1)
 	})
-	d.host.Coalescer = replication.NewCoalescer(d.host.Coalescer.Period(), 1) // in which nothing is of the future
+	d.host.Coalescer = replication.NewCoalescer(d.host.Coalescer.Period(), 1) // the old one has sessions with times in the future
 }
 
-// unread has the module's table never be read.
+// unread replaces readTable: the module's table is never read.
 type unread struct{ outside }
 
 func (unread) readTable(int, time.Time, func() bool, func(replication.Snapshot, error)) {}
 
-// TestBulkNoAllocations is the two ways of a resync.
+// TestBulkNoAllocations checks that BULKs allocate no memory, neither at their sender nor at their receiver.
 func TestBulkNoAllocations(t *testing.T) {
 	const runs = 50
 	drive(t, jool4115, func(d *driven) {
@@ -133,8 +133,7 @@ func TestBulkNoAllocations(t *testing.T) {
 	})
 }
 
-// BenchmarkPumps is what a datagram costs on either way with everything on, and what
-// the test has to do with it.
+// BenchmarkPumps measures the cost of a datagram in either direction, with all features on. It includes the cost of the test itself.
 func BenchmarkPumps(b *testing.B) {
 	for _, together := range []int{1, multicasts} {
 		b.Run(fmt.Sprintf("out, %d at a time", together), func(b *testing.B) {

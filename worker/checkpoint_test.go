@@ -12,11 +12,11 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// TestInherit has a standby's worker away for a while. If it can be shown that it
-// missed nothing, or what it missed is repeated, the next one reads no table.
+// TestInherit stops a standby's worker and starts the next one later. If the module's counters show that the table is unchanged,
+// and retransmissions bring the datagrams that it missed, the next worker needs no full sync and does not read its table.
 func TestInherit(t *testing.T) {
 	const n = 300
-	lone := func(h *host, at int) []byte { // what the module reports of one session
+	lone := func(h *host, at int) []byte { // the module's report of one session
 		r := sessionAt(at, 0)
 		h.instance.Sessions.Put(r)
 		list, err := h.kernel.Format().AppendRecord(nil, &r, workertest.Pool6)
@@ -27,69 +27,69 @@ func TestInherit(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		// before happens while all run, away while the standby's worker doesn't.
+		// before is called while all workers run, away while the standby's worker is stopped.
 		before, away func(t *testing.T, active, standby *host, third string)
-		want         bool // that nothing was missed
-		either       bool // or not
+		want         bool // the next worker needs no full sync
+		either       bool // the result depends on timing
 	}{
-		{name: "nothing happens", want: true},
+		{name: "no traffic", want: true},
 		{name: "sessions are reported", away: func(_ *testing.T, active, _ *host, _ string) {
 			for i := range 50 {
 				active.report(sessionAt(5000+i, 0))
 			}
 		}, want: true},
-		{name: "it comes back in another process", away: func(_ *testing.T, _, standby *host, _ string) {
+		{name: "the next worker is in another process", away: func(_ *testing.T, _, standby *host, _ string) {
 			saved := standby.counters.Save()
 			standby.counters.checkpoints.write("another", replication.Checkpoint{})
 			standby.counters.Restore(saved)
 		}, want: true},
-		{name: "more is reported than is kept", away: func(t *testing.T, active, _ *host, _ string) {
+		{name: "more datagrams are sent than are kept for retransmission", away: func(t *testing.T, active, _ *host, _ string) {
 			for i := range replication.RetransmitDatagrams + 100 {
 				active.report(sessionAt(5000+i, 0))
 			}
-			eventually(t, "all is sent", func() bool { return active.counters.Ledger().Sent == replication.RetransmitDatagrams+100 })
+			eventually(t, "all sessions are sent", func() bool { return active.counters.Ledger().Sent == replication.RetransmitDatagrams+100 })
 		}},
-		{name: "the active side's worker begins anew", away: func(_ *testing.T, active, _ *host, _ string) {
+		{name: "the active host starts a new incarnation", away: func(_ *testing.T, active, _ *host, _ string) {
 			active.stop()
 			active.counters.Distrust()
 			active.instance.Sessions.Put(sessionAt(5000, 0))
 			active.init(active.spec())
 			active.start()
 		}},
-		{name: "another host brings something", away: func(t *testing.T, active, _ *host, third string) {
+		{name: "another host has a session that both lack", away: func(t *testing.T, active, _ *host, third string) {
 			other := newStandby(t, jool4115, third, sessionAt(5000, 0))
 			other.start()
 			other.synced()
-			eventually(t, "the active side has it", func() bool { return active.instance.Sessions.Len() == n+1 })
+			eventually(t, "the active host has it", func() bool { return active.instance.Sessions.Len() == n+1 })
 			active.complete()
 		}},
 		{name: "an upstream joold has been heard", before: func(t *testing.T, _, standby *host, third string) {
 			openPlain(t, third, group6, port, "sync").send(entries(t, jool4115, 1, 1))
-			eventually(t, "it is heard", func() bool { return len(standby.Peers()) == 2 })
+			eventually(t, "the upstream joold is a peer", func() bool { return len(standby.Peers()) == 2 })
 		}},
-		{name: "the module reported something just before", before: func(_ *testing.T, active, standby *host, _ string) {
+		{name: "the module reports a session just before", before: func(_ *testing.T, active, standby *host, _ string) {
 			standby.report(sessionAt(5000, 0))
 			eventually(t, "it has crossed", func() bool { return active.instance.Sessions.Len() == n+1 })
 		}, want: true},
 		{name: "the module drops sessions just before", before: func(_ *testing.T, _, standby *host, _ string) {
 			standby.instance.Sessions.Put(sessionAt(5000, 0))
 			standby.instance.Set(func(i *workertest.Instance) { i.Stats[78]++ })
-		}, either: true}, // the worker has noticed it, or leaves nothing
-		{name: "the module reports something meanwhile", away: func(_ *testing.T, _, standby *host, _ string) {
+		}, either: true}, // the worker may end before it has polled the counter; then it leaves no checkpoint
+		{name: "the module reports a session meanwhile", away: func(_ *testing.T, _, standby *host, _ string) {
 			standby.instance.Multicast(lone(standby, 5000))
 		}},
 		{name: "another program writes to the module", away: func(_ *testing.T, _, standby *host, _ string) {
 			standby.instance.Set(func(i *workertest.Instance) { i.Stats[80]++ })
 		}},
-		{name: "the instance is made anew", away: func(_ *testing.T, _, standby *host, _ string) {
+		{name: "the instance is recreated", away: func(_ *testing.T, _, standby *host, _ string) {
 			standby.instance.Set(func(i *workertest.Instance) { i.Stats, i.Sessions = workertest.Counting(), workertest.NewTable() })
 		}},
-		{name: "the active side's module drops sessions", away: func(t *testing.T, active, _ *host, _ string) {
+		{name: "the active host's module drops a session", away: func(t *testing.T, active, _ *host, _ string) {
 			active.instance.Sessions.Put(sessionAt(5000, 0))
 			active.instance.Set(func(i *workertest.Instance) { i.Stats[78]++ })
-			eventually(t, "it is noticed", func() bool { return active.counters.Losses().KernelDropped == 1 })
+			eventually(t, "the drop is counted", func() bool { return active.counters.Losses().KernelDropped == 1 })
 		}},
-		{name: "an operator has it started again", away: func(_ *testing.T, _, standby *host, _ string) { standby.counters.Distrust() }},
+		{name: "an operator restarts the worker", away: func(_ *testing.T, _, standby *host, _ string) { standby.counters.Distrust() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -118,14 +118,14 @@ func TestInherit(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 			if again := standby.instance.Count(joolnl.SessionForeach) - reads; c.want && again > 0 {
-				t.Errorf("its table was read, by %d requests", again)
+				t.Errorf("the next worker read its table, with %d requests", again)
 			}
 			become(t, active, standby)
 		})
 	}
 }
 
-// TestCheckpoints writes checkpoints and reads them, in another process too.
+// TestCheckpoints writes checkpoints and reads them, also in another process.
 func TestCheckpoints(t *testing.T) {
 	e := replication.Checkpoint{Counters: replication.ModuleCounters{Complete: true, Packets: 1, Stored: 1 << 40, Reported: 3, Dropped: 4}, Self: 1<<32 - 1,
 		Position: syncwire.Position{Generation: 1<<32 - 1, Seq: 9}, Written: time.UnixMilli(1_000_000_001),

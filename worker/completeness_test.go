@@ -15,8 +15,8 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// wrongFor is for how long a host may say that it is complete while it lacks sessions of its peers: 2 s, and what a busy
-// machine takes to sample.
+// wrongFor is how long a host may say that it is complete although it lacks sessions of its peers: 2 s, and half a second for the
+// sampling on a busy machine.
 const wrongFor = 2500 * time.Millisecond
 
 // TestNeverWrong makes hosts lack each other's sessions. None of them says for longer than wrongFor that it is complete,
@@ -43,10 +43,10 @@ func TestNeverWrong(t *testing.T) {
 				hosts[deaf].deafTo(1)
 				hosts[0].report(sessionsAt(100*deaf, 10)...)
 				other := hosts[3-deaf]
-				eventually(t, "the other one has them", func() bool { return other.has(sessionsAt(100*deaf, 10)) })
+				eventually(t, "the other host has them", func() bool { return other.has(sessionsAt(100*deaf, 10)) })
 				hosts[deaf].deafTo()
 			}
-			hosts[0].stop() // it can't repeat them
+			hosts[0].stop() // from now on it cannot retransmit them
 		}},
 		{name: "two pairs meet", hosts: 4, tables: func(i int) []session.Record { return sessionsAt(i/2*1000, 100) },
 			after: func(t *testing.T, hosts []*host, _ []string, join func()) {
@@ -65,7 +65,7 @@ func TestNeverWrong(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		}},
-		{name: "a number that jumps is forged", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
+		{name: "a forged HELLO has a much higher sequence number", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
 			forger := newScripted(t, names[2])
 			forger.id, forger.last = hosts[0].running.host.Knowledge.Self(), 1_000_000
 			forger.say(&syncwire.Hello{Settings: ttl})
@@ -79,7 +79,7 @@ func TestNeverWrong(t *testing.T) {
 				hosts[0].report(sessionAt(i, 0))
 			}
 			eventually(t, "they have crossed", func() bool { return hosts[1].instance.Sessions.Len() == 40 })
-			hosts[0].onThread(func(p *pumps) { // the host's memory was set back
+			hosts[0].onThread(func(p *pumps) { // as if the virtual machine had been reset to a snapshot
 				back := p.host.Knowledge.Checkpoint(time.Now())
 				back.Position.Seq = 3
 				p.host.Knowledge.Continue(&back, time.Now())
@@ -89,7 +89,7 @@ func TestNeverWrong(t *testing.T) {
 				time.Sleep(50 * time.Millisecond)
 			}
 		}},
-		{name: "the standby goes over to another group", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
+		{name: "the standby moves to another group", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
 			spec := standbySpec(names[2])
 			spec.Group = netip.MustParseAddr("ff08::77")
 			there := newStandby(t, jool4115, names[2], sessionsAt(5000, 100)...)
@@ -153,10 +153,10 @@ func (h *host) has(records []session.Record) bool {
 	return true
 }
 
-// deafTo has a host hear nothing from the addresses fd64::n of a lan.
+// deafTo makes a host drop datagrams from the addresses fd64::n of a lan, and receive all others.
 func (h *host) deafTo(addresses ...int) {
 	h.t.Helper()
-	const source = 8 // in the IPv6 header
+	const source = 8 // offset of the source address in the IPv6 header
 	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: 0xfff00000 + source + 12, Size: 4}}
 	for i, n := range addresses {
 		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(n), SkipTrue: uint8(len(addresses) - i)})
@@ -168,7 +168,7 @@ func (h *host) deafTo(addresses ...int) {
 	h.filter(raw)
 }
 
-// watcher samples what hosts say and hold.
+// watcher samples the states and tables of hosts.
 type watcher struct {
 	t       *testing.T
 	mu      sync.Mutex
@@ -196,7 +196,7 @@ func watch(t *testing.T, hosts ...*host) *watcher {
 	return w
 }
 
-// among replaces the hosts, of which those that have stopped are left out.
+// among replaces the watched hosts. It leaves out those whose worker has stopped.
 func (w *watcher) among(hosts ...*host) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -223,7 +223,7 @@ func (w *watcher) end() {
 	w.done.Wait()
 }
 
-// sample notes since when hosts have said that they are complete and are not.
+// sample records since when hosts have said that they are complete although they lack sessions.
 func (w *watcher) sample(now time.Time) {
 	hosts := w.hosts()
 	for _, h := range hosts {

@@ -19,7 +19,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// tap is a kernel whose requests pass through the test.
+// tap is a simulated kernel. The test forwards the requests between the worker and the kernel, and can stop that.
 type tap struct {
 	*workertest.Kernel
 	near, far *os.File
@@ -53,7 +53,7 @@ func (k *tap) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) {
 	return joolnl.NewConn(inner.Requests, inner.Receiver(), p[0]), nil
 }
 
-// hold ends the passing of requests and leaves them to the test.
+// hold stops forwarding. From then on the test itself reads the requests.
 func (k *tap) hold() {
 	past := time.Unix(1, 0)
 	_ = k.near.SetDeadline(past)
@@ -67,8 +67,7 @@ func (k *tap) close() {
 	k.far.Close()
 }
 
-// ends is a kernel that leaves its ends of the sockets to the test, once the
-// worker runs.
+// ends is a simulated kernel that gives its ends of the sockets to the test after the worker has started.
 type ends struct {
 	tap
 	multicasts int
@@ -89,22 +88,21 @@ func (k *ends) Dial(instance string, receiveBuffer int) (*joolnl.Conn, error) {
 	return c, err
 }
 
-// driven is a worker that runs when the test has it run, between sockets whose other
-// ends the test has.
+// driven is a worker whose functions the test calls. The test has the other ends of the worker's sockets.
 type driven struct {
 	t testing.TB
 	*pumps
-	// multicasts and requests are the module's ends, group is a socket of a peer's.
+	// multicasts and requests are the module's ends of the netlink sockets; group is the socket of a peer.
 	multicasts, requests, group int
-	to                          *packetio.Sender // to the group
+	to                          *packetio.Sender // sends to the group
 	buf                         []byte
 	poll                        []unix.PollFd
 	first                       int          // the number of the next new session
 	last                        syncwire.Seq // of the peer's datagrams
 }
 
-// drive has do run on the thread of a worker with everything on, where nothing else
-// of it runs meanwhile.
+// drive starts a worker with all features switched on, and calls do on its thread. No other function of the worker runs
+// meanwhile.
 func drive(t testing.TB, v joolnl.Version, do func(d *driven)) {
 	t.Helper()
 	a, b := hosts(t)
@@ -120,8 +118,8 @@ func drive(t testing.TB, v joolnl.Version, do func(d *driven)) {
 	}()
 	h.instance.Wait(t, joolnl.JooldAck, 1)
 	control[*syncwire.Hello](peer)
-	// Nobody answers what it asks every now and then. All of this happens on the thread at once: what asks in between would
-	// end the worker, and its descriptors would be somebody else's.
+	// The worker's periodic requests get no reply while the test has the module's ends, and a request without a reply ends the
+	// worker. So the timer is stopped, and the rest is one function on the thread, so that no request is sent in between.
 	timer := h.running.timer
 	if err := h.running.thread.Do(func() {
 		timer.Stop()
@@ -135,7 +133,7 @@ func drive(t testing.TB, v joolnl.Version, do func(d *driven)) {
 	}
 }
 
-// newLists are n lists of as many new sessions as fit a datagram of this format.
+// newLists returns n lists of new sessions in a format; each list has as many sessions as fit into a datagram.
 func (d *driven) newLists(f session.Format, n int) (lists [][]byte) {
 	size := f.PerDatagram(maxSessionBytes)
 	for range n {
@@ -145,7 +143,7 @@ func (d *driven) newLists(f session.Format, n int) (lists [][]byte) {
 	return lists
 }
 
-// numbered puts the trailers of a peer's next datagrams behind their sessions.
+// numbered appends trailers to lists of sessions, which thereby become a peer's next live datagrams.
 func (d *driven) numbered(lists [][]byte) [][]byte {
 	for i, list := range lists {
 		d.last++
@@ -154,8 +152,7 @@ func (d *driven) numbered(lists [][]byte) [][]byte {
 	return lists
 }
 
-// read takes what has come to one of the sockets, or comes soon, and returns how long
-// it is.
+// read reads the next message from a socket into buf, waits for it if necessary, and returns its length.
 func (d *driven) read(fd int) int {
 	n, err := unix.Read(fd, d.buf)
 	if err == unix.EAGAIN {
@@ -168,15 +165,16 @@ func (d *driven) read(fd int) int {
 	return n
 }
 
-// wait waits until there is something to read.
+// wait waits until a socket is readable.
 func (d *driven) wait(fd int) {
 	d.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	if n, err := unix.Poll(d.poll, int(patience.Milliseconds())); n != 1 {
-		panic(fmt.Sprint("nothing comes: ", err))
+		panic(fmt.Sprint("no message arrived: ", err))
 	}
 }
 
-// multicast has the module report all that it has in one go.
+// multicast sends reports of the module and makes the worker process them together. It expects one request with ACKs for each
+// batch of reports.
 func (d *driven) multicast(messages ...[]byte) {
 	for _, m := range messages {
 		if _, err := unix.Write(d.multicasts, m); err != nil {
@@ -184,7 +182,7 @@ func (d *driven) multicast(messages ...[]byte) {
 		}
 	}
 	d.takeReports()
-	d.host.Stalls = replication.Stalls{}                      // after a stall of the host the worker would ask the module, and nobody answers here
+	d.host.Stalls = replication.Stalls{}                      // after a stall of the test host, the worker would read the table and get no reply
 	for range (len(messages) + multicasts - 1) / multicasts { // those that are read together are acknowledged together
 		if d.read(d.requests); d.buf[16] != byte(joolnl.JooldAck) {
 			d.t.Error("no acknowledgement")
@@ -192,7 +190,7 @@ func (d *driven) multicast(messages ...[]byte) {
 	}
 }
 
-// sentAre takes n datagrams that the worker has sent, each of at least so many bytes.
+// sentAre reads n datagrams that the worker has sent. Each must have at least the given number of bytes.
 func (d *driven) sentAre(n, bytes int) {
 	for range n {
 		if got := d.read(d.group); got < bytes {
@@ -201,7 +199,7 @@ func (d *driven) sentAre(n, bytes int) {
 	}
 }
 
-// receive has the worker receive datagrams and give them to the module.
+// receive sends datagrams to the worker, makes it process them, and waits until it has given all of them to the module.
 func (d *driven) receive(datagrams ...[]byte) {
 	for _, b := range datagrams {
 		if err := d.to.Send(d.group, b); err != nil {
@@ -221,7 +219,7 @@ func (d *driven) receive(datagrams ...[]byte) {
 	}
 }
 
-// fdOf is a connection's descriptor, which stays the connection's.
+// fdOf returns a connection's descriptor. The connection still owns it.
 func fdOf(t testing.TB, c syscall.Conn) int {
 	t.Helper()
 	raw, err := c.SyscallConn()

@@ -9,8 +9,8 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestRepeatAfterFailover has a peer repeat a datagram after the own module has reported the session that is in it, or
-// another one. The record that has been idle for less time wins.
+// TestRepeatAfterFailover retransmits a peer's datagram after the host's own module has reported the same session, or another
+// one. The record that has been idle for less time wins.
 func TestRepeatAfterFailover(t *testing.T) {
 	syn := func(idleFor time.Duration) session.Record {
 		return kind(sessionAt(0, 0), session.TCP, session.V6Init, session.TimerTransitory, idleFor)
@@ -20,17 +20,17 @@ func TestRepeatAfterFailover(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		// reported is what the own module reports before the repeat comes.
+		// The own module reports reported before the peer retransmits repeated.
 		reported, repeated session.Record
 		want               session.State
 	}{
 		{"the module's record is younger", established(0), syn(2 * time.Second), session.Established},
 		{"the module's record is younger, and in an earlier state", syn(0), established(2 * time.Second), session.V6Init},
-		{"the repeat is younger", syn(8 * time.Second), established(0), session.Established},
-		{"the repeat is younger, and in an earlier state", established(8 * time.Second), syn(0), session.V6Init},
+		{"the retransmitted record is younger", syn(8 * time.Second), established(0), session.Established},
+		{"the retransmitted record is younger, and in an earlier state", established(8 * time.Second), syn(0), session.V6Init},
 		{"the module has reported another session", sessionAt(400, 0), syn(2 * time.Second), session.V6Init},
 	} {
-		for _, during := range []string{"", ", during a resync"} {
+		for _, during := range []string{"", ", during a full sync"} {
 			t.Run(c.name+during, func(t *testing.T) {
 				t.Parallel()
 				a, b := hosts(t)
@@ -42,7 +42,7 @@ func TestRepeatAfterFailover(t *testing.T) {
 				s.end(5, 0)
 				h.synced()
 				s.live(sessionAt(40, 0))
-				s.last++ // it is lost
+				s.last++ // this datagram is lost
 				lost := s.last
 				s.live(sessionAt(44, 0))
 				for {
@@ -62,7 +62,7 @@ func TestRepeatAfterFailover(t *testing.T) {
 				if during != "" {
 					s.end(6, 0)
 				}
-				eventually(t, "what came behind the repeat is stored", func() bool {
+				eventually(t, "the datagram after the retransmission is stored", func() bool {
 					_, there := h.instance.Sessions.Get(marker.Key())
 					return there
 				})

@@ -12,7 +12,7 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestResyncScripted plays an answer in which something is lost, or odd.
+// TestResyncScripted plays the sender of a full sync whose messages are lost, duplicated, reordered or inconsistent.
 func TestResyncScripted(t *testing.T) {
 	const n = 100 // three BULKs
 	records := sessionsAt(0, n)
@@ -51,7 +51,7 @@ func TestResyncScripted(t *testing.T) {
 			s.bulk(5, 2, records)
 			s.end(5, n)
 			if got := s.nacked(5); !slices.Equal(got, []syncwire.Range{{From: 1, To: 1}}) {
-				s.t.Errorf("asked for %v", got)
+				s.t.Errorf("the NACK requests %v", got)
 			}
 			s.bulk(5, 1, records)
 		}, n},
@@ -76,7 +76,7 @@ func TestResyncScripted(t *testing.T) {
 			}
 			s.end(5, n)
 		}, n},
-		{"BEGIN guesses, and guesses again", func(s *scripted, to syncwire.ID) {
+		{"BEGIN's estimate, and a corrected BEGIN", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 5, 7)
 			s.begin(to, 5, n)
 			for i := range 3 {
@@ -84,7 +84,7 @@ func TestResyncScripted(t *testing.T) {
 			}
 			s.end(5, n)
 		}, n},
-		{"BEGIN's guess is too low, the right one lost", func(s *scripted, to syncwire.ID) {
+		{"BEGIN's estimate is too low, the corrected BEGIN is lost", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 5, 50)
 			for i := range 3 {
 				s.bulk(5, i, records)
@@ -97,7 +97,7 @@ func TestResyncScripted(t *testing.T) {
 				s.bulk(5, i, records)
 			}
 		}, n},
-		{"BEGIN's guess is too high, the right one lost", func(s *scripted, to syncwire.ID) {
+		{"BEGIN's estimate is too high, the corrected BEGIN is lost", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 5, 5000)
 			for i := range 3 {
 				s.bulk(5, i, records)
@@ -108,19 +108,19 @@ func TestResyncScripted(t *testing.T) {
 				s.bulk(5, i, records)
 			}
 		}, n},
-		{"another BEGIN takes its place", func(s *scripted, to syncwire.ID) {
+		{"BEGIN of another full sync", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 5, n)
 			s.bulk(5, 0, records)
 			s.begin(to, 6, n)
 			for i := range 3 {
-				s.bulk(5, i, records) // of the old one
+				s.bulk(5, i, records) // of the previous full sync
 			}
 			for i := range 3 {
 				s.bulk(6, i, records)
 			}
 			s.end(6, n)
 		}, n},
-		{"GONE, and another answer", func(s *scripted, to syncwire.ID) {
+		{"GONE, and another full sync", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 5, n)
 			s.say(&syncwire.Gone{To: to, Resync: 5, Ranges: []syncwire.Range{{From: 0, To: 2}}})
 			s.asked(n)
@@ -130,7 +130,7 @@ func TestResyncScripted(t *testing.T) {
 			}
 			s.end(6, n)
 		}, n},
-		{"a broken BULK, and more than was announced", func(s *scripted, to syncwire.ID) {
+		{"a malformed BULK, and more BULKs than were announced", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 5, 1)
 			broken := sessionAt(0, 0)
 			broken[34] = 0xff
@@ -159,7 +159,7 @@ func TestResyncScripted(t *testing.T) {
 	}
 }
 
-// TestInjectedIsCut has a peer with more time left than a session can have.
+// TestInjectedIsCut sends a full sync with a session whose time left exceeds the timeout. The worker reduces it to the timeout.
 func TestInjectedIsCut(t *testing.T) {
 	a, b := hosts(t)
 	s := newScripted(t, a)
@@ -170,24 +170,24 @@ func TestInjectedIsCut(t *testing.T) {
 	records[0].SetExpires(1<<32 - 1)
 	s.begin(to, 5, 2)
 	began := time.Now()
-	time.Sleep(5 * time.Millisecond) // so that the time is corrected
+	time.Sleep(5 * time.Millisecond) // the worker then corrects the time left by the time since BEGIN
 	s.bulk(5, 0, records)
 	s.end(5, 2)
 	h.synced()
 	stored := h.instance.Sessions.Records()
-	most := time.Since(began).Milliseconds() + 2*37 // sessionsAt makes sessions that are idle already
+	most := time.Since(began).Milliseconds() + 2*37 // sessionsAt returns sessions that have been idle for up to 37 ms each
 	for _, r := range stored {
 		if i := replication.Idle(&r, ttl); i < 0 || i > most {
 			t.Errorf("%x is idle for %d ms, want %d at most", r, i, most)
 		}
 	}
 	if h.counters.Ledger().Cut == 0 {
-		t.Error("it was not counted")
+		t.Error("the reduced time left was not counted")
 	}
 }
 
-// TestHeldOverflow has more live updates wait than may: all go on in their order,
-// and the resync does not overwrite them.
+// TestHeldOverflow sends more live updates during a full sync than the backlog can hold. The worker then gives all of them to the
+// module, in order, and the full sync does not overwrite their sessions.
 func TestHeldOverflow(t *testing.T) {
 	a, b := hosts(t)
 	s := newScripted(t, a)
@@ -205,12 +205,12 @@ func TestHeldOverflow(t *testing.T) {
 	for range replication.MaxBacklog/(36*40) + 1 {
 		s.live(filler...)
 		if s.last%50 == 0 {
-			eventually(t, "it is taken", func() bool { return h.counters.Stats().NetRcvdPackets == uint64(s.last) })
-			s.begin(to, 5, 2) // it goes on
+			eventually(t, "the datagrams are received", func() bool { return h.counters.Stats().NetRcvdPackets == uint64(s.last) })
+			s.begin(to, 5, 2) // keeps the full sync alive
 		}
 	}
 	s.live(kind(stale, session.TCP, session.Trans, session.TimerTransitory, 0))
-	eventually(t, "what waited goes on", func() bool {
+	eventually(t, "the backlog is given to the module", func() bool {
 		s.begin(to, 5, 2)
 		r, _ := h.instance.Sessions.Get(stale.Key())
 		return r.State() == session.Trans
@@ -222,11 +222,11 @@ func TestHeldOverflow(t *testing.T) {
 		t.Errorf("moved back to %v", r.State())
 	}
 	if _, there := h.instance.Sessions.Get(other.Key()); !there {
-		t.Error("the other session of the resync is missing")
+		t.Error("the other session of the full sync is missing")
 	}
 }
 
-// TestMemoryOfLies announces much and sends little.
+// TestMemoryOfLies announces full syncs of the largest size, and sends a few of their BULKs. The worker's memory must stay small.
 func TestMemoryOfLies(t *testing.T) {
 	a, b := hosts(t)
 	s := newScripted(t, a)
@@ -239,7 +239,7 @@ func TestMemoryOfLies(t *testing.T) {
 		one = append(one, r[:]...)
 	}
 	var before, after runtime.MemStats
-	runtime.GC() // what other tests have left
+	runtime.GC() // frees the memory of other tests
 	runtime.ReadMemStats(&before)
 	for id := range uint32(20) {
 		s.begin(to, 5+id, replication.MaxSessions)
@@ -247,21 +247,21 @@ func TestMemoryOfLies(t *testing.T) {
 			s.say(&syncwire.Bulk{Resync: 5 + id, Index: index, Records: one})
 		}
 	}
-	received := func() { // what was sent so far
+	received := func() { // waits until the worker has received all earlier datagrams
 		s.live(records[0])
-		eventually(t, "it is received", func() bool { return h.counters.Stats().NetRcvdPackets == uint64(s.last) })
+		eventually(t, "the datagrams are received", func() bool { return h.counters.Stats().NetRcvdPackets == uint64(s.last) })
 	}
 	received()
-	for tries := 0; h.Sync().Done == 0; tries++ { // a slow host has given up meanwhile
+	for tries := 0; h.Sync().Done == 0; tries++ { // on a slow machine the worker may have given up
 		if tries == 100 {
-			t.Fatal("none is taken")
+			t.Fatal("the worker accepts no BULK")
 		}
 		s.begin(to, 24, replication.MaxSessions)
 		s.say(&syncwire.Bulk{Resync: 24, Index: 0, Records: one})
 		received()
 	}
 	h.blocked(func() {})
-	runtime.GC() // what is allocated and not used any more is in the second bound
+	runtime.GC() // the second bound covers memory that is already free
 	runtime.ReadMemStats(&after)
 	if used := int64(after.HeapAlloc) - int64(before.HeapAlloc); used > 64<<20 {
 		t.Errorf("%d MB are used", used>>20)
@@ -272,8 +272,7 @@ func TestMemoryOfLies(t *testing.T) {
 	}
 }
 
-// said counts what is heard of a worker in a time, by the message's type;
-// datagrams of sessions count as type 0.
+// said reads datagrams for the time d, and counts those of a worker by their type. Datagrams with sessions count as type 0.
 func (p *plain) said(from syncwire.ID, d time.Duration) map[syncwire.Type]int {
 	p.t.Helper()
 	counts := make(map[syncwire.Type]int)
@@ -298,7 +297,8 @@ func typeOf(b syncwire.Body) syncwire.Type {
 	return syncwire.Type(syncwire.Message{Sender: 1, Body: b}.Append(nil)[3])
 }
 
-// TestFloods has a forger send as fast as it can what makes a worker answer.
+// TestFloods sends messages that a worker answers, as fast as possible. The number of answers must be bounded, no session may change,
+// and the worker must still send live datagrams.
 func TestFloods(t *testing.T) {
 	names := lan(t, 3)
 	h := newStandby(t, jool4115, names[0], sessionsAt(0, 2000)...)
@@ -306,25 +306,25 @@ func TestFloods(t *testing.T) {
 	for i := range 600 {
 		h.report(sessionAt(10_000+i, 0))
 	}
-	eventually(t, "all is sent", func() bool { return h.counters.Ledger().Sent == 600 })
+	eventually(t, "all sessions are sent", func() bool { return h.counters.Ledger().Sent == 600 })
 	hears, forger := openPlain(t, names[1], group6, port, "sync"), newScripted(t, names[2])
 	for number, c := range []struct {
 		name  string
 		flood func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (sender syncwire.ID, body syncwire.Body)
-		// most is what may be heard of it in a second, by type.
+		// most is the largest permitted number of messages a second from the worker, by type.
 		most map[syncwire.Type]int
 	}{
 		{"HELLOs that ask", func(_ syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i), &syncwire.Hello{Asks: true, Settings: ttl}
 		}, map[syncwire.Type]int{syncwire.TypeHello: 60}},
-		{"HELLOs of ever another complete one", func(_ syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
+		{"HELLOs of many complete senders", func(_ syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i/10), &syncwire.Hello{Sync: syncwire.SyncYes, Sessions: 1 << 30, Settings: ttl}
 		}, map[syncwire.Type]int{syncwire.TypeHello: 60, syncwire.TypeSolicit: 10}},
-		{"NACKs of what there is", func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
+		{"NACKs for kept datagrams", func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			at := uint32(last) - r.Uint32N(500)
 			return 1000, &syncwire.Nack{To: h, Ranges: []syncwire.Range{{From: at, To: at + 3}}}
 		}, map[syncwire.Type]int{0: replication.MaxRetransmitted * 26, syncwire.TypeGone: replication.MaxReplies * 26}},
-		{"NACKs of what there is not", func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
+		{"NACKs for any numbers", func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			var ranges []syncwire.Range
 			for range syncwire.MaxRanges {
 				at := r.Uint32()
@@ -332,10 +332,10 @@ func TestFloods(t *testing.T) {
 			}
 			return 1000, &syncwire.Nack{To: h, Ranges: ranges}
 		}, map[syncwire.Type]int{0: replication.MaxRetransmitted * 26, syncwire.TypeGone: replication.MaxReplies * 26}},
-		{"NACKs of no resync", func(h syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
+		{"NACKs for unknown full syncs", func(h syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return 1000, &syncwire.Nack{To: h, Resync: r.Uint32() | 1, Ranges: []syncwire.Range{{From: 0, To: 1 << 30}}}
 		}, map[syncwire.Type]int{syncwire.TypeGone: replication.MaxReplies * 26}},
-		{"numbers that jump", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
+		{"sequence numbers that jump", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i/2), &syncwire.Hello{Settings: ttl}
 		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeHello: 60, syncwire.TypeSolicit: 10}},
 		{"BEGINs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
@@ -366,7 +366,7 @@ func TestFloods(t *testing.T) {
 					}
 					sender, body := c.flood(self, 600, i, r)
 					last := syncwire.Seq(0)
-					if c.name == "numbers that jump" {
+					if c.name == "sequence numbers that jump" {
 						last = syncwire.Seq(i%2) * 2000
 					}
 					_, _ = forger.WriteToUDP(syncwire.Message{Sender: sender, Last: last, Body: body}.Append(nil), forger.to)
@@ -375,7 +375,7 @@ func TestFloods(t *testing.T) {
 			said := hears.said(self, time.Second/2)
 			close(stop)
 			sent := <-stopped
-			for len(hears.said(self, 200*time.Millisecond)) > 0 { // what waited is taken too
+			for len(hears.said(self, 200*time.Millisecond)) > 0 { // until the worker has processed all queued datagrams
 			}
 			t.Logf("%d sent in about half a second, heard %v", sent, said)
 			for typ, n := range said {
@@ -387,7 +387,7 @@ func TestFloods(t *testing.T) {
 			if n := len(h.instance.Sessions.Records()); n != len(before) {
 				t.Errorf("%d sessions, were %d", n, len(before))
 			}
-			// It still works.
+			// The worker still sends live datagrams.
 			live := sessionAt(20_000+number, 0)
 			h.report(live)
 			hears.waitFor(live)
@@ -395,7 +395,7 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// waitFor waits until a live datagram has a session.
+// waitFor reads datagrams until one of them has the session.
 func (p *plain) waitFor(want session.Record) {
 	p.t.Helper()
 	for {
@@ -412,8 +412,7 @@ func (p *plain) waitFor(want session.Record) {
 	}
 }
 
-// TestMutatedFlood mixes forged, mutated and random messages into the work of two
-// hosts: they change nothing.
+// TestMutatedFlood sends forged, mutated and random control messages to two hosts that synchronise. The hosts still become equal.
 func TestMutatedFlood(t *testing.T) {
 	names := lan(t, 3)
 	first, second := newStandby(t, jool4115, names[0], sessionsAt(0, 2000)...), newStandby(t, jool4115, names[1])
@@ -425,7 +424,7 @@ func TestMutatedFlood(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	record := sessionAt(1, 0)
 	ids := []syncwire.ID{first.running.host.Knowledge.Self(), second.running.host.Knowledge.Self(), 1000, 1001}
-	for _, b := range kept(t, "FuzzParse") { // what fuzzing has found
+	for _, b := range kept(t, "FuzzParse") { // the inputs that fuzzing has found
 		if len(b) > 1 && b[0] == 0 && b[1] == 0 {
 			forger.send(b)
 		}
@@ -439,7 +438,7 @@ func TestMutatedFlood(t *testing.T) {
 			&syncwire.Nack{To: id(), Resync: r.Uint32N(3), Ranges: []syncwire.Range{{From: r.Uint32N(50), To: 50 + r.Uint32N(50)}}},
 			&syncwire.Gone{To: id(), Resync: r.Uint32N(3), Ranges: []syncwire.Range{{From: r.Uint32N(50), To: 50 + r.Uint32N(50)}}},
 			&syncwire.Begin{Resync: 1 + r.Uint32N(3), Audience: []syncwire.ID{id()}, Sessions: 100, Settings: ttl},
-			// Never whole: what a forger can say whole is as good as a peer's.
+			// The full sync never becomes complete: a host cannot tell a complete forged one from that of a peer.
 			&syncwire.Bulk{Resync: 1 + r.Uint32N(3), Index: 1, Records: slices.Repeat(record[:], syncwire.MaxBulk)},
 			&syncwire.End{Resync: 1 + r.Uint32N(3), Sessions: 100, Bulks: 3},
 		}
@@ -457,7 +456,7 @@ func TestMutatedFlood(t *testing.T) {
 			}
 		}
 		if b[0] != 0 || len(b) > 1 && b[1] != 0 {
-			continue // that would be sessions, and as good as upstream's
+			continue // a list of sessions without a trailer would be valid: upstream's joold sends such datagrams
 		}
 		forger.send(b)
 		if i%200 == 0 {
@@ -465,7 +464,7 @@ func TestMutatedFlood(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	becomeAlike(t, first, second, 20_000) // a busy host is late
+	becomeAlike(t, first, second, 20_000) // a busy machine delays datagrams
 	if n := first.instance.Sessions.Len(); n < 2001 {
 		t.Errorf("%d sessions", n)
 	}
@@ -476,7 +475,8 @@ func TestMutatedFlood(t *testing.T) {
 	}
 }
 
-// TestHeldAges has a live update wait for a resync's end: its time left goes on.
+// TestHeldAges sends a live update during a full sync of several seconds. The worker subtracts the time in the backlog from the
+// session's time left.
 func TestHeldAges(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
@@ -489,18 +489,18 @@ func TestHeldAges(t *testing.T) {
 	eventually(t, "it receives", func() bool { return h.Sync().Phase == replication.PhaseCollecting.String() })
 	sent := time.Now()
 	s.live(r)
-	eventually(t, "it waits", func() (waits bool) {
+	eventually(t, "the update is in the backlog", func() (waits bool) {
 		h.onThread(func(p *pumps) { waits = p.host.Receiver.Held() == 1 })
 		return waits
 	})
 	began := time.Now()
 	for time.Since(began) < 4*time.Second {
-		s.begin(to, 5, 0) // it goes on
+		s.begin(to, 5, 0) // keeps the full sync alive
 		time.Sleep(100 * time.Millisecond)
 	}
 	s.end(5, 0)
 	h.synced()
-	eventually(t, "what waited is there", func() bool { return h.instance.Sessions.Len() == 1 })
+	eventually(t, "the update is stored", func() bool { return h.instance.Sessions.Len() == 1 })
 	got, _ := h.instance.Sessions.Get(r.Key())
 	if i, most := replication.Idle(&got, ttl), time.Since(sent).Milliseconds()+1; i < 4000 || i > most {
 		t.Errorf("idle for %d ms, want 4000 to %d", i, most)

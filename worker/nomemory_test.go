@@ -39,7 +39,8 @@ func TestNoMemory(t *testing.T) {
 	})
 }
 
-// TestRefused has the module refuse a JOOLD_ADD. The host doubts its table only if a full sync can help.
+// TestRefused makes the module refuse a JOOLD_ADD with different errors. The host stops trusting its vector only if a full sync can
+// help.
 func TestRefused(t *testing.T) {
 	drive(t, jool4115, func(d *driven) {
 		for _, c := range []struct {
@@ -51,8 +52,8 @@ func TestRefused(t *testing.T) {
 			{"among other errors", &joolnl.Error{Code: unix.EINVAL, Text: "Invalid something.\n" + noMemory.Text}, true},
 			{"no memory for the error's text either", &joolnl.Error{Code: unix.EINVAL, Text: unix.EINVAL.Error()}, true},
 			{"netlink has no memory", &joolnl.Error{Code: unix.ENOMEM}, true},
-			{"an entry that makes no sense", &joolnl.Error{Code: unix.EINVAL, Text: "Invalid protocol."}, false},
-			{"an error that will come again", &joolnl.Error{Code: unix.EINVAL, Text: "sessiondb_add() threw unknown error code -22."}, false},
+			{"an invalid entry", &joolnl.Error{Code: unix.EINVAL, Text: "Invalid protocol."}, false},
+			{"an error that would recur", &joolnl.Error{Code: unix.EINVAL, Text: "sessiondb_add() threw unknown error code -22."}, false},
 		} {
 			before := d.host.Knowledge.Doubts()
 			d.sent.put(7, 40)

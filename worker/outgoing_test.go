@@ -10,10 +10,10 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// TestPartlySent has the kernel refuse some of the datagrams that wait together: they
-// are counted as what was not sent, keep their numbers, and can be repeated.
+// TestPartlySent makes the kernel refuse some datagrams of a batch. The worker counts them as unsent; they keep their sequence
+// numbers, and can be retransmitted.
 func TestPartlySent(t *testing.T) {
-	sessions := []int{5, 36, 5, 36, 5} // of which 36 need more than a link of 1280 bytes carries in one piece
+	sessions := []int{5, 36, 5, 36, 5} // a datagram with 36 sessions exceeds an MTU of 1280
 	drive(t, jool4115, func(d *driven) {
 		dontFragment := func(on int) {
 			if err := unix.SetsockoptInt(d.socket.fd, unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, on); err != nil {
@@ -56,8 +56,8 @@ func TestPartlySent(t *testing.T) {
 	})
 }
 
-// TestOverrunHastensRefreshes has a refresh wait when later reports are lost. It leaves at once: behind the full sync that
-// brings what was lost, it would set the session back.
+// TestOverrunHastensRefreshes overruns the netlink socket while a refresh waits. The worker sends the refresh at once: after the
+// full sync that brings the lost sessions, it would overwrite a newer record.
 func TestOverrunHastensRefreshes(t *testing.T) {
 	drive(t, jool4115, func(d *driven) {
 		before := d.host.Knowledge.Position().Seq
@@ -70,13 +70,13 @@ func TestOverrunHastensRefreshes(t *testing.T) {
 		}
 		d.overrun(d.do.now())
 		if d.sentWith(syncwire.Live, before, []int{3, 3}, 2); !d.host.Coalescer.Idle() {
-			t.Error("refreshes wait")
+			t.Error("the refresh still waits")
 		}
 	})
 }
 
-// sentWith takes the datagrams that come to the group: those with these numbers after
-// before, each with its sessions.
+// sentWith reads the datagrams that the worker sends to the group. Their sequence numbers must be before plus each of numbers,
+// and the datagram with number i must have sessions[i-1] sessions.
 func (d *driven) sentWith(kind syncwire.Kind, before syncwire.Seq, sessions []int, numbers ...int) {
 	for _, i := range numbers {
 		list, trailer, err := syncwire.Sessions(d.buf[:d.read(d.group)], session.Packed40)

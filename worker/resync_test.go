@@ -32,16 +32,16 @@ func TestColdStandby(t *testing.T) {
 			if l := standby.counters.Losses(); l != (Losses{}) {
 				t.Errorf("losses %+v", l)
 			}
-			active.synced() // its peer has given nothing back, or was asked by it
+			active.synced() // complete after the standby has sent back nothing, or after a full sync from the standby
 			if added, _, _ := active.instance.Sessions.Counts(); added != 0 {
-				t.Errorf("%d sessions were given to the active's module", added)
+				t.Errorf("%d sessions were given to the active host's module", added)
 			}
 			oldestCameFirst(t, standby)
 		})
 	}
 }
 
-// oldestCameFirst looks at the order in which a module was given sessions.
+// oldestCameFirst checks that the sessions in JOOLD_ADDs are sorted by age, the oldest first.
 func oldestCameFirst(t *testing.T, h *host) {
 	t.Helper()
 	var last int64 = 1 << 62
@@ -49,9 +49,9 @@ func oldestCameFirst(t *testing.T, h *host) {
 		f := session.ListFormat(req.Entries)
 		for b := req.Entries; len(b) > 0; b = b[f.EntryLen():] {
 			r := f.Record(b)
-			// What takes time meanwhile is corrected, so it is not exact.
+			// The worker corrects the times left for the duration of the injection, so idle times are not exact.
 			if now := replication.Idle(&r, ttl); now > last+1000 {
-				t.Fatalf("a session idle for %d ms comes behind one of %d", now, last)
+				t.Fatalf("a session that has been idle for %d ms is injected after one with %d ms", now, last)
 			} else {
 				last = now
 			}
@@ -59,7 +59,7 @@ func oldestCameFirst(t *testing.T, h *host) {
 	}
 }
 
-// TestMixedVersions resyncs between modules of every two versions.
+// TestMixedVersions runs full syncs between modules of different versions.
 func TestMixedVersions(t *testing.T) {
 	versions := []joolnl.Version{jool419, jool4112, jool4115}
 	for i, v := range versions {
@@ -98,10 +98,10 @@ func TestEqualTables(t *testing.T) {
 	}
 }
 
-// TestStaleTable: one that was away comes back with what has changed meanwhile.
-// Nothing moves backwards, and mappings that are taken make way.
+// TestStaleTable starts a host with a table in which sessions and mappings have changed elsewhere since. The newer sessions
+// replace the older ones, and older mappings that collide with newer ones are removed.
 func TestStaleTable(t *testing.T) {
-	for _, who := range []string{"the stale one starts", "the fresh one starts"} {
+	for _, who := range []string{"the stale host starts", "the fresh host starts"} {
 		t.Run(who, func(t *testing.T) {
 			t.Parallel()
 			a, b := hosts(t)
@@ -113,7 +113,7 @@ func TestStaleTable(t *testing.T) {
 				switch i % 4 {
 				case 0: // still in use
 					now = append(now, kind(o, session.TCP, session.Established, 0, 5*time.Second))
-				case 1: // closing: less time left than the stale one
+				case 1: // closing: less time left than the stale session
 					now = append(now, kind(o, session.TCP, session.Trans, session.TimerTransitory, time.Minute))
 				case 2: // its mask belongs to another host
 					o[14]++
@@ -127,7 +127,7 @@ func TestStaleTable(t *testing.T) {
 			stale.instance.Sessions.Put(old...)
 			before := fresh.instance.Sessions.Records()
 			first, second := fresh, stale
-			if who == "the fresh one starts" {
+			if who == "the fresh host starts" {
 				first, second = stale, fresh
 			}
 			first.start().alone()
@@ -140,7 +140,7 @@ func TestStaleTable(t *testing.T) {
 	}
 }
 
-// TestThreeHosts has two cold ones ask at once.
+// TestThreeHosts starts two hosts with empty tables together: both request a full sync at the same time.
 func TestThreeHosts(t *testing.T) {
 	t.Parallel()
 	names := lan(t, 3)
@@ -172,17 +172,17 @@ func TestSenderDies(t *testing.T) {
 	other.start()
 	first.synced()
 	other.synced()
-	// Equal now; the one that holds one more is asked.
+	// The tables are equal now. With one more session, the first host becomes the one that is asked for a full sync.
 	first.instance.Sessions.Put(sessionsAt(n, 1)...)
-	within(t, 3*patience, "who holds the most is known", func() bool {
+	within(t, 3*patience, "the other host knows the size of the larger table", func() bool {
 		p := other.Peers()
 		return len(p) == 1 && p[0].Sessions == n+1
 	})
 	gate.Lock()
 	cold := newStandby(t, jool4115, names[2])
 	cold.start()
-	eventually(t, "it is sent a table", func() bool { return cold.Sync().Phase == replication.PhaseCollecting.String() })
-	// It loses half of the table, and its NACKs are not heard.
+	eventually(t, "the cold host receives a table", func() bool { return cold.Sync().Phase == replication.PhaseCollecting.String() })
+	// The cold host loses half of the table, and the sender does not receive its NACKs.
 	first.lossy(100)
 	cold.lossy(50)
 	gate.Unlock()
@@ -198,8 +198,7 @@ func TestSenderDies(t *testing.T) {
 	wantEqual(t, other, cold)
 }
 
-// lossy has a worker's socket drop a part of what it is sent, by a filter in the
-// kernel.
+// lossy makes the kernel drop a percentage of the datagrams that a worker's socket receives.
 func (h *host) lossy(percent uint32) {
 	h.t.Helper()
 	prog, err := bpf.Assemble([]bpf.Instruction{
@@ -215,7 +214,7 @@ func (h *host) lossy(percent uint32) {
 	h.filter(prog)
 }
 
-// filter has the network socket pass datagrams through a program.
+// filter attaches a BPF program to the network socket.
 func (h *host) filter(prog []bpf.RawInstruction) {
 	h.t.Helper()
 	filter := make([]unix.SockFilter, len(prog))
@@ -228,7 +227,7 @@ func (h *host) filter(prog []bpf.RawInstruction) {
 	}
 }
 
-// TestLoss runs over networks that lose both ways.
+// TestLoss loses datagrams in both directions, during a full sync and with live datagrams.
 func TestLoss(t *testing.T) {
 	for _, percent := range []uint32{1, 10, 20} {
 		t.Run(fmt.Sprintf("%d %%", percent), func(t *testing.T) {
@@ -242,7 +241,7 @@ func TestLoss(t *testing.T) {
 			standby.lossy(percent)
 			standby.synced()
 			become(t, active, standby)
-			// Live ones, two datagrams every 5 ms.
+			// Live datagrams: two every 5 ms.
 			tick := time.NewTicker(5 * time.Millisecond)
 			defer tick.Stop()
 			for i := range 100 {
@@ -252,16 +251,16 @@ func TestLoss(t *testing.T) {
 			become(t, active, standby)
 			wantEqual(t, active, standby)
 			l, g := standby.counters.Losses(), standby.counters.Ledger()
-			t.Logf("%d datagrams repaired, %d lost for good", g.Repaired, l.NetworkLost)
+			t.Logf("%d datagrams repaired, %d lost", g.Repaired, l.NetworkLost)
 			if percent >= 10 && g.Repaired == 0 {
-				t.Error("nothing was repaired")
+				t.Error("no missing datagram was retransmitted")
 			}
-			within(t, 4*patience, "all is made good", func() bool { s := standby.Sync(); return s.complete() })
+			within(t, 4*patience, "the standby is complete", func() bool { s := standby.Sync(); return s.complete() })
 		})
 	}
 }
 
-// TestLiveDuringResync reports sessions while a resync brings older ones.
+// TestLiveDuringResync reports sessions while a full sync brings older records of them.
 func TestLiveDuringResync(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
@@ -270,10 +269,10 @@ func TestLiveDuringResync(t *testing.T) {
 	active.start().alone()
 	standby.start()
 	for i := 0; standby.Sync().Synced != syncwire.SyncYes; i++ {
-		eventually(t, "what was reported is read", func() bool { // or a slow worker would have ever more to do
+		eventually(t, "the reports are processed", func() bool { // otherwise reports would pile up for a slow worker
 			return active.counters.Ledger().Reported == uint64(2*i) && standby.counters.Ledger().Reported == uint64(i)
 		})
-		// Established ones, most of them in the table, go on to close.
+		// Established sessions, most of them in the table already, are closed.
 		r := sessionAt(4*(i%(n/4)), 0)
 		active.report(kind(r, session.TCP, session.V6FinRcv, 0, 0))
 		active.report(kind(r, session.TCP, session.V4FinV6FinRcv, session.TimerTransitory, 0))
@@ -283,7 +282,7 @@ func TestLiveDuringResync(t *testing.T) {
 	wantEqual(t, active, standby)
 }
 
-// TestWithoutSequence has a peer that sends nothing but upstream's bytes.
+// TestWithoutSequence runs a host with a peer that sends datagrams without trailers, like upstream's joold.
 func TestWithoutSequence(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
@@ -297,7 +296,7 @@ func TestWithoutSequence(t *testing.T) {
 	ours.report(sessionsAt(1000, 40)...)
 	eventually(t, "live sessions cross", func() bool { return plainOne.instance.Sessions.Len() == 40 })
 	plainOne.report(sessionsAt(2000, 40)...)
-	eventually(t, "both ways", func() bool { return ours.instance.Sessions.Len() == 180 })
+	eventually(t, "live sessions cross in the other direction", func() bool { return ours.instance.Sessions.Len() == 180 })
 	ours.alone()
 	if p := ours.Peers(); len(p) != 1 || p[0].ID != 0 {
 		t.Errorf("peers %+v", p)
@@ -310,7 +309,7 @@ func TestWithoutSequence(t *testing.T) {
 	}
 }
 
-// TestRestart has the active's worker away while sessions are opened.
+// TestRestart stops the active host's worker while sessions are opened, and starts it again.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
@@ -328,8 +327,8 @@ func TestRestart(t *testing.T) {
 	wantEqual(t, active, standby)
 }
 
-// TestAppears has a peer that is first heard by a datagram of sessions: its
-// HELLO was lost.
+// TestAppears sends a live datagram of an unknown peer before its HELLO, as if an earlier HELLO had been lost. The host requests a
+// full sync from that peer.
 func TestAppears(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)

@@ -7,7 +7,7 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestBothStart has two with different tables start at the same time.
+// TestBothStart starts two hosts with different tables at the same time.
 func TestBothStart(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
@@ -20,7 +20,8 @@ func TestBothStart(t *testing.T) {
 	wantEqual(t, first, second)
 }
 
-// TestReturn has an asker that knows more, and some of it better.
+// TestReturn starts a host that has sessions which its peer lacks, and newer records of sessions that both have. After the full
+// sync from the peer, the host sends them back.
 func TestReturn(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
@@ -36,11 +37,11 @@ func TestReturn(t *testing.T) {
 	if got.Injected != 500 || got.Had != 498 || got.GaveBack != 700+2 || got.Collisions != 0 {
 		t.Errorf("%+v", got)
 	}
-	eventually(t, "the one that was alone knows that it is complete", func() bool { return active.Sync().Synced == syncwire.SyncYes })
+	eventually(t, "the host that was alone is complete", func() bool { return active.Sync().Synced == syncwire.SyncYes })
 }
 
-// TestRestartAmongThree has the active's worker away while sessions are opened: it
-// asks one peer when it is back, and both come to know of them.
+// TestRestartAmongThree stops the active host's worker while sessions are opened. The next worker requests a full sync from one
+// peer; afterwards both peers have the sessions.
 func TestRestartAmongThree(t *testing.T) {
 	t.Parallel()
 	names := lan(t, 3)
@@ -52,7 +53,7 @@ func TestRestartAmongThree(t *testing.T) {
 		h.synced()
 	}
 	active.stop()
-	active.instance.Sessions.Put(sessionsAt(500, 3)...) // too few to be seen in the tables' sizes
+	active.instance.Sessions.Put(sessionsAt(500, 3)...) // too few for the comparison of table sizes
 	active.init(standbySpec(names[0]))
 	active.start()
 	active.synced()

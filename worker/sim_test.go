@@ -37,16 +37,16 @@ const (
 // simKinds are the faults that simulations make.
 var simKinds = sim.Kinds()
 
-// simulation is one seed: a group of hosts and what happens to it.
+// simulation is a group of hosts and its faults; both follow from the seed.
 type simulation struct {
 	seed    uint64
 	hosts   int
 	version string
-	lanes   int // 2: host 1 translates packets, too, those of other IPv6 hosts than host 0
+	lanes   int // 2: host 1 translates packets too, for other IPv6 hosts than host 0
 	faults  []sim.Fault
 }
 
-// simulationOf follows from the seed.
+// simulationOf returns the simulation of a seed.
 func simulationOf(seed uint64) simulation {
 	s := simulation{seed: seed, hosts: 2 + int(seed%4), lanes: 1 + int(seed/7%3/2), version: []string{"4.1.15", "4.1.15", "4.1.12", "4.1.13", "4.1.9"}[seed/4%5]}
 	s.faults = sim.Generate(seed, sim.Plan{Hosts: s.hosts, From: 10 * time.Second, To: simFor, Faults: 1 + int(seed/20%6), Kinds: simKinds, Follow: 0.4})
@@ -62,7 +62,8 @@ const simLightPages = 20
 // hundred sessions, even if a forger repeats the peers' control messages. A table has about 5 pages.
 var simUsage = sim.Usage{Datagrams: 800, Bytes: 400_000, Adds: 1200, Pages: 300}
 
-// light reports whether the faults only lose, duplicate, reorder and delay datagrams, and no more than NACKs can make up for.
+// light reports whether the faults only lose, duplicate, reorder and delay datagrams, and lose so few that retransmissions bring
+// all of them.
 func light(faults []sim.Fault) bool {
 	for _, f := range faults {
 		switch f.Kind {
@@ -81,7 +82,7 @@ func light(faults []sim.Fault) bool {
 // rulePanic is violated if a worker panics.
 const rulePanic sim.Rule = "a worker panics"
 
-// run simulates, and returns what was violated.
+// run runs the simulation with the given faults, and returns the violated rules.
 func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simulation, violations []sim.Violation) {
 	v, err := joolnl.ParseVersion(s.version)
 	if err != nil {
@@ -132,7 +133,7 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	if !silent && light(faults) {
 		bounds.Usage.Pages = simLightPages
 	}
-	if !v.ChecksCapacity() { // its reports show sessions as they were when they were queued
+	if !v.ChecksCapacity() { // the times left in its reports are those when the sessions were queued
 		bounds.Young += 4 * time.Second
 	}
 	m := simulated.Monitor(100*time.Millisecond, bounds)
@@ -141,7 +142,7 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	return simulated, m.Violations
 }
 
-// TestSimulatedTwice runs a seed twice: everything is as it was.
+// TestSimulatedTwice runs a seed twice: both runs must have the same events.
 func TestSimulatedTwice(t *testing.T) {
 	s := simulationOf(7)
 	first, _ := s.run(s.faults, nil)
@@ -151,10 +152,10 @@ func TestSimulatedTwice(t *testing.T) {
 	}
 }
 
-// TestSimulation simulates groups of hosts, and checks all the time that none of them says yes while it lacks sessions, that
-// no session moves back, and in the end that all are complete and equal.
+// TestSimulation simulates groups of hosts. It checks all the time that no host says that it is complete while it lacks sessions, and
+// that no session returns to an older state; and at the end that all hosts are complete and equal.
 func TestSimulation(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // most memory is short-lived
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // simulations allocate much short-lived memory
 	if *simSeed != 0 {
 		simulateOne(t)
 		return
@@ -244,7 +245,7 @@ func simulateOne(t *testing.T) {
 	}
 }
 
-// simResults are what simulations have come to.
+// simResults has the results of simulations.
 type simResults struct {
 	failed   []simulation // by seed
 	hosts    time.Duration
@@ -252,7 +253,7 @@ type simResults struct {
 	coverage sim.Coverage
 }
 
-// simulateSeeds simulates n seeds, as many at a time as there are processors. first ends it with the first seed that fails.
+// simulateSeeds simulates n seeds, one on each processor at a time. If first is set, it stops after the first failed seed.
 func simulateSeeds(from, n uint64, first bool) *simResults {
 	var (
 		r     simResults
@@ -285,7 +286,7 @@ func simulateSeeds(from, n uint64, first bool) *simResults {
 	return &r
 }
 
-// String has how long hosts were simulated, and which faults met which phases of a full sync.
+// String returns the simulated time, and a table of the faults that occurred in each phase of a full sync.
 func (r *simResults) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%.0f simulated hours of a host in %v\n", r.hosts.Hours(), r.took.Round(time.Second/10))
@@ -300,7 +301,7 @@ func (r *simResults) String() string {
 	return b.String()
 }
 
-// explain has the first violation, and the command that repeats it with as few faults as possible.
+// explain returns the first violation, and the command that reproduces it with as few faults as possible.
 func (s simulation) explain() string {
 	_, violations := s.run(s.faults, nil)
 	rule := violations[0].Rule

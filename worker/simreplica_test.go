@@ -19,36 +19,37 @@ import (
 	"joolctl/syncwire"
 )
 
-// simulated is a worker in a simulation: what it does outside of itself, it does to the simulation.
+// simulated is a worker in a simulation. It implements the worker's effects (module and outside) with the simulated module, network
+// and clock.
 type simulated struct {
 	*pumps
 	env      *sim.Env
 	verify   time.Duration // the period of verifications
-	at       time.Time     // the moment
-	due      dueAt         // when tick is called
-	trail    dueAt         // when the trailing ACK follows
+	at       time.Time     // the present time
+	due      dueAt         // when to call tick
+	trail    dueAt         // when to send the trailing ACK
 	posted   []func()
-	adds     uint32 // JOOLD_ADDs
+	adds     uint32 // the number of JOOLD_ADDs so far
 	refused  []refusal
 	reported bool
-	retry    time.Time // when an instance that was missing is looked for again; zero: none is missing
-	memory   *scratch  // the simulation's
+	retry    time.Time // when to check again whether the missing instance exists; zero: it exists
+	memory   *scratch  // shared by the workers of the simulation
 }
 
-// refusal is an error about a JOOLD_ADD that was not read yet.
+// refusal is the module's error for a JOOLD_ADD that the worker has not read yet.
 type refusal struct {
 	seq uint32
 	err error
 }
 
-// dueAt is an alarm that the simulation reads.
+// dueAt is an alarm that fires when the simulation calls Wake.
 type dueAt struct{ at time.Time }
 
 func (d *dueAt) Set(at time.Time)       { d.at = at }
 func (d *dueAt) SetSooner(at time.Time) { d.at = replication.Soonest(d.at, at) }
 func (d *dueAt) Stop()                  { d.at = time.Time{} }
 
-// take reports whether the alarm is due, and then ends it.
+// take reports whether the alarm is due. If it is, take clears it.
 func (d *dueAt) take(now time.Time) bool {
 	if d.at.IsZero() || now.Before(d.at) {
 		return false
@@ -60,7 +61,7 @@ func (d *dueAt) take(now time.Time) bool {
 // simScratches has the memory that the workers of a simulation share: only one of them runs at a time.
 var simScratches = sync.Pool{New: newScratch}
 
-// newSimulated returns the Factory of simulated workers that compare their tables once in a period.
+// newSimulated returns a Factory of simulated workers. verify is the period of their verifications.
 func newSimulated(verify time.Duration, memory *scratch) sim.Factory {
 	return func(e *sim.Env) sim.Replica { return &simulated{env: e, verify: verify, memory: memory} }
 }
@@ -75,7 +76,7 @@ func simSpec() configdir.Spec {
 	return spec
 }
 
-// Start begins with what the worker before has left.
+// Start starts a worker with the counters and the checkpoint that the previous worker has saved; kept is nil if there are none.
 func (r *simulated) Start(now time.Time, kept []byte) {
 	r.at = now
 	counters := new(Counters)
@@ -89,7 +90,7 @@ func (r *simulated) Start(now time.Time, kept []byte) {
 	r.run(now, counters, kept != nil)
 }
 
-// run begins a worker, unless there is no instance.
+// run starts a worker. If the instance does not exist, it schedules another attempt.
 func (r *simulated) run(now time.Time, counters *Counters, adopted bool) {
 	globals, err := r.env.Globals()
 	if err != nil {
@@ -188,7 +189,7 @@ func (r *simulated) Wake(now time.Time) (next time.Time) {
 		r.leaveCheckpoint(now)
 		r.pumps, r.retry = nil, now.Add(800*time.Millisecond)
 		return r.retry
-	case <-r.w.recheck: // the supervisor's business
+	case <-r.w.recheck: // Worker.Check was called
 		r.askDue = now
 		r.due.SetSooner(now)
 	default:
@@ -221,14 +222,14 @@ func (r *simulated) Phase() string {
 	return r.host.Receiver.Phase().String()
 }
 
-// The outside.
+// The methods of outside.
 
 func (r *simulated) now() time.Time            { return r.at }
 func (r *simulated) drain()                    {}
 func (r *simulated) waits() bool               { return false }
 func (r *simulated) stoodStill() time.Duration { return r.env.StoodStill() }
 
-// post calls fn soon. What an injection posts comes behind datagrams and reports that have arrived meanwhile.
+// post makes Wake call fn. During an injection, the simulation first delivers the datagrams and reports that have arrived meanwhile.
 func (r *simulated) post(fn func()) {
 	if r.host.Receiver.Phase() != replication.PhaseInjecting {
 		r.posted = append(r.posted, fn)
@@ -283,7 +284,7 @@ func (r *simulated) readTable(_ int, base time.Time, stop func() bool, done func
 	})
 }
 
-// The module.
+// The methods of module.
 
 func (r *simulated) AskHello() (bool, error) {
 	_, err := r.env.Globals()
@@ -321,10 +322,10 @@ func (r *simulated) AppendAdd(dst []byte, _ int) ([]byte, uint32) {
 	return append(dst, 0), r.adds
 }
 
-// SendAdds gives the module the batch, in which a header of one byte is before each list of sessions.
+// SendAdds gives the lists of sessions in the batch to the module. Before each list, the batch has the header from AppendAdd.
 func (r *simulated) SendAdds(batch *packetio.Gather) error {
 	if r.host.Receiver.Phase() == replication.PhaseInjecting {
-		r.at = r.at.Add(slice / 2) // so that an injection takes time, and other things happen meanwhile
+		r.at = r.at.Add(slice / 2) // an injection takes time, during which other events occur
 	}
 	first := r.adds + 1 - uint32(batch.Pieces()/2)
 	for i := 1; i < batch.Pieces(); i += 2 {

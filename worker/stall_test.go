@@ -8,16 +8,16 @@ import (
 	"joolctl/session"
 )
 
-// TestToldAgain has a session reported before its worker's thread stands still: the
-// standby comes to know how much time it has left.
+// TestToldAgain stops the thread of the active worker after a session was reported. The worker then sends the session again, so
+// that the standby learns its true time left.
 func TestToldAgain(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		still time.Duration
 		told  bool
 	}{
-		{"it stood still", nsthread.Standstill + 200*time.Millisecond, true},
-		{"it was busy", 0, false},
+		{"the thread is stopped", nsthread.Standstill + 200*time.Millisecond, true},
+		{"the thread is busy", 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -29,7 +29,7 @@ func TestToldAgain(t *testing.T) {
 			standby.synced()
 			fresh, later := sessionAt(1, 0), sessionAt(2, 0)
 			stale := fresh
-			stale.SetExpires(fresh.Expires() - 7000) // what is left of it by now
+			stale.SetExpires(fresh.Expires() - 7000) // the true time left
 			active.onThread(func(*pumps) {
 				active.report(fresh)
 				active.instance.Sessions.Put(stale)
@@ -46,9 +46,9 @@ func TestToldAgain(t *testing.T) {
 				})
 			}
 			active.report(later)
-			eventually(t, "what comes later is there", func() bool { return left(later) > 0 })
+			eventually(t, "the standby has the later session", func() bool { return left(later) > 0 })
 			if l := left(fresh); !c.told && l < int64(stale.Expires())+1000 {
-				t.Errorf("it was told again: %d ms are left", l)
+				t.Errorf("the session was sent again: %d ms are left", l)
 			}
 			l := active.counters.Ledger()
 			if told := l.Refreshed > 0; told != c.told || l.Reported+l.Refreshed != l.Coalesced+l.Sent+l.Unsent {

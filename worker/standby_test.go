@@ -16,14 +16,15 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// lan joins n namespaces by a switch. Their interface to it is called "sync".
+// lan connects n namespaces by a bridge. In each, the interface "sync" leads to the bridge.
 func lan(t testing.TB, n int) []string {
 	t.Helper()
 	names, _ := halves(t, n, false)
 	return names
 }
 
-// halves is lan. If apart, only the first two hear each other, and the others, until join is called.
+// halves is like lan. If apart is set, the first two namespaces are on one bridge and the others on a second one, until join
+// connects the bridges.
 func halves(t testing.TB, n int, apart bool) (_ []string, join func()) {
 	t.Helper()
 	hub := nstest.New(t)
@@ -48,14 +49,14 @@ func halves(t testing.TB, n int, apart bool) (_ []string, join func()) {
 	}
 }
 
-// standbySpec is a pair's with everything on.
+// standbySpec returns the spec of a pair with sequence numbers and refreshes.
 func standbySpec(ns string) (spec configdir.Spec) {
 	spec = specFor(ns, group6)
 	spec.Sequence, spec.RefreshPeriod, spec.ReceiveBuffer = true, time.Second, 8<<20
 	return spec
 }
 
-// newStandby makes a host whose instance has a table.
+// newStandby returns a host whose instance has a session table, which holds the records.
 func newStandby(t testing.TB, v joolnl.Version, ns string, records ...session.Record) *host {
 	t.Helper()
 	h := newHost(t, v, standbySpec(ns))
@@ -66,8 +67,7 @@ func newStandby(t testing.TB, v joolnl.Version, ns string, records ...session.Re
 
 var ttl = settingsOf(joolnl.Globals{TCPEstablished: 2 * time.Hour, TCPTransitory: 4 * time.Minute, UDP: 5 * time.Minute, ICMP: workertest.ICMPTimeout}, jool4115)
 
-// sessionAt is session n: of a protocol and kind that follow from its number, and
-// idle for so long.
+// sessionAt returns session number n, which has been idle for idleFor. The number determines its protocol, state and addresses.
 func sessionAt(n int, idleFor time.Duration) session.Record {
 	kinds := []struct {
 		proto session.Proto
@@ -119,7 +119,7 @@ func sessionsAt(first, n int) []session.Record {
 	return list
 }
 
-// report has the module report sessions, as it does when it translates.
+// report makes the module store and report sessions, as it does when it translates packets.
 func (h *host) report(records ...session.Record) {
 	h.t.Helper()
 	h.instance.Sessions.Put(records...)
@@ -133,13 +133,13 @@ func (h *host) report(records ...session.Record) {
 			}
 		}
 		if h.instance.Multicast(list) != 1 {
-			h.t.Fatal("nobody listens to the instance")
+			h.t.Fatal("the worker does not receive the instance's multicasts")
 		}
 		records = records[n:]
 	}
 }
 
-// synced waits for a worker to know that its table is complete.
+// synced waits until the worker says that its table is complete, and returns the report of its last full sync.
 func (h *host) synced() replication.SyncReport {
 	h.t.Helper()
 	within(h.t, 4*patience, "the table is complete", func() bool {
@@ -149,20 +149,21 @@ func (h *host) synced() replication.SyncReport {
 	if last := h.Sync().Last; last != nil {
 		return *last
 	}
-	return replication.SyncReport{} // nothing was missing
+	return replication.SyncReport{} // no full sync was necessary
 }
 
-// alone waits for a worker to know that nobody is there.
+// alone waits until the worker says that it has no live peer.
 func (h *host) alone() {
 	h.t.Helper()
-	eventually(h.t, "it is alone", func() bool { return h.Sync().Synced == syncwire.SyncAlone })
+	eventually(h.t, "the host is alone", func() bool { return h.Sync().Synced == syncwire.SyncAlone })
 }
 
-// apart is how far two times left may be apart, in milliseconds: what the way
-// takes, and what a resync does not look at.
+// apart is the tolerated difference between two times left, in milliseconds. It covers the delay of transmission, and the
+// tolerance of the comparison in a full sync.
 const apart = 3000
 
-// differing says in what two tables differ, if times left may be so far apart.
+// differing describes the difference between two tables. Times left may differ by tolerance, in milliseconds. It returns "" if
+// the tables are equal.
 func differing(a, b []session.Record, tolerance int64) string {
 	theirs := make(map[session.Key]session.Record)
 	for _, r := range b {
@@ -200,7 +201,7 @@ func wantEqual(t testing.TB, hosts ...*host) {
 	}
 }
 
-// become waits for two tables to be equal.
+// become waits until the tables of two hosts are equal.
 func become(t *testing.T, a, b *host) {
 	t.Helper()
 	becomeAlike(t, a, b, apart)
@@ -209,7 +210,7 @@ func become(t *testing.T, a, b *host) {
 func becomeAlike(t *testing.T, a, b *host, tolerance int64) {
 	t.Helper()
 	d := "never compared"
-	end := time.Now().Add(3 * patience) // a resync that fails is tried again after a pause
+	end := time.Now().Add(3 * patience) // a failed full sync is retried after a pause
 	for d != "" && time.Now().Before(end) {
 		if d = differing(a.instance.Sessions.Records(), b.instance.Sessions.Records(), tolerance); d != "" {
 			time.Sleep(20 * time.Millisecond)
@@ -220,7 +221,7 @@ func becomeAlike(t *testing.T, a, b *host, tolerance int64) {
 	}
 }
 
-// untouched checks that nothing of before has moved back, or gone.
+// untouched checks that the module still has all sessions of before, and none in an older state.
 func untouched(t testing.TB, h *host, before []session.Record) {
 	t.Helper()
 	now := make(map[session.Key]session.Record)
@@ -229,7 +230,7 @@ func untouched(t testing.TB, h *host, before []session.Record) {
 	}
 	for _, r := range before {
 		after, there := now[r.Key()]
-		// Time passes for both; a packet can only make it younger.
+		// The idle time grows with the clock. Only a packet can reduce it, and only an older record can increase it further.
 		if there && replication.Idle(&after, ttl) >= replication.Idle(&r, ttl) && after.Same(&r) {
 			continue
 		}
