@@ -48,7 +48,7 @@ type Module interface {
 	ReadTable(sizeHint int, base time.Time, stop func() bool, done func(Snapshot, error))
 	// ReadCounters reads the module's counters, and passes them to Host.Polled.
 	ReadCounters(now time.Time)
-	// ReadErrors reads the errors of the module that wait. It calls Receiver.Doubt if the module had no memory for a session.
+	// ReadErrors reads the errors of the module that wait. It calls Host.Doubt if the module had no memory for a session.
 	ReadErrors()
 	// RemoveBIB removes BIB entries.
 	RemoveBIB(masks []Mask)

@@ -154,6 +154,12 @@ func (h *Host) Pending() (n uint64) {
 	return n + h.Receiver.Held()
 }
 
+// Doubt notes that the table may lack sessions of any origin: the module had no memory for some.
+func (h *Host) Doubt(now time.Time) { h.Receiver.Doubt(now) }
+
+// Progress returns the verdict, and what the full sync under way does.
+func (h *Host) Progress() Progress { return h.Receiver.Progress() }
+
 // Listen has peers say what they have, and has the table compared with theirs.
 func (h *Host) Listen(cause string, now time.Time) {
 	if h.Sequence {

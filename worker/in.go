@@ -147,7 +147,7 @@ func (p *pumps) toKernel() {
 	if err := p.module.SendAdds(p.adds); err != nil {
 		c.kernelErrors.Add(uint64(packets))
 		if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN) {
-			p.host.Receiver.Doubt(p.do.now())
+			p.host.Doubt(p.do.now())
 		}
 		p.w.log.warn("sessions could not be sent to the module", "messages", packets, "error", err)
 	} else {
@@ -166,7 +166,7 @@ func (p *pumps) kernelError(seq uint32, err error) {
 	c.kernelErrors.Add(1)
 	n, isAdd := p.sent.take(seq)
 	if joolnl.NoMemory(err) && (isAdd || !joolnl.Untaken(err)) || seq == 0 && errors.Is(err, unix.ENOBUFS) {
-		p.host.Receiver.Doubt(p.do.now()) // a full sync has to bring the sessions that there was no memory for
+		p.host.Doubt(p.do.now()) // a full sync has to bring the sessions that there was no memory for
 	}
 	if joolnl.Untaken(err) {
 		// The module has processed no session of the request, so the request does not count as sent.

@@ -33,7 +33,7 @@ func (p *pumps) holds(r *session.Record) bool {
 	_, there, err := p.lookup(r)
 	if err != nil {
 		p.w.log.warn("a session of a full sync could not be looked up in the module", "error", err)
-		p.host.Receiver.Doubt(p.do.now())
+		p.host.Doubt(p.do.now())
 		return true
 	}
 	return there

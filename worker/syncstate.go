@@ -96,7 +96,7 @@ type progress struct {
 
 // publishSync copies the state of the receiver of full syncs to where other goroutines can read it.
 func (p *pumps) publishSync(now time.Time) {
-	r := p.host.Receiver.Progress()
+	r := p.host.Progress()
 	s := SyncState{Done: r.Done, Total: r.Total}
 	if r.Phase != replication.PhaseSettled {
 		s.Phase = r.Phase.String()

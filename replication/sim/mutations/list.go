@@ -44,7 +44,7 @@ var mutations = []mutation{
 	{"doubt-forgets-nothing", "the vector claims sessions that the module had no memory for", []edit{{
 		"	k.doubts++\n	k.vector.ForgetAll()\n", "	k.doubts++\n"}}},
 	{"no-memory-no-doubt", "a JOOLD_ADD that failed is forgotten", []edit{{
-		"		p.host.Receiver.Doubt(p.do.now()) // a full sync has to bring the sessions that there was no memory for\n", ""}}},
+		"		p.host.Doubt(p.do.now()) // a full sync has to bring the sessions that there was no memory for\n", ""}}},
 	// A full sync raises what is held twice: before the first session is stored, and when all are.
 	{"hold-omitted", "a full sync does not raise the position that the table may hold, so that peers do not ask for its sessions", []edit{
 		{"r.knowledge.Hold(in.vector, now)", "_ = in.vector"},
