@@ -12,6 +12,10 @@ import (
 // major<<24 | minor<<16 | revision<<8 | dev.
 type Version uint32
 
+// Tested returns the versions of Jool on whose modules the tests in virtual
+// machines ran, oldest first.
+func Tested() []string { return []string{"4.1.9", "4.1.13", "4.1.15"} }
+
 // ParseVersion reads the form of /sys/module/jool/version: up to four decimal
 // numbers of 0 to 255 with dots between them, such as "4.1.15.0".
 func ParseVersion(s string) (Version, error) {

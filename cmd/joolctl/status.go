@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -21,10 +20,7 @@ var formats = map[string]func(w io.Writer, s supervisor.Status, now time.Time, c
 		return writeTable(w, s, tableOptions{now: now, colours: colours, wide: true})
 	},
 	"json": func(w io.Writer, s supervisor.Status, _ time.Time, _ bool) error {
-		out := json.NewEncoder(w)
-		out.SetIndent("", "  ")
-		out.SetEscapeHTML(false)
-		return out.Encode(s)
+		return writeJSON(w, s)
 	},
 }
 

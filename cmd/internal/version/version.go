@@ -1,17 +1,65 @@
-// Package version knows which version of the programs this is.
+// Package version identifies the build of the programs.
 package version
 
-import "runtime/debug"
+import (
+	"runtime"
+	"runtime/debug"
 
-// fallback is what a build without version control is called; a linker flag
-// may set it.
-var fallback = "devel"
+	"joolctl/joolnl"
+	"joolctl/syncwire"
+)
 
-// String is the module's version, as the build noted it.
-func String() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return fallback
+// release and commit are set by the linker when a package is built. A build
+// from a checkout has them from the go command instead.
+var release, commit string
+
+// Info is what `joolctl version -o json` prints (docs/install.md).
+type Info struct {
+	// Version is the release's tag, a pseudo-version of the commit, or "devel".
+	Version string `json:"version"`
+	// Commit is the commit's full hash, with "+dirty" if files were changed;
+	// empty if unknown.
+	Commit string `json:"commit"`
+	// Go is the version of the compiler and its runtime.
+	Go string `json:"go"`
+	// Wire is the version of the trailer and of the control messages.
+	Wire int `json:"wire"`
+	// Jool are the versions of Jool that joolctl is tested with, oldest first.
+	Jool []string `json:"jool"`
+}
+
+// Get returns what is known of this build.
+func Get() Info {
+	build, _ := debug.ReadBuildInfo()
+	info := of(build, release, commit)
+	info.Go, info.Wire, info.Jool = runtime.Version(), syncwire.Version, joolnl.Tested()
+	return info
+}
+
+// String is the version alone.
+func String() string { return Get().Version }
+
+// of prefers what the linker set over what the go command noted; build may be nil.
+func of(build *debug.BuildInfo, release, commit string) Info {
+	info := Info{Version: release, Commit: commit}
+	if build == nil {
+		build = new(debug.BuildInfo)
 	}
-	return info.Main.Version
+	if main := build.Main.Version; info.Version == "" && main != "(devel)" {
+		info.Version = main
+	}
+	if info.Version == "" {
+		info.Version = "devel"
+	}
+	if info.Commit == "" {
+		settings := make(map[string]string)
+		for _, s := range build.Settings {
+			settings[s.Key] = s.Value
+		}
+		info.Commit = settings["vcs.revision"]
+		if settings["vcs.modified"] == "true" {
+			info.Commit += "+dirty"
+		}
+	}
+	return info
 }
