@@ -22,7 +22,7 @@ func readDocs(t *testing.T) string {
 }
 
 // TestDocumentedKeys: the documentation's table has the keys of ours, no more
-// and no less, in its order, with the defaults and examples.
+// and no less, in its order, with the defaults, meanings and examples.
 func TestDocumentedKeys(t *testing.T) {
 	var want, got []string
 	for _, k := range keys {
@@ -30,12 +30,12 @@ func TestDocumentedKeys(t *testing.T) {
 		if k.preset != "" {
 			byDefault = "`" + k.preset + "`"
 		}
-		want = append(want, fmt.Sprintf("%s | `%s` | %s | `%s`", k.of, k.name, byDefault, k.example))
+		want = append(want, fmt.Sprintf("%s | `%s` | %s | %s | `%s`", k.of, k.name, byDefault, k.meaning, k.example))
 	}
 	for line := range strings.Lines(readDocs(t)) {
 		cells := strings.Split(strings.Trim(line, "| \n"), " | ")
 		if len(cells) == 6 && (cells[0] == "netsocket" || cells[0] == "modsocket") {
-			got = append(got, strings.Join([]string{cells[0], strings.TrimSuffix(cells[1], " *"), cells[3], cells[5]}, " | "))
+			got = append(got, strings.Join([]string{cells[0], strings.TrimSuffix(cells[1], " *"), cells[3], cells[4], cells[5]}, " | "))
 		}
 	}
 	if d := cmp.Diff(want, got); d != "" {

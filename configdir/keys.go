@@ -30,7 +30,8 @@ type keyID struct {
 }
 
 // key is one key of a file and everything that is to know about it. Decoding,
-// defaults, advice and the test of the documentation all go by this table.
+// defaults, advice, the manual page and the test of the documentation all go by
+// this table.
 type key struct {
 	keyID
 	// want completes "write …", example is a JSON value to write.
@@ -38,7 +39,9 @@ type key struct {
 	// preset is the default as a JSON value. Where there is none, absent says
 	// in the documentation's words what holds without the key.
 	preset, absent string
-	mandatory      bool
+	// meaning is the documentation's explanation, in Markdown.
+	meaning   string
+	mandatory bool
 	// set checks a value and puts it into a spec.
 	set func(*Spec, value) *complaint
 	// missing is the advice to who left the key out; nil: none.
@@ -48,20 +51,23 @@ type key struct {
 // keys are all keys, in the order of the documentation.
 var keys = []key{
 	{
-		keyID: keyID{netsocket, "multicast address"},
-		want:  "an IPv4 or IPv6 group", example: `"ff08::db8:64:64"`,
+		keyID:   keyID{netsocket, "multicast address"},
+		meaning: "the group that sessions are sent to and heard from: an IPv4 or IPv6 multicast address, without a zone",
+		want:    "an IPv4 or IPv6 group", example: `"ff08::db8:64:64"`,
 		absent: "none: mandatory", mandatory: true,
 		set: setGroup,
 	},
 	{
-		keyID: keyID{netsocket, "multicast port"},
-		want:  "a port from 1 to 65535 or a UDP service's name", example: `"6464"`,
+		keyID:   keyID{netsocket, "multicast port"},
+		meaning: "UDP port of the group: 1 to 65535, or a service's name as in `/etc/services`. Upstream takes a string only",
+		want:    "a port from 1 to 65535 or a UDP service's name", example: `"6464"`,
 		absent: "none: mandatory", mandatory: true,
 		set: setPort,
 	},
 	{
-		keyID: keyID{netsocket, "in interface"},
-		want:  "an interface's name or one of its addresses", example: `"eth0"`,
+		keyID:   keyID{netsocket, "in interface"},
+		meaning: "where sessions are heard: an interface's name or one of its addresses. Upstream wants an address for an IPv4 group and a name for an IPv6 group; joolctl takes either for both",
+		want:    "an interface's name or one of its addresses", example: `"eth0"`,
 		absent: "the kernel's choice",
 		set: func(s *Spec, v value) *complaint {
 			return setInterface(&s.InInterface, v)
@@ -69,8 +75,9 @@ var keys = []key{
 		missing: adviseInterface,
 	},
 	{
-		keyID: keyID{netsocket, "out interface"},
-		want:  "an interface's name or one of its addresses", example: `"eth0"`,
+		keyID:   keyID{netsocket, "out interface"},
+		meaning: "where sessions are sent; as above",
+		want:    "an interface's name or one of its addresses", example: `"eth0"`,
 		absent: "the kernel's choice",
 		set: func(s *Spec, v value) *complaint {
 			return setInterface(&s.OutInterface, v)
@@ -78,80 +85,115 @@ var keys = []key{
 		missing: adviseInterface,
 	},
 	{
-		keyID: keyID{netsocket, "reuseaddr"},
-		want:  "0 or 1", example: "1", preset: "0",
+		keyID:   keyID{netsocket, "reuseaddr"},
+		meaning: "1 sets `SO_REUSEADDR`, so that a hanging process does not keep its successor off the port. Upstream always sets it since 4.1.13: write 1",
+		want:    "0 or 1", example: "1", preset: "0",
 		set:     setReuseAddr,
 		missing: func(*Spec) *complaint { return adviseReuseAddr("missing, which means 0") },
 	},
 	{
-		keyID: keyID{netsocket, "ttl"},
-		want:  "a number from 0 to 255", example: "3", preset: "1",
+		keyID:   keyID{netsocket, "ttl"},
+		meaning: "multicast TTL, or hop limit for IPv6; 1 stays on the link, 0 on the host",
+		want:    "a number from 0 to 255", example: "3", preset: "1",
 		set: setTTL,
 	},
 	{
-		keyID: keyID{netsocket, "receive buffer"},
-		want:  "a number of bytes from 4096 to 1073741824", example: "33554432", preset: "16777216",
+		keyID:   keyID{netsocket, "receive buffer"},
+		meaning: "size in bytes of the receive buffers, of the network socket and of the kernel's",
+		want:    "a number of bytes from 4096 to 1073741824", example: "33554432", preset: "16777216",
 		set: func(s *Spec, v value) *complaint { return v.whole(&s.ReceiveBuffer, 4096, 1<<30) },
 	},
 	{
-		keyID: keyID{netsocket, "refresh period"},
-		want:  "a number of seconds from 0 to 60", example: "1", preset: "1",
+		keyID:   keyID{netsocket, "refresh period"},
+		meaning: "seconds: a session of which nothing has changed but the time left is sent again this often, up to 0.1 s sooner or later, so that refreshes leave together in full datagrams; 0 sends it for every packet, as upstream does",
+		want:    "a number of seconds from 0 to 60", example: "1", preset: "1",
 		set: func(s *Spec, v value) *complaint { return v.seconds(&s.RefreshPeriod, 60) },
 	},
 	{
-		keyID: keyID{netsocket, "verify period"},
-		want:  "a number of seconds from 0 to 86400", example: "60", preset: "300",
+		keyID:   keyID{netsocket, "verify period"},
+		meaning: "seconds: how often the whole table is compared with a peer's, so that what a module lost without a trace is found too; 0 compares only when something seems to be missing",
+		want:    "a number of seconds from 0 to 86400", example: "60", preset: "300",
 		set: func(s *Spec, v value) *complaint { return v.seconds(&s.VerifyPeriod, 86400) },
 	},
 	{
-		keyID: keyID{netsocket, "advertise rate"},
-		want:  "a number of sessions per second from 1 to 1000000", example: "2000", preset: "4000",
+		keyID:   keyID{netsocket, "advertise rate"},
+		meaning: "sessions per second that `joolctl advertise NAME` sends, for upstream's peers: a joold whose receive buffer has the system's default size loses what comes much faster. joolctl's own peers get everything at once, whatever this says",
+		want:    "a number of sessions per second from 1 to 1000000", example: "2000", preset: "4000",
 		set: func(s *Spec, v value) *complaint { return v.whole(&s.AdvertiseRate, 1, 1_000_000) },
 	},
 	{
-		keyID: keyID{netsocket, "sequence"},
-		want:  "true or false", example: "false", preset: "true",
+		keyID:   keyID{netsocket, "sequence"},
+		meaning: "false sends nothing but upstream's bytes: no trailer, no control messages, and so no repeats and no resync",
+		want:    "true or false", example: "false", preset: "true",
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.Sequence) },
 	},
 	{
-		keyID: keyID{netsocket, "namespace"},
-		want:  "a name under /run/netns or an absolute path", example: `"blue"`,
+		keyID:   keyID{netsocket, "namespace"},
+		meaning: "network namespace of the network socket, see below",
+		want:    "a name under /run/netns or an absolute path", example: `"blue"`,
 		absent: "the modsocket's",
 		set:    func(s *Spec, v value) *complaint { return setNamespace(&s.NetNamespace, v) },
 	},
 	{
-		keyID: keyID{modsocket, "instance"},
-		want:  "the instance's name, 1 to 15 bytes", example: `"nat"`, preset: `"default"`,
+		keyID:   keyID{modsocket, "instance"},
+		meaning: "the Jool instance, as in `jool instance add`",
+		want:    "the instance's name, 1 to 15 bytes", example: `"nat"`, preset: `"default"`,
 		set: setInstance,
 	},
 	{
-		keyID: keyID{modsocket, "namespace"},
-		want:  "a name under /run/netns or an absolute path", example: `"blue"`,
+		keyID:   keyID{modsocket, "namespace"},
+		meaning: "network namespace of the instance, see below",
+		want:    "a name under /run/netns or an absolute path", example: `"blue"`,
 		absent: "the program's own",
 		set:    func(s *Spec, v value) *complaint { return setNamespace(&s.Namespace, v) },
 	},
 	{
-		keyID: keyID{modsocket, "enable ss"},
-		want:  "true or false", example: "true", preset: "false",
+		keyID:   keyID{modsocket, "enable ss"},
+		meaning: "true turns the instance's `ss-enabled` on wherever it is found off: at the start, and while it runs within 4 s, or 10 s without traffic. false waits for somebody to do so",
+		want:    "true or false", example: "true", preset: "false",
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.EnableSS) },
 	},
 	{
-		keyID: keyID{modsocket, "tune ss"},
-		want:  "true or false", example: "true", preset: "false",
+		keyID:   keyID{modsocket, "tune ss"},
+		meaning: "true sets the instance's `ss-flush-deadline` and `ss-capacity` where they have the module's default values, so that the module reports new sessions within milliseconds; other values stay",
+		want:    "true or false", example: "true", preset: "false",
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.TuneSS) },
 	},
 	{
-		keyID: keyID{modsocket, "stats port"},
-		want:  "a port from 1 to 65535 or a UDP service's name", example: `"4000"`,
+		keyID:   keyID{modsocket, "stats port"},
+		meaning: "UDP port that answers with statistics, up to 100 times a second on each address: 1 to 65535 or a service's name. Upstream has it as `joold`'s third argument",
+		want:    "a port from 1 to 65535 or a UDP service's name", example: `"4000"`,
 		absent: "no stats server",
 		set:    setStatsPort,
 	},
 	{
-		keyID: keyID{modsocket, "stats address"},
-		want:  "an address of this host", example: `"192.0.2.1"`,
+		keyID:   keyID{modsocket, "stats address"},
+		meaning: "address of the stats server, always in the program's own namespace",
+		want:    "an address of this host", example: `"192.0.2.1"`,
 		absent: "127.0.0.1 and ::1",
 		set:    setStatsAddress,
 	},
+}
+
+// Key is a key of a file as the documentation has it.
+type Key struct {
+	// File is "netsocket" or "modsocket".
+	File, Name string
+	// Meaning is a phrase in Markdown; Want says which values are good.
+	Meaning, Want string
+	// Default is a JSON value, or words if the key has no default.
+	Default string
+	// Example is a JSON value.
+	Example string
+}
+
+// Keys returns all keys of both files, netsocket's first.
+func Keys() []Key {
+	var all []Key
+	for _, k := range keys {
+		all = append(all, Key{k.of.String(), k.name, k.meaning, k.want, k.preset + k.absent, k.example})
+	}
+	return all
 }
 
 // find gives a key of a file by its exact name, or nil.

@@ -1,3 +1,5 @@
+//go:build !manpages
+
 // Command joolctl keeps the session tables of Jool NAT64s in step: `joolctl up`
 // supervises a directory of pairs, the other commands ask and steer it.
 package main

@@ -1,3 +1,5 @@
+//go:build !manpages
+
 // Command joold keeps one Jool instance in step with its peers, with upstream
 // joold's arguments and files.
 package main
