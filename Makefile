@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
 
-.PHONY: sim sim-mutations stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many clean
+.PHONY: sim sim-mutations stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many packages release clean
 
 all: build
 
@@ -86,5 +86,11 @@ soak-short: lab ## a minute of it, always the same faults
 chaos: ## every fault that can be made, beside C joold, into docs/reliability.md
 	$(GO) run ./e2e/cmd/chaos
 
+packages: ## .deb, .rpm and .apk for amd64 and arm64, checksums and SBOM, in dist/; builds twice and compares
+	$(GO) run ./packaging/cmd/packages -out dist -check
+
+release: ## the same from a clean tag only, with tarballs and release notes
+	$(GO) run ./packaging/cmd/packages -out dist -check -release
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

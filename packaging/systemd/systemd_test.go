@@ -78,7 +78,7 @@ Type=notify
 ActiveState=active
 StatusText=1 workers: 0 running, 1 waiting, 0 backoff, 0 failed
 CapBnd:	0000000000201000
-socket=660 root root
+socket=660 root joolctl
 status=1
 a bad file
 reload=1

@@ -1,6 +1,7 @@
 # Boots systemd as the first process of a container whose files are this
 # machine's, under a file system in memory that takes what is written. $1 has
-# the programs, the units and inside.sh, and gets "out" and "log".
+# inside.sh, and the programs with the units if they are to be installed without
+# a package. It gets "out" and "log".
 set -e
 cgroups=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
 group=
@@ -30,8 +31,12 @@ done
 mkdir "$root/dev/shm" "$root/results"
 mount --bind "$dir" "$root/results"
 rm -f "$root"/etc/systemd/system/*.wants/*
-cp "$dir"/*.service "$root/etc/systemd/system/"
-cp "$dir/joolctl" "$dir/joold" "$root/usr/local/bin/"
+if [ -e "$dir/joolctl" ]; then
+	cp "$dir"/*.service "$root/etc/systemd/system/"
+	install -D "$dir/joolctl" "$root/usr/bin/joolctl"
+	install -D "$dir/joold" "$root/usr/libexec/joolctl/joold"
+	chroot "$root" sh -c "getent group joolctl >/dev/null || groupadd --system joolctl"
+fi
 cat >"$root/etc/systemd/system/inside.service" <<UNIT
 [Unit]
 After=basic.target
