@@ -79,6 +79,9 @@ type Command struct {
 	Mention bool
 }
 
+// heredoc finds the beginning of a here-document.
+var heredoc = regexp.MustCompile(`<<'?(\w+)'?$`)
+
 // inline finds code inside of a line.
 var inline = regexp.MustCompile("`([^`]+)`")
 
@@ -89,7 +92,17 @@ func Commands(t testing.TB, programs ...string) []Command {
 	t.Helper()
 	var commands []Command
 	for _, b := range Blocks(t, "sh") {
+		end := "" // of a here-document
 		for i, line := range b.Lines {
+			if end != "" {
+				if line == end {
+					end = ""
+				}
+				continue
+			}
+			if m := heredoc.FindStringSubmatch(line); m != nil {
+				end = m[1]
+			}
 			if words := Split(line); len(words) > 0 {
 				commands = append(commands, Command{Where: fmt.Sprintf("%s:%d", b.File, b.Line+i), Words: words})
 			}
