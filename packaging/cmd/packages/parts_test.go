@@ -128,3 +128,30 @@ func TestReleaseNeedsTag(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+// TestCompare: a file that differs or is missing is reported, checksums and files of the first build alone are not.
+func TestCompare(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	write := func(dir, name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(first, sums, "1")
+	write(second, sums, "2")
+	write(first, "same.deb", "x")
+	write(second, "same.deb", "x")
+	write(first, "notes.md", "x")
+	if err := compare(first, second); err != nil {
+		t.Error(err)
+	}
+	write(first, "other.deb", "x")
+	write(second, "other.deb", "y")
+	write(second, "new.deb", "y")
+	err := compare(first, second)
+	for _, want := range []string{"other.deb differs between two builds", "new.deb: no such file"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v lacks %q", err, want)
+		}
+	}
+}
