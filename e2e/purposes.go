@@ -27,7 +27,11 @@ var purposes = map[string]purpose{
 	"fleet":        {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true}},
 	"heal":         {Guest: Guest{Timeout: 3 * time.Minute, CountInstructions: true}},
 	"completeness": {Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true}},
-	"keepalived":   {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true, Packages: map[string]string{"keepalived": "/usr/sbin/keepalived"}}},
+	"rates": {
+		Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true},
+		long:  func(g *Guest) { g.Timeout = 40 * time.Minute },
+	},
+	"keepalived": {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true, Packages: map[string]string{"keepalived": "/usr/sbin/keepalived"}}},
 	"chaos": {
 		Guest:     Guest{Timeout: 6 * time.Minute, CountInstructions: true},
 		otherJool: true,

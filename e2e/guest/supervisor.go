@@ -2,6 +2,7 @@ package guest
 
 import (
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,12 +19,18 @@ type supervisor struct {
 // name theirs. It doesn't wait for their workers.
 func startSupervisor(t testing.TB, pairs ...pair) supervisor {
 	t.Helper()
+	return startSupervisorWith(t, func(*exec.Cmd) {}, pairs...)
+}
+
+// startSupervisorWith is startSupervisor for a program that gets more than arguments.
+func startSupervisorWith(t testing.TB, prepare func(*exec.Cmd), pairs ...pair) supervisor {
+	t.Helper()
 	dir := t.TempDir()
 	for _, p := range pairs {
 		p.write(t, dir)
 	}
 	s := supervisor{dir: dir, socket: filepath.Join(t.TempDir(), "control.sock")}
-	s.process = start(t, nil, joolctl, "up", dir, "--socket", s.socket)
+	s.process = startWith(t, nil, prepare, joolctl, "up", dir, "--socket", s.socket)
 	return s
 }
 

@@ -74,6 +74,7 @@ type watched struct {
 	lacks   lacking
 	synced  wrongYes // of joolctl status
 	ready   wrongYes // of joolctl ready
+	notYes  int      // samples of the phase in which joolctl status said anything but yes
 }
 
 // verdict holds a host's answers to joolctl status and joolctl ready.
@@ -175,6 +176,12 @@ func (w *wrongYes) sample(at time.Time, yes bool, lacks lacking) {
 // segment. The witness ends with the test.
 func observe(t *testing.T, phase string, segments ...[]placed) *witness {
 	t.Helper()
+	return observeBy(t, phase, func(p pair) supervisor { return startSupervisor(t, p) }, segments...)
+}
+
+// observeBy is observe for supervisors that serve other pairs, too: by returns that of a pair.
+func observeBy(t *testing.T, phase string, by func(pair) supervisor, segments ...[]placed) *witness {
+	t.Helper()
 	w := &witness{t: t, quit: make(chan struct{}), ended: make(chan struct{}), phase: phase, since: time.Now()}
 	for segment, pairs := range segments {
 		for _, p := range pairs {
@@ -186,7 +193,7 @@ func observe(t *testing.T, phase string, segments ...[]placed) *witness {
 				h.conn, err = joolnl.Dial(p.instance, 1<<16)
 				return err
 			})
-			h.supervisor = startSupervisor(t, h.pair)
+			h.supervisor = by(h.pair)
 			w.hosts = append(w.hosts, h)
 		}
 	}
@@ -251,6 +258,9 @@ func (w *witness) sample() error {
 		h.lacks = w.lackedBy(h, began)
 		h.synced.sample(began, h.state.synced == "yes", h.lacks)
 		h.ready.sample(began, h.state.ready, h.lacks)
+		if h.state.synced != "yes" {
+			h.notYes++
+		}
 	}
 	w.took = max(w.took, time.Since(began))
 	return nil
@@ -261,7 +271,8 @@ func (h *watched) ask() (v verdict) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
 	client := control.Client{Socket: h.socket}
-	status, err := client.Status(ctx, nil)
+	name := []string{h.pair.name}
+	status, err := client.Status(ctx, name)
 	if err != nil || len(status.Workers) != 1 {
 		return verdict{why: fmt.Sprintf("%d workers, %v", len(status.Workers), err)}
 	}
@@ -270,7 +281,7 @@ func (h *watched) ask() (v verdict) {
 	for _, p := range row.Peers {
 		v.silent = min(v.silent, time.Duration(p.LastHeardSeconds)*time.Second)
 	}
-	ready, err := client.Ready(ctx, nil, true, control.ReadyOptions{})
+	ready, err := client.Ready(ctx, name, false, control.ReadyOptions{})
 	if err != nil {
 		v.why = err.Error()
 		return v
@@ -363,7 +374,7 @@ func (w *witness) enter(phase string, bound time.Duration, change func()) {
 	w.close()
 	w.phase, w.since, w.samples, w.gap, w.took = phase, time.Now(), 0, 0, 0
 	for _, h := range w.hosts {
-		h.bound, h.synced, h.ready = bound, wrongYes{}, wrongYes{}
+		h.bound, h.synced, h.ready, h.notYes = bound, wrongYes{}, wrongYes{}, 0
 	}
 	change()
 }
