@@ -167,7 +167,7 @@ func TestSimulation(t *testing.T) {
 	if *simSeeds > 0 {
 		n = *simSeeds
 	}
-	results := simulateSeeds(*simFrom, n, *simFirst)
+	results := simulateSeeds(t, *simFrom, n, *simFirst)
 	if *simFirst {
 		if len(results.failed) > 0 {
 			s := results.failed[0]
@@ -254,7 +254,7 @@ type simResults struct {
 }
 
 // simulateSeeds simulates n seeds, one on each processor at a time. If first is set, it stops after the first failed seed.
-func simulateSeeds(from, n uint64, first bool) *simResults {
+func simulateSeeds(t *testing.T, from, n uint64, first bool) *simResults {
 	var (
 		r     simResults
 		mu    sync.Mutex
@@ -273,6 +273,7 @@ func simulateSeeds(from, n uint64, first bool) *simResults {
 				r.hosts += time.Duration(s.hosts) * (simFor + simSettle)
 				r.coverage.Merge(&simulated.Coverage)
 				if len(violations) > 0 {
+					t.Logf("seed %d: %v", seed, violations[0])
 					r.failed = append(r.failed, s)
 					end.Store(first)
 				}
