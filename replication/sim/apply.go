@@ -236,6 +236,7 @@ func (s *Simulation) forge(host int) (undo func()) {
 			source = s.Network.ports[r.IntN(len(s.Nodes))].source
 		}
 		if !s.Network.ports[host].down {
+			s.forged = s.Clock.Now()
 			s.Network.Inject(host, source, s.config.Forger(r, s.lately))
 		}
 		s.Clock.After(every, send)

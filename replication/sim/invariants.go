@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"joolctl/session"
 )
 
 // Bounds parametrise the invariants.
@@ -69,16 +71,17 @@ type Monitor struct {
 
 	s      *Simulation
 	bounds Bounds
-	moves  int     // that were looked at
-	back   []moved // sessions that have moved back, and may have done so for a moment
-	young  int     // sessions that were looked at
-	usage  []Usage // ten seconds ago
+	moves  int                  // that were looked at
+	back   []moved              // sessions that have moved back, and may have done so for a moment
+	young  int                  // sessions that were looked at
+	forged map[session.Key]bool // sessions that may be young because of a forged datagram
+	usage  []Usage              // ten seconds ago
 	turns  int
 }
 
 // Monitor returns a Monitor that checks periodically from now on.
 func (s *Simulation) Monitor(every time.Duration, b Bounds) *Monitor {
-	m := &Monitor{s: s, bounds: b, usage: make([]Usage, len(s.Nodes))}
+	m := &Monitor{s: s, bounds: b, usage: make([]Usage, len(s.Nodes)), forged: make(map[session.Key]bool)}
 	for _, n := range s.Nodes {
 		n.receiving, n.completed = b.Receiving, m.checkEarly
 	}
@@ -106,7 +109,11 @@ func (m *Monitor) check() {
 	}
 	m.checkMoves()
 	for ; m.young < len(m.s.Truth.young); m.young++ {
-		if y := m.s.Truth.young[m.young]; y.By > m.bounds.Young+m.bounds.Waited {
+		y := m.s.Truth.young[m.young]
+		if m.s.forgedLately() {
+			m.forged[y.Record.Key()] = true // peers get it later
+		}
+		if y.By > m.bounds.Young+m.bounds.Waited && !m.forged[y.Record.Key()] {
 			m.violated(y.Host, RuleYoung, "%v", y)
 		}
 	}
@@ -123,6 +130,22 @@ func (m *Monitor) check() {
 	}
 }
 
+// forgedFor is how long after a forged datagram hosts may store and pass on what it has: a repeated BULK shows sessions as they
+// were when it was first sent.
+const forgedFor = 5 * time.Second
+
+// forgedLately reports whether a host received a forged datagram a short time ago.
+func (s *Simulation) forgedLately() bool {
+	return !s.forged.IsZero() && s.Clock.Now().Sub(s.forged) < forgedFor
+}
+
+// unprotected reports whether nothing keeps an older version of a session from overwriting one: it stems from a forged
+// datagram, or from an upstream joold.
+func (s *Simulation) unprotected(id int, v Version) bool {
+	by, is := s.Ledger.unnumbered[id]
+	return s.forgedLately() || is && by.Sub(v.Updated) > -forgedFor
+}
+
 // moved is a session that has moved back.
 type moved struct {
 	Move
@@ -137,6 +160,7 @@ func (m *Monitor) checkMoves() {
 	moves := m.s.Truth.Moves()
 	for ; m.moves < len(moves); m.moves++ {
 		switch move := moves[m.moves]; {
+		case m.s.unprotected(move.id, move.Old):
 		case move.New.losesTime(move.Old, max(m.s.config.Tolerance, m.bounds.Queued)+m.bounds.Waited):
 			m.violated(move.Host, RuleBack, "%v", move)
 		case move.New.losesTime(move.Old, m.tolerance()), move.New.losesState(move.Old):
@@ -157,18 +181,22 @@ func (m *Monitor) checkMoves() {
 	}
 }
 
+// deadFor is how long after a host's death another one may report older versions than that host did: the peers compare their
+// tables once the host does not count as live any more, and the host that translates now reports what it has until then.
+const deadFor = 5 * time.Second
+
 // tolerance is how much older a session may look for ever.
 func (m *Monitor) tolerance() time.Duration { return m.s.config.Tolerance + m.bounds.Waited }
 
 // healed reports whether a session that has moved back is gone, has its time and its state again, or has been changed by a
-// later packet. The newer version may also have died with the host that knew it.
+// later packet. The newer version may also have died with the host that knew it, a short time before or since.
 func (m *Monitor) healed(move Move) bool {
 	own := m.s.Nodes[move.Host].Module.sessionByID(move.id)
 	if own == nil || own.makesUpFor(move.Old) && !own.losesTime(move.Old, m.tolerance()) {
 		return true
 	}
 	for _, n := range m.s.Nodes {
-		if n.until.After(move.At) {
+		if !n.until.IsZero() && n.until.Add(deadFor).After(move.At) {
 			return true
 		}
 	}

@@ -13,11 +13,14 @@ type Ledger struct {
 	ids   map[session.Key]int
 	last  []time.Time                   // by number: when a module last translated a packet of the session
 	masks map[endpoint][]netip.AddrPort // by IPv6 endpoint
+	// unnumbered is, by number, when an upstream joold last took a report of the session, which it sends without a sequence
+	// number: nothing shows that such a datagram is lost, late, or there twice.
+	unnumbered map[int]time.Time
 }
 
 // NewLedger returns an empty Ledger.
 func NewLedger() *Ledger {
-	return &Ledger{ids: make(map[session.Key]int), masks: make(map[endpoint][]netip.AddrPort)}
+	return &Ledger{ids: make(map[session.Key]int), masks: make(map[endpoint][]netip.AddrPort), unnumbered: make(map[int]time.Time)}
 }
 
 // phantom is the number of a session that no packet opened.

@@ -78,6 +78,9 @@ type Module struct {
 	// requests that fail as a whole. ReportLoss is the share of reports that vanish without a counter.
 	NoMemory, RequestLoss, ReportLoss float64
 
+	// Upstream is true while an upstream joold takes the reports.
+	Upstream bool
+
 	garbage int
 }
 

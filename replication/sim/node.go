@@ -109,6 +109,7 @@ func (n *Node) start(make Factory, upstream bool, kept []byte) {
 	n.trace.Event(n.ID, "starts", kept, int64(n.runs))
 	n.env = &Env{Host: n.ID, Rand: stream(n.seed, "replica", n.ID, n.runs), node: n}
 	n.replica, n.upstream, n.since, n.open = make(n.env), upstream, now, true
+	n.Module.Upstream = upstream
 	n.verdict, n.phase = Verdict{}, ""
 	n.enter(func(now time.Time) { n.replica.Start(now, kept) })
 	n.schedule()

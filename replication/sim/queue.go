@@ -182,6 +182,9 @@ func (m *Module) flush() {
 			panic(err) // the module's own sessions always have a form
 		}
 		r.session.leave(r.Version, now)
+		if m.Upstream {
+			m.ledger.unnumbered[r.session.id] = now
+		}
 		m.changes.note(r.session.id)
 	}
 	m.counters.packetsSent++

@@ -69,6 +69,7 @@ type Simulation struct {
 	active  []Fault  // in force
 	lately  [][]byte // control messages
 	factory []Factory
+	forged  time.Time // when a host last received a forged datagram
 }
 
 // hostState counts what faults do to a host.

@@ -245,6 +245,9 @@ func (t *Truth) compare(own, peer *Module, id int) (l Lack, lacks bool) {
 	if mine == nil && own.collided[id].After(s.Updated) {
 		l.Origin = Vanished // the host's module dropped it without a word, and the BIB entry in its way is gone since
 	}
+	if by, is := t.s.Ledger.unnumbered[id]; is && l.Origin <= Stored && by.Sub(s.Updated) > -sameMoment {
+		l.Origin = Vanished
+	}
 	l.Record, l.Older, l.Conflict = s.at(t.s.Clock.Now()), mine != nil, own.conflicts(&s.record)
 	return l, true
 }

@@ -138,7 +138,7 @@ func TestLacks(t *testing.T) {
 		"the peer runs upstream's joold": {
 			faults: []Fault{{Kind: OldJoold, For: time.Hour, Host: 0, Peer: 1}},
 			do:     func(s *Simulation) { s.Nodes[1].Module.NoMemory = 1; packet(s, opening(session.UDP, 1)) }, look: 12500 * ms,
-			want: []lack{{Peer: 2, Origin: Stored, Since: 10, Known: 11}},
+			want: []lack{{Peer: 2, Origin: Vanished, Since: 10, Known: 11}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
