@@ -99,12 +99,13 @@ type Host struct {
 	active    time.Time      // when sessions were last sent or received
 	reported  time.Time      // when the module last reported sessions
 	lookups   lookups
+	lateUntil time.Time // until then, datagrams are delivered that have waited in the socket
 	advertise advertiser
 	bulk      syncwire.Bulk // the one that is received
 	// Method values, made once because each costs an allocation.
-	deliverFn, repeatFn func([]byte)
-	refreshFn           func(*session.Record)
-	retransmitFn        func([]byte, syncwire.Seq)
+	deliverFn    func([]byte)
+	refreshFn    func(*session.Record)
+	retransmitFn func([]byte, syncwire.Seq)
 }
 
 // NewHost returns a Host that knows nothing of its table.
@@ -122,7 +123,7 @@ func NewHost(do Effects, c Config, now time.Time) *Host {
 	h.Receiver = NewReceiver(in, h.Peers, h.Knowledge, h.Sender)
 	h.Receiver.Beats = c.Beats
 	h.Receiver.Verify, h.Receiver.Tolerance = c.Verify, 2*c.Refresh
-	h.deliverFn, h.repeatFn, h.refreshFn, h.retransmitFn = h.deliver, h.deliverRepeat, h.takeRefresh, h.retransmit
+	h.deliverFn, h.refreshFn, h.retransmitFn = h.deliverLive, h.takeRefresh, h.retransmit
 	return h
 }
 

@@ -28,6 +28,33 @@ func (l *lookups) allow(now time.Time) bool {
 	return l.n <= MaxLookups
 }
 
+// takeRepeats has a stream's retransmissions delivered as such, without the sessions that were in later datagrams.
+func (h *Host) takeRepeats(s *Stream) {
+	if s.Retransmitted == nil {
+		s.Retransmitted = func(entries []byte) {
+			if entries = h.withoutSuperseded(s, entries); len(entries) > 0 {
+				h.deliverRepeat(entries)
+			}
+		}
+	}
+}
+
+// withoutSuperseded removes those of a retransmission's sessions that a later datagram has brought, and moves the others to the
+// front.
+func (h *Host) withoutSuperseded(s *Stream, entries []byte) []byte {
+	f := session.ListFormat(entries)
+	size := f.EntryLen()
+	kept := entries[:0]
+	for b := entries; len(b) > 0; b = b[size:] {
+		if r := f.Record(b); s.Superseded(r.Key()) {
+			h.do.Count(CountIgnored, 1)
+			continue
+		}
+		kept = append(kept, b[:size]...)
+	}
+	return kept
+}
+
 // deliverRepeat delivers a retransmission's sessions that are not older than the own module's. JOOLD_ADD would overwrite these,
 // and after a failover the module reports the same sessions as the peer did before.
 func (h *Host) deliverRepeat(entries []byte) {

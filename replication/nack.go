@@ -83,6 +83,7 @@ func (s *Stream) repair(seq syncwire.Seq, data []byte, deliver func([]byte)) boo
 		s.top = seq
 	}
 	s.repaired++
+	s.repairing = seq
 	s.deliverAs(syncwire.Repeat, data, deliver)
 	return true
 }

@@ -18,6 +18,7 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 	h.active = now
 	if waited >= MuchWaiting {
 		session.AgeList(entries, waited)
+		h.lateUntil = now.Add(2 * ReorderFor) // behind a gap it is buffered
 	}
 	sessions := uint64(len(entries) / session.ListFormat(entries).EntryLen())
 	t, known := syncwire.ParseTrailer(trailer)
@@ -28,7 +29,7 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 		}
 		h.Peers.Heard(address, 0, now)
 		h.Peers.Stored(0, now)
-		h.deliver(entries)
+		h.deliverLive(entries)
 	case t.Sender == h.Knowledge.Self():
 		h.do.Count(CountIgnored, sessions)
 	case t.Kind == syncwire.Advertised: // for upstream's peers; other peers get BULKs
@@ -37,7 +38,7 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 	default:
 		from := h.Peers.Heard(address, t.Sender, now)
 		if t.Kind == syncwire.Repeat {
-			from.Stream.Retransmitted = h.repeatFn
+			h.takeRepeats(&from.Stream)
 			if waited < MuchWaiting {
 				session.AgeList(entries, waited)
 			}
@@ -50,6 +51,16 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 		if until, buffering := from.Stream.Buffering(); buffering {
 			h.do.Wake(until)
 		}
+	}
+}
+
+// deliverLive delivers the sessions of a live datagram. While datagrams are delivered that have waited in the socket, the own
+// module may have reported newer states of their sessions, which JOOLD_ADD would overwrite.
+func (h *Host) deliverLive(entries []byte) {
+	if h.do.Now().Before(h.lateUntil) {
+		h.deliverRepeat(entries)
+	} else {
+		h.deliver(entries)
 	}
 }
 

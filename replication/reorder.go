@@ -42,8 +42,10 @@ type Stream struct {
 	buffered    []buffered // behind a gap, by sequence number
 	bufferUntil time.Time  // the first of their ends
 	missing     []missing  // by sequence number
-	absent      bool       // the next gap covers a time in which the sender was not heard
-	confirmed   time.Time  // when the sender last said that it has sent nothing after the datagram before next
+	later       *later     // nil: none is missing
+	repairing   syncwire.Seq
+	absent      bool      // the next gap covers a time in which the sender was not heard
+	confirmed   time.Time // when the sender last said that it has sent nothing after the datagram before next
 	jitter      func() time.Duration
 
 	lost, repaired uint64
@@ -126,6 +128,16 @@ func (s *Stream) pass(kind syncwire.Kind, data []byte, deliver func([]byte)) {
 	s.top = s.next
 	s.next++
 	s.absent = false
+	switch {
+	case len(s.missing) == 0:
+		s.later = nil
+	case s.later == nil:
+		s.later = new(later)
+		fallthrough
+	default:
+		s.later.add(s.top, data)
+	}
+	s.repairing = s.top
 	s.deliverAs(kind, data, deliver)
 }
 

@@ -60,7 +60,7 @@ const simLightPages = 20
 
 // simUsage bounds what a host uses in any ten seconds, whatever happens. It sends and stores no more than a few tables of some
 // hundred sessions, even if a forger repeats the peers' control messages. A table has about 5 pages.
-var simUsage = sim.Usage{Datagrams: 800, Bytes: 400_000, Adds: 1200, Pages: 300}
+var simUsage = sim.Usage{Datagrams: 800, Bytes: 400_000, Adds: 1200, Pages: 500}
 
 // light reports whether the faults only lose, duplicate, reorder and delay datagrams, and lose so few that retransmissions bring
 // all of them.
@@ -202,6 +202,10 @@ func TestSimulationFound(t *testing.T) {
 			"deadline at=20.969s for=2.636s host=0 peer=1 amount=553; kill at=26.023s for=2.778s host=0 peer=1"},
 		{2896, "the same after the module has lost the report in silence",
 			"silent-loss at=52.975s for=11.342s host=1 peer=0 amount=0.28025003112897867"},
+		{4388, "after a stall, live datagrams that waited in the socket overwrite what the own module has reported meanwhile",
+			"crash at=14.774s for=1.07s host=0 peer=1; stall at=1m37.387s for=11.66s host=0 peer=1; crash at=1m47.534s for=5.649s host=1 peer=0"},
+		{6322, "the same after a failover",
+			"stall at=1m48.064s for=11.936s host=1 peer=3; failover at=1m49.359s for=0s host=0 peer=1"},
 	} {
 		t.Run(fmt.Sprint(c.seed), func(t *testing.T) {
 			faults, err := parseFaults(c.faults)
