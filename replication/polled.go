@@ -52,14 +52,14 @@ func (h *Host) Dropping(now time.Time) bool { return now.Sub(h.dropped) < Droppi
 // reported sessions that were not heard, else it begins a new one. The module's counters must have been read. adopted is true if
 // the host has the netlink socket of the worker before.
 func (h *Host) Begin(c *Checkpoint, adopted bool, now time.Time) {
+	if c != nil && adopted {
+		h.Stalls.Suspect(now.Sub(c.Written)) // the reports that wait in the socket
+	}
 	if c == nil || !h.unchanged(c, adopted) {
 		h.incarnate()
 		return
 	}
 	h.Knowledge.Continue(c, now)
-	if adopted {
-		h.Stalls.Suspect(now.Sub(c.Written)) // the reports that wait in the socket
-	}
 	h.Receiver.Inherit()
 }
 

@@ -206,6 +206,8 @@ func TestSimulationFound(t *testing.T) {
 			"crash at=14.774s for=1.07s host=0 peer=1; stall at=1m37.387s for=11.66s host=0 peer=1; crash at=1m47.534s for=5.649s host=1 peer=0"},
 		{6322, "the same after a failover",
 			"stall at=1m48.064s for=11.936s host=1 peer=3; failover at=1m49.359s for=0s host=0 peer=1"},
+		{5488, "reports that waited in the socket while no worker ran look young if the instance was recreated meanwhile",
+			"restart at=40.823s for=5.763s host=0 peer=1; recreate at=46.242s for=3.467s host=0 peer=1 amount=0.020340481954344836"},
 	} {
 		t.Run(fmt.Sprint(c.seed), func(t *testing.T) {
 			faults, err := parseFaults(c.faults)
