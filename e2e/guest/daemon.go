@@ -75,7 +75,7 @@ func (w worker) awaitComplete(t testing.TB) {
 		return
 	}
 	eventually(t, syncedWithin, "the table is complete", func() string {
-		if log := w.log.String(); !strings.Contains(log, "the table has everything") {
+		if log := w.log.String(); !strings.Contains(log, "the table has all sessions") {
 			return log
 		}
 		return ""
