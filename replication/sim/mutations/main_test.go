@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -35,5 +38,27 @@ func TestMutationsApply(t *testing.T) {
 	}
 	if len(mutations) < 18 {
 		t.Errorf("there are only %d mutations", len(mutations))
+	}
+}
+
+// TestDocumented compares docs/reliability.md with the seeds that are known to find a mutation.
+func TestDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/reliability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := 0
+	for _, m := range mutations {
+		seed := found[m.name]
+		if seed == 0 {
+			continue
+		}
+		listed++
+		if line := fmt.Sprintf("\n| %s | %s | %d |\n", m.name, m.breaks, seed); !strings.Contains(string(doc), line) {
+			t.Errorf("docs/reliability.md lacks the line %s", strings.TrimSpace(line))
+		}
+	}
+	if len(found) != listed {
+		t.Errorf("there are seeds for %d mutations, but only %d of these mutations", len(found), listed)
 	}
 }

@@ -92,8 +92,8 @@ func (r result) String() string {
 // firstFailure is how TestSimulation reports a seed.
 var firstFailure = regexp.MustCompile(`seed (\d+): (.*)`)
 
-// simulate builds the worker's tests with a mutation, and runs seeds up to the first that fails. A seed that fails without
-// the mutation, too, does not count. plain are the tests without it.
+// simulate builds the worker's tests with a mutation, and runs the seed that is known to find it, and then others up to the
+// first that fails. A seed that fails without the mutation, too, does not count. plain are the tests without it.
 func simulate(root, plain string, files map[string]string, m mutation, seeds int) result {
 	dir, err := os.MkdirTemp("", "mutation")
 	if err != nil {
@@ -103,6 +103,11 @@ func simulate(root, plain string, files map[string]string, m mutation, seeds int
 	binary, err := build(root, dir, files, m)
 	if err != nil {
 		return result{rule: err.Error()}
+	}
+	if seed := found[m.name]; seed != 0 && seed <= seeds {
+		if r := first(root, binary, seed, 1); r.found() && !first(root, plain, seed, 1).found() {
+			return r
+		}
 	}
 	for from := 1; from <= seeds; {
 		r := first(root, binary, from, seeds+1-from)
@@ -129,8 +134,8 @@ func first(root, binary string, from, seeds int) result {
 	if !errors.As(err, new(*exec.ExitError)) {
 		return result{rule: err.Error()}
 	}
-	if found := firstFailure.FindSubmatch(out); found != nil {
-		return result{string(found[1]), string(found[2])}
+	if seed := firstFailure.FindSubmatch(out); seed != nil {
+		return result{string(seed[1]), string(seed[2])}
 	}
 	return result{rule: "the simulation failed without a violation: " + string(out[:min(len(out), 1000)])}
 }
