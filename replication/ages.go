@@ -2,6 +2,7 @@ package replication
 
 import (
 	"slices"
+	"sort"
 
 	"joolctl/session"
 	"joolctl/syncwire"
@@ -13,10 +14,11 @@ import (
 const (
 	// maxSteps is how many steps the module may walk for a piece of a peer's table.
 	maxSteps = 50_000_000
-	// maxYounger is how many own sessions may be younger than a session of a piece that would take more.
+	// maxYounger is how many own sessions may be younger than a session of a piece that would take more, unless too many sessions
+	// of that piece and of those that follow would have the same age then.
 	maxYounger = 4000
-	// maxAlike is how many sessions get the same age, to the millisecond, at most.
-	maxAlike = 500
+	// sameAge is how many milliseconds the module does not tell apart: a kernel's jiffy.
+	sameAge = 4
 )
 
 // ages has the own sessions' idle times, by the module's lists.
@@ -63,8 +65,8 @@ func (l *listAges) younger(r *session.Record, s syncwire.Settings) int {
 	return n
 }
 
-// rejuvenate makes the sessions of a piece younger if the module would walk more than maxSteps for all of them: then at most
-// maxYounger own sessions are younger than any of them. It spreads them over that time, because the module walks past
+// rejuvenate makes the sessions of a piece younger if the module would walk more than maxSteps for all of them: then few
+// own sessions are younger than any of them. It spreads them over that time, because the module walks past
 // sessions of the same age, too; rest further sessions may follow in later pieces. These sessions stay for longer, at most for
 // as long again as they have been idle. At the next comparison, the peer takes over the younger times. records must be
 // sorted, oldest first, and stay so within each list.
@@ -80,7 +82,7 @@ func (a ages) rejuvenate(records []session.Record, rest int, s syncwire.Settings
 	}
 	for at, w := range walks {
 		if l := a[at]; !l.crowded && w.steps > maxSteps && len(l.idle) > maxYounger {
-			l.crowded, l.oldest = true, max(l.idle[maxYounger], int64(w.sessions+rest)/maxAlike)
+			l.crowded, l.oldest = true, l.spread(w.sessions+rest)
 		}
 	}
 	placed := make(map[ageList]int)
@@ -99,6 +101,14 @@ func (a ages) rejuvenate(records []session.Record, rest int, s syncwire.Settings
 	for at, n := range placed {
 		a[at].oldest -= a[at].part(n, n+rest)
 	}
+}
+
+// spread returns the greatest idle time of n sessions of the peer's table, spread from it to 0, so that the module walks past about as
+// many own sessions, which are younger, as past sessions of the peer's, which have the same age: fewer of one kind are more of the other.
+func (l *listAges) spread(n int) int64 {
+	alike := int64(n) * sameAge / 2 // the mean number of them at a greatest idle time of 1 ms
+	younger := maxYounger + sort.Search(len(l.idle)-1-maxYounger, func(k int) bool { return int64(maxYounger+k)*l.idle[maxYounger+k] >= alike })
+	return max(l.idle[younger], alike/int64(younger+1))
 }
 
 // part returns the part of oldest that n of so many sessions get.

@@ -90,3 +90,30 @@ func TestSteps(t *testing.T) {
 		})
 	}
 }
+
+// TestSpread: the module does not walk past many more sessions than it must, whichever table is the larger or quicker one.
+func TestSpread(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		own       int
+		perSecond int // own sessions that become a second older
+		peer      int
+		most      int // steps for a session of the peer's
+	}{
+		{"few own sessions", 5_000, 100, 1_000_000, 5_000},
+		{"both large", 1_000_000, 50_000, 1_000_000, 21_000},
+		{"both large, and busier", 1_000_000, 500_000, 1_000_000, 64_000},
+		{"both as large as possible", 10_000_000, 50_000, 10_000_000, 64_000},
+		{"no time between the own ones", 100_000, 100_000_000, 100_000, 200_000},
+	} {
+		l := new(listAges)
+		for i := range c.own {
+			l.idle = append(l.idle, int64(i)*1000/int64(c.perSecond))
+		}
+		oldest := l.spread(c.peer)
+		younger, _ := slices.BinarySearch(l.idle, oldest+1)
+		if steps := younger + c.peer*sameAge/2/int(oldest); steps > c.most {
+			t.Errorf("%s: over %d ms, %d steps, may be %d", c.name, oldest, steps, c.most)
+		}
+	}
+}

@@ -25,10 +25,10 @@ type Tally struct {
 type Audit struct {
 	base *books // at the worker's start, or the instance's
 
-	packets, bytes, reports, out, in balance
-	inBase                           *uint64 // sessions that the worker before has received, and not counted further
-	checked                          time.Time
-	broken                           []string
+	packets, bytes, reports balance
+	out, in                 flow
+	checked                 time.Time
+	broken                  []string
 	// reportsBase is the least difference between the sessions that the module has reported and those that were received from
 	// it: the module counts reports that were sent before the worker's start.
 	reportsBase int64
@@ -73,6 +73,22 @@ func (b *balance) check(theirs, ours uint64) int64 {
 	return 0
 }
 
+// flow compares the sessions that arrive at one place of the host with those that leave it. The counters outlive the worker: its
+// base are the sessions that workers before it have not counted further.
+type flow struct {
+	base *uint64
+	balance
+}
+
+// since returns both counters without the base. The first call sets it.
+func (f *flow) since(came, went uint64) (uint64, uint64) {
+	if f.base == nil {
+		base := came - went
+		f.base = &base
+	}
+	return came - *f.base, went
+}
+
 // Rebase has the next check take the module's counters as they are, because they may be those of another instance.
 func (a *Audit) Rebase() { a.base = nil }
 
@@ -93,17 +109,12 @@ func (a *Audit) Check(m ModuleCounters, t Tally, entryLen int, now time.Time) (b
 
 // Received returns the sessions that were received since the worker's start, and those of them that are accounted for.
 func (a *Audit) Received(t Tally) (came, went uint64) {
-	came, went = t.Received+t.Injected, t.Ignored+t.Untranslated+t.Given+t.Pending
-	if a.inBase == nil {
-		base := came - went
-		a.inBase = &base
-	}
-	return came - *a.inBase, went
+	return a.in.since(t.Received+t.Injected, t.Ignored+t.Untranslated+t.Given+t.Pending)
 }
 
 // check compares the counters of the way out, and those of the module if it has any.
 func (a *Audit) check(m ModuleCounters, t Tally, entryLen int) (broken []string, lost uint64) {
-	if d := a.out.check(t.Reported+t.Refreshed, t.Coalesced+t.Sent+t.Unsent); d != 0 {
+	if d := a.out.check(a.out.since(t.Reported+t.Refreshed, t.Coalesced+t.Sent+t.Unsent)); d != 0 {
 		broken = append(broken, fmt.Sprintf("reported - coalesced + refreshed - sent - unsent is %d sessions, not 0; please report this", d))
 	}
 	if !m.Complete {

@@ -245,11 +245,15 @@ func DropDuplicates(records []session.Record, s syncwire.Settings) []session.Rec
 		}
 	}
 	slices.Sort(dropped)
-	for n, at := range dropped {
-		at -= uint32(n)
-		records = slices.Delete(records, int(at), int(at)+1)
+	kept := records[:0]
+	for i := range records {
+		if len(dropped) > 0 && dropped[0] == uint32(i) {
+			dropped = dropped[1:]
+			continue
+		}
+		kept = append(kept, records[i])
 	}
-	return records
+	return kept
 }
 
 // Rebase converts a peer's records to the own settings: the idle times stay, and the times left change. Sessions that would

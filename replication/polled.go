@@ -40,7 +40,7 @@ func (h *Host) Polled(c ModuleCounters, now time.Time) (dropped uint64, renewed 
 	}
 	if renewed = was.fell(&c); renewed {
 		h.incarnate()
-		h.Receiver.Listen(CauseRenewed, now)
+		h.Listen(CauseRenewed, now)
 	}
 	return dropped, renewed
 }

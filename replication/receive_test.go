@@ -120,6 +120,10 @@ func TestHostWithoutSequence(t *testing.T) {
 	if len(e.module) != 1 || e.counts[CountNotUnderstood] != 2 || e.sessions != 1 || len(e.messages) > 0 || !e.host.Retransmitter.Empty() {
 		t.Errorf("%d sessions are stored and %d sent; %v; %+v", len(e.module), e.sessions, e.counts, e.messages)
 	}
+	e.host.Polled(ModuleCounters{Complete: true, Packets: 9}, e.now)
+	if _, recreated := e.host.Polled(ModuleCounters{Complete: true, Packets: 1}, e.now); !recreated || e.host.Progress().Phase != PhaseSettled {
+		t.Errorf("recreated: %v, then %v", recreated, e.host.Progress().Phase)
+	}
 	e.host.SetSequence(true, e.now)
 	e.host.Tick(e.now)
 	if hellos := sentOf[*syncwire.Hello](e); len(hellos) != 1 || !hellos[0].Asks {
