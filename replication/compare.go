@@ -95,6 +95,8 @@ type Difference struct {
 	Limited bool
 
 	blocked []session.Record
+	// outdone has the peer's records that lost against own ones under other masks. They follow if the own ones' BIB entries go.
+	outdone []session.Record
 	hosts   map[Mask]bibHost // of the own BIB entries that are in the way
 }
 
@@ -130,6 +132,9 @@ func Compare(theirs, ours []session.Record, their, our syncwire.Settings, tolera
 				}
 				inject = append(inject, younger(&theirs[i], &ours[j], -behind))
 			case w < 0:
+				if theirs[i].Src4() != ours[j].Src4() {
+					d.outdone = append(d.outdone, theirs[i])
+				}
 				give = append(give, younger(&ours[j], &theirs[i], behind))
 			default:
 				d.Same++

@@ -19,7 +19,8 @@ type Comparison struct {
 	// blocked has the sessions of earlier pieces that own BIB entries block. The peer sends its oldest sessions first: a
 	// younger session of the same mapping may remove the entry.
 	blocked []session.Record
-	retried bool                 // those in blocked were compared again
+	outdone []session.Record     // the same for those that lost against own sessions under other masks
+	retried bool                 // those in blocked and outdone were compared again
 	live    map[bibHost]struct{} // of the sessions that the own module has reported meanwhile
 	seen    int                  // how many of these sessions are in live
 	ages    ages
@@ -39,8 +40,8 @@ func (c *Comparison) Least() int { return len(c.ours) / 2 }
 // Empty reports whether the own table is empty, so that nothing can conflict.
 func (c *Comparison) Empty() bool { return len(c.ours) == 0 }
 
-// Pending reports whether Piece has to be called a last time for the blocked sessions of earlier pieces.
-func (c *Comparison) Pending() bool { return len(c.blocked) > 0 && !c.retried }
+// Pending reports whether Piece has to be called a last time for the blocked and outdone sessions of earlier pieces.
+func (c *Comparison) Pending() bool { return len(c.blocked)+len(c.outdone) > 0 && !c.retried }
 
 // Piece compares a piece of the peer's table, whose memory it reuses. The result has no Give: see Give. Inject has the
 // sessions to inject, oldest first, with their times left by the own settings (but see ages). rest is how many sessions of the
@@ -58,15 +59,17 @@ func (c *Comparison) Piece(theirs []session.Record, rest int, reported []session
 	theirs, ours := c.meet(Unique(theirs, c.their))
 	d := Compare(theirs, ours, c.their, c.our, c.tolerance)
 	c.give, d.Give = append(c.give, d.Give...), nil
-	d.Inject = Rebase(d.Inject, c.their, c.our)
+	d.Inject, d.outdone = Rebase(d.Inject, c.their, c.our), Rebase(d.outdone, c.their, c.our)
 	before := 0
 	if rest == 0 {
 		before = len(c.blocked)
 		d.Inject, d.Fresh = append(d.Inject, c.blocked...), d.Fresh+before
-		c.blocked, c.retried = nil, true
+		d.outdone = append(d.outdone, c.outdone...)
+		c.blocked, c.outdone, c.retried = nil, nil, true
 	}
 	d.ResolveConflicts(c.present(), c.our, c.live, most)
 	c.blocked, d.blocked, d.Blocked = append(c.blocked, d.blocked...), nil, d.Blocked-before
+	c.outdone, d.outdone = append(c.outdone, d.outdone...), nil
 	OldestFirst(d.Inject, c.our)
 	c.ages.rejuvenate(d.Inject, rest, c.our)
 	return d

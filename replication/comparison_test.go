@@ -114,6 +114,39 @@ func TestPiecesBlocked(t *testing.T) {
 	}
 }
 
+// TestPiecesOutdone has an own session win against the peer's record of it, which has another mask, and then go with its BIB entry
+// because of a younger session of the peer's mapping. The peer's record takes its place, unless the entry stays.
+func TestPiecesOutdone(t *testing.T) {
+	own := est(1, ours, 20_000)
+	loses, other, wins := masked(est(1, ours, 40_000), 7), est(2, ours, 30), masked(est(1, ours, 5), 7)
+	wins[23] = 8 // another session
+	for _, c := range []struct {
+		name   string
+		pieces [][]session.Record
+		inject int
+	}{
+		{"in one piece", [][]session.Record{{loses, wins}}, 2},
+		{"in the last piece", [][]session.Record{{loses}, {wins}}, 2},
+		{"before the last piece", [][]session.Record{{loses}, {wins}, {other}}, 3},
+		{"after all pieces", [][]session.Record{{loses}, {wins}, nil}, 2},
+		{"nothing wins", [][]session.Record{{loses}, {other}}, 1},
+	} {
+		table := NewComparison([]session.Record{own}, ours, ours, 2000)
+		inject, fresh, blocked := 0, 0, 0
+		for i, piece := range c.pieces {
+			d := table.Piece(slices.Clone(piece), len(c.pieces)-1-i, nil, MaxRemovals)
+			table.Removed(d.Remove)
+			inject, fresh, blocked = inject+len(d.Inject), fresh+d.Fresh, blocked+d.Blocked
+			if last := i == len(c.pieces)-1; table.Pending() == last {
+				t.Errorf("%s: piece %d: pending: %v", c.name, i, !last)
+			}
+		}
+		if inject != c.inject || fresh != c.inject || blocked != 0 {
+			t.Errorf("%s: %d sessions to inject, %d new, %d blocked; want %d", c.name, inject, fresh, blocked, c.inject)
+		}
+	}
+}
+
 // TestPiecesTwice has a session in two pieces of the peer's table. It is compared once.
 func TestPiecesTwice(t *testing.T) {
 	own := est(1, ours, 20_000)

@@ -71,17 +71,20 @@ func hostOfKey(k *session.Key) bibHost {
 // A conflicting entry is added to Remove, and its sessions leave Give, if all its sessions are older than the one to inject,
 // or as old and of a higher mapping, and if the own module has reported none of them lately: live has the hosts of those sessions. Otherwise the
 // session to inject is blocked and leaves Inject. So does a session for which more than most entries in all would have to be
-// removed. No entry blocks a session if another session removes it: the older sessions of a mapping follow the one that wins.
+// removed. No entry blocks a session if another session removes it: the older sessions of a mapping follow the one that wins, also
+// those that lost against own sessions, because these go with the entry.
 //
 // own is the own table from Unique; Inject must come from Rebase, so that all idle times are those of the own settings.
 func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Settings, live map[bibHost]struct{}, most int) {
-	if len(own) == 0 || len(d.Inject) == 0 {
+	if len(d.Inject)+len(d.outdone) == 0 {
 		return
 	}
 	hosts, masks := make(map[Mask]bibHost), make(map[bibHost]Mask) // to inject
-	for i := range d.Inject {
-		m, h := maskOf(&d.Inject[i]), hostOf(&d.Inject[i])
-		hosts[m], masks[h] = h, m
+	for _, records := range [][]session.Record{d.outdone, d.Inject} {
+		for i := range records {
+			m, h := maskOf(&records[i]), hostOf(&records[i])
+			hosts[m], masks[h] = h, m
+		}
 	}
 	// The own entries that are in the way, and the idle time of the youngest session of each.
 	youngest := make(map[Mask]int64)
@@ -103,7 +106,7 @@ func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Setting
 			youngest[m] = age
 		}
 	}
-	if len(youngest) == 0 {
+	if len(youngest)+len(d.outdone) == 0 {
 		return
 	}
 	waysOf := func(w *session.Record) (ways []Mask) {
@@ -146,16 +149,26 @@ func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Setting
 		}
 		free = append(free, w)
 	}
+	stays := func(way Mask) bool { _, goes := gone[way]; return !goes }
 	for i := range blocked {
 		w := &blocked[i]
-		if slices.ContainsFunc(waysOf(w), func(way Mask) bool { _, goes := gone[way]; return !goes }) {
+		if slices.ContainsFunc(waysOf(w), stays) {
 			d.blocked = append(d.blocked, *w)
 		} else {
 			free = append(free, *w)
 		}
 	}
-	d.Inject, d.Blocked = free, len(d.blocked)
+	d.Blocked = len(d.blocked)
 	d.Fresh -= d.Blocked
+	d.outdone = slices.DeleteFunc(d.outdone, func(w session.Record) bool {
+		if slices.ContainsFunc(waysOf(&w), stays) {
+			return false
+		}
+		free = append(free, w)
+		d.Fresh++
+		return true
+	})
+	d.Inject = free
 	d.Remove = slices.SortedFunc(maps.Keys(gone), func(a, b Mask) int {
 		return cmp.Or(cmp.Compare(a.Proto, b.Proto), a.Src4.Compare(b.Src4))
 	})

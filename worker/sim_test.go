@@ -208,6 +208,10 @@ func TestSimulationFound(t *testing.T) {
 			"stall at=1m48.064s for=11.936s host=1 peer=3; failover at=1m49.359s for=0s host=0 peer=1"},
 		{5488, "reports that waited in the socket while no worker ran look young if the instance was recreated meanwhile",
 			"restart at=40.823s for=5.763s host=0 peer=1; recreate at=46.242s for=3.467s host=0 peer=1 amount=0.020340481954344836"},
+		{8208, "an own session goes with its BIB entry, and the peer's record that it has won against does not take its place",
+			"merge at=0s for=43.94s host=1 peer=0 sides=1; failover at=44.234s for=0s host=0 peer=1; loss at=1m26.423s for=19.08s host=1 peer=-1 amount=0.42532626881960967; one-way at=1m26.423s for=19.08s host=-1 peer=1"},
+		{8609, "the same after the instance was recreated",
+			"recreate at=44.766s for=147ms host=0 peer=2 amount=0.24886219560179376"},
 	} {
 		t.Run(fmt.Sprint(c.seed), func(t *testing.T) {
 			faults, err := parseFaults(c.faults)
