@@ -153,7 +153,7 @@ type moved struct {
 }
 
 // checkMoves looks at the sessions that have moved back. A move in time by more than a report waits in a module is a
-// violation at once. A shorter one, or a move in state between two versions of about the same time, is one if it lasts:
+// violation at once, unless a FIN has led to the new version: it does not renew the session, so that the report can be younger by any time. A shorter one, or a move in state between two versions of about the same time, is one if it lasts:
 // reports of one connection may overtake each other on their ways through module, coalescer and full sync, and the last of
 // them decides.
 func (m *Monitor) checkMoves() {
@@ -161,7 +161,7 @@ func (m *Monitor) checkMoves() {
 	for ; m.moves < len(moves); m.moves++ {
 		switch move := moves[m.moves]; {
 		case m.s.unprotected(move.id, move.Old):
-		case move.New.losesTime(move.Old, max(m.s.config.Tolerance, m.bounds.Queued)+m.bounds.Waited):
+		case !move.New.finished() && move.New.losesTime(move.Old, max(m.s.config.Tolerance, m.bounds.Queued)+m.bounds.Waited):
 			m.violated(move.Host, RuleBack, "%v", move)
 		case move.New.losesTime(move.Old, m.tolerance()), move.New.losesState(move.Old):
 			m.back = append(m.back, moved{move, move.At})

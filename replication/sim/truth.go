@@ -169,6 +169,12 @@ func (t *Truth) Lacks(host int) (lacks []Lack) {
 	return lacks
 }
 
+// collided reports whether a module has dropped a JOOLD_ADD of about that version of a session, or of a later one, without a word. It
+// may be another module than the one that lacks the session: a full sync from there does not bring it.
+func (t *Truth) collided(id int, v Version) bool {
+	return slices.ContainsFunc(t.s.Nodes, func(n *Node) bool { return n.Module.collided[id].Sub(v.Updated) > -sameMoment })
+}
+
 // vanished reports whether a module lost the reports of about that version of a session, and no counter shows that.
 func (t *Truth) vanished(id int, v Version) bool {
 	for _, n := range t.s.Nodes {
@@ -242,8 +248,8 @@ func (t *Truth) compare(own, peer *Module, id int) (l Lack, lacks bool) {
 	} else {
 		return l, false
 	}
-	if mine == nil && own.collided[id].After(s.Updated) {
-		l.Origin = Vanished // the host's module dropped it without a word, and the BIB entry in its way is gone since
+	if t.collided(id, s.Version) {
+		l.Origin = Vanished // the BIB entry in its way may be gone since
 	}
 	if by, is := t.s.Ledger.unnumbered[id]; is && l.Origin <= Stored && by.Sub(s.Updated) > -sameMoment {
 		l.Origin = Vanished

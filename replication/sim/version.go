@@ -22,10 +22,16 @@ func (v Version) progress() int {
 	}[v.State]
 }
 
+// finished reports whether the first FIN, which does not renew a session, may have been its last packet.
+func (v Version) finished() bool { return v.State == session.V4FinRcv || v.State == session.V6FinRcv }
+
 func (v Version) opening() bool { return v.State == session.V6Init || v.State == session.V4Init }
 
 // sameMoment bounds the difference between two times of one packet on two hosts: a datagram's delay adds to it.
 const sameMoment = time.Second
+
+// transit is how long datagrams take at most while a fault delays them.
+const transit = 300 * time.Millisecond
 
 // Beats reports whether v is newer than old: renewed later by more than the tolerance, or in a later state if both were
 // renewed at about the same time.
@@ -36,8 +42,10 @@ func (v Version) Beats(old Version, tolerance time.Duration) bool {
 		return true
 	case later < -tolerance || v.progress() <= old.progress():
 		return false
+	case v.State == session.Trans && old.State == session.Established: // else a packet has led back from TRANS
+		return later > -transit
 	}
-	// A packet may have led back from TRANS within the tolerance. Nothing leads back to the opening states.
+	// Nothing leads back to the opening states.
 	return old.opening() || later > -sameMoment
 }
 
