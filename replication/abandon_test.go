@@ -134,6 +134,74 @@ func TestBlockedPeerGone(t *testing.T) {
 	}
 }
 
+// TestBlockedPeerReturns has sessions blocked by the limit on removals, and forgotten. The host is not complete once their peer is
+// heard again, and requests a full sync.
+func TestBlockedPeerReturns(t *testing.T) {
+	table := []session.Record{taken(0, 0), taken(4, 0)}
+	hello := func(h *receiverHost) { h.hello(syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1}, 0) }
+	from := func(h *receiverHost, other *Peer, id uint32) {
+		h.Drop()
+		h.peer, other = other, h.peer
+		h.receives(id, table)
+		h.peer = other
+	}
+	for _, c := range []struct {
+		name string
+		then func(h *receiverHost)
+	}{
+		{"the peer is silent for a while", func(h *receiverHost) {
+			h.now = h.now.Add(HelloIdle + LateHello + time.Second)
+			h.Judge(h.now)
+			hello(h)
+		}},
+		{"the group changes", func(h *receiverHost) {
+			h.peers.ForgetAll()
+			h.Listen(CauseMoved, h.now)
+			h.peer = h.heard(h.peer.ID, h.peer.Address)
+			hello(h)
+			h.now = h.now.Add(ListenFor)
+			h.tick(h.now)
+		}},
+		{"another peer's sessions are blocked, too", func(h *receiverHost) { from(h, h.heard(0x20f, otherAddress), 9) }},
+		{"another peer's sessions are blocked, too, and stored then", func(h *receiverHost) {
+			other := h.heard(0x20f, otherAddress)
+			from(h, other, 9)
+			h.removals = RemovalLimit{}
+			from(h, other, 10)
+		}},
+		{"the host stops and starts to synchronise", func(h *receiverHost) {
+			h.Stop(h.now)
+			h.Listen(CauseStart, h.now)
+			h.now = h.now.Add(ListenFor)
+			h.tick(h.now)
+		}},
+	} {
+		h := newReceiverHost(sessionsOfMasks(2, time.Hour)...)
+		hello(h)
+		h.knowledge.Merge(h.whole(), h.knowledge.Doubts(), h.now)
+		h.removals.Spend(MaxRemovals-1, h.now)
+		if h.receives(8, table); h.Progress().Blocked != 1 {
+			t.Fatalf("%s: %+v", c.name, h.Progress())
+		}
+		c.then(h)
+		h.Judge(h.now)
+		peers := func(l Lack) bool { return l.Peer == h.peer && !l.Pending }
+		if h.sync != syncwire.SyncNo || h.Cause == "" || !slices.ContainsFunc(h.knowledge.Lacks(), peers) {
+			t.Errorf("%s: the host says %v and lacks %+v, and wants a full sync because of %q", c.name, h.sync, h.knowledge.Lacks(), h.Cause)
+		}
+	}
+}
+
+// TestBlockedCheckpoint has sessions blocked by the limit on removals. The vector claims them, so no worker may continue with it.
+func TestBlockedCheckpoint(t *testing.T) {
+	e := newHost()
+	for _, blocked := range []int{0, 1} {
+		if e.host.Receiver.blocked = blocked; e.host.MayCheckpoint(e.now) != (blocked == 0) {
+			t.Errorf("%d sessions are blocked, and the host leaves a checkpoint: %v", blocked, blocked > 0)
+		}
+	}
+}
+
 // TestOnlyPosition has a full sync bring no session. It is no lasting difference if it brings the position that was missing.
 func TestOnlyPosition(t *testing.T) {
 	for _, c := range []struct {

@@ -61,6 +61,7 @@ func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, now t
 // Look compares the host's vector with those of the live peers, and returns these.
 func (r *Receiver) Look(now time.Time) (live []*Peer) {
 	r.knowledge.Advance(now)
+	r.loseBlocked(now)
 	live = r.peers.Live(now)
 	if r.phase < PhaseCollecting {
 		datagrams, risen := r.knowledge.TakeOver(live)

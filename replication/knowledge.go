@@ -144,7 +144,14 @@ func (k *Knowledge) Contains(origin syncwire.ID, p syncwire.Position) bool {
 func (k *Knowledge) Empty(origin syncwire.ID) { k.vector.Empty(origin) }
 
 // Forget notes that the table may lack any session of an origin.
-func (k *Knowledge) Forget(origin syncwire.ID) { k.vector.Forget(origin) }
+func (k *Knowledge) Forget(origin syncwire.ID) {
+	k.vector.Forget(origin)
+	for i := range k.stored {
+		if c := &k.stored[i]; c.Origin == origin {
+			c.Known, c.Complete = false, syncwire.Position{}
+		}
+	}
+}
 
 // Components returns the vector as HELLO carries it. Sessions that wait for a full sync are not in the table yet.
 func (k *Knowledge) Components(now time.Time) []syncwire.Component {

@@ -175,13 +175,15 @@ func (r *Receiver) Listen(cause string, now time.Time) {
 // Inherit notes that the host continues the incarnation before, Incarnated that it has begun another one.
 func (r *Receiver) Inherit() { r.inherited = true }
 func (r *Receiver) Incarnated() {
-	r.reasons, r.inherited, r.blocked, r.blockedBy = nil, false, 0, nil
+	r.reasons, r.inherited = nil, false
+	r.forgetBlocked()
 }
 
 // Stop ends the full sync under way. The host is not complete, and requests no full sync until Listen.
 func (r *Receiver) Stop(now time.Time) {
 	r.finish(now)
-	r.sync, r.blocked, r.blockedBy = syncwire.SyncNo, 0, nil
+	r.sync = syncwire.SyncNo
+	r.forgetBlocked()
 	r.host.Progressed(now)
 }
 

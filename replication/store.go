@@ -179,10 +179,14 @@ func (r *Receiver) done(now time.Time) {
 	if report.Injected > in.refused && (r.Cause == CauseShortfall || r.Cause == CauseVerification) {
 		r.Missed(now) // other peers may lack these sessions, too, and do not know it
 	}
-	if in.limited && in.blocked > 0 {
-		r.blocked, r.blockedBy = in.blocked, in.from
-	} else if r.blockedBy == in.from {
+	limited := in.limited && in.blocked > 0
+	if r.blockedBy == in.from {
 		r.blocked, r.blockedBy = 0, nil
+	} else if limited {
+		r.forgetBlocked()
+	}
+	if limited {
+		r.blocked, r.blockedBy = in.blocked, in.from
 	}
 	r.Count(r.lasts(now), now)
 	r.host.Emit(SyncEnded{*report}) // not before: a later piece may unblock a session
@@ -206,16 +210,31 @@ func (r *Receiver) lasts(now time.Time) bool {
 }
 
 // wantBlocked wants a full sync for the sessions that were not stored because of the limit on removals, unless another one is
-// wanted first. If their peer is gone, no peer has them for this host.
+// wanted first.
 func (r *Receiver) wantBlocked(now time.Time) {
-	switch {
-	case r.blocked == 0:
-	case r.peers.WithID(r.blockedBy.ID) != r.blockedBy || !r.blockedBy.Live(now):
-		if r.blocked, r.blockedBy = 0, nil; r.phase == PhaseSettled && r.Cause == CauseBlocked {
-			r.Drop()
-		}
-		r.host.Progressed(now)
-	case r.phase == PhaseSettled && r.Cause == "":
+	if r.loseBlocked(now); r.blocked > 0 && r.phase == PhaseSettled && r.Cause == "" {
 		r.Want(CauseBlocked, r.blockedBy, now)
 	}
+}
+
+// loseBlocked forgets the sessions that were not stored because of the limit on removals if their peer is gone: no peer has them
+// for this host.
+func (r *Receiver) loseBlocked(now time.Time) {
+	if r.blocked == 0 || r.peers.WithID(r.blockedBy.ID) == r.blockedBy && r.blockedBy.Live(now) {
+		return
+	}
+	r.forgetBlocked()
+	if r.phase == PhaseSettled && r.Cause == CauseBlocked {
+		r.Drop()
+	}
+	r.host.Progressed(now)
+}
+
+// forgetBlocked forgets the sessions that were not stored because of the limit on removals. The vector claims them, so the host
+// needs a full sync once it hears their peer again.
+func (r *Receiver) forgetBlocked() {
+	if r.blocked > 0 {
+		r.knowledge.Forget(r.blockedBy.ID)
+	}
+	r.blocked, r.blockedBy = 0, nil
 }
