@@ -199,6 +199,9 @@ func (r *Receiver) resume(id uint32, from *Peer, now time.Time) {
 	r.in, r.stopped = in, nil
 	r.base = in.base
 	r.knowledge.Wait(now)
+	if in.table != nil && in.table.Pending() {
+		in.merges = false // the sessions that own BIB entries have blocked so far are not compared again
+	}
 	in.stalls, in.table, in.partial = 0, nil, in.Taken()
 	if r.Cause == "" {
 		r.Cause = CauseResumed

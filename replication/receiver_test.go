@@ -95,6 +95,48 @@ func TestStoppedResumes(t *testing.T) {
 	}
 }
 
+// TestResumedWithBlocked has a full sync stop after own mappings have blocked sessions of its first piece, and resume. The rest does
+// not bring these sessions, so the host does not take all of the sender's sessions to be in the table.
+func TestResumedWithBlocked(t *testing.T) {
+	const n = 4 * syncwire.MaxBulk
+	for _, own := range []time.Duration{0, time.Hour} { // a mapping that is as young stays
+		h := newReceiverHost(sessionAt(0, own))
+		table := []session.Record{taken(0, 0)}
+		for i := 1; i < n; i++ {
+			table = append(table, sessionAt(4*i, 0))
+		}
+		h.Set(CauseStart)
+		h.Piece = n / 2
+		h.tried = []syncwire.ID{h.peer.ID}
+		h.Begin(&syncwire.Begin{Resync: 5, Sessions: n, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: h.whole()}, h.peer, h.now, h.now)
+		h.run()
+		for i := range bulksOf(n / 2) {
+			h.bulk(5, i, table)
+			h.run()
+		}
+		for range MaxStalls + 1 {
+			h.now = h.now.Add(StallFor)
+			h.heard(h.peer.ID, h.peer.Address)
+			h.tick(h.now)
+		}
+		if h.stopped == nil {
+			t.Fatal("the host does not give up")
+		}
+		for i := bulksOf(n / 2); i < bulksOf(n); i++ {
+			h.bulk(5, i, table)
+		}
+		h.ends(5, n)
+		h.run()
+		if r := h.last(); r.Got != n {
+			t.Fatalf("%+v", r)
+		}
+		stored := has(h.module, table[0])
+		if contains := h.knowledge.Contains(h.peer.ID, syncwire.Position{Generation: 1}); contains != stored || stored != (own > 0) {
+			t.Errorf("the host has the blocked session: %v, and claims it: %v", stored, contains)
+		}
+	}
+}
+
 // TestDoubtfulEnd has an END say that the sender's table may lack sessions of other origins.
 func TestDoubtfulEnd(t *testing.T) {
 	h := newReceiverHost()
