@@ -134,6 +134,40 @@ func TestBlockedPeerGone(t *testing.T) {
 	}
 }
 
+// TestAbandonedAfterStoring has a full sync end in the middle, after it has stored sessions that no vector has shown to be missing.
+// Other peers may lack them, too.
+func TestAbandonedAfterStoring(t *testing.T) {
+	const n = 4 * syncwire.MaxBulk
+	for _, c := range []struct {
+		cause string
+		ends  func(h *receiverHost)
+		rises bool
+	}{
+		{CauseShortfall, func(h *receiverHost) { h.Gone(&syncwire.Gone{To: h.knowledge.Self(), Resync: 5}, h.peer, h.now) }, true},
+		{CauseVerification, func(h *receiverHost) { h.Gone(&syncwire.Gone{To: h.knowledge.Self(), Resync: 5}, h.peer, h.now) }, true},
+		{CauseVerification, func(h *receiverHost) { h.Listen(CauseMoved, h.now) }, true},
+		{CauseLacks, func(h *receiverHost) { h.Gone(&syncwire.Gone{To: h.knowledge.Self(), Resync: 5}, h.peer, h.now) }, false},
+	} {
+		h := newReceiverHost()
+		h.Set(c.cause)
+		h.Piece = n / 2
+		h.begins(5, n)
+		h.run()
+		for i := range bulksOf(n / 2) {
+			h.bulk(5, i, sessionsAt(0, n))
+			h.run()
+		}
+		if len(h.module) != n/2 {
+			t.Fatalf("%d sessions are stored", len(h.module))
+		}
+		before := h.knowledge.Position().Generation
+		c.ends(h)
+		if rises := h.knowledge.Position().Generation > before; h.in != nil || rises != c.rises {
+			t.Errorf("%s: the generation rises: %v, want %v", c.cause, rises, c.rises)
+		}
+	}
+}
+
 // TestBlockedPeerReturns has sessions blocked by the limit on removals, and forgotten. The host is not complete once their peer is
 // heard again, and requests a full sync.
 func TestBlockedPeerReturns(t *testing.T) {

@@ -233,6 +233,7 @@ func (r *Receiver) abandoned(now time.Time) {
 // next asks the next peer after an abandoned full sync: at once if this one was asked.
 func (r *Receiver) next(now time.Time) {
 	asked := r.in.asked
+	r.gained(now)
 	r.in = nil
 	if !asked && r.sync == syncwire.SyncYes {
 		r.giveUp(now)

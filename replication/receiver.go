@@ -300,6 +300,7 @@ func (r *Receiver) finish(now time.Time) {
 	if r.in != nil {
 		got, _ := r.in.Sessions()
 		n = int(got)
+		r.gained(now)
 	}
 	r.inherited = false
 	r.in, r.target, r.full = nil, 0, false

@@ -176,9 +176,6 @@ func (r *Receiver) done(now time.Time) {
 			r.knowledge.JudgeClaims(in.from, in.claimed, r.Look(now))
 		}
 	}
-	if report.Injected > in.refused && (r.Cause == CauseShortfall || r.Cause == CauseVerification) {
-		r.Missed(now) // other peers may lack these sessions, too, and do not know it
-	}
 	limited := in.limited && in.blocked > 0
 	if r.blockedBy == in.from {
 		r.blocked, r.blockedBy = 0, nil
@@ -194,6 +191,14 @@ func (r *Receiver) done(now time.Time) {
 	r.finish(now)
 	r.wantBlocked(now)
 	r.host.Wake(now)
+}
+
+// gained notes what the full sync that ends has stored. If no vector has shown that these sessions were missing, other peers may
+// lack them, too, and do not know it.
+func (r *Receiver) gained(now time.Time) {
+	if r.in.injection.Given > r.in.refused && (r.Cause == CauseShortfall || r.Cause == CauseVerification) {
+		r.Missed(now)
+	}
 }
 
 // lasts reports whether the full sync that is stored leaves the difference that was its cause.
