@@ -99,11 +99,9 @@ type Host struct {
 	active    time.Time      // when sessions were last sent or received
 	reported  time.Time      // when the module last reported sessions
 	lookups   lookups
-	lateUntil time.Time // until then, datagrams are delivered that have waited in the socket
 	advertise advertiser
 	bulk      syncwire.Bulk // the one that is received
 	// Method values, made once because each costs an allocation.
-	deliverFn    func([]byte)
 	refreshFn    func(*session.Record)
 	retransmitFn func([]byte, syncwire.Seq)
 }
@@ -123,7 +121,7 @@ func NewHost(do Effects, c Config, now time.Time) *Host {
 	h.Receiver = NewReceiver(in, h.Peers, h.Knowledge, h.Sender)
 	h.Receiver.Beats = c.Beats
 	h.Receiver.Verify, h.Receiver.Tolerance = c.Verify, 2*c.Refresh
-	h.deliverFn, h.refreshFn, h.retransmitFn = h.deliverLive, h.takeRefresh, h.retransmit
+	h.refreshFn, h.retransmitFn = h.takeRefresh, h.retransmit
 	return h
 }
 
@@ -194,7 +192,7 @@ func (h *Host) SetSequence(on bool, now time.Time) {
 		h.Receiver.Stop(now)
 		h.Sender.Stop()
 		for _, from := range h.Peers.All() {
-			from.Stream.Stop(now, h.deliverFn)
+			from.Stream.Stop(now, h.delivers(from))
 			h.Knowledge.Forget(from.ID)
 		}
 		h.do.FlushStored()

@@ -80,7 +80,7 @@ func TestRetransmissionsLookedUp(t *testing.T) {
 			e.host.reported = e.now.Add(-c.reported)
 		}
 		before := e.host.Knowledge.Doubts()
-		list := e.host.withoutOlder(packedList(t, sessionAt(0, time.Second), sessionAt(4, 0), sessionAt(8, time.Minute)), e.now)
+		list := e.host.withoutOlder(packedList(t, sessionAt(0, time.Second), sessionAt(4, 0), sessionAt(8, time.Minute)), true, e.now)
 		if n := session.Packed40.CountList(list); n != c.left {
 			t.Errorf("the module has reported something %s: %d sessions are left, want %d", c.name, n, c.left)
 		}

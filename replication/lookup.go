@@ -61,14 +61,15 @@ func (h *Host) deliverRepeat(entries []byte) {
 	if h.Receiver.Hold(entries, true) {
 		return
 	}
-	if entries = h.withoutOlder(entries, h.do.Now()); len(entries) > 0 {
+	if entries = h.withoutOlder(entries, true, h.do.Now()); len(entries) > 0 {
 		h.deliver(entries)
 	}
 }
 
 // withoutOlder removes those of a retransmission's sessions that are older than the own module's, and moves the others to the
 // front. A session is looked up in the module only if the module may have reported something since the session's last packet.
-func (h *Host) withoutOlder(entries []byte, now time.Time) []byte {
+// drop removes the sessions that may not be looked up now, too: a full sync brings them.
+func (h *Host) withoutOlder(entries []byte, drop bool, now time.Time) []byte {
 	f := session.ListFormat(entries)
 	size := f.EntryLen()
 	kept, asked, doubtful := entries[:0], false, false
@@ -83,7 +84,7 @@ func (h *Host) withoutOlder(entries []byte, now time.Time) []byte {
 		}
 		switch {
 		case allowed && h.older(&r):
-		case !allowed && !silent:
+		case !allowed && !silent && drop:
 			doubtful = true
 		default:
 			kept = append(kept, b[:size]...)

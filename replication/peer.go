@@ -63,8 +63,10 @@ type Peer struct {
 	vector     []syncwire.Component
 	// droppingSince is when it began to say that its module drops sessions; zero: it does not.
 	droppingSince time.Time
-	restarts      int  // those of Stream that the vector takes into account
-	lived         bool // it was live when Stream was last taken into the vector, or it is new
+	restarts      int          // those of Stream that the vector takes into account
+	lived         bool         // it was live when Stream was last taken into the vector, or it is new
+	lateUntil     time.Time    // until then, its datagrams are delivered that have waited in the socket
+	deliver       func([]byte) // see Host.delivers
 	// ahead is since when another peer has received more of its live datagrams than this host; zero: none has.
 	ahead time.Time
 	// uncovered is how many full syncs in a row did not bring what it claims of dead origins.

@@ -18,7 +18,6 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 	h.active = now
 	if waited >= MuchWaiting {
 		session.AgeList(entries, waited)
-		h.lateUntil = now.Add(2 * ReorderFor) // behind a gap it is buffered
 	}
 	sessions := uint64(len(entries) / session.ListFormat(entries).EntryLen())
 	t, known := syncwire.ParseTrailer(trailer)
@@ -27,9 +26,10 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 		if len(trailer) > 0 {
 			h.do.Count(CountNotUnderstood, 1)
 		}
-		h.Peers.Heard(address, 0, now)
+		from := h.Peers.Heard(address, 0, now)
 		h.Peers.Stored(0, now)
-		h.deliverLive(entries)
+		from.waited(waited, now)
+		h.deliverLive(from, entries)
 	case t.Sender == h.Knowledge.Self():
 		h.do.Count(CountIgnored, sessions)
 	case t.Kind == syncwire.Advertised: // for upstream's peers; other peers get BULKs
@@ -37,13 +37,14 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 		h.do.Count(CountIgnored, sessions)
 	default:
 		from := h.Peers.Heard(address, t.Sender, now)
+		from.waited(waited, now)
 		if t.Kind == syncwire.Repeat {
 			h.takeRepeats(&from.Stream)
 			if waited < MuchWaiting {
 				session.AgeList(entries, waited)
 			}
 		}
-		if !from.Stream.Receive(t.Kind, t.Seq, entries, now, h.deliverFn) {
+		if !from.Stream.Receive(t.Kind, t.Seq, entries, now, h.delivers(from)) {
 			h.do.Count(CountIgnored, sessions)
 		} else {
 			h.Peers.Stored(t.Sender, now)
@@ -54,13 +55,33 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 	}
 }
 
-// deliverLive delivers the sessions of a live datagram. While datagrams are delivered that have waited in the socket, the own
-// module may have reported newer states of their sessions, which JOOLD_ADD would overwrite.
-func (h *Host) deliverLive(entries []byte) {
-	if h.do.Now().Before(h.lateUntil) {
-		h.deliverRepeat(entries)
-	} else {
+// waited notes how long a datagram of the peer has waited in the socket. Behind a gap it is buffered.
+func (k *Peer) waited(d time.Duration, now time.Time) {
+	if d >= MuchWaiting {
+		k.lateUntil = now.Add(2 * ReorderFor)
+	}
+}
+
+// delivers returns the function that delivers the live datagrams of a peer. It is made once because it costs an allocation.
+func (h *Host) delivers(from *Peer) func([]byte) {
+	if from.deliver == nil {
+		from.deliver = func(entries []byte) { h.deliverLive(from, entries) }
+	}
+	return from.deliver
+}
+
+// deliverLive delivers the sessions of a peer's live datagram. While datagrams of the peer are delivered that have waited in the
+// socket, the own module may have reported newer states of their sessions, which JOOLD_ADD would overwrite.
+func (h *Host) deliverLive(from *Peer, entries []byte) {
+	switch {
+	case !h.do.Now().Before(from.lateUntil):
 		h.deliver(entries)
+	case from.ID != 0:
+		h.deliverRepeat(entries)
+	default: // no full sync brings what is dropped of an unnumbered datagram
+		if entries = h.withoutOlder(entries, false, h.do.Now()); len(entries) > 0 {
+			h.deliver(entries)
+		}
 	}
 }
 
@@ -75,7 +96,7 @@ func (h *Host) deliver(entries []byte) {
 // deliverHeld stores live sessions that have waited for a full sync.
 func (h *Host) deliverHeld(entries []byte, retransmitted bool, now time.Time) {
 	if retransmitted {
-		entries = h.withoutOlder(entries, now)
+		entries = h.withoutOlder(entries, true, now)
 	}
 	if len(entries) > 0 {
 		h.do.Store(entries)
@@ -115,7 +136,7 @@ func (h *Host) Message(address netip.Addr, data []byte, came, now time.Time) {
 		return
 	}
 	from := h.Peers.Heard(address, m.Sender, now)
-	if from.Stream.ExpectUpTo(m.Last, now, h.deliverFn); from.Stream.Waiting() {
+	if from.Stream.ExpectUpTo(m.Last, now, h.delivers(from)); from.Stream.Waiting() {
 		h.Peers.Stored(from.ID, now)
 	}
 	switch b := m.Body.(type) {
@@ -198,7 +219,7 @@ func (h *Host) tickStream(from *Peer, now time.Time) time.Time {
 		return time.Time{}
 	}
 	lost := from.Stream.Lost()
-	ask, again := from.Stream.Tick(now, h.deliverFn)
+	ask, again := from.Stream.Tick(now, h.delivers(from))
 	if len(ask) > 0 {
 		h.reply(&syncwire.Nack{To: from.ID, Ranges: ask}, now)
 	}

@@ -131,6 +131,41 @@ func TestHostWithoutSequence(t *testing.T) {
 	}
 }
 
+// TestHostLate has the module report something while a datagram of more sessions waits in the socket than may be looked up at a time.
+// The sessions that may not be looked up are dropped only if a full sync brings them, and only the sender's datagrams are looked up.
+func TestHostLate(t *testing.T) {
+	const n = MaxLookups + 100
+	numbered := syncwire.Trailer{Sender: aPeer, Seq: 1}.Append(nil)
+	for _, c := range []struct {
+		name     string
+		sequence bool
+		trailer  []byte
+		stored   int
+		doubts   int
+	}{
+		{"numbered", true, numbered, MaxLookups, 1},
+		{"of an upstream joold", true, nil, n, 0},
+		{"numbered, but the host does not use the numbers", false, numbered, n, 0},
+	} {
+		e := newHost(sessionAt(0, 0))
+		e.host.SetSequence(c.sequence, e.now)
+		e.host.reported = e.now.Add(-time.Minute)
+		before := e.host.Knowledge.Doubts()
+		records := sessionsOfMasks(n, time.Minute)
+		e.host.Received(peerAddress, packedList(t, records...), c.trailer, MuchWaiting, e.now)
+		own := e.module[records[0].Key()]
+		if doubts := e.host.Knowledge.Doubts() - before; len(e.module) != c.stored || doubts != c.doubts || Idle(&own, ttl) != 0 {
+			t.Errorf("%s: %d sessions are stored, want %d; the vector is forgotten %d times, want %d; the own record has been idle for %d ms",
+				c.name, len(e.module), c.stored, doubts, c.doubts, Idle(&own, ttl))
+		}
+		lookups := e.lookups
+		e.host.Received(otherAddress, packedList(t, sessionAt(8000, 0)), syncwire.Trailer{Sender: aPeer + 2, Seq: 1}.Append(nil), 0, e.now)
+		if e.lookups != lookups || !has(e.module, sessionAt(8000, 0)) {
+			t.Errorf("%s: another sender's datagram, which has not waited, is looked up, or not stored", c.name)
+		}
+	}
+}
+
 // TestHelloBack has peers send HELLOs. The host answers the first one of a peer, and those that ask, soon.
 func TestHelloBack(t *testing.T) {
 	e := newHost()
