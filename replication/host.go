@@ -197,7 +197,10 @@ func (h *Host) SetSequence(on bool, now time.Time) {
 		}
 		h.do.FlushStored()
 	}
-	h.Sequence = on
+	if h.Sequence = on; on {
+		h.do.ReadCounters(now) // which say whether the table is empty
+		h.incarnate()          // no position counts the sessions that were reported or sent meanwhile
+	}
 	h.Listen(CauseStart, now)
 }
 

@@ -18,6 +18,7 @@ type hostEffects struct {
 	sessions int                // in these
 	messages []syncwire.Body
 	counts   map[Counter]uint64
+	counters bool // the module has counters
 	lookups  int
 }
 
@@ -43,6 +44,12 @@ func (e *hostEffects) Lookup(r *session.Record) (own session.Record, there bool,
 	e.lookups++
 	own, there = e.module[r.Key()]
 	return own, there, nil
+}
+
+func (e *hostEffects) ReadCounters(now time.Time) {
+	if e.counters {
+		e.host.Polled(ModuleCounters{Sessions: uint64(len(e.module))}, now)
+	}
 }
 
 // TestIdleFrees has a host free the memory that only traffic needs a minute after the last sessions were sent.
@@ -123,6 +130,37 @@ func TestPolled(t *testing.T) {
 		}
 		if e.host.Dropping(e.now.Add(DroppingFor)) {
 			t.Errorf("%s: the drops do not end", c.name)
+		}
+	}
+}
+
+// TestSequenceSwitchedOn has a host begin to number its datagrams. Its position tells whether it has sessions, and no peer that has
+// heard an earlier position takes its table to be the same.
+func TestSequenceSwitchedOn(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		before     bool // it has numbered its datagrams before
+		sessions   int
+		generation uint32
+	}{
+		{"without sessions", false, 0, 0},
+		{"with sessions", false, 1, 1},
+		{"again, without sessions", true, 0, 0},
+		{"again, with sessions", true, 1, 1},
+	} {
+		e := newHost()
+		e.counters = true
+		e.host.Sequence = c.before
+		e.ReadCounters(e.now)
+		e.host.SetSequence(false, e.now)
+		self := e.host.Knowledge.Self()
+		for i := range c.sessions {
+			e.host.Reported(packedList(t, sessionAt(i, 0)), e.now)
+			e.store(packedList(t, sessionAt(i, 0)))
+		}
+		e.host.SetSequence(true, e.now)
+		if k := e.host.Knowledge; k.Self() == self || k.Position() != (syncwire.Position{Generation: c.generation}) {
+			t.Errorf("%s: the position is %+v, want generation %d; the host is the same sender: %v", c.name, k.Position(), c.generation, k.Self() == self)
 		}
 	}
 }
