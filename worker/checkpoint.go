@@ -30,7 +30,10 @@ func (p *pumps) leaveCheckpoint(now time.Time) {
 }
 
 // begin starts a new incarnation, or continues that of the previous worker if its checkpoint is still valid. The module's counters
-// must have been read.
+// must have been read. The checkpoint is deleted even if this worker does not need it: the next worker must not find it.
 func (p *pumps) begin(now time.Time) {
-	p.host.Begin(p.w.counters.checkpoints.read(p.instance), p.adopted, now)
+	left := p.w.counters.checkpoints.read(p.instance)
+	if p.host.Sequence {
+		p.host.Begin(left, p.adopted, now)
+	}
 }

@@ -89,6 +89,15 @@ func TestInherit(t *testing.T) {
 			active.instance.Set(func(i *workertest.Instance) { i.Stats[78]++ })
 			eventually(t, "the drop is counted", func() bool { return active.counters.Losses().KernelDropped == 1 })
 		}},
+		{name: "a worker runs without sequence numbers", away: func(_ *testing.T, _, standby *host, _ string) {
+			spec := standby.spec()
+			without := spec
+			without.Sequence = false
+			standby.init(without)
+			standby.start()
+			standby.stop()
+			standby.init(spec)
+		}},
 		{name: "an operator restarts the worker", away: func(_ *testing.T, _, standby *host, _ string) { standby.counters.Distrust() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

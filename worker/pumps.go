@@ -173,10 +173,8 @@ func (p *pumps) enter(globals joolnl.Globals, now time.Time) error {
 	p.takeGlobals(globals, now)
 	p.readKernel(now)
 	p.refreshPool4(now)
-	if p.host.Sequence {
-		p.begin(now)
-		p.host.Listen(replication.CauseStart, now)
-	}
+	p.begin(now)
+	p.host.Listen(replication.CauseStart, now)
 	p.wake(now)
 	return nil
 }
