@@ -161,7 +161,11 @@ func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
 			return err
 		}
 	}
-	return p.enter(globals, time.Now())
+	if err := p.enter(globals, time.Now()); err != nil {
+		return err
+	}
+	p.fromKernel() // only the reports that are queued now have waited since the worker before
+	return nil
 }
 
 // enter starts to synchronise. All sockets must be open.

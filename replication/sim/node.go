@@ -111,7 +111,12 @@ func (n *Node) start(make Factory, upstream bool, kept []byte) {
 	n.replica, n.upstream, n.since, n.open = make(n.env), upstream, now, true
 	n.Module.Upstream = upstream
 	n.verdict, n.phase = Verdict{}, ""
-	n.enter(func(now time.Time) { n.replica.Start(now, kept) })
+	n.enter(func(now time.Time) {
+		n.replica.Start(now, kept)
+		if !n.Module.Gone() { // else no worker runs
+			n.deliverReports(now)
+		}
+	})
 	n.schedule()
 }
 
@@ -224,13 +229,18 @@ func (n *Node) read() {
 			n.overrun = false
 			n.replica.Overrun(now)
 		}
-		for _, entries := range n.reports.take() {
-			n.replica.Report(now, entries)
-		}
+		n.deliverReports(now)
 		for _, d := range n.datagrams.take() {
 			n.replica.Datagram(now, d)
 		}
 	})
+}
+
+// deliverReports gives the Replica the reports that wait.
+func (n *Node) deliverReports(now time.Time) {
+	for _, entries := range n.reports.take() {
+		n.replica.Report(now, entries)
+	}
 }
 
 // enter calls fn as a turn of the Replica's thread, now or after a stall.

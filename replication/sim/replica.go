@@ -6,7 +6,7 @@ import "time"
 // all others and after each callback of the Env.
 type Replica interface {
 	// Start is called first. kept is the result of a predecessor's Stop, or nil if the predecessor was killed or there was
-	// none.
+	// none. The reports that wait in a socket follow at once.
 	Start(now time.Time, kept []byte)
 	// Stop ends the Replica in good order. After that, as after a kill, nothing of it is called.
 	Stop(now time.Time) (kept []byte)
