@@ -49,6 +49,14 @@ func newReader(t *testing.T) *reader {
 	run(t, tool(t), "instance", "add", "nat", "--netfilter", "--pool6", pool6)
 	t.Cleanup(func() { run(t, tool(t), "instance", "remove", "nat") })
 	t.Cleanup(func() { os.RemoveAll("/etc/joold.d") })
+	const packaged = "/usr/libexec/joolctl"
+	if err := os.MkdirAll(packaged, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(packaged) })
+	if err := os.Symlink(joold, filepath.Join(packaged, "joold")); err != nil {
+		t.Fatal(err)
+	}
 	return r
 }
 
@@ -102,8 +110,8 @@ func (r *reader) typeIn(line string) {
 	r.t.Helper()
 	words := strings.Fields(line)
 	switch program := docstest.Split(line)[0]; {
-	case program == "make" || program == "install" || line == "systemctl daemon-reload":
-		return // the machine's programs are built and installed
+	case program == "make" || program == "apt-get" || program == "install" || line == "systemctl daemon-reload":
+		return // the machine's programs are built and installed; the packages have tests of their own
 	case program == "cd":
 		r.dir = words[1]
 	case program == "systemctl": // there is none here; the units have a test of their own
