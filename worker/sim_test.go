@@ -44,13 +44,26 @@ type simulation struct {
 	version string
 	lanes   int // 2: host 1 translates packets too, for other IPv6 hosts than host 0
 	faults  []sim.Fault
+	slow    bool // tables are read, compared and stored as slowly as large ones
+	quiet   bool // a datagram seldom follows another one soon
 }
 
 // simulationOf returns the simulation of a seed.
 func simulationOf(seed uint64) simulation {
 	s := simulation{seed: seed, hosts: 2 + int(seed%4), lanes: 1 + int(seed/7%3/2), version: []string{"4.1.15", "4.1.15", "4.1.12", "4.1.13", "4.1.9"}[seed/4%5]}
-	s.faults = sim.Generate(seed, sim.Plan{Hosts: s.hosts, From: 10 * time.Second, To: simFor, Faults: 1 + int(seed/20%6), Kinds: simKinds, Follow: 0.4})
+	s.slow, s.quiet = seed%7 == 2, seed%11 == 4
+	plan := sim.Plan{Hosts: s.hosts, From: 10 * time.Second, To: simFor, Faults: 1 + int(seed/20%6), Kinds: simKinds, Follow: 0.4}
+	if s.slow {
+		plan.Takeover = 0.7
+	}
+	s.faults = sim.Generate(seed, plan)
+	s.slow = s.slow && !s.silent(s.faults) // else a verification may be under way at the end
 	return s
+}
+
+// silent reports whether a module may lose reports without a counter that shows it.
+func (s *simulation) silent(faults []sim.Fault) bool {
+	return s.version == "4.1.9" || slices.ContainsFunc(faults, func(f sim.Fault) bool { return f.Kind == sim.SilentLoss })
 }
 
 // simLightPages bounds the pages of the table that a host reads in ten seconds if only single datagrams are lost.
@@ -61,6 +74,9 @@ const simLightPages = 20
 // simUsage bounds what a host uses in any ten seconds, whatever happens. It sends and stores no more than a few tables of some
 // hundred sessions, even if a forger repeats the peers' control messages. A table has about 5 pages.
 var simUsage = sim.Usage{Datagrams: 800, Bytes: 400_000, Adds: 1200, Pages: 500}
+
+// simStoring is how long a slow host takes to compare and store a full sync.
+const simStoring = 10 * time.Second
 
 // light reports whether the faults only lose, duplicate, reorder and delay datagrams, and lose so few that retransmissions bring
 // all of them.
@@ -91,10 +107,7 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	memory := simScratches.Get().(*scratch)
 	defer simScratches.Put(memory)
 	verify := simSpec().VerifyPeriod
-	silent := s.version == "4.1.9"
-	for _, f := range faults {
-		silent = silent || f.Kind == sim.SilentLoss
-	}
+	silent := s.silent(faults)
 	if silent { // only a verification finds the difference
 		verify = simVerify
 	}
@@ -104,6 +117,15 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 			c.Hosts[i].Module.Ports = [][2]uint16{{1024, 32767}, {32768, 65535}}[i%2]
 		}
 		c.Traffic.Lanes = append(c.Traffic.Lanes, sim.Lane{Active: 1, Rate: 1, Initial: 10, Clients: 10, Network: 1})
+	}
+	if s.slow {
+		c.Delays.Page, c.Delays.Background = sim.Span{Min: 10 * time.Millisecond, Max: 300 * time.Millisecond}, sim.Span{Min: time.Millisecond, Max: time.Second}
+	}
+	if s.quiet {
+		c.Traffic.Interval = sim.Span{Min: time.Second, Max: 30 * time.Second}
+		for i := range c.Traffic.Lanes {
+			c.Traffic.Lanes[i].Rate = 0.1
+		}
 	}
 	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
 	simulated = sim.New(c)
@@ -129,7 +151,12 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 		bounds.Verify = 2 * simVerify
 		bounds.Yes += bounds.Verify
 	}
+	if s.slow { // live datagrams wait while a full sync is compared and stored
+		bounds.Yes += simStoring
+		bounds.Healed += simStoring
+	}
 	bounds.Usage = simUsage
+	bounds.Usage.Syncs = 6 + 2*(s.hosts-2)
 	if !silent && light(faults) {
 		bounds.Usage.Pages = simLightPages
 	}

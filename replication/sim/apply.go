@@ -218,7 +218,10 @@ func (s *Simulation) crash(f Fault) (undo func()) {
 func (s *Simulation) regroup(host, by int) {
 	s.Network.Join(host, s.Network.Group(host)+by)
 	n := s.Nodes[host]
-	n.enter(func(now time.Time) { n.replica.Regrouped(now) })
+	n.enter(func(now time.Time) {
+		n.moved = now
+		n.replica.Regrouped(now)
+	})
 }
 
 // forge sends forged datagrams to a host until the returned function is called.

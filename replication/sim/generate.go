@@ -16,6 +16,8 @@ type Plan struct {
 	Kinds  []Kind // empty: all
 	// Follow is the share of the faults that begin when another one has just ended, because hosts synchronise then.
 	Follow float64
+	// Takeover is the share of the Kills that another fault follows: the host with the new worker takes over the traffic.
+	Takeover float64
 }
 
 // limits are the ranges that a fault of a kind is drawn from.
@@ -89,6 +91,13 @@ func (p Plan) companions(r *rand.Rand, f Fault) []Fault {
 		host = f.Host
 	}
 	at, end := f.At, f.End()
+	if f.Kind == Kill && drawn < p.Takeover {
+		from := 0
+		if host == 0 {
+			from = 1
+		}
+		return []Fault{{Kind: Failover, At: min(end+time.Duration(length*float64(takeoverWithin)).Truncate(time.Millisecond), p.To), Host: from, Peer: host}}
+	}
 	switch {
 	case f.Kind == Crash && drawn < 0.5:
 		at, end = max(at-time.Duration(length*float64(lastWords)).Truncate(time.Millisecond), p.From), at
@@ -101,6 +110,9 @@ func (p Plan) companions(r *rand.Rand, f Fault) []Fault {
 		{Kind: OneWay, At: at, For: end - at, Host: -1, Peer: host},
 	}
 }
+
+// takeoverWithin is how soon after the start of a worker its host takes over the traffic, while a full sync is likely to be under way.
+const takeoverWithin = 3 * time.Second
 
 // lastWords is how long before a crash the host's datagrams are lost at most.
 const lastWords = time.Second

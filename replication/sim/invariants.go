@@ -13,6 +13,8 @@ type Bounds struct {
 	// Yes is how long a host may say yes after it could know of a session that it lacks. Poll is added where a counter
 	// has to reveal the loss, or that the table was emptied.
 	Yes, Poll time.Duration
+	// Alone is how long a host may say yes after it has heard the last datagram; 0: for ever.
+	Alone time.Duration
 	// Verify is how long a host may lack what no counter reveals; 0: for ever.
 	Verify time.Duration
 	// Strict counts Yes from the moment when a report left the peer's module, whether a datagram arrived since or not.
@@ -34,9 +36,9 @@ type Bounds struct {
 	Usage Usage
 }
 
-// DefaultBounds returns the bounds of a host that polls its module's counters every 5 s when idle.
+// DefaultBounds returns the bounds of a host that polls its module's counters every 5 s when idle, and then sends a HELLO every 10 s.
 func DefaultBounds() Bounds {
-	return Bounds{Yes: 2 * time.Second, Poll: 5 * time.Second, Queued: 4 * time.Second, Healed: 5 * time.Second, Young: 2 * time.Second}
+	return Bounds{Yes: 2 * time.Second, Poll: 5 * time.Second, Alone: 13 * time.Second, Queued: 4 * time.Second, Healed: 5 * time.Second, Young: 2 * time.Second}
 }
 
 // Rule is an invariant.
@@ -44,6 +46,7 @@ type Rule string
 
 const (
 	RuleYes     Rule = "a host says yes and lacks sessions"
+	RuleAlone   Rule = "a host says yes and hears no other host"
 	RuleEarly   Rule = "a host says yes before a full sync has brought the sessions"
 	RuleBack    Rule = "a session moves back"
 	RuleYoung   Rule = "a session is younger than its last packet"
@@ -104,6 +107,7 @@ func (m *Monitor) violated(host int, r Rule, format string, args ...any) {
 func (m *Monitor) check() {
 	for _, n := range m.s.Nodes {
 		if n.Running() && !n.Upstream() && n.awake() && n.Verdict().Answer == Yes {
+			m.checkHears(n)
 			m.checkYes(n)
 		}
 	}
@@ -218,6 +222,23 @@ func (m *Monitor) reachedSince(host int) (since time.Time) {
 	return since
 }
 
+// checkHears checks that a host that says yes hears another one, in the group that it is in now. A forged datagram may look like
+// another host's.
+func (m *Monitor) checkHears(n *Node) {
+	heard := m.s.forged
+	for _, p := range m.s.Nodes {
+		if p != n {
+			heard = latest(heard, m.s.Network.Contact(p.ID, n.ID).Heard)
+		}
+	}
+	switch {
+	case heard.Before(n.moved):
+		m.violated(n.ID, RuleAlone, "it has moved to another group, and has heard no host since")
+	case m.bounds.Alone > 0 && m.s.Clock.Now().Sub(heard) > m.bounds.Alone:
+		m.violated(n.ID, RuleAlone, "for %v", m.s.Clock.Now().Sub(heard))
+	}
+}
+
 // checkYes checks whether a host may say yes.
 func (m *Monitor) checkYes(n *Node) {
 	lacks, first, worst := 0, Lack{}, time.Duration(0)
@@ -303,6 +324,7 @@ func (m *Monitor) checkUsage() {
 			{"bytes", used.Bytes, m.bounds.Usage.Bytes},
 			{"JOOLD_ADDs", used.Adds, m.bounds.Usage.Adds},
 			{"pages", used.Pages, m.bounds.Usage.Pages},
+			{"full syncs", used.Syncs, m.bounds.Usage.Syncs},
 		} {
 			if b.most > 0 && b.used > b.most {
 				m.violated(i, RuleUsage, "%d %s in 10 s, the bound is %d", b.used, b.what, b.most)
@@ -312,7 +334,7 @@ func (m *Monitor) checkUsage() {
 }
 
 func (u Usage) since(before Usage) Usage {
-	return Usage{u.Datagrams - before.Datagrams, u.Bytes - before.Bytes, u.Adds - before.Adds, u.Pages - before.Pages}
+	return Usage{u.Datagrams - before.Datagrams, u.Bytes - before.Bytes, u.Adds - before.Adds, u.Pages - before.Pages, u.Syncs - before.Syncs}
 }
 
 // Settled checks that all hosts are complete and equal: to be called once the time that the hosts may take after the
@@ -327,7 +349,7 @@ func (m *Monitor) Settled() {
 		}
 		lacks, first := 0, Lack{}
 		for _, l := range m.s.Truth.Lacks(n.ID) {
-			if m.overdue(l) > 0 {
+			if m.overdue(l) > 0 || m.unresolved(n, l) {
 				if lacks++; lacks == 1 {
 					first = l
 				}
@@ -337,4 +359,10 @@ func (m *Monitor) Settled() {
 			m.violated(n.ID, RuleSettled, "%d sessions: %v", lacks, first)
 		}
 	}
+}
+
+// unresolved reports whether a BIB entry is in the way of a peer's session although one of two hosts has received the other's table
+// since the session became known: the younger mapping takes the place of the other.
+func (m *Monitor) unresolved(n *Node, l Lack) bool {
+	return l.Conflict && len(m.s.Nodes) == 2 && n.received.Sub(latest(l.First, l.Live)) > m.bounds.Yes && m.s.Clock.Now().Sub(n.received) > m.bounds.Healed
 }

@@ -17,6 +17,7 @@ type Usage struct {
 	Datagrams, Bytes int // sent
 	Adds             int // JOOLD_ADDs
 	Pages            int // of the table, read or looked up in
+	Syncs            int // full syncs that began to arrive
 }
 
 // Node is one host: its module, its sockets, and the Replica that runs on it, if one runs.
@@ -44,6 +45,7 @@ type Node struct {
 	stoodFrom   time.Time
 	stoodTo     time.Time // of the last stall
 	turned      time.Time // when the Replica had its last turn
+	moved       time.Time // when the Replica last learned of another multicast group
 	reports     socket[[]byte]
 	datagrams   socket[Datagram]
 	overrun     bool // reports were lost in the netlink socket
@@ -277,6 +279,7 @@ func (n *Node) look() {
 	completed := v.Answer == Yes && n.verdict.Answer != Yes
 	if phase == n.receiving && phase != n.phase {
 		n.received = n.clock.Now()
+		n.Usage.Syncs++
 	}
 	n.verdict, n.phase = v, phase
 	n.trace.Event(n.ID, "verdict "+v.Answer.String()+", phase "+phase, nil)

@@ -335,6 +335,12 @@ func TestMonitor(t *testing.T) {
 			_ = s.Nodes[1].Module.Add(make([]byte, 40)) // an empty list
 			_ = s.Nodes[1].Module.Add(entries(t, session.Nested, made(session.UDP, 9, "203.0.113.1:1", 0, 0, time.Minute)))
 		}, want: []violation{{11, 1, RuleGarbage}}},
+		"yes although no host is heard any more": {
+			faults: []Fault{{Kind: Partition, At: 9 * time.Second, For: time.Minute, Sides: 4}}, bounds: Bounds{Yes: time.Minute, Alone: 5 * time.Second},
+			do: func(*Simulation) {}, want: []violation{{13, 2, RuleAlone}}},
+		"yes after a move to a group where no host is": {
+			faults: []Fault{{Kind: Regroup, At: 12 * time.Second, For: time.Minute, Host: 2}}, bounds: Bounds{Yes: time.Minute},
+			do: func(*Simulation) {}, want: []violation{{12, 2, RuleAlone}}},
 		"too many datagrams": {
 			bounds: Bounds{Yes: time.Second, Usage: Usage{Datagrams: 10}},
 			do:     func(s *Simulation) { s.Nodes[2].env.Send([]byte("one more")) },

@@ -73,8 +73,6 @@ var mutations = []mutation{
 		"			return m.seq - 1\n", "			return m.seq\n"}}},
 	{"nack-never-sent", "a lost live datagram is not requested", []edit{{
 		"		h.reply(&syncwire.Nack{To: from.ID, Ranges: ask}, now)\n", ""}}},
-	{"retransmission-superseded", "a retransmission carries sessions that were sent again since", []edit{{
-		"ok && last.After(seq) {", "ok && last.After(seq) && false {"}}},
 	{"retransmission-not-aged", "a retransmission gives sessions the time that they had left before", []edit{{
 		"left-min(left, uint32(now.Sub(sent).Milliseconds())))", "left-0*min(left, uint32(now.Sub(sent).Milliseconds())))"}}},
 	{"absence-ignored", "after a partition, retransmissions overwrite newer states of the same sessions that other hosts have sent meanwhile", []edit{{
@@ -89,8 +87,6 @@ var mutations = []mutation{
 		"l.Pending && now.Before(at) {", "l.Pending {"}}},
 	{"pauses-never-grow", "a lasting difference has the whole table sent again and again", []edit{{
 		"return min(max(2*b.Pause, FirstPause), LongestPause)", "return min(FirstPause, LongestPause)"}}},
-	{"solicits-unlimited", "peers that ask get the whole table without a pause", []edit{{
-		"	return Latest(s.next.begin, s.idleFrom.Add(-s.inARow()))\n", "	return s.next.begin\n"}}},
 	{"bulks-not-aged", "a full sync gives sessions the time that they had left when the table was read", []edit{{
 		"		r.Age(now.Sub(c.table.Base))\n		b = append(b, r[:]...)\n", "		b = append(b, r[:]...)\n"}}},
 	{"greeting-ignored", "a host is complete before a peer has said what it has", []edit{{
