@@ -89,6 +89,9 @@ func (m *Module) overwrite(s *tableEntry, v Version) {
 	if v.MovesBack(old, 0) {
 		s.told = history{first: s.told.first}
 	}
+	if v.MovesBack(old, sameMoment) {
+		s.back = m.clock.Now()
+	}
 	s.told.learn(v, m.clock.Now(), true)
 	s.lost = loss{}
 	if m.Overwrites != nil {

@@ -220,6 +220,7 @@ func (s *Simulation) regroup(host, by int) {
 	n := s.Nodes[host]
 	n.enter(func(now time.Time) {
 		n.moved = now
+		n.datagrams.take() // the other group has another socket
 		n.replica.Regrouped(now)
 	})
 }

@@ -19,6 +19,7 @@ type tableEntry struct {
 	index int // in the expiry heap
 	bib   *mapping
 	told  history
+	back  time.Time // when a JOOLD_ADD last moved it back
 	lost  loss
 }
 

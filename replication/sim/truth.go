@@ -238,7 +238,7 @@ func (t *Truth) compare(own, peer *Module, id int) (l Lack, lacks bool) {
 		}
 		l.Since = s.told.first
 		if mine != nil {
-			l.Since = s.told.since(mine.Version, tolerance)
+			l.Since = latest(s.told.since(mine.Version, tolerance), mine.back)
 		}
 	} else if lost := s.lost; !lost.since.IsZero() && (mine == nil || lost.Beats(mine.Version, tolerance)) && t.alive(peer, s, lost.Version, left) {
 		l.Since, l.Origin = lost.since, Vanished

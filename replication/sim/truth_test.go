@@ -294,7 +294,7 @@ func TestMonitor(t *testing.T) {
 			bounds: DefaultBounds(), faults: []Fault{{Kind: SilentLoss, For: time.Minute, Amount: 1, Peer: 1}}, do: open},
 		"a session moves back in state": {bounds: DefaultBounds(), do: func(s *Simulation) {
 			back(s, 0)
-		}, want: []violation{{13, 2, RuleYes}, {16, 2, RuleBack}, {20, 2, RuleSettled}}},
+		}, want: []violation{{14, 2, RuleYes}, {16, 2, RuleBack}, {20, 2, RuleSettled}}},
 		"a session moves back in state, and nobody has reported more": {bounds: DefaultBounds(), do: func(s *Simulation) {
 			open(s)
 			s.Run(11 * time.Second)
@@ -306,7 +306,7 @@ func TestMonitor(t *testing.T) {
 			back(s, 0)
 			s.Run(15 * time.Second)
 			_ = s.Nodes[2].Module.Add(entries(t, session.Packed40, s.Nodes[0].Module.Records()...))
-		}, want: []violation{{13, 2, RuleYes}}},
+		}, want: []violation{{14, 2, RuleYes}}},
 		"a session moves back in state, and a packet follows": {bounds: Bounds{Yes: time.Minute, Healed: 5 * time.Second}, do: func(s *Simulation) {
 			back(s, 0)
 			s.Run(13 * time.Second)
@@ -321,7 +321,7 @@ func TestMonitor(t *testing.T) {
 			do: func(s *Simulation) { back(s, 0) }},
 		"a session moves back in time": {bounds: DefaultBounds(), do: func(s *Simulation) {
 			back(s, 5*time.Second)
-		}, want: []violation{{11, 2, RuleBack}, {13, 2, RuleYes}, {20, 2, RuleSettled}}},
+		}, want: []violation{{11, 2, RuleBack}, {14, 2, RuleYes}, {20, 2, RuleSettled}}},
 		"a session gets more time left than its last packet gave it": {bounds: DefaultBounds(), do: func(s *Simulation) {
 			establish(s)
 			r := s.Nodes[0].Module.Records()[0]

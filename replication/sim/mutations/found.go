@@ -30,7 +30,7 @@ var found = map[string]int{
 	"pending-for-ever":          24,
 	"retransmission-not-aged":   10,
 	"sequence-jump-for-ever":    5,
-	"start-keeps-generation":    93,
+	"start-keeps-generation":    110,
 	"sync-clears-all-losses":    63,
 	"takeover-keeps-generation": 903,
 	"touched-ignored":           282,
