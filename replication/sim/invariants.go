@@ -276,6 +276,9 @@ func (m *Monitor) checkEarly(n *Node) {
 		if l.Known.IsZero() || !l.Known.Before(n.received) {
 			continue
 		}
+		if p := m.s.Nodes[l.Peer]; p.stoodDuring(l.First) && m.s.Clock.Now().Sub(p.stoodTo) <= m.bounds.Yes {
+			continue // the peer has sent it as if its report had waited for as long as the stall, and sends it again
+		}
 		if l.Conflict || l.Emptied || peers > 1 && l.Silent || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < toldBefore {
 			continue
 		}

@@ -92,6 +92,9 @@ func (n *Node) Stalled() bool { return n.stalled > 0 }
 // awake reports whether the Replica has had a turn since the last stall, so that its verdict is its own.
 func (n *Node) awake() bool { return !n.Stalled() && (n.stoodTo.IsZero() || n.turned.After(n.stoodTo)) }
 
+// stoodDuring reports whether the Replica did not get the processor at a moment, in its last stall.
+func (n *Node) stoodDuring(at time.Time) bool { return !at.Before(n.stoodFrom) && at.Before(n.stoodTo) }
+
 // Upstream reports whether the Replica is upstream's joold.
 func (n *Node) Upstream() bool { return n.upstream }
 
