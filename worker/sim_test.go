@@ -157,6 +157,7 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	}
 	bounds.Usage = simUsage
 	bounds.Usage.Syncs = 6 + 2*(s.hosts-2)
+	bounds.Forged = replication.MaxUnasked
 	if !silent && light(faults) {
 		bounds.Usage.Pages = simLightPages
 	}
