@@ -75,6 +75,10 @@ const simLightPages = 20
 // hundred sessions, even if a forger repeats the peers' control messages. A table has about 5 pages.
 var simUsage = sim.Usage{Datagrams: 800, Bytes: 400_000, Adds: 1200, Pages: 500}
 
+// simLate is how much longer slow hosts may take to become complete: one that finds at the end that it lacks sessions, and that no
+// live datagram had them, makes the others compare their tables, too.
+const simLate = 30 * time.Second
+
 // simStoring is how long a slow host takes to compare and store a full sync.
 const simStoring = 10 * time.Second
 
@@ -166,6 +170,10 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	}
 	m := simulated.Monitor(100*time.Millisecond, bounds)
 	simulated.Run(simFor + simSettle)
+	for end := simFor + simSettle; s.slow && end < simFor+simSettle+simLate && !m.Complete(); {
+		end += time.Second
+		simulated.Run(end)
+	}
 	m.Settled()
 	return simulated, m.Violations
 }

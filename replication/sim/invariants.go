@@ -349,6 +349,11 @@ func (u Usage) since(before Usage) Usage {
 	return Usage{u.Datagrams - before.Datagrams, u.Bytes - before.Bytes, u.Adds - before.Adds, u.Pages - before.Pages, u.Syncs - before.Syncs}
 }
 
+// Complete reports whether all hosts say yes.
+func (m *Monitor) Complete() bool {
+	return !slices.ContainsFunc(m.s.Nodes, func(n *Node) bool { return n.Running() && !n.Upstream() && n.Verdict().Answer != Yes })
+}
+
 // Settled checks that all hosts are complete and equal: to be called once the time that the hosts may take after the
 // last fault has passed.
 func (m *Monitor) Settled() {
