@@ -2,52 +2,24 @@
 package systemd
 
 import (
-	"bytes"
 	_ "embed"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"joolctl/nsthread/nstest"
+	"joolctl/packaging/systemd/container"
 )
 
-// container boots a systemd over this machine's own files, which it can't
-// change; inside runs in it, as a unit.
-var (
-	//go:embed testdata/container.sh
-	container string
-	//go:embed testdata/inside.sh
-	inside string
-)
-
-// patience is after how long the whole of it is taken for hung. On an idle host it takes 6 s.
-const patience = 5 * time.Minute
-
-// need skips the test where there is no systemd to be had.
-func need(t *testing.T) {
-	t.Helper()
-	nstest.NeedRoot(t, "containers")
-	for _, program := range []string{"/lib/systemd/systemd", "unshare", "ip", "systemctl"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("no systemd to try the units with: %v", err)
-		}
-	}
-	for what, line := range map[string]string{"overlay": "overlay", "cgroup2": "cgroup2"} {
-		b, err := os.ReadFile("/proc/filesystems")
-		if err != nil || !bytes.Contains(b, []byte(line)) {
-			t.Skipf("the kernel has no %s", what)
-		}
-	}
-}
+//go:embed testdata/inside.sh
+var inside string
 
 // TestUnits starts, reloads, kills, stops and swaps the services.
 func TestUnits(t *testing.T) {
-	need(t)
+	container.Need(t)
 	dir := t.TempDir()
 	build := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "joolctl/cmd/joolctl", "joolctl/cmd/joold")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -62,16 +34,7 @@ func TestUnits(t *testing.T) {
 		write(t, filepath.Join(dir, unit), b)
 	}
 	write(t, filepath.Join(dir, "inside.sh"), []byte(inside))
-	cmd := exec.Command("bash", "-c", container, "container", dir)
-	cmd.WaitDelay = time.Second
-	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
-	said, err := cmd.CombinedOutput()
-	out, readErr := os.ReadFile(filepath.Join(dir, "out"))
-	if readErr != nil {
-		t.Skipf("no systemd could be started here: %v\n%s", err, said)
-	}
-	log, _ := os.ReadFile(filepath.Join(dir, "log"))
+	out, journal := container.Run(t, dir)
 	want := strings.TrimSpace(`
 start=0
 Type=notify
@@ -104,8 +67,8 @@ joolctl=active
 joold@nat=inactive
 stop=0
 runtime directory=gone`)
-	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(strings.TrimSpace(string(out)), "\n")); diff != "" {
-		t.Errorf("-want +got:\n%s\nthe journal:\n%s", diff, log)
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(strings.TrimSpace(out), "\n")); diff != "" {
+		t.Errorf("-want +got:\n%s\nthe journal:\n%s", diff, journal)
 	}
 }
 

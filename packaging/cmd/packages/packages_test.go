@@ -17,11 +17,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"joolctl/nsthread/nstest"
+	"joolctl/packaging/systemd/container"
 )
 
 const root = "../../.."
@@ -235,14 +235,9 @@ func testBill(t *testing.T, path string) {
 	}
 }
 
-// patience bounds the time of a container that hangs.
-const patience = 5 * time.Minute
-
 // testInstall installs, upgrades, downgrades, removes and purges in a container with systemd.
 func testInstall(t *testing.T, deb string) {
-	for _, program := range []string{"/lib/systemd/systemd", "unshare", "dpkg-deb", "setpriv"} {
-		need(t, program)
-	}
+	container.Need(t, "dpkg-deb", "setpriv")
 	dir := t.TempDir()
 	another(t, deb, filepath.Join(dir, "new.deb"))
 	for name, from := range map[string]string{"old.deb": deb, "inside.sh": "testdata/inside.sh"} {
@@ -254,19 +249,10 @@ func testInstall(t *testing.T, deb string) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("bash", filepath.Join(root, "packaging/systemd/testdata/container.sh"), dir)
-	cmd.WaitDelay = time.Second
-	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
-	said, err := cmd.CombinedOutput()
-	out, readErr := os.ReadFile(filepath.Join(dir, "out"))
-	if readErr != nil {
-		t.Skipf("no systemd could be started here: %v\n%s", err, said)
-	}
-	log, _ := os.ReadFile(filepath.Join(dir, "log"))
-	golden(t, "install", strings.Split(strings.TrimSpace(string(out)), "\n"))
+	out, journal := container.Run(t, dir)
+	golden(t, "install", strings.Split(strings.TrimSpace(out), "\n"))
 	if t.Failed() {
-		t.Logf("the log:\n%s", log)
+		t.Logf("the journal:\n%s", journal)
 	}
 }
 

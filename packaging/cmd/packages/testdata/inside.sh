@@ -1,4 +1,4 @@
-# Runs in the container that packaging/systemd/testdata/container.sh boots, and
+# Runs in the container that packaging/systemd/container/container.sh boots, and
 # tells what the packages old.deb and new.deb do.
 dir=/results
 nat=/etc/joold.d/nat
