@@ -154,7 +154,8 @@ func TestAssemblyMissing(t *testing.T) {
 	missing(syncwire.Range{})
 }
 
-// TestAssemblyTimes adds a BULK that arrives a while after the moment whose times left the table is to have.
+// TestAssemblyTimes adds a BULK that arrives 1.5 s after the base of the table. Its sessions have more time left at the base; the greatest time left does not
+// overflow.
 func TestAssemblyTimes(t *testing.T) {
 	table := []session.Record{tcpRecord(1, 5000), tcpRecord(2, 1<<32-1)}
 	a := NewAssembly(2)

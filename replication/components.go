@@ -8,7 +8,7 @@ import (
 )
 
 // Advertise returns the vector for peers, in the order of Components. While live sessions wait for the end of a full sync,
-// the table does not contain them: stored is what Advertise returned before the first of them waited, and its complete
+// the table does not contain them. stored is the result of Advertise from before the first of them waited; its complete
 // positions are returned instead. stored is nil if no session waits, and empty if nothing is known to be complete.
 func (v *Vector) Advertise(stored []syncwire.Component, now time.Time) []syncwire.Component {
 	list := v.Components(now)

@@ -2,7 +2,7 @@ package replication
 
 import "joolctl/syncwire"
 
-// Gap is what a table may lack of one origin's sessions, compared with a position that another table has reached.
+// Gap describes which sessions of one origin a table may lack, compared with a position that another table has reached.
 type Gap struct {
 	Origin syncwire.ID
 	// Unknown is true if the host does not know how much of the origin's sessions it has.

@@ -156,7 +156,7 @@ func (h *Host) Pending() (n uint64) {
 // Doubt notes that the table may lack sessions of any origin: the module had no memory for some.
 func (h *Host) Doubt(now time.Time) { h.Receiver.Doubt(now) }
 
-// Progress returns the verdict, and what the full sync under way does.
+// Progress returns the verdict, and the progress of the full sync under way.
 func (h *Host) Progress() Progress { return h.Receiver.Progress() }
 
 // Listen has peers say what they have, and has the table compared with theirs.

@@ -77,9 +77,9 @@ func aheadSince(known *Peer, live []*Peer, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// deniesAhead reports whether the peer itself has said, later than other peers' datagrams need to arrive, that nobody can have
-// received more of its datagrams. What others say stems from a forged message or from before its numbers fell then: they would
-// repeat it to each other for ever.
+// deniesAhead reports whether the peer itself has sent its last number after all claims of other peers that they have received more
+// of its datagrams could arrive. Such claims stem from a forged message, or from before the peer's numbers fell: the others would
+// repeat them to each other for ever.
 func (k *Peer) deniesAhead() bool {
 	return !k.ahead.IsZero() && k.Stream.Confirmed().Sub(k.ahead) > PendingFor
 }
@@ -91,7 +91,7 @@ func (k *Knowledge) lackOf(known *Peer) (Lack, bool) {
 	if !known.greeted || !s.Started() {
 		lack.Pending, lack.Since = true, known.Since
 		lack.Reason = Reason{Code: NotGreeted, Peer: known.Address.String(),
-			Text: fmt.Sprintf("peer %v has not said HELLO yet, so nobody knows what its table has", known.Address)}
+			Text: fmt.Sprintf("peer %v has sent no HELLO yet, so this host does not know which sessions it has", known.Address)}
 		return lack, true
 	}
 	gap, is := k.vector.Gap(known.ID, syncwire.Position{Generation: known.generation, Seq: s.Next() - 1})

@@ -146,7 +146,7 @@ func (s *Stream) Suppress(ranges []syncwire.Range, now time.Time) {
 	}
 }
 
-// Gone takes a sender's word that it retransmits these datagrams no more: they are lost, or, if lost is false, all their
+// Gone takes a GONE: the sender does not retransmit these datagrams any more. They are lost, or, if lost is false, all their
 // sessions were sent again since. It returns how many of them were missing.
 func (s *Stream) Gone(ranges []syncwire.Range, lost bool) (n int) {
 	s.missing = slices.DeleteFunc(s.missing, func(m missing) bool {

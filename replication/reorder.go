@@ -70,7 +70,7 @@ func (s *Stream) Start(next syncwire.Seq) {
 	s.started, s.next, s.first, s.top = true, next, next, next-1
 }
 
-// Receive takes a datagram, and delivers, in order, what is ready. It copies data if the datagram has to be buffered.
+// Receive takes a datagram, and delivers, in order, the datagrams that no gap precedes. It copies data if the datagram has to be buffered.
 // accepted is false if the datagram is dropped, because it arrived before or too late.
 func (s *Stream) Receive(kind syncwire.Kind, seq syncwire.Seq, data []byte, now time.Time, deliver func([]byte)) (accepted bool) {
 	if !s.started {
@@ -181,8 +181,8 @@ func (s *Stream) release(deliver func([]byte)) {
 	}
 }
 
-// skipGap skips the gap before the oldest buffered datagram: what is missing there is requested, and the buffered
-// datagrams up to the next gap are delivered.
+// skipGap skips the gap before the oldest buffered datagram: it requests the missing datagrams, and delivers the buffered
+// ones up to the next gap.
 func (s *Stream) skipGap(now time.Time, deliver func([]byte)) {
 	if len(s.buffered) == 0 {
 		return

@@ -120,8 +120,7 @@ func (b *RetransmitBuffer) indexOne(seq syncwire.Seq, f session.Format, put func
 	}
 }
 
-// Remove drops the sessions of BIB entries that were removed, in whatever datagrams they are: a retransmission would bring
-// them back.
+// Remove drops the sessions of BIB entries that were removed from all datagrams: a retransmission would bring them back.
 func (b *RetransmitBuffer) Remove(removed map[Mask]struct{}, f session.Format) {
 	size := f.EntryLen()
 	for i := range b.slots {

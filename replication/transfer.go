@@ -75,7 +75,7 @@ func (t *Transfer) Send(now time.Time, bulk func(index uint32), end func()) {
 	}
 }
 
-// Exhausted reports whether so many BULKs were requested again that no more are retransmitted.
+// Exhausted reports whether the limit on retransmitted BULKs is reached.
 func (t *Transfer) Exhausted() bool { return t.repeats > MaxRepeats*uint64(t.bulks+graceBULKs) }
 
 // Request takes a NACK: those of the BULKs that were sent are sent again, and END after them. While the table is being sent

@@ -92,7 +92,7 @@ func (v *Vector) Empty(origin syncwire.ID) {
 	}
 }
 
-// Advance takes what came of an origin's live datagrams: every one from first to last, and nothing after top.
+// Advance notes that all live datagrams of an origin from first to last have been received, and none after top.
 func (v *Vector) Advance(origin syncwire.ID, first, last, top syncwire.Seq) {
 	c := v.at(origin)
 	if before := c.highest; top.After(before.Seq) || before == (syncwire.Position{}) {
@@ -123,7 +123,7 @@ func (v *Vector) Merge(vector []syncwire.Component, now time.Time, live func(syn
 	}
 }
 
-// Hold notes that the table contains, or is about to contain, some of what the table of a peer with the given vector
+// Hold notes that the table contains, or is about to contain, some of the sessions that the table of a peer with the given vector
 // contained.
 func (v *Vector) Hold(vector []syncwire.Component, now time.Time, live func(syncwire.ID) bool) {
 	for _, w := range vector {
@@ -248,7 +248,7 @@ func (c *component) abandoned(peers [][]syncwire.Component) bool {
 	return !c.dead.IsZero() && !(c.known && c.complete.Covers(c.highest)) && c.agreed(peers)
 }
 
-// agreed reports whether every peer takes the origin to be dead, and has no more of it that is complete.
+// agreed reports whether every peer considers the origin dead, and none has a higher complete position of it.
 func (c *component) agreed(peers [][]syncwire.Component) bool {
 	for _, vector := range peers {
 		for _, w := range vector {

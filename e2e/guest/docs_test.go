@@ -26,8 +26,7 @@ func TestDocumentation(t *testing.T) {
 	})
 }
 
-// reader is who types what the documentation says, on a host whose Jool instance
-// "nat" is there in its own namespace and in "blue".
+// reader types the commands of the documentation on a host that has a Jool instance "nat" in its own namespace and in "blue".
 type reader struct {
 	t *testing.T
 	// dir is where the shell is; up and single are the programs that run.
@@ -173,7 +172,7 @@ func inNamespaceOf(words []string) []string {
 func (r *reader) systemctl(words []string) {
 	r.t.Helper()
 	if words[len(words)-1] != "joolctl" {
-		return // whatever starts theirs
+		return // the unit that starts the C joold
 	}
 	switch words[1] {
 	case "enable":

@@ -1,6 +1,5 @@
-// Package guest has the tests that run inside the lab's virtual machine, on a
-// real Jool module, and what they share: a topology of namespaces, the programs
-// under test, traffic and the session tables. Outside a machine they skip.
+// Package guest has the tests that run inside the lab's virtual machine, on a real Jool module. They share a topology of namespaces,
+// the programs under test, traffic generators and readers of the session tables. Outside a machine, the tests skip.
 //
 // Package e2e builds this package's test binary and the two programs, boots a
 // machine for each version of Jool and runs the tests in it.

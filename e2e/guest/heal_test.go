@@ -168,7 +168,7 @@ func TestHeal(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o444); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(100 * time.Millisecond) // nothing tells that the supervisor has looked at the file
+	<-time.After(100 * time.Millisecond) // no output shows that the supervisor has read the file
 	if err := unix.Mount(made, file, "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}
