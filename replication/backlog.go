@@ -23,6 +23,8 @@ type Backlog struct {
 	size    int
 	// injected has the sessions of updates. The record is the one that the full sync has injected; nil: none yet.
 	injected map[session.Key]*session.Record
+	// reported has, for sessions that the own module has reported while they waited, how many updates were there then.
+	reported map[session.Key]int
 }
 
 // update is a list of sessions that waits.
@@ -79,29 +81,46 @@ func (b *Backlog) Injected(rec *session.Record) {
 	}
 }
 
+// Reported notes that the own module reports a session: its record is newer than those of the updates that wait now.
+func (b *Backlog) Reported(key session.Key) {
+	if _, waits := b.injected[key]; !waits {
+		return
+	}
+	if b.reported == nil {
+		b.reported = make(map[session.Key]int)
+	}
+	b.reported[key] = len(b.updates)
+}
+
 // Release empties the Backlog, and calls deliver with the updates in their order, their times corrected. It leaves out sessions
-// that are older than the record that the full sync has injected of them (the table of a peer may be newer than an update),
-// and returns how many these were. Records were injected with the times that they had left at base.
+// that are older than the record that the full sync has injected of them (the table of a peer may be newer than an update), or
+// than a report of the own module, and returns how many these were. Records were injected with the times that they had left at base.
 func (b *Backlog) Release(base, now time.Time, own *syncwire.Settings, deliver func(entries []byte, retransmitted bool)) (outdated uint64) {
 	released := *b
 	*b = Backlog{}
-	for _, u := range released.updates {
+	for i, u := range released.updates {
 		session.AgeList(u.entries, now.Sub(u.arrived))
-		entries, n := released.newer(u.entries, now.Sub(base), own)
+		entries, n := released.newer(i, now.Sub(base), own)
 		outdated += n
 		deliver(entries, u.retransmitted)
 	}
 	return outdated
 }
 
-// newer moves the sessions of a list that are not outdated to its front. since is the time since base.
-func (b *Backlog) newer(entries []byte, since time.Duration, own *syncwire.Settings) (kept []byte, outdated uint64) {
+// newer moves the sessions of the update at index i that are not outdated to its front. since is the time since base.
+func (b *Backlog) newer(i int, since time.Duration, own *syncwire.Settings) (kept []byte, outdated uint64) {
+	entries := b.updates[i].entries
 	f := session.ListFormat(entries)
 	size := f.EntryLen()
 	kept = entries[:0]
 	for rest := entries; len(rest) > 0; rest = rest[size:] {
 		r := f.Record(rest)
-		if in := b.injected[r.Key()]; in != nil {
+		key := r.Key()
+		if i < b.reported[key] {
+			outdated++
+			continue
+		}
+		if in := b.injected[key]; in != nil {
 			behind := Idle(in, *own) + since.Milliseconds() - Idle(&r, *own)
 			if Winner(&r, in, behind, SameMoment.Milliseconds()) < 0 {
 				outdated++

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -44,5 +45,25 @@ func TestBacklog(t *testing.T) {
 	}
 	if b.Len() != 0 || b.Sessions() != 0 {
 		t.Error("updates are left")
+	}
+}
+
+// TestBacklogReported has the own module report a session between two updates of it. Only the later update stays.
+func TestBacklogReported(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	first, second, other := tcpRecord(1, 100_000), tcpRecord(1, 90_000), tcpRecord(2, 100_000)
+	var b Backlog
+	b.Reported(first.Key())
+	b.Add(packedList(t, first, other), false, now)
+	b.Reported(first.Key())
+	b.Add(packedList(t, second), false, now)
+	var left []uint32
+	outdated := b.Release(now, now, &ttl, func(entries []byte, _ bool) {
+		for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
+			left = append(left, f.Expires(entries))
+		}
+	})
+	if outdated != 1 || !slices.Equal(left, []uint32{100_000, 90_000}) {
+		t.Errorf("%d sessions are outdated; the others have %v ms left", outdated, left)
 	}
 }

@@ -27,8 +27,12 @@ func (r *Receiver) Held() uint64 { return r.backlog.Sessions() }
 // Recording reports whether Report has to be called for each session that the module reports.
 func (r *Receiver) Recording() bool { return r.reported.Recording() }
 
-// Report takes a session that the module has reported: the full sync under way does not overwrite it.
-func (r *Receiver) Report(rec *session.Record) { r.reported.Add(rec) }
+// Report takes a session that the module has reported: neither the full sync under way nor the updates that wait for it overwrite
+// it.
+func (r *Receiver) Report(rec *session.Record) {
+	r.reported.Add(rec)
+	r.backlog.Reported(rec.Key())
+}
 
 // release delivers the updates that wait.
 func (r *Receiver) release() {

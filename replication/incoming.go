@@ -31,6 +31,9 @@ func (r *Receiver) Begin(b *syncwire.Begin, from *Peer, came, now time.Time) {
 		return
 	}
 	r.resume(b.Resync, from, now)
+	if b.Resync == r.unread {
+		return // the sender repeats BEGIN
+	}
 	known := r.in != nil && r.in.id == b.Resync
 	if b.Sessions == 0 && b.Why == syncwire.WhyReturn && !known { // this host's full sync to it made both tables equal
 		if vector := returnedVector(b, from); vector != nil {

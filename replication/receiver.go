@@ -107,6 +107,7 @@ type Receiver struct {
 
 	tried  []syncwire.ID // since the last full sync that was completed
 	target syncwire.ID
+	unread uint32 // the full sync that ended because the own table could not be read
 
 	unasked  [MaxUnasked]time.Time // when full syncs began that were not requested
 	removals RemovalLimit          // of BIB entries
@@ -286,12 +287,15 @@ func (r *Receiver) solicit(now time.Time) {
 	r.due = now.Add(SolicitEvery)
 }
 
-// giveUp ends the full sync, and wants another one for the same cause.
+// giveUp ends the full sync, and wants another one for the same cause after a pause.
 func (r *Receiver) giveUp(now time.Time) {
-	cause, about := r.Cause, r.About
+	cause, about, earliest := r.Cause, r.About, now
 	r.Count(false, now)
 	r.finish(now)
-	r.Want(cause, about, now)
+	if cause == CauseVerification { // the only cause that has no pause otherwise
+		earliest = now.Add(r.pausesOf(about)[cause].Next(now))
+	}
+	r.WantAfter(cause, about, earliest, now)
 }
 
 // finish ends the full sync.

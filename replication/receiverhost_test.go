@@ -13,17 +13,18 @@ import (
 // receiverHost is a host whose module has a list of sessions. Functions that were posted wait until run.
 type receiverHost struct {
 	*Receiver
-	peer    *Peer // known, and with a Stream that has started
-	now     time.Time
-	module  map[session.Key]session.Record
-	removed []Mask
-	slow    bool // reading the table takes until read is called
-	read    func()
-	posted  []func()
-	waiting bool // datagrams wait in the socket
-	active  time.Time
-	sent    []syncwire.Body
-	events  []Event
+	peer       *Peer // known, and with a Stream that has started
+	now        time.Time
+	module     map[session.Key]session.Record
+	removed    []Mask
+	slow       bool // reading the table takes until read is called
+	read       func()
+	unreadable error // of reading the table
+	posted     []func()
+	waiting    bool // datagrams wait in the socket
+	active     time.Time
+	sent       []syncwire.Body
+	events     []Event
 }
 
 var (
@@ -87,7 +88,7 @@ func (h *receiverHost) ReadTable(_ int, base time.Time, stop func() bool, done f
 		}
 		byKey(t.Records)
 		if !stop() {
-			done(t, nil)
+			done(t, h.unreadable)
 		}
 	}
 	if !h.slow {

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"encoding/binary"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -183,5 +184,33 @@ func TestReceive(t *testing.T) {
 	h.receives(5, sessionsAt(0, n))
 	if r := h.last(); r.Got != n || r.Injected != n-50 || r.Had != 50 || r.GaveBack != 50 || len(h.module) != n+50 {
 		t.Errorf("%+v, and %d sessions", r, len(h.module))
+	}
+}
+
+// TestOwnTableUnread has a full sync end because the own table cannot be read. The sender's next BEGIN does not begin it again, and
+// another full sync for the same cause follows after a pause.
+func TestOwnTableUnread(t *testing.T) {
+	for _, cause := range []string{CauseVerification, CauseShortfall} {
+		h := newReceiverHost()
+		h.unreadable = errors.New("no memory")
+		h.Want(cause, h.peer, h.now)
+		due := h.Schedule.due
+		for range 3 {
+			h.begins(5, 1)
+			h.run()
+			h.now = h.now.Add(SolicitEvery)
+		}
+		unread := 0
+		for _, e := range h.events {
+			if _, is := e.(OwnTableUnread); is {
+				unread++
+			}
+		}
+		if unread != 1 || h.Receiver.Phase() != PhaseSettled {
+			t.Errorf("%s: the table was read %d times, now %v", cause, unread, h.Receiver.Phase())
+		}
+		if h.Cause != cause || h.Schedule.due.Sub(due) < FirstPause {
+			t.Errorf("%s: then a full sync for %q, %v later", cause, h.Cause, h.Schedule.due.Sub(due))
+		}
 	}
 }
