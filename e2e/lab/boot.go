@@ -20,8 +20,13 @@ import (
 // Machine is what to boot, and what to run inside as root. Exactly one of Command and Script is given.
 //
 // The command finds bash, ip, ss, bridge, tc, tcpdump, nc, busybox's applets, and the C jool and joold of the chosen
-// version. Its standard input is empty, unless it has a terminal. What it starts in the background is killed when it ends.
+// version, unless the machine has a System. Its standard input is empty, unless it has a terminal. What it starts in the background is killed when it ends.
 type Machine struct {
+	// System boots the Debian of the lab's suite, with systemd as the first process, from a disk that forgets at the end what
+	// was written. The command starts once the system is up, in a service of its own. It finds the suite's programs, not
+	// busybox's, and Jool is installed but not loaded. Of what Files has below /run and /tmp it may see nothing, because there
+	// systemd mounts file systems of its own. The lab is one of [PrepareSuite].
+	System bool
 	// Jool is the version that is loaded and whose tools are in the PATH. Empty means the newest.
 	Jool string
 	// NoJool leaves the kernel module unloaded; its file stays in /jool/VERSION.
@@ -46,8 +51,10 @@ type Machine struct {
 	// CountInstructions makes the number of instructions executed the machine's clock, 1 ns each, on one processor: about
 	// as fast as a real one. It is slow, but no load of the host's changes what a program seems to take.
 	CountInstructions bool
-	Timeout           time.Duration // from the first power-on to power-off; default 2 minutes
-	BootLimit         time.Duration // from power-on to the command's start, which takes 3 s on an idle host; default 45 s, 3 minutes if instructions are counted
+	Timeout           time.Duration // from the first power-on to power-off; default 2 minutes, 10 with a System
+	// BootLimit is from power-on to the command's start, which takes 3 s on an idle host, and half a minute with a System. The default
+	// is 45 s, four times as much if instructions are counted, and eight times with a System.
+	BootLimit time.Duration
 	// Stdout takes the command's output and errors, line by line as they come. Nil discards.
 	Stdout io.Writer
 	// Terminal makes the command's standard input, output and errors a terminal of the machine's, which sends to Terminal
@@ -158,6 +165,12 @@ func (l *Lab) complete(m *Machine) error {
 			return fmt.Errorf("virtual machine: the lab has no Jool %q; it has %s", v, strings.Join(l.versions, ", "))
 		}
 	}
+	if m.System && !exists(l.path(disk)) {
+		return fmt.Errorf("virtual machine: the lab in %s has no system; PrepareSuite makes labs that have one", l.dir)
+	}
+	if m.System && m.Terminal != nil {
+		return errors.New("virtual machine: one with a system has no terminal")
+	}
 	if (len(m.Command) == 0) == (m.Script == "") {
 		return errors.New("virtual machine: give either a command or a script")
 	}
@@ -174,11 +187,17 @@ func (l *Lab) complete(m *Machine) error {
 	}
 	if m.Timeout == 0 {
 		m.Timeout = 2 * time.Minute
+		if m.System {
+			m.Timeout = 10 * time.Minute
+		}
 	}
 	if m.BootLimit == 0 {
 		m.BootLimit = 45 * time.Second
 		if m.CountInstructions {
 			m.BootLimit *= 4
+		}
+		if m.System {
+			m.BootLimit *= 8
 		}
 	}
 	return nil
@@ -192,6 +211,16 @@ func (l *Lab) complete(m *Machine) error {
 const kernelArgs = "console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog rcupdate.rcu_cpu_stall_suppress=1 " +
 	"random.trust_cpu=on tsc=reliable no_timer_check cryptomgr.notests"
 
+// systemArgs: what systemd starts is shown on the console, to see where it hangs.
+const systemArgs = " net.ifnames=0 systemd.show_status=1 systemd.getty_auto=no TERM=dumb systemd.wants=" + systemUnit
+
+func (m Machine) kernelArgs() string {
+	if m.System {
+		return kernelArgs + systemArgs
+	}
+	return kernelArgs
+}
+
 // qemuArgs: the serial port is the kernel's console and goes to a file; the virtio serial port has the command's output.
 // A second serial port would do, but it takes 10 µs of the guest's processor for a byte, and a virtio console drops what
 // the host doesn't read fast enough.
@@ -203,13 +232,16 @@ func (l *Lab) qemuArgs(m Machine, dir string) []string {
 		accel = "tcg,thread=single"
 		m.CPUs, m.QEMUArgs = 1, append([]string{"-icount", "shift=0,sleep=off"}, m.QEMUArgs...)
 	}
+	if m.System {
+		m.QEMUArgs = append([]string{"-drive", "if=none,id=disk,format=raw,snapshot=on,file=" + l.path(disk), "-device", "virtio-blk-pci,drive=disk"}, m.QEMUArgs...)
+	}
 	return append([]string{
 		"-M", "q35", "-accel", accel, "-cpu", "max",
 		"-smp", strconv.Itoa(m.CPUs), "-m", strconv.Itoa(m.MemoryMiB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-serial", "file:" + filepath.Join(dir, "console"),
 		"-device", "virtio-serial-pci,max_ports=2", "-chardev", "stdio,id=out,signal=off", "-device", "virtserialport,chardev=out,name=lab",
-		"-kernel", l.path("kernel", "vmlinuz"), "-initrd", filepath.Join(dir, "initrd"), "-append", fmt.Sprintf("%s tsc_early_khz=%d", kernelArgs, rate),
+		"-kernel", l.path("kernel", "vmlinuz"), "-initrd", filepath.Join(dir, "initrd"), "-append", fmt.Sprintf("%s tsc_early_khz=%d", m.kernelArgs(), rate),
 	}, m.QEMUArgs...)
 }
 

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// hostTools are the programs of the host that the guest has in /usr/bin; busybox has the rest, in /bin.
-var hostTools = []string{"bash", "ip", "ss", "bridge", "tc", "tcpdump", "nc.openbsd"}
+// guestTools are the programs that the guest has in /usr/bin; busybox has the rest, in /bin.
+var guestTools = []string{"bash", "ip", "ss", "bridge", "tc", "tcpdump", "nc.openbsd"}
 
 // guestFiles are the small files of the guest's system.
 var guestFiles = map[string]string{
@@ -25,17 +24,24 @@ var guestFiles = map[string]string{
 }
 
 // prepareBase makes base.cpio: everything in the guest that depends neither on the version of Jool nor on the
-// caller. The C library and libnl come from the newest suite, so that every version's tools find them new enough.
+// caller. The tools are the host's. The C library and libnl come from the newest suite, so that every version's tools find
+// them new enough.
 func (l *Lab) prepareBase(ctx context.Context, newest *suite, release string) error {
 	root, err := newest.unpack(ctx, l.path("tmp", "libs"), "libc6", "libnl-3-200", "libnl-genl-3-200")
 	if err != nil {
 		return err
 	}
+	return l.makeBase(ctx, release, guestModules, "/", root, "/")
+}
+
+// makeBase makes base.cpio with these modules of the kernel, the tools of the system in the directory system, and the
+// libraries of the first of the systems libs that has them.
+func (l *Lab) makeBase(ctx context.Context, release string, modules []string, system string, libs ...string) error {
 	versions, err := os.ReadDir(l.path("jool"))
 	if err != nil {
 		return err
 	}
-	modules := guestModules
+	modules = slices.Clone(modules)
 	programs := []string{}
 	for _, v := range versions {
 		depends, err := l.joolDepends(v.Name())
@@ -51,33 +57,48 @@ func (l *Lab) prepareBase(ctx context.Context, newest *suite, release string) er
 	if err := l.collectModules(ctx, tree, release, modules); err != nil {
 		return err
 	}
-	tools, err := hostPaths(hostTools)
+	tools, err := findPrograms(system, guestTools...)
 	if err != nil {
 		return err
 	}
-	libs, err := libraries(libraryDirs(root, "/"), append(programs, tools...)...)
+	busybox, err := findPrograms(system, "busybox")
 	if err != nil {
 		return err
 	}
-	applets, err := run(ctx, "", "busybox", "--list")
+	dirs := libraryDirs(libs...)
+	found, err := libraries(dirs, append(programs, tools...)...)
+	if err != nil {
+		return err
+	}
+	if found[loader], err = findLibrary(dirs, loader); err != nil {
+		return err
+	}
+	applets, err := run(ctx, "", busybox[0], "--list")
 	if err != nil {
 		return err
 	}
 	return writeBase(l.path("base.cpio"), func(c *cpioWriter) error {
 		c.Host("/lib", filepath.Join(tree, "lib"))
-		addTools(c, tools, strings.Fields(applets))
-		return addLibraries(c, libs, root)
+		addBusybox(c, busybox[0], strings.Fields(applets))
+		addTools(c, tools, system)
+		addLibraries(c, found)
+		return nil
 	})
 }
 
-func hostPaths(names []string) ([]string, error) {
+// findPrograms finds programs of the system in a directory.
+func findPrograms(system string, names ...string) ([]string, error) {
 	var files []string
+	dirs := []string{"usr/bin", "usr/sbin", "bin", "sbin"}
 	for _, name := range names {
-		file, err := exec.LookPath(name)
-		if err != nil {
-			return nil, fmt.Errorf("%w; PATH is %s", err, os.Getenv("PATH"))
+		at := slices.IndexFunc(dirs, func(dir string) bool {
+			info, err := os.Stat(filepath.Join(system, dir, name))
+			return err == nil && info.Mode().IsRegular()
+		})
+		if at < 0 {
+			return nil, fmt.Errorf("the program %s is in none of %s of the system in %s", name, strings.Join(dirs, ", "), system)
 		}
-		files = append(files, file)
+		files = append(files, filepath.Join(system, dirs[at], name))
 	}
 	return files, nil
 }
@@ -105,42 +126,35 @@ func writeBase(name string, add func(*cpioWriter) error) error {
 	return os.Rename(f.Name(), name)
 }
 
-// addTools adds busybox with its applets and the host's tools.
-func addTools(c *cpioWriter, tools, applets []string) {
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		c.fail(err)
-		return
-	}
+// addBusybox adds busybox with its applets.
+func addBusybox(c *cpioWriter, busybox string, applets []string) {
 	c.Host("/bin/busybox", busybox)
 	for _, a := range applets {
 		if a != "busybox" {
 			c.Symlink("busybox", "/bin/"+a)
 		}
 	}
+	c.Symlink("/bin/busybox", "/usr/bin/env")
+	c.Symlink("/bin/busybox", "/sbin/modprobe") // the kernel's own requests for modules
+}
+
+// addTools adds the tools of the system in a directory.
+func addTools(c *cpioWriter, tools []string, system string) {
 	for _, t := range tools {
 		c.Host("/usr/bin/"+filepath.Base(t), t)
 	}
 	c.Symlink("nc.openbsd", "/usr/bin/nc")
 	c.Symlink("/usr/bin/bash", "/bin/bash")
-	c.Symlink("/bin/busybox", "/usr/bin/env")
-	c.Symlink("/bin/busybox", "/sbin/modprobe") // the kernel's own requests for modules
-	distributions, _ := filepath.Glob("/usr/lib/" + multiarch + "/tc/*.dist")
+	distributions, _ := filepath.Glob(filepath.Join(system, "usr/lib", multiarch, "tc/*.dist"))
 	for _, d := range distributions { // of netem's delays
-		c.Host(d, d)
+		c.Host(filepath.Join("/usr/lib", multiarch, "tc", filepath.Base(d)), d)
 	}
 }
 
-// addLibraries adds the libraries, and the loader at the two places where programs look for it.
-func addLibraries(c *cpioWriter, libs map[string]string, root string) error {
-	file, err := findLibrary(libraryDirs(root, "/"), loader)
-	if err != nil {
-		return err
-	}
-	libs[loader] = file
+// addLibraries adds the libraries, and the loader at the second place where programs look for it.
+func addLibraries(c *cpioWriter, libs map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(libs)) {
 		c.Host("/lib/"+multiarch+"/"+name, libs[name])
 	}
 	c.Symlink("../lib/"+multiarch+"/"+loader, "/lib64/"+loader)
-	return nil
 }

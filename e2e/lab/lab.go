@@ -5,6 +5,9 @@
 // from memory alone (an initramfs, no disk, no network card), runs one command as root and hands back its output, its
 // exit status, the files it left in /out, and the kernel's complaints. A boot takes a few seconds.
 //
+// [PrepareSuite] makes a lab of one Debian suite. Its machines have the suite's own kernel and Jool, and can boot its
+// system from a disk ([Machine.System]), which takes half a minute.
+//
 // Package labtest has the skip rules for tests.
 package lab
 

@@ -30,6 +30,19 @@ func Prepare(ctx context.Context, log Logf) (*Lab, error) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		return nil, fmt.Errorf("%w: it needs linux/amd64, this is %s/%s", ErrUnavailable, runtime.GOOS, runtime.GOARCH)
 	}
+	return prepareOnce(ctx, log, labKind{family: "v", name: schema, make: (*Lab).prepare})
+}
+
+// labKind is one of the labs of a cache directory.
+type labKind struct {
+	family string // what the names of the labs of all its schemas begin with
+	name   string // the directory of the present schema
+	// make does all the work that isn't done yet. Its caller holds the lock, and has made the directory tmp.
+	make func(l *Lab, ctx context.Context, log Logf) error
+}
+
+// prepareOnce returns a lab that is ready, or makes it so.
+func prepareOnce(ctx context.Context, log Logf, kind labKind) (*Lab, error) {
 	dir, err := cacheDir()
 	if err != nil {
 		return nil, err
@@ -37,7 +50,7 @@ func Prepare(ctx context.Context, log Logf) (*Lab, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("directory of the lab: %w; set %s to another", err, EnvDir)
 	}
-	l := &Lab{dir: filepath.Join(dir, schema)}
+	l := &Lab{dir: filepath.Join(dir, kind.name)}
 	if l.load() == nil && haveQEMU() {
 		l.logSkipped(log)
 		return l, nil
@@ -57,11 +70,24 @@ func Prepare(ctx context.Context, log Logf) (*Lab, error) {
 		updateLists(ctx, log)
 		return l, install(ctx, log, hostPackages[0])
 	}
-	if err := l.prepare(ctx, log); err != nil {
+	if err := l.makeWith(ctx, log, kind.make); err != nil {
 		return nil, err
 	}
-	removeOthers(dir, log)
+	removeOthers(dir, kind, log)
 	return l, l.load()
+}
+
+// makeWith makes the lab, with a directory tmp for the time that it takes.
+func (l *Lab) makeWith(ctx context.Context, log Logf, make func(*Lab, context.Context, Logf) error) error {
+	log("preparing the lab in %s; this takes some minutes, once", l.dir)
+	if err := os.RemoveAll(l.path("tmp")); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.path("tmp"), 0o755); err != nil {
+		return err
+	}
+	defer os.RemoveAll(l.path("tmp"))
+	return make(l, ctx, log)
 }
 
 func haveQEMU() bool {
@@ -95,16 +121,8 @@ func (l *Lab) load() error {
 	return nil
 }
 
-// prepare does all the work that isn't done yet. The caller holds the lock.
+// prepare builds each suite's Jool for the kernel of the host's own suite.
 func (l *Lab) prepare(ctx context.Context, log Logf) error {
-	log("preparing the lab in %s; this takes some minutes, once", l.dir)
-	if err := os.RemoveAll(l.path("tmp")); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(l.path("tmp"), 0o755); err != nil {
-		return err
-	}
-	defer os.RemoveAll(l.path("tmp"))
 	release, err := l.prepareHost(ctx, log)
 	if err != nil {
 		return err
@@ -206,14 +224,14 @@ func hostCodename() (string, error) {
 	return "", fmt.Errorf("%w: /etc/os-release has no VERSION_CODENAME", ErrUnavailable)
 }
 
-// removeOthers removes the labs of other schemas, which nothing uses any more.
-func removeOthers(dir string, log Logf) {
+// removeOthers removes the labs of the kind's other schemas, which nothing uses any more.
+func removeOthers(dir string, kind labKind, log Logf) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
-		if e.IsDir() && e.Name() != schema && strings.HasPrefix(e.Name(), "v") {
+		if e.IsDir() && e.Name() != kind.name && strings.HasPrefix(e.Name(), kind.family) {
 			log("removing the outdated lab %s", e.Name())
 			os.RemoveAll(filepath.Join(dir, e.Name()))
 		}

@@ -1,8 +1,9 @@
 // Command lab prepares the end-to-end lab and runs scripts, tests and shells in its virtual machines, by hand:
 //
-//	go run ./e2e/cmd/lab prepare
+//	go run ./e2e/cmd/lab prepare [SUITE]...
 //	go run ./e2e/cmd/lab versions
 //	go run ./e2e/cmd/lab run [-jool VERSION] [-timeout 2m] [-file HOST:GUEST]... [-out DIR] SCRIPT.sh | -- COMMAND [ARG]...
+//	go run ./e2e/cmd/lab system -suite SUITE [-timeout 10m] [-file HOST:GUEST]... [-out DIR] SCRIPT.sh | -- COMMAND [ARG]...
 //	go run ./e2e/cmd/lab test [-jool VERSION] [-v] [-count N] [-out DIR] -run TEST[/SUBTEST]
 //	go run ./e2e/cmd/lab shell [-jool VERSION] [-topology] [-file HOST:GUEST]...
 package main
@@ -21,13 +22,15 @@ import (
 )
 
 const usage = `usage:
-  lab prepare                            prepare the lab (once, some minutes, as root)
+  lab prepare [SUITE]...                 prepare the lab (once, some minutes, as root), or those of Debian suites
   lab versions                           list its versions of Jool
   lab run [FLAG]... SCRIPT.sh            run a bash script in a virtual machine
   lab run [FLAG]... -- COMMAND [ARG]...  run a command in a virtual machine
+  lab system -suite SUITE [FLAG]... SCRIPT.sh, or -- COMMAND [ARG]...
+                                         run it as root in a Debian with systemd, of the suite bookworm or trixie
   lab test [FLAG]... -run TEST[/SUBTEST] run one test of e2e/guest in a virtual machine
   lab shell [FLAG]...                    open a shell in a virtual machine; run what a pipe sends
-lab run -help, lab test -help and lab shell -help list the flags.`
+lab run -help, lab system -help, lab test -help and lab shell -help list the flags.`
 
 // errUsage makes main print the usage.
 var errUsage = errors.New("wrong usage")
@@ -54,11 +57,13 @@ func command(ctx context.Context, args []string) (int, error) {
 	}
 	switch args[0] {
 	case "prepare":
-		return prepare(ctx)
+		return prepare(ctx, args[1:])
 	case "versions":
 		return versions(ctx)
 	case "run":
 		return run(ctx, args[1:])
+	case "system":
+		return system(ctx, args[1:])
 	case "test":
 		return test(ctx, args[1:])
 	case "shell":
@@ -68,12 +73,17 @@ func command(ctx context.Context, args []string) (int, error) {
 	}
 }
 
-func prepare(ctx context.Context) (int, error) {
-	l, err := lab.Prepare(ctx, log.Printf)
-	if err != nil {
-		return 1, err
+func prepare(ctx context.Context, suites []string) (int, error) {
+	if len(suites) == 0 {
+		suites = []string{""} // the lab
 	}
-	fmt.Printf("%s: Jool %s\n", l.Dir(), strings.Join(l.Versions(), ", "))
+	for _, suite := range suites {
+		l, err := prepareLab(ctx, suite)
+		if err != nil {
+			return 1, err
+		}
+		fmt.Printf("%s: Jool %s\n", l.Dir(), strings.Join(l.Versions(), ", "))
+	}
 	return 0, nil
 }
 

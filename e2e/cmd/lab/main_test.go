@@ -31,6 +31,8 @@ func TestMistakes(t *testing.T) {
 		{"test -run TestHael", "lab: the guest has no test TestHael; similar names are TestHeal"},
 		{"test", "lab: no test was named; the guest's tests are TestBench,"},
 		{"test TestHeal", "usage:\n"},
+		{"system -suite trixie", "usage:\n"},
+		{"system -- true", "lab: lab system boots the Debian of a suite; add -suite bookworm or -suite trixie\n"},
 		{"shell now", "usage:\n"},
 		{"test -run TestHeal -count many", `invalid value "many" for flag -count`},
 	} {

@@ -14,45 +14,87 @@ import (
 	"joolctl/e2e/lab"
 )
 
+// machineRun is a machine to boot, and where its files and its console go.
+type machineRun struct {
+	lab.Machine
+	suite   string // of the lab; "" is the lab of the host's own suite
+	out     string
+	verbose bool
+	flags   *flag.FlagSet
+}
+
+// newMachineRun has the flags that lab run and lab system share.
+func newMachineRun(command string) *machineRun {
+	r := &machineRun{Machine: lab.Machine{Stdout: os.Stdout, Files: map[string]string{}}, flags: flag.NewFlagSet("lab "+command, flag.ContinueOnError)}
+	r.flags.StringVar(&r.suite, "suite", "", suiteUsage())
+	r.flags.IntVar(&r.MemoryMiB, "mem", 1024, "memory in `MiB`")
+	r.flags.IntVar(&r.CPUs, "cpus", 2, "number of processors")
+	fileFlag(r.flags, r.Files)
+	r.flags.StringVar(&r.out, "out", "", "write the files of the machine's /out to this `directory`")
+	r.flags.BoolVar(&r.verbose, "v", false, "print the kernel's console and the boot time at the end")
+	return r
+}
+
+func suiteUsage() string {
+	return "use the kernel and the Jool of this Debian `suite`: " + strings.Join(lab.Suites(), " or ")
+}
+
 func run(ctx context.Context, args []string) (int, error) {
-	m := lab.Machine{Stdout: os.Stdout, Files: map[string]string{}}
-	flags := flag.NewFlagSet("lab run", flag.ContinueOnError)
-	flags.StringVar(&m.Jool, "jool", "", "load this `version` of Jool (default the newest)")
-	flags.BoolVar(&m.NoJool, "nojool", false, "leave Jool unloaded")
-	flags.IntVar(&m.MemoryMiB, "mem", 1024, "memory in `MiB`")
-	flags.IntVar(&m.CPUs, "cpus", 2, "number of processors")
-	flags.DurationVar(&m.Timeout, "timeout", 2*time.Minute, "kill the machine after this time")
-	fileFlag(flags, m.Files)
-	flags.Func("extra", "have this further `version` of Jool in /jool/VERSION; may be repeated", func(s string) error {
-		m.ExtraJool = append(m.ExtraJool, s)
+	r := newMachineRun("run")
+	r.flags.StringVar(&r.Jool, "jool", "", "load this `version` of Jool (default the newest)")
+	r.flags.BoolVar(&r.NoJool, "nojool", false, "leave Jool unloaded")
+	r.flags.DurationVar(&r.Timeout, "timeout", 2*time.Minute, "kill the machine after this time")
+	r.flags.Func("extra", "have this further `version` of Jool in /jool/VERSION; may be repeated", func(s string) error {
+		r.ExtraJool = append(r.ExtraJool, s)
 		return nil
 	})
-	out := flags.String("out", "", "write the files of the machine's /out to this `directory`")
-	verbose := flags.Bool("v", false, "print the kernel's console and the boot time at the end")
-	if err := flags.Parse(args); err != nil {
+	return r.run(ctx, args)
+}
+
+// system boots the Debian of a suite.
+func system(ctx context.Context, args []string) (int, error) {
+	r := newMachineRun("system")
+	r.System = true
+	r.flags.DurationVar(&r.Timeout, "timeout", 10*time.Minute, "kill the machine after this time")
+	return r.run(ctx, args)
+}
+
+func (m *machineRun) run(ctx context.Context, args []string) (int, error) {
+	if err := m.flags.Parse(args); err != nil {
 		return badFlags(err)
 	}
-	if err := setCommand(&m, args, flags.Args()); err != nil {
+	if m.System && m.suite == "" {
+		return 2, errors.New("lab system boots the Debian of a suite; add -suite " + strings.Join(lab.Suites(), " or -suite "))
+	}
+	if err := setCommand(&m.Machine, args, m.flags.Args()); err != nil {
 		return 2, err
 	}
-	l, err := lab.Prepare(ctx, log.Printf)
+	l, err := prepareLab(ctx, m.suite)
 	if err != nil {
 		return 1, err
 	}
-	r, err := l.Boot(ctx, m)
+	r, err := l.Boot(ctx, m.Machine)
 	for _, trouble := range r.KernelTrouble {
 		log.Printf("kernel trouble:\n%s", trouble)
 	}
-	if *verbose {
+	if m.verbose {
 		log.Printf("booted in %v; the kernel's console:\n%s", r.BootTime.Round(time.Millisecond), r.Console)
 	}
 	if err != nil {
 		return 1, err
 	}
-	if *out != "" {
-		err = writeFiles(*out, r.Files)
+	if m.out != "" {
+		err = writeFiles(m.out, r.Files)
 	}
 	return r.Exit, err
+}
+
+// prepareLab prepares the lab of a suite, or the lab of the host's own if none is named.
+func prepareLab(ctx context.Context, suite string) (*lab.Lab, error) {
+	if suite == "" {
+		return lab.Prepare(ctx, log.Printf)
+	}
+	return lab.PrepareSuite(ctx, log.Printf, suite)
 }
 
 // fileFlag adds the flag -file, which adds to the machine's files.

@@ -31,6 +31,23 @@ func Prepare(t testing.TB) *lab.Lab {
 	return prepare.lab
 }
 
+// EnvLong is set by make test-long. Without it, tests that boot the system of a Debian suite are skipped: preparing and
+// booting them takes many minutes.
+const EnvLong = "JOOLCTL_LONG"
+
+// PrepareSuite returns the lab of a Debian suite. It skips or fails the test as [Prepare] does.
+func PrepareSuite(t testing.TB, suite string) *lab.Lab {
+	t.Helper()
+	if testing.Short() || os.Getenv(EnvLong) == "" {
+		t.Skipf("needs the lab of Debian %s, and %s=1 in the environment; make test-long runs it", suite, EnvLong)
+	}
+	l, err := lab.PrepareSuite(t.Context(), t.Logf, suite)
+	if err != nil {
+		Unavailable(t, err)
+	}
+	return l
+}
+
 // Unavailable ends the test because of an error of the lab's: it is skipped or fails as [Prepare] says.
 func Unavailable(t testing.TB, err error) {
 	t.Helper()

@@ -1,0 +1,72 @@
+package lab_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"joolctl/e2e/lab"
+	"joolctl/e2e/lab/labtest"
+)
+
+// TestSystem boots the Debian of each suite twice: the second machine's disk has no file that the first one wrote.
+func TestSystem(t *testing.T) {
+	for _, suite := range lab.Suites() {
+		t.Run(suite, func(t *testing.T) {
+			l := labtest.PrepareSuite(t, suite)
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "input"), []byte("from the host\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			kernel, err := l.KernelRelease()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.Join([]string{suite, kernel, "systemd", "running", "1777 /tmp", "700 /root", "from the host", "jool " + l.Newest(), "it's me", "no line feed"}, "\n")
+			for range 2 {
+				var out strings.Builder
+				r, err := l.Boot(t.Context(), lab.Machine{
+					System: true,
+					Stdout: &out,
+					Files:  map[string]string{"/root/data": dir},
+					Env:    []string{"GREETING=it's me"},
+					Script: `
+[ ! -e /root/written ] || echo "the disk remembers"
+echo >/root/written
+. /etc/os-release; echo $VERSION_CODENAME
+uname -r
+cat /proc/1/comm
+systemctl is-system-running --wait || systemctl --failed
+stat -c '%a %n' /tmp /root
+cat /root/data/input
+modprobe jool && jool instance add nat --netfilter --pool6 64:ff9b::/96 >/dev/null && echo "jool $(jool --version | cut -d. -f1-3)"
+echo "$GREETING"
+mkdir -p /out/d; echo '{}' >/out/d/result.json
+while :; do :; done & # ends with the command
+printf 'no line feed'
+exit 7
+`})
+				t.Logf("booted in %v", r.BootTime.Round(time.Millisecond))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, out.String()); diff != "" {
+					t.Errorf("output (-want +got):\n%s", diff)
+				}
+				if r.Exit != 7 {
+					t.Errorf("exit %d, want 7", r.Exit)
+				}
+				if diff := cmp.Diff(map[string][]byte{"d/result.json": []byte("{}\n")}, r.Files); diff != "" {
+					t.Errorf("files (-want +got):\n%s", diff)
+				}
+				if len(r.KernelTrouble) > 0 {
+					t.Errorf("kernel trouble: %s", r.KernelTrouble)
+				}
+			}
+		})
+	}
+}
