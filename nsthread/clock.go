@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -24,6 +25,7 @@ const (
 type clock struct {
 	wake chan struct{} // something is planned earlier than all before
 	home netns.NsHandle
+	tid  int32 // of its thread
 	// at is where its thread is, atHome where it began.
 	at, atHome ID
 
@@ -54,6 +56,7 @@ func startClock() (*clock, error) {
 	go func() {
 		// Never unlocked, like a Thread's.
 		runtime.LockOSThread()
+		c.tid = int32(unix.Gettid())
 		c.run()
 		c.home.Close()
 		close(c.done)
@@ -190,7 +193,8 @@ func (c *clock) fire(t *Thread) {
 	if !t.running.TryLock() {
 		return
 	}
-	defer t.running.Unlock()
+	t.worksAt.Store(c.tid)
+	defer t.pause()
 	if t.ended {
 		return
 	}

@@ -47,6 +47,11 @@ type Thread struct {
 	timers   timerHeap
 	lateAt   time.Duration // when the timerfd late expires; 0: never
 
+	// worksAt is the number of the operating system thread that holds running; 0: none does.
+	worksAt atomic.Int32
+	tid     int32 // the thread's own
+	looks   looks
+
 	clock      *clock
 	plannedFor atomic.Int64  // due, as long as the clock has it
 	due        time.Duration // guarded by clock.mu
@@ -93,6 +98,7 @@ func (p *Pool) start(h netns.NsHandle, id ID) (_ *Thread, err error) {
 		runtime.LockOSThread()
 		// The process's slack may be for Go's monitor; this thread's timers must be on time.
 		err := errors.Join(netns.Set(h), timerslack.Fine())
+		t.tid = int32(unix.Gettid())
 		entered <- err
 		if err == nil {
 			t.loop()
@@ -147,10 +153,10 @@ func (t *Thread) add(fd int) error {
 // meanwhile is not to be given up for lost.
 func (t *Thread) loop() {
 	var events [32]unix.EpollEvent
-	t.running.Lock()
+	t.begin(t.tid)
 	defer func() {
 		t.ended = true
-		t.running.Unlock()
+		t.pause()
 	}()
 	t.woken = time.Now()
 	for {
@@ -179,6 +185,17 @@ func (t *Thread) loop() {
 	}
 }
 
+// begin locks running for an operating system thread, and pause unlocks it.
+func (t *Thread) begin(tid int32) {
+	t.running.Lock()
+	t.worksAt.Store(tid)
+}
+
+func (t *Thread) pause() {
+	t.worksAt.Store(0)
+	t.running.Unlock()
+}
+
 // wait waits for descriptors and timers.
 func (t *Thread) wait(events []unix.EpollEvent) (n int) {
 	before, now := t.woken, time.Now()
@@ -194,7 +211,7 @@ func (t *Thread) wait(events []unix.EpollEvent) (n int) {
 	if far {
 		planned = -1
 	}
-	t.running.Unlock()
+	t.pause()
 	if far {
 		// The clock fires no timers of a thread that is running, so running is unlocked first.
 		t.clock.plan(t, due)
@@ -210,7 +227,7 @@ func (t *Thread) wait(events []unix.EpollEvent) (n int) {
 	if err != nil {
 		panic(fmt.Sprintf("epoll_wait: %v", err)) // only a bug of ours can make it fail
 	}
-	t.running.Lock()
+	t.begin(t.tid)
 	t.woken, t.stood, t.full = time.Now(), stood, n == len(events)
 	switch waited := t.woken.Sub(now); {
 	case now.Sub(before) > Standstill: // at work

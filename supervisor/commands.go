@@ -83,13 +83,7 @@ func (s *Supervisor) Restart(ctx context.Context, names []string, all bool) ([]O
 		for _, p := range rows {
 			if p.has() {
 				s.log.Info("restart was asked for", "pair", p.name)
-				spec := p.spec
-				if p.target != nil {
-					spec = *p.target
-				}
-				s.stop(p)
-				p.counters.Distrust() // or nothing might be read anew
-				s.begin(p, spec)
+				s.renew(p)
 			}
 		}
 		return nil
@@ -109,6 +103,17 @@ func (s *Supervisor) Restart(ctx context.Context, names []string, all bool) ([]O
 		}
 		return nil
 	})
+}
+
+// renew replaces a pair's worker by a new one.
+func (s *Supervisor) renew(p *pair) {
+	spec := p.spec
+	if p.target != nil {
+		spec = *p.target
+	}
+	s.stop(p)
+	p.counters.Distrust() // or nothing might be read anew
+	s.begin(p, spec)
 }
 
 func (p *pair) outcome() Outcome {

@@ -34,6 +34,8 @@ type fleet struct {
 	log        []string
 	active     map[key]int
 	overlap    bool
+	// stuck are the instances whose loops stand still; true: inside the kernel.
+	stuck map[string]bool
 }
 
 func newFleet() *fleet {
@@ -44,6 +46,7 @@ func newFleet() *fleet {
 		statsTaken:   make(map[uint16]bool),
 		statsOpen:    make(map[uint16]func() worker.Stats),
 		active:       make(map[key]int),
+		stuck:        make(map[string]bool),
 	}
 }
 
@@ -51,12 +54,13 @@ type fakeWorker struct {
 	fleet    *fleet
 	spec     configdir.Spec
 	counters *worker.Counters
+	turns    uint64
 }
 
 func (f *fleet) newWorker(spec configdir.Spec, counters *worker.Counters) Worker {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	w := &fakeWorker{f, spec, counters}
+	w := &fakeWorker{fleet: f, spec: spec, counters: counters}
 	f.made = append(f.made, w)
 	return w
 }
@@ -145,6 +149,35 @@ func (w *fakeWorker) Advertise(ctx context.Context) (replication.Advertise, erro
 	return replication.Advertise{Total: 40000, Rate: 4000}, nil
 }
 
+// Turns rises with each call.
+func (w *fakeWorker) Turns() uint64 {
+	w.fleet.mu.Lock()
+	defer w.fleet.mu.Unlock()
+	if _, stuck := w.fleet.stuck[w.spec.Instance]; !stuck {
+		w.turns++
+	}
+	return w.turns
+}
+
+func (w *fakeWorker) InKernel() bool {
+	w.fleet.mu.Lock()
+	defer w.fleet.mu.Unlock()
+	return w.fleet.stuck[w.spec.Instance]
+}
+
+// jam has the loop of an instance's workers stand still, and release has it go on.
+func (f *fleet) jam(instance string, kernel bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stuck[instance] = kernel
+}
+
+func (f *fleet) release(instance string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.stuck, instance)
+}
+
 func (f *fleet) probe(spec configdir.Spec) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -195,12 +228,20 @@ type rig struct {
 // directory before the supervisor starts.
 func inBubble(t *testing.T, fill func(dir string, f *fleet), test func(*rig)) {
 	t.Helper()
+	inBubbleWith(t, func(*Options) {}, fill, test)
+}
+
+// inBubbleWith is inBubble with other options.
+func inBubbleWith(t *testing.T, change func(*Options), fill func(dir string, f *fleet), test func(*rig)) {
+	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet()
 		fill(dir, f)
 		r := &rig{t: t, dir: dir, fleet: f, done: make(chan error, 1)}
-		r.Supervisor = New(Options{Dir: dir, Version: "1.2.3", NewWorker: f.newWorker, OpenStats: f.openStats, Probe: f.probe})
+		opt := Options{Dir: dir, Version: "1.2.3", NewWorker: f.newWorker, OpenStats: f.openStats, Probe: f.probe}
+		change(&opt)
+		r.Supervisor = New(opt)
 		r.moved = func(from, to State) {
 			r.moves = append(r.moves, transition{from: from, to: to})
 			if !foreseen(from, to) {

@@ -30,6 +30,9 @@ type pair struct {
 	unsettled bool
 	// live is the worker that runs, if one does.
 	live *live
+	// pulse finds out whether its loop makes progress; stuck says why it does not, "" if it does.
+	pulse Pulse
+	stuck string
 	// ran is true once it was running.
 	ran bool
 
@@ -64,6 +67,11 @@ type keeper struct {
 	ran  bool
 	// restarts are those from before it took over.
 	restarts int
+	// worker is the newest that it made.
+	worker atomic.Pointer[Worker]
+	// ending is for how long it has been asked to stop; told is true once the log says that the kernel holds it.
+	ending time.Duration
+	told   bool
 }
 
 // has is true if the pair has a worker, or is about to.
@@ -168,7 +176,11 @@ func (s *Supervisor) launch(p *pair, spec configdir.Spec) *keeper {
 	k.spec.Store(&spec)
 	counters := p.counters
 	keep := Keep{
-		New:    func() Worker { return s.opt.NewWorker(*k.spec.Load(), counters) },
+		New: func() Worker {
+			w := s.opt.NewWorker(*k.spec.Load(), counters)
+			k.worker.Store(&w)
+			return w
+		},
 		Report: func(c Condition) { s.post(func() { s.report(k, c) }) },
 		Wake:   k.wake,
 		Log:    s.log.With("pair", p.name),
@@ -257,6 +269,9 @@ func (p *pair) explanation() string {
 	}
 	if p.stats.problem != "" {
 		parts = append(parts, p.stats.problem)
+	}
+	if p.stuck != "" {
+		parts = append(parts, p.stuck)
 	}
 	if p.live != nil {
 		if trouble := p.live.Sync().Trouble; trouble != "" {

@@ -40,6 +40,8 @@ type Options struct {
 	Store *fdstore.Store
 	// Notify takes messages of sd_notify's form; nil discards them.
 	Notify func(message string)
+	// Watchdog is the time within which systemd wants to hear from the supervisor again; 0: systemd does not watch.
+	Watchdog time.Duration
 	// Log takes what an operator should read; nil discards it.
 	Log *slog.Logger
 }
@@ -85,6 +87,8 @@ type Supervisor struct {
 	// tidy is when memory is given back, and tidies how often yet.
 	tidy   <-chan time.Time
 	tidies int
+	// starving is true while the watchdog is not notified.
+	starving bool
 	// moved, in tests, is told of every change of a state.
 	moved func(from, to State)
 }
@@ -176,6 +180,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 
 func (s *Supervisor) loop(ctx context.Context) {
 	var repair <-chan time.Time
+	period := s.checkPeriod()
+	check := time.NewTicker(period)
+	defer check.Stop()
 	for {
 		if repair == nil && s.wantsRepair() {
 			repair = time.After(repairPeriod)
@@ -196,6 +203,10 @@ func (s *Supervisor) loop(ctx context.Context) {
 			s.repair()
 		case <-s.tidy:
 			s.tidyUp()
+		case <-check.C:
+			s.checkProgress(period)
+			s.startPending()
+			s.tell()
 		}
 	}
 }

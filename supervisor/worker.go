@@ -26,6 +26,10 @@ type Worker interface {
 	Sync() worker.SyncState
 	KernelStats(ctx context.Context) (map[string]uint64, error)
 	ModuleVersion() string
+	// Turns counts how often its loop has done all that was due. While the worker runs, the number rises at least every five seconds.
+	Turns() uint64
+	// InKernel reports whether its loop is busy inside the kernel, where nothing ends what it does.
+	InKernel() bool
 	// Advertise begins to send its whole table; Sync tells how far that is.
 	Advertise(ctx context.Context) (replication.Advertise, error)
 }

@@ -62,6 +62,7 @@ func (p *pumps) tick() {
 		next := p.askWhenDue(now)
 		p.borrow(func() { p.timer.Set(replication.Soonest(next, p.host.Tick(now))) })
 	})
+	p.w.turns.Add(1)
 }
 
 // wake makes the timer call tick soon.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"joolctl/configdir"
@@ -55,6 +56,8 @@ type Worker struct {
 	log      *limitedLog
 	recheck  chan struct{}
 	claims   []*claim // guarded by env.Claims.mu
+	turns    atomic.Uint64
+	thread   atomic.Pointer[nsthread.Thread] // of the instance's namespace; nil before and after Run
 
 	mu      sync.Mutex
 	current configdir.Spec
@@ -89,7 +92,9 @@ func (w *Worker) Run(ctx context.Context, ready func()) (err error) {
 	if err != nil {
 		return err
 	}
+	w.thread.Store(thread)
 	defer thread.Release()
+	defer w.thread.Store(nil)
 	p := newPumps(w)
 	p.thread = thread
 	defer w.env.Claims.dropAll(w)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +44,7 @@ func (f fake) Reconfigure(configdir.Spec) error { return nil }
 func (f fake) Rename(string)                    {}
 func (f fake) Peers() []replication.PeerInfo    { return nil }
 func (f fake) ModuleVersion() string            { return "" }
+func (f fake) Turns() uint64                    { return uint64(time.Now().UnixNano()) }
 
 // Sync is of one that is complete and has advertised, or of one that has been neither for half an hour.
 func (f fake) Sync() worker.SyncState {
@@ -281,25 +281,6 @@ func TestCheck(t *testing.T) {
 	}
 	t.Chdir("..")
 	golden(t, "check", stdout)
-}
-
-func TestNotify(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "notify")
-	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if err := notify(socket, "READY=1"); err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, 100)
-	if n, err := l.Read(b); err != nil || string(b[:n]) != "READY=1" {
-		t.Errorf("%q, %v", b[:n], err)
-	}
-	if err := notify("", "READY=1"); err != nil {
-		t.Error(err)
-	}
 }
 
 // up is the real thing, on an empty directory and on none.

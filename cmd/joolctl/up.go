@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/cmd/internal/pipelog"
+	"joolctl/cmd/internal/servicemanager"
 	"joolctl/cmd/internal/version"
 	"joolctl/configdir"
 	"joolctl/events"
@@ -93,11 +94,12 @@ func (p *program) up(ctx context.Context, dir string) error {
 		Events: events.New(env.Threads, log),
 		Store:  store,
 		Notify: func(message string) {
-			if err := notify(os.Getenv("NOTIFY_SOCKET"), message); err != nil {
+			if err := servicemanager.Notify(message); err != nil {
 				log.Warn("systemd could not be told", "problem", err)
 			}
 		},
-		Log: log,
+		Watchdog: servicemanager.Watchdog(),
+		Log:      log,
 	})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

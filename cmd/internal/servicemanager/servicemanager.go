@@ -1,0 +1,36 @@
+// Package servicemanager tells systemd how a service is, as sd_notify(3) and sd_watchdog_enabled(3) do.
+package servicemanager
+
+import (
+	"net"
+	"os"
+	"strconv"
+	"time"
+)
+
+// Notify sends a message. Without systemd it does nothing.
+func Notify(message string) error {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return nil
+	}
+	conn, err := net.Dial("unixgram", socket)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte(message))
+	return err
+}
+
+// Watchdog returns the time within which systemd wants WATCHDOG=1 from this process again and again; 0: it does not.
+func Watchdog() time.Duration {
+	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	usec, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
+	if err != nil || usec <= 0 || usec > int64(1<<62/time.Microsecond) {
+		return 0
+	}
+	return time.Duration(usec) * time.Microsecond
+}

@@ -1,0 +1,253 @@
+package supervisor
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// messages collects what systemd is told.
+type messages struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (m *messages) add(message string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = append(m.all, message)
+}
+
+// watchdogs counts the notifications of the watchdog since the last call.
+func (m *messages) watchdogs() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, message := range m.all {
+		if message == "WATCHDOG=1" {
+			n++
+		}
+	}
+	m.all = nil
+	return n
+}
+
+// underWatchdog is a supervisor of two pairs that systemd watches.
+func underWatchdog(t *testing.T, test func(r *rig, m *messages)) {
+	t.Helper()
+	m := new(messages)
+	inBubbleWith(t, func(opt *Options) { opt.Watchdog, opt.Notify = 30*time.Second, m.add }, two(t), func(r *rig) {
+		r.fleet.notes()
+		m.watchdogs()
+		test(r, m)
+	})
+}
+
+// pass lets time pass and returns how often the watchdog was notified meanwhile.
+func pass(d time.Duration, m *messages) int {
+	m.watchdogs()
+	time.Sleep(d)
+	synctest.Wait()
+	return m.watchdogs()
+}
+
+func TestWatchdogIsNotified(t *testing.T) {
+	underWatchdog(t, func(r *rig, m *messages) {
+		if n := pass(time.Minute, m); n != 12 {
+			t.Errorf("systemd was notified %d times a minute, want each five seconds", n)
+		}
+		if notes := r.fleet.notes(); len(notes) > 0 {
+			t.Errorf("workers were concerned: %v", notes)
+		}
+	})
+}
+
+// TestShortWatchdog is that of a unit that wants to be notified more often than the supervisor looks by itself.
+func TestShortWatchdog(t *testing.T) {
+	for _, test := range []struct{ watchdog, period time.Duration }{
+		{0, 5 * time.Second}, {time.Hour, 5 * time.Second}, {3 * time.Second, time.Second},
+	} {
+		if got := New(Options{Watchdog: test.watchdog}).checkPeriod(); got != test.period {
+			t.Errorf("with a watchdog of %v, the supervisor looks each %v, want %v", test.watchdog, got, test.period)
+		}
+	}
+}
+
+// TestStuckLoopIsReplaced: a worker whose loop is stuck, but that stops, is replaced; no other one notices.
+func TestStuckLoopIsReplaced(t *testing.T) {
+	underWatchdog(t, func(r *rig, m *messages) {
+		r.fleet.jam("i1", false)
+		if n := pass(stuckAfter-time.Second, m); n == 0 || len(r.fleet.notes()) > 0 {
+			t.Errorf("within %v, systemd was notified %d times, and workers were concerned", stuckAfter, n)
+		}
+		n := pass(2*checkPeriod, m)
+		if diff := cmp.Diff([]string{"stop a/i1", "start a/i1"}, r.fleet.notes()); diff != "" {
+			t.Errorf("what workers did (-want +got):\n%s", diff)
+		}
+		if n != 2 {
+			t.Errorf("systemd was notified %d times in 10 s", n)
+		}
+	})
+}
+
+// TestWorkerThatDoesNotStop starves the watchdog, until the worker stops at last.
+func TestWorkerThatDoesNotStop(t *testing.T) {
+	underWatchdog(t, func(r *rig, m *messages) {
+		hold := make(chan struct{})
+		r.fleet.behave("c", func(_ context.Context, ready func()) error {
+			ready()
+			<-hold
+			return nil
+		})
+		write(t, r.dir, "c", files{instance: "c", group: "3"})
+		r.reload()
+		r.fleet.jam("c", false)
+		pass(2*stuckAfter+2*checkPeriod, m)
+		if n := pass(time.Minute, m); n != 0 {
+			t.Errorf("systemd was notified %d times although a worker is stuck", n)
+		}
+		if row := r.row("c"); row.State != Waiting || !strings.Contains(row.Reason, "has stopped") {
+			t.Errorf("the row of c: %s, %s", row.State, row.Reason)
+		}
+		r.fleet.behave("c", nil)
+		r.fleet.release("c")
+		close(hold)
+		if n := pass(time.Minute, m); n != 12 {
+			t.Errorf("systemd was notified %d times in a minute after the worker stopped, want 12", n)
+		}
+		if state := r.row("c").State; state != Running {
+			t.Errorf("c is %s", state)
+		}
+	})
+}
+
+// TestLoopInKernel: no restart ends a request that hangs inside the kernel, so nobody is restarted for it.
+func TestLoopInKernel(t *testing.T) {
+	underWatchdog(t, func(r *rig, m *messages) {
+		r.fleet.jam("i1", true)
+		if n := pass(10*time.Minute, m); n != 120 {
+			t.Errorf("systemd was notified %d times in ten minutes, want 120", n)
+		}
+		if notes := r.fleet.notes(); len(notes) > 0 {
+			t.Errorf("workers were concerned: %v", notes)
+		}
+		if reason := r.row("a").Reason; !strings.Contains(reason, "inside the kernel") || !strings.Contains(reason, "`dmesg`") {
+			t.Errorf("the row's reason: %q", reason)
+		}
+		r.fleet.release("i1")
+		pass(checkPeriod, m)
+		if reason := r.row("a").Reason; reason != "" {
+			t.Errorf("the row's reason afterwards: %q", reason)
+		}
+	})
+}
+
+// TestWorkerThatTheKernelHolds: it does not stop, and the other workers keep their process.
+func TestWorkerThatTheKernelHolds(t *testing.T) {
+	underWatchdog(t, func(r *rig, m *messages) {
+		hold := make(chan struct{})
+		defer close(hold)
+		r.fleet.behave("c", func(_ context.Context, ready func()) error {
+			ready()
+			<-hold
+			return nil
+		})
+		write(t, r.dir, "c", files{instance: "c", group: "3"})
+		r.reload()
+		r.fleet.jam("c", true)
+		remove(t, r.dir, "c")
+		r.reload()
+		if n := pass(10*time.Minute, m); n != 120 {
+			t.Errorf("systemd was notified %d times in ten minutes, want 120", n)
+		}
+	})
+}
+
+// TestStoppedLoop stops the loop of a real worker. No time passes: the test adds it.
+func TestStoppedLoop(t *testing.T) {
+	m := new(messages)
+	var namespaces []string
+	r := startRealWith(t, func(opt *Options) { opt.Watchdog, opt.Notify = time.Hour, m.add }, func(r *real) {
+		namespaces = manyNamespaces(t, 2)
+		for i, name := range []string{"a", "b"} {
+			r.kernel.Add(t, namespaces[i], "nat")
+			r.pair(name, namespaces[i], "sync")
+		}
+	})
+	until(t, 10*time.Second, "both run", func() string {
+		status, err := r.Status(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range status.Workers {
+			if row.State != Running {
+				return row.Name + " is " + string(row.State)
+			}
+		}
+		return ""
+	})
+	check := func() (notified bool) {
+		t.Helper()
+		err := r.do(context.Background(), func() error {
+			m.watchdogs()
+			for k := range r.stopping {
+				k.ending += stuckAfter
+			}
+			r.checkPair(r.pairs["a"], stuckAfter)
+			r.checkProgress(0)
+			notified = m.watchdogs() == 1
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return notified
+	}
+	row := func(name string) Row {
+		t.Helper()
+		status, err := r.Status(context.Background(), []string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.Workers[0]
+	}
+	thread, err := r.pool.Get(namespaces[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped, goOn := make(chan struct{}), make(chan struct{})
+	free := sync.OnceFunc(func() { close(goOn) })
+	defer thread.Release()
+	defer free()
+	if err := thread.Post(func() { close(stopped); <-goOn }); err != nil {
+		t.Fatal(err)
+	}
+	<-stopped
+	before := row("b")
+	if !check() {
+		t.Error("systemd was not notified at once")
+	}
+	if !check() || row("a").State != Waiting {
+		t.Errorf("the worker of the stopped loop is %s, want it replaced, and systemd notified", row("a").State)
+	}
+	if check() {
+		t.Error("systemd was notified although the stopped loop keeps the worker from stopping")
+	}
+	if diff := cmp.Diff([]any{before.State, before.Restarts, before.Since}, []any{row("b").State, row("b").Restarts, row("b").Since}); diff != "" {
+		t.Errorf("the other worker (-before +now):\n%s", diff)
+	}
+	free()
+	until(t, 10*time.Second, "the worker is replaced once its loop goes on", func() string {
+		if now := row("a"); now.State != Running || now.Restarts != 1 {
+			return string(now.State) + ": " + now.Reason
+		}
+		return ""
+	})
+	if !check() {
+		t.Error("systemd was not notified after the loop went on")
+	}
+}
