@@ -38,10 +38,11 @@ func (p *Pulse) Check(w Worker, passed time.Duration) (stuck, kernel bool) {
 	return p.still >= stuckAfter, kernel
 }
 
-// checkPeriod is how often checkProgress is called.
-func (s *Supervisor) checkPeriod() time.Duration {
-	if s.opt.Watchdog > 0 {
-		return min(checkPeriod, s.opt.Watchdog/3)
+// CheckPeriod is how often a Pulse is to be checked, for a watchdog that systemd wants to be notified within that time; 0: there
+// is none.
+func CheckPeriod(watchdog time.Duration) time.Duration {
+	if watchdog > 0 {
+		return min(checkPeriod, watchdog/3)
 	}
 	return checkPeriod
 }

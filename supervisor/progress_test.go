@@ -71,7 +71,7 @@ func TestShortWatchdog(t *testing.T) {
 	for _, test := range []struct{ watchdog, period time.Duration }{
 		{0, 5 * time.Second}, {time.Hour, 5 * time.Second}, {3 * time.Second, time.Second},
 	} {
-		if got := New(Options{Watchdog: test.watchdog}).checkPeriod(); got != test.period {
+		if got := CheckPeriod(test.watchdog); got != test.period {
 			t.Errorf("with a watchdog of %v, the supervisor looks each %v, want %v", test.watchdog, got, test.period)
 		}
 	}

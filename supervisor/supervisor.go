@@ -180,7 +180,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 
 func (s *Supervisor) loop(ctx context.Context) {
 	var repair <-chan time.Time
-	period := s.checkPeriod()
+	period := CheckPeriod(s.opt.Watchdog)
 	check := time.NewTicker(period)
 	defer check.Stop()
 	for {

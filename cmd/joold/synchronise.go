@@ -4,10 +4,12 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"joolctl/cmd/internal/pipelog"
+	"joolctl/cmd/internal/servicemanager"
 	"joolctl/configdir"
 	"joolctl/events"
 	"joolctl/nsthread"
@@ -29,6 +31,7 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
 	out := pipelog.New(stderr)
 	defer out.Close()
 	log := slog.New(slog.NewTextHandler(out, nil))
+	giveUpNamespaces(spec, log)
 	threads := nsthread.NewPool()
 	threads.OnStray(func(err error) {
 		log.Error("a panic that ended no worker; please report this", "problem", err)
@@ -37,6 +40,7 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
 	counters := new(worker.Counters)
 	var said news
 	var now atomic.Pointer[worker.Worker]
+	watchdog := newWatchdog(servicemanager.Watchdog(), log)
 	wake := make(chan struct{}, 1)
 	keep := supervisor.Keep{
 		New: func() supervisor.Worker {
@@ -44,9 +48,12 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
 			now.Store(w)
 			return w
 		},
-		Report: func(c supervisor.Condition) { said.log(log, c) },
-		Wake:   wake,
-		Log:    log,
+		Report: func(c supervisor.Condition) {
+			watchdog.watch(c.Worker)
+			said.log(log, c)
+		},
+		Wake: wake,
+		Log:  log,
 	}
 	look := func(string, bool) {
 		if w := now.Load(); w != nil {
@@ -69,7 +76,12 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
 		defer close(ended)
 		keep.Run(ctx)
 	}()
+	notify(log, "READY=1")
+	var notifying sync.WaitGroup
+	notifying.Go(func() { watchdog.run(ctx) })
 	serveStats(ctx, spec, counters, log)
+	notify(log, "STOPPING=1")
+	notifying.Wait()
 	<-watching // it has a limit of its own
 	select {
 	case <-ended:
