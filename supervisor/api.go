@@ -135,7 +135,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) (code int, answ
 	if e.method != http.MethodGet {
 		who, _ := r.Context().Value(callerKey{}).(caller)
 		if !who.mayChange(h.socket) {
-			return http.StatusForbidden, failure{Error: "only root, the supervisor's user and the socket's group may do this"}
+			return http.StatusForbidden, failure{Error: "you may read, but not change: " + LetIn(h.socket)}
 		}
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)

@@ -403,12 +403,34 @@ func TestWhoMayChange(t *testing.T) {
 	}
 }
 
+func TestLetIn(t *testing.T) {
+	nstest.NeedRoot(t, "files of other groups")
+	socket := filepath.Join(t.TempDir(), "s")
+	if got := LetIn(socket); got != "run it as root" {
+		t.Errorf("without a socket: %s", got)
+	}
+	must(t, os.WriteFile(socket, nil, 0o660))
+	for _, test := range []struct {
+		group int
+		want  string
+	}{
+		{0, "run it as root"},
+		{2, `member of the group "bin": type, as root, ` + "`usermod --append --groups bin USER`"},
+		{471100, `member of the group "471100"`},
+	} {
+		must(t, os.Chown(socket, 0, test.group))
+		if got := LetIn(socket); !strings.Contains(got, test.want) {
+			t.Errorf("a socket of group %d: %s, want %s", test.group, got, test.want)
+		}
+	}
+}
+
 func TestStrangersMayOnlyRead(t *testing.T) {
 	h := newHandler(New(Options{}), "/nonexistent")
 	for _, path := range []string{pathAdvertise, pathRestart, pathReload, pathDown} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path+"?all=true", nil))
-		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "only root") {
+		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "as root") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}

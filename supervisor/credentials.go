@@ -1,9 +1,12 @@
 package supervisor
 
 import (
+	"fmt"
 	"net"
 	"os"
+	"os/user"
 	"slices"
+	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -60,4 +63,17 @@ func (c caller) mayChange(socket string) bool {
 		return false
 	}
 	return slices.Contains(c.groups, st.Gid)
+}
+
+// LetIn tells a user who may not use a control socket, or only read, what to do about it.
+func LetIn(socket string) string {
+	var st unix.Stat_t
+	if err := unix.Stat(socket, &st); err != nil || st.Gid == 0 {
+		return "run it as root"
+	}
+	name := strconv.Itoa(int(st.Gid))
+	if group, err := user.LookupGroupId(name); err == nil {
+		name = group.Name
+	}
+	return fmt.Sprintf("run it as root, or become a member of the group %q: type, as root, `usermod --append --groups %[1]s USER`, and log in again", name)
 }

@@ -54,7 +54,20 @@ func claimSocket(path string) (listener *net.UnixListener, lock *os.File, err er
 		l.Close()
 		return nil, nil, fmt.Errorf("control socket %s: %w", path, err)
 	}
-	return l.(*net.UnixListener), lock, nil
+	listener = l.(*net.UnixListener)
+	lengthenQueue(listener)
+	return listener, lock, nil
+}
+
+// queue is how many connections may wait to be accepted. The kernel has a limit of its own, net.core.somaxconn.
+const queue = 4096
+
+// lengthenQueue has the kernel queue more than 128 connections. Go reads the kernel's limit from /proc/sys, which the service does
+// not see (ProcSubset=pid).
+func lengthenQueue(l *net.UnixListener) {
+	if raw, err := l.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.Listen(int(fd), queue) }) // otherwise 128 have to do
+	}
 }
 
 // lockSocket takes the lock or says who has it.

@@ -114,7 +114,7 @@ func (p *program) exit(err error) int {
 // nextAfter is what to do where no supervisor answers.
 func nextAfter(none *supervisor.NoSupervisor) string {
 	if errors.Is(none, syscall.EACCES) {
-		return "run as root, or as a member of the socket's group"
+		return supervisor.LetIn(none.Socket)
 	}
 	return "start one with `systemctl start joolctl` or `joolctl up DIR`, or name another --socket"
 }
