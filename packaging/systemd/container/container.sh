@@ -28,6 +28,7 @@ for device in null zero full random urandom tty; do
 	touch "$root/dev/$device"
 	mount --bind "/dev/$device" "$root/dev/$device"
 done
+ln -s pts/ptmx "$root/dev/ptmx"
 mkdir "$root/dev/shm" "$root/results"
 mount --bind "$dir" "$root/results"
 rm -f "$root"/etc/systemd/system/*.wants/*
@@ -47,6 +48,8 @@ StandardOutput=file:/results/out
 StandardError=file:/results/log
 ExecStopPost=/bin/systemctl --no-block --force --force poweroff
 UNIT
+# On a host systemd does that itself.
+mount --make-rshared "$root"
 exec chroot "$root" env -i container=units PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit=inside.service --log-target=null
 ' container "$1"
 ) || true
