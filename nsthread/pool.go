@@ -46,11 +46,15 @@ func open(ns string) (netns.NsHandle, ID, error) {
 	path := Path(ns)
 	// O_NONBLOCK: the path may be anything, a FIFO too.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	var fs unix.Statfs_t
+	if err == unix.EACCES && unix.Statfs(path, &fs) == nil && fs.Type != unix.NSFS_MAGIC {
+		// Before the mount, `ip netns` leaves a file there that only CAP_DAC_OVERRIDE can open.
+		return netns.None(), ID{}, fmt.Errorf("%s %w", path, ErrNotNamespace)
+	}
 	if err != nil {
 		return netns.None(), ID{}, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	h := netns.NsHandle(fd)
-	var fs unix.Statfs_t
 	var st unix.Stat_t
 	if err := unix.Fstatfs(fd, &fs); err == nil && fs.Type != unix.NSFS_MAGIC {
 		h.Close()
