@@ -58,14 +58,20 @@ as member "$group" status
 as member "$group" restart nat
 as stranger 65534 status
 as stranger 65534 restart nat
-chmod 666 /run/joolctl/joolctl.sock
-echo everybody may read
+echo everybody may read, as docs/configuration.md says
+mkdir -p /run/systemd/system/joolctl.service.d
+printf '[Service]\nExecStartPost=/usr/bin/chmod 666 /run/joolctl/joolctl.sock\n' >/run/systemd/system/joolctl.service.d/readers.conf
+systemctl daemon-reload
+systemctl restart joolctl
+await StatusText "1 workers: 0 running, 1 waiting, 0 backoff, 0 failed"
 as stranger 65534 status
 as stranger 65534 ready nat
 as stranger 65534 restart nat
 as stranger 65534 reload
 as stranger 65534 down
-chmod 660 /run/joolctl/joolctl.sock
+rm -r /run/systemd/system/joolctl.service.d
+systemctl daemon-reload
+systemctl restart joolctl
 
 echo namespaces
 reason() { joolctl status nat | sed -n 's/^nat: \([^;]*\).*/\1/p'; }
@@ -106,7 +112,7 @@ systemctl restart joolctl
 echo restart=$?
 tail -c 8 "/proc/$(pid)/exe"
 show NFileDescriptorStore
-until journalctl --no-pager -u joolctl -o cat | grep -o "going on from the process before.*"; do sleep 0.1; done # journald is later
+until journalctl --no-pager "_PID=$(pid)" -o cat | grep -o "going on from the process before.*"; do sleep 0.1; done # journald is later
 echo '?' >&3
 timeout 60 dd bs=2048 count=1 <&3 2>/dev/null | head -1
 exec 3>&-
