@@ -28,6 +28,8 @@ type options struct {
 	root, out       string
 	arches, formats []string
 	release         bool
+	// as is the version to build as, if it is not the commit's.
+	as string
 }
 
 // builder is one build.
@@ -43,6 +45,12 @@ func build(o options) error {
 	src, err := identify(o.root)
 	if err != nil {
 		return err
+	}
+	if o.as != "" {
+		if err := checkVersion(o.as); err != nil {
+			return err
+		}
+		src.version, src.tagged = o.as, false
 	}
 	changes, err := os.ReadFile(filepath.Join(o.root, "CHANGELOG.md"))
 	if err != nil {

@@ -16,9 +16,10 @@ func main() {
 	arches := flag.String("arch", "amd64,arm64", "the architectures, separated by commas")
 	formats := flag.String("formats", "deb,rpm,apk", "the package formats, separated by commas")
 	release := flag.Bool("release", false, "build from a clean tag only, with tarballs and release notes")
+	as := flag.String("as", "", "build as this `version` instead of the commit's, for tests of upgrades")
 	check := flag.Bool("check", false, "build a second time from a copy of the files in another directory, and compare")
 	flag.Parse()
-	o := options{root: ".", out: *out, arches: strings.Split(*arches, ","), formats: strings.Split(*formats, ","), release: *release}
+	o := options{root: ".", out: *out, arches: strings.Split(*arches, ","), formats: strings.Split(*formats, ","), release: *release, as: *as}
 	err := build(o)
 	if err == nil && *check {
 		err = rebuild(o)

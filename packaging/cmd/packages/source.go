@@ -89,14 +89,22 @@ func parseSource(text string, dirty bool) (source, error) {
 		s.commit += "+dirty"
 	}
 	s.tagged = !strings.Contains(s.version, "+")
-	if !regexp.MustCompile(`^v\d+\.\d+\.\d+(-(alpha|beta|rc)\d+)?(\+[0-9A-Za-z.]+)?$`).MatchString(s.version) {
-		return source{}, fmt.Errorf("version %s: want a tag such as v0.1.0 or v0.1.0-rc1", s.version)
+	err := checkVersion(s.version)
+	if err != nil {
+		return source{}, err
 	}
-	var err error
 	if s.epoch, err = strconv.ParseInt(words[2], 10, 64); err != nil {
 		return source{}, fmt.Errorf("%s: time of the commit: %w", sourceFile, err)
 	}
 	return s, nil
+}
+
+// checkVersion returns an error unless the version can be translated to each package format's.
+func checkVersion(version string) error {
+	if !regexp.MustCompile(`^v\d+\.\d+\.\d+(-(alpha|beta|rc)\d+)?(\+[0-9A-Za-z.]+)?$`).MatchString(version) {
+		return fmt.Errorf("version %s: want a tag such as v0.1.0 or v0.1.0-rc1", version)
+	}
+	return nil
 }
 
 // debianVersion is how .deb and .rpm order versions: 0.1.0~rc1 comes before 0.1.0.
