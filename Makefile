@@ -1,9 +1,9 @@
-# Two targets matter: `make demo` shows the main job on real kernels, `make test` passes all that is in CI.
+# Two targets matter: `make demo` shows the main job on real kernels, `make test` passes all that is in CI; `make test-long` installs the packages in whole systems.
 export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
 
-.PHONY: sim sim-mutations stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm lab demo bench bench-many packages release clean
+.PHONY: sim sim-mutations stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm test-long lab demo bench bench-many packages release clean
 
 all: build
 
@@ -58,6 +58,12 @@ COUNTED := ^(TestChaos|TestCompleteness|TestFleet|TestHeal|TestKeepalived|TestRa
 vm: lab ## tests on the real Jool module; of two machines in real time at once each would take more than twice as long
 	$(GO) test -count=1 -timeout 20m -parallel 2 -run '$(COUNTED)' ./e2e
 	$(GO) test -count=1 -timeout 20m -parallel 1 -skip '^TestSoak$$|$(COUNTED)' ./e2e/...
+
+# They boot one machine after the other, in real time; those of TestTrixie that count instructions share the processors.
+test-long: ## the package in Debian bookworm and trixie with systemd; sync, standby and heal on trixie's kernel
+	$(GO) run ./e2e/cmd/lab prepare bookworm trixie
+	JOOLCTL_LONG=1 $(GO) test -count=1 -timeout 50m -parallel 2 -run '^(TestInstallation|TestUpgrade|TestTrixie)$$' ./e2e
+	JOOLCTL_LONG=1 $(GO) test -count=1 -timeout 20m -run '^TestSystem$$' ./e2e/lab
 
 demo: ## a failover, narrated: two NAT64s in a virtual machine, one of them dies
 	@$(GO) run ./e2e/cmd/demo

@@ -16,16 +16,24 @@ func Main(name string, run func(ctx context.Context, l *lab.Lab, p Programs) err
 	log.SetFlags(0)
 	log.SetPrefix(name + ": ")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := Prepared(ctx, run)
+	err := Prepared(ctx, "", run)
 	stop()
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-// Prepared calls run with the lab and the programs, which it prepares and builds.
-func Prepared(ctx context.Context, run func(context.Context, *lab.Lab, Programs) error) error {
-	l, err := lab.Prepare(ctx, log.Printf)
+// PrepareLab prepares the lab of a Debian suite, or the lab of the host's own kernel if none is named.
+func PrepareLab(ctx context.Context, suite string) (*lab.Lab, error) {
+	if suite == "" {
+		return lab.Prepare(ctx, log.Printf)
+	}
+	return lab.PrepareSuite(ctx, log.Printf, suite)
+}
+
+// Prepared calls run with the lab of [PrepareLab] and the programs, which it prepares and builds.
+func Prepared(ctx context.Context, suite string, run func(context.Context, *lab.Lab, Programs) error) error {
+	l, err := PrepareLab(ctx, suite)
 	if err != nil {
 		return err
 	}

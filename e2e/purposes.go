@@ -25,7 +25,7 @@ type purpose struct {
 var purposes = map[string]purpose{
 	"test":         {Guest: Guest{Timeout: 4 * time.Minute, Args: []string{"-test.parallel=6"}}},
 	"fleet":        {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true}},
-	"heal":         {Guest: Guest{Timeout: 3 * time.Minute, CountInstructions: true}},
+	"heal":         {Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true}},
 	"completeness": {Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true}},
 	"rates": {
 		Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true},
@@ -54,6 +54,8 @@ var purposes = map[string]purpose{
 	"live standby":     {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestLive", long: func(g *Guest) { g.Timeout = 50 * time.Minute }},
 	"versions active":  {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestVersions"},
 	"versions standby": {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestVersions"},
+	"install":          {Guest: Guest{Timeout: 30 * time.Minute, System: true}},
+	"upgrade":          {Guest: Guest{Timeout: 30 * time.Minute, System: true}},
 	"shell":            {Guest: Guest{Timeout: 24 * time.Hour}},
 }
 

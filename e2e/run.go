@@ -49,11 +49,10 @@ func Build(ctx context.Context, dir string) (Programs, error) {
 // addTree adds what the guest's tests read of the module's tree: the README, docs, the files for keepalived, and what
 // fuzzing has kept.
 func (p Programs) addTree(ctx context.Context) error {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	dir, err := moduleRoot(ctx)
 	if err != nil {
-		return fmt.Errorf("looking for the module's directory: %w", err)
+		return err
 	}
-	dir := strings.TrimSpace(string(root))
 	for _, pattern := range []string{"README.md", "docs/*.md", "packaging/keepalived/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
@@ -67,6 +66,15 @@ func (p Programs) addTree(ctx context.Context) error {
 	return nil
 }
 
+// moduleRoot is the top directory of the module.
+func moduleRoot(ctx context.Context) (string, error) {
+	dir, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("looking for the module's directory: %w; run this in the module", err)
+	}
+	return strings.TrimSpace(string(dir)), nil
+}
+
 // Guest is what to run in one machine.
 type Guest struct {
 	Jool    string            // the module's version
@@ -77,6 +85,9 @@ type Guest struct {
 	Files   map[string]string // further ones, by their paths in the machine
 	// Packages are Debian packages, each with the path of the program that the machine has of it.
 	Packages map[string]string
+	// System boots the Debian of the lab's suite, as lab.Machine's. /packages/old and /packages/new have joolctl's .deb in two
+	// versions.
+	System   bool
 	Timeout  time.Duration
 	Stdout   io.Writer
 	Terminal io.ReadWriter // as lab.Machine's
@@ -99,6 +110,13 @@ func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]by
 		}
 		maps.Copy(files, program)
 	}
+	if g.System {
+		dir, err := p.packages(ctx)
+		if err != nil {
+			return nil, err
+		}
+		files[guest.Packages] = dir
+	}
 	command := g.Command
 	if len(command) == 0 {
 		command = append([]string{guestTest, "-test.timeout=" + g.Timeout.String()}, g.Args...)
@@ -106,6 +124,7 @@ func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]by
 	result, err := l.Boot(ctx, lab.Machine{
 		Jool:      g.Jool,
 		ExtraJool: g.Other,
+		System:    g.System,
 
 		Files:   files,
 		Command: command,

@@ -29,6 +29,10 @@ const (
 // Documentation is where the README and docs are in the machine.
 const Documentation = "/documentation"
 
+// Packages is where joolctl's .deb is in a Debian with systemd: an older version in the directory old, and the working tree's
+// in new, each beside its checksums.
+const Packages = "/packages"
+
 // Kept is where the inputs are that fuzzing of package syncwire has kept, a directory for each target.
 const Kept = "/kept"
 

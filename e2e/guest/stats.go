@@ -108,10 +108,16 @@ type status struct {
 // statusOf asks the supervisor at a socket, and returns joolctl's exit status too.
 func statusOf(t testing.TB, socket string) (status, int) {
 	t.Helper()
-	out, code := command(t, joolctl, "status", "-o", "json", "--socket", socket)
+	return readStatus(t, joolctl, "status", "-o", "json", "--socket", socket)
+}
+
+// readStatus runs a command that prints a status as JSON, and returns its exit status too.
+func readStatus(t testing.TB, args ...string) (status, int) {
+	t.Helper()
+	out, code := command(t, args...)
 	var s status
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		t.Fatalf("joolctl status -o json (exit status %d): %v\n%s", code, err, out)
+		t.Fatalf("%s (exit status %d): %v\n%s", strings.Join(args, " "), code, err, out)
 	}
 	return s, code
 }

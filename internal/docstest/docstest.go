@@ -19,6 +19,8 @@ type Block struct {
 	// Where is the file and the line of its first line.
 	File string
 	Line int
+	// Heading is that of its section, without the number signs.
+	Heading string
 	// Before is the last line before it that is not empty.
 	Before string
 	Lines  []string
@@ -44,14 +46,14 @@ func Blocks(t testing.TB, language string) []Block {
 			t.Fatal(err)
 		}
 		var open *Block
-		before, fence := "", ""
+		heading, before, fence := "", "", ""
 		for i, line := range strings.Split(string(text), "\n") {
 			inner := strings.TrimSpace(line)
 			switch {
 			case fence == "" && strings.HasPrefix(inner, "```"):
 				fence = inner
 				if inner == "```"+language {
-					open = &Block{File: file, Line: i + 2, Before: before}
+					open = &Block{File: file, Line: i + 2, Heading: heading, Before: before}
 				}
 			case fence != "" && inner == "```":
 				if open != nil {
@@ -62,6 +64,9 @@ func Blocks(t testing.TB, language string) []Block {
 				open.Lines = append(open.Lines, line)
 			case inner != "":
 				before = inner
+				if text := strings.TrimLeft(line, "#"); text != line {
+					heading = strings.TrimSpace(text)
+				}
 			}
 		}
 		if fence != "" {

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 
+	"joolctl/e2e"
 	"joolctl/e2e/lab"
 )
 
@@ -78,7 +79,7 @@ func prepare(ctx context.Context, suites []string) (int, error) {
 		suites = []string{""} // the lab
 	}
 	for _, suite := range suites {
-		l, err := prepareLab(ctx, suite)
+		l, err := e2e.PrepareLab(ctx, suite)
 		if err != nil {
 			return 1, err
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"joolctl/e2e"
 	"joolctl/e2e/lab"
 )
 
@@ -69,7 +70,7 @@ func (m *machineRun) run(ctx context.Context, args []string) (int, error) {
 	if err := setCommand(&m.Machine, args, m.flags.Args()); err != nil {
 		return 2, err
 	}
-	l, err := prepareLab(ctx, m.suite)
+	l, err := e2e.PrepareLab(ctx, m.suite)
 	if err != nil {
 		return 1, err
 	}
@@ -87,14 +88,6 @@ func (m *machineRun) run(ctx context.Context, args []string) (int, error) {
 		err = writeFiles(m.out, r.Files)
 	}
 	return r.Exit, err
-}
-
-// prepareLab prepares the lab of a suite, or the lab of the host's own if none is named.
-func prepareLab(ctx context.Context, suite string) (*lab.Lab, error) {
-	if suite == "" {
-		return lab.Prepare(ctx, log.Printf)
-	}
-	return lab.PrepareSuite(ctx, log.Printf, suite)
 }
 
 // fileFlag adds the flag -file, which adds to the machine's files.

@@ -18,6 +18,7 @@ import (
 
 // shellOptions are lab shell's flags.
 type shellOptions struct {
+	suite    string
 	jool     string
 	topology bool
 	files    map[string]string
@@ -26,6 +27,7 @@ type shellOptions struct {
 func shell(ctx context.Context, args []string) (int, error) {
 	o := shellOptions{files: map[string]string{}}
 	flags := flag.NewFlagSet("lab shell", flag.ContinueOnError)
+	flags.StringVar(&o.suite, "suite", "", suiteUsage())
 	flags.StringVar(&o.jool, "jool", "", "load this `version` of Jool (default the newest)")
 	flags.BoolVar(&o.topology, "topology", false, "make two NAT64s with an IPv6 and an IPv4 host first, in namespaces")
 	fileFlag(flags, o.files)
@@ -35,7 +37,7 @@ func shell(ctx context.Context, args []string) (int, error) {
 	if flags.NArg() > 0 {
 		return 2, errUsage
 	}
-	return exitStatus(e2e.Prepared(ctx, o.run))
+	return exitStatus(e2e.Prepared(ctx, o.suite, o.run))
 }
 
 func (o *shellOptions) run(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {

@@ -17,6 +17,7 @@ import (
 // guestTest holds the flags of lab test.
 type guestTest struct {
 	name    string // as in go test's -run: the test's name, and patterns for subtests behind slashes
+	suite   string // of the lab; "" is the lab of the host's own kernel
 	jool    string
 	purpose string
 	short   bool
@@ -31,6 +32,7 @@ func test(ctx context.Context, args []string) (int, error) {
 	var g guestTest
 	flags := flag.NewFlagSet("lab test", flag.ContinueOnError)
 	flags.StringVar(&g.name, "run", "", "run this `test`: its whole name, and behind a slash a pattern for subtests")
+	flags.StringVar(&g.suite, "suite", "", suiteUsage())
 	flags.StringVar(&g.jool, "jool", "", "load this `version` of Jool (default the newest)")
 	flags.BoolVar(&g.short, "short", true, "run the short form of tests that have one, as make test does")
 	flags.BoolVar(&g.verbose, "v", false, "print the log of tests that pass, too")
@@ -51,7 +53,7 @@ func test(ctx context.Context, args []string) (int, error) {
 	if err := g.findPurpose(ctx); err != nil {
 		return 2, err
 	}
-	return exitStatus(e2e.Prepared(ctx, g.run))
+	return exitStatus(e2e.Prepared(ctx, g.suite, g.run))
 }
 
 // findPurpose looks into the sources of the guest's tests.
