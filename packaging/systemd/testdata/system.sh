@@ -42,6 +42,7 @@ namespace() {
 	ip netns exec "$1" jool -i nat global update ss-enabled true
 }
 ip link add sync type bridge
+ip addr add 192.0.2.254/24 dev sync
 ip link set sync up
 modprobe jool
 
@@ -116,23 +117,26 @@ blue=$(stat -L -c 'net:[%i]' /run/netns/blue)
 thread() {
 	for task in /proc/"$(pid joolctl)"/task/*; do
 		[ "$(readlink "$task/ns/net")" = "$blue" ] && echo "${task##*/}"
-	done
+	done | head -n 1
 }
-# A thread that is stopped between the beginning and the end of a system call, the third after epoll_wait was interrupted, is
-# stopped at work: it has read what woke it.
+# It is stopped at work: when it begins to read a socket or to send. A debugger would stop it where it waits for work, and the
+# timers of a thread that waits are fired by another one.
 cat >/root/stop.pl <<'PERL'
 use constant { PTRACE => 101, ATTACH => 16, SYSCALL => 24, WALL => 0x40000000 };
-my $tid = shift;
+my %work = map { $_ => 1 } 45, 46, 47, 299, 307; # recvfrom, sendmsg, recvmsg, recvmmsg, sendmmsg
+my $tid = shift() + 0; # a number, for syscall
 syscall(PTRACE, ATTACH, $tid, 0, 0) == 0 or die "ptrace: $!";
 waitpid($tid, WALL);
-for (1 .. 4) {
+do {
 	syscall(PTRACE, SYSCALL, $tid, 0, 0) == 0 or die "ptrace: $!";
 	waitpid($tid, WALL);
-}
-print "stopped\n";
+	open(my $file, "<", "/proc/$tid/syscall") or die "syscall: $!";
+	($number) = split(" ", <$file>);
+} until $work{$number};
+print STDERR "thread $tid is stopped in system call $number\n";
 waitpid($tid, WALL); # until it is killed
 PERL
-perl /root/stop.pl "$(thread)" >&2 &
+perl /root/stop.pl "$(thread)" &
 await 'the worker is replaced' log joolctl 'the worker is replaced'
 echo "red is $(state red)"
 await 'the watchdog is not notified' log joolctl 'the watchdog is not notified'
