@@ -20,3 +20,13 @@ const (
 	// CauseInherited stands for a start without a full sync.
 	CauseInherited = "nothing was missed"
 )
+
+// Withholds reports whether live updates wait for a full sync of that cause, so that the table lacks them and the host is not
+// complete meanwhile. A full sync that this host did not need brings next to nothing, so no update waits for it.
+func Withholds(cause string) bool {
+	switch cause {
+	case CauseVerification, CauseReturned, CauseAdvertised, CauseOffered:
+		return false
+	}
+	return true
+}

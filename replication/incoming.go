@@ -82,8 +82,7 @@ func causeOf(why syncwire.Why) string {
 
 // receive begins to receive a full sync.
 func (r *Receiver) receive(b *syncwire.Begin, from *Peer, asked bool, came, now time.Time) {
-	// Live updates need not wait for a verification: it injects next to nothing.
-	r.full = r.full || r.Cause == CauseVerification
+	r.full = r.full || !Withholds(r.Cause)
 	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, merges: true, claimed: from.Vector(), doubts: r.knowledge.Doubts(),
 		settings: b.Settings, base: came, Assembly: NewAssembly(b.Sessions)}
 	if b.Why == syncwire.WhyReturn {

@@ -155,6 +155,12 @@ func (r *simulated) Regrouped(now time.Time) {
 	}
 }
 
+func (r *simulated) Advertise(now time.Time) {
+	if r.at = now; r.pumps != nil {
+		_, _ = r.host.Advertise(r.w.spec().AdvertiseRate, now) // an error says that it is advertising already
+	}
+}
+
 func (r *simulated) Wake(now time.Time) (next time.Time) {
 	r.at = now
 	if r.pumps == nil {

@@ -49,9 +49,9 @@ type SyncState struct {
 	Exposure Exposure
 }
 
-// Incomplete reports whether a full sync is under way because this host lacks sessions, or may lack some.
+// Incomplete reports whether a full sync is under way because this host lacks sessions, or may lack some, or live updates wait for it.
 func (s SyncState) Incomplete() bool {
-	return s.Phase != "" && (s.Synced != syncwire.SyncYes || s.Why != replication.CauseReturned && s.Why != replication.CauseAdvertised && s.Why != replication.CauseVerification)
+	return s.Phase != "" && (s.Synced != syncwire.SyncYes || replication.Withholds(s.Why))
 }
 
 // String describes the state in a few words.

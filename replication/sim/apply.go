@@ -45,6 +45,8 @@ func (s *Simulation) apply(f Fault) (undo func()) {
 		return func() { s.regroup(f.Host, -1) }
 	case Forge:
 		return s.forge(f.Host)
+	case Advertise:
+		return s.Nodes[f.Host].advertise(time.Duration(f.Amount) * time.Millisecond)
 	}
 	return nothing
 }

@@ -97,7 +97,7 @@ func (e *Env) ReadPage(p session.Proto, after *session.Record, done func(now tim
 		behind := *after
 		after = &behind
 	}
-	e.later(e.node.delays.Page.draw(e.node.rand), func(now time.Time) {
+	e.later(e.node.pageDelay(), func(now time.Time) {
 		e.node.Usage.Pages++
 		r := PageResult{At: now}
 		r.Records, r.More, r.Err = e.node.Module.Page(nil, p, after)

@@ -35,13 +35,14 @@ const (
 	OldJoold                // Host runs upstream's joold instead of its worker
 	Failover                // Peer becomes active in place of Host
 	Forge                   // Host receives forged datagrams
+	Advertise               // Host sends its whole table, and reads it slowly: Amount milliseconds a page at most
 	kindCount
 )
 
 var kindNames = [kindCount]string{
 	"loss", "duplicate", "reorder", "delay", "one-way", "partition", "merge", "drops", "silent-loss", "no-memory",
 	"request-loss", "deadline", "burst", "overrun", "kill", "restart", "stall", "crash", "recreate", "regroup",
-	"old-joold", "failover", "forge",
+	"old-joold", "failover", "forge", "advertise",
 }
 
 func (k Kind) String() string { return kindNames[k] }

@@ -122,7 +122,7 @@ func TestCoverage(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")
-	got := []string{lines[0], lines[1], lines[2], lines[kindCount]}
+	got := []string{lines[0], lines[1], lines[2], lines[Forge+1]}
 	if diff := cmp.Diff([]string{
 		"fault         idle  injecting  receiving",
 		"loss          2     -          1",

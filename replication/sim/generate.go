@@ -18,6 +18,8 @@ type Plan struct {
 	Follow float64
 	// Takeover is the share of the Kills that another fault follows: the host with the new worker takes over the traffic.
 	Takeover float64
+	// Advertise is the share of the seeds in which a host advertises its table, beside the other faults.
+	Advertise float64
 }
 
 // limits are the ranges that a fault of a kind is drawn from.
@@ -52,6 +54,7 @@ var limitsOf = [kindCount]limits{
 	OldJoold:    {duration: Span{time.Second, 30 * time.Second}},
 	Failover:    {},
 	Forge:       {duration: Span{time.Second, 10 * time.Second}},
+	Advertise:   {duration: Span{time.Second, 12 * time.Second}, min: 1, max: 1500, whole: true},
 }
 
 // Generate draws a schedule of faults from a seed, in order of time.
@@ -75,6 +78,9 @@ func Generate(seed uint64, p Plan) []Fault {
 	companions := stream(seed, "companions")
 	for _, f := range slices.Clone(faults) {
 		faults = append(faults, p.companions(companions, f)...)
+	}
+	if r := stream(seed, "advertise"); r.Float64() < p.Advertise {
+		faults = append(faults, p.draw(r, Advertise))
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return faults

@@ -48,8 +48,9 @@ type Node struct {
 	moved       time.Time // when the Replica last learned of another multicast group
 	reports     socket[[]byte]
 	datagrams   socket[Datagram]
-	overrun     bool // reports were lost in the netlink socket
-	toLose      int  // reports that are yet to be lost there
+	overrun     bool   // reports were lost in the netlink socket
+	toLose      int    // reports that are yet to be lost there
+	pages       []Span // how long it takes to read a page while the host advertises
 	deferred    []func(time.Time)
 	drain, wake *Event
 	verdict     Verdict
@@ -177,6 +178,24 @@ func (n *Node) stall() (resume func()) {
 			n.schedule()
 		}
 	}
+}
+
+// advertise has the Replica send its whole table. Until the returned function is called, reading a page takes up to page.
+func (n *Node) advertise(page time.Duration) (undo func()) {
+	n.pages = append(n.pages, Span{page / 2, page})
+	n.enter(func(now time.Time) {
+		n.trace.Event(n.ID, "advertises", nil)
+		n.replica.Advertise(now)
+	})
+	return func() { n.pages = n.pages[1:] }
+}
+
+// pageDelay draws how long it takes to read a page of the table.
+func (n *Node) pageDelay() time.Duration {
+	if last := len(n.pages) - 1; last >= 0 {
+		return n.pages[last].draw(n.rand)
+	}
+	return n.delays.Page.draw(n.rand)
 }
 
 // fromModule receives a report.

@@ -46,6 +46,7 @@ func (r *recorder) Datagram(now time.Time, d Datagram) {
 }
 
 func (r *recorder) Regrouped(now time.Time) { r.note(now, "regrouped") }
+func (r *recorder) Advertise(now time.Time) { r.note(now, "advertises") }
 
 func (r *recorder) Wake(now time.Time) time.Time {
 	if !r.next.IsZero() && !now.Before(r.next) {

@@ -19,6 +19,8 @@ type Replica interface {
 	Datagram(now time.Time, d Datagram)
 	// Regrouped says that the host has moved to another multicast group.
 	Regrouped(now time.Time)
+	// Advertise says that the operator wants the whole table sent to all peers.
+	Advertise(now time.Time)
 	// Wake does what is due, and returns when to call it next; zero: not before the next event.
 	Wake(now time.Time) (next time.Time)
 	// Verdict says whether the table is complete.

@@ -44,6 +44,9 @@ func (u *Upstream) Datagram(_ time.Time, d Datagram) {
 // Regrouped does nothing: only a restart moves joold.
 func (u *Upstream) Regrouped(time.Time) {}
 
+// Advertise does nothing: the module would report its table.
+func (u *Upstream) Advertise(time.Time) {}
+
 // Wake has nothing to do.
 func (u *Upstream) Wake(time.Time) time.Time { return time.Time{} }
 

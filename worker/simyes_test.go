@@ -1,0 +1,40 @@
+package worker
+
+import (
+	"testing"
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/replication/sim"
+)
+
+// TestSimulatedYes simulates two hosts, of which host 1 is the standby, and checks that no host says yes while it lacks sessions.
+func TestSimulatedYes(t *testing.T) {
+	for _, c := range []struct {
+		name, version string
+		config        func(*sim.Config)
+	}{
+		{"a host advertises a table that takes seconds to read, as one with millions of sessions does", "4.1.15", func(c *sim.Config) {
+			c.Faults = []sim.Fault{{Kind: sim.Advertise, At: 40 * time.Second, For: 20 * time.Second, Host: 0, Amount: 1500}}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, err := joolnl.ParseVersion(c.version)
+			if err != nil {
+				t.Fatal(err)
+			}
+			memory := simScratches.Get().(*scratch)
+			defer simScratches.Put(memory)
+			config := sim.DefaultConfig(1, 2, sim.DefaultModule(v), newSimulated(simSpec().VerifyPeriod, memory))
+			config.Tolerance = 2*simSpec().RefreshPeriod + time.Second
+			c.config(&config)
+			s := sim.New(config)
+			m := s.Monitor(100*time.Millisecond, sim.DefaultBounds())
+			s.Run(120 * time.Second)
+			m.Settled()
+			for _, v := range m.Violations {
+				t.Error(v)
+			}
+		})
+	}
+}
