@@ -89,6 +89,40 @@ func TestRepeatedBegins(t *testing.T) {
 	}
 }
 
+// TestBeginsWithoutBulk has a sender announce a full sync again and again. After a time that depends on the number of sessions,
+// the receiver gives up, and only a BULK has it continue.
+func TestBeginsWithoutBulk(t *testing.T) {
+	for _, sessions := range []int{100, 1_000_000} {
+		h := newReceiverHost()
+		h.Set(CauseStart)
+		began, limit := h.now, ReadWithin+time.Duration(sessions)*ReadSession
+		for h.now.Sub(began) < 2*limit {
+			h.begins(1, sessions)
+			h.run()
+			if waited := h.now.Sub(began); h.phase != PhaseCollecting && waited < limit {
+				t.Fatalf("%d sessions: %v after %v", sessions, h.phase, waited)
+			}
+			for range 2 {
+				h.now = h.now.Add(StallFor / 4)
+				h.tick(h.now)
+			}
+		}
+		if !slices.Contains(h.events, Event(SyncStopped{From: h.peer.Address})) || h.phase == PhaseCollecting {
+			t.Errorf("%d sessions: %v after %v", sessions, h.phase, h.now.Sub(began))
+		}
+	}
+	h := newReceiverHost()
+	h.Set(CauseStart)
+	began := h.now
+	for h.begins(1, 100); h.phase == PhaseCollecting; h.tick(h.now) {
+		h.now = h.now.Add(StallFor / 2)
+		h.begins(1, 100)
+	}
+	if h.bulk(1, 0, sessionsOfMasks(100, time.Hour)); h.phase != PhaseCollecting {
+		t.Errorf("%v after a BULK that arrives %v after the first BEGIN", h.phase, h.now.Sub(began))
+	}
+}
+
 // TestBlockedPeerGone has sessions blocked by the limit on removals. Their peer is gone before another full sync, or another full
 // sync is wanted first.
 func TestBlockedPeerGone(t *testing.T) {

@@ -30,10 +30,10 @@ func (r *Receiver) Begin(b *syncwire.Begin, from *Peer, came, now time.Time) {
 	if !b.For(r.knowledge.Self()) || b.Sessions > MaxSessions {
 		return
 	}
-	r.resume(b.Resync, from, now)
-	if b.Resync == r.unread {
+	if b.Resync == r.ignored {
 		return // the sender repeats BEGIN
 	}
+	r.resume(b.Resync, from, now)
 	known := r.in != nil && r.in.id == b.Resync
 	if b.Sessions == 0 && b.Why == syncwire.WhyReturn && !known { // this host's full sync to it made both tables equal
 		if vector := returnedVector(b, from); vector != nil {
@@ -59,9 +59,11 @@ func (r *Receiver) Begin(b *syncwire.Begin, from *Peer, came, now time.Time) {
 		r.Cause = causeOf(b.Why)
 	}
 	if known {
-		r.due = now.Add(StallFor)
 		if r.in.Expect(b.Sessions) { // now the sender knows the number
 			r.host.Progressed(now)
+		}
+		if !r.in.overdue(now) {
+			r.due = now.Add(StallFor)
 		}
 		return
 	}
@@ -82,7 +84,7 @@ func causeOf(why syncwire.Why) string {
 
 // receive begins to receive a full sync.
 func (r *Receiver) receive(b *syncwire.Begin, from *Peer, asked bool, came, now time.Time) {
-	r.full = r.full || !Withholds(r.Cause)
+	r.letThrough()
 	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, merges: true, claimed: from.Vector(), doubts: r.knowledge.Doubts(),
 		settings: b.Settings, base: came, Assembly: NewAssembly(b.Sessions)}
 	if b.Why == syncwire.WhyReturn {
@@ -94,6 +96,15 @@ func (r *Receiver) receive(b *syncwire.Begin, from *Peer, asked bool, came, now 
 	r.reported.Start()
 	r.enter(PhaseCollecting, now, now.Add(StallFor))
 	r.readOwn(now)
+}
+
+// letThrough notes that live updates do not wait for the full sync that begins, if it has such a cause.
+func (r *Receiver) letThrough() { r.full = r.full || !Withholds(r.Cause) }
+
+// overdue reports whether the sender has announced the full sync for so long that BULKs should arrive by now.
+func (in *incoming) overdue(now time.Time) bool {
+	got, expected := in.Sessions()
+	return got == 0 && now.Sub(in.base) > ReadWithin+time.Duration(expected)*ReadSession
 }
 
 // returnedVector returns the vector of a full sync that returns sessions: it covers this host's table, which was compared, too.
@@ -175,6 +186,9 @@ func (r *Receiver) stalled(now time.Time) {
 	in.stalls++
 	if in.stalls > MaxStalls && in.isStored() {
 		in.stopped, r.stopped = now, in
+		if in.overdue(now) {
+			r.ignored = in.id // only a BULK shows that there is something to receive
+		}
 		r.abandon(now)
 		return
 	}
@@ -208,6 +222,7 @@ func (r *Receiver) resume(id uint32, from *Peer, now time.Time) {
 	if r.Cause == "" {
 		r.Cause = CauseResumed
 	}
+	r.letThrough()
 	r.reported.Restart()
 	r.enter(PhaseCollecting, now, now.Add(StallFor))
 	r.readOwn(now)

@@ -33,7 +33,7 @@ func (r *Receiver) readOwn(now time.Time) {
 	r.host.ReadTable(r.host.Sessions(), in.base, other, func(t Snapshot, err error) {
 		if err != nil {
 			r.host.Emit(OwnTableUnread{err})
-			r.unread = in.id
+			r.ignored = in.id
 			r.giveUp(r.host.Now())
 			return
 		}

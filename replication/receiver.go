@@ -22,6 +22,10 @@ const (
 	// MaxUnasked bounds how many full syncs that it has not requested a host receives in UnaskedIn: it reads its own table for each.
 	MaxUnasked = 16
 	UnaskedIn  = 10 * time.Second
+	// ReadWithin is how long a sender may announce a full sync before the first BULK, because it reads its table meanwhile, and
+	// ReadSession how much longer for each session.
+	ReadWithin  = 10 * time.Second
+	ReadSession = 20 * time.Microsecond
 	// KeepStopped is how long the BULKs of a stopped full sync are kept.
 	KeepStopped = 30 * time.Second
 	// InheritWithin is how soon retransmissions must bring what a worker has missed that continues the incarnation before.
@@ -107,7 +111,8 @@ type Receiver struct {
 
 	tried  []syncwire.ID // since the last full sync that was completed
 	target syncwire.ID
-	unread uint32 // the full sync that ended because the own table could not be read
+	// ignored is a full sync whose BEGINs are ignored: the own table could not be read, or no BULK followed for too long.
+	ignored uint32
 
 	unasked  [MaxUnasked]time.Time // when full syncs began that were not requested
 	removals RemovalLimit          // of BIB entries
@@ -287,13 +292,16 @@ func (r *Receiver) solicit(now time.Time) {
 	r.due = now.Add(SolicitEvery)
 }
 
-// giveUp ends the full sync, and wants another one for the same cause after a pause.
+// giveUp ends the full sync, and wants another one for the same cause after a pause, unless this host did not need it.
 func (r *Receiver) giveUp(now time.Time) {
 	cause, about, earliest := r.Cause, r.About, now
 	r.Count(false, now)
 	r.finish(now)
-	if cause == CauseVerification { // the only cause that has no pause otherwise
+	switch {
+	case cause == CauseVerification: // the only cause that has no pause otherwise
 		earliest = now.Add(r.pausesOf(about)[cause].Next(now))
+	case !Withholds(cause):
+		return
 	}
 	r.WantAfter(cause, about, earliest, now)
 }

@@ -1,11 +1,13 @@
 package worker
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"joolctl/joolnl"
 	"joolctl/replication/sim"
+	"joolctl/syncwire"
 )
 
 // TestSimulatedYes simulates two hosts, of which host 1 is the standby, and checks that no host says yes while it lacks sessions.
@@ -16,6 +18,17 @@ func TestSimulatedYes(t *testing.T) {
 	}{
 		{"a host advertises a table that takes seconds to read, as one with millions of sessions does", "4.1.15", func(c *sim.Config) {
 			c.Faults = []sim.Fault{{Kind: sim.Advertise, At: 40 * time.Second, For: 20 * time.Second, Host: 0, Amount: 1500}}
+		}},
+		{"a forged host says HELLO and BEGIN again and again, and sends no BULK", "4.1.15", func(c *sim.Config) {
+			settings := syncwire.Settings{TTLs: [4]uint32{7200000, 240000, 300000, 60000}}
+			c.Forger = func(r *rand.Rand, _ [][]byte) []byte {
+				var body syncwire.Body = &syncwire.Hello{Sync: syncwire.SyncYes, NextIn: 10, Settings: settings}
+				if r.IntN(2) == 0 {
+					body = &syncwire.Begin{Resync: 5, Why: syncwire.WhyAdvertise, Sessions: 1000, Settings: settings}
+				}
+				return syncwire.Message{Sender: 0xbad, Body: body}.Append(nil)
+			}
+			c.Faults = []sim.Fault{{Kind: sim.Forge, At: 20 * time.Second, For: 60 * time.Second, Host: 1}}
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

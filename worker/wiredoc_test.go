@@ -41,6 +41,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"a BEGIN is waited for", fmt.Sprint(replication.BeginWithin)},
 		{"meanwhile SOLICIT is sent every", fmt.Sprint(replication.SolicitEvery)},
 		{"a BULK is waited for", fmt.Sprint(replication.StallFor)},
+		{"the first BULK is waited for, beside 20 µs for each session", fmt.Sprint(replication.ReadWithin)},
 		{"waits in a row before the next peer is asked", fmt.Sprint(replication.MaxStalls)},
 		{"others who ask are waited for", fmt.Sprint(replication.GatherRequests)},
 		{"answers in a row", fmt.Sprint(replication.SyncsInARow)},
