@@ -3,6 +3,7 @@ package replication
 import (
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
 	"joolctl/syncwire"
@@ -34,8 +35,12 @@ type PeerInfo struct {
 	Sessions uint32
 	// Lost and Repaired count datagrams of the peer: those lost for good, and those that a retransmission brought.
 	Lost, Repaired uint64
-	// Differs names the settings that differ from the host's.
-	Differs []string
+	// Differs names the settings that differ from the host's, and DiffersSince says since when those of them differ that matter
+	// (see Matters); zero: none does.
+	Differs      []string
+	DiffersSince time.Time
+	// TooLargeSince is since when Sessions has been above MaxSessions; zero: it is not.
+	TooLargeSince time.Time
 }
 
 // Peer is a peer with the state that receiving from it takes.
@@ -115,17 +120,36 @@ func (k *Peer) Vector() []syncwire.Component { return k.vector }
 func (k *Peer) Greet(h *syncwire.Hello, own *syncwire.Settings, now time.Time) {
 	k.Software, k.Module, k.Sync, k.Sessions = h.Software, h.Module, h.Sync, h.Sessions
 	k.Differs = own.Diff(h.Settings)
+	k.DiffersSince = while(len(Matters(k.Differs)) > 0, k.DiffersSince, now)
+	k.TooLargeSince = while(k.Sessions > MaxSessions, k.TooLargeSince, now)
 	k.greeted, k.hello, k.nextIn = true, now, time.Duration(h.NextIn)*time.Second
 	k.generation, k.vector, k.capacity = h.Generation, h.Vector, h.Settings.SSCapacity
 	if h.Sync != syncwire.SyncNo {
 		k.WasComplete = now
 	}
+	k.droppingSince = while(h.Dropping, k.droppingSince, now)
+}
+
+// while returns since when a condition holds that has held since a moment before; zero: it did not, or does not.
+func while(holds bool, since, now time.Time) time.Time {
 	switch {
-	case !h.Dropping:
-		k.droppingSince = time.Time{}
-	case k.droppingSince.IsZero():
-		k.droppingSince = now
+	case !holds:
+		return time.Time{}
+	case since.IsZero():
+		return now
 	}
+	return since
+}
+
+// Matters returns those of different settings without which sessions mean something else on the other host. Settings that concern
+// how a host's own module reports sessions, or searches for new mappings, may differ.
+func Matters(differs []string) (names []string) {
+	for _, name := range differs {
+		if !strings.HasPrefix(name, "ss-") && name != syncwire.PoolIterations {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Dropping reports whether the peer says that its module drops sessions, and since when.

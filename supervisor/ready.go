@@ -19,8 +19,6 @@ const (
 	// silentFor is from when on a module that does not answer is stuck; a worker
 	// asks it every two seconds.
 	silentFor = 10 * time.Second
-	// droppingFor is how long the module's drops are held against it.
-	droppingFor = time.Minute
 	// heardWithin is how long ago a peer may have been heard that is still there.
 	heardWithin = 25 * time.Second
 )
@@ -29,21 +27,26 @@ const (
 type ReadyOptions struct {
 	// AllowAlone makes a pair ready that hears no peer.
 	AllowAlone bool
-	// Patience makes a pair ready whose table has been incomplete for so long, if no complete peer was heard meanwhile;
-	// 0: never.
+	// Patience makes a pair ready that has not been ready for so long, for whatever reason, if no complete peer was heard
+	// meanwhile, which could serve in its place; 0: never.
 	Patience time.Duration
-	// OpenAfter makes a pair ready whose table has been incomplete for so long, in any case; 0: never.
+	// OpenAfter makes a pair ready that has not been ready for so long, in any case; 0: never.
 	OpenAfter time.Duration
 }
 
-// waited reports whether a pair was incomplete for so long that it is ready all the same.
-func (o ReadyOptions) waited(s worker.SyncState, now time.Time) bool {
-	if s.IncompleteSince.IsZero() {
+// waited reports whether a pair with these reasons was not ready for so long that it is ready all the same. It has not been ready
+// since the oldest of them. incomplete is since when its table has been incomplete, if that is a reason; zero: it is none.
+func (o ReadyOptions) waited(why []replication.Reason, s worker.SyncState, incomplete, now time.Time) bool {
+	since := incomplete
+	for _, r := range why {
+		since = replication.Soonest(since, r.Since)
+	}
+	if since.IsZero() {
 		return false
 	}
-	incomplete, silence := now.Sub(s.IncompleteSince), now.Sub(s.CompletePeer)
-	return o.OpenAfter > 0 && incomplete >= o.OpenAfter ||
-		o.Patience > 0 && incomplete >= o.Patience && silence >= max(o.Patience, heardWithin)
+	waits, silence := now.Sub(since), now.Sub(s.CompletePeer)
+	return o.OpenAfter > 0 && waits >= o.OpenAfter ||
+		o.Patience > 0 && waits >= o.Patience && silence >= max(o.Patience, heardWithin)
 }
 
 // Ready says whether it is safe to fail over to this host now.
@@ -111,32 +114,36 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 	if now.Sub(s.Answered) > silentFor {
 		return []replication.Reason{{Code: replication.ModuleSilent, Since: s.Answered, Text: "the kernel module does not answer", Remedy: "see `dmesg`"}}
 	}
-	if o.waited(s, now) {
-		return nil
-	}
 	why := st.incomplete(o.AllowAlone)
+	incomplete := time.Time{}
+	if len(why) > 0 {
+		incomplete = s.IncompleteSince
+	}
 	for _, peer := range st.peers {
 		if now.Sub(peer.LastHeard) > heardWithin {
 			continue
 		}
 		if peer.Sessions > replication.MaxSessions {
-			why = append(why, replication.Reason{Code: replication.TableTooLarge, Peer: peer.Address.String(), Sessions: uint64(peer.Sessions),
+			why = append(why, replication.Reason{Code: replication.TableTooLarge, Peer: peer.Address.String(), Sessions: uint64(peer.Sessions), Since: peer.TooLargeSince,
 				Text: fmt.Sprintf("peer %v has %d sessions, a full sync takes %d at most", peer.Address, peer.Sessions, replication.MaxSessions)})
 		}
-		if names := matters(peer.Differs); len(names) > 0 {
-			why = append(why, replication.Reason{Code: replication.SettingsDiffer, Peer: peer.Address.String(),
+		if names := replication.Matters(peer.Differs); len(names) > 0 {
+			why = append(why, replication.Reason{Code: replication.SettingsDiffer, Peer: peer.Address.String(), Since: peer.DiffersSince,
 				Text:   fmt.Sprintf("settings differ from peer %v: %s", peer.Address, strings.Join(names, ", ")),
 				Remedy: "compare `jool global display` and `jool pool4 display` of both hosts"})
 		}
 	}
-	if now.Sub(s.KernelDropped) <= droppingFor {
-		why = append(why, replication.Reason{Code: replication.ModuleDrops,
+	if now.Sub(s.KernelDropped) <= worker.DropsCount {
+		why = append(why, replication.Reason{Code: replication.ModuleDrops, Since: s.DropsSince,
 			Text:   fmt.Sprintf("the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last %d seconds ago", int(now.Sub(s.KernelDropped).Seconds())),
 			Remedy: "type: " + s.DropRemedy})
 	}
 	for _, text := range s.Broken {
-		why = append(why, replication.Reason{Code: replication.CountersDiffer, Text: "the counters disagree: " + text,
+		why = append(why, replication.Reason{Code: replication.CountersDiffer, Since: s.BrokenSince, Text: "the counters disagree: " + text,
 			Remedy: "find the cause; `joolctl restart " + st.name + "` counts anew"})
+	}
+	if o.waited(why, s, incomplete, now) {
+		return nil
 	}
 	return why
 }
@@ -186,16 +193,4 @@ func (st standing) aloneness() replication.Reason {
 		r.Text = "alone: no peer answers any more"
 	}
 	return r
-}
-
-// matters are the settings without which sessions mean something else here. Those
-// that concern how a host's own module reports sessions, or looks for new mappings,
-// may differ.
-func matters(differs []string) (names []string) {
-	for _, name := range differs {
-		if !strings.HasPrefix(name, "ss-") && name != syncwire.PoolIterations {
-			names = append(names, name)
-		}
-	}
-	return names
 }

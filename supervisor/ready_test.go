@@ -41,6 +41,14 @@ func TestReasons(t *testing.T) {
 	}
 	large := ours
 	large.Sessions = replication.MaxSessions + 1
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	longDiffers, longLarge := differs, large
+	longDiffers.DiffersSince, longLarge.TooLargeSince = ago(time.Hour), ago(time.Hour)
+	broken := with(yes, func(s *worker.SyncState) {
+		s.Broken, s.BrokenSince, s.CompletePeer = []string{"KERNEL_SENT_PKTS: 3 behind"}, ago(time.Hour), ago(time.Second)
+	})
+	drops := with(yes, func(s *worker.SyncState) { s.KernelDropped, s.DropsSince, s.CompletePeer = now, ago(time.Hour), ago(time.Second) })
+	const dropsFor = "the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago, for 1h0m0s; type: jool"
 	const atZero = "a resync is under way: receiving at 0 % (10 of 500000 sessions)"
 	for _, test := range []struct {
 		name   string
@@ -117,8 +125,17 @@ func TestReasons(t *testing.T) {
 			sync: with(receiving, func(s *worker.SyncState) { s.IncompleteSince = now.Add(-5 * time.Minute) })},
 		{name: "the table has just become incomplete", sync: since(receiving, time.Second, time.Hour), o: patience,
 			want: []string{atZero}},
-		{name: "patience has nothing to do with a complete table", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now }), o: patience,
-			want: []string{"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago; type: jool"}},
+		{name: "drops, and a complete peer", sync: drops, o: patience, want: []string{dropsFor}},
+		{name: "drops, and no complete peer", sync: with(drops, func(s *worker.SyncState) { s.CompletePeer = ago(time.Hour) }), o: patience},
+		{name: "drops, open", sync: drops, o: open},
+		{name: "counters, and a complete peer", sync: broken, o: patience,
+			want: []string{"the counters disagree: KERNEL_SENT_PKTS: 3 behind, for 1h0m0s; find the cause; `joolctl restart nat` counts anew"}},
+		{name: "counters, open", sync: broken, o: open},
+		{name: "settings, open", sync: yes, peers: []replication.PeerInfo{longDiffers}, o: open},
+		{name: "a table that is too large, open", sync: yes, peers: []replication.PeerInfo{longLarge}, o: open},
+		{name: "alone is allowed, settings not for long", sync: since(alone, time.Hour, time.Hour), peers: []replication.PeerInfo{differs},
+			o:    ReadyOptions{AllowAlone: true, OpenAfter: time.Minute},
+			want: []string{"settings differ from peer fd64::2: pool6, udp-timeout; compare `jool global display` and `jool pool4 display` of both hosts"}},
 		{name: "not yet open", sync: since(receiving, 5*time.Minute-1, time.Second), o: open, want: []string{atZero}},
 		{name: "open in spite of a complete peer", sync: since(receiving, 5*time.Minute, time.Second), o: open},
 		{name: "open before patience is over", sync: since(receiving, 5*time.Minute, time.Second),

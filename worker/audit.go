@@ -12,9 +12,13 @@ import (
 type audit struct {
 	replication.Audit
 	// given counts the messages, and the bytes of sessions, that the module was given since the worker's start.
-	given   struct{ packets, bytes uint64 }
-	dropped time.Time // when the module was last seen to have dropped sessions
+	given struct{ packets, bytes uint64 }
+	// dropped is when the module was last seen to have dropped sessions, dropsSince when these drops began.
+	dropped, dropsSince time.Time
 }
+
+// DropsCount is how long a host is not ready after its module has dropped sessions.
+const DropsCount = time.Minute
 
 // tally returns the worker's counters.
 func (p *pumps) tally() replication.Tally {
@@ -30,6 +34,9 @@ func (p *pumps) tally() replication.Tally {
 func (p *pumps) auditKernel(counters replication.ModuleCounters, dropped uint64, now time.Time) {
 	a, remedy := &p.audit, ""
 	if dropped > 0 {
+		if now.Sub(a.dropped) > DropsCount {
+			a.dropsSince = now
+		}
 		a.dropped, remedy = now, p.roomCommand()
 		p.w.counters.kernelDropped.Add(dropped)
 	}
@@ -37,11 +44,16 @@ func (p *pumps) auditKernel(counters replication.ModuleCounters, dropped uint64,
 	p.w.counters.netlinkLost.Add(lost)
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
+	if len(broken) == 0 {
+		p.w.state.BrokenSince = time.Time{}
+	} else if len(p.w.state.Broken) == 0 {
+		p.w.state.BrokenSince = now
+	}
 	p.w.state.Broken = broken
 	if remedy != "" {
 		p.w.state.DropRemedy = remedy
 	}
-	p.w.state.Answered, p.w.state.KernelDropped = now, a.dropped
+	p.w.state.Answered, p.w.state.KernelDropped, p.w.state.DropsSince = now, a.dropped, a.dropsSince
 }
 
 // sessionsIn returns how many sessions a list has.

@@ -37,12 +37,14 @@ type SyncState struct {
 	// sessions); zero: never.
 	CompletePeer time.Time
 	// Answered is when the module last replied to a request; the worker sends one every two seconds. KernelDropped is when the
-	// worker last found that the module had dropped sessions.
-	Answered, KernelDropped time.Time
+	// worker last found that the module had dropped sessions, and DropsSince when these drops began: less than DropsCount lies
+	// between two of them.
+	Answered, KernelDropped, DropsSince time.Time
 	// DropRemedy is the command that enlarges the module's queue; "" until the module drops sessions.
 	DropRemedy string
-	// Broken has a line for each pair of counters that should agree and do not.
-	Broken []string
+	// Broken has a line for each pair of counters that should agree and do not; since BrokenSince there has been one.
+	Broken      []string
+	BrokenSince time.Time
 	// Advertise is the state of the last advertise, which may be under way; nil: there was none.
 	Advertise *replication.Advertise
 	// Exposure is how long a new session exists on this host only.

@@ -34,10 +34,12 @@ A host is ready when its worker runs, a resync has ended complete and nothing
 has been lost since. It is alone, and not ready, 25 s after its last peer died.
 
 --patience and --open-after make it ready all the same after some time. Both
-count from the moment when the instance's table became incomplete, or the host
-alone, not from joolctl's start. A worker that starts again, a recreated
+count from the moment when the oldest of the present reasons began, whatever the
+reasons are, not from joolctl's start. A worker that starts again, a recreated
 instance, and a link that goes down or comes back start the count again. For
---patience, a peer whose table is complete also does, whenever it is heard.`,
+--patience, a peer whose table is complete also does, whenever it is heard: that
+peer can serve. A worker that does not run, and a module that does not answer,
+are never ready.`,
 		Example: `  joolctl ready --all --patience 5m                     # VRRP: the other host serves meanwhile
   joolctl ready --all --patience 1m --open-after 10m    # BGP: otherwise no host might serve
   joolctl ready blue --wait 1m && systemctl start keepalived`,
@@ -56,9 +58,9 @@ instance, and a link that goes down or comes back start the count again. For
 	cmd.Flags().BoolVar(&o.AllowAlone, "allow-alone", false, "ready though no peer can tell what this host lacks")
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for it to be ready")
 	cmd.Flags().DurationVar(&o.Patience, "patience", 0,
-		"ready after so long without a complete table, if no complete peer was heard meanwhile (at least 25s)")
+		"ready after so long without being ready, if no complete peer was heard meanwhile (at least 25s)")
 	cmd.Flags().DurationVar(&o.OpenAfter, "open-after", 0,
-		"ready after so long without a complete table, whatever peers say, as long as the worker runs")
+		"ready after so long without being ready, whatever peers say, as long as the worker runs")
 	return namesOrAll(cmd, p, &all)
 }
 
