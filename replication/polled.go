@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"slices"
 	"time"
 )
 
@@ -38,11 +39,22 @@ func (h *Host) Polled(c ModuleCounters, now time.Time) (dropped uint64, renewed 
 		h.do.Emit(ModuleDropped{dropped})
 		h.Dropped(now)
 	}
-	if renewed = was.fell(&c); renewed {
+	if renewed = was.fell(&c) || h.tableFell(&was, &c, now); renewed {
 		h.incarnate()
 		h.Listen(CauseRenewed, now)
 	}
 	return dropped, renewed
+}
+
+// tableFell reports whether the table has lost so many sessions that the instance is another one, if the module lacks the counters
+// that show it: more than half of them, though a live peer, if there is one, holds more than twice as many. Many sessions that
+// expire at once do so on all hosts.
+func (h *Host) tableFell(was, c *ModuleCounters, now time.Time) bool {
+	if c.Complete || c.Sessions >= was.Sessions/2 || h.Receiver.removes() {
+		return false
+	}
+	live := h.Peers.Live(now)
+	return len(live) == 0 || slices.ContainsFunc(live, func(known *Peer) bool { return uint64(known.Sessions) > 2*c.Sessions })
 }
 
 // Dropping reports whether the module drops sessions that it should report.

@@ -45,6 +45,9 @@ type SyncReport struct {
 // isStored reports whether everything that has arrived and could be compared is in the module.
 func (in *incoming) isStored() bool { return !in.comparing && !in.injecting }
 
+// removes reports whether the full sync under way has removed BIB entries, and sessions with them.
+func (r *Receiver) removes() bool { return r.in != nil && r.in.report.Replaced > 0 }
+
 // beginToStore notes the state of the module before it gets the first session. It returns false if the instance is another
 // one by now, which ends the full sync.
 func (r *Receiver) beginToStore(now time.Time) bool {
@@ -69,12 +72,12 @@ func (r *Receiver) store(d Difference, now time.Time) {
 	in := r.in
 	d.Keep(r.reported.EndComparison(), r.reported.Overflowed())
 	r.removals.Spend(len(d.Remove), now)
+	in.report.Replaced += len(d.Remove)
 	r.host.RemoveBIB(d.Remove)
 	if in.table != nil {
 		in.table.Removed(d.Remove)
 	}
 	in.report.Had += d.Same
-	in.report.Replaced += len(d.Remove)
 	in.report.Collisions += d.Blocked
 	in.limited, in.blocked = in.limited || d.Limited, in.blocked+d.Blocked
 	if len(d.Inject) > 0 && r.beginToStore(now) {

@@ -52,6 +52,7 @@ func TestRefused(t *testing.T) {
 			{"among other errors", &joolnl.Error{Code: unix.EINVAL, Text: "Invalid something.\n" + noMemory.Text}, true},
 			{"no memory for the error's text either", &joolnl.Error{Code: unix.EINVAL, Text: unix.EINVAL.Error()}, true},
 			{"netlink has no memory", &joolnl.Error{Code: unix.ENOMEM}, true},
+			{"no instance: it is removed, and added again", &joolnl.Error{Code: unix.ESRCH, Text: "This namespace lacks an instance named 'nat'."}, true},
 			{"an invalid entry", &joolnl.Error{Code: unix.EINVAL, Text: "Invalid protocol."}, false},
 			{"an error that would recur", &joolnl.Error{Code: unix.EINVAL, Text: "sessiondb_add() threw unknown error code -22."}, false},
 		} {

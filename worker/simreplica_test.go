@@ -337,8 +337,11 @@ func (r *simulated) SendAdds(batch *packetio.Gather) error {
 	first := r.adds + 1 - uint32(batch.Pieces()/2)
 	for i := 1; i < batch.Pieces(); i += 2 {
 		if err := r.env.Add(batch.Piece(i)); err != nil {
-			if errors.Is(err, sim.ErrNoMemory) {
+			switch {
+			case errors.Is(err, sim.ErrNoMemory):
 				err = &joolnl.Error{Code: unix.EINVAL, Text: "sessiondb_add() threw unknown error code -12."}
+			case errors.Is(err, sim.ErrNoInstance):
+				err = &joolnl.Error{Code: unix.ESRCH, Text: "This namespace lacks an instance named 'sim'."}
 			}
 			r.refused = append(r.refused, refusal{first + uint32(i/2), err})
 		}

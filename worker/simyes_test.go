@@ -30,6 +30,8 @@ func TestSimulatedYes(t *testing.T) {
 			}
 			c.Faults = []sim.Fault{{Kind: sim.Forge, At: 20 * time.Second, For: 60 * time.Second, Host: 1}}
 		}},
+		{"the standby's instance is removed and added at once", "4.1.15", recreated},
+		{"the standby's instance is removed and added at once, without counters that show it", "4.1.9", recreated},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v, err := joolnl.ParseVersion(c.version)
@@ -50,4 +52,13 @@ func TestSimulatedYes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// recreated has the instance of host 1 recreated between two polls, while next to no sessions flow.
+func recreated(c *sim.Config) {
+	c.Traffic.Interval = sim.Span{Min: 1000 * time.Second, Max: 1100 * time.Second}
+	for i := range c.Traffic.Lanes {
+		c.Traffic.Lanes[i].Rate = 0.001
+	}
+	c.Faults = []sim.Fault{{Kind: sim.Recreate, At: 61*time.Second + 300*time.Millisecond, Host: 1}}
 }
