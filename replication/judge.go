@@ -34,8 +34,11 @@ func (r *Receiver) Missed(now time.Time) {
 }
 
 // Hello takes a peer's HELLO. last is the number of the peer's last live datagram. It returns whether the peer expects a HELLO
-// in return.
+// in return. Of an outdated HELLO it takes only that.
 func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, now time.Time) (answer bool) {
+	if from.Outdated(h, last) {
+		return h.Asks
+	}
 	before := from.Sessions
 	isNew := !from.Greeted()
 	_, dropped := from.Dropping()

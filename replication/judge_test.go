@@ -219,3 +219,51 @@ func TestVerifyDue(t *testing.T) {
 		}
 	}
 }
+
+// TestOutdatedHello has HELLOs arrive behind newer ones. The position of a peer does not fall, unless the peer keeps saying so.
+func TestOutdatedHello(t *testing.T) {
+	type said struct {
+		generation uint32
+		last       syncwire.Seq
+		dropping   bool
+	}
+	for _, c := range []struct {
+		name     string
+		hellos   []said
+		want     uint32 // the generation of the last HELLO that counts
+		dropping bool
+	}{
+		{"in order", []said{{1, 0, true}, {2, 0, false}}, 2, false},
+		{"one generation late", []said{{2, 0, false}, {1, 0, true}}, 2, false},
+		{"one datagram late", []said{{1, 5, false}, {1, 4, true}}, 1, false},
+		{"a new generation after the sequence numbers have wrapped", []said{{1, 5, false}, {2, 0, true}}, 2, true},
+		{"the same again", []said{{1, 5, false}, {1, 5, true}}, 1, true},
+		{"a duplicate after each HELLO", []said{{1, 0, true}, {2, 0, false}, {1, 0, true}, {3, 0, false}, {1, 0, true}, {3, 0, false}, {1, 0, true}}, 3, false},
+		{"a forged HELLO", []said{{1, 0, false}, {1 << 31, 0, true}, {1, 1, false}, {1, 2, false}, {1, 3, false}}, 1, false},
+	} {
+		h := newReceiverHost()
+		h.finish(h.now)
+		for _, s := range c.hellos {
+			h.now = h.now.Add(time.Millisecond)
+			h.hello(syncwire.Hello{Sync: syncwire.SyncYes, Generation: s.generation, NextIn: 10, Dropping: s.dropping}, s.last)
+		}
+		if _, dropping := h.peer.Dropping(); h.peer.generation != c.want || dropping != c.dropping {
+			t.Errorf("%s: generation %d, dropping %v", c.name, h.peer.generation, dropping)
+		}
+	}
+}
+
+// TestHelloOvertaken has a HELLO arrive behind the one in which the peer's generation has risen. The host stays incomplete.
+func TestHelloOvertaken(t *testing.T) {
+	h := newReceiverHost()
+	h.finish(h.now)
+	h.knowledge.Merge(h.whole(), h.knowledge.Doubts(), h.now)
+	for _, generation := range []uint32{2, 1} {
+		h.hello(syncwire.Hello{Sync: syncwire.SyncYes, Generation: generation, NextIn: 10}, 0)
+		h.now = h.now.Add(5 * time.Millisecond)
+	}
+	h.now = h.now.Add(9 * time.Second)
+	if h.Judge(h.now); h.sync != syncwire.SyncNo {
+		t.Errorf("%v 9 s after a HELLO with generation 2; the table has generation 1", h.sync)
+	}
+}

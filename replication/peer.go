@@ -64,6 +64,9 @@ type Peer struct {
 	hello      time.Time
 	nextIn     time.Duration // until the HELLO after that
 	generation uint32        // of its position, from its last HELLO
+	said       syncwire.Seq  // the number of its last live datagram, from its last HELLO
+	saidIn     int           // the restarts of Stream before that HELLO
+	outdated   int           // HELLOs in a row with a lower position
 	capacity   uint32        // its ss-capacity, from its last HELLO
 	vector     []syncwire.Component
 	// droppingSince is when it began to say that its module drops sessions; zero: it does not.
@@ -115,6 +118,22 @@ func (k *Peer) Greeted() bool { return k.greeted }
 
 // Vector returns the vector of the peer's last HELLO. The caller must not change it.
 func (k *Peer) Vector() []syncwire.Component { return k.vector }
+
+// OutdatedHellos is how many HELLOs in a row must have a lower position than the one before them until they count: a forged HELLO may
+// have set the position too high.
+const OutdatedHellos = 3
+
+// Outdated reports whether a HELLO is older than the one before: a duplicate, or overtaken in the network. The position of a sender
+// never falls, unless it counts from a lower number again. last is the number in the HELLO's head.
+func (k *Peer) Outdated(h *syncwire.Hello, last syncwire.Seq) bool {
+	if k.greeted && k.saidIn == k.Stream.Restarts() && (h.Generation < k.generation || h.Generation == k.generation && k.said.After(last)) {
+		if k.outdated++; k.outdated < OutdatedHellos {
+			return true
+		}
+	}
+	k.outdated, k.said, k.saidIn = 0, last, k.Stream.Restarts()
+	return false
+}
 
 // Greet takes the peer's HELLO. own are the host's settings.
 func (k *Peer) Greet(h *syncwire.Hello, own *syncwire.Settings, now time.Time) {

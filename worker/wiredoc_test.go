@@ -37,6 +37,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"a peer's drops keep a host from asking for", fmt.Sprint(replication.DropsLast)},
 		{"missing live datagrams are asked for unless the sender was silent for", fmt.Sprint(replication.AbsentAfter)},
 		{"older datagrams and messages in a row until a sender counts anew", fmt.Sprint(replication.RestartAfter)},
+		{"HELLOs with a lower position in a row until they count", fmt.Sprint(replication.OutdatedHellos)},
 		{"origins known at a time", fmt.Sprint(replication.MaxOrigins)},
 		{"a BEGIN is waited for", fmt.Sprint(replication.BeginWithin)},
 		{"meanwhile SOLICIT is sent every", fmt.Sprint(replication.SolicitEvery)},
