@@ -114,27 +114,32 @@ func (r *Receiver) conclude(v Verdict, now time.Time) {
 	}
 }
 
-// wantLacks wants a full sync if sessions are missing that no retransmission brings.
+// wantLacks wants a full sync if sessions are missing that no retransmission brings. Of several peers whose sessions are missing, the
+// one that may be asked first counts: another one may not be asked for long, or never satisfy what it claims.
 func (r *Receiver) wantLacks(live []*Peer, now time.Time) {
 	lost := r.knowledge.Lost()
-	if lost == nil {
-		if r.phase == PhaseSettled && r.Cause == CauseLacks {
-			r.Drop()
-		}
-		return
+	if r.phase == PhaseSettled && r.Cause == CauseLacks && !slices.Contains(lost, r.About) {
+		r.Drop()
 	}
-	about := lost.Peer
-	earliest := now
+	for _, about := range lost {
+		r.WantAfter(CauseLacks, about, r.mayAsk(about, live, now), now)
+	}
+}
+
+// mayAsk returns when a peer whose sessions are missing may be asked for its table.
+func (r *Receiver) mayAsk(about *Peer, live []*Peer, now time.Time) time.Time {
 	if since, dropping := about.Dropping(); dropping {
-		earliest = Latest(since.Add(DropsLast), r.Idle(dropsCost))
-	} else if about.Sync == syncwire.SyncNo { // it is about to request a full sync, and sends back what it has
+		return Latest(since.Add(DropsLast), r.Idle(dropsCost))
+	}
+	earliest := now
+	if about.Sync == syncwire.SyncNo { // it is about to request a full sync, and sends back what it has
 		for _, other := range live {
 			if other.Sync == syncwire.SyncNo && other.ID < r.knowledge.Self() {
 				earliest = earliest.Add(askFirstBy)
 			}
 		}
 	}
-	r.WantAfter(CauseLacks, about, earliest, now)
+	return earliest
 }
 
 // verify wants a full sync every now and then, while sessions flow, and returns when to call it again; zero: no need. One of

@@ -267,3 +267,30 @@ func TestHelloOvertaken(t *testing.T) {
 		t.Errorf("%v 9 s after a HELLO with generation 2; the table has generation 1", h.sync)
 	}
 }
+
+// TestLackOfAnother has a peer's module drop sessions, so that the peer is not asked for 30 s. Meanwhile sessions of another peer are
+// missing, which is asked at once.
+func TestLackOfAnother(t *testing.T) {
+	for _, more := range []bool{false, true} { // the first peer has more of what is missing
+		h := newReceiverHost()
+		h.finish(h.now)
+		other := h.heard(0x20f, otherAddress)
+		says := syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1, NextIn: 10, Dropping: true}
+		if more {
+			says.Vector = []syncwire.Component{{Origin: 0x30f, Highest: syncwire.Position{Generation: 1}, Age: 5}}
+		}
+		h.hello(says, 0)
+		h.Judge(h.now)
+		h.Hello(other, &syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1, NextIn: 10, Settings: ttl}, 0, h.now)
+		for range 10 {
+			h.now = h.now.Add(time.Second / 2)
+			h.Tick(h.now)
+		}
+		if len(h.tried) == 0 || h.tried[0] != other.ID {
+			t.Errorf("%v: asked %x, due in %v", more, h.tried, h.Due().Sub(h.now))
+		}
+		if h.peer.replaced || !h.peer.Live(h.now) {
+			t.Error("the first peer is gone")
+		}
+	}
+}

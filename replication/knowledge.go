@@ -267,7 +267,7 @@ func (k *Knowledge) JudgeClaims(from *Peer, claimed []syncwire.Component, live [
 
 // Best returns the peer to request a full sync from: the live one that has most of the missing sessions and is not among
 // tried; nil: none. about is the peer that the reason for the full sync concerns; nil: none. The pause after the full sync
-// counts for about, so of incomplete peers that have as much, about is asked.
+// counts for about, so of incomplete peers that have as much, about is asked. Another one whose module drops sessions is the last.
 func (k *Knowledge) Best(tried []syncwire.ID, about *Peer, now time.Time) *Peer {
 	var best *Peer
 	most := -1
@@ -280,6 +280,9 @@ func (k *Knowledge) Best(tried []syncwire.ID, about *Peer, now time.Time) *Peer 
 			if l.Peer == known || l.Gap.Origin == known.ID {
 				n++
 			}
+		}
+		if _, dropping := known.Dropping(); dropping && about != nil && known != about {
+			n = -1
 		}
 		if best == nil || n > most || n == most && better(known, best, about) {
 			best, most = known, n

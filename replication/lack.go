@@ -2,6 +2,7 @@ package replication
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"joolctl/syncwire"
@@ -21,14 +22,14 @@ type Lack struct {
 // Lacks returns what Compare has found. The caller must not change it.
 func (k *Knowledge) Lacks() []Lack { return k.lacks }
 
-// Lost returns the first of Lacks that no retransmission brings; nil: there is none.
-func (k *Knowledge) Lost() *Lack {
+// Lost returns the peers of Lacks that no retransmission brings.
+func (k *Knowledge) Lost() (peers []*Peer) {
 	for i := range k.lacks {
-		if !k.lacks[i].Pending {
-			return &k.lacks[i]
+		if l := &k.lacks[i]; !l.Pending && !slices.Contains(peers, l.Peer) {
+			peers = append(peers, l.Peer)
 		}
 	}
-	return nil
+	return peers
 }
 
 // Compare finds what the table lacks of the live peers' tables.
