@@ -167,7 +167,7 @@ func TestSequenceSwitchedOn(t *testing.T) {
 
 // TestBegin has a host find a checkpoint, and the module's counters as they were then or changed.
 func TestBegin(t *testing.T) {
-	was := ModuleCounters{Complete: true, Packets: 5, Stored: 50, Reported: 7, Dropped: 3}
+	was := ModuleCounters{Complete: true, Packets: 5, Stored: 50, Reported: 7, Dropped: 3, Translated: 1000}
 	for _, c := range []struct {
 		name      string
 		change    func(c *ModuleCounters)
@@ -181,6 +181,7 @@ func TestBegin(t *testing.T) {
 		{"it has reported sessions, which wait in the socket", func(c *ModuleCounters) { c.Reported = 8 }, true, true},
 		{"it has reported fewer sessions", func(c *ModuleCounters) { c.Reported = 6 }, true, false},
 		{"it has dropped sessions", func(c *ModuleCounters) { c.Dropped = 4 }, true, false},
+		{"another instance, which has reported more", func(c *ModuleCounters) { c.Reported, c.Translated = 9, 9 }, true, false},
 		{"a module without counters", func(c *ModuleCounters) { *c = ModuleCounters{} }, false, false},
 		{"nothing was synchronised", func(c *ModuleCounters) { *c = ModuleCounters{Complete: true} }, false, false},
 	} {

@@ -136,7 +136,7 @@ func TestInherit(t *testing.T) {
 
 // TestCheckpoints writes checkpoints and reads them, also in another process.
 func TestCheckpoints(t *testing.T) {
-	e := replication.Checkpoint{Counters: replication.ModuleCounters{Complete: true, Packets: 1, Stored: 1 << 40, Reported: 3, Dropped: 4}, Self: 1<<32 - 1,
+	e := replication.Checkpoint{Counters: replication.ModuleCounters{Complete: true, Packets: 1, Stored: 1 << 40, Reported: 3, Dropped: 4, Translated: 5}, Self: 1<<32 - 1,
 		Position: syncwire.Position{Generation: 1<<32 - 1, Seq: 9}, Written: time.UnixMilli(1_000_000_001),
 		Vector: []syncwire.Component{
 			{Origin: 7, Known: true, Complete: syncwire.Position{Generation: 1, Seq: 1<<32 - 1}, Highest: syncwire.Position{Generation: 2, Seq: 5}},

@@ -29,6 +29,7 @@ const checkpointPrefix = "left "
 func numbersOf(c *replication.Checkpoint) map[string]uint64 {
 	numbers := map[string]uint64{
 		"packets": c.Counters.Packets, "sessions": c.Counters.Stored, "reported": c.Counters.Reported, "dropped": c.Counters.Dropped,
+		"translated": c.Counters.Translated,
 		"self": uint64(c.Self), "position": positionNumber(c.Position), "time": uint64(c.Written.UnixMilli()),
 	}
 	for id, stored := range c.Unclaimed {
@@ -62,7 +63,7 @@ func checkpointOf(numbers map[string]uint64) *replication.Checkpoint {
 	c := &replication.Checkpoint{
 		Self: syncwire.ID(numbers["self"]), Position: numberPosition(numbers["position"]), Written: time.UnixMilli(int64(numbers["time"])),
 		Counters: replication.ModuleCounters{Complete: true, Packets: numbers["packets"], Stored: numbers["sessions"],
-			Reported: numbers["reported"], Dropped: numbers["dropped"]},
+			Reported: numbers["reported"], Dropped: numbers["dropped"], Translated: numbers["translated"]},
 	}
 	for name, age := range numbers {
 		if text, ok := strings.CutPrefix(name, "unclaimed "); ok {
