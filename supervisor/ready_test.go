@@ -47,7 +47,9 @@ func TestReasons(t *testing.T) {
 	broken := with(yes, func(s *worker.SyncState) {
 		s.Broken, s.BrokenSince, s.CompletePeer = []string{"KERNEL_SENT_PKTS: 3 behind"}, ago(time.Hour), ago(time.Second)
 	})
-	drops := with(yes, func(s *worker.SyncState) { s.KernelDropped, s.DropsSince, s.CompletePeer = now, ago(time.Hour), ago(time.Second) })
+	drops := with(yes, func(s *worker.SyncState) {
+		s.KernelDropped, s.DropsSince, s.CompletePeer = now, ago(time.Hour), ago(time.Second)
+	})
 	const dropsFor = "the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago, for 1h0m0s; type: jool"
 	const atZero = "a resync is under way: receiving at 0 % (10 of 500000 sessions)"
 	for _, test := range []struct {

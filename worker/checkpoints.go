@@ -30,7 +30,7 @@ func numbersOf(c *replication.Checkpoint) map[string]uint64 {
 	numbers := map[string]uint64{
 		"packets": c.Counters.Packets, "sessions": c.Counters.Stored, "reported": c.Counters.Reported, "dropped": c.Counters.Dropped,
 		"translated": c.Counters.Translated,
-		"self": uint64(c.Self), "position": positionNumber(c.Position), "time": uint64(c.Written.UnixMilli()),
+		"self":       uint64(c.Self), "position": positionNumber(c.Position), "time": uint64(c.Written.UnixMilli()),
 	}
 	for id, stored := range c.Unclaimed {
 		numbers[fmt.Sprintf("unclaimed %08x", uint32(id))] = uint64(stored.UnixMilli())
