@@ -31,7 +31,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	run(t, "systemctl", "start", "joolctl")
 	connection := top.connect(t, 9000)
-	opened := top.openSteadily(t, 20)
+	opened := top.openSteadily(t, 10)
 	s.awaitGreen(t, "yes")
 	top.awaitOpened(t, 20)
 	for _, to := range []string{"new", "old"} {
