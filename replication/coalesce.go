@@ -1,13 +1,14 @@
 package replication
 
 import (
+	"math/bits"
 	"time"
 
 	"joolctl/session"
 )
 
 const (
-	// coalesceSlots bounds how many sessions are remembered, in 48 bytes each, once sessions are reported.
+	// coalesceSlots bounds how many sessions are remembered, in 52 bytes each, once sessions are reported.
 	coalesceSlots = 1 << 14
 	// coalesceWays is the size of a set of slots. With one slot each, a fifth of 3,600 sessions evict each other.
 	coalesceWays = 4
@@ -55,7 +56,43 @@ type dueList struct{ first, last place }
 type place uint16
 
 // set has the slots that a session can have side by side, because each access to distant memory costs more than a search.
-type set [coalesceWays]slot
+type set struct {
+	// tags has 16 bits of the hash of each slot's session, slot 0 in the lowest. One comparison tells that a session is new.
+	tags  uint64
+	hand  uint64 // whose turn it is: the number of the slot, modulo coalesceWays
+	slots [coalesceWays]slot
+}
+
+const (
+	tagBits  = 64 / coalesceWays
+	eachTag  = 1<<(3*tagBits) | 1<<(2*tagBits) | 1<<tagBits | 1
+	topOfTag = eachTag << (tagBits - 1)
+)
+
+// tagOf returns the tag of a session with this hash, in each place. The set follows from other bits.
+func tagOf(hash uint64) uint64 { return hash >> (64 - tagBits) * eachTag }
+
+// find returns a bit of each slot whose tag may be the given one: every slot that has it, and rarely another one.
+func (s *set) find(tag uint64) uint64 {
+	x := s.tags ^ tag
+	return (x - eachTag) &^ x & topOfTag // a place that is zero borrows, and so has its top bit set
+}
+
+// slotOf returns the number of the slot to which the lowest bit of find belongs.
+func slotOf(found uint64) int { return bits.TrailingZeros64(found) / tagBits }
+
+// choose returns the slot for a new session, and gives it the tag: the next one in turn that has no refresh, or else the one whose
+// session was sent the longest ago.
+func (s *set) choose(tag uint64) *slot {
+	k := s.hand % coalesceWays
+	if s.slots[k].pending {
+		k = s.leastNeeded()
+	}
+	s.hand = k + 1
+	place := uint64(1<<tagBits-1) << (k * tagBits)
+	s.tags = s.tags&^place | tag&place
+	return &s.slots[k]
+}
 
 // slot remembers a session, in 48 bytes.
 type slot struct {
@@ -104,11 +141,13 @@ func (c *Coalescer) Report(r *session.Record) (atOnce bool, evicted *session.Rec
 	if c.period <= 0 {
 		return true, nil
 	}
-	n := r.Hash(c.seed) % coalesceSets
+	hash := r.Hash(c.seed)
+	n, tag := hash%coalesceSets, tagOf(hash)
 	set := &c.sets[n]
-	for k := range set {
-		s := &set[k]
-		if !s.record.SamePort6(r) || s.sent == 0 {
+	for found := set.find(tag); found != 0; found &= found - 1 {
+		k := slotOf(found)
+		s := &set.slots[k]
+		if s.sent == 0 {
 			continue
 		}
 		if s.record.Same(r) {
@@ -127,7 +166,7 @@ func (c *Coalescer) Report(r *session.Record) (atOnce bool, evicted *session.Rec
 			return true, nil
 		}
 	}
-	s := set.leastNeeded()
+	s := set.choose(tag)
 	if s.pending {
 		c.evicted, evicted = s.record, &c.evicted
 		evicted.Age(c.waited(s))
@@ -136,30 +175,33 @@ func (c *Coalescer) Report(r *session.Record) (atOnce bool, evicted *session.Rec
 	return true, evicted
 }
 
+// remembered returns the slot of a session; nil: there is none.
+func (c *Coalescer) remembered(r *session.Record) *slot {
+	if c.coalesceTable == nil {
+		return nil
+	}
+	hash := r.Hash(c.seed)
+	set := &c.sets[hash%coalesceSets]
+	for found := set.find(tagOf(hash)); found != 0; found &= found - 1 {
+		if s := &set.slots[slotOf(found)]; s.sent != 0 && s.record.SameSession(r) {
+			return s
+		}
+	}
+	return nil
+}
+
 // Update replaces what is remembered of a session, so that its refresh has these times.
 func (c *Coalescer) Update(r *session.Record) {
-	if c.coalesceTable == nil {
-		return
-	}
-	set := &c.sets[r.Hash(c.seed)%coalesceSets]
-	for k := range set {
-		if s := &set[k]; s.sent != 0 && s.record.SameSession(r) {
-			s.record, s.came = *r, c.ms
-		}
+	if s := c.remembered(r); s != nil {
+		s.record, s.came = *r, c.ms
 	}
 }
 
 // Supersede takes a session that another host, which translates its packets now, has just sent to the group. A refresh of
 // it that waits here is dropped: it is older. The next one waits for a period.
 func (c *Coalescer) Supersede(r *session.Record) {
-	if c.coalesceTable == nil {
-		return
-	}
-	set := &c.sets[r.Hash(c.seed)%coalesceSets]
-	for k := range set {
-		if s := &set[k]; s.sent != 0 && s.record.SameSession(r) {
-			c.take(s, r)
-		}
+	if s := c.remembered(r); s != nil {
+		c.take(s, r)
 	}
 }
 
@@ -169,8 +211,8 @@ func (c *Coalescer) Remove(removed map[Mask]struct{}) {
 		return
 	}
 	for n := range c.sets {
-		for k := range c.sets[n] {
-			s := &c.sets[n][k]
+		for k := range c.sets[n].slots {
+			s := &c.sets[n].slots[k]
 			if _, is := removed[maskOf(&s.record)]; is && s.sent != 0 {
 				c.forget(s)
 			}
@@ -196,13 +238,16 @@ func (c *Coalescer) take(s *slot, r *session.Record) {
 	s.record, s.sent = *r, c.now
 }
 
-// leastNeeded returns the slot for a new session: an unused one, or else the one whose session was sent the longest ago,
-// among those without a refresh if there are any.
-func (s *set) leastNeeded() *slot {
-	least := &s[0]
-	for k := 1; k < coalesceWays; k++ {
-		if t := &s[k]; t.pending == least.pending && t.sent < least.sent || least.pending && !t.pending {
-			least = t
+// leastNeeded returns the slot for a new session if the one whose turn it is has a refresh.
+func (s *set) leastNeeded() uint64 {
+	least := uint64(0)
+	for k := range uint64(coalesceWays) {
+		at := (s.hand + k) % coalesceWays
+		if !s.slots[at].pending {
+			return at
+		}
+		if s.slots[at].sent < s.slots[least].sent {
+			least = at
 		}
 	}
 	return least
@@ -224,7 +269,9 @@ func (c *Coalescer) list(s *slot, at place, due tick) {
 	}
 }
 
-func (c *Coalescer) slot(at place) *slot { return &c.sets[(at-1)/coalesceWays][(at-1)%coalesceWays] }
+func (c *Coalescer) slot(at place) *slot {
+	return &c.sets[(at-1)/coalesceWays].slots[(at-1)%coalesceWays]
+}
 
 // Flush emits all refreshes that are due, each valid until emit returns, and returns when to call Flush again (zero: not
 // needed).
@@ -274,8 +321,8 @@ func (c *Coalescer) Hasten(now time.Time, emit func(*session.Record)) {
 	}
 	c.Begin(now)
 	for n := range c.sets {
-		for k := range c.sets[n] {
-			if s := &c.sets[n][k]; s.pending {
+		for k := range c.sets[n].slots {
+			if s := &c.sets[n].slots[k]; s.pending {
 				s.record.Age(c.waited(s))
 				emit(&s.record)
 				s.pending, s.sent = false, c.now

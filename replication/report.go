@@ -17,43 +17,66 @@ func (h *Host) Reported(entries []byte, now time.Time) {
 		h.sendLive(entries, now)
 		return
 	}
+	h.Coalescer.Begin(now)
+	var copied session.Record
+	var atOnce bool
+	var evicted *session.Record
+	at, size := 0, h.Format.EntryLen()
+	// As long as all sessions are new, nothing is copied. This loop is most of the worker's own time while sessions are opened.
+	for ; at < len(entries); at += size {
+		r := h.Format.RecordIn(entries[at:], &copied)
+		if recording {
+			h.record(r)
+		}
+		if atOnce, evicted = h.Coalescer.Report(r); !atOnce || evicted != nil {
+			break
+		}
+	}
+	if at == len(entries) {
+		h.sendLive(entries, now)
+	} else {
+		h.sendSome(entries, at, atOnce, evicted, recording, now)
+	}
+	h.do.Wake(h.Coalescer.Next())
+}
+
+// record notes that a session was reported during a full sync.
+func (h *Host) record(r *session.Record) {
+	h.Receiver.Report(r)
+	h.advertise.reported.Add(r)
+}
+
+// sendSome sends those of the entries that must be sent at once: all before at, that at at if atOnce is true, and further ones;
+// and the refreshes that gave up their slots.
+func (h *Host) sendSome(entries []byte, at int, atOnce bool, evicted *session.Record, recording bool, now time.Time) {
 	s := h.do.Scratch()
 	coalesced, refreshed := uint64(0), uint64(0)
 	var copied session.Record
-	h.Coalescer.Begin(now)
 	size := h.Format.EntryLen()
-	out, all := s.Out[:0], true // as long as all are sent, nothing is copied
-	for at := 0; at < len(entries); at += size {
-		r := h.Format.RecordIn(entries[at:], &copied)
-		if recording {
-			h.Receiver.Report(r)
-			h.advertise.reported.Add(r)
-		}
-		atOnce, evicted := h.Coalescer.Report(r)
-		if all && (evicted != nil || !atOnce) {
-			all = false
-			out = append(out, entries[:at]...)
-		}
+	out := append(s.Out[:0], entries[:at]...)
+	for {
 		if evicted != nil {
 			refreshed++
 			out = h.appendRecord(out, evicted)
 		}
-		switch {
-		case !atOnce:
-			coalesced++
-		case !all:
+		if atOnce {
 			out = append(out, entries[at:at+size]...)
+		} else {
+			coalesced++
 		}
+		if at += size; at == len(entries) {
+			break
+		}
+		r := h.Format.RecordIn(entries[at:], &copied)
+		if recording {
+			h.record(r)
+		}
+		atOnce, evicted = h.Coalescer.Report(r)
 	}
 	s.Out = out
 	h.do.Count(CountCoalesced, coalesced)
 	h.do.Count(CountRefreshed, refreshed)
-	if all {
-		h.sendLive(entries, now)
-	} else {
-		h.sendInPieces(out, now)
-	}
-	h.do.Wake(h.Coalescer.Next())
+	h.sendInPieces(out, now)
 }
 
 // SendRefreshes sends the refreshes whose period is over, and returns when to call it again.

@@ -81,13 +81,8 @@ func (r *Record) Same(o *Record) bool {
 		at(r, 16) == at(o, 16) && at(r, 8) == at(o, 8) && at(r, 0) == at(o, 0)
 }
 
-// SamePort6 reports whether two records have the same IPv6 port. It tells most sessions apart, at the least cost.
-func (r *Record) SamePort6(o *Record) bool {
-	return binary.NativeEndian.Uint16(r[28:]) == binary.NativeEndian.Uint16(o[28:])
-}
-
 // SameSession reports whether two records have the same Key.
-func (r *Record) SameSession(o *Record) bool { return r.SamePort6(o) && r.Key() == o.Key() }
+func (r *Record) SameSession(o *Record) bool { return r.Key() == o.Key() }
 
 // Check says whether protocol, state and timer belong together.
 func (r *Record) Check() error {

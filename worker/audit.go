@@ -56,8 +56,10 @@ func (p *pumps) auditKernel(counters replication.ModuleCounters, dropped uint64,
 	p.w.state.Answered, p.w.state.KernelDropped, p.w.state.DropsSince = now, a.dropped, a.dropsSince
 }
 
-// sessionsIn returns how many sessions a list has.
-func sessionsIn(entries []byte) uint64 { return uint64(session.ListFormat(entries).CountList(entries)) }
+// sessionsIn returns how many sessions a list has that has passed session.CheckList.
+func sessionsIn(entries []byte) uint64 {
+	return uint64(len(entries) / session.ListFormat(entries).EntryLen())
+}
 
 // roomCommand is the command that doubles the module's queue, or makes it as long as "tune ss" does.
 func (p *pumps) roomCommand() string {
