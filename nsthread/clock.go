@@ -206,11 +206,11 @@ func (c *clock) fire(t *Thread) {
 		c.at = t.id
 	}
 	t.byClock = true
-	t.fireTimers()
+	now := t.fireTimers(time.Now())
 	t.returnScratch()
 	t.byClock = false
 	c.seen()
-	if due, far := t.farTimer(); far {
+	if due, far := t.farTimer(now); far {
 		c.plan(t, due)
 	} else if len(t.timers) > 0 {
 		t.interrupt() // it will be busy for a while

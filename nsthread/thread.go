@@ -167,10 +167,11 @@ func (t *Thread) loop() {
 		t.ended = true
 		t.pause()
 	}()
-	t.woken = time.Now()
+	now := time.Now() // which is read as rarely as possible: a busy thread waits thousands of times a second
+	t.woken = now
 	for {
 		t.returnScratch()
-		n := t.wait(events[:])
+		n := t.wait(events[:], now)
 		for i := range n {
 			switch events[i].Fd {
 			case int32(t.wake):
@@ -190,7 +191,7 @@ func (t *Thread) loop() {
 				}
 			}
 		}
-		t.fireTimers()
+		now = t.fireTimers(time.Now())
 	}
 }
 
@@ -206,17 +207,16 @@ func (t *Thread) pause() {
 }
 
 // wait waits for descriptors and timers.
-func (t *Thread) wait(events []unix.EpollEvent) (n int) {
-	before, now := t.woken, time.Now()
-	stood := t.stood
+func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
+	before, stood := t.woken, t.stood
 	if !t.full {
 		stood = 0 // what was there then has been read
 	}
 	if !timerslack.Applies() {
 		t.beScheduled(now) // which may take its time
 	}
-	planned := t.untilTimer()
-	due, far := t.farTimer()
+	planned := t.untilTimer(now)
+	due, far := t.farTimer(now)
 	if far {
 		planned = -1
 	}

@@ -49,39 +49,41 @@ func (m *Timer) Stop() {
 
 // untilTimer is how long epoll may wait for the next timer, in milliseconds; -1:
 // for ever.
-func (t *Thread) untilTimer() int {
+func (t *Thread) untilTimer(now time.Time) int {
 	if len(t.timers) == 0 {
 		return -1
 	}
-	wait := max(time.Until(t.timers[0].at), 0)
+	wait := max(t.timers[0].at.Sub(now), 0)
 	return int((wait + time.Millisecond - 1) / time.Millisecond)
 }
 
 // farTimer is when the next timer is due, if that is so far away that the clock is to
 // fire it. The thread will see to it if the clock does not.
-func (t *Thread) farTimer() (due time.Duration, far bool) {
+func (t *Thread) farTimer(now time.Time) (due time.Duration, far bool) {
 	if len(t.timers) == 0 {
 		return 0, false
 	}
 	due = t.timers[0].at.Sub(epoch)
-	if due < sinceEpoch()+near {
+	if t.timers[0].at.Sub(now) < near {
 		return 0, false
 	}
 	if t.lateAt < due+grace/2 || t.lateAt > due+2*grace {
 		t.lateAt = due + grace
-		at := unix.NsecToTimespec(int64(time.Until(t.timers[0].at) + grace))
+		at := unix.NsecToTimespec(int64(t.timers[0].at.Sub(now) + grace))
 		_ = unix.TimerfdSettime(t.late, 0, &unix.ItimerSpec{Value: at}, nil) // it fails for no valid time
 	}
 	return due, true
 }
 
-// fireTimers calls what is due.
-func (t *Thread) fireTimers() {
-	for len(t.timers) > 0 && time.Until(t.timers[0].at) <= 0 {
+// fireTimers calls what is due, and returns the time after that.
+func (t *Thread) fireTimers(now time.Time) time.Time {
+	for len(t.timers) > 0 && !t.timers[0].at.After(now) {
 		first := t.timers[0]
 		heap.Pop(&t.timers)
 		t.safely(first.fn)
+		now = time.Now()
 	}
+	return now
 }
 
 // timerHeap has the timers that are set, the next to fire first.

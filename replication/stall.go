@@ -71,13 +71,13 @@ func (s *Stalls) take() (again map[session.Key]struct{}) {
 
 // SendStalled sends the sessions again that were reported after a stall, with the times left from the module's table, but
 // not those that are reported again while it is read.
-func (h *Host) SendStalled(now time.Time) {
+func (h *Host) SendStalled() {
 	again := h.Stalls.take()
 	if again == nil {
 		return
 	}
 	stop := func() bool { return len(again) == 0 }
-	h.do.ReadTable(h.Sessions(), now, stop, func(t Snapshot, err error) {
+	h.do.ReadTable(h.Sessions(), h.do.Now(), stop, func(t Snapshot, err error) {
 		defer clear(again)
 		if err != nil {
 			h.do.Emit(StallUnread{err})

@@ -19,7 +19,7 @@ func (p *pumps) fromKernel() {
 		p.host.Stalls.Suspect(d)
 	}
 	p.takeReports()
-	p.host.SendStalled(p.do.now())
+	p.host.SendStalled()
 }
 
 // takeReports processes the queued reports, at most rounds batches of them.

@@ -179,7 +179,7 @@ func (r *simulated) Wake(now time.Time) (next time.Time) {
 	}
 	if r.reported {
 		r.reported = false
-		r.host.SendStalled(now)
+		r.host.SendStalled()
 	}
 	r.ReadErrors()
 	if r.trail.take(now) {
