@@ -16,13 +16,15 @@ const (
 
 // Advertise is the progress of an advertise, which sends the own table to upstream's peers.
 type Advertise struct {
-	// Sent and Total are sessions; Total is exact once the table has been read.
-	Sent  int `json:"sent"`
-	Total int `json:"total"`
-	// Rate is in sessions per second.
-	Rate int `json:"rate"`
-	// Ended is true when all sessions have been sent, or, with an Error, when the advertise has failed.
-	Ended bool   `json:"ended"`
+	// Sent is how many sessions were sent.
+	Sent int `json:"sent_sessions"`
+	// Total is how many sessions will have been sent in the end. It is exact once the table has been read.
+	Total int `json:"total_sessions"`
+	// Rate is how many sessions are sent per second.
+	Rate int `json:"sessions_per_second"`
+	// Ended is true when all sessions have been sent, or, with an error, when the advertise has failed.
+	Ended bool `json:"ended"`
+	// Error is why the advertise has failed. It is missing if it has not.
 	Error string `json:"error,omitempty"`
 }
 

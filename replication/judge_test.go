@@ -174,12 +174,12 @@ func TestUnclaimed(t *testing.T) {
 				h.Look(h.now)
 			}
 			before := h.knowledge.Position().Generation
-			h.Look(h.peer.LiveUntil().Add(-1))
+			h.Look(h.peer.liveUntil().Add(-1))
 			if h.knowledge.Position().Generation != before {
 				t.Error("the generation rises while the peer is there")
 			}
 			for range 2 {
-				h.Look(h.peer.LiveUntil().Add(1))
+				h.Look(h.peer.liveUntil().Add(1))
 			}
 			if rises := h.knowledge.Position().Generation - before; rises != c.want {
 				t.Errorf("the generation rises by %d, want %d", rises, c.want)

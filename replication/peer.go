@@ -25,6 +25,8 @@ type PeerInfo struct {
 	Address netip.Addr
 	// LastHeard is when the last datagram arrived.
 	LastHeard time.Time
+	// LiveUntil is until when the peer is live if it is not heard again.
+	LiveUntil time.Time
 	// ID is the sender ID; 0 is an upstream joold, whose other fields are unknown.
 	ID syncwire.ID
 	// Software, Module (the version of the peer's Jool as HELLO encodes it), Sync and Sessions (the size of the peer's
@@ -93,7 +95,7 @@ func (k *Peer) heard(others, now time.Time) {
 	case now.Sub(k.LastHeard) > AbsentAfter:
 		k.greeted, k.Served = false, time.Time{}
 		k.Stream.Absent()
-	case now.After(k.LiveUntil()) && others.After(k.LastHeard):
+	case now.After(k.liveUntil()) && others.After(k.LastHeard):
 		k.Stream.Absent()
 	}
 	k.LastHeard = now
@@ -101,11 +103,11 @@ func (k *Peer) heard(others, now time.Time) {
 
 // Live reports whether the peer has an ID and is live.
 func (k *Peer) Live(now time.Time) bool {
-	return k.ID != 0 && !k.replaced && !now.After(k.LiveUntil())
+	return k.ID != 0 && !k.replaced && !now.After(k.liveUntil())
 }
 
-// LiveUntil returns until when the peer is live if it is not heard again: LateHello after its next HELLO is expected.
-func (k *Peer) LiveUntil() time.Time {
+// liveUntil returns until when the peer is live if it is not heard again: LateHello after its next HELLO is expected.
+func (k *Peer) liveUntil() time.Time {
 	nextIn := HelloIdle
 	if k.greeted && k.nextIn > 0 {
 		nextIn = min(k.nextIn, HelloIdle)

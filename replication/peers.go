@@ -186,7 +186,7 @@ func (p *Peers) AppendInfo(list []PeerInfo) []PeerInfo {
 	for _, known := range p.order {
 		if !known.replaced {
 			info := known.PeerInfo
-			info.Lost, info.Repaired = known.Stream.Lost(), known.Stream.Repaired()
+			info.Lost, info.Repaired, info.LiveUntil = known.Stream.Lost(), known.Stream.Repaired(), known.liveUntil()
 			list = append(list, info)
 		}
 	}

@@ -23,7 +23,7 @@ func TestPeerMoves(t *testing.T) {
 
 	later := now.Add(time.Second)
 	from = p.Heard(second, 7, later)
-	want := []PeerInfo{{Address: second, LastHeard: later, ID: 7, Sync: syncwire.SyncYes, Sessions: 100}}
+	want := []PeerInfo{{Address: second, LastHeard: later, LiveUntil: later.Add(HelloIdle + LateHello), ID: 7, Sync: syncwire.SyncYes, Sessions: 100}}
 	addresses := cmpopts.EquateComparable(netip.Addr{})
 	if diff := cmp.Diff(want, p.AppendInfo(nil), addresses); diff != "" {
 		t.Errorf("peers (-want +got):\n%s", diff)

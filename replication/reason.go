@@ -33,21 +33,24 @@ const (
 	SettingsDiffer Code = "settings-differ" // settings differ from a peer's
 	CountersDiffer Code = "counters-differ" // counters that should agree disagree
 	TableTooLarge  Code = "table-too-large" // a peer's table has more sessions than a full sync takes
+	Lags           Code = "lags"            // a peer stores the host's live datagrams late
 )
 
 // Reason says why a host is not ready to take over.
 type Reason struct {
+	// Code names the kind of reason. Programs may compare it.
 	Code Code `json:"code"`
-	// Peer is the address of the peer that the reason concerns; "": none.
+	// Peer is the address of the peer that the reason concerns. It is missing if the reason concerns none.
 	Peer string `json:"peer,omitempty"`
-	// Sessions or Datagrams is the amount, as far as it is known.
-	Sessions  uint64 `json:"sessions,omitempty"`
+	// Sessions is how many sessions the reason concerns. It is missing if that is not known.
+	Sessions uint64 `json:"sessions,omitempty"`
+	// Datagrams is how many live datagrams are missing. It is missing if that is not known.
 	Datagrams uint64 `json:"datagrams,omitempty"`
-	// Since is since when there is this reason; zero: not known.
+	// Since is when the reason began. It is missing if that is not known.
 	Since time.Time `json:"since,omitzero"`
-	// Text is the reason in a line. It names the peer and the amount.
+	// Text is the reason in one line, with the peer and the amount. Its wording may change.
 	Text string `json:"text"`
-	// Remedy says what to do, and the command to type; "": nothing, joolctl repairs it by itself.
+	// Remedy says what to do, and the command to type. It is missing if joolctl repairs it by itself.
 	Remedy string `json:"remedy,omitempty"`
 }
 

@@ -25,21 +25,21 @@ type storing struct {
 
 // SyncReport is the result of a full sync, in sessions.
 type SyncReport struct {
-	From       string `json:"from"`
-	Why        string `json:"why"`
-	Got        int    `json:"got"`
-	Had        int    `json:"had"`
-	Injected   int    `json:"injected"`
-	Replaced   int    `json:"replaced"` // BIB entries that were removed because of newer ones
-	Collisions int    `json:"collisions"`
-	GaveBack   int    `json:"gave_back"`
+	From       string
+	Why        string
+	Got        int
+	Had        int
+	Injected   int
+	Replaced   int // BIB entries that were removed because of newer ones
+	Collisions int
+	GaveBack   int
 	// At is when it ended.
-	At time.Time `json:"at"`
+	At time.Time
 	// Took is the time from BEGIN to the end; the others are its parts.
-	Took      time.Duration `json:"took"`
-	Receiving time.Duration `json:"receiving"`
-	Comparing time.Duration `json:"comparing"`
-	Injecting time.Duration `json:"injecting"`
+	Took      time.Duration
+	Receiving time.Duration
+	Comparing time.Duration
+	Injecting time.Duration
 }
 
 // isStored reports whether everything that has arrived and could be compared is in the module.

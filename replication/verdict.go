@@ -42,7 +42,7 @@ func (k *Knowledge) Verdict(live []*Peer, before []Reason, now time.Time) Verdic
 		}
 	}
 	for _, known := range live {
-		v.Next = Soonest(v.Next, known.LiveUntil().Add(1))
+		v.Next = Soonest(v.Next, known.liveUntil().Add(1))
 	}
 	if v.Sync == syncwire.SyncNo {
 		for _, l := range k.lacks[:min(len(k.lacks), MaxReasons)] {

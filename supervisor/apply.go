@@ -106,7 +106,7 @@ func (s *Supervisor) rowsFor(actions []action, before map[string]*pair) map[stri
 		}
 		p := before[a.name]
 		if p == nil || taken[p] || p.has() && a.verb != fail {
-			p = &pair{name: a.name, counters: s.newCounters(a.name)}
+			p = s.newPair(a.name)
 		}
 		rows[a.name] = p
 	}

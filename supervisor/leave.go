@@ -35,6 +35,13 @@ func (s *Supervisor) takeOverState() {
 	time.AfterFunc(adoptWithin, store.Discard)
 }
 
+// newPair returns a pair that has no worker yet.
+func (s *Supervisor) newPair(name string) *pair {
+	p := &pair{name: name, counters: s.newCounters(name)}
+	p.meter.add(sampleOf(p.counters, time.Now()))
+	return p
+}
+
 // newCounters are a pair's: those that the process before had for it, if any.
 func (s *Supervisor) newCounters(name string) *worker.Counters {
 	c := new(worker.Counters)

@@ -17,6 +17,7 @@ import (
 type pair struct {
 	name     string
 	counters *worker.Counters
+	meter    meter
 	// spec is what it runs with or is about to; meaningless while failed.
 	spec configdir.Spec
 	// keeper has its worker. It is nil while failed, and while pending: another

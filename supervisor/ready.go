@@ -49,19 +49,24 @@ func (o ReadyOptions) waited(why []replication.Reason, s worker.SyncState, incom
 		o.Patience > 0 && waits >= o.Patience && silence >= max(o.Patience, heardWithin)
 }
 
-// Ready says whether it is safe to fail over to this host now.
+// Ready is the answer of `joolctl ready -o json`: whether it is safe to fail over to this host now.
 type Ready struct {
-	// Ready is true if all pairs that were asked for are.
-	Ready bool        `json:"ready"`
+	// Ready is true if all pairs that were asked for are ready.
+	Ready bool `json:"ready"`
+	// Pairs are the pairs that were asked for, in natural order of their names.
 	Pairs []PairReady `json:"pairs"`
 }
 
-// PairReady is a pair's part of the answer.
+// PairReady is the answer for one pair.
 type PairReady struct {
-	Name  string `json:"name"`
-	Ready bool   `json:"ready"`
+	// Name is the name of the pair.
+	Name string `json:"name"`
+	// Ready is true if it is safe to fail over to this host's instance.
+	Ready bool `json:"ready"`
 	// Reasons are why it is not.
-	Reasons []replication.Reason `json:"reasons,omitempty"`
+	Reasons []replication.Reason `json:"reasons"`
+	// Warnings are reasons that concern the peers: they do not keep this host from taking over.
+	Warnings []replication.Reason `json:"warnings"`
 }
 
 // standing is all that decides whether a pair is ready.
@@ -88,8 +93,8 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 		now := time.Now()
 		answer.Ready = len(selected) > 0
 		for _, p := range selected {
-			why := p.standing().reasons(now, o)
-			answer.Pairs = append(answer.Pairs, PairReady{p.name, len(why) == 0, why})
+			why := append([]replication.Reason{}, p.standing().reasons(now, o)...)
+			answer.Pairs = append(answer.Pairs, PairReady{p.name, len(why) == 0, why, []replication.Reason{}})
 			answer.Ready = answer.Ready && len(why) == 0
 		}
 		return nil
@@ -164,9 +169,9 @@ func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 	switch {
 	case s.Incomplete() && s.Total > 0:
 		why = append(why, replication.Reason{Code: replication.FullSync,
-			Text: fmt.Sprintf("a resync is under way: %s at %d %% (%d of %d sessions%s)", s.Phase, 100*s.Done/s.Total, s.Done, s.Total, s.EndsAt())})
+			Text: fmt.Sprintf("a full sync is under way: %s at %d %% (%d of %d sessions%s)", s.Phase, 100*s.Done/s.Total, s.Done, s.Total, s.EndsAt())})
 	case s.Incomplete():
-		why = append(why, replication.Reason{Code: replication.FullSync, Text: "a resync is under way: " + s.Phase})
+		why = append(why, replication.Reason{Code: replication.FullSync, Text: "a full sync is under way: " + s.Phase})
 	case s.Synced == syncwire.SyncNo && st.sequence && len(s.Lacking) == 0:
 		why = append(why, replication.Reason{Code: replication.Listening, Text: "peers have not been heard for long enough"})
 	}

@@ -51,7 +51,7 @@ func TestReasons(t *testing.T) {
 		s.KernelDropped, s.DropsSince, s.CompletePeer = now, ago(time.Hour), ago(time.Second)
 	})
 	const dropsFor = "the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago, for 1h0m0s; type: jool"
-	const atZero = "a resync is under way: receiving at 0 % (10 of 500000 sessions)"
+	const atZero = "a full sync is under way: receiving at 0 % (10 of 500000 sessions)"
 	for _, test := range []struct {
 		name   string
 		state  State // "": running
@@ -73,7 +73,7 @@ func TestReasons(t *testing.T) {
 		{name: "stuck kernel, open", silent: true, sync: since(alone, time.Hour, time.Hour), o: open,
 			want: []string{"the kernel module does not answer, for 1m0s; see `dmesg`"}},
 		{name: "listening", sync: worker.SyncState{Phase: "listening for peers"}, o: allow,
-			want: []string{"a resync is under way: listening for peers"}},
+			want: []string{"a full sync is under way: listening for peers"}},
 		{name: "nobody", sync: alone, want: []string{"no peer has been heard since the start"}},
 		{name: "nobody, allowed", sync: alone, o: allow},
 		{name: "only upstream", sync: alone, peers: []replication.PeerInfo{upstream},
@@ -87,11 +87,11 @@ func TestReasons(t *testing.T) {
 			want: []string{`"sequence" is false, so no peer can tell what this host lacks`}},
 		{name: "no sequence, allowed", mute: true, peers: []replication.PeerInfo{upstream}, o: allow},
 		{name: "resync", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000}, peers: []replication.PeerInfo{ours},
-			want: []string{"a resync is under way: receiving at 63 % (630 of 1000 sessions)"}},
+			want: []string{"a full sync is under way: receiving at 63 % (630 of 1000 sessions)"}},
 		{name: "resync with a forecast", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000, Ends: now.Add(90 * time.Second)}, peers: []replication.PeerInfo{ours},
-			want: []string{"a resync is under way: receiving at 63 % (630 of 1000 sessions, done at about 12:01:30)"}},
+			want: []string{"a full sync is under way: receiving at 63 % (630 of 1000 sessions, done at about 12:01:30)"}},
 		{name: "resync again", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "comparing", "a peer holds more sessions" }),
-			want: []string{"a resync is under way: comparing"}},
+			want: []string{"a full sync is under way: comparing"}},
 		{name: "a peer advertises", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "receiving", "advertised" })},
 		{name: "between two tries", sync: worker.SyncState{}, peers: []replication.PeerInfo{ours},
 			want: []string{"peers have not been heard for long enough"}},
@@ -111,7 +111,7 @@ func TestReasons(t *testing.T) {
 		{name: "kernel dropped", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now.Add(-61 * time.Second) })},
 		{name: "everything", peers: []replication.PeerInfo{differs},
 			sync: worker.SyncState{Phase: "asking a peer", Lacking: missing(3), Blocked: 1, KernelDropped: now},
-			want: []string{"a resync is under way: asking a peer", "peer fd64::1: 3 live datagrams are missing",
+			want: []string{"a full sync is under way: asking a peer", "peer fd64::1: 3 live datagrams are missing",
 				"1 sessions of a peer are not stored because older mappings are in their way",
 				"settings differ from peer fd64::2: pool6, udp-timeout; compare `jool global display` and `jool pool4 display` of both hosts",
 				"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago; type: jool"}},

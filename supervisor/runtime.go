@@ -5,9 +5,10 @@ import "runtime/metrics"
 // Runtime is what the supervisor's program takes, all workers together. What the
 // system knows of it (memory, descriptors, threads) is in /proc.
 type Runtime struct {
+	// Goroutines is how many goroutines there are.
 	Goroutines uint64 `json:"goroutines"`
-	// HeapBytes are in objects, those that nobody needs any more but the
-	// collector has not found yet included.
+	// HeapBytes is the memory of objects on the heap, including those that are not used any more and that the collector has
+	// not found yet.
 	HeapBytes uint64 `json:"heap_bytes"`
 }
 

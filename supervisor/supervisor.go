@@ -183,6 +183,8 @@ func (s *Supervisor) loop(ctx context.Context) {
 	period := CheckPeriod(s.opt.Watchdog)
 	check := time.NewTicker(period)
 	defer check.Stop()
+	sampling := time.NewTicker(sampleEvery)
+	defer sampling.Stop()
 	for {
 		if repair == nil && s.wantsRepair() {
 			repair = time.After(repairPeriod)
@@ -207,6 +209,8 @@ func (s *Supervisor) loop(ctx context.Context) {
 			s.checkProgress(period)
 			s.startPending()
 			s.tell()
+		case <-sampling.C:
+			s.sampleAll()
 		}
 	}
 }

@@ -69,7 +69,7 @@ func TestRunsAllPairs(t *testing.T) {
 		}
 		want := Row{Name: "p10", Namespace: "blue", Instance: "i10", State: Running, Since: r.row("p1").Since, Synced: "alone",
 			Reasons:  []replication.Reason{{Code: replication.ModuleSilent, Text: "the kernel module does not answer", Remedy: "see `dmesg`"}},
-			Exposure: &Exposure{}, Kernel: map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 3}, Peers: []Peer{}}
+			Warnings: []replication.Reason{}, Sessions: new(uint64(0)), DifferingCounters: []string{}, Exposure: &Exposure{}, Kernel: map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 3}, Peers: []Peer{}}
 		if diff := cmp.Diff(want, r.row("p10")); diff != "" {
 			t.Errorf("row (-want +got):\n%s", diff)
 		}

@@ -49,7 +49,7 @@ func (p *pumps) auditKernel(counters replication.ModuleCounters, dropped uint64,
 	} else if len(p.w.state.Broken) == 0 {
 		p.w.state.BrokenSince = now
 	}
-	p.w.state.Broken = broken
+	p.w.state.Broken, p.w.state.Sessions = broken, counters.Sessions
 	if remedy != "" {
 		p.w.state.DropRemedy = remedy
 	}

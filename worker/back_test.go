@@ -51,7 +51,7 @@ func TestLostWhileAway(t *testing.T) {
 	if n := standby.counters.Losses().NetworkLost; n != datagrams {
 		t.Errorf("%d datagrams are lost, want %d", n, datagrams)
 	}
-	if n := active.counters.Ledger().Repeated; n != 0 {
+	if n := active.counters.Ledger().Retransmitted; n != 0 {
 		t.Errorf("%d sessions were retransmitted", n)
 	}
 }

@@ -21,7 +21,7 @@ type Counters struct {
 	sendErrors      atomic.Uint64
 
 	reported, coalesced, refreshed atomic.Uint64
-	sentSessions, repeated         atomic.Uint64
+	sentSessions, retransmitted    atomic.Uint64
 	advertised, unsent             atomic.Uint64
 	receivedSessions, given        atomic.Uint64
 	ignored                        atomic.Uint64
@@ -73,38 +73,41 @@ func (s Stats) String() string {
 	return b.String()
 }
 
-// Losses counts the sessions, datagrams and requests that were lost, refused or could not be used.
+// Losses counts the sessions, datagrams and requests that were lost, refused or could not be used. Each name says what it counts.
 type Losses struct {
-	// KernelDropped counts the sessions that the module did not report because its queue was full (the increase of its
-	// JSTAT_JOOLD_SSS_ENOSPC since the worker's start).
-	KernelDropped uint64 `json:"kernel_dropped"`
-	// NetlinkLost counts the sessions that NetlinkOverruns lost: those that the module has reported (JSTAT_JOOLD_SSS_SENT) and
-	// the worker has not received. It stays 0 with modules before 4.1.12, which do not have that counter.
-	NetlinkLost uint64 `json:"netlink_lost"`
+	// KernelDropped counts the sessions that the module did not report because its queue was full: the increase of its
+	// JSTAT_JOOLD_SSS_ENOSPC since the worker's start.
+	KernelDropped uint64 `json:"kernel_dropped_sessions"`
+	// NetlinkLost counts the sessions that the module has reported (JSTAT_JOOLD_SSS_SENT) and the worker has not received, because
+	// the buffer of the netlink socket overran. It stays 0 with modules before 4.1.12, which do not have that counter.
+	NetlinkLost uint64 `json:"netlink_lost_sessions"`
 	// NetlinkOverruns counts how often the module's multicasts overran the buffer of the netlink socket (ENOBUFS). Each
 	// overrun loses sessions.
 	NetlinkOverruns uint64 `json:"netlink_overruns"`
 	// NetworkLost counts peers' live datagrams that are missing by their sequence numbers and that no retransmission brought.
 	// A full sync brings their sessions.
-	NetworkLost uint64 `json:"network_lost"`
+	NetworkLost uint64 `json:"network_lost_datagrams"`
+	// Repaired counts peers' live datagrams that were missing and whose sessions arrived later, in a retransmission or in
+	// newer datagrams.
+	Repaired uint64 `json:"repaired_datagrams"`
 	// WrittenOff counts live datagrams of dead hosts that no live peer has received: their sessions are lost.
-	WrittenOff uint64 `json:"written_off"`
+	WrittenOff uint64 `json:"written_off_datagrams"`
 	// SocketDrops counts datagrams that the kernel dropped because the buffer of the network socket was full (SO_RXQ_OVFL).
-	SocketDrops uint64 `json:"socket_drops"`
+	SocketDrops uint64 `json:"socket_dropped_datagrams"`
 	// Malformed counts datagrams that are neither lists of valid sessions nor valid control messages.
-	Malformed uint64 `json:"malformed"`
+	Malformed uint64 `json:"malformed_datagrams"`
 	// Untranslated counts received sessions that the format of this host's module cannot express.
-	Untranslated uint64 `json:"untranslated"`
+	Untranslated uint64 `json:"untranslated_sessions"`
 	// Collisions counts sessions that a full sync brought and the module refused without an error, because their transport
 	// address on the IPv4 side is mapped to another IPv6 host here.
-	Collisions uint64 `json:"collisions"`
+	Collisions uint64 `json:"collided_sessions"`
 	// NotUnderstood counts control messages and trailers (both begin with 00 00) of a version or type that this software does
 	// not know: they come from newer peers.
-	NotUnderstood uint64 `json:"not_understood"`
+	NotUnderstood uint64 `json:"not_understood_datagrams"`
 	// KernelErrors counts requests to which the module replied with an error.
 	KernelErrors uint64 `json:"kernel_errors"`
 	// SendErrors counts datagrams that could not be sent, because the network socket returned an error.
-	SendErrors uint64 `json:"send_errors"`
+	SendErrors uint64 `json:"unsent_datagrams"`
 }
 
 // Stats returns upstream's six counters.
@@ -122,6 +125,7 @@ func (c *Counters) Losses() Losses {
 		KernelDropped:   c.kernelDropped.Load(),
 		NetlinkLost:     c.netlinkLost.Load(),
 		NetworkLost:     c.networkLost.Load(),
+		Repaired:        c.networkRepaired.Load(),
 		WrittenOff:      c.writtenOff.Load(),
 		NetlinkOverruns: c.netlinkOverruns.Load(),
 		SocketDrops:     c.socketDrops.Load(),
@@ -146,53 +150,55 @@ func (c *Counters) Losses() Losses {
 type Ledger struct {
 	// Reported counts the sessions that the module has reported to this worker.
 	Reported uint64 `json:"reported"`
-	// Coalesced counts reports that were not sent at once, because only the time left of the session had changed. Refreshed
-	// counts coalesced sessions that were sent at the end of their refresh period, with the newest time left.
+	// Coalesced counts reports that were not sent at once, because only the time left of the session had changed.
 	Coalesced uint64 `json:"coalesced"`
+	// Refreshed counts coalesced sessions that were sent at the end of their refresh period, with the newest time left.
 	Refreshed uint64 `json:"refreshed"`
-	// Sent counts the sessions in live datagrams that were sent; Unsent counts those in live datagrams for which the network
-	// socket returned an error.
-	Sent   uint64 `json:"sent"`
+	// Sent counts the sessions in live datagrams that were sent.
+	Sent uint64 `json:"sent"`
+	// Unsent counts the sessions in live datagrams for which the network socket returned an error.
 	Unsent uint64 `json:"unsent"`
-	// Repeated counts the sessions that were retransmitted because a peer had missed them. Advertised counts the sessions of
-	// whole tables that were sent for upstream's joolds.
-	Repeated   uint64 `json:"repeated"`
+	// Retransmitted counts the sessions that were retransmitted because a peer had missed them.
+	Retransmitted uint64 `json:"retransmitted"`
+	// Advertised counts the sessions of whole tables that were sent for upstream's joolds.
 	Advertised uint64 `json:"advertised"`
 	// Received counts the sessions in all received datagrams: live ones, retransmissions (also those that another peer
 	// requested) and advertised ones.
 	Received uint64 `json:"received"`
-	// Repaired counts peers' datagrams that were missing and whose sessions arrived later, in a retransmission or in newer
-	// datagrams.
-	Repaired uint64 `json:"repaired"`
-	// Translated counts the sessions that arrived in the format of another version of Jool. Cut counts the sessions whose time
-	// left was reduced to the timeout of this instance.
+	// Translated counts the sessions that arrived in the format of another version of Jool.
 	Translated uint64 `json:"translated"`
-	Cut        uint64 `json:"cut"`
+	// Cut counts the sessions whose time left was reduced to the timeout of this instance.
+	Cut uint64 `json:"cut"`
 	// Injected counts the sessions that full syncs brought and that were given to the module.
 	Injected uint64 `json:"injected"`
 	// Ignored counts received sessions that were not given to the module: those of the host's own datagrams, of advertised
 	// datagrams (full syncs bring these), of duplicate or late datagrams, and of peers that were removed meanwhile.
 	Ignored uint64 `json:"ignored"`
-	// Given counts the sessions that were given to the module.
+	// Given counts the sessions that were given to the module, in live updates and in full syncs.
 	Given uint64 `json:"given"`
+}
+
+// LostSessions returns how many sessions did not get to their destination: the module did not report them, they could not be sent,
+// or the module could not store them. A full sync may have brought them since.
+func (c *Counters) LostSessions() uint64 {
+	return c.kernelDropped.Load() + c.netlinkLost.Load() + c.unsent.Load() + c.untranslated.Load() + c.collisions.Load()
 }
 
 // Ledger returns the counters of the ledger.
 func (c *Counters) Ledger() Ledger {
 	return Ledger{
-		Reported:   c.reported.Load(),
-		Coalesced:  c.coalesced.Load(),
-		Refreshed:  c.refreshed.Load(),
-		Sent:       c.sentSessions.Load(),
-		Unsent:     c.unsent.Load(),
-		Repeated:   c.repeated.Load(),
-		Advertised: c.advertised.Load(),
-		Received:   c.receivedSessions.Load(),
-		Repaired:   c.networkRepaired.Load(),
-		Translated: c.translated.Load(),
-		Cut:        c.cut.Load(),
-		Injected:   c.injected.Load(),
-		Ignored:    c.ignored.Load(),
-		Given:      c.given.Load(),
+		Reported:      c.reported.Load(),
+		Coalesced:     c.coalesced.Load(),
+		Refreshed:     c.refreshed.Load(),
+		Sent:          c.sentSessions.Load(),
+		Unsent:        c.unsent.Load(),
+		Retransmitted: c.retransmitted.Load(),
+		Advertised:    c.advertised.Load(),
+		Received:      c.receivedSessions.Load(),
+		Translated:    c.translated.Load(),
+		Cut:           c.cut.Load(),
+		Injected:      c.injected.Load(),
+		Ignored:       c.ignored.Load(),
+		Given:         c.given.Load(),
 	}
 }

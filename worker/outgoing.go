@@ -112,7 +112,7 @@ func (p *pumps) account(n note, err error) {
 	c.netSentBytes.Add(uint64(n.bytes))
 	switch n.kind {
 	case syncwire.Repeat:
-		c.repeated.Add(sessions)
+		c.retransmitted.Add(sessions)
 	case syncwire.Advertised:
 		c.advertised.Add(sessions)
 	default:

@@ -47,7 +47,7 @@ func TestPartlySent(t *testing.T) {
 		d.wait(d.socket.fd)
 		d.fromNetwork()
 		d.sentWith(syncwire.Repeat, before, sessions, 1, 2, 3, 4, 5)
-		if l := d.w.counters.Ledger(); l.Repeated != 87 || d.w.counters.Losses() != lost {
+		if l := d.w.counters.Ledger(); l.Retransmitted != 87 || d.w.counters.Losses() != lost {
 			t.Errorf("ledger %+v, losses %+v", l, d.w.counters.Losses())
 		}
 		if n := d.w.counters.Stats().NetSentPackets; n != 3+5 {

@@ -81,8 +81,8 @@ func TestReconfigureUnderTraffic(t *testing.T) {
 			stop()
 			become(t, active, standby)
 			missed := func() bool {
-				l := standby.counters.Ledger()
-				return l.Repaired+l.Injected+standby.counters.Losses().NetworkLost > 0
+				l := standby.counters.Losses()
+				return l.Repaired+l.NetworkLost+standby.counters.Ledger().Injected > 0
 			}
 			if c.apart { // retransmissions are counted at the next tick
 				eventually(t, "what the standby missed is counted", missed)

@@ -12,7 +12,7 @@ func (c *Counters) saved() map[string]*atomic.Uint64 {
 		"malformed": &c.malformed, "not_understood": &c.notUnderstood,
 		"kernel_errors": &c.kernelErrors, "send_errors": &c.sendErrors,
 		"reported": &c.reported, "coalesced": &c.coalesced, "refreshed": &c.refreshed,
-		"sent": &c.sentSessions, "repeated": &c.repeated,
+		"sent": &c.sentSessions, "retransmitted": &c.retransmitted,
 		"advertised": &c.advertised, "unsent": &c.unsent, "received": &c.receivedSessions,
 		"translated": &c.translated, "untranslated": &c.untranslated, "cut": &c.cut,
 		"ignored": &c.ignored, "given": &c.given,

@@ -17,6 +17,8 @@ type SyncState struct {
 	Synced syncwire.Sync
 	// Trouble says why the network socket can neither send nor receive, and which command helps; "" if it can.
 	Trouble string
+	// Sessions is how many sessions the instance's table had when the module last replied.
+	Sessions uint64
 	// Phase is the phase of the full sync that is under way, "" if there is none. Why is the reason for the full sync.
 	Phase, Why string
 	// Done is how many sessions the present phase has received or injected, and Total how many it is going to.

@@ -47,8 +47,8 @@ func TestMakeBeforeBreak(t *testing.T) {
 		}
 		f.flows(t, k.name)
 		row := f.seen[k.name]
-		t.Logf("%s: repaired %d, lost %d datagrams; %d sessions injected", c.what, row.Ledger.Repaired, row.Losses.NetworkLost, row.Ledger.Injected)
-		if missed := row.Ledger.Repaired + row.Losses.NetworkLost + row.Losses.SocketDrops; !c.apart && missed > 0 {
+		t.Logf("%s: repaired %d, lost %d datagrams; %d sessions injected", c.what, row.Losses.Repaired, row.Losses.NetworkLost, row.Ledger.Injected)
+		if missed := row.Losses.Repaired + row.Losses.NetworkLost + row.Losses.SocketDrops; !c.apart && missed > 0 {
 			t.Errorf("%s: %d datagrams did not come to %s at once: %+v", c.what, missed, k.name, row.Losses)
 		}
 	}

@@ -186,7 +186,7 @@ func rowsOf(t *testing.T, s *site) map[string]control.Row {
 // that befalls them is a reason for that.
 func agree(t *testing.T, s *site) {
 	for name, r := range rowsOf(t, s) {
-		for _, text := range r.Broken {
+		for _, text := range r.DifferingCounters {
 			if strings.HasPrefix(text, "NET_SENT") || strings.Contains(text, "please report") {
 				t.Errorf("%s: %s", name, text)
 			}

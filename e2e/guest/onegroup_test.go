@@ -118,7 +118,7 @@ func TestOneGroup(t *testing.T) {
 	for _, w := range []worker{jWorker, lWorker} {
 		s, code := statusOf(t, w.socket)
 		row := s.Workers[0]
-		if code != exitOK || row.Restarts != 0 || row.Losses["kernel_errors"] != 0 || row.Losses["malformed"] == 0 || row.Losses["not_understood"] == 0 {
+		if code != exitOK || row.Restarts != 0 || row.Losses["kernel_errors"] != 0 || row.Losses["malformed_datagrams"] == 0 || row.Losses["not_understood_datagrams"] == 0 {
 			t.Errorf("%s: exit status %d, %+v", w.namespace.name, code, row)
 		}
 	}

@@ -172,7 +172,7 @@ func (r *rates) awaitComplete() (took time.Duration) {
 	began := time.Now()
 	eventually(r.t, time.Minute, "K is complete", func() string {
 		if row := r.row(r.hostK, r.pairK); row.Synced != "yes" {
-			return fmt.Sprintf("synced: %s, %s, %+v", row.Synced, row.Resync, row.Reasons)
+			return fmt.Sprintf("synced: %s, %s, %+v", row.Synced, row.FullSync, row.Reasons)
 		}
 		return ""
 	})
@@ -233,7 +233,7 @@ func (r *rates) overload(times int, before LiveLatency) {
 	t := r.t
 	what := fmt.Sprintf("%d × capacity", times)
 	r.witness.enter(what, wrongYesAtMost, func() {})
-	start, last := r.counted(), r.row(r.hostK, r.pairK).LastResync
+	start, last := r.counted(), r.row(r.hostK, r.pairK).LastFullSync
 	quit := make(chan struct{})
 	looking := r.looks(quit)
 	b := r.storm.start(t, times*r.capacity)
@@ -272,7 +272,7 @@ func (r *rates) overload(times int, before LiveLatency) {
 		return
 	}
 	d.verdict()
-	d.fullSyncs(append([]*replication.SyncReport{last}, r.row(r.hostK, r.pairK).LastResync)...)
+	d.fullSyncs(append([]*control.FullSync{last}, r.row(r.hostK, r.pairK).LastFullSync)...)
 	remedied(t, what+": J", remedies, replication.ModuleDrops, "jool -i nat global update ss-capacity 16384")
 	t.Logf("%s: K is complete %v after the drops", what, rounded(complete))
 	atMost(t, what+": K's way to a complete table", complete, completeAfterDrops)
@@ -336,7 +336,7 @@ func (d *dropping) verdict() {
 			continue
 		}
 		said++
-		if l.k.Resync == "" {
+		if l.k.FullSync == nil {
 			remedied(d.t, fmt.Sprintf("%s: K after %v", d.what, rounded(l.at.Sub(d.looks[0].at))), l.k.Reasons,
 				replication.SessionsMissing, "jool -i INSTANCE global update ss-capacity 16384")
 		}
@@ -346,18 +346,18 @@ func (d *dropping) verdict() {
 }
 
 // fullSyncs adds up the time that K's full syncs took. beside are further ones: the last before the drops and the last of all.
-func (d *dropping) fullSyncs(beside ...*replication.SyncReport) {
+func (d *dropping) fullSyncs(beside ...*control.FullSync) {
 	begin := d.looks[0].at
-	var reports []*replication.SyncReport
+	var reports []*control.FullSync
 	for _, l := range d.looks {
-		reports = append(reports, l.k.LastResync)
+		reports = append(reports, l.k.LastFullSync)
 	}
-	reports = slices.DeleteFunc(append(reports, beside...), func(r *replication.SyncReport) bool { return r == nil })
-	slices.SortFunc(reports, func(a, b *replication.SyncReport) int { return a.At.Compare(b.At) })
-	reports = slices.CompactFunc(reports, func(a, b *replication.SyncReport) bool { return a.At.Equal(b.At) })
+	reports = slices.DeleteFunc(append(reports, beside...), func(r *control.FullSync) bool { return r == nil })
+	slices.SortFunc(reports, func(a, b *control.FullSync) int { return a.At.Compare(b.At) })
+	reports = slices.CompactFunc(reports, func(a, b *control.FullSync) bool { return a.At.Equal(b.At) })
 	number, all := 0, time.Duration(0)
 	for _, r := range reports {
-		from := r.At.Add(-r.Took)
+		from := r.At.Add(-r.Duration())
 		if from.Before(begin) {
 			from = begin
 		}
@@ -367,8 +367,8 @@ func (d *dropping) fullSyncs(beside ...*replication.SyncReport) {
 		}
 		if took := until.Sub(from); took > 0 {
 			number, all = number+1, all+took
-			d.t.Logf("%s: a full sync (%s) of %d sessions began %v after the first drop and took %v", d.what, cmp.Or(r.Why, "no reason"), r.Got,
-				rounded(r.At.Add(-r.Took).Sub(begin)), rounded(r.Took))
+			d.t.Logf("%s: a full sync (%s) of %d sessions began %v after the first drop and took %v", d.what, cmp.Or(r.Cause, "no reason"), r.Received,
+				rounded(r.At.Add(-r.Duration()).Sub(begin)), rounded(r.Duration()))
 		}
 	}
 	part := all.Seconds() / d.lasted().Seconds()

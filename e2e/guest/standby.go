@@ -9,6 +9,8 @@ import (
 	"joolctl/joolnl"
 	"joolctl/packetio"
 	"joolctl/session"
+
+	control "joolctl/supervisor"
 )
 
 // madeUpUDP is a made-up session: 1,000 destination ports behind each mask, up
@@ -94,31 +96,18 @@ func (top *topology) awaitSameCount(t testing.TB, least int, limit time.Duration
 	})
 }
 
-// resyncReport is what joolctl status says of the last resync.
-type resyncReport struct {
-	From       string        `json:"from"`
-	Why        string        `json:"why"`
-	Got        int           `json:"got"`
-	Had        int           `json:"had"`
-	Injected   int           `json:"injected"`
-	Replaced   int           `json:"replaced"`
-	Collisions int           `json:"collisions"`
-	GaveBack   int           `json:"gave_back"`
-	Took       time.Duration `json:"took"`
-}
-
-// awaitResync waits until a supervised worker has ended a resync since another
+// awaitFullSync waits until a supervised worker has ended a full sync since another
 // one, and is at rest.
-func (w worker) awaitResync(t testing.TB, since *resyncReport, limit time.Duration) *resyncReport {
+func (w worker) awaitFullSync(t testing.TB, since *control.FullSync, limit time.Duration) *control.FullSync {
 	t.Helper()
-	var last *resyncReport
-	eventually(t, limit, w.namespace.name+" has ended a resync", func() string {
+	var last *control.FullSync
+	eventually(t, limit, w.namespace.name+" has ended a full sync", func() string {
 		s, _ := statusOf(t, w.socket)
 		row := s.Workers[0]
-		last = row.LastResync
+		last = row.LastFullSync
 		switch {
-		case row.Resync != "":
-			return row.Resync
+		case row.FullSync != nil:
+			return row.FullSync.String()
 		case last == nil || since != nil && *last == *since:
 			return "none yet"
 		}

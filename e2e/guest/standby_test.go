@@ -34,8 +34,8 @@ func testCold(t *testing.T) {
 	j.awaitSynced(t, "alone")
 	before := procKB(t, j.process, "status", "VmRSS")
 	k := startWorker(t, supervised, top.k, pairK)
-	cold := k.awaitResync(t, nil, time.Minute)
-	if got := top.k.sessionCount(t, "nat"); got != n || cold.Injected != n || cold.Collisions != 0 {
+	cold := k.awaitFullSync(t, nil, time.Minute)
+	if got := top.k.sessionCount(t, "nat"); got != n || cold.Injected != n || cold.Collided != 0 {
 		t.Errorf("a cold standby has %d of %d sessions; %+v", got, n, cold)
 	}
 	if d := diff(top.j.sessions(t, "nat"), top.k.sessions(t, "nat")); d != "" {
@@ -44,8 +44,8 @@ func testCold(t *testing.T) {
 	awaitMemory(t, n, before, j, k)
 	k.stop(t)
 	k = startWorker(t, supervised, top.k, pairK)
-	again := k.awaitResync(t, nil, time.Minute)
-	if again.Injected > n/100 || again.GaveBack > n/100 || again.Got != n {
+	again := k.awaitFullSync(t, nil, time.Minute)
+	if again.Injected > n/100 || again.Returned > n/100 || again.Received != n {
 		t.Errorf("a complete standby: %+v", again)
 	}
 	k.stop(t)
@@ -158,7 +158,7 @@ func testStale(t *testing.T) {
 	top.k.addSessions(t, "nat", inK...)
 	startWorker(t, supervised, top.j, pairJ)
 	k := startWorker(t, supervised, top.k, pairK)
-	report := k.awaitResync(t, nil, time.Minute)
+	report := k.awaitFullSync(t, nil, time.Minute)
 	eventually(t, time.Minute, "the newer ones are on both sides", func() string {
 		want := make(map[string]session.Session)
 		for _, list := range [][]session.Session{inK, inJ} {

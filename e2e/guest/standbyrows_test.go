@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"joolctl/joolnl"
+
+	control "joolctl/supervisor"
 )
 
 // cold starts an empty standby, then starts it again. Memory is beside that of the active side's worker before.
@@ -34,33 +36,33 @@ func (b *standbyBench) cold(n int) {
 			k := startWorker(t, supervised, top.k, pairK)
 			got, _ := top.settledCount(t, n, time.Minute, 8*time.Minute)
 			took := time.Since(began)
-			first := k.awaitResync(t, nil, time.Minute)
-			if got != n || first.Injected != n || first.Collisions != 0 {
+			first := k.awaitFullSync(t, nil, time.Minute)
+			if got != n || first.Injected != n || first.Collided != 0 {
 				t.Errorf("%d of %d sessions; %+v", got, n, first)
 			}
 			const each = 200 * time.Microsecond // 8 s for 40,000
 			atMost(t, "a cold standby", took, time.Duration(n)*each)
-			text := fmt.Sprintf("%d in %s (resync %s)", got, seconds(took), seconds(first.Took)) + awaitMemory(t, n, before, j, k)
+			text := fmt.Sprintf("%d in %s (full sync %s)", got, seconds(took), seconds(first.Duration())) + awaitMemory(t, n, before, j, k)
 			if n > most {
 				return text
 			}
 			k.stop(t)
 			k = startWorker(t, supervised, top.k, pairK)
-			again := k.awaitResync(t, nil, 2*time.Minute)
-			if again.Injected > n/100 || again.GaveBack > n/100 || again.Got != n {
+			again := k.awaitFullSync(t, nil, 2*time.Minute)
+			if again.Injected > n/100 || again.Returned > n/100 || again.Received != n {
 				t.Errorf("a complete standby: %+v", again)
 			}
 			k.stop(t)
 			kept := top.keptRestart(t, pairK)
-			if kept.Why == nothingMissed {
-				atMost(t, "a restart with nothing missed", kept.Took, first.Took/4)
+			if kept.Cause == nothingMissed {
+				atMost(t, "a restart with nothing missed", kept.Duration(), first.Duration()/4)
 			}
-			return text + fmt.Sprintf("; again: %d injected, resync %s", again.Injected, seconds(again.Took)) +
-				fmt.Sprintf("; again after a restart by systemd: %d injected, %s after %.2f s", kept.Injected, kept.Why, kept.Took.Seconds())
+			return text + fmt.Sprintf("; again: %d injected, full sync %s", again.Injected, seconds(again.Duration())) +
+				fmt.Sprintf("; again after a restart by systemd: %d injected, %s after %.2f s", kept.Injected, kept.Cause, kept.Duration().Seconds())
 		})
 }
 
-// awaitMemory words how much more memory a resync of n sessions took, once it has been given back.
+// awaitMemory words how much more memory a full sync of n sessions took, once it has been given back.
 func awaitMemory(t *testing.T, n int, before int64, j, k worker) string {
 	t.Helper()
 	const (
@@ -81,19 +83,19 @@ func awaitMemory(t *testing.T, n int, before int64, j, k worker) string {
 	return fmt.Sprintf("; at most %d MB more memory at J, %d MB at K, given back afterwards", peakJ>>20, peakK>>20)
 }
 
-// nothingMissed is why there was no resync.
+// nothingMissed is the cause of the report of no full sync.
 const nothingMissed = "nothing was missed"
 
 // keptRestart starts K's supervisor anew where something keeps what it leaves: it need not even ask, unless the module has
 // no counters to prove it by. Meanwhile sessions are opened.
-func (top *topology) keptRestart(t *testing.T, p pair) *resyncReport {
+func (top *topology) keptRestart(t *testing.T, p pair) *control.FullSync {
 	t.Helper()
 	m := startManaged(t, top.k, p)
-	m.awaitResync(t, nil, 2*time.Minute)
+	m.awaitFullSync(t, nil, 2*time.Minute)
 	const meanwhile = 20
 	m.restart(t, func() { top.sendUDP(t, portRange(20000, 1), meanwhile, pace{}) })
-	kept := m.awaitResync(t, nil, 2*time.Minute)
-	if inherited := kept.Why == nothingMissed; inherited != countsJoold(module(t)) {
+	kept := m.awaitFullSync(t, nil, 2*time.Minute)
+	if inherited := kept.Cause == nothingMissed; inherited != countsJoold(module(t)) {
 		t.Errorf("after a restart: %+v", kept)
 	}
 	top.awaitSameCount(t, 0, syncedWithin)

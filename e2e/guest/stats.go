@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	control "joolctl/supervisor"
 )
 
 // statNames are the lines that a stats server answers, in order.
@@ -93,13 +95,13 @@ type status struct {
 		Since     time.Time `json:"since"`
 		Restarts  int       `json:"restarts"`
 		Synced    string    `json:"synced"`
-		Resync    string    `json:"resync"`
-		// LastResync is nil before the first.
-		LastResync *resyncReport     `json:"last_resync"`
-		Stats      map[string]uint64 `json:"stats"`
-		Losses     map[string]uint64 `json:"losses"`
-		Kernel     map[string]uint64 `json:"kernel"`
-		Peers      []struct {
+		// FullSync is nil unless one is under way, and LastFullSync before the first.
+		FullSync     *control.FullSyncProgress `json:"full_sync"`
+		LastFullSync *control.FullSync         `json:"last_full_sync"`
+		Stats        map[string]uint64         `json:"stats"`
+		Losses       map[string]uint64         `json:"losses"`
+		Kernel       map[string]uint64         `json:"kernel"`
+		Peers        []struct {
 			Address string `json:"address"`
 		} `json:"peers"`
 	} `json:"workers"`

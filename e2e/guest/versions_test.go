@@ -166,7 +166,7 @@ func testVersionsStandby(t *testing.T, kind daemon) {
 	k = startWorker(t, kind, top.k, pair)
 	top.k.tell(t, toldCold)
 	if kind.ours() {
-		t.Logf("%+v", k.awaitResync(t, nil, time.Minute))
+		t.Logf("%+v", k.awaitFullSync(t, nil, time.Minute))
 	}
 	settle("at a cold start")
 	top.k.snapshot(t, "cold.json")

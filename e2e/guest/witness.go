@@ -279,7 +279,7 @@ func (h *watched) ask() (v verdict) {
 	row := status.Workers[0]
 	v = verdict{synced: row.Synced, silent: time.Hour, sent: row.Stats.NetSentPackets}
 	for _, p := range row.Peers {
-		v.silent = min(v.silent, time.Duration(p.LastHeardSeconds)*time.Second)
+		v.silent = min(v.silent, time.Duration(p.LastHeardSeconds*float64(time.Second)))
 	}
 	ready, err := client.Ready(ctx, name, false, control.ReadyOptions{})
 	if err != nil {

@@ -78,13 +78,13 @@ var mutations = []mutation{
 	{"retransmission-not-aged", "a retransmission gives sessions the time that they had left before", []edit{{
 		"left-min(left, uint32(now.Sub(sent).Milliseconds())))", "left-0*min(left, uint32(now.Sub(sent).Milliseconds())))"}}},
 	{"absence-ignored", "after a partition, retransmissions overwrite newer states of the same sessions that other hosts have sent meanwhile", []edit{{
-		"	case now.After(k.LiveUntil()) && others.After(k.LastHeard):\n		k.Stream.Absent()\n", ""}}},
+		"	case now.After(k.liveUntil()) && others.After(k.LastHeard):\n		k.Stream.Absent()\n", ""}}},
 	{"late-datagrams-accepted", "a live datagram that arrives after its successors moves sessions back", []edit{{
 		"		if s.behind++; s.behind < RestartAfter {\n			return false\n		}\n", "		if s.behind++; s.behind < RestartAfter {\n			deliver(data)\n			return true\n		}\n"}}},
 	{"checkpoint-of-another", "a worker goes on as the one before although the module's counters have changed", []edit{{
 		"	return now.Packets == was.Packets && now.Stored == was.Stored && now.Dropped == was.Dropped && reported\n", "	return reported || true\n"}}},
 	{"peers-live-for-ever", "a peer that is gone counts as live", []edit{{
-		"&& !now.After(k.LiveUntil())", "&& !now.Before(k.Since)"}}},
+		"&& !now.After(k.liveUntil())", "&& !now.Before(k.Since)"}}},
 	{"pending-for-ever", "a host says yes while live datagrams may still come, however long that takes", []edit{{
 		"l.Pending && now.Before(at) {", "l.Pending {"}}},
 	{"pauses-never-grow", "a lasting difference has the whole table sent again and again", []edit{{

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"joolctl/supervisor"
+)
+
+// writeDetails shows one to a line the peers, the exposure, the last full sync, what became of the sessions by stage, and the
+// module's counters.
+func writeDetails(out *bytes.Buffer, row *supervisor.Row, now time.Time) {
+	for _, peer := range row.Peers {
+		fmt.Fprintf(out, "%s: peer %s: %s\n", row.Name, peer.Address, describePeer(peer))
+	}
+	if e := row.Exposure; e != nil {
+		fmt.Fprintf(out, "%s: exposure: %s\n", row.Name, exposure(*e))
+	}
+	if f := row.LastFullSync; f != nil {
+		fmt.Fprintf(out, "%s: last full sync: %s ago, from %s (%s) in %v: received %d sessions, had %d, injected %d, replaced %d BIB entries, collided %d, returned %d\n",
+			row.Name, age(now.Sub(f.At)), f.From, f.Cause, f.Duration().Round(time.Millisecond), f.Received, f.Own, f.Injected, f.Replaced, f.Collided, f.Returned)
+	}
+	for _, part := range stages(row) {
+		if text := part.String(); text != "" {
+			fmt.Fprintf(out, "%s: %s: %s\n", row.Name, part.name, text)
+		}
+	}
+	if len(row.Kernel) > 0 {
+		var counters []string
+		for _, name := range slices.Sorted(maps.Keys(row.Kernel)) {
+			counters = append(counters, fmt.Sprintf("%s %d", name, row.Kernel[name]))
+		}
+		fmt.Fprintf(out, "%s: module: %s\n", row.Name, strings.Join(counters, ", "))
+	}
+}
+
+// exposure says how long a new session exists on this host only, and what makes that shorter.
+func exposure(e supervisor.Exposure) string {
+	text := "the module reports a new session at once"
+	if e.AtMostSeconds > 0 {
+		text = fmt.Sprintf("the module reports a new session after %v at most", time.Duration(e.AtMostSeconds*float64(time.Second)).Round(time.Millisecond))
+	}
+	if e.Remedy != "" {
+		text += "; for milliseconds " + e.Remedy
+	}
+	return text
+}
+
+// describePeer says what is known of a peer.
+func describePeer(peer supervisor.Peer) string {
+	heard := fmt.Sprintf(", heard %s ago", age(time.Duration(peer.LastHeardSeconds*float64(time.Second))))
+	if !peer.Live {
+		heard += ", not live"
+	}
+	switch {
+	case peer.Lost == nil:
+		return "upstream joold, does not say what its table has" + heard
+	case peer.Sessions == nil:
+		return fmt.Sprintf("has sent no HELLO yet, lost %d datagrams, repaired %d", *peer.Lost, *peer.Repaired) + heard
+	}
+	text := fmt.Sprintf("%s, Jool %s, synced %s, %d sessions", cell(peer.Software), peer.Version, peer.Synced, *peer.Sessions)
+	if peer.Lag != nil {
+		text += fmt.Sprintf(", lag %d sessions and %s", peer.Lag.Sessions, shortSeconds(peer.Lag.Seconds))
+	}
+	text += fmt.Sprintf(", lost %d datagrams, repaired %d", *peer.Lost, *peer.Repaired)
+	if len(peer.Differs) > 0 {
+		text += ", differs in " + strings.Join(peer.Differs, " and ")
+	}
+	return text + heard
+}
+
+// stage is a group of counters.
+type stage struct {
+	name     string
+	counters []counter
+}
+
+type counter struct {
+	name string
+	n    uint64
+}
+
+// String lists the counters that are not 0.
+func (s stage) String() string {
+	var parts []string
+	for _, c := range s.counters {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", c.name, c.n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// stages are the ledger and the losses in the order of a session's way. Each counts in one unit. The names are those of JSON.
+func stages(row *supervisor.Row) []stage {
+	l, x := row.Ledger, row.Losses
+	return []stage{
+		{"sessions out", []counter{
+			{"reported", l.Reported}, {"coalesced", l.Coalesced}, {"refreshed", l.Refreshed}, {"sent", l.Sent},
+			{"retransmitted", l.Retransmitted}, {"advertised", l.Advertised},
+		}},
+		{"sessions in", []counter{
+			{"received", l.Received}, {"translated", l.Translated}, {"cut", l.Cut}, {"injected", l.Injected}, {"ignored", l.Ignored}, {"given", l.Given},
+		}},
+		{"sessions lost", []counter{
+			{"kernel dropped", x.KernelDropped}, {"netlink lost", x.NetlinkLost}, {"unsent", l.Unsent}, {"untranslated", x.Untranslated}, {"collided", x.Collisions},
+		}},
+		{"datagrams", []counter{
+			{"network lost", x.NetworkLost}, {"repaired", x.Repaired}, {"written off", x.WrittenOff}, {"socket dropped", x.SocketDrops},
+			{"malformed", x.Malformed}, {"not understood", x.NotUnderstood}, {"unsent", x.SendErrors},
+		}},
+		{"errors", []counter{{"netlink overruns", x.NetlinkOverruns}, {"kernel errors", x.KernelErrors}}},
+	}
+}

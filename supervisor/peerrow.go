@@ -1,0 +1,75 @@
+package supervisor
+
+import (
+	"time"
+
+	"joolctl/joolnl"
+	"joolctl/replication"
+)
+
+// Peer is a host that sessions or messages were received from.
+type Peer struct {
+	// Address is the source address of its last datagram.
+	Address string `json:"address"`
+	// LastHeardSeconds is how long ago its last datagram arrived.
+	LastHeardSeconds float64 `json:"last_heard_seconds"`
+	// Live is true if the peer's next message is not overdue. An upstream joold is live for 25 seconds after its last datagram.
+	Live bool `json:"live"`
+	// Software is the name of the peer's program. It is missing for an upstream joold, and before a peer's first HELLO, as
+	// all fields that follow are.
+	Software string `json:"software,omitempty"`
+	// Version is the version of the peer's Jool module.
+	Version string `json:"version,omitempty"`
+	// Synced is what the peer says of its table: yes, no or alone.
+	Synced string `json:"synced,omitempty"`
+	// Sessions is how many sessions the peer's table has.
+	Sessions *uint64 `json:"sessions,omitempty"`
+	// Lag is how far the peer's table is behind this host's live datagrams. It is missing if that is not known, because the
+	// peer needs a full sync first.
+	Lag *Lag `json:"lag,omitempty"`
+	// Lost counts live datagrams of the peer that are missing and that no retransmission brought.
+	Lost *uint64 `json:"lost_datagrams,omitempty"`
+	// Repaired counts live datagrams of the peer that were missing and whose sessions arrived later.
+	Repaired *uint64 `json:"repaired_datagrams,omitempty"`
+	// Differs names the settings of the peer's instance that differ from this host's.
+	Differs []string `json:"differs,omitempty"`
+}
+
+// peersOf describes the peers of a worker.
+func peersOf(heard []replication.PeerInfo, now time.Time) []Peer {
+	peers := []Peer{}
+	for _, peer := range heard {
+		p := Peer{Address: peer.Address.String(), LastHeardSeconds: seconds(now.Sub(peer.LastHeard)), Live: isLive(&peer, now)}
+		if peer.ID != 0 {
+			p.Lost, p.Repaired = &peer.Lost, &peer.Repaired
+		}
+		if peer.Software != "" { // it has sent a HELLO
+			sessions := uint64(peer.Sessions)
+			p.Software, p.Version, p.Synced = peer.Software, joolnl.Version(peer.Module).String(), peer.Sync.String()
+			p.Sessions, p.Differs = &sessions, peer.Differs
+		}
+		peers = append(peers, p)
+	}
+	return peers
+}
+
+// isLive reports whether a peer is live; of an upstream joold, whether it was heard lately.
+func isLive(p *replication.PeerInfo, now time.Time) bool {
+	if p.ID == 0 {
+		return now.Sub(p.LastHeard) <= heardWithin
+	}
+	return !now.After(p.LiveUntil)
+}
+
+// takePeers puts into a row what the peers have in common.
+func (r *Row) takePeers(peers []Peer) {
+	r.Peers = peers
+	for i := range peers {
+		if p := &peers[i]; p.Live && p.Sessions != nil && (r.BestPeerSessions == nil || *p.Sessions > *r.BestPeerSessions) {
+			r.BestPeerSessions = p.Sessions
+		}
+	}
+}
+
+// seconds returns a duration in seconds, of which milliseconds count.
+func seconds(d time.Duration) float64 { return max(d, 0).Round(time.Millisecond).Seconds() }
