@@ -6,8 +6,9 @@ import (
 	"joolctl/syncwire"
 )
 
-// Hello takes a peer's HELLO. last is the number of the peer's last live datagram.
-func (h *Host) Hello(from *Peer, b *syncwire.Hello, last syncwire.Seq, now time.Time) {
+// Hello takes a peer's HELLO, which arrived at the time came. last is the number of the peer's last live datagram.
+func (h *Host) Hello(from *Peer, b *syncwire.Hello, last syncwire.Seq, came, now time.Time) {
+	from.lagging.hello(b.Vector, h.Knowledge, &h.SentLog, came)
 	if h.Receiver.Hello(from, b, last, now) {
 		h.helloWithin(HelloBack, now)
 	}

@@ -85,6 +85,7 @@ type Host struct {
 	Receiver      *Receiver
 	Coalescer     *Coalescer
 	Retransmitter Retransmitter
+	SentLog       SentLog
 	Stalls        Stalls
 
 	Config
@@ -235,6 +236,7 @@ func (h *Host) freeIdle(now time.Time) {
 	}
 	if now.Sub(h.active) > time.Minute {
 		h.Retransmitter.Free()
+		h.SentLog.Free()
 		if h.Coalescer.Idle() {
 			h.Coalescer.Free()
 		}

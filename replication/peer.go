@@ -35,6 +35,8 @@ type PeerInfo struct {
 	Module   uint32
 	Sync     syncwire.Sync
 	Sessions uint32
+	// Lag is how far the peer is behind the host's live datagrams.
+	Lag Lag
 	// Lost and Repaired count datagrams of the peer: those lost for good, and those that a retransmission brought.
 	Lost, Repaired uint64
 	// Differs names the settings that differ from the host's, and DiffersSince says since when those of them differ that matter
@@ -73,7 +75,8 @@ type Peer struct {
 	vector     []syncwire.Component
 	// droppingSince is when it began to say that its module drops sessions; zero: it does not.
 	droppingSince time.Time
-	restarts      int          // those of Stream that the vector takes into account
+	restarts      int // those of Stream that the vector takes into account
+	lagging       lagging
 	lived         bool         // it was live when Stream was last taken into the vector, or it is new
 	lateUntil     time.Time    // until then, its datagrams are delivered that have waited in the socket
 	deliver       func([]byte) // see Host.delivers

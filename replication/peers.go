@@ -187,6 +187,7 @@ func (p *Peers) AppendInfo(list []PeerInfo) []PeerInfo {
 		if !known.replaced {
 			info := known.PeerInfo
 			info.Lost, info.Repaired, info.LiveUntil = known.Stream.Lost(), known.Stream.Repaired(), known.liveUntil()
+			info.Lag = known.lagging.Lag
 			list = append(list, info)
 		}
 	}

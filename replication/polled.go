@@ -89,6 +89,10 @@ func (h *Host) unchanged(c *Checkpoint, adopted bool) bool {
 // incarnate begins a new incarnation: the table may lack any session.
 func (h *Host) incarnate() {
 	h.Retransmitter.Free()
+	h.SentLog.Free()
+	for _, known := range h.Peers.All() {
+		known.lagging = lagging{} // until its next HELLO
+	}
 	h.Knowledge.Incarnate(h.newID(), h.counted && h.Sessions() == 0, h.do.Now())
 	h.Receiver.Incarnated()
 }

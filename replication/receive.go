@@ -141,7 +141,7 @@ func (h *Host) Message(address netip.Addr, data []byte, came, now time.Time) {
 	}
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
-		h.Hello(from, b, m.Last, now)
+		h.Hello(from, b, m.Last, came, now)
 	case *syncwire.Solicit:
 		if b.To == h.Knowledge.Self() {
 			h.Sender.Solicited(m.Sender, now)

@@ -151,6 +151,7 @@ func (h *Host) sendLive(entries []byte, now time.Time) {
 	if h.Sequence {
 		seq = h.Knowledge.NextSeq()
 		h.Retransmitter.Put(seq, entries, now)
+		h.SentLog.Put(seq, h.Format.CountList(entries), now)
 	}
 	h.do.Transmit(entries, syncwire.Trailer{Kind: syncwire.Live, Sender: h.Knowledge.Self(), Seq: seq})
 }
