@@ -36,6 +36,13 @@ const (
 	Lags           Code = "lags"            // a peer stores the host's live datagrams late
 )
 
+// Reasons why the files of a pair can't be used.
+const (
+	FilesRefused Code = "files-refused" // a file has a mistake, or another pair has what it names
+	CannotStart  Code = "cannot-start"  // the new configuration can't start beside the running one
+	NoOutcome    Code = "no-outcome"    // the worker has not reached a state in time
+)
+
 // Reason says why a host is not ready to take over.
 type Reason struct {
 	// Code names the kind of reason. Programs may compare it.

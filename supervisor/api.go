@@ -14,7 +14,7 @@ import (
 // JSON, an error being {"error": "…"} (and for an unknown name the known ones).
 const (
 	pathStatus = "/v1/status" // GET, ?name=…: Status
-	// GET, ?name=… or ?all=true, and &allow-alone=true, &patience=DURATION, &open-after=DURATION: Ready
+	// GET, ?name=… or ?all=true, and &allow-alone=true, &patience=DURATION, &open-after=DURATION, &max-lag=DURATION: Ready
 	pathReady     = "/v1/ready"
 	pathAdvertise = "/v1/advertise" // POST, ?name=… or ?all=true: []Outcome
 	pathRestart   = "/v1/restart"   // POST, ?name=… or ?all=true: []Outcome
@@ -84,7 +84,10 @@ func readyOptions(q url.Values) (o ReadyOptions, err error) {
 	if o.Patience, err = duration(q, "patience"); err != nil {
 		return o, err
 	}
-	o.OpenAfter, err = duration(q, "open-after")
+	if o.OpenAfter, err = duration(q, "open-after"); err != nil {
+		return o, err
+	}
+	o.MaxLag, err = duration(q, "max-lag")
 	return o, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/replication"
 )
 
 // scan is the reading of the directory that is under way, if any.
@@ -82,7 +83,7 @@ func (s *Supervisor) apply(result configdir.Result) Reload {
 			reload.Changes = append(reload.Changes, change)
 		}
 		if a.refused != nil {
-			reload.Refused = append(reload.Refused, Refusal{Name: a.name, State: s.pairs[a.name].state, Problems: a.refused})
+			reload.Refused = append(reload.Refused, s.pairs[a.name].refusal(replication.FilesRefused, a.refused...))
 		}
 	}
 	s.placeStats()

@@ -43,7 +43,7 @@ func (c Client) Ready(ctx context.Context, names []string, all bool, o ReadyOpti
 	if o.AllowAlone {
 		query.Set("allow-alone", "true")
 	}
-	for name, d := range map[string]time.Duration{"patience": o.Patience, "open-after": o.OpenAfter} {
+	for name, d := range map[string]time.Duration{"patience": o.Patience, "open-after": o.OpenAfter, "max-lag": o.MaxLag} {
 		if d > 0 {
 			query.Set(name, d.String())
 		}

@@ -46,7 +46,7 @@ func peersOf(heard []replication.PeerInfo, now time.Time) []Peer {
 		if peer.Software != "" { // it has sent a HELLO
 			sessions := uint64(peer.Sessions)
 			p.Software, p.Version, p.Synced = peer.Software, joolnl.Version(peer.Module).String(), peer.Sync.String()
-			p.Sessions, p.Differs = &sessions, peer.Differs
+			p.Sessions, p.Differs, p.Lag = &sessions, peer.Differs, lagOf(&peer)
 		}
 		peers = append(peers, p)
 	}
@@ -61,14 +61,40 @@ func isLive(p *replication.PeerInfo, now time.Time) bool {
 	return !now.After(p.LiveUntil)
 }
 
-// takePeers puts into a row what the peers have in common.
-func (r *Row) takePeers(peers []Peer) {
-	r.Peers = peers
-	for i := range peers {
-		if p := &peers[i]; p.Live && p.Sessions != nil && (r.BestPeerSessions == nil || *p.Sessions > *r.BestPeerSessions) {
+// lagOf returns the lag of a peer; nil: it is not known.
+func lagOf(p *replication.PeerInfo) *Lag {
+	if !p.Lag.Known {
+		return nil
+	}
+	return &Lag{Sessions: p.Lag.Sessions, Seconds: seconds(p.Lag.Age)}
+}
+
+// takePeers puts into a row the peers, and the numbers that concern all of them.
+func (r *Row) takePeers(heard []replication.PeerInfo, now time.Time) {
+	r.Peers = peersOf(heard, now)
+	for i := range r.Peers {
+		if p := &r.Peers[i]; p.Live && p.Sessions != nil && (r.BestPeerSessions == nil || *p.Sessions > *r.BestPeerSessions) {
 			r.BestPeerSessions = p.Sessions
 		}
 	}
+	r.Lag = largestLag(heard, now)
+}
+
+// largestLag returns the largest lag of a live peer; nil: there is no live peer, or one of them has a lag that is not known.
+func largestLag(heard []replication.PeerInfo, now time.Time) (largest *Lag) {
+	most := replication.Lag{}
+	for i := range heard {
+		p := &heard[i]
+		switch {
+		case p.ID == 0 || !isLive(p, now):
+			continue
+		case !p.Lag.Known:
+			return nil
+		case largest == nil || p.Lag.Behind(most):
+			most, largest = p.Lag, lagOf(p)
+		}
+	}
+	return largest
 }
 
 // seconds returns a duration in seconds, of which milliseconds count.

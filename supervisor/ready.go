@@ -21,6 +21,8 @@ const (
 	silentFor = 10 * time.Second
 	// heardWithin is how long ago a peer may have been heard that is still there.
 	heardWithin = 25 * time.Second
+	// lagsAfter is from which lag on a peer is a warning, if new sessions are reported within milliseconds.
+	lagsAfter = time.Second
 )
 
 // ReadyOptions make a pair ready that would not be ready without them.
@@ -32,6 +34,8 @@ type ReadyOptions struct {
 	Patience time.Duration
 	// OpenAfter makes a pair ready that has not been ready for so long, in any case; 0: never.
 	OpenAfter time.Duration
+	// MaxLag makes a pair not ready while a live peer lags by more; 0: a lag does not matter.
+	MaxLag time.Duration
 }
 
 // waited reports whether a pair with these reasons was not ready for so long that it is ready all the same. It has not been ready
@@ -49,7 +53,7 @@ func (o ReadyOptions) waited(why []replication.Reason, s worker.SyncState, incom
 		o.Patience > 0 && waits >= o.Patience && silence >= max(o.Patience, heardWithin)
 }
 
-// Ready is the answer of `joolctl ready -o json`: whether it is safe to fail over to this host now.
+// Ready is the answer of `joolctl ready --all -o json`: whether it is safe to fail over to this host now.
 type Ready struct {
 	// Ready is true if all pairs that were asked for are ready.
 	Ready bool `json:"ready"`
@@ -75,6 +79,7 @@ type standing struct {
 	state    State
 	reason   string
 	sequence bool // of its spec
+	tuned    bool // its spec has "tune ss"
 	sync     worker.SyncState
 	peers    []replication.PeerInfo
 }
@@ -93,8 +98,9 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 		now := time.Now()
 		answer.Ready = len(selected) > 0
 		for _, p := range selected {
-			why := append([]replication.Reason{}, p.standing().reasons(now, o)...)
-			answer.Pairs = append(answer.Pairs, PairReady{p.name, len(why) == 0, why, []replication.Reason{}})
+			st := p.standing()
+			why := append([]replication.Reason{}, st.reasons(now, o)...)
+			answer.Pairs = append(answer.Pairs, PairReady{p.name, len(why) == 0, why, st.warnings(now, o)})
 			answer.Ready = answer.Ready && len(why) == 0
 		}
 		return nil
@@ -103,7 +109,7 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 }
 
 func (p *pair) standing() standing {
-	st := standing{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence}
+	st := standing{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, tuned: p.spec.TuneSS}
 	if p.live != nil {
 		st.sync, st.peers = p.live.Sync(), p.live.Peers()
 	}
@@ -142,6 +148,9 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 		why = append(why, replication.Reason{Code: replication.ModuleDrops, Since: s.DropsSince,
 			Text:   fmt.Sprintf("the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last %d seconds ago", int(now.Sub(s.KernelDropped).Seconds())),
 			Remedy: "type: " + s.DropRemedy})
+	}
+	if o.MaxLag > 0 {
+		why = append(append(why, st.lags(o.MaxLag, now)...), st.unknownLags(now)...)
 	}
 	for _, text := range s.Broken {
 		why = append(why, replication.Reason{Code: replication.CountersDiffer, Since: s.BrokenSince, Text: "the counters disagree: " + text,

@@ -181,14 +181,15 @@ func TestReadyDoesNotAskTheKernel(t *testing.T) {
 	}, func(r *rig) {
 		begin := time.Now()
 		got, err := r.Ready(context.Background(), nil, true, ReadyOptions{})
-		want := Ready{Ready: true, Pairs: []PairReady{{Name: "a", Ready: true}, {Name: "b", Ready: true}}}
+		none := []replication.Reason{}
+		want := Ready{Ready: true, Pairs: []PairReady{{Name: "a", Ready: true, Reasons: none, Warnings: none}, {Name: "b", Ready: true, Reasons: none, Warnings: none}}}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil || time.Since(begin) > 0 {
 			t.Errorf("Ready: %v, after %v (-want +got):\n%s", err, time.Since(begin), diff)
 		}
 		time.Sleep(time.Minute)
 		got, err = r.Ready(context.Background(), []string{"a"}, false, ReadyOptions{})
 		why := []replication.Reason{{Code: replication.ModuleSilent, Since: start, Text: "the kernel module does not answer", Remedy: "see `dmesg`"}}
-		if diff := cmp.Diff(Ready{Pairs: []PairReady{{Name: "a", Reasons: why}}}, got); diff != "" || err != nil {
+		if diff := cmp.Diff(Ready{Pairs: []PairReady{{Name: "a", Reasons: why, Warnings: none}}}, got); diff != "" || err != nil {
 			t.Errorf("Ready of a stuck one: %v (-want +got):\n%s", err, diff)
 		}
 	})

@@ -5,31 +5,49 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"joolctl/replication"
 )
 
-// Reload is what came of reading the directory again.
+// Reload is the answer of `joolctl reload -o json`: what came of reading the directory again.
 type Reload struct {
-	Changes []Change  `json:"changes"`
+	// Changes are the pairs that are not what they were.
+	Changes []Change `json:"changes"`
+	// Refused are the pairs whose files can't be used.
 	Refused []Refusal `json:"refused"`
 }
 
 // Change is one pair that is not what it was.
 type Change struct {
+	// Name is the name of the pair.
 	Name string `json:"name"`
 	// What is started, changed, renamed or stopped.
 	What string `json:"what"`
-	// From is the former name of a renamed pair.
+	// From is the former name of a renamed pair. It is missing otherwise.
 	From string `json:"from,omitempty"`
-	// State and Reason are the pair's when all was applied; empty if stopped.
-	State  State  `json:"state,omitempty"`
+	// State is the state of the pair when all was applied. It is missing if the pair was stopped.
+	State State `json:"state,omitempty"`
+	// Reason says in one line why the pair is in this state. It is missing if all is well. Its wording may change.
 	Reason string `json:"reason,omitempty"`
 }
 
 // Refusal is one pair whose files can't be used.
 type Refusal struct {
-	Name     string   `json:"name"`
-	State    State    `json:"state"`
-	Problems []string `json:"problems"`
+	// Name is the name of the pair.
+	Name string `json:"name"`
+	// State is the state of the pair, which is as it was before.
+	State State `json:"state"`
+	// Reasons are why its files can't be used.
+	Reasons []replication.Reason `json:"reasons"`
+}
+
+// refusal returns the Refusal of a pair.
+func (p *pair) refusal(code replication.Code, texts ...string) Refusal {
+	r := Refusal{Name: p.name, State: p.state, Reasons: []replication.Reason{}}
+	for _, text := range texts {
+		r.Reasons = append(r.Reasons, replication.Reason{Code: code, Text: text})
+	}
+	return r
 }
 
 // Reload reads the directory and returns when what it asks for is done: when
@@ -81,12 +99,12 @@ func (s *Supervisor) Reload(ctx context.Context) (Reload, error) {
 				continue
 			}
 			if p.trouble != "" {
-				reload.Refused = append(reload.Refused, Refusal{Name: c.Name, State: p.state, Problems: []string{p.trouble}})
+				reload.Refused = append(reload.Refused, p.refusal(replication.CannotStart, p.trouble))
 				continue
 			}
 			if p.has() && p.unsettled {
 				late := fmt.Sprintf("nothing has come of it within %v; see joolctl status %s", patience, c.Name)
-				reload.Refused = append(reload.Refused, Refusal{Name: c.Name, State: p.state, Problems: []string{late}})
+				reload.Refused = append(reload.Refused, p.refusal(replication.NoOutcome, late))
 				continue
 			}
 			c.State, c.Reason = p.state, p.explanation()

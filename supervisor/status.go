@@ -49,7 +49,9 @@ func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error)
 		for _, p := range selected {
 			row := p.row()
 			row.Rates = p.meter.rates(sampleOf(p.counters, time.Now()))
-			row.Reasons = append(row.Reasons, p.standing().reasons(time.Now(), ReadyOptions{})...)
+			now, st := time.Now(), p.standing()
+			row.Reasons = append(row.Reasons, st.reasons(now, ReadyOptions{})...)
+			row.Warnings = st.warnings(now, ReadyOptions{})
 			entries = append(entries, entry{row, p.counters, p.live})
 		}
 		return err
@@ -64,7 +66,7 @@ func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error)
 		e.LostSessions = e.counters.LostSessions()
 		status.Totals = status.Totals.Add(e.Stats)
 		if e.live != nil {
-			e.takePeers(peersOf(e.live.Peers(), time.Now()))
+			e.takePeers(e.live.Peers(), time.Now())
 			e.take(e.live.Sync())
 			asking.Go(func() { e.Kernel = e.live.kernel(ctx) })
 		}

@@ -203,7 +203,8 @@ func TestReloadThatHangs(t *testing.T) {
 		write(t, r.dir, "a", files{instance: "i1", group: "1", ttl: 9})
 		start := time.Now()
 		got := r.reload()
-		want := Reload{Changes: []Change{}, Refused: []Refusal{{"a", Running, []string{"nothing has come of it within 5s; see joolctl status a"}}}}
+		want := Reload{Changes: []Change{}, Refused: []Refusal{{"a", Running, []replication.Reason{
+			{Code: replication.NoOutcome, Text: "nothing has come of it within 5s; see joolctl status a"}}}}}
 		if diff := cmp.Diff(want, got); diff != "" || time.Since(start) != patience {
 			t.Errorf("after %v (-want +got):\n%s", time.Since(start), diff)
 		}

@@ -37,12 +37,18 @@ type Counters struct {
 // Stats has the six counters of upstream's stats server. A packet is one datagram, or the one netlink message that carries a
 // datagram's sessions. Only the bytes of sessions count.
 type Stats struct {
+	// KernelSentPackets counts the messages with sessions that the module was given.
 	KernelSentPackets uint64 `json:"KERNEL_SENT_PKTS"`
-	KernelSentBytes   uint64 `json:"KERNEL_SENT_BYTES"`
-	NetRcvdPackets    uint64 `json:"NET_RCVD_PKTS"`
-	NetRcvdBytes      uint64 `json:"NET_RCVD_BYTES"`
-	NetSentPackets    uint64 `json:"NET_SENT_PKTS"`
-	NetSentBytes      uint64 `json:"NET_SENT_BYTES"`
+	// KernelSentBytes counts the bytes of sessions in them.
+	KernelSentBytes uint64 `json:"KERNEL_SENT_BYTES"`
+	// NetRcvdPackets counts the datagrams with sessions that were received.
+	NetRcvdPackets uint64 `json:"NET_RCVD_PKTS"`
+	// NetRcvdBytes counts the bytes of sessions in them.
+	NetRcvdBytes uint64 `json:"NET_RCVD_BYTES"`
+	// NetSentPackets counts the datagrams with sessions that were sent.
+	NetSentPackets uint64 `json:"NET_SENT_PKTS"`
+	// NetSentBytes counts the bytes of sessions in them.
+	NetSentBytes uint64 `json:"NET_SENT_BYTES"`
 }
 
 // Add returns the sum of s and t.
@@ -144,7 +150,7 @@ func (c *Counters) Losses() Losses {
 //
 // holds whenever no report is being processed. For sessions from peers
 //
-//	Received + Injected = Ignored + Losses.Untranslated + Given
+//	Received + Injected = Ignored + untranslated_sessions of Losses + Given
 //
 // holds whenever no datagram is being processed and no session is buffered; the left side is larger by the buffered sessions.
 type Ledger struct {

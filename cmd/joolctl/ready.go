@@ -20,6 +20,7 @@ const (
 
 func newReady(p *program) *cobra.Command {
 	var all bool
+	var out *output
 	var wait time.Duration
 	var o supervisor.ReadyOptions
 	cmd := &cobra.Command{
@@ -30,8 +31,13 @@ reason why not, one to a line. Exits with 0 if all are ready, 1 if not, 3 if no
 supervisor answers. It answers within 200 ms, as keepalived's track_script needs
 it, whatever the kernel and the peers are doing.
 
-A host is ready when its worker runs, a resync has ended complete and nothing
-has been lost since. It is alone, and not ready, 25 s after its last peer died.
+A host is ready when its worker runs and its table has all sessions of its
+peers' tables. It is alone, and not ready, soon after its last peer died.
+
+A warning does not make a host not ready. With "tune ss" there is one while a
+peer's table is more than a second behind this host's sessions: failing over to
+that peer would lose them. --max-lag makes it a reason: ask that of the host
+that serves, before it is stopped.
 
 --patience and --open-after make it ready all the same after some time. Both
 count from the moment when the oldest of the present reasons began, whatever the
@@ -42,9 +48,13 @@ peer can serve. A worker that does not run, and a module that does not answer,
 are never ready.`,
 		Example: `  joolctl ready --all --patience 5m                     # VRRP: the other host serves meanwhile
   joolctl ready --all --patience 1m --open-after 10m    # BGP: otherwise no host might serve
-  joolctl ready blue --wait 1m && systemctl start keepalived`,
+  joolctl ready blue --wait 1m && systemctl start keepalived
+  joolctl ready blue --max-lag 1s --wait 1m             # then the peer can take over`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if wait < 0 || o.Patience < 0 || o.OpenAfter < 0 {
+			if err := out.check(); err != nil {
+				return err
+			}
+			if wait < 0 || o.Patience < 0 || o.OpenAfter < 0 || o.MaxLag < 0 {
 				return errors.New("a duration can't be negative")
 			}
 			ask := func(ctx context.Context) (supervisor.Ready, error) { return p.client().Ready(ctx, args, all, o) }
@@ -52,7 +62,7 @@ are never ready.`,
 			if err != nil {
 				return failed{err}
 			}
-			return p.tellReady(ready)
+			return p.tellReady(ready, out)
 		},
 	}
 	cmd.Flags().BoolVar(&o.AllowAlone, "allow-alone", false, "ready though no peer can tell what this host lacks")
@@ -61,6 +71,9 @@ are never ready.`,
 		"ready after so long without being ready, if no complete peer was heard meanwhile (at least 25s)")
 	cmd.Flags().DurationVar(&o.OpenAfter, "open-after", 0,
 		"ready after so long without being ready, whatever peers say, as long as the worker runs")
+	cmd.Flags().DurationVar(&o.MaxLag, "max-lag", 0,
+		"not ready while a peer's table is further behind this host's sessions: ask this of the host that serves")
+	out = newOutput(cmd, "text", "json")
 	return namesOrAll(cmd, p, &all)
 }
 
@@ -87,14 +100,13 @@ func askReady(ctx context.Context, ask func(context.Context) (supervisor.Ready, 
 }
 
 // tellReady prints the answer.
-func (p *program) tellReady(ready supervisor.Ready) error {
-	for _, pair := range ready.Pairs {
-		if pair.Ready {
-			fmt.Fprintf(p.stdout, "%s: yes\n", pair.Name)
+func (p *program) tellReady(ready supervisor.Ready, out *output) error {
+	if out.json() {
+		if err := writeJSON(p.stdout, ready); err != nil {
+			return failed{err}
 		}
-		for _, reason := range pair.Reasons {
-			fmt.Fprintf(p.stdout, "%s: %s\n", pair.Name, reason.Line(time.Now()))
-		}
+	} else {
+		p.listReady(ready)
 	}
 	switch {
 	case ready.Ready:
@@ -103,4 +115,18 @@ func (p *program) tellReady(ready supervisor.Ready) error {
 		return failed{errors.New("the directory has no pairs")}
 	}
 	return errNotWell
+}
+
+func (p *program) listReady(ready supervisor.Ready) {
+	for _, pair := range ready.Pairs {
+		if pair.Ready {
+			fmt.Fprintf(p.stdout, "%s: yes\n", pair.Name)
+		}
+		for _, reason := range pair.Reasons {
+			fmt.Fprintf(p.stdout, "%s: %s\n", pair.Name, reason.Line(time.Now()))
+		}
+		for _, warning := range pair.Warnings {
+			fmt.Fprintf(p.stdout, "%s: warning: %s\n", pair.Name, warning.Line(time.Now()))
+		}
+	}
 }

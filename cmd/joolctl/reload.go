@@ -9,23 +9,38 @@ import (
 )
 
 func newReload(p *program) *cobra.Command {
-	return &cobra.Command{
+	var out *output
+	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Have the supervisor read its directory now, and tell what changed",
 		Long: `Have the supervisor read its directory now. Prints what changed, when it has
 taken effect, and what was refused; exits with 1 if anything was.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
 			reload, err := p.client().Reload(cmd.Context())
 			if err != nil {
 				return failed{err}
 			}
-			return p.tellReload(reload)
+			return p.tellReload(reload, out)
 		},
 	}
+	out = newOutput(cmd, "text", "json")
+	return cmd
 }
 
-func (p *program) tellReload(reload supervisor.Reload) error {
+func (p *program) tellReload(reload supervisor.Reload, out *output) error {
+	if out.json() {
+		if err := writeJSON(p.stdout, reload); err != nil {
+			return failed{err}
+		}
+		if len(reload.Refused) > 0 {
+			return errNotWell
+		}
+		return nil
+	}
 	for _, c := range reload.Changes {
 		line := c.Name + ": " + c.What
 		if c.From != "" {
@@ -40,8 +55,8 @@ func (p *program) tellReload(reload supervisor.Reload) error {
 		fmt.Fprintln(p.stdout, line)
 	}
 	for _, r := range reload.Refused {
-		for _, problem := range r.Problems {
-			fmt.Fprintf(p.stderr, "joolctl: %s: refused, it stays %s: %s\n", r.Name, r.State, problem)
+		for _, reason := range r.Reasons {
+			fmt.Fprintf(p.stderr, "joolctl: %s: refused, it stays %s: %s\n", r.Name, r.State, reason.Text)
 		}
 	}
 	switch {

@@ -178,7 +178,7 @@ func TestStatus(t *testing.T) {
 	for line := range strings.Lines(stdout) {
 		names = append(names, strings.Fields(line + " -")[0])
 	}
-	if got := strings.Join(names, " "); got != "NAME p1 p2 p10 total - 3" {
+	if got := strings.Join(names, " "); got != "NAME p1 p2 p10 - 3" {
 		t.Errorf("first column %q of:\n%s", got, stdout)
 	}
 	code, _, stderr = ran("status", "p2", "p3", "--socket", socket)
@@ -310,7 +310,7 @@ func TestStatusWatchGoesOn(t *testing.T) {
 	var out bytes.Buffer
 	screens := writerFunc(func(b []byte) {
 		out.Write(b)
-		if strings.Count(out.String(), "NAMESPACE") == 2 {
+		if strings.Count(out.String(), "INSTANCE") == 2 {
 			cancel()
 		}
 	})

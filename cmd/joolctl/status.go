@@ -28,37 +28,63 @@ var formats = map[string]func(w io.Writer, s supervisor.Status, now time.Time, c
 const watchPeriod = time.Second
 
 func newStatus(p *program) *cobra.Command {
-	var output string
+	var out *output
 	var watch bool
+	var order string
 	cmd := &cobra.Command{
 		Use:   "status [NAME...]",
-		Short: "Show every worker: its state, traffic, losses and peers",
-		Long: `Show every worker, or those of the named pairs: its state, the packets that it
-sent and received, those that are known to be lost, the peers heard (and how long
-ago), and since when it is in its state. Exits with 1 if one is not running.`,
+		Short: "Show every worker: its state, completeness, lag, rates, losses and peers",
+		Long: `Show every worker, or those of the named pairs. Exits with 1 if one is not
+running.
+
+  INSTANCE  the Jool instance, and its network namespace behind an @
+  SYNCED    yes if the table has all sessions of the peers' tables, no if not
+            (with the progress of a full sync), alone if no peer can tell
+  SESSIONS  in this table, and in the largest table of a live peer
+  LAG       how many sessions of this host a live peer had not stored at its last
+            HELLO, and how long ago the oldest of them was sent; ? if a peer
+            needs a full sync first, - without a live peer. HELLOs come each
+            second under traffic
+  IN/s      sessions per second given to the module, over 10 to 15 seconds
+  OUT/s     sessions per second sent to the peers, over 10 to 15 seconds
+  LOST      sessions that the module did not report, that could not be sent, or
+            that the module could not store; a full sync may have brought them
+  PEERS     peers that are live
+  SINCE     how long the worker has been in its state
+
+Below the table are the reasons why a host is not ready, and what to do. The
+output wide adds what became of the sessions stage by stage, the peers, the last
+full sync, and how long a new session exists on this host only.`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if formats[output] == nil {
-				return fmt.Errorf("there is no output %q; write table, wide or json", output)
+			if err := out.check(); err != nil {
+				return err
 			}
+			if orders[order] == nil {
+				return fmt.Errorf("there is no order %q; write name or severity", order)
+			}
+			show := func(w io.Writer) error { return p.showStatus(cmd.Context(), names, out.name, orders[order], w) }
 			if watch {
-				return p.watchStatus(cmd.Context(), names, output)
+				return p.watchStatus(cmd.Context(), out.name, show)
 			}
-			return p.showStatus(cmd.Context(), names, output, p.stdout)
+			return show(p.stdout)
 		},
 		ValidArgsFunction: p.completeNames,
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, wide or json")
+	out = newOutput(cmd, "table", "wide", "json")
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it every second, until interrupted")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
-		[]string{"table", "wide", "json"}, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
+	cmd.Flags().StringVar(&order, "sort", "name", "order of the rows: name, or severity, which --sort alone means")
+	cmd.Flags().Lookup("sort").NoOptDefVal = "severity"
+	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(
+		[]string{"name", "severity"}, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
 	return cmd
 }
 
-func (p *program) showStatus(ctx context.Context, names []string, output string, w io.Writer) error {
+func (p *program) showStatus(ctx context.Context, names []string, output string, order func([]supervisor.Row), w io.Writer) error {
 	status, err := p.client().Status(ctx, names)
 	if err != nil {
 		return failed{err}
 	}
+	order(status.Workers)
 	if err := formats[output](w, status, time.Now(), coloured(p.stdout)); err != nil {
 		return failed{err}
 	}

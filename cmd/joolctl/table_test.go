@@ -15,8 +15,9 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // sample is a status with something of everything.
 func sample() supervisor.Status {
+	none := []replication.Reason{}
 	return supervisor.Status{
-		Directory: "/etc/joold.d", Version: "1.2.3", UptimeSeconds: 93784,
+		Directory: "/etc/joold.d", Version: "1.2.3", UptimeSeconds: 93784.5, Reason: "cannot read directory /etc/joold.d: permission denied",
 		Runtime: supervisor.Runtime{Goroutines: 12, HeapBytes: 3145728},
 		Totals: worker.Stats{KernelSentPackets: 9, KernelSentBytes: 360, NetRcvdPackets: 10, NetRcvdBytes: 400,
 			NetSentPackets: 123456, NetSentBytes: 4938240},
@@ -59,18 +60,19 @@ func sample() supervisor.Status {
 			},
 			{
 				Name: "p10", Instance: "default", State: supervisor.Waiting, Since: now.Add(-90 * time.Second), Restarts: 3,
-				Reason: `instance "default" does not exist; type: jool instance add default --netfilter --pool6 64:ff9b::/96`,
-				Synced: "alone", Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
+				Advertise: &replication.Advertise{Sent: 7, Total: 40000, Rate: 4000, Ended: true, Error: "the table can't be read"},
+				Reason:    `instance "default" does not exist; type: jool instance add default --netfilter --pool6 64:ff9b::/96`,
+				Synced:    "alone", Reasons: none, Warnings: none, DifferingCounters: []string{}, Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
 			},
 			{
 				Name: "p11", Instance: "tab\there", State: supervisor.Backoff, Since: now.Add(-4 * time.Hour), Restarts: 12,
 				Reason: "failed: boom; next try at 2026-03-01T12:00:10Z",
-				Synced: "alone", Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
+				Synced: "alone", Reasons: none, Warnings: none, DifferingCounters: []string{}, Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
 			},
 			{
 				Name: "p12", State: supervisor.Failed, Since: now,
 				Reason: "/etc/joold.d/p12.netsocket.json:3:9: ttl: is out of range; write 0 to 255",
-				Synced: "alone", Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
+				Synced: "alone", Reasons: none, Warnings: none, DifferingCounters: []string{}, Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
 			},
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -13,10 +14,10 @@ const clear = "\x1b[H\x1b[J"
 
 // watchStatus shows the status again and again, until it is interrupted or the
 // supervisor is gone.
-func (p *program) watchStatus(ctx context.Context, names []string, output string) error {
+func (p *program) watchStatus(ctx context.Context, output string, show func(io.Writer) error) error {
 	for first := true; ; first = false {
 		var screen bytes.Buffer
-		err := p.showStatus(ctx, names, output, &screen)
+		err := show(&screen)
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"joolctl/replication"
+	"joolctl/supervisor"
+)
+
+// TestJSONCommands has commands answer with JSON and the same exit status as with text.
+func TestJSONCommands(t *testing.T) {
+	dir, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
+	answer := func(code int, into any, args string) {
+		t.Helper()
+		got, stdout, stderr := 3, "", ""
+		for range 50 { // `ready` gives up after 200 ms on a busy machine
+			if got, stdout, stderr = ran(append(strings.Fields(args), "--socket", socket)...); got != 3 {
+				break
+			}
+		}
+		if got != code || stderr != "" {
+			t.Errorf("joolctl %s: code %d, want %d; stderr %q", args, got, code, stderr)
+		}
+		if err := json.Unmarshal([]byte(stdout), into); err != nil {
+			t.Errorf("joolctl %s: %v: %s", args, err, stdout)
+		}
+	}
+	var ready supervisor.Ready
+	answer(0, &ready, "ready a -o json")
+	if !ready.Ready || len(ready.Pairs) != 1 || ready.Pairs[0].Reasons == nil || ready.Pairs[0].Warnings == nil {
+		t.Errorf("a: %+v", ready)
+	}
+	answer(1, &ready, "ready --all -o json")
+	if ready.Ready || len(ready.Pairs) != 2 || ready.Pairs[1].Reasons[0].Code != replication.NotRunning {
+		t.Errorf("all: %+v", ready)
+	}
+	var reload supervisor.Reload
+	answer(0, &reload, "reload -o json")
+	if diff := cmp.Diff(supervisor.Reload{Changes: []supervisor.Change{}, Refused: []supervisor.Refusal{}}, reload); diff != "" {
+		t.Errorf("reload (-want +got):\n%s", diff)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a.netsocket.json"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	answer(1, &reload, "reload -o json")
+	if r := reload.Refused; len(r) != 1 || r[0].Name != "a" || len(r[0].Reasons) == 0 || r[0].Reasons[0].Code != replication.FilesRefused {
+		t.Errorf("reload: %+v", reload)
+	}
+	var c checked
+	answer(1, &c, "check -o json "+dir)
+	if c.Good || len(c.Pairs) != 2 || c.Pairs[0].Good || c.Pairs[0].Problems[0].Code != "error" || !c.Pairs[1].Good {
+		t.Errorf("check: %+v", c)
+	}
+	for _, args := range []string{"ready a -o xml", "reload -o xml", "check -o xml", "version -o xml"} {
+		if code, _, stderr := ran(strings.Fields(args)...); code != 2 || !strings.Contains(stderr, `there is no output "xml"; write text or json`) {
+			t.Errorf("joolctl %s: code %d, stderr %q", args, code, stderr)
+		}
+	}
+}
+
+// TestSeverity sorts rows.
+func TestSeverity(t *testing.T) {
+	why := []replication.Reason{{Code: replication.SettingsDiffer}}
+	lags := func(s float64) *supervisor.Lag { return &supervisor.Lag{Sessions: 1, Seconds: s} }
+	rows := []supervisor.Row{
+		{Name: "p2", State: supervisor.Running, Synced: "yes"},
+		{Name: "p10", State: supervisor.Running, Synced: "yes"},
+		{Name: "lag2", State: supervisor.Running, Synced: "yes", Lag: lags(2), Warnings: why},
+		{Name: "lag3", State: supervisor.Running, Synced: "yes", Lag: lags(3), Warnings: why},
+		{Name: "reasons", State: supervisor.Running, Synced: "yes", Reasons: why},
+		{Name: "alone", State: supervisor.Running, Synced: "alone"},
+		{Name: "no", State: supervisor.Running, Synced: "no"},
+		{Name: "oldfiles", State: supervisor.Running, Synced: "yes", Reason: "refused"},
+		{Name: "waiting", State: supervisor.Waiting},
+		{Name: "backoff", State: supervisor.Backoff},
+		{Name: "failed", State: supervisor.Failed},
+	}
+	bySeverity(rows)
+	var names []string
+	for _, row := range rows {
+		names = append(names, row.Name)
+	}
+	want := []string{"failed", "backoff", "waiting", "oldfiles", "no", "alone", "reasons", "lag3", "lag2", "p2", "p10"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("by severity (-want +got):\n%s", diff)
+	}
+}
+
+// TestSort has the command sort.
+func TestSort(t *testing.T) {
+	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
+	for _, c := range []struct{ flags, want string }{{"", "a b"}, {"--sort", "b a"}, {"--sort=severity -o json", "b a"}, {"--sort=name -o json", "a b"}} {
+		code, stdout, _ := ran(append(strings.Fields("status "+c.flags), "--socket", socket)...)
+		var names []string
+		for _, line := range strings.Split(stdout, "\n") {
+			if name, is := strings.CutPrefix(strings.TrimSpace(line), `"name": "`); is {
+				names = append(names, strings.Trim(name, `",`))
+			} else if fields := strings.Fields(line); len(fields) > 4 && (fields[0] == "a" || fields[0] == "b") {
+				names = append(names, fields[0])
+			}
+		}
+		if got := strings.Join(names, " "); code != 1 || got != c.want {
+			t.Errorf("status %s: code %d, rows %q, want %q", c.flags, code, got, c.want)
+		}
+	}
+	if code, _, stderr := ran("status", "--sort=lag"); code != 2 || !strings.Contains(stderr, `there is no order "lag"; write name or severity`) {
+		t.Errorf("code %d, stderr %q", code, stderr)
+	}
+}
+
+// TestScreen has forty pairs with long values, for one reason all of them, fit a screen of 120 columns and 50 lines.
+func TestScreen(t *testing.T) {
+	s := supervisor.Status{}
+	for i := range 40 {
+		s.Workers = append(s.Workers, supervisor.Row{
+			Name: "customer" + number(uint64(i)), Namespace: "customer" + number(uint64(i)), Instance: "nat", State: supervisor.Running, Synced: "no", Since: now,
+			FullSync: &supervisor.FullSyncProgress{Phase: "receiving", DoneSessions: 100, TotalSessions: 1000, Incomplete: true},
+			Sessions: new(uint64(1234567)), BestPeerSessions: new(uint64(1234567)), Lag: &supervisor.Lag{Sessions: 12345, Seconds: 12.3},
+			Rates: &supervisor.Rates{In: 12345, Out: 12345}, LostSessions: 123456,
+			Reasons: []replication.Reason{{Code: replication.LinkDown, Text: "the interface eth1 is down", Remedy: "type: ip link set eth1 up"}},
+		})
+	}
+	var out strings.Builder
+	if err := writeTable(&out, s, tableOptions{now: now}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(lines) > 50 {
+		t.Errorf("%d lines", len(lines))
+	}
+	for _, line := range lines {
+		if len(line) > 120 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+	if want := "customer0, customer1, customer2 and 37 more: the interface eth1 is down; type: ip link set eth1 up"; !strings.Contains(out.String(), want) {
+		t.Errorf("no line %q:\n%s", want, out.String())
+	}
+}

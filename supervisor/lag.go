@@ -1,0 +1,43 @@
+package supervisor
+
+import (
+	"fmt"
+	"time"
+
+	"joolctl/replication"
+)
+
+// warnings are reasons that concern the peers. A lag is none against this host: if the host that serves were not ready because a
+// standby is slow, that standby would take over and lack the sessions.
+func (st standing) warnings(now time.Time, o ReadyOptions) []replication.Reason {
+	if st.state != Running || !st.tuned || o.MaxLag > 0 { // with MaxLag it is among the reasons
+		return []replication.Reason{}
+	}
+	return append([]replication.Reason{}, st.lags(lagsAfter, now)...)
+}
+
+// lags returns a reason for each live peer that lags by more than limit.
+func (st standing) lags(limit time.Duration, now time.Time) (why []replication.Reason) {
+	for i := range st.peers {
+		p := &st.peers[i]
+		if p.ID == 0 || !isLive(p, now) || p.Lag.Age <= limit {
+			continue
+		}
+		why = append(why, replication.Reason{Code: replication.Lags, Peer: p.Address.String(), Sessions: p.Lag.Sessions,
+			Text: fmt.Sprintf("peer %v lags: it had not stored %d sessions at its last HELLO, the oldest of them sent %v before",
+				p.Address, p.Lag.Sessions, p.Lag.Age.Round(time.Millisecond)),
+			Remedy: "look at the load of that host, and at `joolctl status -o wide` there"})
+	}
+	return why
+}
+
+// unknownLags returns a reason for each live peer whose lag is not known.
+func (st standing) unknownLags(now time.Time) (why []replication.Reason) {
+	for i := range st.peers {
+		if p := &st.peers[i]; p.ID != 0 && isLive(p, now) && !p.Lag.Known {
+			why = append(why, replication.Reason{Code: replication.Lags, Peer: p.Address.String(),
+				Text: fmt.Sprintf("peer %v needs a full sync before its lag is known", p.Address)})
+		}
+	}
+	return why
+}

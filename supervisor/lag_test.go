@@ -1,0 +1,72 @@
+package supervisor
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"joolctl/replication"
+	"joolctl/syncwire"
+	"joolctl/worker"
+)
+
+// TestLags has peers lag, and compares what a row, ready and its warnings make of it.
+func TestLags(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	peer := func(id syncwire.ID, lag replication.Lag, change ...func(*replication.PeerInfo)) replication.PeerInfo {
+		p := replication.PeerInfo{Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(id)}), ID: id, LastHeard: now, LiveUntil: now.Add(time.Second), Software: "joolctl", Lag: lag}
+		for _, fn := range change {
+			fn(&p)
+		}
+		return p
+	}
+	dead := func(p *replication.PeerInfo) { p.LiveUntil = now.Add(-1) }
+	known := func(sessions uint64, age time.Duration) replication.Lag {
+		return replication.Lag{Known: true, Sessions: sessions, Age: age}
+	}
+	const second, third = "peer 192.0.2.2 lags: it had not stored 40 sessions at its last HELLO, the oldest of them sent 1.214s before; look at the load of that host, and at `joolctl status -o wide` there",
+		"peer 192.0.2.3 lags: it had not stored 7 sessions at its last HELLO, the oldest of them sent 3s before; look at the load of that host, and at `joolctl status -o wide` there"
+	for _, c := range []struct {
+		name     string
+		peers    []replication.PeerInfo
+		untuned  bool
+		o        ReadyOptions
+		lag      *Lag
+		warnings []string
+		reasons  []string
+	}{
+		{name: "no peer"},
+		{name: "no lag", peers: []replication.PeerInfo{peer(2, known(0, 0))}, lag: &Lag{}},
+		{name: "a second", peers: []replication.PeerInfo{peer(2, known(1, time.Second))}, lag: &Lag{1, 1}},
+		{name: "two lag", peers: []replication.PeerInfo{peer(2, known(40, 1214*time.Millisecond)), peer(3, known(7, 3*time.Second))},
+			lag: &Lag{7, 3}, warnings: []string{second, third}},
+		{name: "a dead peer holds no lag", peers: []replication.PeerInfo{peer(2, known(40, 1214*time.Millisecond), dead), peer(4, known(0, 0))}, lag: &Lag{}},
+		{name: "a dead peer alone", peers: []replication.PeerInfo{peer(2, known(40, 1214*time.Millisecond), dead)}},
+		{name: "not known", peers: []replication.PeerInfo{peer(2, known(40, 1214*time.Millisecond)), peer(3, replication.Lag{})}, warnings: []string{second}},
+		{name: "an upstream joold does not say", peers: []replication.PeerInfo{peer(0, replication.Lag{}), peer(4, known(3, time.Millisecond))}, lag: &Lag{3, 0.001}},
+		{name: "without tune ss", untuned: true, peers: []replication.PeerInfo{peer(3, known(7, 3*time.Second))}, lag: &Lag{7, 3}},
+		{name: "at most 2 s", o: ReadyOptions{MaxLag: 2 * time.Second}, lag: &Lag{7, 3}, reasons: []string{third},
+			peers: []replication.PeerInfo{peer(2, known(40, 1214*time.Millisecond)), peer(3, known(7, 3*time.Second))}},
+		{name: "at most 1 s, without tune ss", untuned: true, o: ReadyOptions{MaxLag: time.Second}, lag: &Lag{40, 1.214}, reasons: []string{second},
+			peers: []replication.PeerInfo{peer(2, known(40, 1214*time.Millisecond))}},
+		{name: "at most 1 s, not known", o: ReadyOptions{MaxLag: time.Second}, peers: []replication.PeerInfo{peer(3, replication.Lag{})},
+			reasons: []string{"peer 192.0.2.3 needs a full sync before its lag is known"}},
+		{name: "at most 5 s", o: ReadyOptions{MaxLag: 5 * time.Second}, lag: &Lag{7, 3}, peers: []replication.PeerInfo{peer(3, known(7, 3*time.Second))}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.lag, largestLag(c.peers, now)); diff != "" {
+				t.Errorf("lag (-want +got):\n%s", diff)
+			}
+			st := standing{state: Running, sequence: true, tuned: !c.untuned, peers: c.peers,
+				sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now}}
+			if diff := cmp.Diff(c.warnings, lines(st.warnings(now, c.o), now)); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.reasons, lines(st.reasons(now, c.o), now)); diff != "" {
+				t.Errorf("reasons (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
