@@ -53,7 +53,7 @@ func progressOf(s worker.SyncState) *FullSyncProgress {
 		Ends: s.Ends.Round(0), Incomplete: s.Incomplete()}
 }
 
-// FullSync is what a full sync came to.
+// FullSync is the result of a full sync.
 type FullSync struct {
 	// From is the address of the peer that sent its table.
 	From string `json:"from"`

@@ -20,7 +20,7 @@ type Peer struct {
 	Software string `json:"software,omitempty"`
 	// Version is the version of the peer's Jool module.
 	Version string `json:"version,omitempty"`
-	// Synced is what the peer says of its table: yes, no or alone.
+	// Synced is the peer's verdict on its own table: yes, no or alone.
 	Synced string `json:"synced,omitempty"`
 	// Sessions is how many sessions the peer's table has.
 	Sessions *uint64 `json:"sessions,omitempty"`

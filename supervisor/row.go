@@ -17,7 +17,7 @@ type Row struct {
 	Instance string `json:"instance"`
 	// State is one of running, waiting, backoff and failed.
 	State State `json:"state"`
-	// Reason says in one line why the pair is in this state, and what helps. It is empty if all is well. Its wording may change.
+	// Reason says in one line why the pair is in this state, with the remedy. It is empty if all is well. Its wording may change.
 	Reason string `json:"reason"`
 	// Since is when the pair came into its state.
 	Since time.Time `json:"since"`
@@ -50,7 +50,7 @@ type Row struct {
 	Stats worker.Stats `json:"stats"`
 	// Ledger accounts for every session, by stage. All of its counters count sessions.
 	Ledger worker.Ledger `json:"ledger"`
-	// Losses counts what was lost, refused or could not be used.
+	// Losses counts sessions, datagrams and requests that were lost, refused or could not be used.
 	Losses worker.Losses `json:"losses"`
 	// DifferingCounters has a line for each pair of counters that should agree and do not.
 	DifferingCounters []string `json:"differing_counters"`
@@ -87,7 +87,7 @@ type Exposure struct {
 	AtMostSeconds float64 `json:"at_most_seconds"`
 	// Refused is the module's error for the settings of "tune ss". It is missing if there is none.
 	Refused string `json:"refused,omitempty"`
-	// Remedy is what makes the time shorter. It is missing if the time is short.
+	// Remedy says how to make the time shorter. It is missing if the time is short.
 	Remedy string `json:"remedy,omitempty"`
 }
 

@@ -11,7 +11,7 @@ import (
 	"joolctl/supervisor"
 )
 
-// writeDetails shows one to a line the peers, the exposure, the last full sync, what became of the sessions by stage, and the
+// writeDetails writes lines about a worker: one for each peer, the exposure, the last full sync, the sessions of each stage, and the
 // module's counters.
 func writeDetails(out *bytes.Buffer, row *supervisor.Row, now time.Time) {
 	for _, peer := range row.Peers {
@@ -38,7 +38,7 @@ func writeDetails(out *bytes.Buffer, row *supervisor.Row, now time.Time) {
 	}
 }
 
-// exposure says how long a new session exists on this host only, and what makes that shorter.
+// exposure describes an Exposure in one line.
 func exposure(e supervisor.Exposure) string {
 	text := "the module reports a new session at once"
 	if e.AtMostSeconds > 0 {

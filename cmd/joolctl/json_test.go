@@ -19,7 +19,7 @@ import (
 	"joolctl/supervisor"
 )
 
-// documents are what the commands print with -o json, and a sample of each with every field.
+// documents are the JSON documents that commands print. Each sample has every field.
 var documents = []struct {
 	command string
 	sample  func(t *testing.T) any
@@ -115,7 +115,7 @@ func TestJSON(t *testing.T) {
 	generated(t, docs, head+mark+text.String())
 }
 
-// generated compares a file of the documentation with what it should be.
+// generated compares a file of the documentation with its generated text.
 func generated(t *testing.T, file, want string) {
 	t.Helper()
 	if *update {

@@ -39,7 +39,7 @@ func (n *notes) write(out *bytes.Buffer) {
 	}
 }
 
-// writeNotes writes why workers are not as they should be, and what helps.
+// writeNotes writes the reasons of all workers, each with its remedy.
 func writeNotes(out *bytes.Buffer, workers []supervisor.Row, o tableOptions) {
 	var n notes
 	for i := range workers {
