@@ -8,9 +8,11 @@ import (
 
 // Hello takes a peer's HELLO, which arrived at the time came. last is the number of the peer's last live datagram.
 func (h *Host) Hello(from *Peer, b *syncwire.Hello, last syncwire.Seq, came, now time.Time) {
-	from.lagging.hello(b.Vector, h.Knowledge, &h.SentLog, came)
 	if h.Receiver.Hello(from, b, last, now) {
 		h.helloWithin(HelloBack, now)
+	}
+	if from.hello.Equal(now) { // else it is outdated
+		from.lagging.hello(b.Vector, h.Knowledge, &h.SentLog, came)
 	}
 	if b.Sync != syncwire.SyncNo {
 		h.do.Emit(PeerComplete{})
