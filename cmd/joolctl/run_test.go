@@ -343,13 +343,17 @@ func TestTerminal(t *testing.T) {
 			if code := run(context.Background(), []string{"status", "--socket", socket}, terminal, io.Discard); code != 0 {
 				t.Errorf("code %d", code)
 			}
+			var seen []byte
 			b := make([]byte, 64<<10)
-			n, err := screen.Read(b)
-			if err != nil {
-				t.Fatal(err)
+			for !bytes.Contains(seen, []byte("1 worker: ")) { // a terminal may have a part of what was written
+				n, err := screen.Read(b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				seen = append(seen, b[:n]...)
 			}
-			if got := bytes.Contains(b[:n], []byte("\x1b[32mrunning\x1b[0m")); got != c.coloured || !bytes.Contains(b[:n], []byte("running")) {
-				t.Errorf("coloured: %v, want %v: %q", got, c.coloured, b[:n])
+			if got := bytes.Contains(seen, []byte("\x1b[32mrunning\x1b[0m")); got != c.coloured || !bytes.Contains(seen, []byte("running")) {
+				t.Errorf("coloured: %v, want %v: %q", got, c.coloured, seen)
 			}
 		})
 	}

@@ -61,7 +61,7 @@ func TestMarkdown(t *testing.T) {
 		"| `sweet` | boolean, may be missing | `sweet` is true if it is sweet. |", "",
 		"## Part", "", "part is a part.", "", "| key | type | |", "|---|---|---|", "| `name` | string | `name` is the name. |", "", "",
 	}, "\n")
-	objects := described(t, fruit{})
+	objects := described(t, fruit{Color: red})
 	if diff := cmp.Diff(want, Markdown(objects, 2)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -71,7 +71,7 @@ func TestMarkdown(t *testing.T) {
 }
 
 func TestSchema(t *testing.T) {
-	got, err := json.Marshal(Schema("a fruit", described(t, fruit{})))
+	got, err := json.Marshal(Schema("a fruit", described(t, fruit{Color: blue})))
 	if err != nil {
 		t.Fatal(err)
 	}
