@@ -6,12 +6,12 @@ import (
 	"joolctl/syncwire"
 )
 
-// Hello takes a peer's HELLO, which arrived at the time came. last is the number of the peer's last live datagram.
+// Hello takes a peer's HELLO that arrived at the time came. last is the number of the peer's last live datagram.
 func (h *Host) Hello(from *Peer, b *syncwire.Hello, last syncwire.Seq, came, now time.Time) {
-	if h.Receiver.Hello(from, b, last, now) {
+	if h.Receiver.Hello(from, b, last, came, now) {
 		h.helloWithin(HelloBack, now)
 	}
-	if from.hello.Equal(now) { // else it is outdated
+	if from.hello.Equal(came) { // else it is outdated
 		from.lagging.hello(b.Vector, h.Knowledge, &h.SentLog, came)
 	}
 	if b.Sync != syncwire.SyncNo {

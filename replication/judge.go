@@ -33,16 +33,16 @@ func (r *Receiver) Missed(now time.Time) {
 	r.host.HelloSoon(now)
 }
 
-// Hello takes a peer's HELLO. last is the number of the peer's last live datagram. It returns whether the peer expects a HELLO
-// in return. Of an outdated HELLO it takes only that.
-func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, now time.Time) (answer bool) {
+// Hello takes a peer's HELLO that arrived at the time came. last is the number of the peer's last live datagram. It returns
+// whether the peer expects a HELLO in return. Of an outdated HELLO it takes only that.
+func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, came, now time.Time) (answer bool) {
 	if from.Outdated(h, last) {
 		return h.Asks
 	}
 	before := from.Sessions
 	isNew := !from.Greeted()
 	_, dropped := from.Dropping()
-	from.Greet(h, r.host.Settings(), now)
+	from.Greet(h, r.host.Settings(), came)
 	if h.Generation == 0 && last == 0 {
 		r.knowledge.Empty(from.ID)
 	}

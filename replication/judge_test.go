@@ -11,7 +11,7 @@ import (
 func (h *receiverHost) hello(hello syncwire.Hello, last syncwire.Seq) {
 	hello.Settings = ttl
 	h.heard(h.peer.ID, h.peer.Address)
-	h.Hello(h.peer, &hello, last, h.now)
+	h.Hello(h.peer, &hello, last, h.now, h.now)
 }
 
 // whole is the vector of the peer's table.
@@ -161,7 +161,7 @@ func TestUnclaimed(t *testing.T) {
 			at := syncwire.Position{Generation: 1, Seq: 5}
 			h.knowledge.Merge([]syncwire.Component{{Origin: h.peer.ID, Known: true, Complete: at, Highest: at}}, h.knowledge.Doubts(), h.now)
 			if c.gone {
-				h.Hello(h.heard(0x20f, otherAddress), &syncwire.Hello{Sync: syncwire.SyncYes, Settings: ttl, NextIn: 1}, 0, h.now)
+				h.Hello(h.heard(0x20f, otherAddress), &syncwire.Hello{Sync: syncwire.SyncYes, Settings: ttl, NextIn: 1}, 0, h.now, h.now)
 			}
 			h.knowledge.Stores(h.peer.ID, h.now)
 			h.Look(h.now)
@@ -281,7 +281,7 @@ func TestLackOfAnother(t *testing.T) {
 		}
 		h.hello(says, 0)
 		h.Judge(h.now)
-		h.Hello(other, &syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1, NextIn: 10, Settings: ttl}, 0, h.now)
+		h.Hello(other, &syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1, NextIn: 10, Settings: ttl}, 0, h.now, h.now)
 		for range 10 {
 			h.now = h.now.Add(time.Second / 2)
 			h.Tick(h.now)

@@ -91,17 +91,17 @@ type Peer struct {
 // them don't show which of the host's mappings are out of date, and the module refuses a session whose mapping belongs to
 // another host in silence. After a shorter absence they count as lost if the table has received sessions of other senders
 // meanwhile, last at others: these may be newer states of the same sessions, which a retransmission would overwrite. A full
-// sync compares the two.
-func (k *Peer) heard(others, now time.Time) {
+// sync compares the two. A datagram that waited in the socket while the process was stopped arrived at an earlier time.
+func (k *Peer) heard(others, arrived time.Time) {
 	switch {
 	case k.LastHeard.IsZero():
-	case now.Sub(k.LastHeard) > AbsentAfter:
+	case arrived.Sub(k.LastHeard) > AbsentAfter:
 		k.greeted, k.Served = false, time.Time{}
 		k.Stream.Absent()
-	case now.After(k.liveUntil()) && others.After(k.LastHeard):
+	case arrived.After(k.liveUntil()) && others.After(k.LastHeard):
 		k.Stream.Absent()
 	}
-	k.LastHeard = now
+	k.LastHeard = Latest(k.LastHeard, arrived)
 }
 
 // Live reports whether the peer has an ID and is live.
@@ -140,18 +140,18 @@ func (k *Peer) Outdated(h *syncwire.Hello, last syncwire.Seq) bool {
 	return false
 }
 
-// Greet takes the peer's HELLO. own are the host's settings.
-func (k *Peer) Greet(h *syncwire.Hello, own *syncwire.Settings, now time.Time) {
+// Greet takes a HELLO of the peer, which arrived at a given time. own are the host's settings.
+func (k *Peer) Greet(h *syncwire.Hello, own *syncwire.Settings, arrived time.Time) {
 	k.Software, k.Module, k.Sync, k.Sessions = h.Software, h.Module, h.Sync, h.Sessions
 	k.Differs = own.Diff(h.Settings)
-	k.DiffersSince = while(len(Matters(k.Differs)) > 0, k.DiffersSince, now)
-	k.TooLargeSince = while(k.Sessions > MaxSessions, k.TooLargeSince, now)
-	k.greeted, k.hello, k.nextIn = true, now, time.Duration(h.NextIn)*time.Second
+	k.DiffersSince = while(len(Matters(k.Differs)) > 0, k.DiffersSince, arrived)
+	k.TooLargeSince = while(k.Sessions > MaxSessions, k.TooLargeSince, arrived)
+	k.greeted, k.hello, k.nextIn = true, arrived, time.Duration(h.NextIn)*time.Second
 	k.generation, k.vector, k.capacity = h.Generation, h.Vector, h.Settings.SSCapacity
 	if h.Sync != syncwire.SyncNo {
-		k.WasComplete = now
+		k.WasComplete = arrived
 	}
-	k.droppingSince = while(h.Dropping, k.droppingSince, now)
+	k.droppingSince = while(h.Dropping, k.droppingSince, arrived)
 }
 
 // while returns since when a condition holds that has held since a moment before; zero: it did not, or does not.

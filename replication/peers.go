@@ -56,16 +56,16 @@ func NewPeers(config PeersConfig) *Peers {
 	return &Peers{config: config, known: make(map[peerKey]*Peer)}
 }
 
-// Heard records a datagram of a sender, and returns the sender; id is 0 for an upstream joold. A peer with an ID that sends from
-// another address than before, over another interface perhaps, stays the same peer. If the table is full, another peer is
-// forgotten.
-func (p *Peers) Heard(from netip.Addr, id syncwire.ID, now time.Time) *Peer {
+// Heard records a datagram of a sender, which arrived at a given time, and returns the sender; id is 0 for an upstream joold. A
+// peer with an ID that sends from another address than before, over another interface perhaps, stays the same peer. If the table
+// is full, another peer is forgotten.
+func (p *Peers) Heard(from netip.Addr, id syncwire.ID, arrived time.Time) *Peer {
 	known := p.known[keyOf(from, id)]
 	if known == nil {
-		known = p.add(from, id, now)
+		known = p.add(from, id, arrived)
 	}
 	known.Address, known.replaced = from, false
-	known.heard(p.storedOfOthers(id), now)
+	known.heard(p.storedOfOthers(id), arrived)
 	return known
 }
 

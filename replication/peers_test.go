@@ -129,6 +129,28 @@ func TestPeerAbsent(t *testing.T) {
 	}
 }
 
+// TestHeardLate has datagrams of a peer wait in the socket while the host is stopped. The peer was heard when they arrived.
+func TestHeardLate(t *testing.T) {
+	e := newHost()
+	arrived := e.now
+	e.now = e.now.Add(20 * time.Second)
+	const id = 7
+	live := func() bool { return e.host.Peers.WithID(id).Live(e.now) }
+	e.host.Received(peerAddress, packedList(t, sessionAt(0, 0)), syncwire.Trailer{Sender: id, Seq: 1}.Append(nil), e.now.Sub(arrived), e.now)
+	if live() {
+		t.Error("a peer is live because of a datagram that has waited")
+	}
+	hello := syncwire.Message{Sender: id, Last: 1, Body: &syncwire.Hello{NextIn: 10}}.Append(nil)
+	for _, c := range []struct {
+		came time.Time
+		live bool
+	}{{arrived.Add(time.Second), false}, {e.now.Add(-time.Second), true}, {arrived.Add(2 * time.Second), true}} {
+		if e.host.Message(peerAddress, hello, c.came, e.now); live() != c.live {
+			t.Errorf("after a HELLO that has waited for %v: live: %v", e.now.Sub(c.came), live())
+		}
+	}
+}
+
 // TestAbsentOrigin hears an origin for the first time, of which a full sync has brought sessions. Datagrams that it has sent
 // since count as lost if it was dead then, and the table has received sessions of others after that.
 func TestAbsentOrigin(t *testing.T) {

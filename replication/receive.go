@@ -16,6 +16,7 @@ const MuchWaiting = time.Second
 // in the socket. Received may change entries.
 func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time.Duration, now time.Time) {
 	h.active = now
+	arrived := now.Add(-waited)
 	if waited >= MuchWaiting {
 		session.AgeList(entries, waited)
 	}
@@ -26,17 +27,17 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 		if len(trailer) > 0 {
 			h.do.Count(CountNotUnderstood, 1)
 		}
-		from := h.Peers.Heard(address, 0, now)
+		from := h.Peers.Heard(address, 0, arrived)
 		h.Peers.Stored(0, now)
 		from.waited(waited, now)
 		h.deliverLive(from, entries)
 	case t.Sender == h.Knowledge.Self():
 		h.do.Count(CountIgnored, sessions)
 	case t.Kind == syncwire.Advertised: // for upstream's peers; other peers get BULKs
-		h.Peers.Heard(address, t.Sender, now)
+		h.Peers.Heard(address, t.Sender, arrived)
 		h.do.Count(CountIgnored, sessions)
 	default:
-		from := h.Peers.Heard(address, t.Sender, now)
+		from := h.Peers.Heard(address, t.Sender, arrived)
 		from.waited(waited, now)
 		if t.Kind == syncwire.Repeat {
 			h.takeRepeats(&from.Stream)
@@ -135,7 +136,7 @@ func (h *Host) Message(address netip.Addr, data []byte, came, now time.Time) {
 	case m.Sender == h.Knowledge.Self():
 		return
 	}
-	from := h.Peers.Heard(address, m.Sender, now)
+	from := h.Peers.Heard(address, m.Sender, came)
 	if from.Stream.ExpectUpTo(m.Last, now, h.delivers(from)); from.Stream.Waiting() {
 		h.Peers.Stored(from.ID, now)
 	}

@@ -78,7 +78,7 @@ var mutations = []mutation{
 	{"retransmission-not-aged", "a retransmission gives sessions the time that they had left before", []edit{{
 		"left-min(left, uint32(now.Sub(sent).Milliseconds())))", "left-0*min(left, uint32(now.Sub(sent).Milliseconds())))"}}},
 	{"absence-ignored", "after a partition, retransmissions overwrite newer states of the same sessions that other hosts have sent meanwhile", []edit{{
-		"	case now.After(k.liveUntil()) && others.After(k.LastHeard):\n		k.Stream.Absent()\n", ""}}},
+		"	case arrived.After(k.liveUntil()) && others.After(k.LastHeard):\n		k.Stream.Absent()\n", ""}}},
 	{"late-datagrams-accepted", "a live datagram that arrives after its successors moves sessions back", []edit{{
 		"		if s.behind++; s.behind < RestartAfter {\n			return false\n		}\n", "		if s.behind++; s.behind < RestartAfter {\n			deliver(data)\n			return true\n		}\n"}}},
 	{"checkpoint-of-another", "a worker goes on as the one before although the module's counters have changed", []edit{{
