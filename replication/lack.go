@@ -36,7 +36,7 @@ func (k *Knowledge) Lost() (peers []*Peer) {
 func (k *Knowledge) Compare(live []*Peer, now time.Time) {
 	k.lacks = nil
 	for _, known := range live {
-		if known.ahead = aheadSince(known, live, now); known.deniesAhead() {
+		if known.noteAhead(live, now); known.deniesAhead() {
 			k.vector.Limit(known.ID, known.Stream.Next()-1)
 		}
 	}
@@ -61,22 +61,46 @@ func (k *Knowledge) Compare(live []*Peer, now time.Time) {
 	}
 }
 
-// aheadSince returns since when a live peer has received more of another live peer's datagrams than this host; zero: none
-// has.
-func aheadSince(known *Peer, live []*Peer, now time.Time) time.Time {
-	for _, other := range live {
-		for _, c := range other.vector {
-			if c.Origin != known.ID || !known.Stream.Started() || !c.Highest.Seq.After(known.Stream.Next()-1) {
-				continue
-			}
-			if known.ahead.IsZero() {
-				return now
-			}
-			return known.ahead
+// noteAhead notes since when another live peer has received more of the peer's live datagrams than this host. A claim is kept until
+// all datagrams that it covers have arrived.
+func (k *Peer) noteAhead(live []*Peer, now time.Time) {
+	last, ahead := k.lastClaimed(live)
+	switch {
+	case !ahead:
+		k.ahead = time.Time{}
+	case k.ahead.IsZero():
+		k.ahead = now
+		if !k.claims(k.firstMissing()) {
+			k.claimed, k.claimedAt = last, now
 		}
 	}
-	return time.Time{}
 }
+
+// lastClaimed returns the last of the peer's live datagrams that another live peer has received. It returns false if this host has
+// received as many.
+func (k *Peer) lastClaimed(live []*Peer) (last syncwire.Seq, ahead bool) {
+	if !k.Stream.Started() {
+		return 0, false
+	}
+	last = k.Stream.Next() - 1
+	for _, other := range live {
+		for _, c := range other.vector {
+			if c.Origin == k.ID && c.Highest.Seq.After(last) {
+				last, ahead = c.Highest.Seq, true
+			}
+		}
+	}
+	return last, ahead
+}
+
+// firstMissing returns the first of the peer's live datagrams that this host has not received.
+func (k *Peer) firstMissing() syncwire.Seq {
+	_, last, _ := k.Stream.Complete()
+	return last + 1
+}
+
+// claims reports whether another peer had received a live datagram of the peer at the time claimedAt.
+func (k *Peer) claims(seq syncwire.Seq) bool { return !k.claimedAt.IsZero() && !seq.After(k.claimed) }
 
 // deniesAhead reports whether the peer itself has sent its last number after all claims of other peers that they have received more
 // of its datagrams could arrive. Such claims stem from a forged message, or from before the peer's numbers fell: the others would
@@ -103,6 +127,9 @@ func (k *Knowledge) lackOf(known *Peer) (Lack, bool) {
 		waits := s.MissingSince()
 		lack.Pending = !gap.Unknown && gap.Generations == 0 && !first.After(c.Complete.Seq+1) && !waits.IsZero()
 		lack.Gap, lack.Since = gap, waits
+		if known.claims(known.firstMissing()) { // that datagram has been missing since the claim, before it was known here
+			lack.Since = Earliest(waits, known.claimedAt)
+		}
 		lack.Reason = gap.Reason(known.Address)
 		if _, dropping := known.Dropping(); dropping {
 			lack.Reason.Remedy = fmt.Sprintf("its module drops sessions; type on that host: jool -i INSTANCE global update ss-capacity %d "+
@@ -117,6 +144,7 @@ func (k *Knowledge) lackOf(known *Peer) (Lack, bool) {
 		lack.Reason = Reason{Code: BehindOther, Peer: known.Address.String(),
 			Text: fmt.Sprintf("peer %v: another peer has received more of its live datagrams", known.Address)}
 	default:
+		known.claimedAt = time.Time{}
 		return lack, false
 	}
 	return lack, true

@@ -48,6 +48,59 @@ func TestAheadDenied(t *testing.T) {
 	}
 }
 
+// TestMissingSinceClaim has a peer claim a live datagram of another peer before a later one shows this host that the datagram is
+// missing. The datagram has been missing since the claim, but later datagrams are missing only since they were sent.
+func TestMissingSinceClaim(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	began := now
+	peers := NewPeers(PeersConfig{})
+	k := NewKnowledge(9, peers)
+	k.Longest = time.Hour
+	origin := peers.Heard(netip.AddrFrom4([4]byte{192, 0, 2, 1}), 1, now)
+	other := peers.Heard(netip.AddrFrom4([4]byte{192, 0, 2, 2}), 2, now)
+	claim := func(last syncwire.Seq) {
+		c := syncwire.Component{Origin: 1, Known: true, Complete: syncwire.Position{Seq: last}, Highest: syncwire.Position{Seq: last}}
+		other.Greet(&syncwire.Hello{Sync: syncwire.SyncYes, NextIn: 10, Vector: []syncwire.Component{c}}, &syncwire.Settings{}, now)
+	}
+	receive := func(kind syncwire.Kind, seq syncwire.Seq) {
+		origin.Stream.Receive(kind, seq, nil, now, func([]byte) {})
+		origin.Stream.Tick(now.Add(ReorderFor), func([]byte) {})
+	}
+	origin.Greet(&syncwire.Hello{Sync: syncwire.SyncYes, NextIn: 10}, &syncwire.Settings{}, now)
+	origin.Stream.Start(1)
+	other.Stream.Start(1)
+	k.Empty(1)
+	k.Empty(2)
+	for i, step := range []struct {
+		does  func()
+		code  Code
+		since time.Duration // since the beginning
+	}{
+		{func() { receive(syncwire.Live, 1); claim(2) }, BehindOther, 0},
+		{func() { receive(syncwire.Live, 4) }, DatagramsMissing, 0},
+		{func() { claim(6) }, DatagramsMissing, 0},
+		{func() { receive(syncwire.Repeat, 2) }, DatagramsMissing, 100*time.Millisecond + ReorderFor},
+		{func() { receive(syncwire.Repeat, 3) }, BehindOther, 200 * time.Millisecond},
+		{func() { receive(syncwire.Live, 5); receive(syncwire.Live, 6) }, "", 0},
+		{func() { receive(syncwire.Live, 8) }, DatagramsMissing, 600*time.Millisecond + ReorderFor},
+	} {
+		now = began.Add(time.Duration(i) * 100 * time.Millisecond)
+		step.does()
+		k.Advance(now)
+		k.Compare(peers.Live(now), now)
+		lacks := k.Lacks()
+		if step.code == "" {
+			if len(lacks) != 0 {
+				t.Errorf("step %d: %+v", i, lacks)
+			}
+			continue
+		}
+		if len(lacks) != 1 || lacks[0].Reason.Code != step.code || !lacks[0].Pending || lacks[0].Since.Sub(began) != step.since {
+			t.Errorf("step %d, want %v since %v: %+v, since %v", i, step.code, step.since, lacks, lacks[0].Since.Sub(began))
+		}
+	}
+}
+
 // TestDroppingRemedy has a peer say that its module drops sessions: the remedy is the command that gives the module's queue
 // more room.
 func TestDroppingRemedy(t *testing.T) {

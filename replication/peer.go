@@ -82,6 +82,10 @@ type Peer struct {
 	deliver       func([]byte) // see Host.delivers
 	// ahead is since when another peer has received more of its live datagrams than this host; zero: none has.
 	ahead time.Time
+	// claimed is the last live datagram that another peer had received at the time claimedAt, when this host lacked it. Both
+	// are kept after ahead, until the host lacks nothing of the peer. claimedAt is zero if there was no such claim.
+	claimed   syncwire.Seq
+	claimedAt time.Time
 	// uncovered is how many full syncs in a row did not bring what it claims of dead origins.
 	uncovered                    int
 	countedLost, countedRepaired uint64 // those that TakeLosses has returned
