@@ -23,8 +23,16 @@ type Backlog struct {
 	size    int
 	// injected has the sessions of updates. The record is the one that the full sync has injected; nil: none yet.
 	injected map[session.Key]*session.Record
-	// reported has, for sessions that the own module has reported while they waited, how many updates were there then.
-	reported map[session.Key]int
+	// reported has the last reports of the own module for sessions that waited then.
+	reported map[session.Key]ownReport
+}
+
+// ownReport is a report of the own module for a session of which updates wait.
+type ownReport struct {
+	record  session.Record
+	at      time.Time     // when the record had its time left
+	lag     time.Duration // how long the report may have waited
+	updates int           // how many updates waited then
 }
 
 // update is a list of sessions that waits.
@@ -81,34 +89,43 @@ func (b *Backlog) Injected(rec *session.Record) {
 	}
 }
 
-// Reported notes that the own module reports a session: its record is newer than those of the updates that wait now.
-func (b *Backlog) Reported(key session.Key) {
+// Reported notes that the own module reports a session. The report may have waited for lag in the module and in the socket.
+func (b *Backlog) Reported(rec *session.Record, lag time.Duration, now time.Time) {
+	key := rec.Key()
 	if _, waits := b.injected[key]; !waits {
 		return
 	}
 	if b.reported == nil {
-		b.reported = make(map[session.Key]int)
+		b.reported = make(map[session.Key]ownReport)
 	}
-	b.reported[key] = len(b.updates)
+	b.reported[key] = ownReport{*rec, now, lag, len(b.updates)}
+}
+
+// losesTo reports whether a record of an update that waited at the time of the report is newer than the report. Both may stem from
+// one moment, because the report may have waited. After a failover, the own module reports a session in the state that it was
+// given, and the update may already have the next state.
+func (o *ownReport) losesTo(r *session.Record, own *syncwire.Settings, now time.Time) bool {
+	behind := Idle(&o.record, *own) + now.Sub(o.at).Milliseconds() - Idle(r, *own)
+	return Winner(r, &o.record, behind, o.lag.Milliseconds()) > 0
 }
 
 // Release empties the Backlog, and calls deliver with the updates in their order, their times corrected. It leaves out sessions
 // that are older than the record that the full sync has injected of them (the table of a peer may be newer than an update), or
-// than a report of the own module, and returns how many these were. Records were injected with the times that they had left at base.
+// than a later report of the own module, and returns how many these were. Records were injected with the times that they had left at base.
 func (b *Backlog) Release(base, now time.Time, own *syncwire.Settings, deliver func(entries []byte, retransmitted bool)) (outdated uint64) {
 	released := *b
 	*b = Backlog{}
 	for i, u := range released.updates {
 		session.AgeList(u.entries, now.Sub(u.arrived))
-		entries, n := released.newer(i, now.Sub(base), own)
+		entries, n := released.newer(i, base, now, own)
 		outdated += n
 		deliver(entries, u.retransmitted)
 	}
 	return outdated
 }
 
-// newer moves the sessions of the update at index i that are not outdated to its front. since is the time since base.
-func (b *Backlog) newer(i int, since time.Duration, own *syncwire.Settings) (kept []byte, outdated uint64) {
+// newer moves the sessions of the update at index i that are not outdated to its front.
+func (b *Backlog) newer(i int, base, now time.Time, own *syncwire.Settings) (kept []byte, outdated uint64) {
 	entries := b.updates[i].entries
 	f := session.ListFormat(entries)
 	size := f.EntryLen()
@@ -116,12 +133,12 @@ func (b *Backlog) newer(i int, since time.Duration, own *syncwire.Settings) (kep
 	for rest := entries; len(rest) > 0; rest = rest[size:] {
 		r := f.Record(rest)
 		key := r.Key()
-		if i < b.reported[key] {
+		if o, is := b.reported[key]; is && i < o.updates && !o.losesTo(&r, own, now) {
 			outdated++
 			continue
 		}
 		if in := b.injected[key]; in != nil {
-			behind := Idle(in, *own) + since.Milliseconds() - Idle(&r, *own)
+			behind := Idle(in, *own) + now.Sub(base).Milliseconds() - Idle(&r, *own)
 			if Winner(&r, in, behind, SameMoment.Milliseconds()) < 0 {
 				outdated++
 				continue

@@ -53,9 +53,9 @@ func TestBacklogReported(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	first, second, other := tcpRecord(1, 100_000), tcpRecord(1, 90_000), tcpRecord(2, 100_000)
 	var b Backlog
-	b.Reported(first.Key())
+	b.Reported(&first, ReportLag, now)
 	b.Add(packedList(t, first, other), false, now)
-	b.Reported(first.Key())
+	b.Reported(&first, ReportLag, now)
 	b.Add(packedList(t, second), false, now)
 	var left []uint32
 	outdated := b.Release(now, now, &ttl, func(entries []byte, _ bool) {
@@ -65,5 +65,40 @@ func TestBacklogReported(t *testing.T) {
 	})
 	if outdated != 1 || !slices.Equal(left, []uint32{100_000, 90_000}) {
 		t.Errorf("%d sessions are outdated; the others have %v ms left", outdated, left)
+	}
+}
+
+// TestBacklogReportWaited has the own module report a session while an update of it waits. The report may have waited for ReportLag, and
+// may stem from an earlier packet than the update.
+func TestBacklogReportWaited(t *testing.T) {
+	record := func(s session.State, idleFor time.Duration) session.Record {
+		timer := session.TimerEstablished
+		if s == session.V6Init || s == session.Trans {
+			timer = session.TimerTransitory
+		}
+		return kind(sessionAt(0, 0), session.TCP, s, timer, idleFor)
+	}
+	for _, c := range []struct {
+		name             string
+		update, reported session.Record
+		stays            bool
+	}{
+		{"the update is further", record(session.Established, 460*time.Millisecond), record(session.V6Init, 500*time.Millisecond), true},
+		{"the update is further, and seems older", record(session.Established, 3*time.Second), record(session.V6Init, 0), true},
+		{"the report is further", record(session.V6Init, 460*time.Millisecond), record(session.Established, 500*time.Millisecond), false},
+		{"both have one state", record(session.Established, 460*time.Millisecond), record(session.Established, 500*time.Millisecond), false},
+		{"a packet has led back from TRANS", record(session.Trans, 3*time.Second), record(session.Established, 0), false},
+		{"the update is younger by more than the report can have waited", record(session.V6Init, 0), record(session.Established, 10*time.Second), true},
+		{"the update is older by more than that", record(session.Established, 10*time.Second), record(session.V6Init, 0), false},
+	} {
+		now := time.Unix(1_000_000, 0)
+		var b Backlog
+		b.Add(packedList(t, c.update), false, now)
+		b.Reported(&c.reported, ReportLag, now)
+		kept := 0
+		b.Release(now, now.Add(time.Second), &ttl, func(entries []byte, _ bool) { kept += session.ListFormat(entries).CountList(entries) })
+		if kept > 0 != c.stays {
+			t.Errorf("%s: the update stays: %v", c.name, kept > 0)
+		}
 	}
 }

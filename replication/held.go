@@ -1,6 +1,10 @@
 package replication
 
-import "joolctl/session"
+import (
+	"time"
+
+	"joolctl/session"
+)
 
 // Hold keeps a live update, which may be a retransmission, until the full sync under way is stored. It returns false if the
 // update is to go to the module at once. Once the backlog is full, all updates do, and the full sync does not touch their
@@ -27,11 +31,11 @@ func (r *Receiver) Held() uint64 { return r.backlog.Sessions() }
 // Recording reports whether Report has to be called for each session that the module reports.
 func (r *Receiver) Recording() bool { return r.reported.Recording() }
 
-// Report takes a session that the module has reported: neither the full sync under way nor the updates that wait for it overwrite
-// it.
-func (r *Receiver) Report(rec *session.Record) {
+// Report takes a session that the module has reported. The report may have waited for lag. The full sync under way does not
+// overwrite the session, nor do the older ones of the updates that wait for it.
+func (r *Receiver) Report(rec *session.Record, lag time.Duration, now time.Time) {
 	r.reported.Add(rec)
-	r.backlog.Reported(rec.Key())
+	r.backlog.Reported(rec, lag, now)
 }
 
 // release delivers the updates that wait.

@@ -26,7 +26,7 @@ func (h *Host) Reported(entries []byte, now time.Time) {
 	for ; at < len(entries); at += size {
 		r := h.Format.RecordIn(entries[at:], &copied)
 		if recording {
-			h.record(r)
+			h.record(r, now)
 		}
 		if atOnce, evicted = h.Coalescer.Report(r); !atOnce || evicted != nil {
 			break
@@ -41,8 +41,8 @@ func (h *Host) Reported(entries []byte, now time.Time) {
 }
 
 // record notes that a session was reported during a full sync.
-func (h *Host) record(r *session.Record) {
-	h.Receiver.Report(r)
+func (h *Host) record(r *session.Record, now time.Time) {
+	h.Receiver.Report(r, ReportLag+h.Stalls.longest, now)
 	h.advertise.reported.Add(r)
 }
 
@@ -69,7 +69,7 @@ func (h *Host) sendSome(entries []byte, at int, atOnce bool, evicted *session.Re
 		}
 		r := h.Format.RecordIn(entries[at:], &copied)
 		if recording {
-			h.record(r)
+			h.record(r, now)
 		}
 		atOnce, evicted = h.Coalescer.Report(r)
 	}

@@ -16,7 +16,7 @@ func (h *receiverHost) reportMany() {
 	for i := range MaxReported {
 		var r session.Record
 		binary.BigEndian.PutUint32(r[:], uint32(i))
-		h.Report(&r)
+		h.Report(&r, ReportLag, h.now)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestReportedMeanwhile(t *testing.T) {
 				h.reportMany()
 			}
 			if list := packedList(t, c.live); c.report {
-				h.Report(&c.live)
+				h.Report(&c.live, ReportLag, h.now)
 				h.Receiver.host.Deliver(list, false, h.now)
 			} else if !h.Receiver.Hold(list, false) {
 				h.Receiver.host.Deliver(list, false, h.now)
@@ -128,11 +128,11 @@ func TestReportedWhileCompared(t *testing.T) {
 				t.Fatal("the comparison has not ended, or is stored")
 			}
 			for i := range c.reported {
-				h.Report(&c.reported[i])
+				h.Report(&c.reported[i], ReportLag, h.now)
 			}
 			if c.overflowed {
 				h.reportMany()
-				h.Report(&another)
+				h.Report(&another, ReportLag, h.now)
 			}
 			h.run()
 			if last := h.last(); len(h.removed) != c.removed || last.Injected != c.injected || last.Collisions != 2-c.injected {
