@@ -101,31 +101,36 @@ func (b *Backlog) Reported(rec *session.Record, lag time.Duration, now time.Time
 	b.reported[key] = ownReport{*rec, now, lag, len(b.updates)}
 }
 
-// losesTo reports whether a record of an update that waited at the time of the report is newer than the report. Both may stem from
-// one moment, because the report may have waited. After a failover, the own module reports a session in the state that it was
-// given, and the update may already have the next state.
+// losesTo reports whether the report is older than a record of an update that waited then. The report of a connection that is not
+// established may be: after a failover, the module reports the connection in the state that it was given, and the update may already
+// have the next state. Most packets do not renew such a connection, and the report may have waited. In other states, each packet
+// renews the session or leads to another state.
 func (o *ownReport) losesTo(r *session.Record, own *syncwire.Settings, now time.Time) bool {
+	if s := o.record.State(); s != session.V6Init && s != session.V4Init {
+		return false
+	}
 	behind := Idle(&o.record, *own) + now.Sub(o.at).Milliseconds() - Idle(r, *own)
 	return Winner(r, &o.record, behind, o.lag.Milliseconds()) > 0
 }
 
 // Release empties the Backlog, and calls deliver with the updates in their order, their times corrected. It leaves out sessions
 // that are older than the record that the full sync has injected of them (the table of a peer may be newer than an update), or
-// than a later report of the own module, and returns how many these were. Records were injected with the times that they had left at base.
-func (b *Backlog) Release(base, now time.Time, own *syncwire.Settings, deliver func(entries []byte, retransmitted bool)) (outdated uint64) {
+// than a later report of the own module, and returns how many these were. unreported is how many sessions are newer than a later
+// report, which peers have received. Records were injected with the times that they had left at base.
+func (b *Backlog) Release(base, now time.Time, own *syncwire.Settings, deliver func(entries []byte, retransmitted bool)) (outdated, unreported uint64) {
 	released := *b
 	*b = Backlog{}
 	for i, u := range released.updates {
 		session.AgeList(u.entries, now.Sub(u.arrived))
-		entries, n := released.newer(i, base, now, own)
-		outdated += n
+		entries, n, more := released.newer(i, base, now, own)
+		outdated, unreported = outdated+n, unreported+more
 		deliver(entries, u.retransmitted)
 	}
-	return outdated
+	return outdated, unreported
 }
 
 // newer moves the sessions of the update at index i that are not outdated to its front.
-func (b *Backlog) newer(i int, base, now time.Time, own *syncwire.Settings) (kept []byte, outdated uint64) {
+func (b *Backlog) newer(i int, base, now time.Time, own *syncwire.Settings) (kept []byte, outdated, unreported uint64) {
 	entries := b.updates[i].entries
 	f := session.ListFormat(entries)
 	size := f.EntryLen()
@@ -133,7 +138,9 @@ func (b *Backlog) newer(i int, base, now time.Time, own *syncwire.Settings) (kep
 	for rest := entries; len(rest) > 0; rest = rest[size:] {
 		r := f.Record(rest)
 		key := r.Key()
-		if o, is := b.reported[key]; is && i < o.updates && !o.losesTo(&r, own, now) {
+		o, reported := b.reported[key]
+		reported = reported && i < o.updates
+		if reported && !o.losesTo(&r, own, now) {
 			outdated++
 			continue
 		}
@@ -145,6 +152,9 @@ func (b *Backlog) newer(i int, base, now time.Time, own *syncwire.Settings) (kep
 			}
 		}
 		kept = append(kept, rest[:size]...)
+		if reported {
+			unreported++
+		}
 	}
-	return kept, outdated
+	return kept, outdated, unreported
 }

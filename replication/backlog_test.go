@@ -34,13 +34,13 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("%d updates with %d sessions", b.Len(), b.Sessions())
 	}
 	var left []uint32
-	outdated := b.Release(now, now.Add(time.Second), &ttl, func(entries []byte, retransmitted bool) {
+	outdated, unreported := b.Release(now, now.Add(time.Second), &ttl, func(entries []byte, retransmitted bool) {
 		if n := f.CountList(entries); n != 1 || retransmitted != (len(left) == 1) {
 			t.Fatalf("%d sessions, retransmitted: %v", n, retransmitted)
 		}
 		left = append(left, f.Expires(entries))
 	})
-	if outdated != 1 || len(left) != 2 || left[0] != 99_000 || left[1] != 99_000 {
+	if outdated != 1 || unreported != 0 || len(left) != 2 || left[0] != 99_000 || left[1] != 99_000 {
 		t.Errorf("%d sessions are outdated; the others have %v ms left", outdated, left)
 	}
 	if b.Len() != 0 || b.Sessions() != 0 {
@@ -58,7 +58,7 @@ func TestBacklogReported(t *testing.T) {
 	b.Reported(&first, ReportLag, now)
 	b.Add(packedList(t, second), false, now)
 	var left []uint32
-	outdated := b.Release(now, now, &ttl, func(entries []byte, _ bool) {
+	outdated, _ := b.Release(now, now, &ttl, func(entries []byte, _ bool) {
 		for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
 			left = append(left, f.Expires(entries))
 		}
@@ -88,7 +88,8 @@ func TestBacklogReportWaited(t *testing.T) {
 		{"the report is further", record(session.V6Init, 460*time.Millisecond), record(session.Established, 500*time.Millisecond), false},
 		{"both have one state", record(session.Established, 460*time.Millisecond), record(session.Established, 500*time.Millisecond), false},
 		{"a packet has led back from TRANS", record(session.Trans, 3*time.Second), record(session.Established, 0), false},
-		{"the update is younger by more than the report can have waited", record(session.V6Init, 0), record(session.Established, 10*time.Second), true},
+		{"the update is younger by more than the report can have waited", record(session.Established, 0), record(session.V6Init, 10*time.Second), true},
+		{"the update is younger by more than that, but the report is of a FIN", record(session.V6FinRcv, 0), record(session.V4FinRcv, 10*time.Second), false},
 		{"the update is older by more than that", record(session.Established, 10*time.Second), record(session.V6Init, 0), false},
 	} {
 		now := time.Unix(1_000_000, 0)
@@ -96,9 +97,9 @@ func TestBacklogReportWaited(t *testing.T) {
 		b.Add(packedList(t, c.update), false, now)
 		b.Reported(&c.reported, ReportLag, now)
 		kept := 0
-		b.Release(now, now.Add(time.Second), &ttl, func(entries []byte, _ bool) { kept += session.ListFormat(entries).CountList(entries) })
-		if kept > 0 != c.stays {
-			t.Errorf("%s: the update stays: %v", c.name, kept > 0)
+		outdated, unreported := b.Release(now, now.Add(time.Second), &ttl, func(entries []byte, _ bool) { kept += session.ListFormat(entries).CountList(entries) })
+		if kept > 0 != c.stays || unreported > 0 != c.stays || outdated > 0 == c.stays {
+			t.Errorf("%s: the update stays: %v, unreported: %d, outdated: %d", c.name, kept > 0, unreported, outdated)
 		}
 	}
 }

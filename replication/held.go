@@ -42,12 +42,15 @@ func (r *Receiver) Report(rec *session.Record, lag time.Duration, now time.Time)
 func (r *Receiver) release() {
 	now := r.host.Now()
 	risen := r.knowledge.Stored()
-	outdated := r.backlog.Release(r.base, now, r.host.Settings(), func(entries []byte, retransmitted bool) {
+	outdated, unreported := r.backlog.Release(r.base, now, r.host.Settings(), func(entries []byte, retransmitted bool) {
 		r.host.Deliver(entries, retransmitted, now)
 	})
 	r.host.Count(CountIgnored, outdated)
 	r.host.FlushStored()
-	if risen {
+	if unreported > 0 {
+		r.knowledge.Gain() // peers have received the older report, and a full sync shows them the newer record
+	}
+	if risen || unreported > 0 {
 		r.host.HelloSoon(now)
 	}
 }

@@ -198,7 +198,7 @@ func (m *Monitor) tolerance() time.Duration { return m.s.config.Tolerance + m.bo
 // later packet. The newer version may also have died with the host that knew it, a short time before or since.
 func (m *Monitor) healed(move Move) bool {
 	own := m.s.Nodes[move.Host].Module.sessionByID(move.id)
-	if own == nil || own.makesUpFor(move.Old) && !own.losesTime(move.Old, m.tolerance()) {
+	if own == nil || own.makesUpFor(move.Old) && !own.losesTime(move.Old, m.tolerance()) || m.closesOtherwise(own, move.Old) {
 		return true
 	}
 	for _, n := range m.s.Nodes {
@@ -207,6 +207,15 @@ func (m *Monitor) healed(move Move) bool {
 		}
 	}
 	return false
+}
+
+// closesOtherwise reports whether a session has the state of one first FIN in place of the other one's, and the last packet of all
+// led there. Around a failover, the two hosts translate one FIN each: the second host does not have the first FIN yet, so that the
+// second FIN leads from ESTABLISHED to a first FIN's state, too, and does not renew the session. No packet came after that, and
+// neither state is further on than the other, so that the hosts are right to hold what the active host holds.
+func (m *Monitor) closesOtherwise(own *tableEntry, old Version) bool {
+	led := m.s.Ledger.led[own.id]
+	return old.finished() && led.finished() && led.State != old.State && own.State == led.State && own.Updated.Sub(led.Updated).Abs() <= sameMoment
 }
 
 // reachedSince returns since when a host has heard every worker that runs.

@@ -12,6 +12,7 @@ import (
 type Ledger struct {
 	ids   map[session.Key]int
 	last  []time.Time                   // by number: when a module last translated a packet of the session
+	led   []Version                     // by number: what that packet led to in that module
 	masks map[endpoint][]netip.AddrPort // by IPv6 endpoint
 	// unnumbered is, by number, when an upstream joold last took a report of the session, which it sends without a sequence
 	// number: nothing shows that such a datagram is lost, late, or there twice.
@@ -36,7 +37,7 @@ func (l *Ledger) open(r *session.Record) int {
 	if !known {
 		id = len(l.ids)
 		l.ids[key] = id
-		l.last = append(l.last, time.Time{})
+		l.last, l.led = append(l.last, time.Time{}), append(l.led, Version{})
 	}
 	host, mask := sides(r)
 	if !slices.Contains(l.masks[host], mask.addr) {

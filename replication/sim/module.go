@@ -181,7 +181,7 @@ func (m *Module) Packet(p Packet) (netip.AddrPort, bool) {
 		return netip.AddrPort{}, false
 	}
 	if s.id != phantom {
-		m.ledger.last[s.id] = m.clock.Now()
+		m.ledger.last[s.id], m.ledger.led[s.id] = m.clock.Now(), s.Version
 	}
 	m.counters.success++
 	m.enqueue(s)

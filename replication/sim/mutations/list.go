@@ -68,7 +68,7 @@ var mutations = []mutation{
 	{"held-updates-dropped", "live updates that come during a full sync are lost", []edit{{
 		"	if len(entries) > 0 {\n		h.do.Store(entries)\n", "	if retransmitted {\n		h.do.Store(entries)\n"}}},
 	{"held-updates-overwrite", "a live update that waited for a full sync overwrites the younger record that it brought", []edit{{
-		"entries, n := released.newer(i, base, now, own)", "entries, n := released.updates[i].entries, uint64(0)"}}},
+		"entries, n, more := released.newer(i, base, now, own)", "entries, n, more := released.updates[i].entries, uint64(0), uint64(0)"}}},
 	{"off-by-one-at-the-end", "a host does not notice that the last live datagram is missing", []edit{{
 		"		s.miss(last+1, now)\n", "		s.miss(last, now)\n"}}},
 	{"off-by-one-in-last", "the position covers one datagram that is missing", []edit{{
