@@ -202,6 +202,57 @@ func TestAbandonedAfterStoring(t *testing.T) {
 	}
 }
 
+// TestGenerationAfterShortfall has a full sync bring sessions of which the vector has not shown that they were missing. The
+// generation rises unless live datagrams have brought these sessions, too.
+func TestGenerationAfterShortfall(t *testing.T) {
+	const n = 4 * syncwire.MaxBulk
+	for _, c := range []struct {
+		name  string
+		cause string
+		live  int  // sessions that live datagrams bring meanwhile
+		stops bool // the full sync stops in the middle, and resumes when no full sync is wanted
+		rises bool
+	}{
+		{"nothing is live", CauseShortfall, 0, false, true},
+		{"everything is live", CauseShortfall, n, false, false},
+		{"one session is not", CauseShortfall, n - 1, false, true},
+		{"the vector has shown it", CauseLacks, 0, false, false},
+		{"it resumes", CauseShortfall, 0, true, true},
+		{"it resumes, and the vector has shown it", CauseLacks, 0, true, false},
+	} {
+		h := newReceiverHost()
+		h.Set(c.cause)
+		h.begins(5, n)
+		h.run()
+		for _, r := range sessionsAt(0, c.live) {
+			h.Receiver.Hold(packedList(t, r), false)
+		}
+		table := sessionsAt(0, n)
+		if c.stops {
+			h.bulk(5, 0, table)
+			for range MaxStalls + 1 {
+				h.now = h.now.Add(StallFor)
+				h.heard(h.peer.ID, h.peer.Address)
+				h.tick(h.now)
+			}
+			if h.stopped == nil {
+				t.Fatalf("%s: the host does not give up", c.name)
+			}
+			h.finish(h.now)
+		}
+		before := h.knowledge.Position().Generation
+		for i := range bulksOf(n) {
+			h.bulk(5, i, table)
+			h.run()
+		}
+		h.ends(5, n)
+		h.run()
+		if rises := h.knowledge.Position().Generation > before; rises != c.rises || len(h.module) != n {
+			t.Errorf("%s: %d sessions are stored, and the generation rises: %v, want %v", c.name, len(h.module), rises, c.rises)
+		}
+	}
+}
+
 // TestBlockedPeerReturns has sessions blocked by the limit on removals, and forgotten. The host is not complete once their peer is
 // heard again, and requests a full sync.
 func TestBlockedPeerReturns(t *testing.T) {

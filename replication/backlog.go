@@ -80,13 +80,17 @@ func (b *Backlog) ReportAll(r *Reported) {
 	}
 }
 
-// Injected notes that a full sync injects a record. The Backlog keeps the pointer if an update has the session.
-func (b *Backlog) Injected(rec *session.Record) {
-	if key := rec.Key(); b.injected != nil {
-		if _, waits := b.injected[key]; waits {
-			b.injected[key] = rec
-		}
+// Injected notes that a full sync injects a record, and returns whether an update has the session. Then the Backlog keeps the
+// pointer.
+func (b *Backlog) Injected(rec *session.Record) (waits bool) {
+	if len(b.injected) == 0 {
+		return false
 	}
+	key := rec.Key()
+	if _, waits = b.injected[key]; waits {
+		b.injected[key] = rec
+	}
+	return waits
 }
 
 // Reported notes that the own module reports a session. The report may have waited for lag in the module and in the socket.

@@ -11,6 +11,7 @@ import (
 type incoming struct {
 	id       uint32
 	from     *Peer
+	cause    string               // Schedule.Cause when it began; a resumed full sync may have another one
 	asked    bool                 // the host has requested it, so what the sender lacks is returned
 	vector   []syncwire.Component // the sender's, from before it read its table
 	merges   bool                 // the vector may be merged once all sessions are stored
@@ -85,7 +86,7 @@ func causeOf(why syncwire.Why) string {
 // receive begins to receive a full sync.
 func (r *Receiver) receive(b *syncwire.Begin, from *Peer, asked bool, came, now time.Time) {
 	r.letThrough()
-	r.in = &incoming{id: b.Resync, from: from, asked: asked, vector: b.Vector, merges: true, claimed: from.Vector(), doubts: r.knowledge.Doubts(),
+	r.in = &incoming{id: b.Resync, from: from, cause: r.Cause, asked: asked, vector: b.Vector, merges: true, claimed: from.Vector(), doubts: r.knowledge.Doubts(),
 		settings: b.Settings, base: came, Assembly: NewAssembly(b.Sessions)}
 	if b.Why == syncwire.WhyReturn {
 		r.in.merges, r.in.doubts = returnedVector(b, from) != nil, from.ServedDoubts

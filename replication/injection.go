@@ -13,8 +13,8 @@ import (
 type Injection struct {
 	// Base is when the queued sessions had the times left that their records have.
 	Base time.Time
-	// Given counts the sessions that Batch has returned.
-	Given int
+	// Given counts the sessions that Batch has returned, and Heard those of them that live datagrams had brought before.
+	Given, Heard int
 
 	reported    *Reported
 	backlog     *Backlog
@@ -61,7 +61,7 @@ func (i *Injection) Batch(dst []byte, f session.Format, pool6 netip.Prefix, to I
 		if i.reported.Overflowed() && to.Holds(&r) {
 			continue
 		}
-		i.backlog.Injected(from)
+		heard := i.backlog.Injected(from)
 		r.Age(since)
 		var err error
 		if dst, err = f.AppendRecord(dst, &r, pool6); err != nil {
@@ -70,6 +70,9 @@ func (i *Injection) Batch(dst []byte, f session.Format, pool6 netip.Prefix, to I
 		}
 		n++
 		i.Given++
+		if heard {
+			i.Heard++
+		}
 	}
 	return dst
 }

@@ -196,10 +196,11 @@ func (r *Receiver) done(now time.Time) {
 	r.host.Wake(now)
 }
 
-// gained notes what the full sync that ends has stored. If no vector has shown that these sessions were missing, other peers may
-// lack them, too, and do not know it.
+// gained notes what the full sync that ends has stored. If no vector and no live datagram has shown that these sessions were
+// missing, other peers may lack them, too, and do not know it.
 func (r *Receiver) gained(now time.Time) {
-	if r.in.injection.Given > r.in.refused && (r.Cause == CauseShortfall || r.Cause == CauseVerification) {
+	stored := r.in.injection.Given - r.in.injection.Heard - r.in.refused
+	if stored > 0 && (r.in.cause == CauseShortfall || r.in.cause == CauseVerification) {
 		r.Missed(now)
 	}
 }
