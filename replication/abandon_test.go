@@ -302,6 +302,9 @@ func TestBlockedPeerReturns(t *testing.T) {
 		if h.receives(8, table); h.Progress().Blocked != 1 {
 			t.Fatalf("%s: %+v", c.name, h.Progress())
 		}
+		if c := h.knowledge.Whole(h.now); slices.ContainsFunc(c[1:], func(c syncwire.Component) bool { return c.Known }) {
+			t.Errorf("BEGIN would claim sessions that are not stored: %+v", c)
+		}
 		c.then(h)
 		h.Judge(h.now)
 		peers := func(l Lack) bool { return l.Peer == h.peer && !l.Pending }

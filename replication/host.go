@@ -189,7 +189,7 @@ func (h *Host) SetSequence(on bool, now time.Time) {
 	if on == h.Sequence {
 		return
 	}
-	if !on {
+	if h.Sequence = on; !on {
 		h.Receiver.Stop(now)
 		h.Sender.Stop()
 		for _, from := range h.Peers.All() {
@@ -198,7 +198,7 @@ func (h *Host) SetSequence(on bool, now time.Time) {
 		}
 		h.do.FlushStored()
 	}
-	if h.Sequence = on; on {
+	if on {
 		h.do.ReadCounters(now) // which say whether the table is empty
 		h.incarnate()          // no position counts the sessions that were reported or sent meanwhile
 	}

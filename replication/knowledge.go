@@ -22,6 +22,8 @@ type Knowledge struct {
 	vector   Vector
 	// stored is the vector from before live updates began to wait for a full sync; nil: none wait.
 	stored []syncwire.Component
+	// blocked is true while sessions of a full sync are not stored although the vector covers them (see Receiver.blocked).
+	blocked bool
 	// evicted is true if an origin's component was dropped while live updates waited.
 	evicted bool
 	doubts  int
@@ -153,9 +155,16 @@ func (k *Knowledge) Forget(origin syncwire.ID) {
 	}
 }
 
+// Block notes whether sessions of a full sync are not stored although the vector covers them. Meanwhile peers are not told that
+// anything is complete: a full sync from this host does not bring them these sessions, which may be of any origin.
+func (k *Knowledge) Block(blocked bool) { k.blocked = blocked }
+
 // Components returns the vector as HELLO carries it. Sessions that wait for a full sync are not in the table yet.
 func (k *Knowledge) Components(now time.Time) []syncwire.Component {
 	k.Advance(now)
+	if k.blocked {
+		return k.vector.Advertise([]syncwire.Component{}, now)
+	}
 	return k.vector.Advertise(k.stored, now)
 }
 

@@ -68,7 +68,7 @@ func (h *Host) deliverRepeat(entries []byte) {
 
 // withoutOlder removes those of a retransmission's sessions that are older than the own module's, and moves the others to the
 // front. A session is looked up in the module only if the module may have reported something since the session's last packet.
-// drop removes the sessions that may not be looked up now, too: a full sync brings them.
+// drop removes the sessions that may not be looked up now, too, if full syncs bring them.
 func (h *Host) withoutOlder(entries []byte, drop bool, now time.Time) []byte {
 	f := session.ListFormat(entries)
 	size := f.EntryLen()
@@ -84,7 +84,7 @@ func (h *Host) withoutOlder(entries []byte, drop bool, now time.Time) []byte {
 		}
 		switch {
 		case allowed && h.older(&r):
-		case !allowed && !silent && drop:
+		case !allowed && !silent && drop && h.Sequence:
 			doubtful = true
 		default:
 			kept = append(kept, b[:size]...)

@@ -166,6 +166,23 @@ func TestHostLate(t *testing.T) {
 	}
 }
 
+// TestLateWithoutSequence has a host stop using sequence numbers while datagrams that have waited in the socket are buffered behind a
+// gap. No full sync would bring the sessions that may not be looked up, so that all are stored.
+func TestLateWithoutSequence(t *testing.T) {
+	const n = MaxLookups + 100
+	e := newHost()
+	records := sessionsOfMasks(n, time.Minute)
+	for i, seq := range []syncwire.Seq{1, 3} {
+		half := records[i*n/2 : (i+1)*n/2]
+		e.host.Received(peerAddress, packedList(t, half...), syncwire.Trailer{Sender: aPeer, Seq: seq}.Append(nil), MuchWaiting, e.now)
+	}
+	e.host.reported = e.now
+	e.host.lookups = lookups{window: e.now, n: MaxLookups}
+	if e.host.SetSequence(false, e.now); len(e.module) != n {
+		t.Errorf("%d sessions are stored, want %d", len(e.module), n)
+	}
+}
+
 // TestHelloBack has peers send HELLOs. The host answers the first one of a peer, and those that ask, soon.
 func TestHelloBack(t *testing.T) {
 	e := newHost()

@@ -181,12 +181,12 @@ func (r *Receiver) done(now time.Time) {
 	}
 	limited := in.limited && in.blocked > 0
 	if r.blockedBy == in.from {
-		r.blocked, r.blockedBy = 0, nil
+		r.block(0, nil)
 	} else if limited {
 		r.forgetBlocked()
 	}
 	if limited {
-		r.blocked, r.blockedBy = in.blocked, in.from
+		r.block(in.blocked, in.from)
 	}
 	r.Count(r.lasts(now), now)
 	r.host.Emit(SyncEnded{*report}) // not before: a later piece may unblock a session
@@ -245,5 +245,11 @@ func (r *Receiver) forgetBlocked() {
 	if r.blocked > 0 {
 		r.knowledge.Forget(r.blockedBy.ID)
 	}
-	r.blocked, r.blockedBy = 0, nil
+	r.block(0, nil)
+}
+
+// block notes how many sessions of a peer are not stored because of the limit on removals.
+func (r *Receiver) block(sessions int, by *Peer) {
+	r.blocked, r.blockedBy = sessions, by
+	r.knowledge.Block(sessions > 0)
 }
