@@ -249,6 +249,14 @@ func TestSimulationFound(t *testing.T) {
 			"recreate at=44.766s for=147ms host=0 peer=2 amount=0.24886219560179376"},
 		{3187, "after a failover, a live update that waited for a full sync overwrites a later report of the own module",
 			"drops at=31.545s for=1.903s host=0 peer=4 amount=4; crash at=36.91s for=11.614s host=0 peer=2"},
+		{2354, "around a failover, two hosts translate one first FIN each",
+			"kill at=30.835s for=6.154s host=3 peer=1; failover at=37.406s for=0s host=0 peer=3"},
+		{2810, "after a stall, datagrams that waited in the socket count as just received",
+			"merge at=0s for=30.545s host=2 peer=1 sides=110; stall at=50.466s for=30.176s host=2 peer=1"},
+		{3942, "a lost datagram pends twice: when a peer has received it, and when a later one shows the gap",
+			"loss at=1m33.697s for=6.362s host=1 peer=0 amount=0.1573777408929837; loss at=1m33.697s for=6.362s host=1 peer=-1 amount=0.5244865553670983; one-way at=1m33.697s for=6.362s host=-1 peer=1"},
+		{4615, "after a failover, the own module's report of a connection that opens has an earlier state than an update that waits for a full sync",
+			"kill at=37.029s for=9.509s host=1 peer=0; loss at=38.94s for=4.648s host=-1 peer=-1 amount=0.07761024919140218; failover at=47.078s for=0s host=0 peer=1"},
 	} {
 		t.Run(fmt.Sprint(c.seed), func(t *testing.T) {
 			faults, err := parseFaults(c.faults)

@@ -5,6 +5,7 @@ package main
 var found = map[string]int{
 	"absence-ignored":           711,
 	"blocked-mappings":          552,
+	"bulks-not-aged":            9,
 	"checkpoint-of-another":     50,
 	"comparison-ignores-state":  9,
 	"comparison-reversed":       8,
@@ -27,6 +28,7 @@ var found = map[string]int{
 	"off-by-one-in-last":        729,
 	"overrun-keeps-generation":  28,
 	"pauses-never-grow":         89,
+	"peers-live-for-ever":       20,
 	"pending-for-ever":          24,
 	"retransmission-not-aged":   10,
 	"sequence-jump-for-ever":    5,
