@@ -258,12 +258,6 @@ func TestGenerationAfterShortfall(t *testing.T) {
 func TestBlockedPeerReturns(t *testing.T) {
 	table := []session.Record{taken(0, 0), taken(4, 0)}
 	hello := func(h *receiverHost) { h.hello(syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1}, 0) }
-	from := func(h *receiverHost, other *Peer, id uint32) {
-		h.Drop()
-		h.peer, other = other, h.peer
-		h.receives(id, table)
-		h.peer = other
-	}
 	for _, c := range []struct {
 		name string
 		then func(h *receiverHost)
@@ -280,13 +274,6 @@ func TestBlockedPeerReturns(t *testing.T) {
 			hello(h)
 			h.now = h.now.Add(ListenFor)
 			h.tick(h.now)
-		}},
-		{"another peer's sessions are blocked, too", func(h *receiverHost) { from(h, h.heard(0x20f, otherAddress), 9) }},
-		{"another peer's sessions are blocked, too, and stored then", func(h *receiverHost) {
-			other := h.heard(0x20f, otherAddress)
-			from(h, other, 9)
-			h.removals = RemovalLimit{}
-			from(h, other, 10)
 		}},
 		{"the host stops and starts to synchronise", func(h *receiverHost) {
 			h.Stop(h.now)
@@ -314,11 +301,47 @@ func TestBlockedPeerReturns(t *testing.T) {
 	}
 }
 
+// TestBlockedByTwo has sessions of two peers blocked by the limit on removals. Neither peer's sessions are forgotten because of the
+// other's.
+func TestBlockedByTwo(t *testing.T) {
+	table := []session.Record{taken(0, 0), taken(4, 0)}
+	h := newReceiverHost(sessionsOfMasks(2, time.Hour)...)
+	h.hello(syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1}, 0)
+	h.knowledge.Merge(h.whole(), h.knowledge.Doubts(), h.now)
+	first, second := h.peer, h.heard(0x20f, otherAddress)
+	h.removals.Spend(MaxRemovals, h.now)
+	want := func(when string, sessions int, about ...*Peer) {
+		t.Helper()
+		h.Judge(h.now)
+		if p := h.Progress(); p.Blocked != sessions || h.Cause == CauseBlocked != (sessions > 0) || sessions > 0 && !slices.Contains(about, h.About) {
+			t.Errorf("%s: %d sessions are blocked, and a full sync is wanted because of %q", when, p.Blocked, h.Cause)
+		}
+		at := syncwire.Position{Generation: 1}
+		if !h.knowledge.Contains(first.ID, at) {
+			t.Errorf("%s: the first peer's sessions are forgotten", when)
+		}
+	}
+	receives := func(from *Peer, id uint32) {
+		h.Drop()
+		h.peer = from
+		h.receives(id, slices.Clone(table))
+	}
+	receives(first, 8)
+	receives(second, 9)
+	want("both", 4, first, second)
+	h.removals = RemovalLimit{}
+	receives(second, 10)
+	want("the second may be stored", 2, first)
+	receives(first, 11)
+	want("the first is stored, too", 0)
+}
+
 // TestBlockedCheckpoint has sessions blocked by the limit on removals. The vector claims them, so no worker may continue with it.
 func TestBlockedCheckpoint(t *testing.T) {
 	e := newHost()
 	for _, blocked := range []int{0, 1} {
-		if e.host.Receiver.blocked = blocked; e.host.MayCheckpoint(e.now) != (blocked == 0) {
+		e.host.Receiver.blocked = make([]blockedSessions, blocked)
+		if e.host.MayCheckpoint(e.now) != (blocked == 0) {
 			t.Errorf("%d sessions are blocked, and the host leaves a checkpoint: %v", blocked, blocked > 0)
 		}
 	}

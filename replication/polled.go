@@ -99,7 +99,7 @@ func (h *Host) incarnate() {
 
 // MayCheckpoint reports whether the vector says what the table contains, so that another worker may continue this incarnation.
 func (h *Host) MayCheckpoint(now time.Time) bool {
-	if !h.Sequence || h.Receiver.Stores() || h.Receiver.blocked > 0 || h.Dropping(now) {
+	if !h.Sequence || h.Receiver.Stores() || len(h.Receiver.blocked) > 0 || h.Dropping(now) {
 		return false
 	}
 	for _, known := range h.Peers.All() {

@@ -106,8 +106,7 @@ type Receiver struct {
 	reasons   []Reason
 	inherited bool
 	verified  time.Time // when the whole table was last compared with a peer's
-	blocked   int       // sessions of the peer blockedBy that are not stored because of the limit on removals
-	blockedBy *Peer
+	blocked   []blockedSessions
 
 	tried  []syncwire.ID // since the last full sync that was completed
 	target syncwire.ID
@@ -143,7 +142,10 @@ type Progress struct {
 
 // Progress returns what the Receiver does.
 func (r *Receiver) Progress() Progress {
-	p := Progress{Sync: r.sync, Phase: r.phase, Cause: r.Cause, Since: r.since, Reasons: r.reasons, Blocked: r.blocked}
+	p := Progress{Sync: r.sync, Phase: r.phase, Cause: r.Cause, Since: r.since, Reasons: r.reasons}
+	for _, b := range r.blocked {
+		p.Blocked += b.sessions
+	}
 	switch r.phase {
 	case PhaseCollecting:
 		got, expected := r.in.Sessions()
@@ -182,14 +184,14 @@ func (r *Receiver) Listen(cause string, now time.Time) {
 func (r *Receiver) Inherit() { r.inherited = true }
 func (r *Receiver) Incarnated() {
 	r.reasons, r.inherited = nil, false
-	r.forgetBlocked()
+	r.forgetBlocked(nil)
 }
 
 // Stop ends the full sync under way. The host is not complete, and requests no full sync until Listen.
 func (r *Receiver) Stop(now time.Time) {
 	r.finish(now)
 	r.sync = syncwire.SyncNo
-	r.forgetBlocked()
+	r.forgetBlocked(nil)
 	r.host.Progressed(now)
 }
 

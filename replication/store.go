@@ -179,15 +179,11 @@ func (r *Receiver) done(now time.Time) {
 			r.knowledge.JudgeClaims(in.from, in.claimed, r.Look(now))
 		}
 	}
-	limited := in.limited && in.blocked > 0
-	if r.blockedBy == in.from {
-		r.block(0, nil)
-	} else if limited {
-		r.forgetBlocked()
+	r.blocked = slices.DeleteFunc(r.blocked, func(b blockedSessions) bool { return b.by == in.from })
+	if in.limited && in.blocked > 0 {
+		r.blocked = append(r.blocked, blockedSessions{in.from, in.blocked})
 	}
-	if limited {
-		r.block(in.blocked, in.from)
-	}
+	r.knowledge.Block(len(r.blocked) > 0)
 	r.Count(r.lasts(now), now)
 	r.host.Emit(SyncEnded{*report}) // not before: a later piece may unblock a session
 	r.tried, r.stopped = nil, nil
@@ -218,38 +214,45 @@ func (r *Receiver) lasts(now time.Time) bool {
 	}
 }
 
+// blockedSessions says how many sessions of a peer are not stored because of the limit on removals.
+type blockedSessions struct {
+	by       *Peer
+	sessions int
+}
+
 // wantBlocked wants a full sync for the sessions that were not stored because of the limit on removals, unless another one is
 // wanted first.
 func (r *Receiver) wantBlocked(now time.Time) {
-	if r.loseBlocked(now); r.blocked > 0 && r.phase == PhaseSettled && r.Cause == "" {
-		r.Want(CauseBlocked, r.blockedBy, now)
+	if r.loseBlocked(now); r.phase == PhaseSettled && r.Cause == "" {
+		for _, b := range r.blocked {
+			r.Want(CauseBlocked, b.by, now) // the one that is due first stays
+		}
 	}
 }
 
 // loseBlocked forgets the sessions that were not stored because of the limit on removals if their peer is gone: no peer has them
 // for this host.
 func (r *Receiver) loseBlocked(now time.Time) {
-	if r.blocked == 0 || r.peers.WithID(r.blockedBy.ID) == r.blockedBy && r.blockedBy.Live(now) {
+	lives := func(b blockedSessions) bool { return r.peers.WithID(b.by.ID) == b.by && b.by.Live(now) }
+	if !slices.ContainsFunc(r.blocked, func(b blockedSessions) bool { return !lives(b) }) {
 		return
 	}
-	r.forgetBlocked()
-	if r.phase == PhaseSettled && r.Cause == CauseBlocked {
-		r.Drop()
-	}
+	r.forgetBlocked(lives)
 	r.host.Progressed(now)
 }
 
-// forgetBlocked forgets the sessions that were not stored because of the limit on removals. The vector claims them, so the host
-// needs a full sync once it hears their peer again.
-func (r *Receiver) forgetBlocked() {
-	if r.blocked > 0 {
-		r.knowledge.Forget(r.blockedBy.ID)
-	}
-	r.block(0, nil)
-}
-
-// block notes how many sessions of a peer are not stored because of the limit on removals.
-func (r *Receiver) block(sessions int, by *Peer) {
-	r.blocked, r.blockedBy = sessions, by
-	r.knowledge.Block(sessions > 0)
+// forgetBlocked forgets the sessions that were not stored because of the limit on removals, but for those that keep returns true for;
+// nil: all. The vector claims them, so the host needs a full sync once it hears their peer again.
+func (r *Receiver) forgetBlocked(keep func(blockedSessions) bool) {
+	r.blocked = slices.DeleteFunc(r.blocked, func(b blockedSessions) bool {
+		if keep != nil && keep(b) {
+			return false
+		}
+		r.knowledge.Forget(b.by.ID)
+		if r.phase == PhaseSettled && r.Cause == CauseBlocked && r.About == b.by {
+			r.Drop()
+		}
+		return true
+	})
+	r.knowledge.Block(len(r.blocked) > 0)
 }
