@@ -79,6 +79,9 @@ var simUsage = sim.Usage{Datagrams: 800, Bytes: 400_000, Adds: 1200, Pages: 500}
 // live datagram had them, makes the others compare their tables, too.
 const simLate = 30 * time.Second
 
+// simReading is how long a slow host takes to read its table.
+const simReading = 3 * time.Second
+
 // simStoring is how long a slow host takes to compare and store a full sync.
 const simStoring = 10 * time.Second
 
@@ -157,6 +160,9 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	}
 	if s.slow { // live datagrams wait while a full sync is compared and stored
 		bounds.Healed += simStoring
+		if bounds.Waited > 0 { // after a stall, a host reads its table before it sends what it had reported with the right age
+			bounds.Yes += simReading
+		}
 	}
 	bounds.Usage = simUsage
 	bounds.Usage.Syncs = 6 + 2*(s.hosts-2)
