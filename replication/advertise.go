@@ -43,7 +43,7 @@ func (a Advertise) String() string {
 // square of the time, and no faster than a joold with the system's receive buffer can receive it.
 type advertiser struct {
 	current  *advertising // nil: none is under way
-	reported Reported     // since the table was read
+	reported Reported     // by the own module or by peers, since reading the table began
 }
 
 // advertising is an advertise under way.

@@ -89,6 +89,7 @@ func (h *Host) deliverLive(from *Peer, entries []byte) {
 // deliver stores sessions of any format in the module: at once, or after the full sync under way.
 func (h *Host) deliver(entries []byte) {
 	h.supersede(entries)
+	h.advertise.reported.AddList(entries)
 	if !h.Receiver.Hold(entries, false) {
 		h.do.Store(entries)
 	}

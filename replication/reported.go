@@ -49,6 +49,9 @@ func (r *Reported) Add(rec *session.Record) {
 
 // AddList records the sessions of a list that has passed session.CheckList.
 func (r *Reported) AddList(entries []byte) {
+	if r.sessions == nil {
+		return
+	}
 	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
 		rec := f.Record(entries)
 		r.Add(&rec)
