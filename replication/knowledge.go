@@ -259,19 +259,41 @@ func (k *Knowledge) TakeOver(live []*Peer) (datagrams uint64, risen bool) {
 	return datagrams, risen
 }
 
-// JudgeClaims notes whether a full sync that the host had requested from a peer has brought what the peer had claimed of
-// dead origins. A peer whose claims fail twice in a row is not believed. live are the live peers.
-func (k *Knowledge) JudgeClaims(from *Peer, claimed []syncwire.Component, live []*Peer) {
-	from.uncovered++
+// uncovered is a claim of a peer that it has the sessions of a dead origin, up to a position, which that many full syncs in a row did
+// not bring.
+type uncovered struct {
+	position syncwire.Position
+	syncs    int
+}
+
+// ignored reports whether the peer's table does not have what it claims of a dead origin.
+func (k *Peer) ignored(c syncwire.Component) bool {
+	u := k.uncovered[c.Origin]
+	return u.syncs >= 2 && u.position.Covers(c.Highest)
+}
+
+// JudgeClaims notes whether a full sync that the host had requested from a peer has brought what the peer had claimed of dead origins.
+// A claim that fails twice in a row is ignored. JudgeClaims returns how many claims are ignored from now on. live are the live peers.
+func (k *Knowledge) JudgeClaims(from *Peer, claimed []syncwire.Component, live []*Peer) (ignored uint64) {
+	before := from.uncovered
+	from.uncovered = nil
 	for _, c := range claimed {
-		if slices.ContainsFunc(live, func(known *Peer) bool { return known.ID == c.Origin }) || c.Origin == k.self {
+		if slices.ContainsFunc(live, func(known *Peer) bool { return known.ID == c.Origin }) || c.Origin == k.self || k.vector.Contains(c.Origin, c.Highest) {
 			continue
 		}
-		if !k.vector.Contains(c.Origin, c.Highest) {
-			return
+		u := before[c.Origin]
+		if !u.position.Covers(c.Highest) {
+			u = uncovered{position: c.Highest} // it claims more than before
 		}
+		if u.syncs++; u.syncs == 2 {
+			ignored++
+		}
+		if from.uncovered == nil {
+			from.uncovered = make(map[syncwire.ID]uncovered)
+		}
+		from.uncovered[c.Origin] = u
 	}
-	from.uncovered = 0
+	return ignored
 }
 
 // Best returns the peer to request a full sync from: the live one that has most of the missing sessions and is not among

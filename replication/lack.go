@@ -44,11 +44,8 @@ func (k *Knowledge) Compare(live []*Peer, now time.Time) {
 		if lack, is := k.lackOf(known); is {
 			k.lacks = append(k.lacks, lack)
 		}
-		if known.uncovered >= 2 {
-			continue // its table does not have what it claims
-		}
 		for _, c := range known.vector {
-			if c.Origin == k.self || time.Duration(c.Age)*time.Second > k.Longest {
+			if c.Origin == k.self || time.Duration(c.Age)*time.Second > k.Longest || known.ignored(c) {
 				continue
 			}
 			if origin := k.peers.WithID(c.Origin); origin != nil && origin.Live(now) {

@@ -86,8 +86,8 @@ type Peer struct {
 	// are kept after ahead, until the host lacks nothing of the peer. claimedAt is zero if there was no such claim.
 	claimed   syncwire.Seq
 	claimedAt time.Time
-	// uncovered is how many full syncs in a row did not bring what it claims of dead origins.
-	uncovered                    int
+	// uncovered has the dead origins that it has in its vector, and that full syncs did not bring.
+	uncovered                    map[syncwire.ID]uncovered
 	countedLost, countedRepaired uint64 // those that TakeLosses has returned
 }
 

@@ -176,7 +176,7 @@ func (r *Receiver) done(now time.Time) {
 	if in.merges {
 		r.knowledge.Merge(in.vector, in.doubts, now)
 		if in.asked {
-			r.knowledge.JudgeClaims(in.from, in.claimed, r.Look(now))
+			r.host.Count(CountIgnoredClaims, r.knowledge.JudgeClaims(in.from, in.claimed, r.Look(now)))
 		}
 	}
 	r.blocked = slices.DeleteFunc(r.blocked, func(b blockedSessions) bool { return b.by == in.from })

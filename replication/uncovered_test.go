@@ -8,7 +8,7 @@ import (
 )
 
 // TestUncovered has a peer's HELLO claim sessions of a dead origin. The host is incomplete until two full syncs from that
-// peer in a row have not brought them. Then it ignores the claim, until a full sync brings what the peer claims.
+// peer in a row have not brought them. Then it ignores the claim, but not a higher one.
 func TestUncovered(t *testing.T) {
 	type step struct {
 		name    string
@@ -26,8 +26,9 @@ func TestUncovered(t *testing.T) {
 			{"the claim", 5, none, false, syncwire.SyncNo},
 			{"the first full sync", 5, 0, false, syncwire.SyncNo},
 			{"the second full sync", 5, 0, false, syncwire.SyncYes},
-			{"a higher claim", 9, none, false, syncwire.SyncYes},
-			{"a full sync that covers less", 9, 7, false, syncwire.SyncYes},
+			{"the same claim", 5, none, false, syncwire.SyncYes},
+			{"a higher claim", 9, none, false, syncwire.SyncNo},
+			{"a full sync that covers less", 9, 7, false, syncwire.SyncNo},
 			{"a full sync that covers the claim", 9, 9, false, syncwire.SyncYes},
 			{"a claim that is believed again", 12, none, false, syncwire.SyncNo},
 			{"the first full sync again", 12, 9, false, syncwire.SyncNo},

@@ -29,7 +29,7 @@ type Counters struct {
 	injected, collisions           atomic.Uint64
 	kernelDropped, netlinkLost     atomic.Uint64
 	networkLost, networkRepaired   atomic.Uint64
-	writtenOff                     atomic.Uint64
+	writtenOff, ignoredClaims      atomic.Uint64
 
 	checkpoints checkpoints // the checkpoint from which the pair's next worker resumes
 }
@@ -98,6 +98,8 @@ type Losses struct {
 	Repaired uint64 `json:"repaired_datagrams"`
 	// WrittenOff counts live datagrams of dead hosts that no live peer has received: their sessions are lost.
 	WrittenOff uint64 `json:"written_off_datagrams"`
+	// IgnoredClaims counts claims of peers to have sessions of a dead host that two full syncs in a row from there did not bring.
+	IgnoredClaims uint64 `json:"ignored_claims"`
 	// SocketDrops counts datagrams that the kernel dropped because the buffer of the network socket was full (SO_RXQ_OVFL).
 	SocketDrops uint64 `json:"socket_dropped_datagrams"`
 	// Malformed counts datagrams that are neither lists of valid sessions nor valid control messages.
@@ -133,6 +135,7 @@ func (c *Counters) Losses() Losses {
 		NetworkLost:     c.networkLost.Load(),
 		Repaired:        c.networkRepaired.Load(),
 		WrittenOff:      c.writtenOff.Load(),
+		IgnoredClaims:   c.ignoredClaims.Load(),
 		NetlinkOverruns: c.netlinkOverruns.Load(),
 		SocketDrops:     c.socketDrops.Load(),
 		Malformed:       c.malformed.Load(),

@@ -59,6 +59,8 @@ func (e effects) Count(counter replication.Counter, n uint64) {
 		c.malformed.Add(n)
 	case replication.CountNotUnderstood:
 		c.notUnderstood.Add(n)
+	case replication.CountIgnoredClaims:
+		c.ignoredClaims.Add(n)
 	}
 }
 
