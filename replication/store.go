@@ -16,6 +16,7 @@ type storing struct {
 	// before is the module's number of sessions before, fresh how many of those to inject are new to it.
 	before, fresh int
 	refused       int  // injected sessions that the module does not have
+	unchecked     bool // the table could not be read back
 	limited       bool // more BIB entries are in the way than may be removed at a time
 	blocked       int  // sessions that are not injected because of BIB entries
 	report        SyncReport
@@ -145,6 +146,8 @@ func (r *Receiver) readBack() {
 	injected := in.injection.All()
 	r.host.ReadTable(r.host.Sessions(), in.base, func() bool { return r.in != in }, func(own Snapshot, err error) {
 		if err != nil {
+			r.host.Emit(OwnTableUnread{err})
+			in.unchecked = true
 			r.done(r.host.Now())
 			return
 		}
@@ -173,7 +176,10 @@ func (r *Receiver) done(now time.Time) {
 	r.Took(report.Took)
 	r.verified = now
 	r.host.ReadErrors() // they may say that there was no memory
-	if in.merges {
+	switch {
+	case in.refused > 0 || in.unchecked: // another full sync finds what is in the way of these sessions
+		r.knowledge.Forget(in.from.ID)
+	case in.merges:
 		r.knowledge.Merge(in.vector, in.doubts, now)
 		if in.asked {
 			r.host.Count(CountIgnoredClaims, r.knowledge.JudgeClaims(in.from, in.claimed, r.Look(now)))
