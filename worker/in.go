@@ -146,9 +146,7 @@ func (p *pumps) toKernel() {
 	packets, bytes := p.sent.flush()
 	if err := p.module.SendAdds(p.adds); err != nil {
 		c.kernelErrors.Add(uint64(packets))
-		if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN) {
-			p.host.Doubt(p.do.now())
-		}
+		p.host.Doubt(p.do.now()) // whatever the error is, the sessions are lost
 		p.w.log.warn("sessions could not be sent to the module", "messages", packets, "error", err)
 	} else {
 		c.kernelSentPackets.Add(uint64(packets))

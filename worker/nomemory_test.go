@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/joolnl"
+	"joolctl/packetio"
 	"joolctl/worker/workertest"
 )
 
@@ -73,6 +74,31 @@ func TestErrorsLost(t *testing.T) {
 		before := d.host.Knowledge.Doubts()
 		if d.kernelError(0, unix.ENOBUFS); d.host.Knowledge.Doubts() != before+1 {
 			t.Error("the host still relies on what it stored")
+		}
+	})
+}
+
+// failing is a module that takes no JOOLD_ADD.
+type failing struct {
+	module
+	err error
+}
+
+func (f failing) SendAdds(*packetio.Gather) error { return f.err }
+
+// TestAddsUnsent makes sending JOOLD_ADDs fail: whatever the error is, the host no longer trusts its vector.
+func TestAddsUnsent(t *testing.T) {
+	drive(t, jool4115, func(d *driven) {
+		real := d.module
+		for _, err := range []error{unix.ENOBUFS, unix.EPERM, unix.EINTR} {
+			before := d.host.Knowledge.Doubts()
+			d.module = failing{real, err}
+			d.w.counters.injected.Add(1)
+			d.add(entries(t, jool4115, 1, 1))
+			d.toKernel()
+			if d.module = real; d.host.Knowledge.Doubts() != before+1 {
+				t.Errorf("%v: the host still relies on what it stored", err)
+			}
 		}
 	})
 }
