@@ -119,6 +119,9 @@ func (s *Sender) charge(d time.Duration, now time.Time) {
 // inARow returns how much of the pauses may be left when the next full sync begins.
 func (s *Sender) inARow() time.Duration { return (SyncsInARow - 1) * CostFactor * s.cost }
 
+// Exhausted reports whether the host has spent so much time on full syncs lately that no further one may begin now.
+func (s *Sender) Exhausted(now time.Time) bool { return now.Before(s.idleFrom.Add(-s.inARow())) }
+
 // mayBegin returns when the next full sync may begin; zero: none is queued. Only what peers request has to wait.
 func (s *Sender) mayBegin() time.Time {
 	if s.next.begin.IsZero() || s.next.advertised {

@@ -42,13 +42,26 @@ func TestStalls(t *testing.T) {
 		{"two stalls", func(s *Stalls) {
 			s.Suspect(time.Second)
 			s.Reported(f, packedList(t, first))
-			before := s.take()
+			s.take()
 			s.Suspect(time.Second)
 			s.Reported(f, packedList(t, second))
+		}, []session.Key{second.Key()}},
+		{"a stall while the table is read", func(s *Stalls) {
+			s.Suspect(time.Second)
+			s.Reported(f, packedList(t, first))
 			s.take()
-			if len(before) > 0 {
-				t.Error("the first reading of the table still has sessions to send")
+			s.reading = true
+			s.Suspect(time.Second)
+			s.Reported(f, packedList(t, second))
+		}, []session.Key{first.Key()}},
+		{"the table has been read", func(s *Stalls) {
+			s.reading = true
+			for _, r := range []session.Record{first, second} {
+				s.Suspect(time.Second)
+				s.Reported(f, packedList(t, r))
+				s.take()
 			}
+			s.reading = false
 		}, []session.Key{first.Key(), second.Key()}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -67,12 +80,30 @@ func TestStalls(t *testing.T) {
 	}
 }
 
-// TestStallsAreBounded has many sessions reported after a stall.
+// TestStallsAreBounded has so many sessions reported after a stall, or such expensive stalls, that a full sync has to bring the times
+// left.
 func TestStallsAreBounded(t *testing.T) {
-	var s Stalls
-	s.Suspect(time.Second)
-	s.Reported(session.Packed40, packedList(t, sessionsAt(0, maxStalled+100)...))
-	if len(s.noted) != maxStalled {
-		t.Errorf("%d sessions are noted", len(s.noted))
+	for _, c := range []struct {
+		name     string
+		sessions int
+		spent    time.Duration // on reading the table before
+		want     bool
+	}{
+		{"few", maxStalled, 0, false},
+		{"too many", maxStalled + 1, 0, true},
+		{"few, but the table was read for a minute", 1, time.Minute, true},
+	} {
+		e := newHost()
+		e.host.Sender.charge(c.spent, e.now)
+		before := e.host.Knowledge.Position().Generation
+		e.host.Stalls.Suspect(time.Second)
+		e.host.Stalls.Reported(session.Packed40, packedList(t, sessionsAt(0, c.sessions)...))
+		if n := len(e.host.Stalls.noted); n > maxStalled {
+			t.Errorf("%s: %d sessions are noted", c.name, n)
+		}
+		e.host.SendStalled()
+		if rises := e.host.Knowledge.Position().Generation != before; rises != c.want || e.host.Stalls.overflow {
+			t.Errorf("%s: the generation rises: %v", c.name, rises)
+		}
 	}
 }
