@@ -13,6 +13,7 @@ type incoming struct {
 	from     *Peer
 	cause    string               // Schedule.Cause when it began; a resumed full sync may have another one
 	asked    bool                 // the host has requested it, so what the sender lacks is returned
+	returned bool                 // it returns what this host lacks, after the host has sent its table
 	vector   []syncwire.Component // the sender's, from before it read its table
 	merges   bool                 // the vector may be merged once all sessions are stored
 	claimed  []syncwire.Component // the vector of the sender's HELLO
@@ -53,7 +54,7 @@ func (r *Receiver) Begin(b *syncwire.Begin, from *Peer, came, now time.Time) {
 	}
 	// An answer may arrive after this host has given up, because one of the two hosts stalled.
 	asked := b.Why == syncwire.WhyAnswer && len(b.Audience) > 0 && slices.Contains(r.tried, from.ID)
-	if !known && !asked && !r.mayReceive(now) {
+	if !known && !asked && !r.mayReceive(returns(b, from), now) {
 		return
 	}
 	if r.Cause == "" {
@@ -72,6 +73,11 @@ func (r *Receiver) Begin(b *syncwire.Begin, from *Peer, came, now time.Time) {
 	r.receive(b, from, asked, came, now)
 }
 
+// returns reports whether a full sync returns what this host lacks, after the host has sent its table.
+func returns(b *syncwire.Begin, from *Peer) bool {
+	return b.Why == syncwire.WhyReturn && !from.Served.IsZero()
+}
+
 // causeOf returns the cause of a full sync that the host has not requested.
 func causeOf(why syncwire.Why) string {
 	switch why {
@@ -86,7 +92,8 @@ func causeOf(why syncwire.Why) string {
 // receive begins to receive a full sync.
 func (r *Receiver) receive(b *syncwire.Begin, from *Peer, asked bool, came, now time.Time) {
 	r.letThrough()
-	r.in = &incoming{id: b.Resync, from: from, cause: r.Cause, asked: asked, vector: b.Vector, merges: true, claimed: from.Vector(), doubts: r.knowledge.Doubts(),
+	r.in = &incoming{id: b.Resync, from: from, cause: r.Cause, asked: asked, returned: returns(b, from), vector: b.Vector, merges: true, claimed: from.Vector(),
+		doubts:   r.knowledge.Doubts(),
 		settings: b.Settings, base: came, Assembly: NewAssembly(b.Sessions)}
 	if b.Why == syncwire.WhyReturn {
 		r.in.merges, r.in.doubts = returnedVector(b, from) != nil, from.ServedDoubts
@@ -117,14 +124,24 @@ func returnedVector(b *syncwire.Begin, from *Peer) []syncwire.Component {
 	return b.Vector
 }
 
-// mayReceive bounds how many full syncs are received that the host has not requested.
-func (r *Receiver) mayReceive(now time.Time) bool {
-	if now.Sub(r.unasked[0]) < UnaskedIn {
+// mayReceive bounds how many full syncs are received that the host has not requested, and how much time they take: it reads its own
+// table for each. Only one full sync returns sessions each time that the host has sent its table.
+func (r *Receiver) mayReceive(returned bool, now time.Time) bool {
+	if now.Sub(r.unasked[0]) < UnaskedIn || !returned && now.Before(r.unaskedUntil.Add(-CostFactor*UnaskedIn)) {
 		return false
 	}
 	copy(r.unasked[:], r.unasked[1:])
 	r.unasked[len(r.unasked)-1] = now
 	return true
+}
+
+// charge accounts for the time that the full sync that ends has taken, if the host has not requested it.
+func (r *Receiver) charge(now time.Time) {
+	if r.in.asked || r.in.returned {
+		return
+	}
+	spent := now.Sub(r.in.base)
+	r.unaskedUntil = Earliest(Latest(r.unaskedUntil, now).Add(CostFactor*spent), now.Add(CostFactor*UnaskedIn+LongestWait))
 }
 
 // Bulk takes a BULK that arrived at the time came.
@@ -252,6 +269,7 @@ func (r *Receiver) abandoned(now time.Time) {
 func (r *Receiver) next(now time.Time) {
 	asked := r.in.asked
 	r.gained(now)
+	r.charge(now)
 	r.in = nil
 	if !asked && r.sync == syncwire.SyncYes {
 		r.giveUp(now)

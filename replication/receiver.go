@@ -20,6 +20,8 @@ const (
 	// their own tables; the receiver needs them for those that have arrived.
 	MaxSessions = 64 << 20
 	// MaxUnasked bounds how many full syncs that it has not requested a host receives in UnaskedIn: it reads its own table for each.
+	// Once they have taken UnaskedIn in a row, the host receives no further one for CostFactor times as long as each has taken, but
+	// for LongestWait at most.
 	MaxUnasked = 16
 	UnaskedIn  = 10 * time.Second
 	// ReadWithin is how long a sender may announce a full sync before the first BULK, because it reads its table meanwhile, and
@@ -113,14 +115,16 @@ type Receiver struct {
 	// ignored is a full sync whose BEGINs are ignored: the own table could not be read, or no BULK followed for too long.
 	ignored uint32
 
-	unasked  [MaxUnasked]time.Time // when full syncs began that were not requested
-	removals RemovalLimit          // of BIB entries
-	in       *incoming
-	stopped  *incoming // it can be resumed
-	reported Reported  // by the own module, or by peers while backlog is full
-	backlog  Backlog   // live updates that wait
-	full     bool      // backlog was full: later updates do not wait
-	base     time.Time // of the full sync that they wait for
+	unasked [MaxUnasked]time.Time // when full syncs began that were not requested
+	// unaskedUntil is when the pauses after full syncs that were not requested will be over.
+	unaskedUntil time.Time
+	removals     RemovalLimit // of BIB entries
+	in           *incoming
+	stopped      *incoming // it can be resumed
+	reported     Reported  // by the own module, or by peers while backlog is full
+	backlog      Backlog   // live updates that wait
+	full         bool      // backlog was full: later updates do not wait
+	base         time.Time // of the full sync that they wait for
 }
 
 // NewReceiver returns the Receiver of a host.
@@ -315,6 +319,7 @@ func (r *Receiver) finish(now time.Time) {
 		got, _ := r.in.Sessions()
 		n = int(got)
 		r.gained(now)
+		r.charge(now)
 	}
 	r.inherited = false
 	r.in, r.target, r.full = nil, 0, false

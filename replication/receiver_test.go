@@ -168,3 +168,35 @@ func TestUnasked(t *testing.T) {
 		t.Errorf("received %d, want %d", began, MaxUnasked)
 	}
 }
+
+// TestUnaskedTime has full syncs arrive that the host has not requested. They get a quarter of the time at most.
+func TestUnaskedTime(t *testing.T) {
+	h := newReceiverHost()
+	h.finish(h.now)
+	advertised := func(id uint32, why syncwire.Why, lasts time.Duration) bool {
+		h.Begin(&syncwire.Begin{Resync: id, Why: why, Sessions: 39, Settings: ttl}, h.peer, h.now, h.now)
+		h.run()
+		begins := h.phase == PhaseCollecting
+		h.now = h.now.Add(lasts)
+		h.bulk(id, 0, sessionsAt(0, 39))
+		h.ends(id, 39)
+		h.run()
+		return begins
+	}
+	began, spent := h.now, time.Duration(0)
+	for id := uint32(1); h.now.Sub(began) < 5*time.Minute; id++ {
+		if advertised(id, syncwire.WhyAdvertise, 3*time.Second) {
+			spent += 3 * time.Second
+		}
+	}
+	if most := UnaskedIn + 5*time.Minute/CostFactor + 6*time.Second; spent > most || spent < most/2 {
+		t.Errorf("unrequested full syncs take %v of 5 minutes", spent)
+	}
+	h.peer.Served, h.unaskedUntil = h.now, h.now.Add(time.Minute)
+	if !advertised(1000, syncwire.WhyReturn, time.Second) {
+		t.Error("a full sync that returns sessions is refused")
+	}
+	if advertised(1001, syncwire.WhyReturn, time.Second) {
+		t.Error("the host has sent its table once, and gets two full syncs that return sessions")
+	}
+}

@@ -18,7 +18,7 @@ const (
 	lowerRateAtMostIn = 20 * time.Millisecond
 	// MaxRepeats bounds how many times a full sync's BULKs are retransmitted, on average, so that a receiver's NACKs can't
 	// keep it going for ever.
-	MaxRepeats = 16
+	MaxRepeats = 4
 	// graceBULKs is added to the number of BULKs for that: END of a small table may have to be sent as often as that of a large one.
 	graceBULKs = 32
 )

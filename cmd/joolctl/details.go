@@ -110,9 +110,9 @@ func stages(row *supervisor.Row) []stage {
 			{"kernel dropped", x.KernelDropped}, {"netlink lost", x.NetlinkLost}, {"unsent", l.Unsent}, {"untranslated", x.Untranslated}, {"collided", x.Collisions},
 		}},
 		{"datagrams", []counter{
-			{"network lost", x.NetworkLost}, {"repaired", x.Repaired}, {"written off", x.WrittenOff}, {"ignored claims", x.IgnoredClaims}, {"socket dropped", x.SocketDrops},
+			{"network lost", x.NetworkLost}, {"repaired", x.Repaired}, {"written off", x.WrittenOff}, {"socket dropped", x.SocketDrops},
 			{"malformed", x.Malformed}, {"not understood", x.NotUnderstood}, {"unsent", x.SendErrors},
 		}},
-		{"errors", []counter{{"netlink overruns", x.NetlinkOverruns}, {"kernel errors", x.KernelErrors}}},
+		{"errors", []counter{{"netlink overruns", x.NetlinkOverruns}, {"kernel errors", x.KernelErrors}, {"ignored claims", x.IgnoredClaims}}},
 	}
 }
