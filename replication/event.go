@@ -43,6 +43,12 @@ type NoPeerSends struct{ Cause string }
 // SyncStopped says that a full sync has stopped in the middle, and SyncResumed that its sender sends again.
 type SyncStopped struct{ From netip.Addr }
 
+// TableTooBig says that a peer's full sync is ignored, because its table has more than MaxSessions.
+type TableTooBig struct {
+	From     netip.Addr
+	Sessions uint32
+}
+
 // SyncResumed has the sessions that were received before, of so many.
 type SyncResumed struct {
 	From          netip.Addr
@@ -58,6 +64,7 @@ func (VerdictChanged) event() {}
 func (WrittenOff) event()     {}
 func (NoPeerSends) event()    {}
 func (SyncStopped) event()    {}
+func (TableTooBig) event()    {}
 func (SyncResumed) event()    {}
 func (SyncEnded) event()      {}
 

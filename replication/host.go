@@ -58,6 +58,7 @@ const (
 	CountRepaired                     // those that a retransmission has brought or made unnecessary
 	CountMalformed                    // messages that make no sense
 	CountNotUnderstood                // messages and trailers of an unknown version
+	CountFound                        // sessions that only the table-size check or a verification has found missing
 	CountIgnoredClaims                // claims of peers to have sessions of dead hosts that full syncs from there have not brought
 )
 

@@ -29,7 +29,11 @@ type incoming struct {
 
 // Begin takes a BEGIN that arrived at the time came: the sessions grow older from then on.
 func (r *Receiver) Begin(b *syncwire.Begin, from *Peer, came, now time.Time) {
-	if !b.For(r.knowledge.Self()) || b.Sessions > MaxSessions {
+	switch {
+	case !b.For(r.knowledge.Self()):
+		return
+	case b.Sessions > MaxSessions:
+		r.host.Emit(TableTooBig{From: from.Address, Sessions: b.Sessions})
 		return
 	}
 	if b.Resync == r.ignored {

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -141,14 +142,21 @@ type Progress struct {
 	Done, Total int
 	Since       time.Time // when the phase began
 	Reasons     []Reason  // of the verdict
-	Blocked     int       // sessions that are not stored because too many older mappings are in their way
+	// Blocked is how many sessions of the peer BlockedBy are not stored because too many older mappings are in their way, since
+	// BlockedSince.
+	Blocked      int
+	BlockedBy    netip.Addr
+	BlockedSince time.Time
 }
 
 // Progress returns what the Receiver does.
 func (r *Receiver) Progress() Progress {
 	p := Progress{Sync: r.sync, Phase: r.phase, Cause: r.Cause, Since: r.since, Reasons: r.reasons}
-	for _, b := range r.blocked {
+	for i, b := range r.blocked {
 		p.Blocked += b.sessions
+		if i == 0 || b.since.Before(p.BlockedSince) {
+			p.BlockedBy, p.BlockedSince = b.by.Address, b.since
+		}
 	}
 	switch r.phase {
 	case PhaseCollecting:

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -198,5 +199,25 @@ func TestUnaskedTime(t *testing.T) {
 	}
 	if advertised(1001, syncwire.WhyReturn, time.Second) {
 		t.Error("the host has sent its table once, and gets two full syncs that return sessions")
+	}
+}
+
+// TestTableTooBig has a peer announce more sessions than a full sync takes. The host ignores the full sync, and says so.
+func TestTableTooBig(t *testing.T) {
+	h := newReceiverHost()
+	h.begins(5, MaxSessions+1)
+	if want := (TableTooBig{From: peerAddress, Sessions: MaxSessions + 1}); h.phase == PhaseCollecting || !slices.Contains(h.events, Event(want)) {
+		t.Errorf("%v, %+v", h.phase, h.events)
+	}
+}
+
+// TestFound has full syncs bring sessions. Those count as found by a safety net that no vector has shown to be missing.
+func TestFound(t *testing.T) {
+	for cause, want := range map[string]uint64{CauseVerification: 3, CauseShortfall: 3, CauseLacks: 0, CauseAdvertised: 0} {
+		h := newReceiverHost()
+		h.Set(cause)
+		if h.receives(5, sessionsAt(0, 3)); h.counted[CountFound] != want {
+			t.Errorf("%s: %d sessions count as found, want %d", cause, h.counted[CountFound], want)
+		}
 	}
 }

@@ -25,6 +25,7 @@ type receiverHost struct {
 	active     time.Time
 	sent       []syncwire.Body
 	events     []Event
+	counted    map[Counter]uint64
 }
 
 var (
@@ -34,7 +35,7 @@ var (
 
 // newReceiverHost returns a host that has a peer, and has never compared its table with that of the peer.
 func newReceiverHost(own ...session.Record) *receiverHost {
-	h := &receiverHost{now: time.Unix(1_000_000, 0), module: make(map[session.Key]session.Record)}
+	h := &receiverHost{now: time.Unix(1_000_000, 0), module: make(map[session.Key]session.Record), counted: make(map[Counter]uint64)}
 	for _, r := range own {
 		h.module[r.Key()] = r
 	}
@@ -63,7 +64,7 @@ func (h *receiverHost) Sessions() int                               { return len
 func (h *receiverHost) ReadCounters(time.Time)                      {}
 func (h *receiverHost) ReadErrors()                                 {}
 func (h *receiverHost) FlushStored()                                {}
-func (h *receiverHost) Count(Counter, uint64)                       {}
+func (h *receiverHost) Count(c Counter, n uint64)                   { h.counted[c] += n }
 func (h *receiverHost) Send(body syncwire.Body)                     { h.sent = append(h.sent, body) }
 func (h *receiverHost) Reply(body syncwire.Body, _ time.Time)       { h.sent = append(h.sent, body) }
 func (h *receiverHost) SendRefreshes()                              {}

@@ -185,9 +185,15 @@ func (r *Receiver) done(now time.Time) {
 			r.host.Count(CountIgnoredClaims, r.knowledge.JudgeClaims(in.from, in.claimed, r.Look(now)))
 		}
 	}
-	r.blocked = slices.DeleteFunc(r.blocked, func(b blockedSessions) bool { return b.by == in.from })
+	since := now
+	r.blocked = slices.DeleteFunc(r.blocked, func(b blockedSessions) bool {
+		if b.by == in.from {
+			since = b.since
+		}
+		return b.by == in.from
+	})
 	if in.limited && in.blocked > 0 {
-		r.blocked = append(r.blocked, blockedSessions{in.from, in.blocked})
+		r.blocked = append(r.blocked, blockedSessions{in.from, in.blocked, since})
 	}
 	r.knowledge.Block(len(r.blocked) > 0)
 	r.Count(r.lasts(now), now)
@@ -201,8 +207,9 @@ func (r *Receiver) done(now time.Time) {
 // gained notes what the full sync that ends has stored. If no vector and no live datagram has shown that these sessions were
 // missing, other peers may lack them, too, and do not know it.
 func (r *Receiver) gained(now time.Time) {
-	stored := r.in.injection.Given - r.in.injection.Heard - r.in.refused
-	if stored > 0 && (r.in.cause == CauseShortfall || r.in.cause == CauseVerification) {
+	found := r.in.injection.Given - r.in.injection.Heard - r.in.refused
+	if found > 0 && (r.in.cause == CauseShortfall || r.in.cause == CauseVerification) {
+		r.host.Count(CountFound, uint64(found))
 		r.Missed(now)
 	}
 }
@@ -224,6 +231,7 @@ func (r *Receiver) lasts(now time.Time) bool {
 type blockedSessions struct {
 	by       *Peer
 	sessions int
+	since    time.Time // since when there have been some
 }
 
 // wantBlocked wants a full sync for the sessions that were not stored because of the limit on removals, unless another one is

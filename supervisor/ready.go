@@ -136,7 +136,8 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 		}
 		if peer.Sessions > replication.MaxSessions {
 			why = append(why, replication.Reason{Code: replication.TableTooLarge, Peer: peer.Address.String(), Sessions: uint64(peer.Sessions), Since: peer.TooLargeSince,
-				Text: fmt.Sprintf("peer %v has %d sessions, a full sync takes %d at most", peer.Address, peer.Sessions, replication.MaxSessions)})
+				Text:   fmt.Sprintf("peer %v has %d sessions, a full sync takes %d at most", peer.Address, peer.Sessions, replication.MaxSessions),
+				Remedy: "shorten the timeouts of both instances, or divide their traffic among more instances"})
 		}
 		if names := replication.Matters(peer.Differs); len(names) > 0 {
 			why = append(why, replication.Reason{Code: replication.SettingsDiffer, Peer: peer.Address.String(), Since: peer.DiffersSince,
@@ -145,8 +146,8 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 		}
 	}
 	if now.Sub(s.KernelDropped) <= worker.DropsCount {
-		why = append(why, replication.Reason{Code: replication.ModuleDrops, Since: s.DropsSince,
-			Text:   fmt.Sprintf("the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last %d seconds ago", int(now.Sub(s.KernelDropped).Seconds())),
+		why = append(why, replication.Reason{Code: replication.ModuleDrops, Sessions: s.Drops, Since: s.DropsSince,
+			Text:   fmt.Sprintf("the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC): %d, last %d seconds ago", s.Drops, int(now.Sub(s.KernelDropped).Seconds())),
 			Remedy: "type: " + s.DropRemedy})
 	}
 	if o.MaxLag > 0 {
@@ -186,8 +187,8 @@ func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 	}
 	why = append(why, s.Lacking...)
 	if s.Blocked > 0 {
-		why = append(why, replication.Reason{Code: replication.MappingsBlock, Sessions: uint64(s.Blocked),
-			Text: fmt.Sprintf("%d sessions of a peer are not stored because older mappings are in their way", s.Blocked)})
+		why = append(why, replication.Reason{Code: replication.MappingsBlock, Peer: s.BlockedBy.String(), Sessions: uint64(s.Blocked), Since: s.BlockedSince,
+			Text: fmt.Sprintf("%d sessions of peer %v are not stored because older mappings are in their way; full syncs remove %d mappings a minute", s.Blocked, s.BlockedBy, replication.MaxRemovals)})
 	}
 	return why
 }

@@ -50,7 +50,7 @@ func TestReasons(t *testing.T) {
 	drops := with(yes, func(s *worker.SyncState) {
 		s.KernelDropped, s.DropsSince, s.CompletePeer = now, ago(time.Hour), ago(time.Second)
 	})
-	const dropsFor = "the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago, for 1h0m0s; type: jool"
+	const dropsFor = "the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC): 12, last 0 seconds ago, for 1h0m0s; type: jool"
 	const atZero = "a full sync is under way: receiving at 0 % (10 of 500000 sessions)"
 	for _, test := range []struct {
 		name   string
@@ -98,23 +98,23 @@ func TestReasons(t *testing.T) {
 		{name: "lost", sync: worker.SyncState{Lacking: missing(12)}, peers: []replication.PeerInfo{ours},
 			want: []string{"peer fd64::1: 12 live datagrams are missing"}},
 		{name: "blocked", sync: with(yes, func(s *worker.SyncState) { s.Blocked = 3 }), peers: []replication.PeerInfo{ours},
-			want: []string{"3 sessions of a peer are not stored because older mappings are in their way"}},
+			want: []string{"3 sessions of peer fd64::2 are not stored because older mappings are in their way; full syncs remove 4096 mappings a minute"}},
 		{name: "settings", sync: yes, peers: []replication.PeerInfo{differs},
 			want: []string{"settings differ from peer fd64::2: pool6, udp-timeout; compare `jool global display` and `jool pool4 display` of both hosts"}},
 		{name: "counters", sync: with(yes, func(s *worker.SyncState) { s.Broken = []string{"KERNEL_SENT_PKTS: 3 behind"} }),
 			want: []string{"the counters disagree: KERNEL_SENT_PKTS: 3 behind; find the cause; `joolctl restart nat` counts anew"}},
 		{name: "a table that is too large", sync: yes, peers: []replication.PeerInfo{large},
-			want: []string{"peer fd64::2 has 67108865 sessions, a full sync takes 67108864 at most"}},
+			want: []string{"peer fd64::2 has 67108865 sessions, a full sync takes 67108864 at most; shorten the timeouts of both instances, or divide their traffic among more instances"}},
 		{name: "settings of no weight", sync: yes, peers: []replication.PeerInfo{trifle}},
 		{name: "kernel drops", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now.Add(-59 * time.Second) }),
-			want: []string{"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 59 seconds ago; type: jool"}},
+			want: []string{"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC): 12, last 59 seconds ago; type: jool"}},
 		{name: "kernel dropped", sync: with(yes, func(s *worker.SyncState) { s.KernelDropped = now.Add(-61 * time.Second) })},
 		{name: "everything", peers: []replication.PeerInfo{differs},
 			sync: worker.SyncState{Phase: "asking a peer", Lacking: missing(3), Blocked: 1, KernelDropped: now},
 			want: []string{"a full sync is under way: asking a peer", "peer fd64::1: 3 live datagrams are missing",
-				"1 sessions of a peer are not stored because older mappings are in their way",
+				"1 sessions of peer fd64::2 are not stored because older mappings are in their way; full syncs remove 4096 mappings a minute",
 				"settings differ from peer fd64::2: pool6, udp-timeout; compare `jool global display` and `jool pool4 display` of both hosts",
-				"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC), last 0 seconds ago; type: jool"}},
+				"the kernel module drops sessions (JSTAT_JOOLD_SSS_ENOSPC): 12, last 0 seconds ago; type: jool"}},
 		{name: "patient", sync: since(alone, 5*time.Minute-1, time.Hour), o: patience,
 			want: []string{"no peer has been heard since the start, for 4m59s"}},
 		{name: "patience is over", sync: since(alone, 5*time.Minute, time.Hour), o: patience},
@@ -148,7 +148,7 @@ func TestReasons(t *testing.T) {
 			if test.state != "" {
 				st.state = test.state
 			}
-			st.sync.Answered, st.sync.DropRemedy = now.Add(-3*time.Second), "jool"
+			st.sync.Answered, st.sync.DropRemedy, st.sync.Drops, st.sync.BlockedBy = now.Add(-3*time.Second), "jool", 12, ours.Address
 			if test.silent {
 				st.sync.Answered = now.Add(-time.Minute)
 			}

@@ -13,8 +13,10 @@ type audit struct {
 	replication.Audit
 	// given counts the messages, and the bytes of sessions, that the module was given since the worker's start.
 	given struct{ packets, bytes uint64 }
-	// dropped is when the module was last seen to have dropped sessions, dropsSince when these drops began.
+	// dropped is when the module was last seen to have dropped sessions, dropsSince when these drops began, and drops how many
+	// sessions it has dropped since then.
 	dropped, dropsSince time.Time
+	drops               uint64
 }
 
 // DropsCount is how long a host is not ready after its module has dropped sessions.
@@ -35,8 +37,9 @@ func (p *pumps) auditKernel(counters replication.ModuleCounters, dropped uint64,
 	a, remedy := &p.audit, ""
 	if dropped > 0 {
 		if now.Sub(a.dropped) > DropsCount {
-			a.dropsSince = now
+			a.dropsSince, a.drops = now, 0
 		}
+		a.drops += dropped
 		a.dropped, remedy = now, p.roomCommand()
 		p.w.counters.kernelDropped.Add(dropped)
 	}
@@ -53,7 +56,7 @@ func (p *pumps) auditKernel(counters replication.ModuleCounters, dropped uint64,
 	if remedy != "" {
 		p.w.state.DropRemedy = remedy
 	}
-	p.w.state.Answered, p.w.state.KernelDropped, p.w.state.DropsSince = now, a.dropped, a.dropsSince
+	p.w.state.Answered, p.w.state.KernelDropped, p.w.state.DropsSince, p.w.state.Drops = now, a.dropped, a.dropsSince, a.drops
 }
 
 // sessionsIn returns how many sessions a list has that has passed session.CheckList.

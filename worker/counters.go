@@ -30,6 +30,7 @@ type Counters struct {
 	kernelDropped, netlinkLost     atomic.Uint64
 	networkLost, networkRepaired   atomic.Uint64
 	writtenOff, ignoredClaims      atomic.Uint64
+	foundLate                      atomic.Uint64
 
 	checkpoints checkpoints // the checkpoint from which the pair's next worker resumes
 }
@@ -98,6 +99,9 @@ type Losses struct {
 	Repaired uint64 `json:"repaired_datagrams"`
 	// WrittenOff counts live datagrams of dead hosts that no live peer has received: their sessions are lost.
 	WrittenOff uint64 `json:"written_off_datagrams"`
+	// FoundLate counts sessions that this host lacked without knowing it: only a larger table of a peer, or a verification, has shown it,
+	// and a full sync has brought them. With modules from 4.1.12 on there should be none.
+	FoundLate uint64 `json:"found_late_sessions"`
 	// IgnoredClaims counts claims of peers to have sessions of a dead host that two full syncs in a row from there did not bring.
 	IgnoredClaims uint64 `json:"ignored_claims"`
 	// SocketDrops counts datagrams that the kernel dropped because the buffer of the network socket was full (SO_RXQ_OVFL).
@@ -135,6 +139,7 @@ func (c *Counters) Losses() Losses {
 		NetworkLost:     c.networkLost.Load(),
 		Repaired:        c.networkRepaired.Load(),
 		WrittenOff:      c.writtenOff.Load(),
+		FoundLate:       c.foundLate.Load(),
 		IgnoredClaims:   c.ignoredClaims.Load(),
 		NetlinkOverruns: c.netlinkOverruns.Load(),
 		SocketDrops:     c.socketDrops.Load(),

@@ -59,6 +59,8 @@ func (e effects) Count(counter replication.Counter, n uint64) {
 		c.malformed.Add(n)
 	case replication.CountNotUnderstood:
 		c.notUnderstood.Add(n)
+	case replication.CountFound:
+		c.foundLate.Add(n)
 	case replication.CountIgnoredClaims:
 		c.ignoredClaims.Add(n)
 	}
@@ -86,6 +88,9 @@ func (e effects) Emit(event replication.Event) {
 		log.warn("no peer gave its session table", "why it was wanted", ev.Cause)
 	case replication.SyncStopped:
 		log.warn("a full sync stopped in the middle; asking another peer", "from", ev.From)
+	case replication.TableTooBig:
+		log.warn("a peer's table has more sessions than a full sync takes, so the full sync is ignored; lower the timeouts of both instances",
+			"from", ev.From, "sessions", ev.Sessions, "limit", replication.MaxSessions)
 	case replication.SyncResumed:
 		log.warn("the sender of a stopped full sync sends again; keeping what was received", "from", ev.From, "got", ev.Got, "of", ev.Expected)
 	case replication.SyncEnded:

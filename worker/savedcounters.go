@@ -19,7 +19,7 @@ func (c *Counters) saved() map[string]*atomic.Uint64 {
 		"injected": &c.injected, "collisions": &c.collisions,
 		"kernel_dropped": &c.kernelDropped, "netlink_lost": &c.netlinkLost,
 		"network_lost": &c.networkLost, "repaired": &c.networkRepaired,
-		"written_off": &c.writtenOff, "ignored_claims": &c.ignoredClaims,
+		"written_off": &c.writtenOff, "ignored_claims": &c.ignoredClaims, "found_late": &c.foundLate,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"joolctl/replication"
@@ -28,9 +29,12 @@ type SyncState struct {
 	// Last is the last full sync that was stored; nil: none yet.
 	Last *replication.SyncReport
 	// Lacking lists the sessions of live peers' tables that this table may lack; at most replication.MaxReasons entries. Blocked
-	// is the number of sessions that full syncs could not store because they collide with too many older mappings.
-	Lacking []replication.Reason
-	Blocked int
+	// is the number of sessions of the peer BlockedBy that full syncs could not store because they collide with too many older
+	// mappings, since BlockedSince.
+	Lacking      []replication.Reason
+	Blocked      int
+	BlockedBy    netip.Addr
+	BlockedSince time.Time
 	// IncompleteSince is when the table became incomplete: since then it lacks sessions, or may lack some, or there is no live
 	// peer to compare it with. Zero: it is complete. A new worker, a recreated instance, and a link that goes down or up set it to
 	// the present time.
@@ -40,8 +44,9 @@ type SyncState struct {
 	CompletePeer time.Time
 	// Answered is when the module last replied to a request; the worker sends one every two seconds. KernelDropped is when the
 	// worker last found that the module had dropped sessions, and DropsSince when these drops began: less than DropsCount lies
-	// between two of them.
+	// between two of them. Drops is how many sessions the module has dropped since then.
 	Answered, KernelDropped, DropsSince time.Time
+	Drops                               uint64
 	// DropRemedy is the command that enlarges the module's queue; "" until the module drops sessions.
 	DropRemedy string
 	// Broken has a line for each pair of counters that should agree and do not; since BrokenSince there has been one.
@@ -111,7 +116,7 @@ func (p *pumps) publishSync(now time.Time) {
 	s.forecast(p.progress.before, r.Since, now)
 	p.w.change(now, func(was *SyncState) {
 		was.Synced, was.Phase, was.Why, was.Done, was.Total, was.Ends = r.Sync, s.Phase, r.Cause, s.Done, s.Total, s.Ends
-		was.Lacking, was.Blocked = r.Reasons, r.Blocked
+		was.Lacking, was.Blocked, was.BlockedBy, was.BlockedSince = r.Reasons, r.Blocked, r.BlockedBy, r.BlockedSince
 	})
 }
 

@@ -104,7 +104,7 @@ func stages(row *supervisor.Row) []stage {
 			{"retransmitted", l.Retransmitted}, {"advertised", l.Advertised},
 		}},
 		{"sessions in", []counter{
-			{"received", l.Received}, {"translated", l.Translated}, {"cut", l.Cut}, {"injected", l.Injected}, {"ignored", l.Ignored}, {"given", l.Given},
+			{"received", l.Received}, {"translated", l.Translated}, {"cut", l.Cut}, {"injected", l.Injected}, {"ignored", l.Ignored}, {"given", l.Given}, {"found late", x.FoundLate},
 		}},
 		{"sessions lost", []counter{
 			{"kernel dropped", x.KernelDropped}, {"netlink lost", x.NetlinkLost}, {"unsent", l.Unsent}, {"untranslated", x.Untranslated}, {"collided", x.Collisions},
