@@ -138,7 +138,7 @@ func (r *reader) typeIn(line string) {
 		p := r.start(words)
 		eventually(r.t, listensWithin, "two screens are shown", func() string {
 			p.running(r.t)
-			if strings.Count(p.log.String(), "NAMESPACE") < 2 {
+			if strings.Count(p.log.String(), "SYNCED") < 2 {
 				return "so far: " + p.log.String()
 			}
 			return ""
