@@ -177,7 +177,7 @@ func (r *Receiver) done(now time.Time) {
 	r.verified = now
 	r.host.ReadErrors() // they may say that there was no memory
 	switch {
-	case in.refused > 0 || in.unchecked: // another full sync finds what is in the way of these sessions
+	case in.unchecked: // the module may have refused sessions
 		r.knowledge.Forget(in.from.ID)
 	case in.merges:
 		r.knowledge.Merge(in.vector, in.doubts, now)
