@@ -212,11 +212,12 @@ func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
 	if !t.full {
 		stood = 0 // what was there then has been read
 	}
+	ready := now
 	if !timerslack.Applies() {
-		t.beScheduled(now) // which may take its time
+		ready = t.beScheduled(now)
 	}
-	planned := t.untilTimer(now)
-	due, far := t.farTimer(now)
+	planned := t.untilTimer(ready)
+	due, far := t.farTimer(ready)
 	if far {
 		planned = -1
 	}
@@ -268,16 +269,20 @@ const (
 // processor, where the monitor is as fast as Go makes it (see package timerslack). If the
 // scheduler has not run a thread's goroutine for 10 ms, the monitor takes the thread for one
 // that runs all the time, and takes Go's processor away when it finds the thread in a system
-// call; as long as it succeeds it looks every 20 µs.
-func (t *Thread) beScheduled(now time.Time) {
+// call; as long as it succeeds it looks every 20 µs. beScheduled returns the time after that, because other goroutines may have run
+// for long.
+func (t *Thread) beScheduled(now time.Time) time.Time {
 	t.wakes++
 	if now.Sub(t.scheduled) < scheduledEvery {
-		return
+		return now
 	}
-	if t.wakes >= busy {
-		runtime.Gosched()
-	}
+	wasBusy := t.wakes >= busy
 	t.scheduled, t.wakes = now, 0
+	if !wasBusy {
+		return now
+	}
+	runtime.Gosched()
+	return time.Now()
 }
 
 // runPosted runs the first of what was posted. The others have their turn after the
