@@ -8,10 +8,11 @@ import (
 
 // Hello takes a peer's HELLO that arrived at the time came. last is the number of the peer's last live datagram.
 func (h *Host) Hello(from *Peer, b *syncwire.Hello, last syncwire.Seq, came, now time.Time) {
-	if h.Receiver.Hello(from, b, last, came, now) {
+	answer, current := h.Receiver.Hello(from, b, last, came, now)
+	if answer {
 		h.helloWithin(HelloBack, now)
 	}
-	if from.hello.Equal(came) { // else it is outdated
+	if current {
 		from.lagging.hello(b.Vector, h.Knowledge, &h.SentLog, came)
 	}
 	if b.Sync != syncwire.SyncNo {

@@ -34,10 +34,10 @@ func (r *Receiver) Missed(now time.Time) {
 }
 
 // Hello takes a peer's HELLO that arrived at the time came. last is the number of the peer's last live datagram. It returns
-// whether the peer expects a HELLO in return. Of an outdated HELLO it takes only that.
-func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, came, now time.Time) (answer bool) {
+// whether the peer expects a HELLO in return, and whether the HELLO is current. Of an outdated one it takes nothing else.
+func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, came, now time.Time) (answer, current bool) {
 	if from.Outdated(h, last) {
-		return h.Asks
+		return h.Asks, false
 	}
 	before := from.Sessions
 	isNew := !from.Greeted()
@@ -58,7 +58,7 @@ func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, came,
 	if r.phase == PhaseListening {
 		r.due = Earliest(r.due, now.Add(ListenForMore))
 	}
-	return h.Asks || isNew
+	return h.Asks || isNew, true
 }
 
 // Look compares the host's vector with those of the live peers, and returns these.

@@ -158,9 +158,10 @@ func TestLagOfPeers(t *testing.T) {
 	e := newHost()
 	e.host.Knowledge.Incarnate(0x51f, true, e.now)
 	address := netip.MustParseAddr("fd64::2")
+	generation := uint32(1)
 	hello := func(vector ...syncwire.Component) Lag {
 		t.Helper()
-		m := syncwire.Message{Sender: 7, Body: &syncwire.Hello{NextIn: 1, Software: "test", Settings: ttl, Vector: vector}}
+		m := syncwire.Message{Sender: 7, Body: &syncwire.Hello{Generation: generation, NextIn: 1, Software: "test", Settings: ttl, Vector: vector}}
 		e.host.Message(address, m.Append(nil), e.now, e.now)
 		info := e.host.Peers.AppendInfo(nil)
 		if len(info) != 1 {
@@ -193,6 +194,13 @@ func TestLagOfPeers(t *testing.T) {
 			t.Errorf("%s: lag %+v, want %+v", c.name, got, c.want)
 		}
 	}
+	generation = 2
+	hello(component(2))
+	generation = 1
+	if got := hello(component(0)); got != (Lag{Known: true}) {
+		t.Errorf("after an older HELLO, which arrives at the same moment as the newer one: %+v", got)
+	}
+	generation = 2
 	hello(component(2))
 	e.counters = true
 	e.host.Polled(ModuleCounters{Translated: 9}, e.now)
