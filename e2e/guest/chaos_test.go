@@ -26,8 +26,8 @@ const (
 	upstreamWithin = 10 * time.Second
 )
 
-// TestChaos has every fault befall one pair of NAT64s in the midst of others: the pair heals, and the others don't
-// notice. It leaves what it measured in /out. Short, it leaves out C joold, and is sooner done.
+// TestChaos makes every fault in one pair of NAT64s while other pairs run. The pair recovers, and the other pairs are not
+// affected. TestChaos writes its measurements to /out. Its short form leaves out C joold.
 func TestChaos(t *testing.T) {
 	enter(t, "chaos")
 	t.Setenv(envPanics, t.TempDir())

@@ -86,8 +86,8 @@ func awaitMemory(t *testing.T, n int, before int64, j, k worker) string {
 // nothingMissed is the cause of the report of no full sync.
 const nothingMissed = "nothing was missed"
 
-// keptRestart starts K's supervisor anew where something keeps what it leaves: it need not even ask, unless the module has
-// no counters to prove it by. Meanwhile sessions are opened.
+// keptRestart restarts K's supervisor under a service manager that keeps its descriptors. Meanwhile sessions are opened. The new
+// worker requests no full sync, unless the module has no counters that show that the table is unchanged.
 func (top *topology) keptRestart(t *testing.T, p pair) *control.FullSync {
 	t.Helper()
 	m := startManaged(t, top.k, p)

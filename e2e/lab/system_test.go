@@ -32,17 +32,17 @@ func TestSystem(t *testing.T) {
 				r, err := l.Boot(t.Context(), lab.Machine{
 					System: true,
 					Stdout: &out,
-					Files:  map[string]string{"/root/data": dir},
+					Files:  map[string]string{"/srv/data": dir},
 					Env:    []string{"GREETING=it's me"},
 					Script: `
-[ ! -e /root/written ] || echo "the disk remembers"
-echo >/root/written
+[ ! -e /srv/written ] || echo "the disk remembers"
+echo >/srv/written
 . /etc/os-release; echo $VERSION_CODENAME
 uname -r
 cat /proc/1/comm
 systemctl is-system-running --wait || systemctl --failed
 stat -c '%a %n' /tmp /root
-cat /root/data/input
+cat /srv/data/input
 modprobe jool && jool instance add nat --netfilter --pool6 64:ff9b::/96 >/dev/null && echo "jool $(jool --version | cut -d. -f1-3)"
 echo "$GREETING"
 mkdir -p /out/d; echo '{}' >/out/d/result.json

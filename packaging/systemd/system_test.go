@@ -23,7 +23,7 @@ func TestSystem(t *testing.T) {
 			install(t, dir)
 			var out strings.Builder
 			r, err := l.Boot(t.Context(), lab.Machine{
-				System: true, Stdout: &out, Script: system, Files: map[string]string{"/root/test": dir}, Timeout: 20 * time.Minute,
+				System: true, Stdout: &out, Script: system, Files: map[string]string{"/srv/test": dir}, Timeout: 20 * time.Minute,
 			})
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out.String())

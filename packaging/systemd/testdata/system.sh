@@ -1,8 +1,8 @@
 # Runs in a Debian with systemd and the real module, and tells what the units do there.
 exec 2>/out/log
-install -D -t /usr/libexec/joolctl /root/test/joold
-install -t /usr/bin /root/test/joolctl
-cp /root/test/*.service /etc/systemd/system/
+install -D -t /usr/libexec/joolctl /srv/test/joold
+install -t /usr/bin /srv/test/joolctl
+cp /srv/test/*.service /etc/systemd/system/
 groupadd --system joolctl
 systemctl daemon-reload
 systemctl --version >&2
@@ -121,7 +121,7 @@ thread() {
 }
 # It is stopped at work: when it begins to write an ACK to the module. A thread that waits for work would not do: its timers are fired by
 # another one. Nor would reading a socket: Go's collector takes that for part of the program, waits for it, and all threads with it.
-cat >/root/stop.pl <<'PERL'
+cat >/srv/stop.pl <<'PERL'
 use constant { PTRACE => 101, ATTACH => 16, SYSCALL => 24, WALL => 0x40000000 };
 use constant WRITE => 1;
 my $tid = shift() + 0; # a number, for syscall
@@ -136,7 +136,7 @@ do {
 print STDERR "thread $tid is stopped\n";
 waitpid($tid, WALL); # until it is killed
 PERL
-perl /root/stop.pl "$(thread)" &
+perl /srv/stop.pl "$(thread)" &
 stopper=$!
 while kill -0 $stopper; do
 	ip netns exec host6 bash -c 'echo hello >/dev/udp/64:ff9b::192.0.2.2/5000'
