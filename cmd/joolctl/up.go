@@ -91,13 +91,9 @@ func (p *program) up(ctx context.Context, dir string) error {
 		Watch: func(ctx context.Context, dir string, changed func(), calm func() bool) {
 			supervisor.Watch(ctx, log, dir, changed, calm)
 		},
-		Events: events.New(env.Threads, log),
-		Store:  store,
-		Notify: func(message string) {
-			if err := servicemanager.Notify(message); err != nil {
-				log.Warn("systemd could not be told", "problem", err)
-			}
-		},
+		Events:   events.New(env.Threads, log),
+		Store:    store,
+		Notify:   func(message string) { servicemanager.Tell(log, message) },
 		Watchdog: servicemanager.Watchdog(),
 		Log:      log,
 	})

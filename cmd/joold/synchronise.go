@@ -76,11 +76,11 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
 		defer close(ended)
 		keep.Run(ctx)
 	}()
-	notify(log, "READY=1")
+	servicemanager.Tell(log, "READY=1")
 	var notifying sync.WaitGroup
 	notifying.Go(func() { watchdog.run(ctx) })
 	serveStats(ctx, spec, counters, log)
-	notify(log, "STOPPING=1")
+	servicemanager.Tell(log, "STOPPING=1")
 	notifying.Wait()
 	<-watching // it has a limit of its own
 	select {

@@ -48,7 +48,7 @@ func (w *watchdog) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		if w.alive(period) {
-			notify(w.log, "WATCHDOG=1")
+			servicemanager.Tell(w.log, "WATCHDOG=1")
 		}
 	}
 }
@@ -66,11 +66,4 @@ func (w *watchdog) alive(passed time.Duration) bool {
 	}
 	w.silent = silent
 	return !silent
-}
-
-// notify tells systemd something, as sd_notify(3) does.
-func notify(log *slog.Logger, message string) {
-	if err := servicemanager.Notify(message); err != nil {
-		log.Warn("systemd could not be told", "problem", err)
-	}
 }

@@ -2,6 +2,7 @@
 package servicemanager
 
 import (
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -21,6 +22,13 @@ func Notify(message string) error {
 	defer conn.Close()
 	_, err = conn.Write([]byte(message))
 	return err
+}
+
+// Tell sends a message, and logs if it cannot be sent.
+func Tell(log *slog.Logger, message string) {
+	if err := Notify(message); err != nil {
+		log.Warn("systemd could not be told", "problem", err)
+	}
 }
 
 // Watchdog returns the time within which systemd wants WATCHDOG=1 from this process again and again; 0: it does not.
