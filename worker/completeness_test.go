@@ -33,10 +33,13 @@ func TestNeverWrong(t *testing.T) {
 		{name: "three with different tables start", hosts: 3, tables: func(i int) []session.Record { return sessionsAt(1000*i, 500) }},
 		{name: "one of three does not hear the active host", hosts: 3, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
 			hosts[2].deafTo(1)
-			for i := range 30 {
+			i := 0
+			eventually(t, "it notices, while sessions are reported", func() bool {
 				hosts[0].report(sessionsAt(10*i, 10)...)
-				time.Sleep(50 * time.Millisecond)
-			}
+				i++
+				s := hosts[2].Sync()
+				return !s.complete()
+			})
 		}},
 		{name: "two of three do not hear different sessions", hosts: 3, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
 			for deaf := 1; deaf <= 2; deaf++ {
@@ -51,10 +54,13 @@ func TestNeverWrong(t *testing.T) {
 		{name: "two pairs meet", hosts: 4, tables: func(i int) []session.Record { return sessionsAt(i/2*1000, 100) },
 			after: func(t *testing.T, hosts []*host, _ []string, join func()) {
 				for i := range 10 {
+					r := sessionAt(20_000+i, 0)
 					for _, h := range []*host{hosts[0], hosts[2]} {
-						h.report(sessionAt(20_000+i, 0))
+						h.report(r)
 					}
-					time.Sleep(100 * time.Millisecond)
+					for _, h := range []*host{hosts[1], hosts[3]} {
+						eventually(t, "the session crosses", func() bool { return h.has([]session.Record{r}) })
+					}
 				}
 				join()
 			}},
@@ -62,17 +68,19 @@ func TestNeverWrong(t *testing.T) {
 			for i := range 5 {
 				hosts[0].instance.Sessions.Put(sessionAt(i, 0))
 				hosts[0].instance.Set(func(in *workertest.Instance) { in.Stats[78]++ })
-				time.Sleep(time.Second)
+				eventually(t, "the worker sees the drop", func() bool { return hosts[0].counters.Losses().KernelDropped == uint64(i+1) })
 			}
 		}},
 		{name: "a forged HELLO has a much higher sequence number", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
 			forger := newScripted(t, names[2])
 			forger.id, forger.last = hosts[0].running.host.Knowledge.Self(), 1_000_000
 			forger.say(&syncwire.Hello{Settings: ttl})
-			for i := range 40 {
+			i := 0
+			eventually(t, "the standby stores live sessions again", func() bool {
 				hosts[0].report(sessionAt(i, 0))
-				time.Sleep(50 * time.Millisecond)
-			}
+				i++
+				return hosts[1].instance.Sessions.Len() > 0
+			})
 		}},
 		{name: "the active host counts from a lower number again", hosts: 2, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
 			for i := range 40 {
@@ -84,10 +92,12 @@ func TestNeverWrong(t *testing.T) {
 				back.Position.Seq = 3
 				p.host.Knowledge.Continue(&back, time.Now())
 			})
-			for i := range 40 {
-				hosts[0].report(sessionAt(100+i, 0))
-				time.Sleep(50 * time.Millisecond)
-			}
+			i := 100
+			eventually(t, "the standby stores live sessions again", func() bool {
+				hosts[0].report(sessionAt(i, 0))
+				i++
+				return hosts[1].instance.Sessions.Len() > 40
+			})
 		}},
 		{name: "the standby moves to another group", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
 			spec := standbySpec(names[2])
