@@ -55,6 +55,18 @@ func pass(d time.Duration, m *messages) int {
 	return m.watchdogs()
 }
 
+// startEndless starts pair c, whose worker does not stop before hold is closed.
+func (r *rig) startEndless(t *testing.T, hold chan struct{}) {
+	t.Helper()
+	r.fleet.behave("c", func(_ context.Context, ready func()) error {
+		ready()
+		<-hold
+		return nil
+	})
+	write(t, r.dir, "c", files{instance: "c", group: "3"})
+	r.reload()
+}
+
 func TestWatchdogIsNotified(t *testing.T) {
 	underWatchdog(t, func(r *rig, m *messages) {
 		if n := pass(time.Minute, m); n != 12 {
@@ -98,13 +110,7 @@ func TestStuckLoopIsReplaced(t *testing.T) {
 func TestWorkerThatDoesNotStop(t *testing.T) {
 	underWatchdog(t, func(r *rig, m *messages) {
 		hold := make(chan struct{})
-		r.fleet.behave("c", func(_ context.Context, ready func()) error {
-			ready()
-			<-hold
-			return nil
-		})
-		write(t, r.dir, "c", files{instance: "c", group: "3"})
-		r.reload()
+		r.startEndless(t, hold)
 		r.fleet.jam("c", false)
 		pass(2*stuckAfter+2*checkPeriod, m)
 		if n := pass(time.Minute, m); n != 0 {
@@ -151,13 +157,7 @@ func TestWorkerThatTheKernelHolds(t *testing.T) {
 	underWatchdog(t, func(r *rig, m *messages) {
 		hold := make(chan struct{})
 		defer close(hold)
-		r.fleet.behave("c", func(_ context.Context, ready func()) error {
-			ready()
-			<-hold
-			return nil
-		})
-		write(t, r.dir, "c", files{instance: "c", group: "3"})
-		r.reload()
+		r.startEndless(t, hold)
 		r.fleet.jam("c", true)
 		remove(t, r.dir, "c")
 		r.reload()
