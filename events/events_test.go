@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"joolctl/internal/await"
 	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
 )
@@ -147,14 +148,9 @@ func TestLetsGo(t *testing.T) {
 			nstest.Veth(t, nstest.End{Namespace: a, Name: "sync"}, nstest.End{Namespace: b, Name: "sync"})
 			w, _ := watched(t, a)
 			leave(t, w, a)
-			for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-				if exec.Command("ip", "-n", b, "link", "show", "dev", "sync").Run() != nil {
-					return // the other end went with its namespace
-				}
-				if time.Now().After(end) {
-					t.Fatal("the namespace is still there")
-				}
-			}
+			await.Within(t, 10*time.Second, "the other end goes with its namespace", func() bool {
+				return exec.Command("ip", "-n", b, "link", "show", "dev", "sync").Run() != nil
+			})
 		})
 	}
 }

@@ -14,15 +14,12 @@ import (
 
 	"joolctl/fdstore"
 	"joolctl/fdstore/fdstoretest"
+	"joolctl/internal/await"
 )
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
+	await.Within(t, 10*time.Second, what, holds)
 }
 
 // TestStore leaves a pipe and some bytes, and takes them as the next process.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
+	"joolctl/internal/await"
 	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
 	"joolctl/worker"
@@ -104,14 +105,10 @@ func TestExhaustion(t *testing.T) {
 		if _, err := io.WriteString(stdin, what+"\n"); err != nil {
 			t.Fatal(err)
 		}
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-			if _, err := os.Stat(filepath.Join(dir, what)); err == nil {
-				return
-			}
-			if time.Now().After(end) {
-				t.Fatalf("not done: %s", what)
-			}
-		}
+		await.Within(t, 10*time.Second, what, func() bool {
+			_, err := os.Stat(filepath.Join(dir, what))
+			return err == nil
+		})
 	}
 	order("fill")
 	// One after the other and side by side: each is answered, at once.

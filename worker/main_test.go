@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
+	"joolctl/internal/await"
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
@@ -64,15 +65,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 // within is eventually with another time limit.
 func within(t testing.TB, patience time.Duration, what string, holds func() bool) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.After(patience); !holds(); {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-	}
+	await.Within(t, patience, what, holds)
 }
 
 // entries returns n sessions in the format of a version of Jool. Their ports and addresses are numbered, beginning with first.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"joolctl/internal/await"
 )
 
 // fullPipe is a pipe that takes nothing more.
@@ -47,14 +49,10 @@ func TestFullPipe(t *testing.T) {
 	code := make(chan int, 1)
 	stderr := fullPipe(t)
 	go func() { code <- run(ctx, []string{"up", dir, "--socket", socket}, io.Discard, stderr) }()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if code, _, _ := ran("status", "--socket", socket); code == exitNotWell { // it waits for the module
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("no answer")
-		}
-	}
+	await.Within(t, 10*time.Second, "the supervisor answers", func() bool {
+		code, _, _ := ran("status", "--socket", socket)
+		return code == exitNotWell // it waits for the module
+	})
 	for range 20 { // several lines each
 		if err := os.WriteFile(filepath.Join(dir, "a.modsocket.json"), []byte("{"), 0o644); err != nil {
 			t.Fatal(err)

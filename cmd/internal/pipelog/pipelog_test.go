@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"joolctl/internal/await"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -90,17 +92,11 @@ func TestPipeReadLate(t *testing.T) {
 		b, _ := io.ReadAll(r)
 		read <- string(b)
 	}()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	await.Within(t, 10*time.Second, "the log is written", func() bool {
 		w.mu.Lock()
-		empty := len(w.queue) == 0 && w.dropped == 0
-		w.mu.Unlock()
-		if empty {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the log is not written")
-		}
-	}
+		defer w.mu.Unlock()
+		return len(w.queue) == 0 && w.dropped == 0
+	})
 	slog.New(slog.NewTextHandler(w, nil)).Warn("afterwards")
 	w.Close()
 	to.Close()
