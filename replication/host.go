@@ -51,7 +51,7 @@ type Counter uint8
 
 // The counters of a Host.
 const (
-	CountCoalesced     Counter = iota // reported sessions that are sent later, or not at all
+	CountCoalesced     Counter = iota // reported sessions that are sent later, or not at all because peers need no report of them
 	CountRefreshed                    // sessions that are sent although they were not reported just now
 	CountIgnored                      // received sessions that the module does not get
 	CountLost                         // live datagrams of peers that are lost for good
@@ -101,6 +101,7 @@ type Host struct {
 	asks      bool           // it asks for HELLOs
 	active    time.Time      // when sessions were last sent or received
 	reported  time.Time      // when the module last reported sessions
+	began     time.Time      // when the incarnation began; zero: the table has been complete since (see withoutStale)
 	lookups   lookups
 	advertise advertiser
 	bulk      syncwire.Bulk // the one that is received

@@ -95,6 +95,7 @@ func (h *Host) incarnate() {
 	}
 	h.Knowledge.Incarnate(h.newID(), h.counted && h.Sessions() == 0, h.do.Now())
 	h.Receiver.Incarnated()
+	h.began = h.do.Now()
 }
 
 // MayCheckpoint reports whether the vector says what the table contains, so that another worker may continue this incarnation.

@@ -12,6 +12,11 @@ import (
 func (h *Host) Reported(entries []byte, now time.Time) {
 	h.reported = now
 	h.Stalls.Reported(h.Format, entries)
+	if !h.began.IsZero() {
+		if entries = h.withoutStale(entries, now); len(entries) == 0 {
+			return
+		}
+	}
 	recording := h.Receiver.Recording() || h.advertise.reported.Recording()
 	if h.Coalescer.Period() <= 0 && !recording {
 		h.sendLive(entries, now)

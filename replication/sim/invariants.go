@@ -269,7 +269,7 @@ func (m *Monitor) checkYes(n *Node) {
 // last full sync, because the tables of these peers had that then. A peer whose worker stands still has told nobody what
 // its module reports meanwhile, so the host must have heard the peer since a session became known there. Of several peers,
 // another one's table may lack what a module lost in silence and a full sync brought one of them: only a verification finds
-// that.
+// that. It may also hold a session that is older by a tolerance.
 func (m *Monitor) checkEarly(n *Node) {
 	if n.received.IsZero() || n.received.Before(n.since) {
 		return
@@ -290,7 +290,7 @@ func (m *Monitor) checkEarly(n *Node) {
 		if p := m.s.Nodes[l.Peer]; p.stoodDuring(l.First) && m.s.Clock.Now().Sub(p.stoodTo) <= m.bounds.Yes {
 			continue // the peer has sent it as if its report had waited for as long as the stall, and sends it again
 		}
-		if l.Conflict || l.Emptied || peers > 1 && l.Silent || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < toldBefore {
+		if l.Conflict || l.Emptied || peers > 1 && (l.Silent || l.Near) || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < toldBefore {
 			continue
 		}
 		m.violated(n.ID, RuleEarly, "%v", l)

@@ -89,6 +89,9 @@ type Lack struct {
 	Record     session.Record // as the peer's table has it
 	Origin     Origin
 	Older      bool // the host holds it in an older state
+	// Near: the host holds the state that the peer has, older by two tolerances at most. Each full sync of a chain of hosts may
+	// leave one tolerance.
+	Near bool
 	// Conflict: a BIB entry of the host is in the way of the peer's.
 	Conflict bool
 	// Since is when the peer's version became known, and the host has had a table and been in contact with the peer.
@@ -255,6 +258,7 @@ func (t *Truth) compare(own, peer *Module, id int) (l Lack, lacks bool) {
 		l.Origin = Vanished
 	}
 	l.Record, l.Older, l.Conflict = s.at(t.s.Clock.Now()), mine != nil, own.conflicts(&s.record)
+	l.Near = l.Older && s.State == mine.State && !s.Beats(mine.Version, 2*tolerance)
 	return l, true
 }
 
