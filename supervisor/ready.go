@@ -174,16 +174,16 @@ func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 		why = append(why, st.aloneness())
 	}
 	if s.Trouble != "" && !allowAlone { // a peer that is dead may have taken the carrier with it
-		why = append(why, replication.Reason{Code: replication.LinkDown, Text: s.Trouble})
+		why = append(why, replication.Reason{Code: replication.LinkDown, Since: s.IncompleteSince, Text: s.Trouble})
 	}
 	switch {
 	case s.Incomplete() && s.Total > 0:
-		why = append(why, replication.Reason{Code: replication.FullSync,
+		why = append(why, replication.Reason{Code: replication.FullSync, Since: s.IncompleteSince,
 			Text: fmt.Sprintf("a full sync is under way: %s at %d %% (%d of %d sessions%s)", s.Phase, 100*s.Done/s.Total, s.Done, s.Total, s.EndsAt())})
 	case s.Incomplete():
-		why = append(why, replication.Reason{Code: replication.FullSync, Text: "a full sync is under way: " + s.Phase})
+		why = append(why, replication.Reason{Code: replication.FullSync, Since: s.IncompleteSince, Text: "a full sync is under way: " + s.Phase})
 	case s.Synced == syncwire.SyncNo && st.sequence && len(s.Lacking) == 0:
-		why = append(why, replication.Reason{Code: replication.Listening, Text: "peers have not been heard for long enough"})
+		why = append(why, replication.Reason{Code: replication.Listening, Since: s.IncompleteSince, Text: "peers have not been heard for long enough"})
 	}
 	why = append(why, s.Lacking...)
 	if s.Blocked > 0 {
