@@ -13,7 +13,7 @@ import (
 func TestReady(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent", "c": "new"})
 	notB := "b: it is waiting, not running: instance \"absent\" does not exist; type: jool instance add absent\n"
-	notC := "c: a full sync is under way: receiving at 63 % (63 of 100 sessions)\n"
+	notC := "c: a full sync is under way: receiving at 63 % (63 of 100 sessions), for 30m0s\n"
 	for _, test := range []struct {
 		args           string
 		code           int

@@ -18,6 +18,7 @@ import (
 	"joolctl/e2e"
 	"joolctl/e2e/guest"
 	"joolctl/e2e/lab"
+	"joolctl/internal/hostload"
 )
 
 func main() {
@@ -39,7 +40,7 @@ func main() {
 	e2e.Main("bench-live", func(ctx context.Context, l *lab.Lab, p e2e.Programs) error {
 		b := bench{lab: l, programs: p, verbose: *verbose}
 		var err error
-		if b.load, err = startHostLoad(); err != nil {
+		if b.load, err = hostload.Start(); err != nil {
 			return err
 		}
 		if part {
@@ -53,7 +54,7 @@ type bench struct {
 	lab      *lab.Lab
 	programs e2e.Programs
 	verbose  bool
-	load     hostLoad
+	load     hostload.Measurement
 	others   float64    // share of the host's processors that other programs used
 	measured []measured // one for each version of Jool
 	broken   []string   // descriptions of broken bounds
@@ -97,7 +98,7 @@ func (b *bench) print() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if b.others, err = b.load.others(); err != nil {
+	if b.others, err = b.load.Others(0); err != nil {
 		return "", err
 	}
 	text := fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors.\n\n%s", kernel, 100*b.others, tables(b.measured))

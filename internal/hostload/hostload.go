@@ -1,4 +1,5 @@
-package main
+// Package hostload measures how much of the host's processors other programs use, for tests and benchmarks in real time.
+package hostload
 
 import (
 	"fmt"
@@ -9,26 +10,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hostLoad measures the share of the host's processors that other programs use.
-type hostLoad struct {
+// Measurement is one that has begun.
+type Measurement struct {
 	busy, all, own time.Duration // at the start
 }
 
-// startHostLoad starts a measurement.
-func startHostLoad() (h hostLoad, err error) {
-	h.busy, h.all, err = hostTime()
-	h.own = ownTime()
-	return h, err
+// Start starts a measurement.
+func Start() (m Measurement, err error) {
+	m.busy, m.all, err = hostTime()
+	m.own = ownTime()
+	return m, err
 }
 
-// others is the share since the start, from 0 to 1. This program's children must have ended.
-func (h hostLoad) others() (float64, error) {
+// Others returns the share of all processors' time that other programs have used since the start, from 0 to 1. A child of this
+// program counts as one of them until this program has waited for its end, but for the time children, which the caller has measured.
+func (m Measurement) Others(children time.Duration) (float64, error) {
 	busy, all, err := hostTime()
-	if err != nil || all == h.all {
+	if err != nil || all == m.all {
 		return 0, err
 	}
-	others := (busy - h.busy) - (ownTime() - h.own)
-	return max(0, others.Seconds()/(all-h.all).Seconds()), nil
+	others := (busy - m.busy) - (ownTime() - m.own) - children
+	return max(0, others.Seconds()/(all-m.all).Seconds()), nil
 }
 
 // hostTime is the time of all processors, from /proc/stat.
@@ -47,7 +49,7 @@ func hostTime() (busy, all time.Duration, err error) {
 	return busy, busy + time.Duration(idle+wait)*tick, nil
 }
 
-// ownTime is the processor time of this program and its children.
+// ownTime is the processor time of this program and of its children that have ended.
 func ownTime() (sum time.Duration) {
 	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
 		var use unix.Rusage
