@@ -31,6 +31,8 @@ type Counters struct {
 	networkLost, networkRepaired   atomic.Uint64
 	writtenOff, ignoredClaims      atomic.Uint64
 	foundLate                      atomic.Uint64
+	fullSyncs, unanswered          atomic.Uint64
+	interrupted, tooLarge          atomic.Uint64
 
 	checkpoints checkpoints // the checkpoint from which the pair's next worker resumes
 }
@@ -190,6 +192,23 @@ type Ledger struct {
 	Ignored uint64 `json:"ignored"`
 	// Given counts the sessions that were given to the module, in live updates and in full syncs.
 	Given uint64 `json:"given"`
+}
+
+// FullSyncs counts the full syncs that this host received or requested, by their result.
+type FullSyncs struct {
+	// Stored counts full syncs whose sessions were compared with this host's table, and stored as far as they were missing or older there.
+	Stored uint64 `json:"stored"`
+	// Unanswered counts full syncs that were requested again and again and that no peer sent.
+	Unanswered uint64 `json:"unanswered"`
+	// Interrupted counts how often a peer stopped sending in the middle of a full sync. This host goes on with that peer or asks another one.
+	Interrupted uint64 `json:"interrupted"`
+	// TooLarge counts full syncs that were ignored because the peer's table has more sessions than a full sync takes.
+	TooLarge uint64 `json:"too_large"`
+}
+
+// FullSyncs returns the numbers of full syncs by their result.
+func (c *Counters) FullSyncs() FullSyncs {
+	return FullSyncs{Stored: c.fullSyncs.Load(), Unanswered: c.unanswered.Load(), Interrupted: c.interrupted.Load(), TooLarge: c.tooLarge.Load()}
 }
 
 // LostSessions returns how many sessions did not get to their destination: the module did not report them, they could not be sent,

@@ -85,15 +85,19 @@ func (e effects) Emit(event replication.Event) {
 	case replication.ModuleDropped:
 		log.warn("the module dropped sessions because it had to report too many; peers get them by a full sync", "dropped", ev.Sessions)
 	case replication.NoPeerSends:
+		c.unanswered.Add(1)
 		log.warn("no peer gave its session table", "why it was wanted", ev.Cause)
 	case replication.SyncStopped:
+		c.interrupted.Add(1)
 		log.warn("a full sync stopped in the middle; asking another peer", "from", ev.From)
 	case replication.TableTooBig:
+		c.tooLarge.Add(1)
 		log.warn("a peer's table has more sessions than a full sync takes, so the full sync is ignored; lower the timeouts of both instances",
 			"from", ev.From, "sessions", ev.Sessions, "limit", replication.MaxSessions)
 	case replication.SyncResumed:
 		log.warn("the sender of a stopped full sync sends again; keeping what was received", "from", ev.From, "got", ev.Got, "of", ev.Expected)
 	case replication.SyncEnded:
+		c.fullSyncs.Add(1)
 		c.collisions.Add(uint64(ev.Collisions))
 		p.w.reportSync(ev.SyncReport)
 	case replication.WrittenOff:

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"joolctl/joolnl"
@@ -170,6 +171,19 @@ func TestKernelStatsAndAdvertise(t *testing.T) {
 	if err != nil || !maps.Equal(stats, map[string]uint64{"JSTAT_SESSIONS": 40000, "JSTAT_JOOLD_SSS_ENOSPC": 9, "JSTAT_JOOLD_SSS_SENT": 7}) {
 		t.Errorf("%v, %v", stats, err)
 	}
+	all := make(map[string]uint64)
+	if counters, err := h.ModuleCounters(ctx); err != nil {
+		t.Error(err)
+	} else {
+		for i, name := range joolnl.CounterNames() {
+			if n, ok := counters.Get(i); ok {
+				all[name] = n
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]uint64{"JSTAT_SESSIONS": 40000, "JSTAT_JOOLD_SSS_ENOSPC": 9, "JSTAT_JOOLD_SSS_SENT": 7, "JSTAT_SESSION_NOT_FOUND": 1}, all); diff != "" {
+		t.Errorf("all counters (-want +got):\n%s", diff)
+	}
 	late, cancel := context.WithCancel(ctx)
 	cancel()
 	h.blocked(func() {
@@ -180,6 +194,9 @@ func TestKernelStatsAndAdvertise(t *testing.T) {
 	h.stop()
 	if _, err := h.Advertise(ctx); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("after Run: %v", err)
+	}
+	if _, err := h.ModuleCounters(ctx); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("counters after Run: %v", err)
 	}
 
 	old := newHost(t, jool419, specFor(a, group6)).start()

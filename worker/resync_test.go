@@ -32,6 +32,9 @@ func TestColdStandby(t *testing.T) {
 			if l := standby.counters.Losses(); l != (Losses{}) {
 				t.Errorf("losses %+v", l)
 			}
+			if f := standby.counters.FullSyncs(); f.Stored == 0 || f.Unanswered+f.Interrupted+f.TooLarge != 0 {
+				t.Errorf("full syncs %+v", f)
+			}
 			active.synced() // complete after the standby has sent back nothing, or after a full sync from the standby
 			if added, _, _ := active.instance.Sessions.Counts(); added != 0 {
 				t.Errorf("%d sessions were given to the active host's module", added)

@@ -20,6 +20,8 @@ func (c *Counters) saved() map[string]*atomic.Uint64 {
 		"kernel_dropped": &c.kernelDropped, "netlink_lost": &c.netlinkLost,
 		"network_lost": &c.networkLost, "repaired": &c.networkRepaired,
 		"written_off": &c.writtenOff, "ignored_claims": &c.ignoredClaims, "found_late": &c.foundLate,
+		"full_syncs": &c.fullSyncs, "full_syncs_unanswered": &c.unanswered,
+		"full_syncs_interrupted": &c.interrupted, "full_syncs_too_large": &c.tooLarge,
 	}
 }
 

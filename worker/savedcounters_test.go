@@ -26,9 +26,10 @@ func TestSavedCounters(t *testing.T) {
 	saved := before.Save()
 	saved["of another version"] = 1
 	after.Restore(saved)
-	if before.Stats() != after.Stats() || before.Losses() != after.Losses() || before.Ledger() != after.Ledger() {
-		t.Errorf("restored %+v %+v %+v\nof %+v %+v %+v", after.Stats(), after.Losses(), after.Ledger(),
-			before.Stats(), before.Losses(), before.Ledger())
+	if before.Stats() != after.Stats() || before.Losses() != after.Losses() || before.Ledger() != after.Ledger() ||
+		before.FullSyncs() != after.FullSyncs() {
+		t.Errorf("restored %+v %+v %+v %+v\nof %+v %+v %+v %+v", after.Stats(), after.Losses(), after.Ledger(), after.FullSyncs(),
+			before.Stats(), before.Losses(), before.Ledger(), before.FullSyncs())
 	}
 	seen := make(map[uint64]bool)
 	for _, n := range after.saved() {

@@ -237,6 +237,20 @@ func (w *Worker) KernelStats(ctx context.Context) (map[string]uint64, error) {
 	return <-stats, nil
 }
 
+// ModuleCounters asks the module for all counters of the instance. It returns ErrNotRunning if the worker is not running.
+func (w *Worker) ModuleCounters(ctx context.Context) (*joolnl.ModuleCounters, error) {
+	counters := make(chan *joolnl.ModuleCounters, 1)
+	err := w.onInstance(ctx, func(c *joolnl.Conn) error {
+		all, err := c.AskCounters()
+		counters <- &all
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return <-counters, nil
+}
+
 // ModuleVersion returns the version of Jool's module, or "" if the worker is not running.
 func (w *Worker) ModuleVersion() string {
 	w.mu.Lock()
