@@ -15,7 +15,9 @@ import (
 const (
 	pathStatus = "/v1/status" // GET, ?name=…: Status
 	// GET, ?name=… or ?all=true, and &allow-alone=true, &patience=DURATION, &open-after=DURATION, &max-lag=DURATION: Ready
-	pathReady     = "/v1/ready"
+	pathReady = "/v1/ready"
+	// GET, ?module=true for the counters of the module; the answer is no JSON, but what Options.Metrics writes
+	pathMetrics   = "/v1/metrics"
 	pathAdvertise = "/v1/advertise" // POST, ?name=… or ?all=true: []Outcome
 	pathRestart   = "/v1/restart"   // POST, ?name=… or ?all=true: []Outcome
 	pathReload    = "/v1/reload"    // POST: Reload
@@ -41,6 +43,7 @@ type handler struct {
 	supervisor *Supervisor
 	socket     string
 	endpoints  map[string]endpoint
+	metrics    http.Handler // nil: there is none
 }
 
 type endpoint struct {
@@ -49,12 +52,12 @@ type endpoint struct {
 }
 
 func newHandler(s *Supervisor, socket string) *handler {
-	return &handler{s, socket, map[string]endpoint{
+	h := &handler{supervisor: s, socket: socket, endpoints: map[string]endpoint{
 		pathStatus: {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
 			return s.Status(ctx, q["name"])
 		}},
 		pathReady: {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
-			o, err := readyOptions(q)
+			o, err := ParseReadyOptions(q)
 			if err != nil {
 				return nil, err
 			}
@@ -72,6 +75,10 @@ func newHandler(s *Supervisor, socket string) *handler {
 			return Down{hung}, err
 		}},
 	}}
+	if s.opt.Metrics != nil {
+		h.metrics = s.opt.Metrics(s)
+	}
+	return h
 }
 
 var errNoNames = errors.New("name pairs by ?name=…, or all of them by ?all=true")
@@ -79,7 +86,8 @@ var errNoNames = errors.New("name pairs by ?name=…, or all of them by ?all=tru
 // errNoDuration is wrapped by the error about a parameter that is no duration.
 var errNoDuration = errors.New("wants a duration, as in 5m")
 
-func readyOptions(q url.Values) (o ReadyOptions, err error) {
+// ParseReadyOptions reads the options from a query: allow-alone=true, patience=DURATION, open-after=DURATION and max-lag=DURATION.
+func ParseReadyOptions(q url.Values) (o ReadyOptions, err error) {
 	o.AllowAlone = q.Get("allow-alone") == "true"
 	if o.Patience, err = duration(q, "patience"); err != nil {
 		return o, err
@@ -115,6 +123,10 @@ func forNames[T any](do func(context.Context, []string, bool) (T, error)) func(c
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == pathMetrics && h.metrics != nil && r.Method == http.MethodGet && r.ContentLength == 0 {
+		h.metrics.ServeHTTP(w, r)
+		return
+	}
 	code, answer := h.answer(w, r)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)

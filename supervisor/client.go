@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -83,11 +84,51 @@ func selectionQuery(names []string, all bool) url.Values {
 	return url.Values{"name": names}
 }
 
-// call sends one request. An error of the API comes back in its words, an
-// unknown name as an *UnknownName, silence as a *NoSupervisor.
-func (c Client) call(ctx context.Context, method, path string, query url.Values, answer any) error {
+// Metrics copies the metrics of all pairs to w, in a format that the header Accept names; module adds the module's counters.
+func (c Client) Metrics(ctx context.Context, accept string, module bool, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, clientPatience)
 	defer cancel()
+	query := url.Values{}
+	if module {
+		query.Set("module", "true")
+	}
+	response, err := c.send(ctx, http.MethodGet, pathMetrics, query, http.Header{"Accept": {accept}})
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(response.Body) // what can't be read is no answer
+		if strings.HasPrefix(response.Header.Get("Content-Type"), "text/plain") {
+			return errors.New(strings.TrimSpace(string(body)))
+		}
+		return c.understood(refusal(body))
+	}
+	from := &source{r: response.Body}
+	if _, err := io.Copy(w, from); err != nil && from.err != nil {
+		return &NoSupervisor{c.Socket, reason(from.err)}
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// source remembers the error that ended it.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(b []byte) (n int, err error) {
+	n, err = s.r.Read(b)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// send sends one request. Silence is a *NoSupervisor.
+func (c Client) send(ctx context.Context, method, path string, query url.Values, header http.Header) (*http.Response, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -97,11 +138,24 @@ func (c Client) call(ctx context.Context, method, path string, query url.Values,
 	to := url.URL{Scheme: "http", Host: "joolctl", Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, to.String(), nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	request.Header = header
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return &NoSupervisor{c.Socket, reason(err)}
+		return nil, &NoSupervisor{c.Socket, reason(err)}
+	}
+	return response, nil
+}
+
+// call sends one request. An error of the API comes back in its words, an
+// unknown name as an *UnknownName, silence as a *NoSupervisor.
+func (c Client) call(ctx context.Context, method, path string, query url.Values, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, clientPatience)
+	defer cancel()
+	response, err := c.send(ctx, method, path, query, http.Header{})
+	if err != nil {
+		return err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
@@ -109,10 +163,13 @@ func (c Client) call(ctx context.Context, method, path string, query url.Values,
 		return &NoSupervisor{c.Socket, reason(err)}
 	}
 	if response.StatusCode == http.StatusOK {
-		err = json.Unmarshal(body, answer)
-	} else {
-		err = refusal(body)
+		return c.understood(json.Unmarshal(body, answer))
 	}
+	return c.understood(refusal(body))
+}
+
+// understood names the socket if its answer is not what a supervisor says.
+func (c Client) understood(err error) error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
 		return fmt.Errorf("%s answers, but not as a supervisor does", c.Socket)

@@ -30,7 +30,7 @@ type control struct {
 }
 
 func listen(path string, log *slog.Logger) (*control, error) {
-	listener, lock, err := claimSocket(path)
+	listener, lock, err := claimSocket(controlSocket, path)
 	if err != nil {
 		return nil, err
 	}

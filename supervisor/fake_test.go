@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"joolctl/configdir"
+	"joolctl/joolnl"
 	"joolctl/replication"
 	"joolctl/syncwire"
 	"joolctl/worker"
@@ -25,6 +26,7 @@ type fleet struct {
 	// lacking has why a probe of an instance fails.
 	lacking   map[string]error
 	kernel    func(ctx context.Context) (map[string]uint64, error)
+	counters  func(ctx context.Context) (*joolnl.ModuleCounters, error)
 	advertise func(ctx context.Context) error
 	sync      func() worker.SyncState
 	// statsTaken are ports that can't be opened.
@@ -140,6 +142,13 @@ func (w *fakeWorker) KernelStats(ctx context.Context) (map[string]uint64, error)
 		return w.fleet.kernel(ctx)
 	}
 	return map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 3}, nil
+}
+
+func (w *fakeWorker) ModuleCounters(ctx context.Context) (*joolnl.ModuleCounters, error) {
+	if w.fleet.counters != nil {
+		return w.fleet.counters(ctx)
+	}
+	return new(joolnl.ModuleCounters), nil
 }
 
 func (w *fakeWorker) Advertise(ctx context.Context) (replication.Advertise, error) {

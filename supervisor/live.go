@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/joolnl"
 	"joolctl/replication"
 )
 
@@ -24,53 +25,71 @@ const (
 // their patience.
 type live struct {
 	Worker
-	mu          sync.Mutex
-	question    *question
+	stats       enquiry[map[string]uint64]
+	counters    enquiry[*joolnl.ModuleCounters]
 	advertising atomic.Bool
 	// reconfiguring belongs to the supervisor's goroutine.
 	reconfiguring bool
 }
 
-// question is one that is under way: done is closed when stats has the answer.
-type question struct {
-	done  chan struct{}
-	stats map[string]uint64
+// enquiry lets callers at the same time share one question to the module.
+type enquiry[T any] struct {
+	mu       sync.Mutex
+	question *question[T]
 }
 
-// kernel returns the kernel's counters, or an empty map if they can't be had
-// in time. Callers at the same time share one question.
-func (l *live) kernel(ctx context.Context) map[string]uint64 {
+// question is one that is under way: done is closed when answer has the answer, or its zero value if there is none in time.
+type question[T any] struct {
+	done   chan struct{}
+	answer T
+}
+
+// get returns the answer of a question to the module, or the zero value if there is none in time.
+func (s *enquiry[T]) get(ctx context.Context, ask func(context.Context) (T, error)) (answer T) {
 	ctx, cancel := context.WithTimeout(ctx, kernelPatience)
 	defer cancel()
-	q := l.ask()
+	q := s.ask(ask)
 	select {
 	case <-q.done:
-		if q.stats != nil {
-			return q.stats
-		}
+		return q.answer
 	case <-ctx.Done():
+		return answer
+	}
+}
+
+func (s *enquiry[T]) ask(ask func(context.Context) (T, error)) *question[T] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.question != nil {
+		return s.question
+	}
+	q := &question[T]{done: make(chan struct{})}
+	s.question = q
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), kernelPatience)
+		defer cancel()
+		if answer, err := ask(ctx); err == nil {
+			q.answer = answer
+		}
+		s.mu.Lock()
+		s.question = nil
+		s.mu.Unlock()
+		close(q.done)
+	}()
+	return q
+}
+
+// kernel returns the module's counters of sessions, or an empty map if they can't be had in time.
+func (l *live) kernel(ctx context.Context) map[string]uint64 {
+	if stats := l.stats.get(ctx, l.kernelStats); stats != nil {
+		return stats
 	}
 	return map[string]uint64{}
 }
 
-func (l *live) ask() *question {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.question != nil {
-		return l.question
-	}
-	q := &question{done: make(chan struct{})}
-	l.question = q
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), kernelPatience)
-		defer cancel()
-		q.stats, _ = l.kernelStats(ctx)
-		l.mu.Lock()
-		l.question = nil
-		l.mu.Unlock()
-		close(q.done)
-	}()
-	return q
+// moduleCounters returns all counters of the module, or nil if they can't be had in time.
+func (l *live) moduleCounters(ctx context.Context) *joolnl.ModuleCounters {
+	return l.counters.get(ctx, l.allCounters)
 }
 
 // advertise has the worker begin to advertise.
@@ -106,6 +125,11 @@ func (l *live) advertise(ctx context.Context) (replication.Advertise, error) {
 func (l *live) kernelStats(ctx context.Context) (stats map[string]uint64, err error) {
 	defer refused(&err)
 	return l.Worker.KernelStats(ctx)
+}
+
+func (l *live) allCounters(ctx context.Context) (counters *joolnl.ModuleCounters, err error) {
+	defer refused(&err)
+	return l.Worker.ModuleCounters(ctx)
 }
 
 func (l *live) beginAdvertise(ctx context.Context) (state replication.Advertise, err error) {

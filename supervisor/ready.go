@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +60,21 @@ type Ready struct {
 	Ready bool `json:"ready"`
 	// Pairs are the pairs that were asked for, in natural order of their names.
 	Pairs []PairReady `json:"pairs"`
+}
+
+// WriteLines writes the answer in lines: for each pair that it is ready, or why not, and its warnings.
+func (r *Ready) WriteLines(w io.Writer, now time.Time) {
+	for _, pair := range r.Pairs {
+		if pair.Ready {
+			fmt.Fprintf(w, "%s: yes\n", pair.Name)
+		}
+		for _, reason := range pair.Reasons {
+			fmt.Fprintf(w, "%s: %s\n", pair.Name, reason.Line(now))
+		}
+		for _, warning := range pair.Warnings {
+			fmt.Fprintf(w, "%s: warning: %s\n", pair.Name, warning.Line(now))
+		}
+	}
 }
 
 // PairReady is the answer for one pair.

@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"net/netip"
 	"time"
 
+	"joolctl/configdir"
 	"joolctl/replication"
 	"joolctl/worker"
 )
@@ -15,6 +17,8 @@ type Row struct {
 	Namespace string `json:"namespace"`
 	// Instance is the name of the Jool instance.
 	Instance string `json:"instance"`
+	// Group is the multicast group and its UDP port. It is empty if the files of the pair were never usable.
+	Group string `json:"group"`
 	// State is one of running, waiting, backoff and failed.
 	State State `json:"state"`
 	// Reason says in one line why the pair is in this state, with the remedy. It is empty if all is well. Its wording may change.
@@ -42,6 +46,8 @@ type Row struct {
 	LostSessions uint64 `json:"lost_sessions"`
 	// FullSync is the full sync that this host receives at the moment. It is missing if there is none.
 	FullSync *FullSyncProgress `json:"full_sync,omitempty"`
+	// FullSyncs counts the full syncs that this host received or requested, by their result.
+	FullSyncs worker.FullSyncs `json:"full_syncs"`
 	// LastFullSync is the last full sync that was stored. It is missing before the first.
 	LastFullSync *FullSync `json:"last_full_sync,omitempty"`
 	// Advertise is the last advertise, under way or ended. It is missing if there was none.
@@ -89,6 +95,20 @@ type Exposure struct {
 	Refused string `json:"refused,omitempty"`
 	// Remedy says how to make the time shorter. It is missing if the time is short.
 	Remedy string `json:"remedy,omitempty"`
+}
+
+// groupOf returns the group and the port of a spec; "": it has none.
+func groupOf(s *configdir.Spec) string {
+	if !s.Group.IsValid() {
+		return ""
+	}
+	return netip.AddrPortFrom(s.Group, s.Port).String()
+}
+
+// count puts into a row the counters of its pair.
+func (r *Row) count(c *worker.Counters) {
+	r.Stats, r.Ledger, r.Losses = c.Stats(), c.Ledger(), c.Losses()
+	r.LostSessions, r.FullSyncs = c.LostSessions(), c.FullSyncs()
 }
 
 // take puts into a row what its worker says.

@@ -14,19 +14,46 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// claimSocket makes the control socket and holds it against other supervisors.
+// socketUse says what a Unix socket is for, and which flag names its path.
+type socketUse struct{ what, flag string }
+
+var controlSocket = socketUse{"control socket", "--socket"}
+
+// UnixListener is a listening Unix socket that no other supervisor can take.
+type UnixListener struct {
+	*net.UnixListener
+	lock *os.File
+}
+
+// Close removes the socket, and lets another supervisor have it.
+func (l *UnixListener) Close() error {
+	defer l.lock.Close()
+	return l.UnixListener.Close()
+}
+
+// ListenUnix listens on a Unix socket with the rules of the control socket: its mode is 0660, its group is the program's, and a socket that
+// is left over is replaced. Errors call it what, and name the flag that chooses another path.
+func ListenUnix(what, flag, path string) (*UnixListener, error) {
+	listener, lock, err := claimSocket(socketUse{what, flag}, path)
+	if err != nil {
+		return nil, err
+	}
+	return &UnixListener{listener, lock}, nil
+}
+
+// claimSocket makes a socket and holds it against other supervisors.
 // A lock file beside it decides who has it, because the kernel drops a lock
 // with its process: so whoever has the lock may replace a socket that is left
 // over, and two that start at once can't both do so. The lock file stays.
-func claimSocket(path string) (listener *net.UnixListener, lock *os.File, err error) {
+func claimSocket(use socketUse, path string) (listener *net.UnixListener, lock *os.File, err error) {
 	// The kernel's limit, which it reports as an invalid argument.
 	if limit := len(unix.RawSockaddrUnix{}.Path); len(path) >= limit {
-		return nil, nil, fmt.Errorf("control socket %s: the path is longer than %d bytes; use a shorter --socket", path, limit-1)
+		return nil, nil, fmt.Errorf("%s %s: the path is longer than %d bytes; use a shorter %s", use.what, path, limit-1, use.flag)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, nil, fmt.Errorf("control socket %s: %w; use another --socket, or run as root", path, err)
+		return nil, nil, fmt.Errorf("%s %s: %w; use another %s, or run as root", use.what, path, err, use.flag)
 	}
-	lock, err = lockSocket(path)
+	lock, err = lockSocket(use, path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -35,7 +62,7 @@ func claimSocket(path string) (listener *net.UnixListener, lock *os.File, err er
 			lock.Close()
 		}
 	}()
-	if err := removeStale(path); err != nil {
+	if err := removeStale(use, path); err != nil {
 		return nil, nil, err
 	}
 	// The mode is set before the socket has a name: never is it open to more.
@@ -47,12 +74,12 @@ func claimSocket(path string) (listener *net.UnixListener, lock *os.File, err er
 	}}
 	l, err := config.Listen(context.Background(), "unix", path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("control socket %s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s %s: %w", use.what, path, err)
 	}
 	// And again, for what the umask took away.
 	if err := os.Chmod(path, 0o660); err != nil {
 		l.Close()
-		return nil, nil, fmt.Errorf("control socket %s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s %s: %w", use.what, path, err)
 	}
 	listener = l.(*net.UnixListener)
 	lengthenQueue(listener)
@@ -71,18 +98,18 @@ func lengthenQueue(l *net.UnixListener) {
 }
 
 // lockSocket takes the lock or says who has it.
-func lockSocket(path string) (*os.File, error) {
+func lockSocket(use socketUse, path string) (*os.File, error) {
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("control socket %s: %w; use another --socket, or run as root", path, err)
+		return nil, fmt.Errorf("%s %s: %w; use another %s, or run as root", use.what, path, err, use.flag)
 	}
 	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = taken(path, lock)
+		err = taken(use, path, lock)
 	}
 	if err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("control socket %s: %w", path, err)
+		return nil, fmt.Errorf("%s %s: %w", use.what, path, err)
 	}
 	// For taken, nothing else.
 	if err := lock.Truncate(0); err == nil {
@@ -91,32 +118,36 @@ func lockSocket(path string) (*os.File, error) {
 	return lock, nil
 }
 
-func taken(path string, lock *os.File) error {
+func taken(use socketUse, path string, lock *os.File) error {
 	who := ""
 	pid := make([]byte, 20)
 	if n, _ := lock.ReadAt(pid, 0); n > 0 {
 		who = " (process " + strings.TrimSpace(string(pid[:n])) + ")"
 	}
-	return fmt.Errorf("another supervisor%s has it; stop that one with `joolctl down --socket %s`, or use another --socket", who, path)
+	stop := "stop that one"
+	if use == controlSocket {
+		stop += fmt.Sprintf(" with `joolctl down --socket %s`", path)
+	}
+	return fmt.Errorf("another supervisor%s has it; %s, or use another %s", who, stop, use.flag)
 }
 
 // removeStale removes a socket that nobody listens on.
-func removeStale(path string) error {
+func removeStale(use socketUse, path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("control socket %s: %w", path, err)
+		return fmt.Errorf("%s %s: %w", use.what, path, err)
 	case info.Mode()&fs.ModeSocket == 0:
-		return fmt.Errorf("control socket %s: there is something else; remove it, or use another --socket", path)
+		return fmt.Errorf("%s %s: there is something else; remove it, or use another %s", use.what, path, use.flag)
 	}
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
-		return fmt.Errorf("control socket %s: some other program listens there; stop it, or use another --socket", path)
+		return fmt.Errorf("%s %s: some other program listens there; stop it, or use another %s", use.what, path, use.flag)
 	}
 	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("control socket %s: %w", path, err)
+		return fmt.Errorf("%s %s: %w", use.what, path, err)
 	}
 	return nil
 }

@@ -32,18 +32,29 @@ type Status struct {
 // Status describes the named pairs, all of them if no names are given. It does
 // not wait for a kernel that is stuck.
 func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error) {
-	type entry struct {
-		Row
-		counters *worker.Counters
-		live     *live
+	status, workers, err := s.describe(ctx, names)
+	if err != nil {
+		return Status{}, err
 	}
-	var status Status
-	var entries []entry
-	err := s.do(ctx, func() error {
+	var asking sync.WaitGroup
+	for i, l := range workers {
+		if l != nil {
+			asking.Go(func() { status.Workers[i].Kernel = l.kernel(ctx) })
+		}
+	}
+	asking.Wait()
+	return status, nil
+}
+
+// describe returns the status of the named pairs without the module's counters, and for each row the worker that runs; nil: none does.
+func (s *Supervisor) describe(ctx context.Context, names []string) (status Status, workers []*live, err error) {
+	var counters []*worker.Counters
+	err = s.do(ctx, func() error {
 		status = Status{
 			Directory: s.opt.Dir, Version: s.opt.Version, Reason: s.troubled,
 			UptimeSeconds: seconds(time.Since(s.started)),
 			Runtime:       currentRuntime(),
+			Workers:       []Row{},
 		}
 		selected, err := s.selection(names, len(names) == 0)
 		for _, p := range selected {
@@ -52,36 +63,28 @@ func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error)
 			now, st := time.Now(), p.standing()
 			row.Reasons = append(row.Reasons, st.reasons(now, ReadyOptions{})...)
 			row.Warnings = st.warnings(now, ReadyOptions{})
-			entries = append(entries, entry{row, p.counters, p.live})
+			status.Workers, counters, workers = append(status.Workers, row), append(counters, p.counters), append(workers, p.live)
 		}
 		return err
 	})
 	if err != nil {
-		return Status{}, err
+		return Status{}, nil, err
 	}
-	var asking sync.WaitGroup
-	for i := range entries {
-		e := &entries[i]
-		e.Stats, e.Ledger, e.Losses = e.counters.Stats(), e.counters.Ledger(), e.counters.Losses()
-		e.LostSessions = e.counters.LostSessions()
-		status.Totals = status.Totals.Add(e.Stats)
-		if e.live != nil {
-			e.takePeers(e.live.Peers(), time.Now())
-			e.take(e.live.Sync())
-			asking.Go(func() { e.Kernel = e.live.kernel(ctx) })
+	for i := range status.Workers {
+		row := &status.Workers[i]
+		row.count(counters[i])
+		status.Totals = status.Totals.Add(row.Stats)
+		if l := workers[i]; l != nil {
+			row.takePeers(l.Peers(), time.Now())
+			row.take(l.Sync())
 		}
 	}
-	asking.Wait()
-	status.Workers = []Row{}
-	for _, e := range entries {
-		status.Workers = append(status.Workers, e.Row)
-	}
-	return status, nil
+	return status, workers, nil
 }
 
 func (p *pair) row() Row {
 	return Row{
-		Name: p.name, Namespace: p.spec.Namespace, Instance: p.spec.Instance,
+		Name: p.name, Namespace: p.spec.Namespace, Instance: p.spec.Instance, Group: groupOf(&p.spec),
 		State: p.state, Reason: p.explanation(), Since: p.since.UTC().Truncate(time.Second),
 		Restarts: p.restarts + p.current, Synced: "no",
 		Reasons: []replication.Reason{}, Warnings: []replication.Reason{}, DifferingCounters: []string{},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,8 @@ type Options struct {
 	Notify func(message string)
 	// Watchdog is the time within which systemd wants to hear from the supervisor again; 0: systemd does not watch.
 	Watchdog time.Duration
+	// Metrics makes the handler that answers /v1/metrics of the control API with the metrics of the supervisor; nil: the API has none.
+	Metrics func(*Supervisor) http.Handler
 	// Log takes what an operator should read; nil discards it.
 	Log *slog.Logger
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"joolctl/configdir"
+	"joolctl/joolnl"
 	"joolctl/replication"
 	"joolctl/worker"
 )
@@ -25,6 +26,8 @@ type Worker interface {
 	// Sync is how complete its table is.
 	Sync() worker.SyncState
 	KernelStats(ctx context.Context) (map[string]uint64, error)
+	// ModuleCounters has all counters of the module.
+	ModuleCounters(ctx context.Context) (*joolnl.ModuleCounters, error)
 	ModuleVersion() string
 	// Turns counts how often its loop has done all that was due. While the worker runs, the number rises at least every five seconds.
 	Turns() uint64

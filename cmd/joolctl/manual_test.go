@@ -54,6 +54,13 @@ func TestManual(t *testing.T) {
 		if !strings.Contains(read("joolctl"), "joolctl-"+cmd.Name()+"(8)") {
 			t.Errorf("joolctl.8 does not refer to joolctl-%s(8)", cmd.Name())
 		}
+		for _, sub := range cmd.Commands() {
+			if sub.Name() == "help" {
+				continue
+			}
+			pages++
+			check(sub, "joolctl-"+cmd.Name()+"-"+sub.Name())
+		}
 	}
 	if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != pages || pages < 10 {
 		t.Errorf("%d pages for %d commands: %v", len(files), pages, files)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,7 +105,7 @@ func (p *program) tellReady(ready supervisor.Ready, out *output) error {
 			return failed{err}
 		}
 	} else {
-		p.listReady(ready)
+		ready.WriteLines(p.stdout, time.Now())
 	}
 	switch {
 	case ready.Ready:
@@ -115,18 +114,4 @@ func (p *program) tellReady(ready supervisor.Ready, out *output) error {
 		return failed{errors.New("the directory has no pairs")}
 	}
 	return errNotWell
-}
-
-func (p *program) listReady(ready supervisor.Ready) {
-	for _, pair := range ready.Pairs {
-		if pair.Ready {
-			fmt.Fprintf(p.stdout, "%s: yes\n", pair.Name)
-		}
-		for _, reason := range pair.Reasons {
-			fmt.Fprintf(p.stdout, "%s: %s\n", pair.Name, reason.Line(time.Now()))
-		}
-		for _, warning := range pair.Warnings {
-			fmt.Fprintf(p.stdout, "%s: warning: %s\n", pair.Name, warning.Line(time.Now()))
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
+	"joolctl/joolnl"
 	"joolctl/replication"
 	"joolctl/supervisor"
 	"joolctl/syncwire"
@@ -59,6 +61,10 @@ func (f fake) KernelStats(context.Context) (map[string]uint64, error) {
 	return map[string]uint64{}, nil
 }
 
+func (f fake) ModuleCounters(context.Context) (*joolnl.ModuleCounters, error) {
+	return nil, errors.New("there is no module")
+}
+
 func (f fake) Advertise(context.Context) (replication.Advertise, error) {
 	if f.spec.Instance == "busy" {
 		return replication.Advertise{}, errors.New("it is advertising already, 1 of 2 sessions sent, 4000 a second; wait for that to end")
@@ -79,6 +85,7 @@ func supervised(t *testing.T, pairs map[string]string) (dir, socket string) {
 	s := supervisor.New(supervisor.Options{
 		Dir: dir, Socket: socket, Version: "1.2.3",
 		NewWorker: func(spec configdir.Spec, _ *worker.Counters) supervisor.Worker { return fake{spec: spec} },
+		Metrics:   func(s *supervisor.Supervisor) http.Handler { return exporterOf(s, false) },
 		Notify: func(message string) {
 			if strings.Contains(message, "READY=1") {
 				once.Do(func() { close(ready) })

@@ -23,13 +23,14 @@ func sample() supervisor.Status {
 			NetSentPackets: 123456, NetSentBytes: 4938240},
 		Workers: []supervisor.Row{
 			{
-				Name: "p2", Namespace: "blue", Instance: "nat", State: supervisor.Running,
+				Name: "p2", Namespace: "blue", Instance: "nat", Group: "[ff08::db8:64:64]:6464", State: supervisor.Running,
 				Since: now.Add(-26 * time.Hour), Synced: "alone",
 				Stats: worker.Stats{KernelSentPackets: 9, KernelSentBytes: 360, NetRcvdPackets: 10, NetRcvdBytes: 400,
 					NetSentPackets: 123456, NetSentBytes: 4938240},
 				Sessions: new(uint64(39000)), BestPeerSessions: new(uint64(40000)), LostSessions: 51,
-				Lag:   &supervisor.Lag{Sessions: 35, Seconds: 1.214},
-				Rates: &supervisor.Rates{WindowSeconds: 12.5, In: 3.2, Out: 340.08},
+				FullSyncs: worker.FullSyncs{Stored: 3, Unanswered: 1},
+				Lag:       &supervisor.Lag{Sessions: 35, Seconds: 1.214},
+				Rates:     &supervisor.Rates{WindowSeconds: 12.5, In: 3.2, Out: 340.08},
 				FullSync: &supervisor.FullSyncProgress{Phase: "receiving", Cause: "the tables were never compared", DoneSessions: 63, TotalSessions: 100,
 					Ends: now.Add(time.Minute), Incomplete: true},
 				LastFullSync: &supervisor.FullSync{From: "2001:db8::2", Cause: "start", At: now.Add(-3 * time.Minute), Received: 40000, Own: 39000, Injected: 990,

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -19,6 +23,7 @@ import (
 	"joolctl/configdir"
 	"joolctl/events"
 	"joolctl/fdstore"
+	"joolctl/metrics"
 	"joolctl/nsthread"
 	"joolctl/supervisor"
 	"joolctl/timerslack"
@@ -26,7 +31,9 @@ import (
 )
 
 func newUp(p *program) *cobra.Command {
-	return &cobra.Command{
+	var address string
+	var o metricsOptions
+	cmd := &cobra.Command{
 		Use:   "up [DIR]",
 		Short: "Supervise a directory of pairs, in the foreground",
 		Long: `Supervise the pairs of a directory (default ` + defaultDir + `), in the foreground.
@@ -34,15 +41,40 @@ func newUp(p *program) *cobra.Command {
 A pair is NAME/netsocket.json and NAME/modsocket.json, or NAME.netsocket.json and
 NAME.modsocket.json. Each gets a worker for its Jool instance. Changes of the files
 take effect by themselves; SIGHUP rereads them at once, SIGTERM and SIGINT stop
-all workers. The log goes to stderr.`,
+all workers. The log goes to stderr.
+
+With --metrics it serves metrics for Prometheus at /metrics, whether it works at
+/healthz, and whether this host is ready to take over at /readyz, as the command
+"joolctl ready --all" says. Everybody who reaches the address may read them.`,
+		Example: `  joolctl up --metrics 192.0.2.1             # port ` + strconv.Itoa(metrics.DefaultPort) + `
+  joolctl up --metrics '[2001:db8::1]:8080' --metrics-module
+  joolctl up --metrics unix:/run/joolctl/metrics.sock`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := p.up(cmd.Context(), directory(args)); err != nil {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if cmd.Flags().Changed("metrics") {
+				o.serve = true
+				if o.address, err = metrics.ParseAddress(address); err != nil {
+					return err
+				}
+			}
+			if o.module && !o.serve {
+				return errors.New("--metrics-module needs --metrics, which says where metrics are served")
+			}
+			if err := p.up(cmd.Context(), directory(args), o); err != nil {
 				return failed{err}
 			}
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&address, "metrics", "", fmt.Sprintf("serve metrics on `ADDRESS[:PORT]` (port %d without one) or unix:PATH", metrics.DefaultPort))
+	cmd.Flags().BoolVar(&o.module, "metrics-module", false, "also serve the counters of Jool's module")
+	return cmd
+}
+
+// metricsOptions say where metrics are served, if anywhere.
+type metricsOptions struct {
+	serve, module bool
+	address       metrics.Address
 }
 
 // logTo is where the log goes, by way of what a test may put between.
@@ -55,7 +87,7 @@ func directory(args []string) string {
 	return args[0]
 }
 
-func (p *program) up(ctx context.Context, dir string) error {
+func (p *program) up(ctx context.Context, dir string, o metricsOptions) error {
 	timerslack.RaiseProcessors()
 	out := pipelog.New(p.stderr)
 	defer out.Close()
@@ -77,7 +109,13 @@ func (p *program) up(ctx context.Context, dir string) error {
 		log.Error("a panic that ended no worker; please report this", "problem", err)
 	})
 	env := worker.Env{Threads: threads, Log: log, Store: store, Claims: worker.NewClaims()}
-	s := supervisor.New(supervisor.Options{
+	return p.supervise(ctx, p.options(dir, env), o)
+}
+
+// options are those of the supervisor.
+func (p *program) options(dir string, env worker.Env) supervisor.Options {
+	log, store := env.Log, env.Store
+	return supervisor.Options{
 		Dir:     dir,
 		Socket:  p.socket,
 		Version: version.String(),
@@ -96,20 +134,30 @@ func (p *program) up(ctx context.Context, dir string) error {
 		Notify:   func(message string) { servicemanager.Tell(log, message) },
 		Watchdog: servicemanager.Watchdog(),
 		Log:      log,
-	})
+		Metrics:  func(s *supervisor.Supervisor) http.Handler { return exporterOf(s, false) },
+	}
+}
+
+func exporterOf(s *supervisor.Supervisor, module bool) *metrics.Exporter {
+	info := version.Get()
+	return metrics.New(s, metrics.Build{Version: info.Version, Commit: info.Commit, Go: info.Go}, module)
+}
+
+// supervise runs a supervisor until ctx ends, and serves its metrics.
+func (p *program) supervise(ctx context.Context, options supervisor.Options, o metricsOptions) error {
+	s, log := supervisor.New(options), options.Log
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	var background sync.WaitGroup
+	if o.serve {
+		background.Go(func() { metrics.Serve(ctx, o.address, exporterOf(s, o.module).Handler(), log) })
+	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	reloading := make(chan struct{})
-	go func() {
-		defer close(reloading)
-		reloadOn(ctx, hangup, s, log)
-	}()
-	err = s.Run(ctx)
+	background.Go(func() { reloadOn(ctx, hangup, s, log) })
+	err := s.Run(ctx)
 	cancel()
-	<-reloading
+	background.Wait()
 	return err
 }
 

@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"replication/sim": {"replication", "syncwire", "session", "joolnl"},
 	"joolnl":          {"session", "session/attr", "packetio"},
 	"worker":          {"configdir", "fdstore", "joolnl", "nsthread", "packetio", "replication", "session", "syncwire"},
+	"metrics":         {"joolnl", "replication", "supervisor", "syncwire", "worker"},
 	"configdir":       nil,
 	"events":          {"nsthread"},
 }
