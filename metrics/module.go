@@ -13,7 +13,7 @@ func moduleSection() Section {
 	s := Section{
 		Title: "Counters of the module",
 		Text: "With `--metrics-module` only. Each is the counter of the Jool instance that the help names; the command `jool stats display --all --explain` describes it. Modules of other\n" +
-			"versions have other counters. A counter that the module does not have is missing. `packaging/prometheus/jool-exporters.rules.yml` has the names of two other exporters.",
+			"versions have other counters. A counter that the module does not have is missing. Recording rules give them the names of [two other exporters](#in-the-place-of-other-exporters).",
 		Families: []Family{
 			{Name: "joolctl_module_answered", Type: Gauge, Help: "Whether the module has told its counters in time for this scrape.",
 				module: func(e *encoder, c *joolnl.ModuleCounters) { e.truth(c != nil) }},

@@ -147,6 +147,14 @@ func (b *builder) texts() error {
 	if err != nil {
 		return err
 	}
+	alerts, err := os.ReadFile(filepath.Join(b.root, "docs", "alerts.md"))
+	if err != nil {
+		return err
+	}
+	metrics, err := os.ReadFile(filepath.Join(b.root, "docs", "metrics.md"))
+	if err != nil {
+		return err
+	}
 	modules, err := b.modules()
 	if err != nil {
 		return err
@@ -157,6 +165,8 @@ func (b *builder) texts() error {
 		"changelog.gz":        zip(changes),
 		"changelog.Debian.gz": zip([]byte(debian)),
 		"copyright":           []byte(copyright(modules)),
+		"alerts.md":           alerts,
+		"metrics.md":          metrics,
 	} {
 		if err := os.WriteFile(filepath.Join(doc, name), text, 0o644); err != nil {
 			return err
