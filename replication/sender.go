@@ -76,6 +76,7 @@ type transmission struct {
 	table     Snapshot
 	reading   bool
 	vector    []syncwire.Component
+	doubts    int       // Knowledge.Doubts when vector was made
 	doubtful  bool      // see syncwire.End
 	announced time.Time // when BEGIN was last sent
 
@@ -87,14 +88,22 @@ func NewSender(host SenderHost, peers *Peers, knowledge *Knowledge, random *rand
 	return &Sender{host: host, peers: peers, knowledge: knowledge, random: random}
 }
 
-// Solicited queues a peer for the next full sync. If the current one is for that peer, its BEGIN was lost or the peer has
-// given up; then BEGIN is sent again.
+// Solicited queues a peer for the next full sync, or adds it to the audience of the current one if that has not sent anything yet. If
+// the current one is for that peer, its BEGIN was lost or the peer has given up; then BEGIN is sent again.
 func (s *Sender) Solicited(by syncwire.ID, now time.Time) {
-	if c := s.current; c != nil && slices.Contains(c.audience, by) && c.why == syncwire.WhyAnswer {
-		if !c.reading && now.Sub(c.announced) >= SolicitEvery {
-			s.announce(now, len(c.table.Records))
+	if c := s.current; c != nil && c.why == syncwire.WhyAnswer {
+		switch {
+		case slices.Contains(c.audience, by):
+			if !c.reading && now.Sub(c.announced) >= SolicitEvery {
+				s.announce(now, len(c.table.Records))
+			}
+			return
+		case c.reading && len(c.audience) > 0 && len(c.audience) < syncwire.MaxAudience:
+			c.audience = append(c.audience, by)
+			s.serves(by, c)
+			s.announce(now, s.host.Sessions())
+			return
 		}
-		return
 	}
 	if !slices.Contains(s.next.requesters, by) {
 		if len(s.next.requesters) < syncwire.MaxAudience {
@@ -103,11 +112,24 @@ func (s *Sender) Solicited(by syncwire.ID, now time.Time) {
 			s.next.everybody = true
 		}
 	}
-	if slices.Contains(s.next.requesters, by) { // the whole table contains what was to be returned to it
-		s.returns = slices.DeleteFunc(s.returns, func(r *transmission) bool { return slices.Contains(r.audience, by) })
+	if slices.Contains(s.next.requesters, by) {
+		s.dropReturns(by)
 	}
 	s.next.why = syncwire.WhyAnswer
 	s.schedule(now)
+}
+
+// serves notes that a peer is in the audience of a full sync whose table is about to be read, or is being read.
+func (s *Sender) serves(id syncwire.ID, c *transmission) {
+	if to := s.peers.WithID(id); to != nil {
+		to.ServedDoubts = c.doubts
+	}
+	s.dropReturns(id)
+}
+
+// dropReturns forgets the sessions that were to be returned to a peer: the whole table contains them.
+func (s *Sender) dropReturns(to syncwire.ID) {
+	s.returns = slices.DeleteFunc(s.returns, func(r *transmission) bool { return slices.Contains(r.audience, to) })
 }
 
 // charge accounts for time that was spent on full syncs until now.
@@ -212,11 +234,9 @@ func (s *Sender) read(now time.Time) {
 	}
 	s.current, s.next.requesters, s.next.everybody, s.next.advertised, s.next.begin = c, nil, false, false, time.Time{}
 	s.host.SendRefreshes()
-	c.vector = s.knowledge.Whole(now)
+	c.vector, c.doubts = s.knowledge.Whole(now), s.knowledge.Doubts()
 	for _, id := range c.audience {
-		if to := s.peers.WithID(id); to != nil {
-			to.ServedDoubts = s.knowledge.Doubts()
-		}
+		s.serves(id, c)
 	}
 	s.announce(now, s.host.Sessions())
 	s.host.ReadTable(s.host.Sessions(), now, func() bool { return s.current != c }, func(t Snapshot, err error) {
