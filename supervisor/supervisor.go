@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,8 +163,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		background.Go(func() { s.opt.Watch(ctx, s.opt.Dir, s.changed, s.calm.Load) })
 	}
 	s.log.Info("supervisor runs", "directory", s.opt.Dir, "pairs", len(s.pairs), "socket", s.opt.Socket)
-	s.notified = s.summary()
-	s.notify("READY=1\n" + s.notified)
+	s.tell()
+	all := slices.Collect(maps.Values(s.pairs))
+	background.Go(func() { s.announce(ctx, all) })
 	s.loop(ctx)
 	s.notify("STOPPING=1")
 	cancel()
@@ -179,6 +182,16 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	background.Wait()
 	s.log.Info("supervisor stopped")
 	return nil
+}
+
+// announce tells systemd that the supervisor is ready once each of the first pairs has reached a state, or patience has ended:
+// what follows the start in a script, such as `joolctl status`, finds them running.
+func (s *Supervisor) announce(ctx context.Context, first []*pair) {
+	s.settle(ctx, first)
+	_ = s.do(ctx, func() error { // not behind STOPPING
+		s.notify("READY=1")
+		return nil
+	})
 }
 
 func (s *Supervisor) loop(ctx context.Context) {

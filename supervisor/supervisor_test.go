@@ -490,7 +490,7 @@ func TestTellsSystemd(t *testing.T) {
 		got := slices.DeleteFunc(said, func(line string) bool {
 			return strings.HasPrefix(line, "STATUS=") && !strings.Contains(line, "2 running")
 		})
-		want := []string{"READY=1", "STATUS=2 workers: 2 running, 0 waiting, 0 backoff, 0 failed", "RELOADING=1", "MONOTONIC_", "READY=1", "STOPPING=1"}
+		want := []string{"STATUS=2 workers: 2 running, 0 waiting, 0 backoff, 0 failed", "READY=1", "RELOADING=1", "MONOTONIC_", "READY=1", "STOPPING=1"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}

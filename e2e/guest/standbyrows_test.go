@@ -92,6 +92,7 @@ func (top *topology) keptRestart(t *testing.T, p pair) *control.FullSync {
 	t.Helper()
 	m := startManaged(t, top.k, p)
 	m.awaitFullSync(t, nil, 2*time.Minute)
+	m.awaitSynced(t, "yes") // its table may lack what a worker before has claimed to have
 	const meanwhile = 20
 	m.restart(t, func() { top.sendUDP(t, portRange(20000, 1), meanwhile, pace{}) })
 	kept := m.awaitFullSync(t, nil, 2*time.Minute)
