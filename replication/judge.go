@@ -105,6 +105,7 @@ func (r *Receiver) Judge(now time.Time) (again time.Time) {
 func (r *Receiver) conclude(v Verdict, now time.Time) {
 	was, reasons := r.sync, r.reasons
 	r.sync, r.reasons = v.Sync, v.Reasons
+	r.complete = r.complete || v.Sync != syncwire.SyncNo
 	if v.Sync != was {
 		r.host.Emit(VerdictChanged{Was: was, Verdict: v})
 		r.host.HelloSoon(now)
@@ -133,8 +134,11 @@ func (r *Receiver) mayAsk(about *Peer, live []*Peer, now time.Time) time.Time {
 	}
 	earliest := now
 	if about.Sync == syncwire.SyncNo { // it is about to request a full sync, and sends back what it has
+		// A host that starts requests one at once. Live updates wait for a full sync, so a host that was complete does better with
+		// the few sessions that are sent back.
+		starts := r.complete && about.WasComplete.IsZero()
 		for _, other := range live {
-			if other.Sync == syncwire.SyncNo && other.ID < r.knowledge.Self() {
+			if other.Sync == syncwire.SyncNo && (other.ID < r.knowledge.Self() || other == about && starts) {
 				earliest = earliest.Add(askFirstBy)
 			}
 		}

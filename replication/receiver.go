@@ -108,6 +108,7 @@ type Receiver struct {
 	// heard whether it missed anything.
 	reasons   []Reason
 	inherited bool
+	complete  bool      // the verdict has been other than no in this incarnation
 	verified  time.Time // when the whole table was last compared with a peer's
 	blocked   []blockedSessions
 
@@ -195,7 +196,7 @@ func (r *Receiver) Listen(cause string, now time.Time) {
 // Inherit notes that the host continues the incarnation before, Incarnated that it has begun another one.
 func (r *Receiver) Inherit() { r.inherited = true }
 func (r *Receiver) Incarnated() {
-	r.reasons, r.inherited = nil, false
+	r.reasons, r.inherited, r.complete = nil, false, false
 	r.forgetBlocked(nil)
 }
 

@@ -24,6 +24,13 @@ type component struct {
 	known             bool
 	complete, highest syncwire.Position
 	dead              time.Time // since when; zero: the origin is live
+	// gaveUp is the highest position that TakeOver has given up. Full syncs that began before the peer gave it up, too, still have it.
+	gaveUp syncwire.Position
+}
+
+// tombstone reports whether the component only keeps what was given up.
+func (c *component) tombstone() bool {
+	return !c.known && c.highest == (syncwire.Position{}) && c.gaveUp != (syncwire.Position{})
 }
 
 func (v *Vector) find(origin syncwire.ID) (i int, found bool) {
@@ -70,7 +77,9 @@ func (c *component) wire(now time.Time) syncwire.Component {
 func (v *Vector) Components(now time.Time) []syncwire.Component {
 	list := make([]syncwire.Component, 0, len(v.components))
 	for i := range v.components {
-		list = append(list, v.components[i].wire(now))
+		if c := &v.components[i]; !c.tombstone() {
+			list = append(list, c.wire(now))
+		}
 	}
 	slices.SortStableFunc(list, func(a, b syncwire.Component) int { return int(int64(a.Age) - int64(b.Age)) })
 	return list
@@ -120,6 +129,7 @@ func (v *Vector) Merge(vector []syncwire.Component, now time.Time, live func(syn
 		} else {
 			c.complete = c.complete.Max(w.Complete)
 		}
+		c.highest = c.highest.Max(c.complete) // it may have been given up before a peer turned up that has it
 	}
 }
 
@@ -129,10 +139,12 @@ func (v *Vector) Hold(vector []syncwire.Component, now time.Time, live func(sync
 	for _, w := range vector {
 		_, found := v.find(w.Origin)
 		c := v.at(w.Origin)
-		before := c.highest
-		if c.highest == (syncwire.Position{}) {
+		before := c.highest.Max(c.gaveUp)
+		switch {
+		case c.gaveUp.Covers(w.Highest) && c.gaveUp != (syncwire.Position{}):
+		case c.highest == (syncwire.Position{}):
 			c.highest = w.Highest
-		} else {
+		default:
 			c.highest = c.highest.Max(w.Highest)
 		}
 		if w.Age == 0 || live(w.Origin) {
@@ -186,7 +198,7 @@ func (v *Vector) Limit(origin syncwire.ID, last syncwire.Seq) {
 // Lives notes that an origin is heard.
 func (v *Vector) Lives(origin syncwire.ID) {
 	if i, found := v.find(origin); found {
-		v.components[i].dead = time.Time{}
+		v.components[i].dead, v.components[i].gaveUp = time.Time{}, syncwire.Position{}
 	}
 }
 
@@ -205,17 +217,25 @@ func (v *Vector) Age(now time.Time, longest time.Duration, live func(syncwire.ID
 		oldest := -1
 		for i := range v.components {
 			c := &v.components[i]
-			if !c.dead.IsZero() && (oldest < 0 || c.dead.Before(v.components[oldest].dead)) {
+			if !c.dead.IsZero() && (oldest < 0 || c.before(&v.components[oldest])) {
 				oldest = i
 			}
 		}
 		if oldest < 0 {
 			break // every origin is live
 		}
+		evicted = evicted || !v.components[oldest].tombstone()
 		v.components = slices.Delete(v.components, oldest, oldest+1)
-		evicted = true
 	}
 	return evicted
+}
+
+// before reports whether a dead origin's component is dropped before another one's: tombstones first, then those that died first.
+func (c *component) before(other *component) bool {
+	if c.tombstone() != other.tombstone() {
+		return c.tombstone()
+	}
+	return c.dead.Before(other.dead)
 }
 
 // TakeOver gives up the positions of dead origins behind what is complete, unless a live peer has more. The table may hold
@@ -225,27 +245,26 @@ func (v *Vector) TakeOver(peers [][]syncwire.Component) (datagrams uint64, took 
 	if len(peers) == 0 {
 		return 0, false // no peer asks for the sessions
 	}
-	v.components = slices.DeleteFunc(v.components, func(c component) bool {
+	for i := range v.components {
+		c := &v.components[i]
 		if !c.abandoned(peers) {
-			return false
+			continue
 		}
 		took = true
 		if c.known { // else nobody knows how many there were
 			datagrams += uint64(uint32(c.highest.Seq - c.complete.Seq))
 		}
-		return !c.known
-	})
-	for i := range v.components {
-		if c := &v.components[i]; c.abandoned(peers) {
-			c.highest = c.complete
-		}
+		c.gaveUp, c.highest = c.gaveUp.Max(c.highest), c.complete
 	}
+	v.components = slices.DeleteFunc(v.components, func(c component) bool {
+		return !c.dead.IsZero() && !c.known && c.highest == (syncwire.Position{}) && c.gaveUp == (syncwire.Position{})
+	})
 	return datagrams, took
 }
 
 // abandoned reports whether positions of a dead origin can't be reached any more.
 func (c *component) abandoned(peers [][]syncwire.Component) bool {
-	return !c.dead.IsZero() && !(c.known && c.complete.Covers(c.highest)) && c.agreed(peers)
+	return !c.dead.IsZero() && !c.tombstone() && !(c.known && c.complete.Covers(c.highest)) && c.agreed(peers)
 }
 
 // agreed reports whether every peer considers the origin dead, and none has a higher complete position of it.

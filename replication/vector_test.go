@@ -270,6 +270,39 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
+// TestGivenUp has peers claim positions that were given up before.
+func TestGivenUp(t *testing.T) {
+	gap := dead(known(1, pos(1, 5), pos(2, 8)), 9)
+	closed := dead(known(1, pos(1, 5), pos(1, 5)), 9)
+	nobody := func(syncwire.ID) bool { return false }
+	for _, c := range []struct {
+		name   string
+		before syncwire.Component
+		then   func(v *Vector)
+		want   []syncwire.Component
+		took   bool
+	}{
+		{"a peer has not given them up yet", gap, func(v *Vector) { v.Hold(list(gap), start, nobody) }, list(closed), false},
+		{"a peer has fewer", gap, func(v *Vector) { v.Hold(list(dead(known(1, pos(1, 5), pos(2, 7)), 9)), start, nobody) }, list(closed), false},
+		{"a peer has more", gap, func(v *Vector) { v.Hold(list(dead(known(1, pos(1, 5), pos(2, 9)), 9)), start, nobody) }, list(closed), true},
+		{"a peer has received them", gap, func(v *Vector) { v.Merge(list(dead(known(1, pos(2, 7), pos(2, 8)), 9)), start, nobody) }, list(dead(known(1, pos(2, 7), pos(2, 7)), 9)), false},
+		{"nobody knows how many there were", dead(unknown(1, pos(2, 8)), 9), func(v *Vector) { v.Hold(list(gap), start, nobody) }, []syncwire.Component{}, false},
+		{"the origin is there again", gap, func(v *Vector) { v.Lives(1); v.Hold(list(gap), start, nobody) }, list(closed), true},
+	} {
+		v := vectorOf(c.before)
+		if _, took := v.TakeOver([][]syncwire.Component{{}}); !took {
+			t.Errorf("%s: nothing is given up at first", c.name)
+		}
+		c.then(v)
+		if _, took := v.TakeOver([][]syncwire.Component{{}}); took != c.took {
+			t.Errorf("%s: the generation rises again: %v", c.name, took)
+		}
+		if diff := cmp.Diff(c.want, v.Components(start)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
 // TestLimit has an origin say that it has sent no datagram after one that the vector claims.
 func TestLimit(t *testing.T) {
 	at := func(seq syncwire.Seq) syncwire.Position { return syncwire.Position{Generation: 2, Seq: seq} }
