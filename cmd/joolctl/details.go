@@ -97,7 +97,7 @@ func (s stage) String() string {
 
 // stages are the ledger and the losses in the order of a session's way. Each counts in one unit. The names are those of JSON.
 func stages(row *supervisor.Row) []stage {
-	l, x := row.Ledger, row.Losses
+	l, x, f := row.Ledger, row.Losses, row.FullSyncs
 	return []stage{
 		{"sessions out", []counter{
 			{"reported", l.Reported}, {"coalesced", l.Coalesced}, {"refreshed", l.Refreshed}, {"sent", l.Sent},
@@ -113,6 +113,7 @@ func stages(row *supervisor.Row) []stage {
 			{"network lost", x.NetworkLost}, {"repaired", x.Repaired}, {"written off", x.WrittenOff}, {"socket dropped", x.SocketDrops},
 			{"malformed", x.Malformed}, {"not understood", x.NotUnderstood}, {"unsent", x.SendErrors},
 		}},
+		{"full syncs", []counter{{"stored", f.Stored}, {"unanswered", f.Unanswered}, {"interrupted", f.Interrupted}, {"too large", f.TooLarge}}},
 		{"errors", []counter{{"netlink overruns", x.NetlinkOverruns}, {"kernel errors", x.KernelErrors}, {"ignored claims", x.IgnoredClaims}}},
 	}
 }

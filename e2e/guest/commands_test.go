@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -20,7 +21,10 @@ func TestCommands(t *testing.T) {
 	top.serveEcho(t)
 	pairJ, pairK := top.pairs(group6)
 	pairJ.statsPort, pairK.statsPort = newStatsPort(), newStatsPort()
-	sJ := startSupervisor(t, pairJ.in(top.j))
+	metricsSocket := filepath.Join(t.TempDir(), "metrics.sock")
+	sJ := startSupervisorWith(t, func(cmd *exec.Cmd) {
+		cmd.Args = append(cmd.Args, "--metrics", "unix:"+metricsSocket, "--metrics-module")
+	}, pairJ.in(top.j))
 	sK := startSupervisor(t, pairK.in(top.k))
 	sJ.awaitRunning(t, 1, listensWithin)
 	sK.awaitRunning(t, 1, listensWithin)
@@ -39,6 +43,7 @@ func TestCommands(t *testing.T) {
 			return ""
 		})
 	})
+	t.Run("metrics", func(t *testing.T) { testMetrics(t, top.j, sJ, metricsSocket) })
 	t.Run("advertise", func(t *testing.T) { testAdvertise(t, top, sJ) })
 	t.Run("no second supervisor", func(t *testing.T) {
 		out, code := sJ.command(t, "up", sK.dir)
