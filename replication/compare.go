@@ -46,7 +46,19 @@ func keyNumbers(r *session.Record) [4]uint64 {
 // OldestFirst sorts records by their idle times, so that the module, whose lists are sorted by age, finds the place of each
 // at once.
 func OldestFirst(records []session.Record, s syncwire.Settings) {
+	oldestFirst(records, s, make([]ranked, len(records)))
+}
+
+// Prepare returns what a full sync sends of a table: each session once, oldest first. It reuses the records' memory, and sorts twice in
+// the same memory: that of a large table is as large as half of the table.
+func Prepare(records []session.Record, s syncwire.Settings) []session.Record {
 	order := make([]ranked, len(records))
+	records = dropDuplicates(records, s, order)
+	oldestFirst(records, s, order[:len(records)])
+	return records
+}
+
+func oldestFirst(records []session.Record, s syncwire.Settings, order []ranked) {
 	for i := range records {
 		order[i] = ranked{uint64(1<<62 - Idle(&records[i], s)), uint32(i)}
 	}
@@ -224,9 +236,9 @@ func Unique(records []session.Record, s syncwire.Settings) []session.Record {
 	return kept
 }
 
-// DropDuplicates keeps the youngest record of each Key, and the order of records. It reuses their memory.
-func DropDuplicates(records []session.Record, s syncwire.Settings) []session.Record {
-	order := make([]ranked, len(records)) // by the Keys' hashes: sorting the records themselves takes several times as long
+// dropDuplicates keeps the youngest record of each Key, and the order of records. It reuses their memory. order must be as long.
+func dropDuplicates(records []session.Record, s syncwire.Settings, order []ranked) []session.Record {
+	// By the Keys' hashes: sorting the records themselves takes several times as long.
 	for i := range records {
 		order[i] = ranked{records[i].Hash(1), uint32(i)}
 	}

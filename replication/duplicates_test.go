@@ -20,7 +20,7 @@ func TestDropDuplicates(t *testing.T) {
 			records = append(records, r)
 		}
 		want := Unique(slices.Clone(records), ttl)
-		got := DropDuplicates(slices.Clone(records), ttl)
+		got := dropDuplicates(slices.Clone(records), ttl, make([]ranked, len(records)))
 		if !slices.IsSortedFunc(got, func(a, b session.Record) int { return slices.Index(records, a) - slices.Index(records, b) }) {
 			t.Fatalf("round %d: the order has changed", round)
 		}

@@ -247,8 +247,7 @@ func (s *Sender) read(now time.Time) {
 		}
 		own := *s.host.Settings()
 		s.host.Background(func() {
-			t.Records = DropDuplicates(t.Records, own)
-			OldestFirst(t.Records, own)
+			t.Records = Prepare(t.Records, own)
 			s.host.Post(func() {
 				if s.current == c {
 					c.table, c.reading = t, false
