@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"joolctl/joolnl"
-
 	"joolctl/replication"
 	control "joolctl/supervisor"
 )
