@@ -265,6 +265,12 @@ func TestSimulationFound(t *testing.T) {
 			"loss at=1m33.697s for=6.362s host=1 peer=0 amount=0.1573777408929837; loss at=1m33.697s for=6.362s host=1 peer=-1 amount=0.5244865553670983; one-way at=1m33.697s for=6.362s host=-1 peer=1"},
 		{4615, "after a failover, the own module's report of a connection that opens has an earlier state than an update that waits for a full sync",
 			"kill at=37.029s for=9.509s host=1 peer=0; loss at=38.94s for=4.648s host=-1 peer=-1 amount=0.07761024919140218; failover at=47.078s for=0s host=0 peer=1"},
+		{331, "full syncs that began before a dead origin's positions were given up bring them back",
+			"merge at=0s for=1m17.217s host=1 peer=2 sides=1001; loss at=44.99s for=925ms host=0 peer=-1 amount=0.5889759495011677; one-way at=44.99s for=925ms host=-1 peer=0; crash at=45.915s for=20.58s host=0 peer=3; stall at=1m4.771s for=8.579s host=0 peer=4; forge at=1m56.143s for=3.857s host=2 peer=4"},
+		{7662, "the second full sync of a chain leaves a session as much older as the first one does",
+			"one-way at=1m17.532s for=28.666s host=1 peer=3; one-way at=1m19.542s for=5.132s host=1 peer=2"},
+		{9774, "after a failover, a worker that has just started reports a session as it was before the worker was down",
+			"advertise at=30.921s for=6.687s host=3 peer=0 amount=209; recreate at=1m53.233s for=160ms host=2 peer=0 amount=0.39981804345751293; kill at=1m54.818s for=5.182s host=2 peer=3; failover at=2m0s for=0s host=0 peer=2"},
 	} {
 		t.Run(fmt.Sprint(c.seed), func(t *testing.T) {
 			faults, err := parseFaults(c.faults)
