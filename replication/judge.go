@@ -42,11 +42,12 @@ func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, came,
 	before := from.Sessions
 	isNew := !from.Greeted()
 	_, dropped := from.Dropping()
+	deaf := from.Sync == syncwire.SyncAlone // it heard nobody, so it did not get what this host requested
 	from.Greet(h, r.host.Settings(), came)
 	if h.Generation == 0 && last == 0 {
 		r.knowledge.Empty(from.ID)
 	}
-	if dropped && !h.Dropping { // this host may request a full sync again
+	if dropped && !h.Dropping || deaf && h.Sync != syncwire.SyncAlone { // this host may request a full sync again
 		r.Unwant(CauseLacks, from)
 	}
 	switch {

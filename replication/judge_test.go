@@ -294,3 +294,30 @@ func TestLackOfAnother(t *testing.T) {
 		}
 	}
 }
+
+// TestDeafPeer has a peer hear nobody for a minute, so that it answers no request, and then hear this host again: it is asked at once.
+func TestDeafPeer(t *testing.T) {
+	h := newReceiverHost()
+	h.finish(h.now)
+	for range 60 {
+		h.now = h.now.Add(time.Second)
+		h.hello(syncwire.Hello{Sync: syncwire.SyncAlone, Generation: 1, NextIn: 10}, 0)
+		h.Tick(h.now)
+	}
+	if due := h.Due().Sub(h.now); h.phase == PhaseSettled && due < 5*time.Second {
+		t.Fatalf("a peer that answers no request is asked again in %v", due)
+	}
+	for h.phase != PhaseSettled {
+		h.now = h.now.Add(100 * time.Millisecond)
+		h.Tick(h.now)
+	}
+	h.tried = nil
+	h.hello(syncwire.Hello{Sync: syncwire.SyncYes, Generation: 1, NextIn: 10}, 0)
+	for range 25 {
+		h.now = h.now.Add(100 * time.Millisecond)
+		h.Tick(h.now)
+	}
+	if len(h.tried) == 0 {
+		t.Errorf("it hears this host again, and is asked in %v", h.Due().Sub(h.now))
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -34,8 +35,8 @@ const (
 	simSettle = time.Minute
 )
 
-// simKinds are the faults that simulations make, beside sim.Advertise.
-var simKinds = slices.DeleteFunc(sim.Kinds(), func(k sim.Kind) bool { return k == sim.Advertise })
+// simKinds are the faults that simulations make, beside sim.Advertise and sim.OldWire.
+var simKinds = slices.DeleteFunc(sim.Kinds(), func(k sim.Kind) bool { return k == sim.Advertise || k == sim.OldWire })
 
 // simulation is a group of hosts and its faults; both follow from the seed.
 type simulation struct {
@@ -46,13 +47,14 @@ type simulation struct {
 	faults  []sim.Fault
 	slow    bool // tables are read, compared and stored as slowly as large ones
 	quiet   bool // a datagram seldom follows another one soon
+	shared  bool // the last two hosts send from one address
 }
 
 // simulationOf returns the simulation of a seed.
 func simulationOf(seed uint64) simulation {
 	s := simulation{seed: seed, hosts: 2 + int(seed%4), lanes: 1 + int(seed/7%3/2), version: []string{"4.1.15", "4.1.15", "4.1.12", "4.1.13", "4.1.9"}[seed/4%5]}
-	s.slow, s.quiet = seed%7 == 2, seed%11 == 4
-	plan := sim.Plan{Hosts: s.hosts, From: 10 * time.Second, To: simFor, Faults: 1 + int(seed/20%6), Kinds: simKinds, Follow: 0.4, Advertise: 0.2}
+	s.slow, s.quiet, s.shared = seed%7 == 2, seed%11 == 4, seed%13 == 6
+	plan := sim.Plan{Hosts: s.hosts, From: 10 * time.Second, To: simFor, Faults: 1 + int(seed/20%6), Kinds: simKinds, Follow: 0.4, Advertise: 0.2, OldWire: 0.1}
 	if s.slow {
 		plan.Takeover = 0.7
 	}
@@ -73,7 +75,7 @@ const simLightPages = 20
 
 // simUsage bounds what a host uses in any ten seconds, whatever happens. It sends and stores no more than a few tables of some
 // hundred sessions, even if a forger repeats the peers' control messages. A table has about 5 pages.
-var simUsage = sim.Usage{Datagrams: 800, Bytes: 400_000, Adds: 1200, Pages: 500}
+var simUsage = sim.Usage{Datagrams: 800, Bytes: 400_000, Adds: 1200, Pages: 500, Kept: 5000}
 
 // simLate is how much longer slow hosts may take to become complete: one that finds at the end that it lacks sessions, and that no
 // live datagram had them, makes the others compare their tables, too.
@@ -124,6 +126,11 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 			c.Hosts[i].Module.Ports = [][2]uint16{{1024, 32767}, {32768, 65535}}[i%2]
 		}
 		c.Traffic.Lanes = append(c.Traffic.Lanes, sim.Lane{Active: 1, Rate: 1, Initial: 10, Clients: 10, Network: 1})
+	}
+	if s.shared {
+		for i := s.hosts - 2; i < s.hosts; i++ {
+			c.Hosts[i].Source = netip.MustParseAddrPort("[fe80::5a]:6464")
+		}
 	}
 	if s.slow {
 		c.Delays.Page, c.Delays.Background = sim.Span{Min: 10 * time.Millisecond, Max: 300 * time.Millisecond}, sim.Span{Min: time.Millisecond, Max: time.Second}

@@ -222,6 +222,13 @@ func (r *simulated) Verdict(time.Time) sim.Verdict {
 	}
 }
 
+func (r *simulated) Kept() int {
+	if r.pumps == nil {
+		return 0
+	}
+	return r.host.Kept()
+}
+
 func (r *simulated) Phase() string {
 	if r.pumps == nil {
 		return ""

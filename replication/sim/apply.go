@@ -32,6 +32,8 @@ func (s *Simulation) apply(f Fault) (undo func()) {
 		return s.impair(f)
 	case Drops, SilentLoss, NoMemory, RequestLoss, Deadline, Recreate:
 		return s.disturb(f)
+	case OldWire:
+		return s.otherWire(f.Host)
 	case Kill, Restart, Stall, Crash, OldJoold:
 		return s.interrupt(f)
 	case Burst:
@@ -151,6 +153,19 @@ func (s *Simulation) burst(host, n int) {
 			s.Workload.Burst(lane, n)
 		}
 	}
+}
+
+// otherWire gives a host another version of the wire format. What it sends is unnumbered for the others, and what they send is for it.
+func (s *Simulation) otherWire(host int) (undo func()) {
+	change := func(by int) {
+		s.Network.ports[host].wires += by
+		s.Network.reconnect()
+		for _, n := range s.Nodes {
+			n.Module.unnumbered += by
+		}
+	}
+	change(1)
+	return func() { change(-1) }
 }
 
 // failover moves the traffic of one host to another.

@@ -36,13 +36,14 @@ const (
 	Failover                // Peer becomes active in place of Host
 	Forge                   // Host receives forged datagrams
 	Advertise               // Host sends its whole table, and reads it slowly: Amount milliseconds a page at most
+	OldWire                 // Host's worker has another version of the wire format than the others
 	kindCount
 )
 
 var kindNames = [kindCount]string{
 	"loss", "duplicate", "reorder", "delay", "one-way", "partition", "merge", "drops", "silent-loss", "no-memory",
 	"request-loss", "deadline", "burst", "overrun", "kill", "restart", "stall", "crash", "recreate", "regroup",
-	"old-joold", "failover", "forge", "advertise",
+	"old-joold", "failover", "forge", "advertise", "old-wire",
 }
 
 func (k Kind) String() string { return kindNames[k] }

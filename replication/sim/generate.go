@@ -20,6 +20,8 @@ type Plan struct {
 	Takeover float64
 	// Advertise is the share of the seeds in which a host advertises its table, beside the other faults.
 	Advertise float64
+	// OldWire is the share of the seeds in which a host has another version of the wire format for a while.
+	OldWire float64
 }
 
 // limits are the ranges that a fault of a kind is drawn from.
@@ -54,6 +56,7 @@ var limitsOf = [kindCount]limits{
 	OldJoold:    {duration: Span{time.Second, 30 * time.Second}},
 	Failover:    {},
 	Forge:       {duration: Span{time.Second, 10 * time.Second}},
+	OldWire:     {duration: Span{time.Second, 40 * time.Second}},
 	Advertise:   {duration: Span{time.Second, 12 * time.Second}, min: 1, max: 1500, whole: true},
 }
 
@@ -81,6 +84,9 @@ func Generate(seed uint64, p Plan) []Fault {
 	}
 	if r := stream(seed, "advertise"); r.Float64() < p.Advertise {
 		faults = append(faults, p.draw(r, Advertise))
+	}
+	if r := stream(seed, "old-wire"); r.Float64() < p.OldWire {
+		faults = append(faults, p.draw(r, OldWire))
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return faults

@@ -333,6 +333,9 @@ func (m *Monitor) checkUsage() {
 	for i, n := range m.s.Nodes {
 		used := n.Usage.since(m.usage[i])
 		m.usage[i] = n.Usage
+		if kept, most := n.kept(), m.bounds.Usage.Kept; most > 0 && kept > most {
+			m.violated(i, RuleUsage, "%d sessions are kept in memory, the bound is %d", kept, most)
+		}
 		syncs := m.bounds.Usage.Syncs
 		if syncs > 0 && !m.s.forged.IsZero() && m.s.Clock.Now().Sub(m.s.forged) <= usageEvery {
 			syncs += m.bounds.Forged
@@ -355,7 +358,8 @@ func (m *Monitor) checkUsage() {
 }
 
 func (u Usage) since(before Usage) Usage {
-	return Usage{u.Datagrams - before.Datagrams, u.Bytes - before.Bytes, u.Adds - before.Adds, u.Pages - before.Pages, u.Syncs - before.Syncs}
+	return Usage{Datagrams: u.Datagrams - before.Datagrams, Bytes: u.Bytes - before.Bytes, Adds: u.Adds - before.Adds, Pages: u.Pages - before.Pages,
+		Syncs: u.Syncs - before.Syncs}
 }
 
 // Complete reports whether all hosts say yes.

@@ -14,8 +14,8 @@ type Ledger struct {
 	last  []time.Time                   // by number: when a module last translated a packet of the session
 	led   []Version                     // by number: what that packet led to in that module
 	masks map[endpoint][]netip.AddrPort // by IPv6 endpoint
-	// unnumbered is, by number, when an upstream joold last took a report of the session, which it sends without a sequence
-	// number: nothing shows that such a datagram is lost, late, or there twice.
+	// unnumbered is, by number, when a worker last took a report of the session that it sends without a sequence number: an upstream joold,
+	// or one with another version of the wire format than its peers.
 	unnumbered map[int]time.Time
 }
 

@@ -80,6 +80,8 @@ type Module struct {
 
 	// Upstream is true while an upstream joold takes the reports.
 	Upstream bool
+	// unnumbered counts the faults because of which some hosts do not understand the numbers of the datagrams with the reports.
+	unnumbered int
 
 	garbage int
 }

@@ -36,6 +36,8 @@ type port struct {
 	source         netip.AddrPort
 	segment, group int
 	down           bool
+	wires          int         // faults that give the host another version of the wire format
+	plain          func() bool // what the host sends has no trailers; nil: it has
 	deliver        func(Datagram) (kept bool)
 }
 
@@ -166,7 +168,7 @@ func (n *Network) reconnect() {
 			if from == to {
 				continue
 			}
-			l, connected := n.links[[2]int{from, to}], n.connected(from, to)
+			l, connected := n.links[[2]int{from, to}], n.connected(from, to) && n.understands(from, to)
 			switch {
 			case !connected:
 				l.Connected = time.Time{}
@@ -176,6 +178,35 @@ func (n *Network) reconnect() {
 		}
 	}
 }
+
+// understands reports whether both hosts have one version of the wire format.
+func (n *Network) understands(from, to int) bool {
+	return (n.ports[from].wires > 0) == (n.ports[to].wires > 0)
+}
+
+// translate returns a datagram as a host receives it: with a version that it does not know, if the other host has another one.
+func (n *Network) translate(from, to int, data []byte) []byte {
+	if n.understands(from, to) || len(data) < trailerLen {
+		return data
+	}
+	at := 2 // 00 00 VERSION at the beginning of a control message, and of the trailer behind sessions
+	if !controlMessage(data) {
+		if plain := n.ports[from].plain; plain != nil && plain() {
+			return data
+		}
+		at += len(data) - trailerLen
+	}
+	data = slices.Clone(data)
+	data[at] ^= otherVersion
+	return data
+}
+
+const (
+	// trailerLen is the length of the trailer behind a datagram's sessions.
+	trailerLen = 12
+	// otherVersion is in what bits the other version of the wire format differs.
+	otherVersion = 0x40
+)
 
 func (n *Network) connected(from, to int) bool {
 	a, b := n.ports[from], n.ports[to]
@@ -258,7 +289,7 @@ func (n *Network) deliverAt(at time.Time, from, to int, data []byte) {
 		if n.ports[to].group != n.ports[from].group || n.ports[to].down {
 			return
 		}
-		if n.Inject(to, n.ports[from].source, data) { // from a datagram that its full socket drops, the host learns nothing
+		if n.Inject(to, n.ports[from].source, n.translate(from, to, data)) { // from a datagram that its full socket drops, the host learns nothing
 			n.links[[2]int{from, to}].note(sent, n.clock.Now())
 		}
 	})

@@ -18,6 +18,7 @@ type Usage struct {
 	Adds             int // JOOLD_ADDs
 	Pages            int // of the table, read or looked up in
 	Syncs            int // full syncs that began to arrive
+	Kept             int // sessions that the Replica keeps in memory; not since the start, but now
 }
 
 // Node is one host: its module, its sockets, and the Replica that runs on it, if one runs.
@@ -101,6 +102,14 @@ func (n *Node) Upstream() bool { return n.upstream }
 
 // Replica returns the Replica that runs; nil: none.
 func (n *Node) Replica() Replica { return n.replica }
+
+// kept returns how many sessions the Replica keeps in memory, if it says that.
+func (n *Node) kept() int {
+	if r, says := n.replica.(interface{ Kept() int }); says {
+		return r.Kept()
+	}
+	return 0
+}
 
 // Verdict returns the Replica's verdict after its last turn.
 func (n *Node) Verdict() Verdict { return n.verdict }

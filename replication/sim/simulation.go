@@ -119,7 +119,8 @@ func (s *Simulation) addNode(i int, h HostConfig) *Node {
 	if !source.IsValid() {
 		source = netip.AddrPortFrom(netip.AddrFrom16([16]byte{0xfe, 0x80, 15: byte(i + 1)}), 6464)
 	}
-	s.Network.Attach(source, h.Segment, n.fromNetwork)
+	host := s.Network.Attach(source, h.Segment, n.fromNetwork)
+	s.Network.ports[host].plain = n.Upstream
 	s.Nodes = append(s.Nodes, n)
 	s.factory = append(s.factory, h.Replica)
 	return n
