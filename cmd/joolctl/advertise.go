@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"joolctl/cmd/joolctl/internal/table"
 	"joolctl/supervisor"
 )
 
@@ -49,7 +50,7 @@ func (p *program) tell(outcomes []supervisor.Outcome, done string) error {
 			fmt.Fprintf(p.stderr, "joolctl: %s: %s\n", o.Name, o.Error)
 			result = errNotWell
 		case a != nil:
-			fmt.Fprintf(p.stdout, "%s: %s %s at %d a second\n", o.Name, done, count(a.Total, "session", "sessions"), a.Rate)
+			fmt.Fprintf(p.stdout, "%s: %s %s at %d a second\n", o.Name, done, table.Count(a.Total, "session", "sessions"), a.Rate)
 		default:
 			fmt.Fprintf(p.stdout, "%s: %s\n", o.Name, done)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"joolctl/cmd/joolctl/internal/table"
 	"joolctl/configdir"
 )
 
@@ -78,7 +79,7 @@ func (p *program) tellCheck(result configdir.Result, out *output) error {
 		}
 	} else {
 		p.listProblems(result)
-		fmt.Fprintf(p.stdout, "%d of %s good\n", good, count(len(result.Pairs), "pair is", "pairs are"))
+		fmt.Fprintf(p.stdout, "%d of %s good\n", good, table.Count(len(result.Pairs), "pair is", "pairs are"))
 	}
 	if good < len(result.Pairs) {
 		return errNotWell
@@ -113,12 +114,4 @@ func checkedOf(result configdir.Result) checked {
 		c.Pairs = append(c.Pairs, one)
 	}
 	return c
-}
-
-// count is a number and its noun.
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"joolctl/cmd/joolctl/internal/table"
 	"joolctl/replication"
 	"joolctl/supervisor"
 )
@@ -64,34 +66,6 @@ func TestJSONCommands(t *testing.T) {
 	}
 }
 
-// TestSeverity sorts rows.
-func TestSeverity(t *testing.T) {
-	why := []replication.Reason{{Code: replication.SettingsDiffer}}
-	lags := func(s float64) *supervisor.Lag { return &supervisor.Lag{Sessions: 1, Seconds: s} }
-	rows := []supervisor.Row{
-		{Name: "p2", State: supervisor.Running, Synced: "yes"},
-		{Name: "p10", State: supervisor.Running, Synced: "yes"},
-		{Name: "lag2", State: supervisor.Running, Synced: "yes", Lag: lags(2), Warnings: why},
-		{Name: "lag3", State: supervisor.Running, Synced: "yes", Lag: lags(3), Warnings: why},
-		{Name: "reasons", State: supervisor.Running, Synced: "yes", Reasons: why},
-		{Name: "alone", State: supervisor.Running, Synced: "alone"},
-		{Name: "no", State: supervisor.Running, Synced: "no"},
-		{Name: "oldfiles", State: supervisor.Running, Synced: "yes", Reason: "refused"},
-		{Name: "waiting", State: supervisor.Waiting},
-		{Name: "backoff", State: supervisor.Backoff},
-		{Name: "failed", State: supervisor.Failed},
-	}
-	bySeverity(rows)
-	var names []string
-	for _, row := range rows {
-		names = append(names, row.Name)
-	}
-	want := []string{"failed", "backoff", "waiting", "oldfiles", "no", "alone", "reasons", "lag3", "lag2", "p2", "p10"}
-	if diff := cmp.Diff(want, names); diff != "" {
-		t.Errorf("by severity (-want +got):\n%s", diff)
-	}
-}
-
 // TestSort has the command sort.
 func TestSort(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
@@ -109,7 +83,7 @@ func TestSort(t *testing.T) {
 			t.Errorf("status %s: code %d, rows %q, want %q", c.flags, code, got, c.want)
 		}
 	}
-	if code, _, stderr := ran("status", "--sort=lag"); code != 2 || !strings.Contains(stderr, `there is no order "lag"; write name or severity`) {
+	if code, _, stderr := ran("status", "--sort=age"); code != 2 || !strings.Contains(stderr, `there is no order "age"; write name, severity, rates, lag or sessions`) {
 		t.Errorf("code %d, stderr %q", code, stderr)
 	}
 }
@@ -119,7 +93,7 @@ func TestScreen(t *testing.T) {
 	s := supervisor.Status{}
 	for i := range 40 {
 		s.Workers = append(s.Workers, supervisor.Row{
-			Name: "customer" + number(uint64(i)), Namespace: "customer" + number(uint64(i)), Instance: "nat", State: supervisor.Running, Synced: "no", Since: now,
+			Name: "customer" + strconv.Itoa(i), Namespace: "customer" + strconv.Itoa(i), Instance: "nat", State: supervisor.Running, Synced: "no", Since: now,
 			FullSync: &supervisor.FullSyncProgress{Phase: "receiving", DoneSessions: 100, TotalSessions: 1000, Incomplete: true},
 			Sessions: new(uint64(1234567)), BestPeerSessions: new(uint64(1234567)), Lag: &supervisor.Lag{Sessions: 12345, Seconds: 12.3},
 			Rates: &supervisor.Rates{In: 12345, Out: 12345}, LostSessions: 123456,
@@ -127,7 +101,7 @@ func TestScreen(t *testing.T) {
 		})
 	}
 	var out strings.Builder
-	if err := writeTable(&out, s, tableOptions{now: now}); err != nil {
+	if err := table.Write(&out, s, table.Options{Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")

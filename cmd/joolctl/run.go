@@ -83,7 +83,7 @@ file); 2 wrong usage; 3 no supervisor answers.`,
 	root.PersistentFlags().StringVar(&p.socket, "socket", socket,
 		"the supervisor's control socket (environment: "+socketEnv+")")
 	root.AddCommand(
-		newUp(p), newStatus(p), newReady(p), newCheck(p), newAdvertise(p), newRestart(p),
+		newUp(p), newStatus(p), newTop(p), newReady(p), newCheck(p), newAdvertise(p), newRestart(p),
 		newReload(p), newDown(p), newMetrics(p), newVersion(p),
 	)
 	return root
@@ -99,7 +99,7 @@ func (p *program) exit(err error) int {
 	case errors.Is(err, errNotWell):
 		return exitNotWell
 	case errors.As(err, &none):
-		fmt.Fprintf(p.stderr, "joolctl: %v; %s\n", err, nextAfter(none))
+		fmt.Fprintf(p.stderr, "joolctl: %s\n", explain(err))
 		return exitNoSupervisor
 	case errors.As(err, &right):
 		fmt.Fprintf(p.stderr, "joolctl: %v\n", err)
@@ -109,6 +109,15 @@ func (p *program) exit(err error) int {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	fmt.Fprintf(p.stderr, "joolctl: %s; see `joolctl --help`\n", line)
 	return exitUsage
+}
+
+// explain is an error in one line, with what to do where no supervisor answers.
+func explain(err error) string {
+	var none *supervisor.NoSupervisor
+	if errors.As(err, &none) {
+		return fmt.Sprintf("%v; %s", err, nextAfter(none))
+	}
+	return err.Error()
 }
 
 // nextAfter is what to do where no supervisor answers.

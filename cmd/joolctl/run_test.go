@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
 	"joolctl/joolnl"
@@ -25,7 +24,15 @@ import (
 	"joolctl/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asProgram is an environment variable that makes the test binary joolctl itself, for tests that need it as a process.
+const asProgram = "JOOLCTL_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // fake is a worker that runs, unless its instance is "absent".
 type fake struct {
@@ -80,6 +87,13 @@ func supervised(t *testing.T, pairs map[string]string) (dir, socket string) {
 	for name, instance := range pairs {
 		writePair(t, dir, name, instance)
 	}
+	supervise(t, dir, socket)
+	return dir, socket
+}
+
+// supervise runs a supervisor with fake workers for the pairs of a directory.
+func supervise(t *testing.T, dir, socket string) {
+	t.Helper()
 	ready, done := make(chan struct{}), make(chan error, 1)
 	var once sync.Once
 	s := supervisor.New(supervisor.Options{
@@ -107,7 +121,6 @@ func supervised(t *testing.T, pairs map[string]string) (dir, socket string) {
 			t.Error(err)
 		}
 	})
-	return dir, socket
 }
 
 var groups int
@@ -166,7 +179,7 @@ func TestUsage(t *testing.T) {
 func TestNoSupervisor(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "none")
 	t.Setenv(socketEnv, socket)
-	for _, args := range []string{"status", "status -w", "advertise --all", "restart a", "reload", "down"} {
+	for _, args := range []string{"status", "status -w", "top", "advertise --all", "restart a", "reload", "down"} {
 		code, stdout, stderr := ran(strings.Fields(args)...)
 		if code != 3 || stdout != "" || !strings.Contains(stderr, socket) || !strings.Contains(stderr, "joolctl up DIR") ||
 			strings.Count(stderr, "\n") != 1 {
@@ -328,86 +341,4 @@ func TestStatusWatchGoesOn(t *testing.T) {
 	if !ok || !strings.HasPrefix(first, "NAME") || !strings.Contains(second, "running") {
 		t.Errorf("screens:\n%s", out.String())
 	}
-}
-
-// TestTerminal has status write to a terminal: in colours, unless its user has said no.
-func TestTerminal(t *testing.T) {
-	_, socket := supervised(t, map[string]string{"a": "i"})
-	for _, c := range []struct {
-		name     string
-		env      map[string]string
-		coloured bool
-	}{
-		{"a terminal", map[string]string{"NO_COLOR": "", "TERM": "xterm"}, true},
-		{"NO_COLOR", map[string]string{"NO_COLOR": "1", "TERM": "xterm"}, false},
-		{"a dumb one", map[string]string{"NO_COLOR": "", "TERM": "dumb"}, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			for key, value := range c.env {
-				t.Setenv(key, value)
-			}
-			screen, terminal := openTerminal(t)
-			if code := run(context.Background(), []string{"status", "--socket", socket}, terminal, io.Discard); code != 0 {
-				t.Errorf("code %d", code)
-			}
-			var seen []byte
-			b := make([]byte, 64<<10)
-			for !bytes.Contains(seen, []byte("1 worker: ")) { // a terminal may have a part of what was written
-				n, err := screen.Read(b)
-				if err != nil {
-					t.Fatal(err)
-				}
-				seen = append(seen, b[:n]...)
-			}
-			if got := bytes.Contains(seen, []byte("\x1b[32mrunning\x1b[0m")); got != c.coloured || !bytes.Contains(seen, []byte("running")) {
-				t.Errorf("coloured: %v, want %v: %q", got, c.coloured, seen)
-			}
-		})
-	}
-}
-
-// TestWatchOnATerminal: each screen is written over the one before.
-func TestWatchOnATerminal(t *testing.T) {
-	_, socket := supervised(t, map[string]string{"a": "i"})
-	screen, terminal := openTerminal(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan int)
-	go func() { done <- run(ctx, []string{"status", "--watch", "--socket", socket}, terminal, io.Discard) }()
-	var seen []byte
-	b := make([]byte, 64<<10)
-	for bytes.Count(seen, []byte(clear)) < 2 {
-		n, err := screen.Read(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen = append(seen, b[:n]...)
-	}
-	cancel()
-	if code := <-done; code != 0 {
-		t.Errorf("code %d", code)
-	}
-}
-
-// openTerminal makes a pseudo terminal: what programs write into, and what its user
-// sees of it.
-func openTerminal(t *testing.T) (screen, terminal *os.File) {
-	t.Helper()
-	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { screen.Close() })
-	if err := unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { terminal.Close() })
-	return screen, terminal
 }

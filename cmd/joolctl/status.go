@@ -2,22 +2,22 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"joolctl/cmd/joolctl/internal/table"
 	"joolctl/supervisor"
 )
 
 // formats are how status can be shown.
 var formats = map[string]func(w io.Writer, s supervisor.Status, now time.Time, colours bool) error{
 	"table": func(w io.Writer, s supervisor.Status, now time.Time, colours bool) error {
-		return writeTable(w, s, tableOptions{now: now, colours: colours})
+		return table.Write(w, s, table.Options{Now: now, Colours: colours})
 	},
 	"wide": func(w io.Writer, s supervisor.Status, now time.Time, colours bool) error {
-		return writeTable(w, s, tableOptions{now: now, colours: colours, wide: true})
+		return table.Write(w, s, table.Options{Now: now, Colours: colours, Wide: true})
 	},
 	"json": func(w io.Writer, s supervisor.Status, _ time.Time, _ bool) error {
 		return writeJSON(w, s)
@@ -30,7 +30,7 @@ const watchPeriod = time.Second
 func newStatus(p *program) *cobra.Command {
 	var out *output
 	var watch bool
-	var order string
+	var order *string
 	cmd := &cobra.Command{
 		Use:   "status [NAME...]",
 		Short: "Show every worker: its state, completeness, lag, rates, losses and peers",
@@ -59,10 +59,11 @@ full sync, and how long a new session exists on this host only.`,
 			if err := out.check(); err != nil {
 				return err
 			}
-			if orders[order] == nil {
-				return fmt.Errorf("there is no order %q; write name or severity", order)
+			sorted, err := orderOf(*order)
+			if err != nil {
+				return err
 			}
-			show := func(w io.Writer) error { return p.showStatus(cmd.Context(), names, out.name, orders[order], w) }
+			show := func(w io.Writer) error { return p.showStatus(cmd.Context(), names, out.name, sorted, w) }
 			if watch {
 				return p.watchStatus(cmd.Context(), out.name, show)
 			}
@@ -72,19 +73,18 @@ full sync, and how long a new session exists on this host only.`,
 	}
 	out = newOutput(cmd, "table", "wide", "json")
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it every second, until interrupted")
-	cmd.Flags().StringVar(&order, "sort", "name", "order of the rows: name, or severity, which --sort alone means")
-	cmd.Flags().Lookup("sort").NoOptDefVal = "severity"
-	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(
-		[]string{"name", "severity"}, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
+	order = newSort(cmd, "name")
+	sort := cmd.Flags().Lookup("sort")
+	sort.NoOptDefVal, sort.Usage = "severity", sort.Usage+"; --sort alone means severity"
 	return cmd
 }
 
-func (p *program) showStatus(ctx context.Context, names []string, output string, order func([]supervisor.Row), w io.Writer) error {
+func (p *program) showStatus(ctx context.Context, names []string, output string, order table.Order, w io.Writer) error {
 	status, err := p.client().Status(ctx, names)
 	if err != nil {
 		return failed{err}
 	}
-	order(status.Workers)
+	order.Sort(status.Workers)
 	if err := formats[output](w, status, time.Now(), coloured(p.stdout)); err != nil {
 		return failed{err}
 	}

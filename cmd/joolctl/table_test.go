@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/cmd/joolctl/internal/table"
 	"joolctl/replication"
 	"joolctl/supervisor"
 	"joolctl/worker"
@@ -94,7 +95,7 @@ func TestFormats(t *testing.T) {
 func TestEmptyTable(t *testing.T) {
 	var out bytes.Buffer
 	s := supervisor.Status{Reason: "cannot read directory /etc/joold.d: permission denied"}
-	if err := writeTable(&out, s, tableOptions{now: now}); err != nil {
+	if err := table.Write(&out, s, table.Options{Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "status.empty", out.String())
@@ -103,20 +104,20 @@ func TestEmptyTable(t *testing.T) {
 // Colours change nothing but the colour.
 func TestColours(t *testing.T) {
 	var plain, colourful bytes.Buffer
-	if err := writeTable(&plain, sample(), tableOptions{now: now}); err != nil {
+	if err := table.Write(&plain, sample(), table.Options{Now: now}); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeTable(&colourful, sample(), tableOptions{now: now, colours: true}); err != nil {
+	if err := table.Write(&colourful, sample(), table.Options{Now: now, Colours: true}); err != nil {
 		t.Fatal(err)
 	}
 	text := colourful.String()
-	if n := strings.Count(text, colourEnd); n != 4 {
+	if n := strings.Count(text, table.ColourEnd); n != 4 {
 		t.Errorf("%d coloured words, want 4", n)
 	}
-	for _, colour := range colours {
+	for _, colour := range table.Colours {
 		text = strings.ReplaceAll(text, colour, "")
 	}
-	if strings.ReplaceAll(text, colourEnd, "") != plain.String() {
+	if strings.ReplaceAll(text, table.ColourEnd, "") != plain.String() {
 		t.Errorf("without its colours:\n%s", text)
 	}
 }
@@ -126,7 +127,7 @@ func TestAge(t *testing.T) {
 		-time.Second: "0s", 59 * time.Second: "59s", time.Minute: "1m0s", time.Hour - 1: "59m59s",
 		25 * time.Hour: "1d1h", 400*24*time.Hour + time.Minute: "400d0h", 90 * time.Minute: "1h30m",
 	} {
-		if got := age(d); got != want {
+		if got := table.Age(d); got != want {
 			t.Errorf("age(%v) = %s, want %s", d, got, want)
 		}
 	}

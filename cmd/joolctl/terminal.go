@@ -5,8 +5,6 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"joolctl/supervisor"
 )
 
 func isTerminal(w io.Writer) bool {
@@ -22,13 +20,3 @@ func isTerminal(w io.Writer) bool {
 func coloured(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
 }
-
-// colours are the states' escape sequences.
-var colours = map[supervisor.State]string{
-	supervisor.Running: "\x1b[32m",
-	supervisor.Waiting: "\x1b[33m",
-	supervisor.Backoff: "\x1b[31m",
-	supervisor.Failed:  "\x1b[31m",
-}
-
-const colourEnd = "\x1b[0m"

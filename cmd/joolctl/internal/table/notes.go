@@ -1,4 +1,4 @@
-package main
+package table
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ func (n *notes) add(name, line string) {
 	if n.names[line] == nil {
 		n.lines = append(n.lines, line)
 	}
-	n.names[line] = append(n.names[line], cell(name))
+	n.names[line] = append(n.names[line], Cell(name))
 }
 
 func (n *notes) write(out *bytes.Buffer) {
@@ -40,33 +40,38 @@ func (n *notes) write(out *bytes.Buffer) {
 }
 
 // writeNotes writes the reasons of all workers, each with its remedy.
-func writeNotes(out *bytes.Buffer, workers []supervisor.Row, o tableOptions) {
+func writeNotes(out *bytes.Buffer, workers []supervisor.Row, o Options) {
 	var n notes
 	for i := range workers {
-		n.addRow(&workers[i], o)
+		for _, line := range Notes(&workers[i], o) {
+			n.add(workers[i].Name, line)
+		}
 	}
 	n.write(out)
 }
 
-func (n *notes) addRow(row *supervisor.Row, o tableOptions) {
+// Notes are the reasons why a worker is not as it should be, each with its remedy.
+func Notes(row *supervisor.Row, o Options) (lines []string) {
+	add := func(line string) { lines = append(lines, line) }
 	if row.Reason != "" {
-		n.add(row.Name, row.Reason)
+		add(row.Reason)
 	}
 	for _, reason := range row.Reasons {
 		if reason.Code != replication.NotRunning && reason.Code != replication.FullSync { // the lines above and below say it
-			n.add(row.Name, reason.Line(o.now))
+			add(reason.Line(o.Now))
 		}
 	}
 	for _, warning := range row.Warnings {
-		n.add(row.Name, "warning: "+warning.Line(o.now))
+		add("warning: " + warning.Line(o.Now))
 	}
 	if e := row.Exposure; e != nil && e.Refused != "" {
-		n.add(row.Name, `"tune ss" has no effect, because the module refuses other settings: `+e.Refused)
+		add(`"tune ss" has no effect, because the module refuses other settings: ` + e.Refused)
 	}
 	if row.FullSync != nil {
-		n.add(row.Name, "full sync: "+row.FullSync.String())
+		add("full sync: " + row.FullSync.String())
 	}
-	if a := row.Advertise; a != nil && (o.wide || !a.Ended || a.Error != "") {
-		n.add(row.Name, "advertise: "+a.String())
+	if a := row.Advertise; a != nil && (o.Wide || !a.Ended || a.Error != "") {
+		add("advertise: " + a.String())
 	}
+	return lines
 }

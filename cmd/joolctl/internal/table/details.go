@@ -1,7 +1,6 @@
-package main
+package table
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,22 +10,26 @@ import (
 	"joolctl/supervisor"
 )
 
-// writeDetails writes lines about a worker: one for each peer, the exposure, the last full sync, the sessions of each stage, and the
-// module's counters.
-func writeDetails(out *bytes.Buffer, row *supervisor.Row, now time.Time) {
+// Detail is a line about a pair.
+type Detail struct{ Subject, Text string }
+
+// Details are lines about a pair: one for each peer, the exposure, the last full sync, the sessions of each stage, and the module's
+// counters.
+func Details(row *supervisor.Row, now time.Time) (details []Detail) {
+	add := func(subject, text string) { details = append(details, Detail{subject, text}) }
 	for _, peer := range row.Peers {
-		fmt.Fprintf(out, "%s: peer %s: %s\n", row.Name, peer.Address, describePeer(peer))
+		add("peer "+peer.Address, describePeer(peer))
 	}
 	if e := row.Exposure; e != nil {
-		fmt.Fprintf(out, "%s: exposure: %s\n", row.Name, exposure(*e))
+		add("exposure", exposure(*e))
 	}
 	if f := row.LastFullSync; f != nil {
-		fmt.Fprintf(out, "%s: last full sync: %s ago, from %s (%s) in %v: received %d sessions, had %d, injected %d, replaced %d BIB entries, collided %d, returned %d\n",
-			row.Name, age(now.Sub(f.At)), f.From, f.Cause, f.Duration().Round(time.Millisecond), f.Received, f.Own, f.Injected, f.Replaced, f.Collided, f.Returned)
+		add("last full sync", fmt.Sprintf("%s ago, from %s (%s) in %v: received %d sessions, had %d, injected %d, replaced %d BIB entries, collided %d, returned %d",
+			Age(now.Sub(f.At)), f.From, f.Cause, f.Duration().Round(time.Millisecond), f.Received, f.Own, f.Injected, f.Replaced, f.Collided, f.Returned))
 	}
 	for _, part := range stages(row) {
 		if text := part.String(); text != "" {
-			fmt.Fprintf(out, "%s: %s: %s\n", row.Name, part.name, text)
+			add(part.name, text)
 		}
 	}
 	if len(row.Kernel) > 0 {
@@ -34,8 +37,9 @@ func writeDetails(out *bytes.Buffer, row *supervisor.Row, now time.Time) {
 		for _, name := range slices.Sorted(maps.Keys(row.Kernel)) {
 			counters = append(counters, fmt.Sprintf("%s %d", name, row.Kernel[name]))
 		}
-		fmt.Fprintf(out, "%s: module: %s\n", row.Name, strings.Join(counters, ", "))
+		add("module", strings.Join(counters, ", "))
 	}
+	return details
 }
 
 // exposure describes an Exposure in one line.
@@ -52,7 +56,7 @@ func exposure(e supervisor.Exposure) string {
 
 // describePeer says what is known of a peer.
 func describePeer(peer supervisor.Peer) string {
-	heard := fmt.Sprintf(", heard %s ago", age(time.Duration(peer.LastHeardSeconds*float64(time.Second))))
+	heard := fmt.Sprintf(", heard %s ago", Age(time.Duration(peer.LastHeardSeconds*float64(time.Second))))
 	if !peer.Live {
 		heard += ", not live"
 	}
@@ -62,7 +66,7 @@ func describePeer(peer supervisor.Peer) string {
 	case peer.Sessions == nil:
 		return fmt.Sprintf("has sent no HELLO yet, lost %d datagrams, repaired %d", *peer.Lost, *peer.Repaired) + heard
 	}
-	text := fmt.Sprintf("%s, Jool %s, synced %s, %d sessions", cell(peer.Software), peer.Version, peer.Synced, *peer.Sessions)
+	text := fmt.Sprintf("%s, Jool %s, synced %s, %d sessions", Cell(peer.Software), peer.Version, peer.Synced, *peer.Sessions)
 	if peer.Lag != nil {
 		text += fmt.Sprintf(", lag %d sessions and %s", peer.Lag.Sessions, shortSeconds(peer.Lag.Seconds))
 	}

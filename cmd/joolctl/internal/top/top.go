@@ -1,0 +1,52 @@
+// Package top shows the status of all pairs again and again: on the screen of a terminal, or as plain lines.
+package top
+
+import (
+	"context"
+	"os"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"joolctl/cmd/joolctl/internal/table"
+	"joolctl/supervisor"
+)
+
+// Options configure top.
+type Options struct {
+	// Ask asks the supervisor for its status.
+	Ask func(context.Context) (supervisor.Status, error)
+	// Explain returns an error of Ask in one line, with what to do.
+	Explain func(error) string
+	// Order is the order of the rows at first.
+	Order table.Order
+	// Interval is the time between two questions.
+	Interval time.Duration
+	Colours  bool
+	// ASCII draws sparklines without block characters.
+	ASCII bool
+}
+
+// framesPerSecond bounds how often the screen is drawn.
+const framesPerSecond = 20
+
+// Run shows a screen on a terminal until its user quits or the context ends. It returns an error if the supervisor does not answer
+// the first question.
+func Run(ctx context.Context, o Options, terminal *os.File) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	status, err := o.Ask(ctx)
+	if err != nil {
+		return err
+	}
+	ask := func() tea.Msg {
+		status, err := o.Ask(ctx)
+		return answer{time.Now(), status, err}
+	}
+	m := newModel(o, ask).answered(answer{time.Now(), status, nil})
+	_, err = tea.NewProgram(m, tea.WithContext(ctx), tea.WithOutput(terminal), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler()).Run()
+	if ctx.Err() != nil { // SIGTERM is no error
+		return nil
+	}
+	return err
+}

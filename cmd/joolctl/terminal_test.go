@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestTerminal has status write to a terminal: in colours, unless its user has said no.
+func TestTerminal(t *testing.T) {
+	_, socket := supervised(t, map[string]string{"a": "i"})
+	for _, c := range []struct {
+		name     string
+		env      map[string]string
+		coloured bool
+	}{
+		{"a terminal", map[string]string{"NO_COLOR": "", "TERM": "xterm"}, true},
+		{"NO_COLOR", map[string]string{"NO_COLOR": "1", "TERM": "xterm"}, false},
+		{"a dumb one", map[string]string{"NO_COLOR": "", "TERM": "dumb"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for key, value := range c.env {
+				t.Setenv(key, value)
+			}
+			screen, terminal := openTerminal(t)
+			if code := run(context.Background(), []string{"status", "--socket", socket}, terminal, io.Discard); code != 0 {
+				t.Errorf("code %d", code)
+			}
+			var seen []byte
+			b := make([]byte, 64<<10)
+			for !bytes.Contains(seen, []byte("1 worker: ")) { // a terminal may have a part of what was written
+				n, err := screen.Read(b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				seen = append(seen, b[:n]...)
+			}
+			if got := bytes.Contains(seen, []byte("\x1b[32mrunning\x1b[0m")); got != c.coloured || !bytes.Contains(seen, []byte("running")) {
+				t.Errorf("coloured: %v, want %v: %q", got, c.coloured, seen)
+			}
+		})
+	}
+}
+
+// TestWatchOnATerminal: each screen is written over the one before.
+func TestWatchOnATerminal(t *testing.T) {
+	_, socket := supervised(t, map[string]string{"a": "i"})
+	screen, terminal := openTerminal(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan int)
+	go func() { done <- run(ctx, []string{"status", "--watch", "--socket", socket}, terminal, io.Discard) }()
+	var seen []byte
+	b := make([]byte, 64<<10)
+	for bytes.Count(seen, []byte(clear)) < 2 {
+		n, err := screen.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, b[:n]...)
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("code %d", code)
+	}
+}
+
+// openTerminal makes a pseudo terminal: what programs write into, and what its user
+// sees of it.
+func openTerminal(t *testing.T) (screen, terminal *os.File) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { screen.Close() })
+	if err := unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { terminal.Close() })
+	return screen, terminal
+}
