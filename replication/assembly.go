@@ -101,11 +101,12 @@ func (a *Assembly) Complete() bool { return a.ended && a.next == a.bulks }
 // Ready returns how many sessions Take would return.
 func (a *Assembly) Ready() int { return min(int(a.next-a.taken)*syncwire.MaxBulk, len(a.records)) }
 
-// Take returns the records of the BULKs that follow those that were taken, without a gap. The memory is the caller's.
+// Take returns the records of the BULKs that follow those that were taken, without a gap. The memory is the caller's, and has no room
+// for more: pieces are kept until all have been injected. The Assembly's own memory is used again for the next piece.
 func (a *Assembly) Take() []session.Record {
 	n := a.Ready()
-	piece := a.records[:n:n]
-	a.records = slices.Clone(a.records[n:])
+	piece := slices.Clone(a.records[:n])
+	a.records = a.records[:copy(a.records, a.records[n:])]
 	a.taken = a.next
 	return piece
 }

@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -168,4 +169,37 @@ func TestAssemblyTimes(t *testing.T) {
 	if a.Bulks() != 1 || !a.Taken() {
 		t.Error("taking the records changes the numbers")
 	}
+}
+
+// TestTakeKeepsNoRoom takes pieces and keeps them, as an Injection does. Together they need no more memory than their sessions, and
+// the Assembly as much as a piece.
+func TestTakeKeepsNoRoom(t *testing.T) {
+	const bulks = 5000
+	var data []byte
+	for _, r := range recordsAt(syncwire.MaxBulk) {
+		data = append(data, r[:]...)
+	}
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	a := NewAssembly(bulks * syncwire.MaxBulk)
+	var pieces [][]session.Record
+	for i := range uint32(bulks) {
+		if added, err := a.Add(i, data, 0); !added || err != nil {
+			t.Fatalf("BULK %d: %v, %v", i, added, err)
+		}
+		if a.Ready() >= LeastPiece {
+			pieces = append(pieces, a.Take())
+		}
+	}
+	used := heap() - before
+	if most := int64((bulks*syncwire.MaxBulk + 2*LeastPiece) * syncwire.RecordLen); used > most {
+		t.Errorf("%d pieces take %d bytes, want %d at most", len(pieces), used, most)
+	}
+	runtime.KeepAlive(pieces)
+	runtime.KeepAlive(&a)
 }
