@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -66,6 +68,35 @@ func TestWatchOnATerminal(t *testing.T) {
 	cancel()
 	if code := <-done; code != 0 {
 		t.Errorf("code %d", code)
+	}
+}
+
+// TestTerminalIsLeftAlone: a command that is not top writes no escape sequence to its terminal. The packages for top that the program
+// is linked with must not ask the terminal for anything when they are initialised.
+func TestTerminalIsLeftAlone(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen, terminal := openTerminal(t)
+	cmd := exec.Command(self, "version")
+	cmd.Env = append(os.Environ(), asProgram+"=1", "TERM=xterm-256color")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	var seen []byte
+	b := make([]byte, 64<<10)
+	for !bytes.Contains(seen, []byte("tested with")) {
+		n, err := screen.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, b[:n]...)
+	}
+	if !bytes.HasPrefix(seen, []byte("joolctl ")) || bytes.ContainsRune(seen, 0x1b) {
+		t.Errorf("it wrote %q", seen)
 	}
 }
 

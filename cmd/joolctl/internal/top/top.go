@@ -3,6 +3,7 @@ package top
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -36,7 +37,10 @@ func Run(ctx context.Context, o Options, terminal *os.File) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	status, err := o.Ask(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
 		return err
 	}
 	ask := func() tea.Msg {
@@ -45,8 +49,11 @@ func Run(ctx context.Context, o Options, terminal *os.File) error {
 	}
 	m := newModel(o, ask).answered(answer{time.Now(), status, nil})
 	_, err = tea.NewProgram(m, tea.WithContext(ctx), tea.WithOutput(terminal), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler()).Run()
-	if ctx.Err() != nil { // SIGTERM is no error
+	switch {
+	case ctx.Err() != nil: // SIGTERM is no error
 		return nil
+	case err != nil:
+		return fmt.Errorf("cannot show a screen on this terminal: %w; for plain tables type: joolctl top | cat", err)
 	}
-	return err
+	return nil
 }
