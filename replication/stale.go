@@ -17,6 +17,9 @@ func (h *Host) withoutStale(entries []byte, now time.Time) []byte {
 		h.began = time.Time{}
 		return entries
 	}
+	if len(h.Peers.Live(now)) == 0 {
+		return entries // nobody requests a full sync: upstream's joolds, and peers without sequence numbers, get what is reported
+	}
 	before := now.Sub(h.began).Milliseconds()
 	kept, size := 0, h.Format.EntryLen()
 	var copied session.Record
