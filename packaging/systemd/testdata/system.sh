@@ -15,8 +15,8 @@ await() {
 	echo "$wanted"
 }
 column() { joolctl status "$1" | awk -v name="$1" -v n="$2" '$1 == name { print $n }'; }
-state() { column "$1" 4; }
-synced() { column "$1" 5; }
+state() { column "$1" 3; }
+synced() { column "$1" 4; }
 pid() { systemctl show -P MainPID "$1"; }
 restarts() { systemctl show -P NRestarts joolctl; }
 log() { journalctl --no-pager -u "$1" -o cat | grep -o "$2" | tail -n 1; }
