@@ -22,8 +22,9 @@ func (b *standbyBench) stall(n int) {
 		done := make(chan struct{})
 		go func() { defer close(done); do() }()
 		took := top.roundTrips(t, done)
-		if longest := took[len(took)-1]; bound > 0 {
-			atMost(t, "the longest round trip", longest, usual[len(usual)-1]+bound)
+		// Not the longest: K's program starts meanwhile, on the same processor.
+		if slow := quantile(took, 0.999); bound > 0 {
+			atMost(t, "one round trip in a thousand", slow, usual[len(usual)-1]+bound)
 		}
 		return fmt.Sprintf("longest %v, 1 in 1000 over %v (before: %v, %v; %d pings)", tenths(took[len(took)-1]), tenths(quantile(took, 0.999)),
 			tenths(usual[len(usual)-1]), tenths(quantile(usual, 0.999)), len(took))
