@@ -22,9 +22,8 @@ func (b *standbyBench) stall(n int) {
 		done := make(chan struct{})
 		go func() { defer close(done); do() }()
 		took := top.roundTrips(t, done)
-		// Not the longest: K's program starts meanwhile, on the same processor.
-		if slow := quantile(took, 0.999); bound > 0 {
-			atMost(t, "one round trip in a thousand", slow, usual[len(usual)-1]+bound)
+		if longest := took[len(took)-1]; bound > 0 {
+			atMost(t, "the longest round trip", longest, usual[len(usual)-1]+bound)
 		}
 		return fmt.Sprintf("longest %v, 1 in 1000 over %v (before: %v, %v; %d pings)", tenths(took[len(took)-1]), tenths(quantile(took, 0.999)),
 			tenths(usual[len(usual)-1]), tenths(quantile(usual, 0.999)), len(took))
@@ -44,8 +43,11 @@ func (b *standbyBench) stall(n int) {
 			pairJ, pairK := top.pairs(group6)
 			top.j.fill(t, "nat", n)
 			startWorker(t, supervised, top.j, pairJ).awaitSynced(t, "alone")
+			// K's program starts before: that is work for the same processor, and not what is measured.
+			top.k.ip(t, "link set "+syncLink+" down")
+			startWorker(t, supervised, top.k, pairK).awaitSynced(t, "alone")
 			return during(t, top, 10*time.Millisecond, func() {
-				startWorker(t, supervised, top.k, pairK)
+				top.k.ip(t, "link set "+syncLink+" up")
 				top.settledCount(t, n, time.Minute, 4*time.Minute)
 			})
 		})
