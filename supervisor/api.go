@@ -16,7 +16,7 @@ const (
 	pathStatus = "/v1/status" // GET, ?name=…: Status
 	// GET, ?name=… or ?all=true, and &allow-alone=true, &patience=DURATION, &open-after=DURATION, &max-lag=DURATION: Ready
 	pathReady = "/v1/ready"
-	// GET, ?module=true for the counters of the module; the answer is no JSON, but what Options.Metrics writes
+	// GET, ?module=true adds the counters of the module: text that Options.Metrics writes, not JSON
 	pathMetrics   = "/v1/metrics"
 	pathAdvertise = "/v1/advertise" // POST, ?name=… or ?all=true: []Outcome
 	pathRestart   = "/v1/restart"   // POST, ?name=… or ?all=true: []Outcome

@@ -30,8 +30,8 @@ const (
 type ReadyOptions struct {
 	// AllowAlone makes a pair ready that hears no peer.
 	AllowAlone bool
-	// Patience makes a pair ready that has not been ready for so long, for whatever reason, if no complete peer was heard
-	// meanwhile, which could serve in its place; 0: never.
+	// Patience makes a pair ready after it has not been ready for this long, unless a complete peer, which could serve instead, was
+	// heard meanwhile; 0: never.
 	Patience time.Duration
 	// OpenAfter makes a pair ready that has not been ready for so long, in any case; 0: never.
 	OpenAfter time.Duration

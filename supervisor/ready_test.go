@@ -195,7 +195,7 @@ func TestReadyDoesNotAskTheKernel(t *testing.T) {
 	})
 }
 
-// Nothing to fail over to is not ready; a busy supervisor says so in time.
+// TestReadyOfNone checks that a supervisor without pairs is not ready, and that a busy supervisor answers in time.
 func TestReadyOfNone(t *testing.T) {
 	inBubble(t, func(string, *fleet) {}, func(r *rig) {
 		got, err := r.Ready(context.Background(), nil, true, ReadyOptions{})

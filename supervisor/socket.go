@@ -97,7 +97,7 @@ func lengthenQueue(l *net.UnixListener) {
 	}
 }
 
-// lockSocket takes the lock or says who has it.
+// lockSocket locks the file beside a socket. If another process holds the lock, the error names that process.
 func lockSocket(use socketUse, path string) (*os.File, error) {
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {

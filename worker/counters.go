@@ -200,7 +200,7 @@ type FullSyncs struct {
 	Stored uint64 `json:"stored"`
 	// Unanswered counts full syncs that were requested again and again and that no peer sent.
 	Unanswered uint64 `json:"unanswered"`
-	// Interrupted counts how often a peer stopped sending in the middle of a full sync. This host goes on with that peer or asks another one.
+	// Interrupted counts full syncs whose sender stopped before the end. This host then continues with that peer, or requests the table from another one.
 	Interrupted uint64 `json:"interrupted"`
 	// TooLarge counts full syncs that were ignored because the peer's table has more sessions than a full sync takes.
 	TooLarge uint64 `json:"too_large"`

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestOwnWork has this program work: that is not the work of others, and what it claims for children is neither.
+// TestOwnWork checks that Others counts neither the test's own processor time nor the time of its children.
 func TestOwnWork(t *testing.T) {
 	m, err := Start()
 	if err != nil {
