@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"joolctl/internal/golden"
 )
 
 // TestDocs has docs/metrics.md list all families.
@@ -18,7 +20,7 @@ func TestDocs(t *testing.T) {
 	if !found {
 		t.Fatalf("%s has no line %q", docs, mark)
 	}
-	generated(t, docs, head+mark+strings.TrimRight(Markdown(), "\n")+"\n")
+	golden.File(t, docs, head+mark+strings.TrimRight(Markdown(), "\n")+"\n")
 }
 
 // Markdown returns a table of the families of each section.

@@ -2,9 +2,7 @@ package metrics
 
 import (
 	"bytes"
-	"flag"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,27 +14,9 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"joolctl/internal/golden"
 	"joolctl/supervisor"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// generated compares a file with a text.
-func generated(t *testing.T, file, want string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(got), want); diff != "" {
-		t.Errorf("%s (-file +now; rewrite with -update):\n%s", file, diff)
-	}
-}
 
 func encoded(t testing.TB, f Format, s *supervisor.Snapshot) string {
 	t.Helper()
@@ -55,7 +35,7 @@ func stable(text string) string { return ofProcess.ReplaceAllString(text, "$1 1"
 // TestGolden has the whole answer to a scrape in both formats.
 func TestGolden(t *testing.T) {
 	for name, f := range map[string]Format{"metrics.txt": Text, "metrics.openmetrics": OpenMetrics} {
-		generated(t, filepath.Join("testdata", name), stable(encoded(t, f, sample(t))))
+		golden.File(t, filepath.Join("testdata", name), stable(encoded(t, f, sample(t))))
 	}
 }
 

@@ -9,11 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"joolctl/cmd/internal/version"
 	"joolctl/configdir"
 	"joolctl/internal/docstest"
+	"joolctl/internal/golden"
 	"joolctl/internal/jsondoc"
 	"joolctl/replication"
 	"joolctl/supervisor"
@@ -71,7 +70,7 @@ func TestJSON(t *testing.T) {
 			if err := writeJSON(&out, d.sample(t)); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, d.command+".json", out.String())
+			golden.Compare(t, d.command+".json", out.String())
 			var value any
 			if err := json.Unmarshal(out.Bytes(), &value); err != nil {
 				t.Fatal(err)
@@ -89,7 +88,7 @@ func TestJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		generated(t, filepath.Join(schemas, d.command+".schema.json"), string(schema)+"\n")
+		golden.File(t, filepath.Join(schemas, d.command+".schema.json"), string(schema)+"\n")
 		text.WriteString("## " + d.command + "\n\n")
 		objects = slices.DeleteFunc(objects, func(o jsondoc.Object) bool { return documented[o.Name] })
 		for _, o := range objects {
@@ -112,24 +111,7 @@ func TestJSON(t *testing.T) {
 	if !found {
 		t.Fatalf("%s has no line %q", docs, mark)
 	}
-	generated(t, docs, head+mark+text.String())
-}
-
-// generated compares a file of the documentation with its generated text.
-func generated(t *testing.T, file, want string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("%s (-want +got; rewrite with -update):\n%s", file, diff)
-	}
+	golden.File(t, docs, head+mark+text.String())
 }
 
 // TestKeysOfScripts has the keys that scripts use keep their names.

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"joolctl/configdir"
+	"joolctl/internal/golden"
 	"joolctl/joolnl"
 	"joolctl/replication"
 	"joolctl/supervisor"
@@ -300,7 +301,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("code %d, stderr %s", code, stderr)
 	}
 	t.Chdir("..")
-	golden(t, "check", stdout)
+	golden.Compare(t, "check", stdout)
 }
 
 // up is the real thing, on an empty directory and on none.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"joolctl/cmd/joolctl/internal/table"
+	"joolctl/internal/golden"
 	"joolctl/replication"
 	"joolctl/supervisor"
 	"joolctl/worker"
@@ -87,7 +88,7 @@ func TestFormats(t *testing.T) {
 			if err := format(&out, sample(), now, false); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "status."+name, out.String())
+			golden.Compare(t, "status."+name, out.String())
 		})
 	}
 }
@@ -98,7 +99,7 @@ func TestEmptyTable(t *testing.T) {
 	if err := table.Write(&out, s, table.Options{Now: now}); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "status.empty", out.String())
+	golden.Compare(t, "status.empty", out.String())
 }
 
 // Colours change nothing but the colour.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"joolctl/cmd/internal/version"
+	"joolctl/internal/golden"
 	"joolctl/syncwire"
 )
 
@@ -19,16 +20,16 @@ func TestVersionGolden(t *testing.T) {
 	if err := writeVersion(&text, v); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "version.text", text.String())
+	golden.Compare(t, "version.text", text.String())
 	if err := writeJSON(&js, v); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "version.json", js.String())
+	golden.Compare(t, "version.json", js.String())
 	v.Version, v.Commit = "devel", ""
 	if err := writeVersion(&unknown, v); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "version.unknown", unknown.String())
+	golden.Compare(t, "version.unknown", unknown.String())
 }
 
 // TestVersion runs the command as scripts do.

@@ -1,7 +1,6 @@
 package top
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,9 +10,9 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "write the golden files and the screens of the documentation anew")
+	"joolctl/internal/golden"
+)
 
 // sent passes messages to a model. A word is a key.
 func sent(m model, messages ...any) model {
@@ -53,7 +52,7 @@ func TestScreens(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := sent(sampled(c.width, c.height), c.messages...)
 			fits(t, m)
-			golden(t, c.name, screenOf(m))
+			golden.Compare(t, c.name, screenOf(m))
 		})
 	}
 }
@@ -78,23 +77,6 @@ func fits(t *testing.T, m model) {
 		if n := utf8.RuneCountInString(line); n > m.width {
 			t.Errorf("%d columns on a screen of %d: %s", n, m.width, line)
 		}
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; rewrite with -update):\n%s", path, diff)
 	}
 }
 
@@ -154,7 +136,7 @@ func TestDocumentedScreens(t *testing.T) {
 		}
 		got = before + "<!-- screen " + name + ": " + comment + "```text\n" + screenOf(m) + "```\n" + after
 	}
-	if *update {
+	if golden.Updates() {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
