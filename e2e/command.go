@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"joolctl/e2e/lab"
+	"joolctl/internal/terminal"
 )
 
 // Main is the main function of a command that runs machines: it prepares the
@@ -25,10 +26,27 @@ func Main(name string, run func(ctx context.Context, l *lab.Lab, p Programs) err
 
 // PrepareLab prepares the lab of a Debian suite, or the lab of the host's own kernel if none is named.
 func PrepareLab(ctx context.Context, suite string) (*lab.Lab, error) {
+	var s steps
+	defer s.end()
 	if suite == "" {
-		return lab.Prepare(ctx, log.Printf)
+		return lab.Prepare(ctx, s.logf)
 	}
-	return lab.PrepareSuite(ctx, log.Printf, suite)
+	return lab.PrepareSuite(ctx, s.logf, suite)
+}
+
+// steps logs the steps of long work, and shows on a terminal how long the present one has taken.
+type steps struct{ stop func() }
+
+func (s *steps) logf(format string, args ...any) {
+	s.end()
+	log.Printf(format, args...)
+	s.stop = terminal.Tick(os.Stderr, log.Prefix()+"…")
+}
+
+func (s *steps) end() {
+	if s.stop != nil {
+		s.stop()
+	}
 }
 
 // Prepared calls run with the lab of [PrepareLab] and the programs, which it prepares and builds.

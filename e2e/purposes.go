@@ -31,7 +31,9 @@ var purposes = map[string]purpose{
 		Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true},
 		long:  func(g *Guest) { g.Timeout = 40 * time.Minute },
 	},
-	"keepalived": {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true, Packages: map[string]string{"keepalived": "/usr/sbin/keepalived"}}},
+	"keepalived": {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true, Packages: map[string][]string{"keepalived": {"/usr/sbin/keepalived"}}}},
+	"drill": {Guest: Guest{Timeout: 15 * time.Minute, CountInstructions: true, MemoryMiB: 3072,
+		Packages: map[string][]string{"prometheus": {"/usr/bin/prometheus", "/usr/bin/promtool"}}}},
 	"chaos": {
 		Guest:     Guest{Timeout: 6 * time.Minute, CountInstructions: true},
 		otherJool: true,

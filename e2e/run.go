@@ -46,14 +46,14 @@ func Build(ctx context.Context, dir string) (Programs, error) {
 	return programs, programs.addTree(ctx)
 }
 
-// addTree adds what the guest's tests read of the module's tree: the README, docs, the files for keepalived, and what
+// addTree adds what the guest's tests read of the module's tree: the README, docs, the files for keepalived, Prometheus and Grafana, and what
 // fuzzing has kept.
 func (p Programs) addTree(ctx context.Context) error {
 	dir, err := moduleRoot(ctx)
 	if err != nil {
 		return err
 	}
-	for _, pattern := range []string{"README.md", "docs/*.md", "packaging/keepalived/*"} {
+	for _, pattern := range []string{"README.md", "docs/*.md", "packaging/keepalived/*", "packaging/prometheus/*.yml", "packaging/grafana/*.json"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return err
@@ -83,8 +83,8 @@ type Guest struct {
 	Args    []string          // of the test binary
 	Command []string          // in place of the test binary
 	Files   map[string]string // further ones, by their paths in the machine
-	// Packages are Debian packages, each with the path of the program that the machine has of it.
-	Packages map[string]string
+	// Packages are Debian packages, each with the paths of the programs that the machine has of it.
+	Packages map[string][]string
 	// System boots the Debian of the lab's suite, as lab.Machine's. /packages/old and /packages/new have joolctl's .deb in two
 	// versions.
 	System   bool
@@ -103,12 +103,14 @@ type Guest struct {
 func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]byte, error) {
 	files := maps.Clone(map[string]string(p))
 	maps.Copy(files, g.Files)
-	for pkg, program := range g.Packages {
-		program, err := l.Program(ctx, nil, pkg, program)
-		if err != nil {
-			return nil, err
+	for pkg, programs := range g.Packages {
+		for _, path := range programs {
+			program, err := l.Program(ctx, nil, pkg, path)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(files, program)
 		}
-		maps.Copy(files, program)
 	}
 	if g.System {
 		dir, err := p.packages(ctx)

@@ -29,7 +29,7 @@ func watchModule(ctx context.Context, log *slog.Logger, changed func()) {
 		}
 		if text := err.Error(); text != told {
 			told = text
-			log.Warn("a module that is loaded or unloaded is noticed late", "problem", err)
+			log.Warn("a module that is loaded or unloaded is noticed late", "error", err)
 		}
 		pause(ctx, moduleRetry)
 		changed() // for what happened meanwhile

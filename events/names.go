@@ -37,7 +37,7 @@ func newNames(log *slog.Logger) *names {
 	n := &names{log: log, dirs: make(map[string]bool)}
 	var err error
 	if n.watcher, err = fsnotify.NewWatcher(); err != nil {
-		log.Warn("changes of namespaces are noticed late", "problem", err, "next", "raise fs.inotify.max_user_instances")
+		log.Warn("changes of namespaces are noticed late", "error", err, "next", "raise fs.inotify.max_user_instances")
 		return n
 	}
 	n.add(filepath.Dir(namesDir))

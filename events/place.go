@@ -142,7 +142,7 @@ func (p *place) tell(err error) {
 	}
 	if text := err.Error(); text != p.told {
 		p.told = text
-		p.log.Warn("changes of interfaces are noticed late", "namespace", p.namespace, "problem", err)
+		p.log.Warn("changes of interfaces are noticed late", "namespace", p.namespace, "error", err)
 	}
 }
 

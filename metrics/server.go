@@ -47,7 +47,7 @@ func listen(ctx context.Context, a Address, log *slog.Logger) net.Listener {
 		}
 		if err.Error() != told {
 			told = err.Error()
-			log.Error("metrics are not served; it is tried again each second", "problem", err)
+			log.Error("metrics are not served; it is tried again each second", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -79,7 +79,7 @@ func serveOn(ctx context.Context, l net.Listener, handler http.Handler, log *slo
 		}
 	}()
 	if err := server.Serve(netutil.LimitListener(l, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
-		log.Error("metrics are not served any more", "problem", err)
+		log.Error("metrics are not served any more", "error", err)
 	}
 	<-ended
 }

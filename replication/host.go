@@ -68,6 +68,8 @@ type Config struct {
 	Sequence bool
 	// Refresh is the period of NewCoalescer, Verify that of Receiver.
 	Refresh, Verify time.Duration
+	// Explains reports whether SessionIgnored is to be emitted; nil: never.
+	Explains func() bool
 	// Format is that of the module's sessions.
 	Format session.Format
 	// Software and Module are those of HELLO.

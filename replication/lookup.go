@@ -47,7 +47,7 @@ func (h *Host) withoutSuperseded(s *Stream, entries []byte) []byte {
 	kept := entries[:0]
 	for b := entries; len(b) > 0; b = b[size:] {
 		if r := f.Record(b); s.Superseded(r.Key()) {
-			h.do.Count(CountIgnored, 1)
+			h.ignore(ignoredSuperseded, b[:size])
 			continue
 		}
 		kept = append(kept, b[:size]...)
@@ -84,13 +84,13 @@ func (h *Host) withoutOlder(entries []byte, drop bool, now time.Time) []byte {
 		}
 		switch {
 		case allowed && h.older(&r):
+			h.ignore(ignoredOlder, b[:size])
 		case !allowed && !silent && drop && h.Sequence:
 			doubtful = true
+			h.ignore(ignoredUnknown, b[:size])
 		default:
 			kept = append(kept, b[:size]...)
-			continue
 		}
-		h.do.Count(CountIgnored, 1)
 	}
 	if doubtful {
 		h.Receiver.Doubt(now)

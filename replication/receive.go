@@ -20,7 +20,6 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 	if waited >= MuchWaiting {
 		session.AgeList(entries, waited)
 	}
-	sessions := uint64(len(entries) / session.ListFormat(entries).EntryLen())
 	t, known := syncwire.ParseTrailer(trailer)
 	switch {
 	case !known || !h.Sequence:
@@ -32,10 +31,10 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 		from.waited(waited, now)
 		h.deliverLive(from, entries)
 	case t.Sender == h.Knowledge.Self():
-		h.do.Count(CountIgnored, sessions)
+		h.ignore(ignoredOwn, entries)
 	case t.Kind == syncwire.Advertised: // for upstream's peers; other peers get BULKs
 		h.Peers.Heard(address, t.Sender, arrived)
-		h.do.Count(CountIgnored, sessions)
+		h.ignore(ignoredAdvertised, entries)
 	default:
 		from := h.Peers.Heard(address, t.Sender, arrived)
 		from.waited(waited, now)
@@ -46,7 +45,7 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 			}
 		}
 		if !from.Stream.Receive(t.Kind, t.Seq, entries, now, h.delivers(from)) {
-			h.do.Count(CountIgnored, sessions)
+			h.ignore(ignoredDatagram, entries)
 		} else {
 			h.Peers.Stored(t.Sender, now)
 		}

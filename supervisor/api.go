@@ -17,11 +17,17 @@ const (
 	// GET, ?name=… or ?all=true, and &allow-alone=true, &patience=DURATION, &open-after=DURATION, &max-lag=DURATION: Ready
 	pathReady = "/v1/ready"
 	// GET, ?module=true adds the counters of the module: text that Options.Metrics writes, not JSON
-	pathMetrics   = "/v1/metrics"
+	pathMetrics = "/v1/metrics"
+	// GET, ?name=…&after=NUMBER&wait=DURATION: EventList; it waits for the first event for so long, 10s at most
+	pathEvents = "/v1/events"
+	// GET, ?name=…: Flows, one in a line, for as long as the caller reads and the worker runs
+	pathFollow    = "/v1/follow"
 	pathAdvertise = "/v1/advertise" // POST, ?name=… or ?all=true: []Outcome
 	pathRestart   = "/v1/restart"   // POST, ?name=… or ?all=true: []Outcome
 	pathReload    = "/v1/reload"    // POST: Reload
 	pathDown      = "/v1/down"      // POST: Down
+	// GET, or POST ?level=…: LogLevel
+	pathLogLevel = "/v1/log-level"
 )
 
 // Down is the answer to /v1/down, given when the workers have stopped.
@@ -47,16 +53,18 @@ type handler struct {
 }
 
 type endpoint struct {
-	method string
-	serve  func(context.Context, url.Values) (any, error)
+	method string // GET, or the method of those who may change the state
+	// get answers GET if method is another one; nil: it is not allowed.
+	get   func(context.Context, url.Values) (any, error)
+	serve func(context.Context, url.Values) (any, error)
 }
 
 func newHandler(s *Supervisor, socket string) *handler {
 	h := &handler{supervisor: s, socket: socket, endpoints: map[string]endpoint{
-		pathStatus: {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
+		pathStatus: {method: http.MethodGet, serve: func(ctx context.Context, q url.Values) (any, error) {
 			return s.Status(ctx, q["name"])
 		}},
-		pathReady: {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
+		pathReady: {method: http.MethodGet, serve: func(ctx context.Context, q url.Values) (any, error) {
 			o, err := ParseReadyOptions(q)
 			if err != nil {
 				return nil, err
@@ -65,12 +73,23 @@ func newHandler(s *Supervisor, socket string) *handler {
 				return s.Ready(ctx, names, all, o)
 			})(ctx, q)
 		}},
-		pathAdvertise: {http.MethodPost, forNames(s.Advertise)},
-		pathRestart:   {http.MethodPost, forNames(s.Restart)},
-		pathReload: {http.MethodPost, func(ctx context.Context, _ url.Values) (any, error) {
+		pathEvents: {method: http.MethodGet, serve: func(ctx context.Context, q url.Values) (any, error) {
+			o, err := parseEventsOptions(q)
+			if err != nil {
+				return nil, err
+			}
+			return s.Events(ctx, q["name"], o)
+		}},
+		pathAdvertise: {method: http.MethodPost, serve: forNames(s.Advertise)},
+		pathRestart:   {method: http.MethodPost, serve: forNames(s.Restart)},
+		pathReload: {method: http.MethodPost, serve: func(ctx context.Context, _ url.Values) (any, error) {
 			return s.Reload(ctx)
 		}},
-		pathDown: {http.MethodPost, func(ctx context.Context, _ url.Values) (any, error) {
+		pathLogLevel: {method: http.MethodPost,
+			serve: func(ctx context.Context, q url.Values) (any, error) { return s.SetLogLevel(ctx, q.Get("level")) },
+			get:   func(context.Context, url.Values) (any, error) { return s.LogLevel() },
+		},
+		pathDown: {method: http.MethodPost, serve: func(ctx context.Context, _ url.Values) (any, error) {
 			hung, err := s.Down(ctx)
 			return Down{hung}, err
 		}},
@@ -127,7 +146,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.metrics.ServeHTTP(w, r)
 		return
 	}
+	if r.URL.Path == pathFollow && r.Method == http.MethodGet && r.ContentLength == 0 {
+		h.follow(w, r)
+		return
+	}
 	code, answer := h.answer(w, r)
+	writeAnswer(w, code, answer)
+}
+
+func writeAnswer(w http.ResponseWriter, code int, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	json.NewEncoder(w).Encode(answer)
@@ -142,6 +169,9 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) (code int, answ
 	e, ok := h.endpoints[r.URL.Path]
 	if !ok {
 		return http.StatusNotFound, failure{Error: fmt.Sprintf("the control API has no %.100q", r.URL.Path)}
+	}
+	if r.Method == http.MethodGet && e.get != nil {
+		e = endpoint{method: http.MethodGet, serve: e.get}
 	}
 	if r.Method != e.method {
 		w.Header().Set("Allow", e.method)
@@ -171,7 +201,7 @@ func errorAnswer(err error) (code int, answer failure) {
 	case errors.As(err, &unknown):
 		answer.Unknown, answer.Known = unknown.Name, unknown.Known
 		return http.StatusNotFound, answer
-	case errors.Is(err, errNoNames), errors.Is(err, errNoDuration):
+	case errors.Is(err, errNoNames), errors.Is(err, errNoDuration), errors.Is(err, errNoNumber), errors.Is(err, errNoLevel):
 		return http.StatusBadRequest, answer
 	case errors.Is(err, ErrStopping):
 		return http.StatusServiceUnavailable, answer

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/eventlog"
 	"joolctl/replication"
 )
 
@@ -51,7 +52,7 @@ func (s *Supervisor) scanned(result configdir.Result, err error) {
 		reload = s.apply(result)
 	} else if s.troubled != err.Error() {
 		s.troubled = err.Error()
-		s.log.Error("everything runs on as it was", "problem", err)
+		s.log.Error("everything runs on as it was", "error", err)
 	}
 	s.calm.Store(err == nil && len(reload.Refused) == 0)
 	for _, done := range s.scan.callers {
@@ -141,6 +142,7 @@ func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
 	switch a.verb {
 	case stop:
 		s.log.Info("pair is gone", "pair", a.name)
+		s.fileEvent(a.name, eventlog.Info, "the files are gone; the worker stops")
 		change.What, change.From = "stopped", ""
 		return change, true
 	case fail:
@@ -149,17 +151,22 @@ func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
 		return change, false
 	case start:
 		change.What = "started"
+		s.fileEvent(a.name, eventlog.Info, "the files are good; a worker starts")
 		s.begin(p, a.spec)
 		return change, true
 	case replace:
 		change.What = "changed"
-		return change, s.replace(p, a.spec)
+		if ok = s.replace(p, a.spec); ok {
+			s.fileEvent(a.name, eventlog.Info, "the files have changed")
+		}
+		return change, ok
 	}
 	s.adopt(p, a.spec)
 	s.aim(p, nil)
 	if change.From != "" {
 		change.What = "renamed"
 		s.log.Info("pair renamed", "pair", a.name, "before", a.from)
+		s.fileEvent(a.name, eventlog.Info, "the pair was named "+a.from+" before")
 		return change, true
 	}
 	return change, false
@@ -177,8 +184,10 @@ func (s *Supervisor) refuse(p *pair, problems []string) {
 	}
 	p.refused = problems
 	if now != "" {
-		s.log.Error("files are refused", "pair", p.name, "problem", now)
+		s.log.Error("files are refused", "pair", p.name, "error", now)
+		s.fileEvent(p.name, eventlog.Error, now)
 	} else {
 		s.log.Info("files are good again", "pair", p.name)
+		s.fileEvent(p.name, eventlog.Info, "the files are good again")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -53,6 +54,16 @@ func (c Client) Ready(ctx context.Context, names []string, all bool, o ReadyOpti
 	return ready, err
 }
 
+// Events asks for the events of the named pairs, or of all.
+func (c Client) Events(ctx context.Context, names []string, o EventsOptions) (events EventList, err error) {
+	query := url.Values{"name": names, "after": {strconv.FormatUint(o.After, 10)}}
+	if o.Wait > 0 {
+		query.Set("wait", o.Wait.String())
+	}
+	err = c.call(ctx, http.MethodGet, pathEvents, query, &events)
+	return events, err
+}
+
 // Advertise has the named workers, or all, begin to send their tables.
 func (c Client) Advertise(ctx context.Context, names []string, all bool) (outcomes []Outcome, err error) {
 	err = c.call(ctx, http.MethodPost, pathAdvertise, selectionQuery(names, all), &outcomes)
@@ -69,6 +80,18 @@ func (c Client) Restart(ctx context.Context, names []string, all bool) (outcomes
 func (c Client) Reload(ctx context.Context) (reload Reload, err error) {
 	err = c.call(ctx, http.MethodPost, pathReload, nil, &reload)
 	return reload, err
+}
+
+// LogLevel asks for the lowest level that the supervisor logs.
+func (c Client) LogLevel(ctx context.Context) (level LogLevel, err error) {
+	err = c.call(ctx, http.MethodGet, pathLogLevel, nil, &level)
+	return level, err
+}
+
+// SetLogLevel changes the lowest level that the supervisor logs.
+func (c Client) SetLogLevel(ctx context.Context, name string) (level LogLevel, err error) {
+	err = c.call(ctx, http.MethodPost, pathLogLevel, url.Values{"level": {name}}, &level)
+	return level, err
 }
 
 // Down stops the supervisor.
@@ -111,6 +134,28 @@ func (c Client) Metrics(ctx context.Context, accept string, module bool, w io.Wr
 		return err
 	}
 	return nil
+}
+
+// Follow passes the sessions of a pair to take as they come, until ctx ends or take returns an error, which Follow returns too.
+func (c Client) Follow(ctx context.Context, name string, take func(Flow) error) error {
+	response, err := c.send(ctx, http.MethodGet, pathFollow, url.Values{"name": {name}}, http.Header{})
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(response.Body) // what can't be read is no answer
+		return c.understood(refusal(body))
+	}
+	for lines := json.NewDecoder(response.Body); ; {
+		var flow Flow
+		if err := lines.Decode(&flow); err != nil {
+			return &NoSupervisor{c.Socket, reason(err)}
+		}
+		if err := take(flow); err != nil {
+			return err
+		}
+	}
 }
 
 // source remembers the error that ended it.

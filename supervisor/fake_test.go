@@ -29,6 +29,8 @@ type fleet struct {
 	counters  func(ctx context.Context) (*joolnl.ModuleCounters, error)
 	advertise func(ctx context.Context) error
 	sync      func() worker.SyncState
+	peers     func() []replication.PeerInfo
+	follow    func() *worker.Follower
 	// statsTaken are ports that can't be opened.
 	statsTaken map[uint16]bool
 	statsOpen  map[uint16]func() worker.Stats
@@ -125,10 +127,15 @@ func (w *fakeWorker) Reconfigure(spec configdir.Spec) error {
 	return nil
 }
 
-func (w *fakeWorker) Rename(string)                 {}
-func (w *fakeWorker) Check()                        { w.fleet.note("check %s/%s", w.spec.Name, w.spec.Instance) }
-func (w *fakeWorker) Peers() []replication.PeerInfo { return nil }
-func (w *fakeWorker) ModuleVersion() string         { return "4.1.13" }
+func (w *fakeWorker) Rename(string) {}
+func (w *fakeWorker) Check()        { w.fleet.note("check %s/%s", w.spec.Name, w.spec.Instance) }
+func (w *fakeWorker) Peers() []replication.PeerInfo {
+	if w.fleet.peers != nil {
+		return w.fleet.peers()
+	}
+	return nil
+}
+func (w *fakeWorker) ModuleVersion() string { return "4.1.13" }
 
 func (w *fakeWorker) Sync() worker.SyncState {
 	if w.fleet.sync != nil {
@@ -156,6 +163,13 @@ func (w *fakeWorker) Advertise(ctx context.Context) (replication.Advertise, erro
 		return replication.Advertise{}, w.fleet.advertise(ctx)
 	}
 	return replication.Advertise{Total: 40000, Rate: 4000}, nil
+}
+
+func (w *fakeWorker) Follow() (*worker.Follower, error) {
+	if w.fleet.follow != nil {
+		return w.fleet.follow(), nil
+	}
+	return nil, worker.ErrNotRunning
 }
 
 // Turns rises with each call.
@@ -231,6 +245,8 @@ type rig struct {
 	// moves are all changes of states, those of Run's goroutine: to be read
 	// when it waits.
 	moves []transition
+	// seen is the number of the last event that happened returned.
+	seen uint64
 }
 
 // inBubble runs a test with a supervisor on fake time. fill writes the

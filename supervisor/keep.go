@@ -126,7 +126,7 @@ func (k *Keep) guarded(ctx context.Context, w Worker, ready func()) (err error) 
 func (k *Keep) line(err error) string {
 	first, rest, more := strings.Cut(err.Error(), "\n")
 	if more && k.Log != nil {
-		k.Log.Error("worker failed", "reason", first, "stack", rest)
+		k.Log.Error("worker failed", "error", first, "stack", rest)
 	}
 	return first
 }

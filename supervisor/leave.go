@@ -30,7 +30,7 @@ func (s *Supervisor) takeOverState() {
 	}
 	if err != nil {
 		s.counts = nil
-		s.log.Warn("the counters begin anew", "problem", err)
+		s.log.Warn("the counters begin anew", "error", err)
 	}
 	time.AfterFunc(adoptWithin, store.Discard)
 }
@@ -39,6 +39,7 @@ func (s *Supervisor) takeOverState() {
 func (s *Supervisor) newPair(name string) *pair {
 	p := &pair{name: name, counters: s.newCounters(name)}
 	p.meter.add(sampleOf(p.counters, time.Now()))
+	p.watched.losses = p.counters.Losses()
 	return p
 }
 
@@ -63,6 +64,6 @@ func (s *Supervisor) leaveState() {
 		err = s.opt.Store.KeepData(countersKey, data)
 	}
 	if err != nil {
-		s.log.Warn("the counters will begin anew", "problem", err)
+		s.log.Warn("the counters will begin anew", "error", err)
 	}
 }

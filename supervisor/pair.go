@@ -18,6 +18,7 @@ type pair struct {
 	name     string
 	counters *worker.Counters
 	meter    meter
+	watched  lookout
 	// spec is what it runs with or is about to; meaningless while failed.
 	spec configdir.Spec
 	// keeper has its worker. It is nil while failed, and while pending: another
@@ -86,6 +87,7 @@ func (s *Supervisor) become(p *pair, state State, reason string) {
 	if p.state == state && p.reason == reason {
 		return
 	}
+	s.stateEvent(p, state, reason)
 	if p.state != state {
 		if !foreseen(p.state, state) {
 			s.log.Error("a state that should not follow; please report this", "pair", p.name, "from", p.state, "to", state)
@@ -104,9 +106,9 @@ func (s *Supervisor) become(p *pair, state State, reason string) {
 		if reason == starting {
 			return
 		}
-		s.log.Info("worker is waiting", "pair", p.name, "reason", reason)
+		s.log.Warn("worker is waiting", "pair", p.name, "error", reason)
 	case Backoff:
-		s.log.Warn("worker has failed", "pair", p.name, "reason", reason)
+		s.log.Error("worker has failed", "pair", p.name, "error", reason)
 	}
 }
 

@@ -3,6 +3,8 @@ package supervisor
 import (
 	"fmt"
 	"time"
+
+	"joolctl/eventlog"
 )
 
 const (
@@ -86,10 +88,12 @@ func (s *Supervisor) checkPair(p *pair, passed time.Duration) {
 	case kernel:
 		p.stuck = fmt.Sprintf("its loop has waited inside the kernel for more than %v; see `dmesg`", stuckAfter)
 		if was == "" {
+			s.event(p, eventlog.Event{Kind: eventlog.State, Severity: eventlog.Error, Text: p.stuck})
 			s.log.Error("the worker's loop waits inside the kernel, which no restart would end; see `dmesg`", "pair", p.name)
 		}
 	default:
 		s.log.Error("the worker's loop makes no progress; the worker is replaced; please report this", "pair", p.name)
+		s.event(p, eventlog.Event{Kind: eventlog.State, Severity: eventlog.Error, Text: "the worker's loop makes no progress; the worker is replaced"})
 		s.renew(p)
 	}
 }

@@ -59,10 +59,12 @@ func (m *meter) rates(s sample) *Rates {
 	return &Rates{WindowSeconds: seconds(window), In: rate(oldest.given, s.given), Out: rate(oldest.sent, s.sent)}
 }
 
-// sampleAll samples the counters of all pairs.
+// sampleAll samples the counters and the peers of all pairs.
 func (s *Supervisor) sampleAll() {
 	now := time.Now()
 	for _, p := range s.pairs {
 		p.meter.add(sampleOf(p.counters, now))
+		s.watchLosses(p, now)
+		s.watchPeers(p, now)
 	}
 }

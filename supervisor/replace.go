@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/eventlog"
 	"joolctl/worker"
 )
 
@@ -142,14 +143,15 @@ func (s *Supervisor) aim(p *pair, target *configdir.Spec) {
 func (s *Supervisor) suffer(p *pair, trouble string) {
 	trouble, stack, panicked := strings.Cut(trouble, "\n")
 	if panicked {
-		s.log.Error("trying the new configuration", "pair", p.name, "problem", trouble, "stack", stack)
+		s.log.Error("trying the new configuration", "pair", p.name, "error", trouble, "stack", stack)
 	}
 	if p.trouble == "" {
 		p.troubleSince = time.Now()
 	}
 	if p.trouble != trouble {
 		p.trouble = trouble
-		s.log.Error("new configuration can't start; the old one runs on", "pair", p.name, "problem", trouble)
+		s.log.Error("new configuration can't start; the old one runs on", "pair", p.name, "error", trouble)
+		s.fileEvent(p.name, eventlog.Error, "the new configuration can't start; the old one runs on: "+trouble)
 	}
 }
 

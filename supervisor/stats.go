@@ -36,7 +36,7 @@ func (s *Supervisor) openStats() {
 		}
 		if p.stats.problem != err.Error() {
 			p.stats.problem = err.Error()
-			s.log.Error("no stats server; it is tried again", "pair", p.name, "problem", err)
+			s.log.Error("no stats server; it is tried again", "pair", p.name, "error", err)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/eventlog"
 	"joolctl/fdstore"
 )
 
@@ -38,6 +39,8 @@ type Options struct {
 	// Events tells where something may have appeared or gone that workers depend
 	// on; nil leaves it to polls.
 	Events Events
+	// EventLog keeps what happens to the pairs; nil keeps nothing.
+	EventLog *eventlog.Log
 	// Store has what the process before has left, and takes what this one leaves;
 	// nil: there is none.
 	Store *fdstore.Store
@@ -49,6 +52,8 @@ type Options struct {
 	Metrics func(*Supervisor) http.Handler
 	// Log takes what an operator should read; nil discards it.
 	Log *slog.Logger
+	// LogLevel is the lowest level that Log takes; nil: it cannot be changed.
+	LogLevel *slog.LevelVar
 }
 
 // ErrStopping is the answer to whoever asks a supervisor that stops.
@@ -94,6 +99,10 @@ type Supervisor struct {
 	tidies int
 	// starving is true while the watchdog is not notified.
 	starving bool
+	// followers has an element for each request that waits for events.
+	followers chan struct{}
+	// streams has an element for each request that follows sessions.
+	streams chan struct{}
 	// moved, in tests, is told of every change of a state.
 	moved func(from, to State)
 }
@@ -106,11 +115,13 @@ func New(opt Options) *Supervisor {
 	}
 	s := &Supervisor{
 		opt: opt, log: log,
-		inbox:    make(chan func()),
-		downed:   make(chan struct{}),
-		stopped:  make(chan struct{}),
-		pairs:    make(map[string]*pair),
-		stopping: make(map[*keeper]bool),
+		inbox:     make(chan func()),
+		downed:    make(chan struct{}),
+		stopped:   make(chan struct{}),
+		pairs:     make(map[string]*pair),
+		stopping:  make(map[*keeper]bool),
+		followers: make(chan struct{}, maxFollowers),
+		streams:   make(chan struct{}, maxStreams),
 	}
 	s.down = sync.OnceFunc(func() { close(s.downed) })
 	return s

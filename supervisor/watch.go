@@ -149,7 +149,7 @@ func (w *watch) renew() {
 	}
 	if err != nil && !w.blind {
 		w.log.Warn("the kernel does not tell of every change; the directory is read every two seconds",
-			"problem", err, "next", "raise fs.inotify.max_user_watches and max_user_instances")
+			"error", err, "next", "raise fs.inotify.max_user_watches and max_user_instances")
 	}
 	w.blind = err != nil
 	w.close()

@@ -33,6 +33,8 @@ type Worker interface {
 	Turns() uint64
 	// InKernel reports whether its loop is busy inside the kernel, where nothing ends what it does.
 	InKernel() bool
+	// Follow returns a copy of all sessions that pass through it.
+	Follow() (*worker.Follower, error)
 	// Advertise begins to send its whole table; Sync tells how far that is.
 	Advertise(ctx context.Context) (replication.Advertise, error)
 }

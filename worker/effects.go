@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"fmt"
 	"time"
 
+	"joolctl/eventlog"
 	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/syncwire"
@@ -76,6 +78,8 @@ func (e effects) Emit(event replication.Event) {
 		log.warn("the session table could not be read for the comparison with a peer's", "error", ev.Err)
 	case replication.StallUnread:
 		log.warn("after a stall, the session table could not be read: times left at peers may be too high", "error", ev.Err)
+	case replication.SessionIgnored:
+		p.explain("a session of a peer is ignored", ev.Why, &ev.Session)
 	case replication.SessionUnfit:
 		log.warn("a session cannot be expressed in the format of this module", "error", ev.Err)
 	case replication.LookupFailed:
@@ -86,16 +90,22 @@ func (e effects) Emit(event replication.Event) {
 		log.warn("the module dropped sessions because it had to report too many; peers get them by a full sync", "dropped", ev.Sessions)
 	case replication.NoPeerSends:
 		c.unanswered.Add(1)
+		p.w.event(eventlog.Event{Kind: eventlog.FullSyncFailed, Severity: eventlog.Warning,
+			Text: "no peer sent its session table, which was requested because: " + ev.Cause})
 		log.warn("no peer gave its session table", "why it was wanted", ev.Cause)
 	case replication.SyncStopped:
 		c.interrupted.Add(1)
+		p.w.event(eventlog.Event{Kind: eventlog.FullSyncFailed, Severity: eventlog.Warning, Peer: ev.From.String(),
+			Text: fmt.Sprintf("the full sync from %v stopped in the middle", ev.From)})
 		log.warn("a full sync stopped in the middle; asking another peer", "from", ev.From)
 	case replication.TableTooBig:
 		c.tooLarge.Add(1)
+		p.w.event(eventlog.Event{Kind: eventlog.FullSyncFailed, Severity: eventlog.Error, Peer: ev.From.String(),
+			Text: fmt.Sprintf("the table of %v has %d sessions, more than a full sync takes (%d)", ev.From, ev.Sessions, replication.MaxSessions)})
 		log.warn("a peer's table has more sessions than a full sync takes, so the full sync is ignored; lower the timeouts of both instances",
 			"from", ev.From, "sessions", ev.Sessions, "limit", replication.MaxSessions)
 	case replication.SyncResumed:
-		log.warn("the sender of a stopped full sync sends again; keeping what was received", "from", ev.From, "got", ev.Got, "of", ev.Expected)
+		log.to.Info("the sender of a stopped full sync sends again; keeping what was received", "from", ev.From, "got", ev.Got, "of", ev.Expected)
 	case replication.SyncEnded:
 		c.fullSyncs.Add(1)
 		c.collisions.Add(uint64(ev.Collisions))
@@ -118,8 +128,11 @@ func (e effects) Emit(event replication.Event) {
 	}
 }
 
-// logVerdict logs a changed verdict.
+// logVerdict logs a changed verdict, and keeps it as an event.
 func (p *pumps) logVerdict(v replication.VerdictChanged) {
+	if v.Sync != v.Was {
+		p.w.event(eventlog.VerdictChanged(v.Was.String(), v.Sync.String(), v.Reasons))
+	}
 	switch {
 	case v.Sync == syncwire.SyncYes:
 		p.w.log.to.Info("the table has all sessions of the peers' tables")

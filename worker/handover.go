@@ -58,14 +58,14 @@ func (p *pumps) takeReceiver(spec configdir.Spec) {
 		return
 	}
 	if err := p.conn.Adopt(fd); err != nil {
-		p.w.log.warn("the netlink socket that the previous process left cannot be used; peers get the sessions reported on it by a full sync", "problem", err)
+		p.w.log.warn("the netlink socket that the previous process left cannot be used; peers get the sessions reported on it by a full sync", "error", err)
 		unix.Close(fd)
 		return
 	}
 	p.adopted = true
 	// The buffer still has the size of the previous configuration.
 	if err := p.conn.SetReceiveBuffer(spec.ReceiveBuffer); err != nil {
-		p.w.log.warn("the receive buffer of the netlink socket keeps the size of the previous configuration", "problem", err)
+		p.w.log.warn("the receive buffer of the netlink socket keeps the size of the previous configuration", "error", err)
 	}
 }
 

@@ -85,6 +85,7 @@ func (p *pumps) store(entries []byte) {
 		}
 	}
 	p.cut(entries)
+	p.copyToFollowers(In, entries)
 	p.add(entries)
 }
 
@@ -98,6 +99,9 @@ func (p *pumps) translate(entries []byte, from session.Format) []byte {
 		var err error
 		if out, err = p.format.AppendRecord(out, &r, p.host.Settings().Pool6); err != nil {
 			p.w.counters.untranslated.Add(1)
+			if p.explains() {
+				p.explain("a session of a peer cannot be translated", err.Error(), &r)
+			}
 			p.w.log.warn("a session in the format of another version of Jool cannot be translated", "theirs", from, "ours", p.format, "error", err)
 		} else {
 			p.w.counters.translated.Add(1)

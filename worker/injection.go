@@ -19,6 +19,7 @@ func (p *pumps) injectFor(i *replication.Injection) (more bool) {
 		if len(entries) > 0 {
 			p.w.counters.injected.Add(uint64(len(entries) / p.format.EntryLen()))
 			p.cut(entries)
+			p.copyToFollowers(FullSync, entries)
 			p.add(entries)
 			p.toKernel()
 		}

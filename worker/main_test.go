@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
+	"joolctl/eventlog"
 	"joolctl/internal/await"
 	"joolctl/joolnl"
 	"joolctl/nsthread"
@@ -160,6 +161,8 @@ type host struct {
 	pool     *nsthread.Pool
 	counters Counters
 	log      logged
+	level    slog.LevelVar
+	events   *eventlog.Log
 	*Worker
 	cancel context.CancelFunc
 	ended  chan error
@@ -185,8 +188,9 @@ func (h *host) beside(spec configdir.Spec) *host {
 }
 
 func (h *host) init(spec configdir.Spec) {
-	log := slog.New(slog.NewTextHandler(&h.log, nil))
-	h.Worker = New(spec, Env{Threads: h.pool, Kernel: h.kernel, Log: log, Claims: NewClaims()}, &h.counters)
+	log := slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: &h.level}))
+	h.events = eventlog.New(time.Now())
+	h.Worker = New(spec, Env{Threads: h.pool, Kernel: h.kernel, Log: log, EventLog: h.events, Claims: NewClaims()}, &h.counters)
 }
 
 // start runs the worker until the end of the test, and waits until it is ready.

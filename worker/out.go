@@ -120,6 +120,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 		p.w.log.warn("the module reports sessions in another format than that of its version", "session", n, "format", p.format)
 	}
 	p.w.counters.reported.Add(uint64(n))
+	p.copyToFollowers(Out, entries[:n*p.format.EntryLen()])
 	p.host.Reported(entries[:n*p.format.EntryLen()], now)
 }
 

@@ -189,6 +189,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.host = replication.NewHost(effects{p}, replication.Config{
 		Sequence: spec.Sequence, Refresh: spec.RefreshPeriod, Verify: spec.VerifyPeriod, Format: p.format, Software: software,
 		Module: uint32(p.version), MaxBytes: maxSessionBytes, Beats: p.beats, Random: p.random,
+		Explains: p.explains,
 	}, now)
 	p.askDue, p.settingsAsked = p.beats.At(now.Add(askEvery), replication.Beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))
 	p.checkDue = now.Add(checkEvery - askIdle)

@@ -1,12 +1,14 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
 
+	"joolctl/eventlog"
 	"joolctl/replication"
 	"joolctl/syncwire"
 )
@@ -111,6 +113,9 @@ func (p *pumps) publishSync(now time.Time) {
 		s.Phase = r.Phase.String()
 	}
 	if p.progress.phase != r.Phase {
+		if r.Phase == replication.PhaseCollecting {
+			p.w.event(eventlog.Event{Kind: eventlog.FullSyncBegan, Severity: eventlog.Info, Text: "a peer's session table arrives, because: " + cmp.Or(r.Cause, "the peer sends it by itself")})
+		}
 		p.progress = progress{r.Phase, r.Done}
 	}
 	s.forecast(p.progress.before, r.Since, now)
@@ -128,6 +133,8 @@ func (w *Worker) reportSync(r replication.SyncReport) {
 	level := slog.LevelInfo
 	if r.Why == replication.CauseVerification && r.Injected == 0 && r.GaveBack == 0 {
 		level = slog.LevelDebug // the verification found no difference; status shows it
+	} else {
+		w.event(eventlog.SyncEnded(r))
 	}
 	w.log.to.Log(context.Background(), level, "a full sync has ended", "from", r.From, "why", r.Why, "got", r.Got, "had", r.Had, "injected", r.Injected,
 		"collisions", r.Collisions, "gave back", r.GaveBack, "took", r.Took,

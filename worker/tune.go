@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/eventlog"
 	"joolctl/joolnl"
 	"joolctl/replication"
 	"joolctl/session"
@@ -84,11 +85,15 @@ func (p *pumps) tune(g joolnl.Globals, now time.Time) joolnl.Globals {
 	if err != nil {
 		p.refused = err.Error()
 		p.w.log.warn(`"tune ss": the module refuses to change the settings`, "instance", p.w.spec().Instance, "error", err)
+		p.w.event(eventlog.Event{Kind: eventlog.Settings, Severity: eventlog.Warning, Text: fmt.Sprintf("the module refuses the settings of \"tune ss\": %v", err)})
 		return g
 	}
 	p.refused = ""
 	for _, c := range changes {
-		p.w.log.to.Info("changed a setting of the instance", "setting", c.Setting, "old", valueOf(g, c.Setting), "new", valueOf(after, c.Setting))
+		was, is := valueOf(g, c.Setting), valueOf(after, c.Setting)
+		p.w.event(eventlog.Event{Kind: eventlog.Settings, Severity: eventlog.Info, From: fmt.Sprint(was), To: fmt.Sprint(is),
+			Text: fmt.Sprintf("%v: %d → %d", c.Setting, was, is)})
+		p.w.log.to.Info("changed a setting of the instance", "setting", c.Setting, "old", was, "new", is)
 	}
 	return after
 }

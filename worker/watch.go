@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"joolctl/eventlog"
 	"joolctl/nsthread"
 	"joolctl/replication"
 )
@@ -32,7 +33,7 @@ func (p *pumps) unlessExhausted(err error) error {
 	if !exhausted(err) {
 		return err
 	}
-	p.w.log.warn("cannot check whether the namespaces and interfaces still exist", "problem", explained(err))
+	p.w.log.warn("cannot check whether the namespaces and interfaces still exist", "error", explained(err))
 	return nil
 }
 
@@ -119,12 +120,14 @@ func (p *pumps) tellTrouble() {
 	switch {
 	case now == was:
 	case now == "":
-		p.w.log.warn("the interface of the network socket works again")
+		p.w.log.to.Info("the interface of the network socket works again")
+		p.w.event(eventlog.Event{Kind: eventlog.Link, Severity: eventlog.Info, Text: "the interface of the network socket works again"})
 		p.post(func() {
 			p.host.Listen(replication.CauseMoved, time.Now())
 		})
 	default:
-		p.w.log.warn("the network socket can neither send nor receive", "problem", now)
+		p.w.log.warn("the network socket can neither send nor receive", "error", now)
+		p.w.event(eventlog.Event{Kind: eventlog.Link, Severity: eventlog.Error, Text: now})
 	}
 }
 

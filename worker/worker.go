@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/eventlog"
 	"joolctl/fdstore"
 	"joolctl/joolnl"
 	"joolctl/nsthread"
@@ -26,6 +27,8 @@ type Env struct {
 	Threads *nsthread.Pool
 	// Log receives messages for the operator; nil discards them.
 	Log *slog.Logger
+	// EventLog keeps what happens to the pairs, for `joolctl events`; nil keeps nothing.
+	EventLog *eventlog.Log
 	// Kernel connects to Jool's module; nil stands for the running kernel.
 	Kernel Kernel
 	// Store keeps the sockets of workers that end with their process for the next process, and offers those that the
@@ -51,13 +54,14 @@ const (
 
 // Worker synchronises the instance of one pair. Its methods may be called from any goroutine; Run may be called once.
 type Worker struct {
-	env      Env
-	counters *Counters
-	log      *limitedLog
-	recheck  chan struct{}
-	claims   []*claim // guarded by env.Claims.mu
-	turns    atomic.Uint64
-	thread   atomic.Pointer[nsthread.Thread] // of the instance's namespace; nil before and after Run
+	env       Env
+	counters  *Counters
+	log       *limitedLog
+	recheck   chan struct{}
+	claims    []*claim // guarded by env.Claims.mu
+	turns     atomic.Uint64
+	followers atomic.Pointer[[]*Follower]     // nil: there are none; the list is replaced, not changed, with mu held
+	thread    atomic.Pointer[nsthread.Thread] // of the instance's namespace; nil before and after Run
 
 	mu      sync.Mutex
 	current configdir.Spec
@@ -161,10 +165,18 @@ func (w *Worker) spec() configdir.Spec {
 	return w.current
 }
 
+// event keeps an event of the pair.
+func (w *Worker) event(e eventlog.Event) {
+	e.Pair = w.spec().Name
+	w.env.EventLog.Add(e)
+}
+
 func (w *Worker) setRunning(p *pumps) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.running = p
+	if w.running = p; p == nil {
+		w.endFollowers()
+	}
 }
 
 // ErrNotRunning is returned when the worker is not running.

@@ -15,7 +15,7 @@ import (
 )
 
 // others are the programs in the documentation that are not ours.
-var others = []string{"apt-get", "cat", "cp", "mkdir", "cd", "install", "ip", "jool", "joold", "/usr/bin/joold", "/usr/libexec/joolctl/joold", "journalctl", "kill", "modprobe", "mv", "nc", "rm", "sha256sum", "sysctl", "usermod", "go"}
+var others = []string{"apt-get", "cat", "cp", "mkdir", "cd", "install", "ip", "jool", "joold", "/usr/bin/joold", "/usr/libexec/joolctl/joold", "journalctl", "kill", "modprobe", "mv", "nc", "promtool", "rm", "sha256sum", "sysctl", "usermod", "go"}
 
 // TestDocumentedCommands: each command line of the documentation is one that
 // joolctl takes, a target of the Makefile, or a unit that is packaged.

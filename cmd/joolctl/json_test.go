@@ -16,6 +16,7 @@ import (
 	"joolctl/internal/jsondoc"
 	"joolctl/replication"
 	"joolctl/supervisor"
+	"joolctl/worker"
 )
 
 // documents are the JSON documents that commands print. Each sample has every field.
@@ -37,6 +38,10 @@ var documents = []struct {
 			Refused: []supervisor.Refusal{{Name: "p2", State: supervisor.Running, Reasons: []replication.Reason{
 				{Code: replication.FilesRefused, Peer: "192.0.2.2", Sessions: 1, Datagrams: 1, Since: now, Text: "p2.netsocket.json:3:9: ttl: 300 is out of range", Remedy: "type: jool"}}}},
 		}
+	}},
+	{"events", func(*testing.T) any { return sampleEvent() }},
+	{"follow", func(*testing.T) any {
+		return followedSessionOf(supervisor.Flow{Time: now, Direction: worker.In}, followed[0])
 	}},
 	{"check", func(t *testing.T) any {
 		result, err := configdir.Check("testdata/check")

@@ -3,34 +3,39 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"fmt"
-	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
 )
 
 // A program with the tag "provoke" is for tests: with JOOLCTL_PANICS=DIR in its environment the worker of a pair panics
 // when it logs that a datagram is malformed, once for each file DIR/PID.PAIR.
 func init() {
 	if dir := os.Getenv("JOOLCTL_PANICS"); dir != "" {
-		logTo = func(w io.Writer) io.Writer { return panicking{w, dir} }
+		logTo = func(h slog.Handler) slog.Handler { return panicking{h, dir, ""} }
 	}
 }
 
 type panicking struct {
-	io.Writer
-	dir string
+	slog.Handler
+	dir, pair string
 }
 
-var pairOf = regexp.MustCompile(` pair=(\S+)`)
-
-func (p panicking) Write(line []byte) (int, error) {
-	if m := pairOf.FindSubmatch(line); m != nil && bytes.Contains(line, []byte("dropped a malformed datagram")) {
-		if os.Remove(filepath.Join(p.dir, fmt.Sprintf("%d.%s", os.Getpid(), m[1]))) == nil {
-			panic("as a test wants it")
+func (p panicking) WithAttrs(attrs []slog.Attr) slog.Handler {
+	for _, a := range attrs {
+		if a.Key == "pair" {
+			p.pair = a.Value.String()
 		}
 	}
-	return p.Writer.Write(line)
+	p.Handler = p.Handler.WithAttrs(attrs)
+	return p
+}
+
+func (p panicking) Handle(ctx context.Context, r slog.Record) error {
+	if p.pair != "" && r.Message == "dropped a malformed datagram" && os.Remove(filepath.Join(p.dir, fmt.Sprintf("%d.%s", os.Getpid(), p.pair))) == nil {
+		panic("as a test wants it")
+	}
+	return p.Handler.Handle(ctx, r)
 }

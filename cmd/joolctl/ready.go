@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"joolctl/cmd/joolctl/internal/table"
+	"joolctl/internal/terminal"
 	"joolctl/supervisor"
 )
 
@@ -57,7 +60,7 @@ are never ready.`,
 				return errors.New("a duration can't be negative")
 			}
 			ask := func(ctx context.Context) (supervisor.Ready, error) { return p.client().Ready(ctx, args, all, o) }
-			ready, err := askReady(cmd.Context(), ask, wait)
+			ready, err := p.askReady(cmd.Context(), ask, wait)
 			if err != nil {
 				return failed{err}
 			}
@@ -77,9 +80,11 @@ are never ready.`,
 }
 
 // askReady asks once, or again and again until it is ready or the time is over.
-// Who waits also waits for a supervisor.
-func askReady(ctx context.Context, ask func(context.Context) (supervisor.Ready, error), wait time.Duration) (supervisor.Ready, error) {
+// Who waits also waits for a supervisor, and sees on a terminal what for.
+func (p *program) askReady(ctx context.Context, ask func(context.Context) (supervisor.Ready, error), wait time.Duration) (supervisor.Ready, error) {
 	late := time.After(wait)
+	line := terminal.NewLine(p.stderr, time.Now())
+	defer line.Clear()
 	for {
 		once, cancel := context.WithTimeout(ctx, readyPatience)
 		ready, err := ask(once)
@@ -88,6 +93,7 @@ func askReady(ctx context.Context, ask func(context.Context) (supervisor.Ready, 
 		if wait == 0 || err == nil && ready.Ready || err != nil && !errors.As(err, &none) {
 			return ready, err
 		}
+		line.Show(waitsFor(ready, err), time.Now())
 		select {
 		case <-ctx.Done():
 			return ready, err
@@ -96,6 +102,26 @@ func askReady(ctx context.Context, ask func(context.Context) (supervisor.Ready, 
 		case <-time.After(readyPeriod):
 		}
 	}
+}
+
+// waitsFor says in one line what keeps the pairs from being ready.
+func waitsFor(ready supervisor.Ready, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	first, others := "", -1
+	for _, pair := range ready.Pairs {
+		if pair.Ready {
+			continue
+		}
+		if others++; others == 0 && len(pair.Reasons) > 0 {
+			first = pair.Name + ": " + pair.Reasons[0].Text
+		}
+	}
+	if others > 0 {
+		first += fmt.Sprintf("; and %s", table.Count(others, "more pair", "more pairs"))
+	}
+	return "waiting for " + first
 }
 
 // tellReady prints the answer.

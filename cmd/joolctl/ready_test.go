@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -60,7 +61,7 @@ func TestReadyOfNobody(t *testing.T) {
 func TestAskReady(t *testing.T) {
 	answers := []error{&supervisor.NoSupervisor{}, nil, nil}
 	n := 0
-	ready, err := askReady(context.Background(), func(context.Context) (supervisor.Ready, error) {
+	ready, err := (&program{stderr: io.Discard}).askReady(context.Background(), func(context.Context) (supervisor.Ready, error) {
 		n++
 		return supervisor.Ready{Ready: n == len(answers)}, answers[n-1]
 	}, time.Minute)

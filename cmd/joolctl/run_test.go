@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"joolctl/configdir"
+	"joolctl/eventlog"
 	"joolctl/internal/golden"
 	"joolctl/joolnl"
 	"joolctl/replication"
@@ -98,7 +99,7 @@ func supervise(t *testing.T, dir, socket string) {
 	ready, done := make(chan struct{}), make(chan error, 1)
 	var once sync.Once
 	s := supervisor.New(supervisor.Options{
-		Dir: dir, Socket: socket, Version: "1.2.3",
+		Dir: dir, Socket: socket, Version: "1.2.3", EventLog: eventlog.New(time.Now()),
 		NewWorker: func(spec configdir.Spec, _ *worker.Counters) supervisor.Worker { return fake{spec: spec} },
 		Metrics:   func(s *supervisor.Supervisor) http.Handler { return exporterOf(s, false) },
 		Notify: func(message string) {

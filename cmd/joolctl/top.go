@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"joolctl/cmd/joolctl/internal/top"
+	"joolctl/internal/terminal"
 	"joolctl/supervisor"
 )
 
@@ -27,7 +28,7 @@ OUT/s are the rates of the last four minutes, or since top has started, each pai
 to its own scale.
 
 Cursor keys select a pair, and enter shows its details: peers, sessions stage by
-stage, the last full sync, reasons and what to do. The keys n, v, r, l and s sort by
+stage, the last full sync, reasons and what to do, and its latest events. The keys n, v, r, l and s sort by
 name, severity, rates, lag and sessions. The key ? shows all keys, and q quits.
 
 If the supervisor stops, the screen says since when, and goes on once the
@@ -45,7 +46,10 @@ terminal, or the environment has TERM=dumb, top prints a table at each interval.
 				return fmt.Errorf("--interval %v is too short; write %v or more", interval, shortestInterval)
 			}
 			err = p.top(cmd.Context(), top.Options{
-				Ask:     func(ctx context.Context) (supervisor.Status, error) { return p.client().Status(ctx, nil) },
+				Ask: func(ctx context.Context) (supervisor.Status, error) { return p.client().Status(ctx, nil) },
+				Events: func(ctx context.Context, after uint64) (supervisor.EventList, error) {
+					return p.client().Events(ctx, nil, supervisor.EventsOptions{After: after})
+				},
 				Explain: explain, Order: sorted, Interval: interval, Colours: coloured(p.stdout), ASCII: os.Getenv("TERM") == "linux",
 			})
 			if err != nil {
@@ -61,9 +65,9 @@ terminal, or the environment has TERM=dumb, top prints a table at each interval.
 
 // top shows a screen where the terminal can move its cursor.
 func (p *program) top(ctx context.Context, o top.Options) error {
-	terminal, is := p.stdout.(*os.File)
-	if term := os.Getenv("TERM"); is && isTerminal(terminal) && term != "" && term != "dumb" {
-		return top.Run(ctx, o, terminal)
+	file, is := p.stdout.(*os.File)
+	if term := os.Getenv("TERM"); is && terminal.Is(file) && term != "" && term != "dumb" {
+		return top.Run(ctx, o, file)
 	}
 	return top.Lines(ctx, o, p.stdout)
 }

@@ -14,20 +14,20 @@ import (
 	"joolctl/internal/debianprogram"
 )
 
-// terminal is a real terminal, in which joolctl runs.
-type terminal struct {
-	t            *testing.T
-	tmux, socket string
+// tmux is a real terminal, in which joolctl runs.
+type tmux struct {
+	t               *testing.T
+	program, socket string
 }
 
 // newTerminal starts a command line of joolctl in a terminal of tmux. Its exit status is on the screen once it has ended.
-func newTerminal(t *testing.T, env string, args ...string) terminal {
+func newTerminal(t *testing.T, env string, args ...string) tmux {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	term := terminal{t, debianprogram.Path(t, "tmux", "tmux"), filepath.Join(t.TempDir(), "tmux")}
+	term := tmux{t, debianprogram.Path(t, "tmux", "tmux"), filepath.Join(t.TempDir(), "tmux")}
 	command := env + " " + asProgram + "=1 " + self + " " + strings.Join(args, " ") + "; echo exit status $?; exec cat"
 	term.does("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", command)
 	t.Cleanup(func() { term.does("kill-server") })
@@ -35,9 +35,9 @@ func newTerminal(t *testing.T, env string, args ...string) terminal {
 }
 
 // does has tmux execute a command, and returns its output.
-func (term terminal) does(args ...string) string {
+func (term tmux) does(args ...string) string {
 	term.t.Helper()
-	cmd := exec.Command(term.tmux, append([]string{"-u", "-S", term.socket}, args...)...)
+	cmd := exec.Command(term.program, append([]string{"-u", "-S", term.socket}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		term.t.Fatalf("tmux %q: %v: %s", args, err, out)
@@ -45,13 +45,13 @@ func (term terminal) does(args ...string) string {
 	return string(out)
 }
 
-func (term terminal) press(keys ...string) {
+func (term tmux) press(keys ...string) {
 	term.t.Helper()
 	term.does(append([]string{"send-keys"}, keys...)...)
 }
 
 // shows waits until the screen has all of some texts.
-func (term terminal) shows(texts ...string) {
+func (term tmux) shows(texts ...string) {
 	term.t.Helper()
 	screen := ""
 	defer func() {
@@ -71,7 +71,7 @@ func (term terminal) shows(texts ...string) {
 }
 
 // hides waits until the screen does not have a text any more.
-func (term terminal) hides(text string) {
+func (term tmux) hides(text string) {
 	term.t.Helper()
 	await.Within(term.t, 30*time.Second, "the screen does not show "+text, func() bool {
 		return !strings.Contains(term.does("capture-pane", "-p"), text)
@@ -106,6 +106,15 @@ func TestTopOnATerminal(t *testing.T) {
 	term.press("q")
 	term.shows("exit status 0")
 	term.hides("joolctl top")
+}
+
+// TestWaitOnATerminal: ready --wait says what it waits for, and leaves no trace of it.
+func TestWaitOnATerminal(t *testing.T) {
+	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
+	term := newTerminal(t, "TERM=xterm", "ready", "--all", "--wait", "4s", "--socket", socket)
+	term.shows("2s  waiting for b: it is waiting, not running")
+	term.shows("exit status 1", "\nb: it is waiting, not running: instance")
+	term.hides("waiting for b")
 }
 
 // TestTopWithoutColours has NO_COLOR, and ends by ctrl-c.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -13,14 +12,16 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"joolctl/cmd/internal/pipelog"
+	"joolctl/cmd/internal/logging"
 	"joolctl/cmd/internal/servicemanager"
 	"joolctl/cmd/internal/version"
 	"joolctl/configdir"
+	"joolctl/eventlog"
 	"joolctl/events"
 	"joolctl/fdstore"
 	"joolctl/metrics"
@@ -33,6 +34,7 @@ import (
 func newUp(p *program) *cobra.Command {
 	var address string
 	var o metricsOptions
+	var logOptions *logging.Options
 	cmd := &cobra.Command{
 		Use:   "up [DIR]",
 		Short: "Supervise a directory of pairs, in the foreground",
@@ -41,7 +43,8 @@ func newUp(p *program) *cobra.Command {
 A pair is NAME/netsocket.json and NAME/modsocket.json, or NAME.netsocket.json and
 NAME.modsocket.json. Each gets a worker for its Jool instance. Changes of the files
 take effect by themselves; SIGHUP rereads them at once, SIGTERM and SIGINT stop
-all workers. The log goes to stderr.
+all workers. The log goes to stderr, or with fields to systemd's journal if systemd
+has connected stderr to it. "joolctl log-level" changes what is logged.
 
 With --metrics it serves metrics for Prometheus at /metrics, whether it works at
 /healthz, and whether this host is ready to take over at /readyz, as the command
@@ -60,13 +63,14 @@ With --metrics it serves metrics for Prometheus at /metrics, whether it works at
 			if o.module && !o.serve {
 				return errors.New("--metrics-module needs --metrics, which says where metrics are served")
 			}
-			if err := p.up(cmd.Context(), directory(args), o); err != nil {
+			if err := p.up(cmd.Context(), directory(args), o, logOptions); err != nil {
 				return failed{err}
 			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&address, "metrics", "", fmt.Sprintf("serve metrics on `ADDRESS[:PORT]` (port %d without one) or unix:PATH", metrics.DefaultPort))
+	logOptions = logging.Flags(cmd)
 	cmd.Flags().BoolVar(&o.module, "metrics-module", false, "also serve the counters of Jool's module")
 	return cmd
 }
@@ -78,7 +82,7 @@ type metricsOptions struct {
 }
 
 // logTo is where the log goes, by way of what a test may put between.
-var logTo = func(w io.Writer) io.Writer { return w }
+var logTo = func(h slog.Handler) slog.Handler { return h }
 
 func directory(args []string) string {
 	if len(args) == 0 {
@@ -87,18 +91,18 @@ func directory(args []string) string {
 	return args[0]
 }
 
-func (p *program) up(ctx context.Context, dir string, o metricsOptions) error {
+func (p *program) up(ctx context.Context, dir string, o metricsOptions, logOptions *logging.Options) error {
 	timerslack.RaiseProcessors()
-	out := pipelog.New(p.stderr)
+	out := logging.Open("joolctl", p.stderr, logOptions)
 	defer out.Close()
-	log := slog.New(slog.NewTextHandler(logTo(out), nil))
+	log := slog.New(logTo(out.Handler()))
 	if os.Getenv("GOGC") == "" {
 		// Carrying sessions allocates nothing, so collecting is cheap and memory dear.
 		debug.SetGCPercent(50)
 	}
 	// With huge pages, each of hundreds of threads' stacks would be there in whole.
 	if err := unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0); err != nil {
-		log.Warn("huge pages can't be turned off; this takes more memory", "problem", err)
+		log.Warn("huge pages can't be turned off; this takes more memory", "error", err)
 	}
 	store, err := fdstore.Open(log)
 	if err != nil {
@@ -106,10 +110,12 @@ func (p *program) up(ctx context.Context, dir string, o metricsOptions) error {
 	}
 	threads := nsthread.NewPool()
 	threads.OnStray(func(err error) {
-		log.Error("a panic that ended no worker; please report this", "problem", err)
+		log.Error("a panic that ended no worker; please report this", "error", err)
 	})
-	env := worker.Env{Threads: threads, Log: log, Store: store, Claims: worker.NewClaims()}
-	return p.supervise(ctx, p.options(dir, env), o)
+	env := worker.Env{Threads: threads, Log: log, EventLog: eventlog.New(time.Now()), Store: store, Claims: worker.NewClaims()}
+	options := p.options(dir, env)
+	options.LogLevel = out.Level
+	return p.supervise(ctx, options, o)
 }
 
 // options are those of the supervisor.
@@ -130,6 +136,7 @@ func (p *program) options(dir string, env worker.Env) supervisor.Options {
 			supervisor.Watch(ctx, log, dir, changed, calm)
 		},
 		Events:   events.New(env.Threads, log),
+		EventLog: env.EventLog,
 		Store:    store,
 		Notify:   func(message string) { servicemanager.Tell(log, message) },
 		Watchdog: servicemanager.Watchdog(),
@@ -171,7 +178,7 @@ func reloadOn(ctx context.Context, hangup <-chan os.Signal, s *supervisor.Superv
 		}
 		reload, err := s.Reload(ctx)
 		if err != nil {
-			log.Error("the directory was not read again", "problem", err)
+			log.Error("the directory was not read again", "error", err)
 			continue
 		}
 		log.Info("the directory was read again", "result",

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"joolctl/internal/terminal"
 )
 
 // clear moves a terminal's cursor home and clears what is below.
@@ -25,7 +27,7 @@ func (p *program) watchStatus(ctx context.Context, output string, show func(io.W
 			return err
 		}
 		switch {
-		case isTerminal(p.stdout) && output != "json":
+		case terminal.Is(p.stdout) && output != "json":
 			fmt.Fprint(p.stdout, clear)
 		case !first && output != "json":
 			fmt.Fprintln(p.stdout)

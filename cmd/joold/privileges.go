@@ -23,6 +23,6 @@ func giveUpNamespaces(spec configdir.Spec, log *slog.Logger) {
 		return
 	}
 	if err := privilege.Drop(unix.CAP_SYS_ADMIN); err != nil {
-		log.Warn("cannot drop CAP_SYS_ADMIN, which this pair does not need", "problem", err)
+		log.Warn("cannot drop CAP_SYS_ADMIN, which this pair does not need", "error", err)
 	}
 }

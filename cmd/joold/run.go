@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"joolctl/cmd/internal/logging"
 	"joolctl/cmd/internal/version"
 	"joolctl/configdir"
 )
@@ -40,13 +41,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func newCommand(stderr io.Writer) *cobra.Command {
+	var logOptions *logging.Options
 	cmd := &cobra.Command{
 		Use:   "joold [NETSOCKET [MODSOCKET [STATSPORT]]]",
 		Short: "Keeps one Jool instance in step with its peers",
 		Long: `Keeps the sessions of one Jool instance in step with its peers' over a multicast
 group: what the kernel module reports goes to the group, and what the group says
 goes to the module. Runs in the foreground and logs to stderr; SIGTERM and SIGINT
-end it. What is missing (module, instance, interface) is waited for.
+end it, SIGUSR1 switches the log to debug and back. What is missing (module,
+instance, interface) is waited for.
 
   NETSOCKET  the file that describes the network socket: "multicast address",
              "multicast port", "in interface", "out interface", "reuseaddr", "ttl"
@@ -73,10 +76,11 @@ To run many instances on one host, see joolctl.`,
 			if !tellProblems(stderr, pair) {
 				return errBad
 			}
-			synchronise(cmd.Context(), pair.Spec, stderr)
+			synchronise(cmd.Context(), pair.Spec, stderr, logOptions)
 			return nil
 		},
 	}
+	logOptions = logging.Flags(cmd)
 	cmd.SetVersionTemplate("{{.Version}}\n")
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	return cmd

@@ -4,14 +4,19 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"joolctl/cmd/internal/logging"
+	"joolctl/internal/await"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -139,5 +144,23 @@ func TestStatsPort(t *testing.T) {
 		if err != nil || !pair.OK() || pair.Spec.StatsPort != test.want {
 			t.Errorf("%v: port %d, %v; want %d", test.args, pair.Spec.StatsPort, err, test.want)
 		}
+	}
+}
+
+// TestSwitchLevel: SIGUSR1 switches the log to the level debug and back.
+func TestSwitchLevel(t *testing.T) {
+	var b bytes.Buffer
+	l := logging.Open("joold", &b, new(logging.Options))
+	stop := switchLevel(l)
+	for _, want := range []slog.Level{slog.LevelDebug, slog.LevelInfo} {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGUSR1); err != nil {
+			t.Fatal(err)
+		}
+		await.Within(t, 10*time.Second, "the level is "+want.String(), func() bool { return l.Level.Level() == want })
+	}
+	stop()
+	l.Close()
+	if n := strings.Count(b.String(), "the level of the log has changed"); n != 2 {
+		t.Errorf("%d lines: %s", n, b.String())
 	}
 }

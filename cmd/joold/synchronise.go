@@ -4,11 +4,14 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
-	"joolctl/cmd/internal/pipelog"
+	"joolctl/cmd/internal/logging"
 	"joolctl/cmd/internal/servicemanager"
 	"joolctl/configdir"
 	"joolctl/events"
@@ -26,15 +29,16 @@ const (
 )
 
 // synchronise runs one worker until ctx ends.
-func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer) {
+func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer, o *logging.Options) {
 	timerslack.RaiseProcessors()
-	out := pipelog.New(stderr)
+	out := logging.Open("joold", stderr, o)
 	defer out.Close()
-	log := slog.New(slog.NewTextHandler(out, nil))
+	log := out.Logger
 	giveUpNamespaces(spec, log)
+	defer switchLevel(out)()
 	threads := nsthread.NewPool()
 	threads.OnStray(func(err error) {
-		log.Error("a panic that ended no worker; please report this", "problem", err)
+		log.Error("a panic that ended no worker; please report this", "error", err)
 	})
 	env := worker.Env{Threads: threads, Log: log}
 	counters := new(worker.Counters)
@@ -106,9 +110,9 @@ func (n *news) log(log *slog.Logger, c supervisor.Condition) {
 	case supervisor.Running:
 		log.Info("running", "module", c.Worker.ModuleVersion())
 	case supervisor.Waiting:
-		log.Warn("waiting", "reason", c.Reason)
+		log.Warn("waiting", "error", c.Reason)
 	default:
-		log.Error("not running", "state", c.State, "reason", c.Reason)
+		log.Error("not running", "state", c.State, "error", c.Reason)
 	}
 }
 
@@ -124,7 +128,7 @@ func serveStats(ctx context.Context, spec configdir.Spec, counters *worker.Count
 		}
 		if told != err.Error() {
 			told = err.Error()
-			log.Error("no stats server; it is tried again", "problem", err)
+			log.Error("no stats server; it is tried again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -132,4 +136,24 @@ func serveStats(ctx context.Context, spec configdir.Spec, counters *worker.Count
 		}
 	}
 	<-ctx.Done()
+}
+
+// switchLevel has SIGUSR1 switch the log to the level debug and back, until stop is called.
+func switchLevel(l *logging.Log) (stop func()) {
+	usual, signals := l.Level.Level(), make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1)
+	go func() {
+		for range signals {
+			if l.Level.Level() == usual {
+				l.Level.Set(slog.LevelDebug)
+			} else {
+				l.Level.Set(usual)
+			}
+			l.Warn("the level of the log has changed", "new", logging.LevelName(l.Level.Level()))
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"joolctl/internal/docstest"
 )
@@ -133,6 +134,14 @@ func (i *installation) started() {
 	i.t.Helper()
 	i.status = i.service.awaitGreen(i.t, "alone")
 	i.service.checkState(i.t, "active", "enabled")
+	eventually(i.t, 10*time.Second, "the journal has the fields of the log", func() string {
+		var line struct{ PRIORITY, MESSAGE, JOOLCTL_MODULE string }
+		out, _ := command(i.t, "journalctl", "--no-pager", "-u", "joolctl", "-o", "json", "-n", "1", "JOOLCTL_PAIR=nat", "--grep", "worker is running")
+		if err := json.Unmarshal([]byte(out), &line); err != nil || line.PRIORITY != "6" || !strings.Contains(line.MESSAGE, "pair=nat") || line.JOOLCTL_MODULE == "" {
+			return out
+		}
+		return ""
+	})
 }
 
 // member: "Members of the group joolctl may use the control socket."

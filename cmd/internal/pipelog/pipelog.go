@@ -3,7 +3,6 @@
 package pipelog
 
 import (
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -21,7 +20,8 @@ const (
 // there is room for, new lines are dropped, and once there is room again a line
 // tells how many.
 type Writer struct {
-	to io.Writer
+	to   io.Writer
+	note func(lines int) []byte
 
 	mu      sync.Mutex
 	queue   [][]byte
@@ -32,9 +32,9 @@ type Writer struct {
 	done    chan struct{}
 }
 
-// New makes a Writer; Close ends it.
-func New(to io.Writer) *Writer {
-	w := &Writer{to: to, wake: make(chan struct{}, 1), done: make(chan struct{})}
+// New makes a Writer; Close ends it. note returns the line that says how many lines were dropped.
+func New(to io.Writer, note func(lines int) []byte) *Writer {
+	w := &Writer{to: to, note: note, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -101,8 +101,7 @@ func (w *Writer) written(n int) {
 	if w.dropped > 0 && w.waiting <= room/2 && len(w.queue) <= lines/2 {
 		dropped := w.dropped
 		w.dropped = 0
-		w.add(fmt.Appendf(nil, "time=%s level=WARN msg=\"lines of the log are missing here: nobody took them in time\" lines=%d\n",
-			time.Now().Format(time.RFC3339Nano), dropped))
+		w.add(w.note(dropped))
 	}
 	if len(w.queue) == 0 {
 		w.queue = nil

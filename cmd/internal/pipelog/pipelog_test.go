@@ -15,12 +15,15 @@ import (
 	"joolctl/internal/await"
 )
 
+// note is the line about dropped lines.
+func note(lines int) []byte { return fmt.Appendf(nil, "lines are missing here lines=%d\n", lines) }
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestInOrder: all is written, in order, before Close returns.
 func TestInOrder(t *testing.T) {
 	var got, want bytes.Buffer
-	w := New(&got)
+	w := New(&got, note)
 	for i := range 1000 {
 		fmt.Fprintf(w, "line %d\n", i)
 		fmt.Fprintf(&want, "line %d\n", i)
@@ -70,7 +73,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 // TestPipeNobodyReads: who logs does not wait, and Close gives up.
 func TestPipeNobodyReads(t *testing.T) {
 	r, to := pipe(t)
-	w := New(to)
+	w := New(to, note)
 	flood(t, w)
 	begin := time.Now()
 	w.Close()
@@ -85,7 +88,7 @@ func TestPipeNobodyReads(t *testing.T) {
 // missing, and where.
 func TestPipeReadLate(t *testing.T) {
 	r, to := pipe(t)
-	w := New(to)
+	w := New(to, note)
 	flood(t, w)
 	read := make(chan string, 1)
 	go func() {

@@ -27,7 +27,7 @@ func Notify(message string) error {
 // Tell sends a message, and logs if it cannot be sent.
 func Tell(log *slog.Logger, message string) {
 	if err := Notify(message); err != nil {
-		log.Warn("systemd could not be told", "problem", err)
+		log.Warn("systemd could not be told", "error", err)
 	}
 }
 

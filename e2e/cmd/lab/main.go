@@ -19,7 +19,6 @@ import (
 	"syscall"
 
 	"joolctl/e2e"
-	"joolctl/e2e/lab"
 )
 
 const usage = `usage:
@@ -89,7 +88,7 @@ func prepare(ctx context.Context, suites []string) (int, error) {
 }
 
 func versions(ctx context.Context) (int, error) {
-	l, err := lab.Prepare(ctx, log.Printf)
+	l, err := e2e.PrepareLab(ctx, "")
 	if err != nil {
 		return 1, err
 	}

@@ -151,7 +151,7 @@ await running state red
 
 echo one pair alone
 systemctl start joold@blue
-await 'msg=running' log joold@blue 'msg=running'
+await 'running module' log joold@blue 'running module'
 echo "joolctl is $(systemctl is-active joolctl)"
 ip netns delete blue
 await gone gone free-blue
@@ -163,7 +163,7 @@ jool instance add nat --netfilter --pool6 64:ff9b::/96
 jool -i nat global update ss-enabled true
 pair own '' sync
 systemctl start joold@own
-await 'msg=running' log joold@own 'msg=running'
+await 'running module' log joold@own 'running module'
 cat /proc/"$(pid joold@own)"/task/*/status | grep CapEff | sort -u | tr '\t' ' '
 
 systemctl stop joold@own

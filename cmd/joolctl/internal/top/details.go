@@ -1,6 +1,7 @@
 package top
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -9,6 +10,9 @@ import (
 
 // detailsIndent is that of the second and the next lines of a text.
 const detailsIndent = 2
+
+// eventsShown is how many events of a pair the details have at most.
+const eventsShown = 50
 
 // detailsBody has the lines of the details that fit the screen.
 func (m model) detailsBody() []string {
@@ -41,6 +45,15 @@ func (m model) details() (lines []string) {
 	lines = append(lines, "")
 	for _, d := range table.Details(row, m.now) {
 		add(d.Subject + ": " + d.Text)
+	}
+	lines = append(lines, "")
+	add("events, the latest first:")
+	events := m.events[row.Name]
+	for _, e := range slices.Backward(events) {
+		add(table.EventOfPair(e, m.now))
+	}
+	if len(events) == 0 {
+		add("none since the supervisor has started")
 	}
 	return lines
 }

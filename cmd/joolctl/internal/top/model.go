@@ -1,12 +1,14 @@
 package top
 
 import (
+	"maps"
 	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 
 	"joolctl/cmd/joolctl/internal/table"
+	"joolctl/eventlog"
 	"joolctl/supervisor"
 )
 
@@ -23,6 +25,7 @@ const (
 type answer struct {
 	at     time.Time
 	status supervisor.Status
+	events []eventlog.Event // those that happened since the answer before
 	err    error
 }
 
@@ -43,7 +46,8 @@ type model struct {
 	answeredAt time.Time
 	err        error // of the last answer
 	histories  map[string]*history
-	widths     map[string]int // by column; they only grow, so that columns stay in their places
+	events     map[string][]eventlog.Event // of each pair the latest, the oldest first
+	widths     map[string]int              // by column; they only grow, so that columns stay in their places
 
 	selected string // the name of a pair
 	cursor   int    // the index of its row
@@ -52,7 +56,7 @@ type model struct {
 }
 
 func newModel(o Options, ask tea.Cmd) model {
-	return model{o: o, ask: ask, width: 80, height: 24, order: o.Order, histories: make(map[string]*history), widths: make(map[string]int)}
+	return model{o: o, ask: ask, width: 80, height: 24, order: o.Order, histories: make(map[string]*history), events: make(map[string][]eventlog.Event), widths: make(map[string]int)}
 }
 
 // Init implements tea.Model.
@@ -102,6 +106,11 @@ func (m model) answered(a answer) model {
 		known[row.Name] = h
 	}
 	m.histories = known
+	for _, e := range a.events {
+		kept := append(m.events[e.Pair], e)
+		m.events[e.Pair] = kept[max(len(kept)-eventsShown, 0):]
+	}
+	maps.DeleteFunc(m.events, func(pair string, _ []eventlog.Event) bool { return known[pair] == nil })
 	return m.sorted()
 }
 

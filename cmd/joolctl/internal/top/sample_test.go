@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"joolctl/cmd/joolctl/internal/table"
+	"joolctl/eventlog"
 	"joolctl/replication"
 	"joolctl/supervisor"
 	"joolctl/worker"
@@ -89,7 +90,19 @@ func sampled(width, height int) model {
 	}, nil)
 	m.width, m.height = width, height
 	for second := 0; second <= seconds; second += 2 {
-		m = m.answered(answer{begin.Add(time.Duration(second) * time.Second), snapshot(second), nil})
+		a := answer{at: begin.Add(time.Duration(second) * time.Second), status: snapshot(second)}
+		if second == 0 {
+			a.events = sampleEvents
+		}
+		m = m.answered(a)
 	}
 	return m
+}
+
+// sampleEvents are those of the pair red.
+var sampleEvents = []eventlog.Event{
+	{Time: begin.Add(-26 * time.Hour), Pair: "red", Kind: eventlog.State, Severity: eventlog.Info, Text: "running"},
+	{Time: begin.Add(-25 * time.Hour), Pair: "red", Kind: eventlog.Verdict, Severity: eventlog.Info, Text: "no → yes"},
+	{Time: begin.Add(-90 * time.Second), Pair: "red", Kind: eventlog.Losses, Severity: eventlog.Warning, Text: "network lost datagrams +2"},
+	{Time: begin.Add(-time.Minute), Pair: "blue", Kind: eventlog.Losses, Severity: eventlog.Warning, Text: "not of this pair"},
 }

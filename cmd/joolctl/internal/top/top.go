@@ -17,6 +17,8 @@ import (
 type Options struct {
 	// Ask asks the supervisor for its status.
 	Ask func(context.Context) (supervisor.Status, error)
+	// Events asks for the events after a number; nil: the details show none.
+	Events func(ctx context.Context, after uint64) (supervisor.EventList, error)
 	// Explain returns an error of Ask in one line, with what to do.
 	Explain func(error) string
 	// Order is the order of the rows at first.
@@ -36,19 +38,26 @@ const framesPerSecond = 20
 func Run(ctx context.Context, o Options, terminal *os.File) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	status, err := o.Ask(ctx)
+	last := uint64(0)
+	ask := func() answer { // the model asks again only after the answer
+		a := answer{}
+		if a.status, a.err = o.Ask(ctx); a.err == nil && o.Events != nil {
+			if events, err := o.Events(ctx, last); err == nil { // a supervisor of an older version has none
+				a.events, last = events.Events, events.Last
+			}
+		}
+		a.at = time.Now()
+		return a
+	}
+	first := ask()
 	switch {
 	case ctx.Err() != nil:
 		return nil
-	case err != nil:
-		return err
+	case first.err != nil:
+		return first.err
 	}
-	ask := func() tea.Msg {
-		status, err := o.Ask(ctx)
-		return answer{time.Now(), status, err}
-	}
-	m := newModel(o, ask).answered(answer{time.Now(), status, nil})
-	_, err = tea.NewProgram(m, tea.WithContext(ctx), tea.WithOutput(terminal), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler()).Run()
+	m := newModel(o, func() tea.Msg { return ask() }).answered(first)
+	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithOutput(terminal), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler()).Run()
 	switch {
 	case ctx.Err() != nil: // SIGTERM is no error
 		return nil

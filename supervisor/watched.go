@@ -1,0 +1,119 @@
+package supervisor
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"joolctl/eventlog"
+	"joolctl/worker"
+)
+
+// event keeps an event of a pair.
+func (s *Supervisor) event(p *pair, e eventlog.Event) {
+	e.Pair = p.name
+	s.opt.EventLog.Add(e)
+}
+
+// fileEvent keeps an event about the files of a pair.
+func (s *Supervisor) fileEvent(name string, severity eventlog.Severity, text string) {
+	s.opt.EventLog.Add(eventlog.Event{Pair: name, Kind: eventlog.Files, Severity: severity, Text: text})
+}
+
+// stateEvent keeps the event of a pair that comes into a state, or gets another reason in the same state.
+func (s *Supervisor) stateEvent(p *pair, state State, reason string) {
+	severity := eventlog.Error
+	switch {
+	case reason == starting:
+		return // the state that follows has an event
+	case state == Running:
+		severity = eventlog.Info
+	case state == Waiting:
+		severity = eventlog.Warning
+	case state == Failed:
+		reason = summary(p.refused)
+	}
+	s.event(p, eventlog.StateChanged(string(p.state), string(state), reason, severity))
+}
+
+const (
+	// lossesEvery and lossesAtMostEvery are the shortest and the longest time between two events of losses of a pair. While a
+	// pair loses sessions all the time, the time between its events doubles, so that they leave room for its other events.
+	lossesEvery       = sampleEvery
+	lossesAtMostEvery = 5 * time.Minute
+)
+
+// lookout has the losses and the peers of a pair at the last sample, because no message tells the supervisor that they change.
+type lookout struct {
+	losses worker.Losses
+	pause  time.Duration // between the last event of losses and the next; 0: there was none lately
+	next   time.Time     // when the next event of losses may be
+
+	live *live           // the worker whose peers these are
+	peer map[string]bool // the addresses of the live ones
+}
+
+// watchLosses keeps an event if counters of losses have risen.
+func (s *Supervisor) watchLosses(p *pair, now time.Time) {
+	w := &p.watched
+	if now.Before(w.next) {
+		return
+	}
+	losses := p.counters.Losses()
+	rose := increases(w.losses, losses)
+	w.losses = losses
+	if len(rose) == 0 {
+		w.pause = 0
+		return
+	}
+	w.pause = min(max(2*w.pause, lossesEvery), lossesAtMostEvery)
+	w.next = now.Add(w.pause)
+	s.event(p, eventlog.LossesRose(rose))
+}
+
+// repairedKey is the JSON key of Losses.Repaired, which counts datagrams that arrived after all.
+const repairedKey = "repaired_datagrams"
+
+// increases returns by how much each counter of losses has risen, by its key in JSON.
+func increases(before, after worker.Losses) map[string]uint64 {
+	rose := make(map[string]uint64)
+	b, a := reflect.ValueOf(before), reflect.ValueOf(after)
+	for i := range a.NumField() {
+		key, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("json"), ",")
+		if was, is := b.Field(i).Uint(), a.Field(i).Uint(); is > was && key != repairedKey {
+			rose[key] = is - was
+		}
+	}
+	return rose
+}
+
+// watchPeers keeps an event for each peer that is live now and was not, and for each that is not live any more.
+func (s *Supervisor) watchPeers(p *pair, now time.Time) {
+	w := &p.watched
+	if w.live != p.live {
+		w.live, w.peer = p.live, nil // a new worker has heard nobody yet
+	}
+	if w.live == nil {
+		return
+	}
+	peers := w.live.Peers()
+	for i := range peers {
+		address := peers[i].Address.String()
+		is := isLive(&peers[i], now)
+		if is == w.peer[address] {
+			continue
+		}
+		if w.peer == nil {
+			w.peer = make(map[string]bool)
+		}
+		e := eventlog.Event{Kind: eventlog.Peers, Severity: eventlog.Info, Peer: address, Text: "peer " + address + " is live"}
+		if w.peer[address] = is; !is {
+			delete(w.peer, address)
+			e.Severity, e.Text = eventlog.Warning, "peer "+address+" is not live any more; it was last heard "+ago(now.Sub(peers[i].LastHeard))
+		}
+		s.event(p, e)
+	}
+}
+
+// ago words a time that has passed.
+func ago(d time.Duration) string { return max(d, 0).Round(100*time.Millisecond).String() + " ago" }
