@@ -3,6 +3,7 @@ package table
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"joolctl/replication"
@@ -53,7 +54,7 @@ func writeNotes(out *bytes.Buffer, workers []supervisor.Row, o Options) {
 // Notes are the reasons why a worker is not as it should be, each with its remedy.
 func Notes(row *supervisor.Row, o Options) (lines []string) {
 	add := func(line string) { lines = append(lines, line) }
-	if row.Reason != "" {
+	if row.Reason != "" && !slices.ContainsFunc(row.Reasons, func(r replication.Reason) bool { return r.Text == row.Reason }) {
 		add(row.Reason)
 	}
 	for _, reason := range row.Reasons {
