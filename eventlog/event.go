@@ -20,7 +20,7 @@ const (
 	Verdict        Kind = "verdict"          // the verdict changed
 	Peers          Kind = "peers"            // a peer is live, or is not live any more
 	Link           Kind = "link"             // the network socket can neither send nor receive, or it can again
-	FullSyncBegan  Kind = "full-sync-began"  // the host requests or receives a full sync
+	FullSyncBegan  Kind = "full-sync-began"  // the table of a peer begins to arrive
 	FullSyncEnded  Kind = "full-sync-ended"  // a full sync is stored
 	FullSyncFailed Kind = "full-sync-failed" // a full sync stopped, or no peer answered
 	Losses         Kind = "losses"           // counters of losses rose
@@ -49,7 +49,9 @@ type Event struct {
 	Kind Kind `json:"event"`
 	// Severity is info, warning or error.
 	Severity Severity `json:"severity"`
-	// From and To are the values before and after the event: of the state, of the verdict, or of a setting.
+	// Setting is the name of the setting that changed.
+	Setting string `json:"setting,omitempty"`
+	// From is the value before the event: of the state, of the verdict, or of the setting.
 	From string `json:"from,omitempty"`
 	// To is the value after the event.
 	To string `json:"to,omitempty"`
@@ -59,7 +61,8 @@ type Event struct {
 	Reasons []replication.Reason `json:"reasons,omitempty"`
 	// FullSync is the result of a full sync that is stored.
 	FullSync *Result `json:"full_sync,omitempty"`
-	// Losses has how much each counter of losses rose since the pair's event before. The keys are those of losses in status.
+	// Losses has how much each counter of losses rose since the previous event of losses of the pair. The keys are those of losses in
+	// status.
 	Losses map[string]uint64 `json:"losses,omitempty"`
 	// Text is the event in one line. Its wording may change.
 	Text string `json:"text"`
@@ -88,6 +91,7 @@ func (e *Event) clip() {
 	if len(e.Text) > maxText {
 		e.Text = strings.ToValidUTF8(e.Text[:maxText], "") + "…"
 	}
+	e.Reasons = e.Reasons[:min(len(e.Reasons), replication.MaxReasons)]
 	e.Time = e.Time.Round(0) // a wall clock without the monotonic one, as JSON has it
 }
 

@@ -2,6 +2,7 @@
 package eventlog
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -12,17 +13,17 @@ const Room = 4096
 
 // Log keeps the latest events. Its methods may be called from any goroutine. A nil *Log keeps nothing.
 type Log struct {
-	mu     sync.Mutex
-	events []Event        // in the order of their numbers
-	kept   map[string]int // how many of them each pair has
-	last   uint64         // the number of the last event
-	added  chan struct{}  // closed at the next event
+	mu    sync.Mutex
+	kept  map[string][]Event // of each pair, in the order of their numbers; no list is empty
+	total int
+	last  uint64        // the number of the last event
+	added chan struct{} // closed at the next event
 }
 
 // New returns an empty Log. The first number is the present time in microseconds. It is higher than all numbers of the previous
-// process, so a reader can continue after a restart.
+// process, unless the clock was set back, so a reader can continue after a restart.
 func New(now time.Time) *Log {
-	return &Log{kept: make(map[string]int), last: uint64(max(now.UnixMicro(), 0)), added: make(chan struct{})}
+	return &Log{kept: make(map[string][]Event), last: uint64(max(now.UnixMicro(), 0)), added: make(chan struct{})}
 }
 
 // Add gives the event a number and keeps it. An event without a time happened now. If there is no room, the oldest event of the
@@ -37,54 +38,54 @@ func (l *Log) Add(e Event) {
 	e.clip()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.events) == Room {
+	if l.total == Room {
 		l.makeRoom()
 	}
 	l.last++
 	e.Number = l.last
-	l.events = append(l.events, e)
-	l.kept[e.Pair]++
+	l.kept[e.Pair] = append(l.kept[e.Pair], e)
+	l.total++
 	close(l.added)
 	l.added = make(chan struct{})
 }
 
-// makeRoom removes an event. With mu held.
+// makeRoom removes an event. mu must be held.
 func (l *Log) makeRoom() {
-	most := ""
-	for pair, n := range l.kept {
-		if n > l.kept[most] || n == l.kept[most] && pair < most {
-			most = pair
+	most, n := "", 0
+	for pair, events := range l.kept {
+		if len(events) > n || len(events) == n && pair < most {
+			most, n = pair, len(events)
 		}
 	}
-	oldest := slices.IndexFunc(l.events, func(e Event) bool { return e.Pair == most })
-	l.events = slices.Delete(l.events, oldest, oldest+1)
-	if l.kept[most]--; l.kept[most] == 0 {
+	l.total--
+	if n == 1 {
 		delete(l.kept, most)
+		return
 	}
+	events := l.kept[most]
+	events[0] = Event{} // append copies the others to a new array only now and then
+	l.kept[most] = events[1:]
 }
 
 // After returns the events with higher numbers than a given one, of the named pairs or of all if no names are given, and a channel
-// that is closed at the next event of any pair. last is the number of the last event that the Log has looked at.
+// that is closed at the next event of any pair. last is the number of the last event of all.
 func (l *Log) After(number uint64, pairs []string) (events []Event, last uint64, added <-chan struct{}) {
 	if l == nil {
 		return nil, number, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	first, _ := slices.BinarySearchFunc(l.events, number+1, func(e Event, n uint64) int {
-		switch {
-		case e.Number < n:
-			return -1
-		case e.Number > n:
-			return 1
+	for pair, kept := range l.kept {
+		if len(pairs) > 0 && !slices.Contains(pairs, pair) {
+			continue
 		}
-		return 0
-	})
-	for _, e := range l.events[first:] {
-		if len(pairs) == 0 || slices.Contains(pairs, e.Pair) {
-			events = append(events, e)
+		first, found := slices.BinarySearchFunc(kept, number, func(e Event, n uint64) int { return cmp.Compare(e.Number, n) })
+		if found {
+			first++
 		}
+		events = append(events, kept[first:]...)
 	}
+	slices.SortFunc(events, func(a, b Event) int { return cmp.Compare(a.Number, b.Number) })
 	return events, l.last, l.added
 }
 
@@ -95,5 +96,5 @@ func (l *Log) Knows(pair string) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.kept[pair] > 0
+	return len(l.kept[pair]) > 0
 }

@@ -119,22 +119,23 @@ func (o *ownReport) losesTo(r *session.Record, own *syncwire.Settings, now time.
 
 // Release empties the Backlog, and calls deliver with the updates in their order, their times corrected. It leaves out sessions
 // that are older than the record that the full sync has injected of them (the table of a peer may be newer than an update), or
-// than a later report of the own module, and returns how many these were. unreported is how many sessions are newer than a later
+// than a later report of the own module, and passes these to outdated. unreported is how many sessions are newer than a later
 // report, which peers have received. Records were injected with the times that they had left at base.
-func (b *Backlog) Release(base, now time.Time, own *syncwire.Settings, deliver func(entries []byte, retransmitted bool)) (outdated, unreported uint64) {
+func (b *Backlog) Release(base, now time.Time, own *syncwire.Settings, deliver func(entries []byte, retransmitted bool),
+	outdated func(entry []byte)) (unreported uint64) {
 	released := *b
 	*b = Backlog{}
 	for i, u := range released.updates {
 		session.AgeList(u.entries, now.Sub(u.arrived))
-		entries, n, more := released.newer(i, base, now, own)
-		outdated, unreported = outdated+n, unreported+more
+		entries, more := released.newer(i, base, now, own, outdated)
+		unreported += more
 		deliver(entries, u.retransmitted)
 	}
-	return outdated, unreported
+	return unreported
 }
 
 // newer moves the sessions of the update at index i that are not outdated to its front.
-func (b *Backlog) newer(i int, base, now time.Time, own *syncwire.Settings) (kept []byte, outdated, unreported uint64) {
+func (b *Backlog) newer(i int, base, now time.Time, own *syncwire.Settings, outdated func(entry []byte)) (kept []byte, unreported uint64) {
 	entries := b.updates[i].entries
 	f := session.ListFormat(entries)
 	size := f.EntryLen()
@@ -145,13 +146,13 @@ func (b *Backlog) newer(i int, base, now time.Time, own *syncwire.Settings) (kep
 		o, reported := b.reported[key]
 		reported = reported && i < o.updates
 		if reported && !o.losesTo(&r, own, now) {
-			outdated++
+			outdated(rest[:size])
 			continue
 		}
 		if in := b.injected[key]; in != nil {
 			behind := Idle(in, *own) + now.Sub(base).Milliseconds() - Idle(&r, *own)
 			if Winner(&r, in, behind, SameMoment.Milliseconds()) < 0 {
-				outdated++
+				outdated(rest[:size])
 				continue
 			}
 		}
@@ -160,5 +161,5 @@ func (b *Backlog) newer(i int, base, now time.Time, own *syncwire.Settings) (kep
 			unreported++
 		}
 	}
-	return kept, outdated, unreported
+	return kept, unreported
 }

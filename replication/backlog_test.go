@@ -34,12 +34,13 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("%d updates with %d sessions", b.Len(), b.Sessions())
 	}
 	var left []uint32
-	outdated, unreported := b.Release(now, now.Add(time.Second), &ttl, func(entries []byte, retransmitted bool) {
+	outdated := 0
+	unreported := b.Release(now, now.Add(time.Second), &ttl, func(entries []byte, retransmitted bool) {
 		if n := f.CountList(entries); n != 1 || retransmitted != (len(left) == 1) {
 			t.Fatalf("%d sessions, retransmitted: %v", n, retransmitted)
 		}
 		left = append(left, f.Expires(entries))
-	})
+	}, func([]byte) { outdated++ })
 	if outdated != 1 || unreported != 0 || len(left) != 2 || left[0] != 99_000 || left[1] != 99_000 {
 		t.Errorf("%d sessions are outdated; the others have %v ms left", outdated, left)
 	}
@@ -58,11 +59,12 @@ func TestBacklogReported(t *testing.T) {
 	b.Reported(&first, ReportLag, now)
 	b.Add(packedList(t, second), false, now)
 	var left []uint32
-	outdated, _ := b.Release(now, now, &ttl, func(entries []byte, _ bool) {
+	outdated := 0
+	b.Release(now, now, &ttl, func(entries []byte, _ bool) {
 		for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
 			left = append(left, f.Expires(entries))
 		}
-	})
+	}, func([]byte) { outdated++ })
 	if outdated != 1 || !slices.Equal(left, []uint32{100_000, 90_000}) {
 		t.Errorf("%d sessions are outdated; the others have %v ms left", outdated, left)
 	}
@@ -96,8 +98,9 @@ func TestBacklogReportWaited(t *testing.T) {
 		var b Backlog
 		b.Add(packedList(t, c.update), false, now)
 		b.Reported(&c.reported, ReportLag, now)
-		kept := 0
-		outdated, unreported := b.Release(now, now.Add(time.Second), &ttl, func(entries []byte, _ bool) { kept += session.ListFormat(entries).CountList(entries) })
+		kept, outdated := 0, 0
+		unreported := b.Release(now, now.Add(time.Second), &ttl, func(entries []byte, _ bool) { kept += session.ListFormat(entries).CountList(entries) },
+			func([]byte) { outdated++ })
 		if kept > 0 != c.stays || unreported > 0 != c.stays || outdated > 0 == c.stays {
 			t.Errorf("%s: the update stays: %v, unreported: %d, outdated: %d", c.name, kept > 0, unreported, outdated)
 		}

@@ -42,10 +42,9 @@ func (r *Receiver) Report(rec *session.Record, lag time.Duration, now time.Time)
 func (r *Receiver) release() {
 	now := r.host.Now()
 	risen := r.knowledge.Stored()
-	outdated, unreported := r.backlog.Release(r.base, now, r.host.Settings(), func(entries []byte, retransmitted bool) {
+	unreported := r.backlog.Release(r.base, now, r.host.Settings(), func(entries []byte, retransmitted bool) {
 		r.host.Deliver(entries, retransmitted, now)
-	})
-	r.host.Count(CountIgnored, outdated)
+	}, func(entry []byte) { r.host.Ignore(ignoredOutdated, entry) })
 	r.host.FlushStored()
 	if unreported > 0 {
 		r.knowledge.Gain() // peers have received the older report, and a full sync shows them the newer record

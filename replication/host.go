@@ -118,7 +118,7 @@ func NewHost(do Effects, c Config, now time.Time) *Host {
 	h.Peers = NewPeers(PeersConfig{
 		Expected: func(origin syncwire.ID) (syncwire.Seq, time.Time, bool) { return h.Knowledge.Expected(origin) },
 		Jitter:   func() time.Duration { return time.Duration(c.Random.Int64N(int64(10 * time.Millisecond))) },
-		Dropped:  func(sessions uint64) { do.Count(CountIgnored, sessions) },
+		Dropped:  func(entries []byte) { h.ignore(ignoredForgotten, entries) },
 	})
 	h.Knowledge = NewKnowledge(h.newID(), h.Peers)
 	h.Coalescer = NewCoalescer(c.Refresh, c.Random.Uint64())
@@ -264,6 +264,7 @@ func (i inner) Send(body syncwire.Body)      { i.h.send(body) }
 func (i inner) Reply(body syncwire.Body, now time.Time)   { i.h.reply(body, now) }
 func (i inner) RemoveBIB(masks []Mask)                    { i.h.removeBIB(masks) }
 func (i inner) AskHellos(d time.Duration, now time.Time)  { i.h.askHellos(d, now) }
+func (i inner) Ignore(why string, b []byte)               { i.h.ignore(why, b) }
 func (i inner) Deliver(b []byte, again bool, t time.Time) { i.h.deliverHeld(b, again, t) }
 
 // removeBIB removes BIB entries of the module, and drops what waits to be sent of their sessions, which have lost against a

@@ -9,6 +9,8 @@ const (
 	ignoredDatagram   = "its datagram arrived before, or too late"
 	ignoredSuperseded = "a later datagram has brought a newer state"
 	ignoredOlder      = "the module has a newer state"
+	ignoredOutdated   = "it has waited for a full sync, and the module has got a newer state meanwhile"
+	ignoredForgotten  = "a datagram before it is missing, and its sender was forgotten"
 	ignoredUnknown    = "the module may have a newer state, and too many sessions are looked up already; a full sync brings it"
 )
 

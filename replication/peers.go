@@ -34,8 +34,8 @@ type PeersConfig struct {
 	Expected func(origin syncwire.ID) (seq syncwire.Seq, dead time.Time, known bool)
 	// Jitter is that of NewStream.
 	Jitter func() time.Duration
-	// Dropped receives the number of sessions that were buffered behind gaps of a peer that is forgotten.
-	Dropped func(sessions uint64)
+	// Dropped receives the sessions that were buffered behind gaps of a peer that is forgotten.
+	Dropped func(entries []byte)
 }
 
 // peerKey identifies a peer: one with an ID by its ID, an upstream joold by its address.
@@ -138,8 +138,10 @@ func (p *Peers) evict() {
 
 // forget removes a peer, and drops the datagrams that are buffered behind gaps of it.
 func (p *Peers) forget(k *Peer) {
-	if n := k.Stream.BufferedSessions(); n > 0 && p.config.Dropped != nil {
-		p.config.Dropped(n)
+	if p.config.Dropped != nil {
+		for i := range k.Stream.buffered {
+			p.config.Dropped(k.Stream.buffered[i].data)
+		}
 	}
 	delete(p.known, keyOf(k.Address, k.ID))
 	p.order = slices.DeleteFunc(p.order, func(other *Peer) bool { return other == k })

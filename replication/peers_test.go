@@ -74,7 +74,7 @@ func TestPeersAreBounded(t *testing.T) {
 // TestDroppedSessions has a peer be forgotten while datagrams of it are buffered behind a gap.
 func TestDroppedSessions(t *testing.T) {
 	dropped := uint64(0)
-	p := NewPeers(PeersConfig{Dropped: func(sessions uint64) { dropped += sessions }})
+	p := NewPeers(PeersConfig{Dropped: func(entries []byte) { dropped += uint64(len(entries) / 40) }})
 	now := time.Unix(1_000_000, 0)
 	from := p.Heard(netip.MustParseAddr("fd64::1"), 7, now)
 	entry := make([]byte, 40)

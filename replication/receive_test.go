@@ -32,6 +32,16 @@ func sentOf[T syncwire.Body](e *hostEffects) (list []T) {
 	return list
 }
 
+// emitted returns the events of a type.
+func emitted[T Event](e *hostEffects) (list []T) {
+	for _, event := range e.events {
+		if ev, is := event.(T); is {
+			list = append(list, ev)
+		}
+	}
+	return list
+}
+
 // TestHostRetransmits has peers request datagrams of the host, and those of another sender.
 func TestHostRetransmits(t *testing.T) {
 	e := newHost()
@@ -100,7 +110,11 @@ func TestHostIgnores(t *testing.T) {
 		}, CountIgnored},
 	} {
 		e := newHost()
+		e.host.Explains = func() bool { return true }
 		e.receives(t, c.trailer(e), sessionAt(0, 0))
+		if n := uint64(len(emitted[SessionIgnored](e))); n != e.counts[CountIgnored] {
+			t.Errorf("%s: %d of %d ignored sessions are explained", c.name, n, e.counts[CountIgnored])
+		}
 		if len(e.module) > 0 || e.counts[c.counter] != 1 {
 			t.Errorf("%s: %d sessions are stored, and counted: %v", c.name, len(e.module), e.counts)
 		}

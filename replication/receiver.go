@@ -76,6 +76,8 @@ type ReceiverHost interface {
 	Active() time.Time
 	// Count adds n to a counter.
 	Count(c Counter, n uint64)
+	// Ignore counts sessions of a peer that the module does not get.
+	Ignore(why string, entries []byte)
 	// Progressed notes that Progress returns something else.
 	Progressed(now time.Time)
 	// Emit reports an event.

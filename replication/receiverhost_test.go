@@ -57,14 +57,17 @@ func (h *receiverHost) heard(id syncwire.ID, from netip.Addr) *Peer {
 	return known
 }
 
-func (h *receiverHost) Now() time.Time                              { return h.now }
-func (h *receiverHost) Post(fn func())                              { h.posted = append(h.posted, fn) }
-func (h *receiverHost) Background(fn func())                        { fn() }
-func (h *receiverHost) Sessions() int                               { return len(h.module) }
-func (h *receiverHost) ReadCounters(time.Time)                      {}
-func (h *receiverHost) ReadErrors()                                 {}
-func (h *receiverHost) FlushStored()                                {}
-func (h *receiverHost) Count(c Counter, n uint64)                   { h.counted[c] += n }
+func (h *receiverHost) Now() time.Time            { return h.now }
+func (h *receiverHost) Post(fn func())            { h.posted = append(h.posted, fn) }
+func (h *receiverHost) Background(fn func())      { fn() }
+func (h *receiverHost) Sessions() int             { return len(h.module) }
+func (h *receiverHost) ReadCounters(time.Time)    {}
+func (h *receiverHost) ReadErrors()               {}
+func (h *receiverHost) FlushStored()              {}
+func (h *receiverHost) Count(c Counter, n uint64) { h.counted[c] += n }
+func (h *receiverHost) Ignore(_ string, b []byte) {
+	h.counted[CountIgnored] += uint64(session.ListFormat(b).CountList(b))
+}
 func (h *receiverHost) Send(body syncwire.Body)                     { h.sent = append(h.sent, body) }
 func (h *receiverHost) Reply(body syncwire.Body, _ time.Time)       { h.sent = append(h.sent, body) }
 func (h *receiverHost) SendRefreshes()                              {}

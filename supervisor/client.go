@@ -136,8 +136,16 @@ func (c Client) Metrics(ctx context.Context, accept string, module bool, w io.Wr
 	return nil
 }
 
-// Follow passes the sessions of a pair to take as they come, until ctx ends or take returns an error, which Follow returns too.
+// silentAfter is how long a supervisor may send no line of /v1/follow.
+const silentAfter = 3 * tellEvery
+
+// Follow passes the sessions of a pair to take as they come, until ctx ends or take returns an error, which Follow returns too. A
+// supervisor that sends nothing is a *NoSupervisor.
 func (c Client) Follow(ctx context.Context, name string, take func(Flow) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silent := time.AfterFunc(silentAfter, cancel)
+	defer silent.Stop()
 	response, err := c.send(ctx, http.MethodGet, pathFollow, url.Values{"name": {name}}, http.Header{})
 	if err != nil {
 		return err
@@ -152,6 +160,7 @@ func (c Client) Follow(ctx context.Context, name string, take func(Flow) error) 
 		if err := lines.Decode(&flow); err != nil {
 			return &NoSupervisor{c.Socket, reason(err)}
 		}
+		silent.Reset(silentAfter)
 		if err := take(flow); err != nil {
 			return err
 		}

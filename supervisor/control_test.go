@@ -430,12 +430,17 @@ func TestLetIn(t *testing.T) {
 
 func TestStrangersMayOnlyRead(t *testing.T) {
 	h := newHandler(New(Options{}), "/nonexistent")
-	for _, path := range []string{pathAdvertise, pathRestart, pathReload, pathDown} {
+	for _, path := range []string{pathAdvertise, pathRestart, pathReload, pathDown, pathLogLevel} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path+"?all=true", nil))
 		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "as root") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, pathFollow+"?name=a", nil))
+	if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "you may not see sessions") || len(h.supervisor.streams) != 0 {
+		t.Errorf("%s: %d %s, %d streams", pathFollow, w.Code, w.Body, len(h.supervisor.streams))
 	}
 }
 

@@ -77,7 +77,6 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, lines := http.NewResponseController(w), json.NewEncoder(w)
 	write := func(f Flow) error {
-		f.Dropped = follower.TakeDropped()
 		if err := out.SetWriteDeadline(time.Now().Add(readWithin)); err != nil {
 			return err
 		}
@@ -91,14 +90,20 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 	}
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
+	pass := func(f worker.Flow) error {
+		return write(Flow{Time: f.Time, Direction: f.Direction, Entries: f.Entries, Pool6: f.Pool6, Dropped: f.Dropped})
+	}
 	for err = write(Flow{Time: time.Now()}); err == nil; {
 		select {
 		case f := <-follower.Flows():
-			err = write(Flow{Time: f.Time, Direction: f.Direction, Entries: f.Entries, Pool6: f.Pool6})
+			err = pass(f)
 		case now := <-tick.C:
 			err = write(Flow{Time: now})
 		case <-follower.Ended():
-			_ = write(Flow{Time: time.Now(), Ended: "the worker has stopped"}) // or the caller sees the end of the connection
+			for err == nil && len(follower.Flows()) > 0 {
+				err = pass(<-follower.Flows())
+			}
+			_ = write(Flow{Time: time.Now(), Ended: "the worker has stopped", Dropped: follower.Dropped()}) // or the caller sees the end of the connection
 			return
 		case <-h.supervisor.stopped:
 			return

@@ -106,6 +106,10 @@ func (s *Supervisor) become(p *pair, state State, reason string) {
 		if reason == starting {
 			return
 		}
+		if p.pending {
+			s.log.Info("worker is about to start", "pair", p.name, "reason", reason)
+			return
+		}
 		s.log.Warn("worker is waiting", "pair", p.name, "error", reason)
 	case Backoff:
 		s.log.Error("worker has failed", "pair", p.name, "error", reason)

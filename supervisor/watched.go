@@ -1,7 +1,9 @@
 package supervisor
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +30,8 @@ func (s *Supervisor) stateEvent(p *pair, state State, reason string) {
 		return // the state that follows has an event
 	case state == Running:
 		severity = eventlog.Info
+	case state == Waiting && p.pending: // as planned
+		severity = eventlog.Info
 	case state == Waiting:
 		severity = eventlog.Warning
 	case state == Failed:
@@ -49,8 +53,8 @@ type lookout struct {
 	pause  time.Duration // between the last event of losses and the next; 0: there was none lately
 	next   time.Time     // when the next event of losses may be
 
-	live *live           // the worker whose peers these are
-	peer map[string]bool // the addresses of the live ones
+	live  *live           // the worker whose peers these are
+	peers map[string]bool // the addresses of the live ones
 }
 
 // watchLosses keeps an event if counters of losses have risen.
@@ -87,33 +91,30 @@ func increases(before, after worker.Losses) map[string]uint64 {
 	return rose
 }
 
-// watchPeers keeps an event for each peer that is live now and was not, and for each that is not live any more.
+// watchPeers keeps an event for each address at which a peer is live now and was not, and for each at which none is live any more.
 func (s *Supervisor) watchPeers(p *pair, now time.Time) {
 	w := &p.watched
 	if w.live != p.live {
-		w.live, w.peer = p.live, nil // a new worker has heard nobody yet
+		w.live, w.peers = p.live, nil // a new worker has heard nobody yet
 	}
 	if w.live == nil {
 		return
 	}
-	peers := w.live.Peers()
-	for i := range peers {
-		address := peers[i].Address.String()
-		is := isLive(&peers[i], now)
-		if is == w.peer[address] {
-			continue
+	live := make(map[string]bool)
+	for _, peer := range w.live.Peers() {
+		if isLive(&peer, now) { // of several peers at one address, one is enough
+			live[peer.Address.String()] = true
 		}
-		if w.peer == nil {
-			w.peer = make(map[string]bool)
-		}
-		e := eventlog.Event{Kind: eventlog.Peers, Severity: eventlog.Info, Peer: address, Text: "peer " + address + " is live"}
-		if w.peer[address] = is; !is {
-			delete(w.peer, address)
-			e.Severity, e.Text = eventlog.Warning, "peer "+address+" is not live any more; it was last heard "+ago(now.Sub(peers[i].LastHeard))
-		}
-		s.event(p, e)
 	}
+	for _, address := range slices.Sorted(maps.Keys(live)) {
+		if !w.peers[address] {
+			s.event(p, eventlog.Event{Kind: eventlog.Peers, Severity: eventlog.Info, Peer: address, Text: "peer " + address + " is live"})
+		}
+	}
+	for _, address := range slices.Sorted(maps.Keys(w.peers)) {
+		if !live[address] {
+			s.event(p, eventlog.Event{Kind: eventlog.Peers, Severity: eventlog.Warning, Peer: address, Text: "peer " + address + " is not live any more"})
+		}
+	}
+	w.peers = live
 }
-
-// ago words a time that has passed.
-func ago(d time.Duration) string { return max(d, 0).Round(100*time.Millisecond).String() + " ago" }

@@ -14,6 +14,7 @@ import (
 
 	"joolctl/eventlog"
 	"joolctl/replication"
+	"joolctl/syncwire"
 	"joolctl/worker"
 )
 
@@ -130,10 +131,42 @@ func TestPeerEvents(t *testing.T) {
 		}
 		time.Sleep(sampleEvery)
 		r.wantEvents("a peers info peer 192.0.2.2 is live", "a state info running (was waiting)",
-			`a state warning waiting: starts when the worker before it, of pair "a", has stopped (was running)`)
+			`a state info waiting: starts when the worker before it, of pair "a", has stopped (was running)`)
 		time.Sleep(12 * time.Second)
-		r.wantEvents("a peers warning peer 192.0.2.2 is not live any more; it was last heard 15s ago",
-			"b peers warning peer 192.0.2.2 is not live any more; it was last heard 15s ago")
+		r.wantEvents("a peers warning peer 192.0.2.2 is not live any more",
+			"b peers warning peer 192.0.2.2 is not live any more")
+	})
+}
+
+// TestPeerEventsOfOneAddress: of several peers at one address, one that is live is enough. A peer that is forgotten is not live any more.
+func TestPeerEventsOfOneAddress(t *testing.T) {
+	withEvents(t, func(r *rig) {
+		var heard atomic.Pointer[[]replication.PeerInfo]
+		hear := func(live ...bool) {
+			var peers []replication.PeerInfo
+			for i, is := range live {
+				peer := replication.PeerInfo{Address: netip.MustParseAddr("192.0.2.2"), ID: syncwire.ID(7 + i)}
+				if is {
+					peer.LiveUntil = time.Now().Add(time.Hour)
+				}
+				peers = append(peers, peer)
+			}
+			heard.Store(&peers)
+		}
+		r.fleet.peers = func() []replication.PeerInfo { return *heard.Load() }
+		r.happened()
+		hear(true, false)
+		time.Sleep(10 * sampleEvery)
+		r.wantEvents("a peers info peer 192.0.2.2 is live", "b peers info peer 192.0.2.2 is live")
+		hear(false, true)
+		time.Sleep(10 * sampleEvery)
+		r.wantEvents()
+		hear()
+		time.Sleep(10 * sampleEvery)
+		r.wantEvents("a peers warning peer 192.0.2.2 is not live any more", "b peers warning peer 192.0.2.2 is not live any more")
+		hear(true)
+		time.Sleep(sampleEvery)
+		r.wantEvents("a peers info peer 192.0.2.2 is live", "b peers info peer 192.0.2.2 is live")
 	})
 }
 

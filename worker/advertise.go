@@ -30,7 +30,7 @@ func (p *pumps) advertised(a replication.Advertise) {
 	case a.Error != "":
 		p.w.log.warn("an advertise has failed", "sent", a.Sent, "of", a.Total, "error", a.Error)
 	case a.Ended:
-		p.w.log.to.Info("the session table was advertised", "sessions", a.Sent)
+		p.w.log.to().Info("the session table was advertised", "sessions", a.Sent)
 	}
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()

@@ -100,12 +100,12 @@ func (e effects) Emit(event replication.Event) {
 		log.warn("a full sync stopped in the middle; asking another peer", "from", ev.From)
 	case replication.TableTooBig:
 		c.tooLarge.Add(1)
-		p.w.event(eventlog.Event{Kind: eventlog.FullSyncFailed, Severity: eventlog.Error, Peer: ev.From.String(),
+		p.w.event(eventlog.Event{Kind: eventlog.FullSyncFailed, Severity: eventlog.Warning, Peer: ev.From.String(),
 			Text: fmt.Sprintf("the table of %v has %d sessions, more than a full sync takes (%d)", ev.From, ev.Sessions, replication.MaxSessions)})
 		log.warn("a peer's table has more sessions than a full sync takes, so the full sync is ignored; lower the timeouts of both instances",
 			"from", ev.From, "sessions", ev.Sessions, "limit", replication.MaxSessions)
 	case replication.SyncResumed:
-		log.to.Info("the sender of a stopped full sync sends again; keeping what was received", "from", ev.From, "got", ev.Got, "of", ev.Expected)
+		log.to().Info("the sender of a stopped full sync sends again; keeping what was received", "from", ev.From, "got", ev.Got, "of", ev.Expected)
 	case replication.SyncEnded:
 		c.fullSyncs.Add(1)
 		c.collisions.Add(uint64(ev.Collisions))
@@ -135,7 +135,7 @@ func (p *pumps) logVerdict(v replication.VerdictChanged) {
 	}
 	switch {
 	case v.Sync == syncwire.SyncYes:
-		p.w.log.to.Info("the table has all sessions of the peers' tables")
+		p.w.log.to().Info("the table has all sessions of the peers' tables")
 	case v.Sync == syncwire.SyncAlone && v.Was == syncwire.SyncYes:
 		p.w.log.warn("no peer sends any more; this host is alone")
 	case v.Sync == syncwire.SyncNo && v.Was == syncwire.SyncYes:

@@ -3,6 +3,7 @@ package worker
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"joolctl/eventlog"
 )
@@ -35,5 +36,39 @@ func TestEvents(t *testing.T) {
 	}
 	if verdict.To != "yes" || verdict.From == "yes" || verdict.Severity != eventlog.Info {
 		t.Errorf("the verdict: %+v", verdict)
+	}
+}
+
+// TestEventLimit: many events of one kind at a time leave room for others.
+func TestEventLimit(t *testing.T) {
+	h := newHost(t, jool4115, specFor("", group6))
+	for range 3 * eventsAtOnce {
+		h.event(eventlog.Event{Kind: eventlog.FullSyncFailed})
+	}
+	h.event(eventlog.Event{Kind: eventlog.Verdict})
+	events, _, _ := h.events.After(0, nil)
+	if len(events) != eventsAtOnce+1 || events[eventsAtOnce].Kind != eventlog.Verdict {
+		t.Errorf("%d events are kept, want %d", len(events), eventsAtOnce+1)
+	}
+	h.limits[eventlog.FullSyncFailed].began = time.Time{} // long ago
+	h.event(eventlog.Event{Kind: eventlog.FullSyncFailed, Text: "again"})
+	events, _, _ = h.events.After(events[eventsAtOnce].Number, nil)
+	if len(events) != 1 || events[0].Text != "again (20 events of this kind were left out before)" {
+		t.Errorf("later: %+v", events)
+	}
+}
+
+// TestRenamedLog: after a rename, events and log lines have the new name of the pair.
+func TestRenamedLog(t *testing.T) {
+	a, b := hosts(t)
+	h := newHost(t, jool4115, specFor(b, group6)).start()
+	h.Rename("green")
+	openPlain(t, a, group6, port, "sync").send([]byte{1, 2, 3})
+	eventually(t, "the log has the new name", func() bool {
+		return h.log.count("dropped a malformed datagram") == 1 && h.log.count("pair=green") > 0
+	})
+	h.event(eventlog.Event{Kind: eventlog.Settings, Text: "renamed"})
+	if events, _, _ := h.events.After(0, []string{"green"}); len(events) != 1 {
+		t.Errorf("the new name has %d events", len(events))
 	}
 }

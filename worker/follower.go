@@ -26,6 +26,8 @@ type Flow struct {
 	// Entries are the sessions, a list in the format of the module. Pool6 is the instance's prefix, which the format may leave out.
 	Entries []byte
 	Pool6   netip.Prefix
+	// Dropped is how many sessions were left out before these, because the reader is too slow.
+	Dropped uint64
 }
 
 // followerRoom is how many Flows wait for a slow reader. One has at most session.MaxPerMessage sessions.
@@ -44,10 +46,12 @@ func NewFollower(close func(*Follower)) *Follower {
 	return &Follower{flows: make(chan Flow, followerRoom), ended: make(chan struct{}), close: close}
 }
 
-// Offer passes sessions to the reader, or counts them as dropped if too many wait.
+// Offer passes sessions to the reader, or counts them as dropped if too many wait. One goroutine at a time may call it.
 func (f *Follower) Offer(flow Flow) {
+	flow.Dropped = f.dropped.Load()
 	select {
 	case f.flows <- flow:
+		f.dropped.Add(-flow.Dropped)
 	default:
 		f.dropped.Add(uint64(session.ListFormat(flow.Entries).CountList(flow.Entries)))
 	}
@@ -62,8 +66,8 @@ func (f *Follower) Flows() <-chan Flow { return f.flows }
 // Ended is closed when the worker has ended.
 func (f *Follower) Ended() <-chan struct{} { return f.ended }
 
-// TakeDropped returns how many sessions were left out since the last call, because the reader was too slow.
-func (f *Follower) TakeDropped() uint64 { return f.dropped.Swap(0) }
+// Dropped returns how many sessions were left out behind the last Flow, because the reader is too slow.
+func (f *Follower) Dropped() uint64 { return f.dropped.Load() }
 
 // Close ends the copies.
 func (f *Follower) Close() { f.close(f) }

@@ -66,17 +66,26 @@ func TestFollow(t *testing.T) {
 		hostA.instance.Multicast(entries(t, jool4115, i%200, 2))
 		next(t, in)
 	}
-	if n := second.TakeDropped(); n != 6 {
+	if n := second.Dropped(); n != 6 {
 		t.Errorf("%d sessions were dropped, want 6", n)
 	}
-	if n := second.TakeDropped() + in.TakeDropped(); n != 0 {
-		t.Errorf("%d more sessions were dropped", n)
+	if n := in.Dropped(); n != 0 {
+		t.Errorf("%d sessions of a fast reader were dropped", n)
+	}
+	if flow := next(t, second); flow.Dropped != 0 {
+		t.Errorf("%d sessions were dropped before those that waited", flow.Dropped)
 	}
 
 	in.Close()
 	in.Close()
 	hostA.instance.Multicast(entries(t, jool4115, 1, 1))
-	eventually(t, "the second follower goes on", func() bool { return second.TakeDropped() == 1 })
+	eventually(t, "the second follower gets what was dropped with the next sessions", func() bool { return second.Dropped() == 0 })
+	for range followerRoom - 1 {
+		next(t, second)
+	}
+	if flow := next(t, second); flow.Dropped != 6 {
+		t.Errorf("%d sessions were dropped before the last ones, want 6", flow.Dropped)
+	}
 	if len(in.Flows()) > 0 {
 		t.Error("a closed follower gets sessions")
 	}

@@ -3,6 +3,7 @@ package worker
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,9 +13,9 @@ const logEvery = 10 * time.Second
 
 // limitedLog logs each message at most once per logEvery. The next line says how many were suppressed before it.
 type limitedLog struct {
-	to   *slog.Logger
-	mu   sync.Mutex
-	last map[string]*lastLogged
+	logger atomic.Pointer[slog.Logger]
+	mu     sync.Mutex
+	last   map[string]*lastLogged
 }
 
 type lastLogged struct {
@@ -23,8 +24,13 @@ type lastLogged struct {
 }
 
 func newLimitedLog(to *slog.Logger) *limitedLog {
-	return &limitedLog{to: to, last: make(map[string]*lastLogged)}
+	l := &limitedLog{last: make(map[string]*lastLogged)}
+	l.logger.Store(to)
+	return l
 }
+
+// to returns the log without the limit.
+func (l *limitedLog) to() *slog.Logger { return l.logger.Load() }
 
 // warn logs a message with its attributes. The limit applies to each message separately, so messages must be constants.
 func (l *limitedLog) warn(message string, args ...any) {
@@ -45,5 +51,5 @@ func (l *limitedLog) warn(message string, args ...any) {
 	}
 	last.at, last.suppressed = now, 0
 	l.mu.Unlock()
-	l.to.Warn(message, args...)
+	l.to().Warn(message, args...)
 }

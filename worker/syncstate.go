@@ -113,7 +113,8 @@ func (p *pumps) publishSync(now time.Time) {
 		s.Phase = r.Phase.String()
 	}
 	if p.progress.phase != r.Phase {
-		if r.Phase == replication.PhaseCollecting {
+		if r.Phase == replication.PhaseCollecting && r.Cause != replication.CauseVerification { // reportSync leaves out most ends of these
+
 			p.w.event(eventlog.Event{Kind: eventlog.FullSyncBegan, Severity: eventlog.Info, Text: "a peer's session table arrives, because: " + cmp.Or(r.Cause, "the peer sends it by itself")})
 		}
 		p.progress = progress{r.Phase, r.Done}
@@ -133,10 +134,10 @@ func (w *Worker) reportSync(r replication.SyncReport) {
 	level := slog.LevelInfo
 	if r.Why == replication.CauseVerification && r.Injected == 0 && r.GaveBack == 0 {
 		level = slog.LevelDebug // the verification found no difference; status shows it
-	} else {
+	} else if r.Why != replication.CauseInherited { // no table was sent
 		w.event(eventlog.SyncEnded(r))
 	}
-	w.log.to.Log(context.Background(), level, "a full sync has ended", "from", r.From, "why", r.Why, "got", r.Got, "had", r.Had, "injected", r.Injected,
+	w.log.to().Log(context.Background(), level, "a full sync has ended", "from", r.From, "why", r.Why, "got", r.Got, "had", r.Had, "injected", r.Injected,
 		"collisions", r.Collisions, "gave back", r.GaveBack, "took", r.Took,
 		"receiving", r.Receiving, "comparing", r.Comparing, "injecting", r.Injecting)
 }

@@ -91,9 +91,9 @@ func (p *pumps) tune(g joolnl.Globals, now time.Time) joolnl.Globals {
 	p.refused = ""
 	for _, c := range changes {
 		was, is := valueOf(g, c.Setting), valueOf(after, c.Setting)
-		p.w.event(eventlog.Event{Kind: eventlog.Settings, Severity: eventlog.Info, From: fmt.Sprint(was), To: fmt.Sprint(is),
+		p.w.event(eventlog.Event{Kind: eventlog.Settings, Severity: eventlog.Info, Setting: c.Setting.String(), From: fmt.Sprint(was), To: fmt.Sprint(is),
 			Text: fmt.Sprintf("%v: %d → %d", c.Setting, was, is)})
-		p.w.log.to.Info("changed a setting of the instance", "setting", c.Setting, "old", was, "new", is)
+		p.w.log.to().Info("changed a setting of the instance", "setting", c.Setting, "old", was, "new", is)
 	}
 	return after
 }

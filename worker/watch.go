@@ -120,14 +120,14 @@ func (p *pumps) tellTrouble() {
 	switch {
 	case now == was:
 	case now == "":
-		p.w.log.to.Info("the interface of the network socket works again")
+		p.w.log.to().Info("the interface of the network socket works again")
 		p.w.event(eventlog.Event{Kind: eventlog.Link, Severity: eventlog.Info, Text: "the interface of the network socket works again"})
 		p.post(func() {
 			p.host.Listen(replication.CauseMoved, time.Now())
 		})
 	default:
 		p.w.log.warn("the network socket can neither send nor receive", "error", now)
-		p.w.event(eventlog.Event{Kind: eventlog.Link, Severity: eventlog.Error, Text: now})
+		p.w.event(eventlog.Event{Kind: eventlog.Link, Severity: eventlog.Warning, Text: now})
 	}
 }
 

@@ -68,16 +68,16 @@ type Worker struct {
 	running *pumps // nil unless Run has called ready and has not returned
 	state   SyncState
 	peers   []replication.PeerInfo // a copy that the instance's thread publishes
+	limits  map[eventlog.Kind]*eventLimit
 }
 
 // New returns a worker for a pair. The worker opens nothing until Run is called.
 func New(spec configdir.Spec, env Env, counters *Counters) *Worker {
-	log := env.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Worker{current: spec, env: env, counters: counters,
-		log: newLimitedLog(log.With("pair", spec.Name)), recheck: make(chan struct{}, 1)}
+		log: newLimitedLog(env.Log.With("pair", spec.Name)), recheck: make(chan struct{}, 1)}
 }
 
 // Run synchronises the instance. It returns nil when ctx ends, a *Missing when a resource that it needs does not exist or
@@ -146,7 +146,10 @@ func Probe(spec configdir.Spec, env Env) (err error) {
 func (w *Worker) Rename(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.current.Name = name
+	if w.current.Name != name {
+		w.current.Name = name
+		w.log.logger.Store(w.env.Log.With("pair", name))
+	}
 }
 
 // Check makes the worker verify at once that its namespaces, its interfaces and its instance still exist and are still those
@@ -163,12 +166,6 @@ func (w *Worker) spec() configdir.Spec {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.current
-}
-
-// event keeps an event of the pair.
-func (w *Worker) event(e eventlog.Event) {
-	e.Pair = w.spec().Name
-	w.env.EventLog.Add(e)
 }
 
 func (w *Worker) setRunning(p *pumps) {

@@ -97,7 +97,10 @@ func (p *program) events(ctx context.Context, names []string, latest int, follow
 		case err != nil:
 			return err
 		default:
-			gone, o.After = false, max(o.After, events.Last)
+			if events.Last < o.After { // the supervisor has started again, and the clock was set back meanwhile
+				events.Last = 0
+			}
+			gone, o.After = false, events.Last
 			if err := e.print(events.Events); err != nil {
 				return err
 			}

@@ -18,7 +18,7 @@ import (
 // sampleEvent has every field.
 func sampleEvent() eventlog.Event {
 	return eventlog.Event{
-		Number: 1764500000000001, Time: now, Pair: "p1", Kind: eventlog.Verdict, Severity: eventlog.Warning, From: "yes", To: "no", Peer: "2001:db8::2",
+		Number: 1764500000000001, Time: now, Pair: "p1", Kind: eventlog.Verdict, Severity: eventlog.Warning, Setting: "ss-capacity", From: "yes", To: "no", Peer: "2001:db8::2",
 		Reasons:  []replication.Reason{{Code: replication.DatagramsMissing, Peer: "2001:db8::2", Datagrams: 3, Since: now, Text: "peer 2001:db8::2: 3 live datagrams are missing"}},
 		FullSync: &eventlog.Result{Received: 40000, Injected: 990, Collided: 10, Returned: 1, Seconds: 1.235},
 		Losses:   map[string]uint64{"network_lost_datagrams": 3},

@@ -70,7 +70,13 @@ func (p *program) follow(ctx context.Context, name string, filter sessionFilter,
 	began, interrupted := false, ""
 	for {
 		err := p.client().Follow(ctx, name, func(f supervisor.Flow) error {
-			began, interrupted = true, ""
+			began = true
+			if len(f.Entries) > 0 {
+				interrupted = ""
+			}
+			if f.Dropped > 0 {
+				fmt.Fprintf(p.stderr, "joolctl: %d sessions are left out here, because the output is read too slowly\n", f.Dropped)
+			}
 			if f.Ended != "" {
 				return &workerEnded{f.Ended}
 			}
@@ -110,15 +116,13 @@ type unwritten struct{ error }
 
 // printFlow prints the sessions that the filter selects.
 func (p *program) printFlow(f supervisor.Flow, filter sessionFilter, print sessionPrinter) error {
-	if f.Dropped > 0 {
-		fmt.Fprintf(p.stderr, "joolctl: %d sessions are left out here, because the output is read too slowly\n", f.Dropped)
-	}
 	format := session.ListFormat(f.Entries)
 	length := format.EntryLen()
 	for rest := f.Entries; length > 0 && len(rest) >= length; rest = rest[length:] {
 		s, err := format.Decode(rest[:length], f.Pool6)
 		if err != nil {
-			return fmt.Errorf("the supervisor has sent a session that can't be decoded: %w; are joolctl and the supervisor of the same version?", err)
+			fmt.Fprintf(p.stderr, "joolctl: a session of %s, %s, is left out here, because it cannot be decoded: %v\n", f.Time.Local().Format(time.TimeOnly), f.Direction, err)
+			continue
 		}
 		if !filter.selects(f.Direction, s) {
 			continue

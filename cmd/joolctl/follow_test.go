@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +14,12 @@ import (
 	"joolctl/worker"
 )
 
-// Follow has a worker whose only sessions are a TCP and a UDP session, once.
+// Follow has a worker whose only sessions are a TCP and a UDP session, once. The worker of an instance "brief" then ends.
 func (f fake) Follow() (*worker.Follower, error) {
 	follower := worker.NewFollower(func(*worker.Follower) {})
+	if f.spec.Instance == "brief" {
+		defer follower.End()
+	}
 	var entries []byte
 	for _, s := range followed {
 		var err error
@@ -23,7 +27,16 @@ func (f fake) Follow() (*worker.Follower, error) {
 			return nil, err
 		}
 	}
-	follower.Offer(worker.Flow{Time: now, Direction: worker.In, Entries: entries, Pool6: netip.MustParsePrefix("64:ff9b::/96")})
+	flow := worker.Flow{Time: now, Direction: worker.In, Entries: entries, Pool6: netip.MustParsePrefix("64:ff9b::/96")}
+	follower.Offer(flow)
+	if f.spec.Instance == "brief" {
+		broken := slices.Clone(entries)
+		broken[len(broken)-1] = 0xff // a protocol that there is not
+		flow.Entries = broken
+		for range 300 { // more than wait for a reader
+			follower.Offer(flow)
+		}
+	}
 	return follower, nil
 }
 
@@ -72,6 +85,32 @@ func TestFollow(t *testing.T) {
 	var line followedSession
 	if err := json.Unmarshal([]byte(follow("}", "a -o json --protocol udp")), &line); err != nil || line.Local4 != "198.51.100.1:61002" || line.Expires != 300 {
 		t.Errorf("json: %v, %+v", err, line)
+	}
+}
+
+// TestFollowGoesOn follows workers that end, lose sessions, and have one that can't be decoded.
+func TestFollowGoesOn(t *testing.T) {
+	_, socket := supervised(t, map[string]string{"a": "brief"})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var stdout, stderr buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, []string{"follow", "a", "--direction", "in", "--socket", socket}, &stdout, &stderr)
+	}()
+	await.Within(t, 20*time.Second, "the sessions of the next worker come", func() bool {
+		return strings.Count(stdout.String(), "V4_FIN_RCV") > 256
+	})
+	cancel()
+	if c := <-code; c != 0 {
+		t.Errorf("code %d", c)
+	}
+	for _, want := range []string{
+		"joolctl: the worker has stopped; waiting\n", "is left out here, because it cannot be decoded: ", " sessions are left out here, because the output is read too slowly\n",
+	} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("stderr lacks %q: %.1000s", want, stderr.String())
+		}
 	}
 }
 

@@ -107,15 +107,15 @@ func (p *program) askReady(ctx context.Context, ask func(context.Context) (super
 // waitsFor says in one line what keeps the pairs from being ready.
 func waitsFor(ready supervisor.Ready, err error) string {
 	if err != nil {
-		return err.Error()
+		return table.Cell(err.Error())
 	}
-	first, others := "", -1
+	first, others := "a pair", -1
 	for _, pair := range ready.Pairs {
 		if pair.Ready {
 			continue
 		}
 		if others++; others == 0 && len(pair.Reasons) > 0 {
-			first = pair.Name + ": " + pair.Reasons[0].Text
+			first = table.Cell(pair.Name) + ": " + table.Cell(pair.Reasons[0].Text)
 		}
 	}
 	if others > 0 {

@@ -138,18 +138,19 @@ func serveStats(ctx context.Context, spec configdir.Spec, counters *worker.Count
 	<-ctx.Done()
 }
 
-// switchLevel has SIGUSR1 switch the log to the level debug and back, until stop is called.
+// switchLevel has SIGUSR1 switch the log to the level debug and back, until stop is called. From debug it goes back to info if the
+// program was started with debug.
 func switchLevel(l *logging.Log) (stop func()) {
-	usual, signals := l.Level.Level(), make(chan os.Signal, 1)
+	usual, signals := max(l.Level.Level(), slog.LevelInfo), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1)
 	go func() {
 		for range signals {
-			if l.Level.Level() == usual {
-				l.Level.Set(slog.LevelDebug)
-			} else {
-				l.Level.Set(usual)
+			old, level := l.Level.Level(), slog.LevelDebug
+			if old == slog.LevelDebug {
+				level = usual
 			}
-			l.Warn("the level of the log has changed", "new", logging.LevelName(l.Level.Level()))
+			l.Level.Set(level)
+			l.Log(context.Background(), max(slog.LevelWarn, level), "the level of the log has changed", "old", old, "new", level)
 		}
 	}()
 	return func() {

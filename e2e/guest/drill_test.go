@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -171,22 +172,39 @@ func (d *drill) checkDashboard(when string) {
 	}
 }
 
-// follow runs a block in a shell on K, and returns its output. The output is no terminal, so joolctl top prints tables until nobody
-// reads them.
+// follow runs a block in a shell on K, and returns its output. joolctl top runs by itself, because it does not end.
 func (d *drill) follow(b docstest.Block) string {
 	d.t.Helper()
-	lines := slices.Clone(b.Lines)
-	if i := slices.Index(lines, "joolctl top"); i >= 0 {
-		lines[i] += " --interval 200ms | head -n 4"
+	lines := slices.DeleteFunc(slices.Clone(b.Lines), func(line string) bool { return line == "joolctl top" })
+	if len(lines) != len(b.Lines)-1 {
+		d.t.Fatalf("docs/observing.md:%d: joolctl top is missing", b.Line)
 	}
 	cmd := exec.Command("bash", "-e", "-c", strings.Join(lines, "\n"))
 	cmd.Env = append(os.Environ(), "JOOLCTL_SOCKET="+d.k.socket, "PATH="+filepath.Dir(joolctl)+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
-	d.t.Logf("docs/observing.md:%d: %s\n%s", b.Line, strings.Join(b.Lines, "\n"), out)
+	d.t.Logf("docs/observing.md:%d: %s\n%s", b.Line, strings.Join(lines, "\n"), out)
 	if err != nil {
 		d.t.Fatalf("docs/observing.md:%d: %v", b.Line, err)
 	}
+	d.checkTop()
 	return string(out)
+}
+
+// checkTop runs joolctl top, whose output is no terminal, until it has shown the pair twice.
+func (d *drill) checkTop() {
+	d.t.Helper()
+	p := start(d.t, nil, joolctl, "top", "--interval", "200ms", "--socket", d.k.socket)
+	eventually(d.t, listensWithin, "top shows the pair twice", func() string {
+		p.running(d.t)
+		if out := p.log.String(); strings.Count(out, "\nnat ") < 2 {
+			return out
+		}
+		return ""
+	})
+	_ = p.cmd.Process.Signal(syscall.SIGINT)
+	if <-p.ended; p.err != nil {
+		d.t.Errorf("joolctl top: %v\n%s", p.err, p.log.String())
+	}
 }
 
 // has reports what an output lacks.
@@ -251,7 +269,7 @@ func (d *drill) switchOff() {
 
 func (d *drill) checkDuring(out string) {
 	d.t.Helper()
-	d.has(out, "alone", "yes → alone", "is not live any more; it was last heard", "nat: yes")
+	d.has(out, "alone", "yes → alone", "is not live any more", "nat: yes", `joolctl_ready{instance="`+metricsK+`", job="joolctl", pair="nat"} => 0`)
 	if out, code := d.k.command(d.t, "ready", "--all"); code != exitNotWell {
 		d.t.Errorf("ready without --allow-alone ends with %d: %s", code, out)
 	}
@@ -283,7 +301,7 @@ func (d *drill) switchOn() {
 
 func (d *drill) checkAfter(out string) {
 	d.t.Helper()
-	d.has(out, "nat: yes\n", "is live", "→ yes", "synced yes")
+	d.has(out, "nat: yes\n", "is live", "→ yes", "synced yes", `joolctl_ready{instance="`+metricsK+`", job="joolctl", pair="nat"} => 1`)
 	if strings.Contains(out, "ALERTS{") {
 		d.t.Error("an alert fires")
 	}

@@ -31,9 +31,46 @@ func isJournal(w io.Writer) bool {
 // maxJournal is the length of the longest message, in bytes. It is well below what a datagram of Linux's default limits can have.
 const maxJournal = 64 << 10
 
-// dialJournal connects to the journal. Each Write is a message.
-func dialJournal(path string) (io.Writer, error) {
-	return net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+// journalConn is a connection to the journal. Each Write is a message. If the journal has another socket meanwhile, it connects again.
+// If there is none, the text of the message goes to stderr.
+type journalConn struct {
+	path   string
+	conn   *net.UnixConn
+	stderr io.Writer
+}
+
+func dialJournal(path string, stderr io.Writer) (*journalConn, error) {
+	j := &journalConn{path: path, stderr: stderr}
+	return j, j.dial()
+}
+
+func (j *journalConn) dial() (err error) {
+	j.conn, err = net.DialUnix("unixgram", nil, &net.UnixAddr{Name: j.path, Net: "unixgram"})
+	return err
+}
+
+// Write sends a message. One goroutine at a time may call it.
+func (j *journalConn) Write(b []byte) (int, error) {
+	err := net.ErrClosed
+	if j.conn != nil {
+		_, err = j.conn.Write(b)
+	}
+	if err != nil {
+		if j.conn != nil {
+			_ = j.conn.Close() // its socket is gone
+		}
+		if err = j.dial(); err == nil {
+			_, err = j.conn.Write(b)
+		}
+	}
+	if err == nil {
+		return len(b), nil
+	}
+	message := b[bytes.LastIndex(b, []byte("\nMESSAGE"))+1:]
+	if _, err := fmt.Fprintf(j.stderr, "%s(not in the journal: %v)\n", message, err); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // priorityOf returns the priority of a level, as syslog(3) numbers them.

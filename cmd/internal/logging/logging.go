@@ -113,7 +113,7 @@ func Open(program string, stderr io.Writer, o *Options) *Log {
 	var failed error
 	if kind == asJournal {
 		var to io.Writer
-		if to, failed = dialJournal(journalSocket); failed == nil {
+		if to, failed = dialJournal(journalSocket, stderr); failed == nil {
 			handler := func(w io.Writer) slog.Handler { return newJournalHandler(w, program, l.Level) }
 			l.out = pipelog.New(to, noteOf(handler))
 			l.Logger = slog.New(handler(l.out))

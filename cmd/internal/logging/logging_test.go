@@ -123,7 +123,7 @@ func TestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	to, err := dialJournal(path)
+	to, err := dialJournal(path, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +160,41 @@ func TestJournal(t *testing.T) {
 	n, err := socket.Read(b)
 	if fields := fieldsOf(t, b[:n]); err != nil || n > maxJournal || !strings.HasPrefix(fields["MESSAGE"], "long stack=") || fields["PRIORITY"] != "3" {
 		t.Errorf("a long message: %d bytes, %v", n, err)
+	}
+}
+
+// TestJournalStartsAgain has the journal end and start again.
+func TestJournalStartsAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	listen := func() *net.UnixConn {
+		socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return socket
+	}
+	var stderr bytes.Buffer
+	socket := listen()
+	to, err := dialJournal(path, &stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(newJournalHandler(to, "joolctl", slog.LevelInfo))
+	log.Info("one")
+	socket.Close()
+	os.Remove(path)
+	log.Info("two", "pair", "blue")
+	if text := stderr.String(); !strings.HasPrefix(text, "MESSAGE=two pair=blue\n(not in the journal: ") {
+		t.Errorf("stderr has %q", text)
+	}
+	socket = listen()
+	defer socket.Close()
+	log.Info("three")
+	b := make([]byte, 1024)
+	socket.SetReadDeadline(time.Now().Add(10 * time.Second))
+	n, err := socket.Read(b)
+	if err != nil || fieldsOf(t, b[:n])["MESSAGE"] != "three" {
+		t.Errorf("%v: %q", err, b[:n])
 	}
 }
 

@@ -105,12 +105,13 @@ func (m model) answered(a answer) model {
 		h.add(row, a.at)
 		known[row.Name] = h
 	}
+	before := m.histories
 	m.histories = known
 	for _, e := range a.events {
 		kept := append(m.events[e.Pair], e)
 		m.events[e.Pair] = kept[max(len(kept)-eventsShown, 0):]
 	}
-	maps.DeleteFunc(m.events, func(pair string, _ []eventlog.Event) bool { return known[pair] == nil })
+	maps.DeleteFunc(m.events, func(pair string, _ []eventlog.Event) bool { return known[pair] == nil && before[pair] != nil })
 	return m.sorted()
 }
 
