@@ -197,7 +197,7 @@ func (d *drill) checkTop() {
 	eventually(d.t, listensWithin, "top shows the pair twice", func() string {
 		p.running(d.t)
 		if out := p.log.String(); strings.Count(out, "\nnat ") < 2 {
-			return out
+			return "so far: " + out
 		}
 		return ""
 	})
@@ -261,7 +261,7 @@ func (d *drill) switchOff() {
 	d.c.mustEcho(d.t, "through K")
 	eventually(d.t, 12*time.Second, "K notices that J is gone", func() string {
 		if out, _ := d.k.command(d.t, "events", "-n", "3"); !strings.Contains(out, "is not live any more") || !strings.Contains(out, "yes → alone") {
-			return out
+			return "the events are: " + out
 		}
 		return ""
 	})
@@ -286,13 +286,13 @@ func (d *drill) switchOn() {
 	d.j = startMeasured(d.t, metricsJ, d.pairJ)
 	eventually(d.t, syncedWithin, "K hears J, which is complete", func() string {
 		if out, _ := d.k.command(d.t, "events", "-n", "3"); !strings.Contains(out, "is live") || !strings.Contains(out, "→ yes") {
-			return out
+			return "the events are: " + out
 		}
 		return ""
 	})
 	eventually(d.t, syncedWithin, "K learns the size of J's table", func() string {
 		if out, _ := d.k.command(d.t, "status", "-o", "wide"); !strings.Contains(out, "synced yes, 1 sessions") {
-			return out
+			return "the status is: " + out
 		}
 		return ""
 	})

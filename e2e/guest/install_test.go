@@ -138,7 +138,7 @@ func (i *installation) started() {
 		var line struct{ PRIORITY, MESSAGE, JOOLCTL_MODULE string }
 		out, _ := command(i.t, "journalctl", "--no-pager", "-u", "joolctl", "-o", "json", "-n", "1", "JOOLCTL_PAIR=nat", "--grep", "worker is running")
 		if err := json.Unmarshal([]byte(out), &line); err != nil || line.PRIORITY != "6" || !strings.Contains(line.MESSAGE, "pair=nat") || line.JOOLCTL_MODULE == "" {
-			return out
+			return "the journal has: " + out
 		}
 		return ""
 	})
