@@ -16,22 +16,23 @@ const module = "joolctl/"
 // mayImport has the packages of this module that a package may import, tests aside.
 var mayImport = map[string][]string{
 	"session/attr":    nil,
+	"seal":            nil,
 	"session":         {"session/attr"},
 	"syncwire":        {"session"},
 	"replication":     {"syncwire", "session"},
 	"replication/sim": {"replication", "syncwire", "session", "joolnl"},
 	"joolnl":          {"session", "session/attr", "packetio"},
 	"eventlog":        {"replication"},
-	"worker":          {"configdir", "eventlog", "fdstore", "joolnl", "nsthread", "packetio", "replication", "session", "syncwire"},
+	"worker":          {"configdir", "eventlog", "fdstore", "joolnl", "nsthread", "packetio", "replication", "seal", "session", "syncwire"},
 	"metrics":         {"joolnl", "replication", "supervisor", "syncwire", "worker"},
-	"configdir":       nil,
+	"configdir":       {"seal"},
 	"events":          {"nsthread"},
 }
 
 // withoutSystem are the packages that do no I/O, and system are the packages that they do without. net/netip is not
 // among these.
 var (
-	withoutSystem = []string{"session/attr", "session", "syncwire", "replication"}
+	withoutSystem = []string{"seal", "session/attr", "session", "syncwire", "replication"}
 	system        = []string{"net", "os", "os/signal", "sync", "sync/atomic", "syscall"}
 )
 
