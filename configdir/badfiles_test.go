@@ -59,6 +59,8 @@ var badFiles = func() []badFile {
 		net(`, "namespace": "."`), net(`, "namespace": ".."`), net(`, "namespace": "/a\u0000b"`), net(`, "namespace": 1`),
 		net(`, "namespace": "` + strings.Repeat("x", 256) + `"`), net(`, "namespace": "/proc/1/ns/net"`), mod(`{"namespace": "/proc//thread-self/./ns/net"}`),
 		net(`, "namespace": "/proc/self/ns/mnt"`),
+		net(`, "key file": ""`), net(`, "key file": "a\u0000b"`), net(`, "key file": 1`), net(`, "key file": "` + strings.Repeat("x", 4096) + `"`),
+		mod(`{"key file": "x"}`), net(`, "security": "on"`), net(`, "security": "Require"`), net(`, "security": true`), net(`, "secure": "off"`),
 		mod(`{"instance": ""}`), mod(`{"instance": "sixteen-bytes-xx"}`), mod(`{"instance": "a\u0000"}`), mod(`{"instance": 1}`), mod(`{"instance": null}`),
 		mod(`{"stats port": 0}`), mod(`{"stats port": "http/tcp"}`), mod(`{"stats port": [1]}`), mod(`{"stats address": "localhost"}`),
 		mod(`{"stats address": "fe80::1%eth0"}`), mod(`{"stats address": "fe80::1"}`), mod(`{"stats address": "ff02::1"}`), mod(`{"stats address": 1}`),

@@ -15,6 +15,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(c.of == modsocket, []byte(c.text))
 	}
 	f.Add(false, []byte(`{`+group+`, "ttl": 3, "receive buffer": 65536, "namespace": "/run/netns/blue"}`))
+	f.Add(false, []byte(`{`+group+`, "key file": "blue.key", "security": "send"}`))
 	f.Add(true, []byte(`{"instance": "nat", "namespace": "blue", "stats port": "4000", "stats address": "::1"}`))
 	f.Add(true, []byte(`{"instance": "nat", "enable ss": true}`))
 	f.Fuzz(func(t *testing.T, mod bool, text []byte) {
@@ -62,8 +63,11 @@ func marshal(t *testing.T, of kind, s Spec) string {
 		if s.ReuseAddr {
 			file["reuseaddr"] = 1
 		}
+		if s.Security != SecurityOff {
+			file["security"] = s.Security.String()
+		}
 		optional = map[string]any{
-			"in interface": s.InInterface, "out interface": s.OutInterface, "namespace": s.NetNamespace,
+			"key file": s.KeyFile, "in interface": s.InInterface, "out interface": s.OutInterface, "namespace": s.NetNamespace,
 		}
 	} else {
 		if s.StatsPort != 0 {

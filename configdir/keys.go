@@ -6,18 +6,22 @@ type kind int
 const (
 	netsocket kind = iota
 	modsocket
+	keyFile // of keys for sealed datagrams; not one of kinds
 )
 
 var kinds = [...]kind{netsocket, modsocket}
 
-func (k kind) String() string { return [...]string{"netsocket", "modsocket"}[k] }
+func (k kind) String() string { return [...]string{"netsocket", "modsocket", "key file"}[k] }
 
 func (k kind) fileName() string { return k.String() + ".json" }
 
 // example is a small file of the kind.
 func (k kind) example() string {
-	if k == modsocket {
+	switch k {
+	case modsocket:
 		return `{"instance": "default"}`
+	case keyFile:
+		return "(umask 077; joolctl genkey > /etc/joold.d/blue.key)"
 	}
 	return `{"multicast address": "ff08::db8:64:64", "multicast port": "6464", ` +
 		`"in interface": "eth0", "out interface": "eth0", "reuseaddr": 1}`
@@ -122,10 +126,24 @@ var keys = []key{
 		set: func(s *Spec, v value) *complaint { return v.whole(&s.AdvertiseRate, 1, 1_000_000) },
 	},
 	{
-		keyID:   keyID{netsocket, "sequence"},
+		keyID:   keyID{netsocket, sequenceKey},
 		meaning: "false sends nothing but upstream's bytes: no trailer, no control messages, and so no repeats and no resync",
 		want:    "true or false", example: "false", preset: "true",
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.Sequence) },
+	},
+	{
+		keyID:   keyID{netsocket, keyFileKey},
+		meaning: "path of the file with the keys for sealed datagrams, see below; a relative path begins at the netsocket file's directory",
+		want:    "a path", example: `"blue.key"`,
+		absent: "no key",
+		set:    setKeyFile,
+	},
+	{
+		keyID:   keyID{netsocket, securityKey},
+		meaning: "`off` sends and takes clear datagrams only, `accept` takes both kinds and sends clear ones, `send` takes both and sends sealed ones, `require` takes and sends sealed ones only. Mandatory with a key file, and not allowed without one",
+		want:    `"off", "accept", "send" or "require"`, example: `"require"`,
+		preset: `"off"`,
+		set:    setSecurity,
 	},
 	{
 		keyID:   keyID{netsocket, "namespace"},

@@ -1,6 +1,7 @@
 package configdir
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -20,8 +21,8 @@ type Pair struct {
 	Netsocket, Modsocket string
 	// Spec is what the files ask for. Meaningful only if OK.
 	Spec Spec
-	// Problems are all errors and warnings of both files: the netsocket's
-	// first, each file's from top to bottom.
+	// Problems are all errors and warnings of the files: the netsocket's
+	// first, then those of its key file, each file's from top to bottom.
 	Problems []Problem
 
 	places places
@@ -98,6 +99,7 @@ func ReadPair(name, netsocketPath, modsocketPath string) Pair {
 		}
 		pair.Problems = append(pair.Problems, report.problems...)
 	}
+	pair.secure()
 	// Last, because the modsocket's comes after.
 	if pair.Spec.NetNamespace == "" {
 		pair.Spec.NetNamespace = pair.Spec.Namespace
@@ -127,14 +129,9 @@ func (p Pair) path(of kind) string {
 }
 
 func (p Pair) sort() {
+	rank := func(file string) int { return slices.Index([]string{p.Netsocket, p.Spec.KeyFile, p.Modsocket}, file) }
 	slices.SortStableFunc(p.Problems, func(a, b Problem) int {
-		if a.File != b.File {
-			if a.File == p.Netsocket {
-				return -1
-			}
-			return 1
-		}
-		return byPlace(a, b)
+		return cmp.Or(cmp.Compare(rank(a.File), rank(b.File)), byPlace(a, b))
 	})
 }
 

@@ -21,7 +21,7 @@ func readFile(path string, of kind) (data []byte, wrong string) {
 	if err != nil {
 		return nil, openMessage(path, err, of)
 	}
-	if wrong := notReadable(info); wrong != "" {
+	if wrong := notReadable(path, info, of); wrong != "" {
 		return nil, wrong
 	}
 	// The file may have been replaced since, by a FIFO for instance: hence
@@ -34,7 +34,7 @@ func readFile(path string, of kind) (data []byte, wrong string) {
 	if info, err = file.Stat(); err != nil {
 		return nil, openMessage(path, err, of)
 	}
-	if wrong := notReadable(info); wrong != "" {
+	if wrong := notReadable(path, info, of); wrong != "" {
 		return nil, wrong
 	}
 	data, err = io.ReadAll(io.LimitReader(file, maxSize+1))
@@ -50,9 +50,11 @@ func readFile(path string, of kind) (data []byte, wrong string) {
 var tooLarge = fmt.Sprintf("file is larger than %d bytes; write the pair's keys and nothing else", maxSize)
 
 // notReadable says why a file should not be read; empty if it should.
-func notReadable(info fs.FileInfo) string {
+func notReadable(path string, info fs.FileInfo, of kind) string {
 	is := ""
 	switch mode := info.Mode(); {
+	case mode.IsRegular() && of == keyFile && mode.Perm()&0o077 != 0:
+		return fmt.Sprintf("other users than its owner have access to this file (mode %#o); type: chmod 600 %s", mode.Perm(), plain(path))
 	case mode.IsRegular() && info.Size() > maxSize:
 		return tooLarge
 	case mode.IsRegular():

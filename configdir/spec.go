@@ -8,6 +8,8 @@ package configdir
 import (
 	"net/netip"
 	"time"
+
+	"joolctl/seal"
 )
 
 // Spec is what one pair of files asks for: one Jool instance, kept in step
@@ -47,6 +49,12 @@ type Spec struct {
 	// Sequence puts a trailer behind what is sent and exchanges control messages
 	// with peers that do so too; without it there are upstream's bytes only.
 	Sequence bool
+	// KeyFile is the path of the file with Keys; empty if there is none.
+	KeyFile string
+	// Keys seal and open datagrams. There is at least one if KeyFile is not empty.
+	Keys seal.Keys
+	// Security says which datagrams are sealed.
+	Security Security
 	// NetNamespace is where the network socket lives: a namespace as in
 	// Namespace. It is equal to Namespace where netsocket names none.
 	NetNamespace string

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/fsnotify/fsnotify"
+
+	"joolctl/configdir"
 )
 
 // isLimit is true for the errors of inotify's limits.
@@ -28,6 +30,8 @@ type places struct {
 	// those.
 	targets   map[string]bool
 	elsewhere []string
+	// keyFiles are the paths of the key files that the netsocket files name.
+	keyFiles []string
 }
 
 // placesOf finds the directories in which a change can concern the pairs of
@@ -63,7 +67,25 @@ func placesOf(dir string) places {
 			}
 		}
 	}
+	p.addKeyFiles(configdir.KeyFiles(real))
 	return p
+}
+
+// addKeyFiles notes to watch key files, the directories in which they stand, and where their links lead.
+func (p *places) addKeyFiles(files []string) {
+	p.keyFiles = files
+	for _, file := range files {
+		parent, err := filepath.EvalSymlinks(filepath.Dir(file))
+		if err != nil {
+			continue // the next look without an event finds it
+		}
+		file = filepath.Join(parent, filepath.Base(file))
+		p.targets[file] = true
+		p.add(&p.elsewhere, parent)
+		if info, err := os.Lstat(file); err == nil {
+			p.follow(file, info.Mode().Type())
+		}
+	}
 }
 
 // follow returns a link's target, and notes to watch where that stands.
@@ -108,7 +130,9 @@ func (p places) judge(event fsnotify.Event) (relevant, moves bool) {
 	moves = event.Has(fsnotify.Create) || event.Has(fsnotify.Remove) || event.Has(fsnotify.Rename)
 	place := filepath.Dir(event.Name)
 	base := filepath.Base(event.Name)
-	isPairs := strings.HasSuffix(base, "netsocket.json") || strings.HasSuffix(base, "modsocket.json")
+	isNetsocket := strings.HasSuffix(base, "netsocket.json")
+	isPairs := isNetsocket || strings.HasSuffix(base, "modsocket.json")
+	moves = moves || isNetsocket || p.targets[event.Name] // it may name another key file
 	switch {
 	case slices.Contains(p.names, event.Name):
 		return true, true

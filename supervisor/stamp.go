@@ -34,8 +34,8 @@ type fileStamp struct {
 	err             unix.Errno
 }
 
-// stampOf looks at a directory; ok is false if it can't.
-func stampOf(dir string) (s stamp, ok bool) {
+// stampOf looks at a directory and at files elsewhere; ok is false if it can't look at the directory.
+func stampOf(dir string, elsewhere ...string) (s stamp, ok bool) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return stamp{}, false
@@ -44,6 +44,9 @@ func stampOf(dir string) (s stamp, ok bool) {
 	names, err := d.Readdirnames(-1)
 	if err != nil {
 		return stamp{}, false
+	}
+	for _, path := range elsewhere {
+		s.add(unix.AT_FDCWD, path)
 	}
 	fd := int(d.Fd())
 	s.add(fd, ".")

@@ -78,6 +78,7 @@ func TestStamp(t *testing.T) {
 		{"a file behind a link", func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "../other/netsocket.json"), nil, 0o644)
 		}, false},
+		{"a key file elsewhere", func(dir string) error { return os.WriteFile(filepath.Join(dir, "../key"), nil, 0o644) }, false},
 		{"the directory swapped", func(dir string) error {
 			if err := os.Rename(dir, dir+".old"); err != nil {
 				return err
@@ -88,10 +89,10 @@ func TestStamp(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := stampedDir(t)
-			before, ok := stampOf(dir)
+			before, ok := stampOf(dir, filepath.Join(dir, "../key"))
 			awaitTick(t, dir+".probe", before.newest)
 			must(t, c.change(dir))
-			after, stillOK := stampOf(dir)
+			after, stillOK := stampOf(dir, filepath.Join(dir, "../key"))
 			if !ok || !stillOK || (before == after) != c.same {
 				t.Errorf("before %+v, after %+v", before, after)
 			}

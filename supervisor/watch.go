@@ -110,7 +110,7 @@ func (w *watch) loop(ctx context.Context) {
 
 // tell has the directory read.
 func (w *watch) tell() {
-	seen, ok := stampOf(w.dir)
+	seen, ok := stampOf(w.dir, w.places.keyFiles...)
 	w.seen, w.certain = seen, ok && seen.settled(time.Now())
 	w.changed()
 }
@@ -121,7 +121,7 @@ func (w *watch) unchanged() bool {
 	if w.blind || !w.certain || !w.calm() {
 		return false
 	}
-	now, ok := stampOf(w.dir)
+	now, ok := stampOf(w.dir, w.places.keyFiles...)
 	return ok && now == w.seen
 }
 

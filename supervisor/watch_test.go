@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -198,4 +199,34 @@ func TestWatchSlowly(t *testing.T) {
 	told := watchedBy(t, &watch{dir: t.TempDir(), slow: 10 * time.Millisecond, calm: func() bool { return false }})
 	<-told
 	<-told
+}
+
+// Key files count, wherever they are.
+func TestWatchKeyFiles(t *testing.T) {
+	root := t.TempDir()
+	dir, elsewhere := filepath.Join(root, "joold.d"), filepath.Join(root, "keys")
+	for _, path := range []string{dir, elsewhere, filepath.Join(root, "versions")} {
+		must(t, os.Mkdir(path, 0o755))
+	}
+	named := func(file string) []byte { return fmt.Appendf(nil, `{"key file": %q}`, file) }
+	must(t, os.WriteFile(filepath.Join(elsewhere, "k"), nil, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "a.netsocket.json"), named("../keys/k"), 0o644))
+	wait := watched(t, dir)
+	must(t, os.WriteFile(filepath.Join(elsewhere, "k"), []byte("1"), 0o600))
+	wait("a key file elsewhere")
+	must(t, os.WriteFile(filepath.Join(dir, "own.key"), nil, 0o600))
+	wait("a new file in the directory")
+	must(t, os.WriteFile(filepath.Join(dir, "a.netsocket.json"), named("own.key"), 0o644))
+	wait("the netsocket file")
+	must(t, os.WriteFile(filepath.Join(dir, "own.key"), []byte("1"), 0o600))
+	wait("a key file in the directory")
+	must(t, os.Chmod(filepath.Join(dir, "own.key"), 0o644))
+	wait("the mode of a key file")
+	must(t, os.WriteFile(filepath.Join(dir, "a.netsocket.json"), named(filepath.Join(elsewhere, "link")), 0o644))
+	wait("the netsocket file again")
+	must(t, os.WriteFile(filepath.Join(root, "versions", "k"), nil, 0o600))
+	must(t, os.Symlink("../versions/k", filepath.Join(elsewhere, "link")))
+	wait("a link that appears")
+	must(t, os.WriteFile(filepath.Join(root, "versions", "k"), []byte("1"), 0o600))
+	wait("what a link leads to")
 }

@@ -12,6 +12,7 @@ import (
 
 	"joolctl/configdir"
 	"joolctl/internal/docstest"
+	"joolctl/seal"
 )
 
 // others are the programs in the documentation that are not ours.
@@ -129,6 +130,10 @@ func TestDocumentedFiles(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 					t.Fatal(err)
 				}
+			}
+			key := []byte(seal.NewKey(1).Line())
+			if err := os.WriteFile(filepath.Join(dir, "blue.key"), key, 0o600); err != nil {
+				t.Fatal(err)
 			}
 			pair := configdir.ReadPair("nat", filepath.Join(dir, "netsocket.json"), filepath.Join(dir, "modsocket.json"))
 			for _, problem := range pair.Problems {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -135,9 +136,13 @@ func Commands(t testing.TB, programs ...string) []Command {
 	return commands
 }
 
-// Split cuts a line into words, without its comment and what comes before the
-// program itself. Quotes keep blanks.
+// private matches a command whose file only its owner can read.
+var private = regexp.MustCompile(`^\(umask 077; (.*)\)$`)
+
+// Split cuts a line into words, without its comment, redirections to files and
+// what comes before the program itself. Quotes keep blanks.
 func Split(line string) []string {
+	line = private.ReplaceAllString(line, "$1")
 	var words []string
 	word, quote, begun := "", rune(0), false
 	flush := func() {
@@ -166,6 +171,9 @@ loop:
 	flush()
 	for len(words) > 0 && strings.Contains(words[0], "=") {
 		words = words[1:]
+	}
+	if at := slices.IndexFunc(words, func(w string) bool { return w == ">" || w == ">>" }); at >= 0 {
+		words = words[:at]
 	}
 	if len(words) > 4 && strings.Join(words[:3], " ") == "ip netns exec" {
 		words = words[4:]

@@ -1,0 +1,156 @@
+package configdir
+
+import (
+	"path/filepath"
+	"strings"
+
+	"joolctl/seal"
+)
+
+// Security says which datagrams a pair sends and takes.
+type Security uint8
+
+const (
+	// SecurityOff sends and takes clear datagrams only.
+	SecurityOff Security = iota
+	// SecurityAccept takes both clear and sealed datagrams, and sends clear ones.
+	SecurityAccept
+	// SecuritySend takes both, and sends sealed ones.
+	SecuritySend
+	// SecurityRequire takes and sends sealed datagrams only.
+	SecurityRequire
+)
+
+var securities = [...]string{"off", "accept", "send", "require"}
+
+func (s Security) String() string { return securities[s] }
+
+// Keyed reports whether the pair takes sealed datagrams.
+func (s Security) Keyed() bool { return s != SecurityOff }
+
+// Seals reports whether the pair sends sealed datagrams.
+func (s Security) Seals() bool { return s >= SecuritySend }
+
+const (
+	keyFileKey  = "key file"
+	securityKey = "security"
+	sequenceKey = "sequence"
+)
+
+func setSecurity(s *Spec, v value) *complaint {
+	text, c := v.text()
+	if c != nil {
+		return c
+	}
+	for i, name := range securities {
+		if name == text {
+			s.Security = Security(i)
+			return nil
+		}
+	}
+	return wrong("%s is no such mode", quote(text))
+}
+
+func setKeyFile(s *Spec, v value) *complaint {
+	text, c := v.text()
+	if c != nil {
+		return c
+	}
+	switch {
+	case text == "":
+		return wrong("empty")
+	case strings.ContainsFunc(text, isControl):
+		return wrong("%s has a control character", quote(text))
+	case len(text) > 4095:
+		return wrong("%s is longer than the system allows", quote(text))
+	}
+	s.KeyFile = text
+	return nil
+}
+
+// keyFilePath returns the path of a key file that a netsocket file names.
+func keyFilePath(netsocketPath, name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(filepath.Dir(netsocketPath), name)
+}
+
+// secure checks the keys of the netsocket file that concern its key file, and reads that file. The netsocket file must have been read.
+func (p *Pair) secure() {
+	file, keyed := p.places[keyID{netsocket, keyFileKey}]
+	security, moded := p.places[keyID{netsocket, securityKey}]
+	if !keyed {
+		if moded {
+			p.complain(security, securityKey, `has no meaning without a key; write "key file": "NAME.key" as well, or leave this out`)
+		}
+		return
+	}
+	if !moded {
+		p.complain(file, keyFileKey, `"security" is missing, which says what to do with clear datagrams; write "security": "accept" on all hosts, then "send" on all, then "require"`)
+	}
+	if !p.Spec.Sequence {
+		p.complain(p.places[keyID{netsocket, sequenceKey}], sequenceKey,
+			`false leaves only upstream's bytes, but hosts with a key need messages of their own to find each other; write true, or leave out "key file"`)
+	}
+	if p.Spec.KeyFile != "" {
+		p.readKeys()
+	}
+}
+
+// complain adds an error at a place of the netsocket file.
+func (p *Pair) complain(at position, key, message string) {
+	p.Problems = append(p.Problems, Problem{File: p.Netsocket, Line: at.line, Column: at.column, Key: key, Message: message})
+}
+
+// readKeys reads the key file.
+func (p *Pair) readKeys() {
+	p.Spec.KeyFile = keyFilePath(p.Netsocket, p.Spec.KeyFile)
+	at := func(line, column int, message string) {
+		p.Problems = append(p.Problems, Problem{File: p.Spec.KeyFile, Line: line, Column: column, Message: message})
+	}
+	data, wrong := readFile(p.Spec.KeyFile, keyFile)
+	if wrong != "" {
+		at(1, 1, wrong)
+		return
+	}
+	keys, err := seal.ParseKeys(data)
+	if err != nil {
+		mistake := err.(*seal.LineError) // ParseKeys returns no other
+		at(mistake.Line, mistake.Column, mistake.Text)
+		return
+	}
+	p.Spec.Keys = keys
+}
+
+// KeyFiles returns the paths of the key files that the netsocket files of a directory name, each once. It ignores everything that is
+// wrong with the files.
+func KeyFiles(dir string) []string {
+	candidates, err := scan(dir)
+	if err != nil {
+		return nil
+	}
+	var files []string
+	seen := make(map[string]bool)
+	for _, c := range candidates {
+		for _, path := range []string{c.inside[netsocket], c.beside[netsocket]} {
+			if path == "" {
+				continue
+			}
+			data, wrong := readFile(path, netsocket)
+			if wrong != "" || !strings.Contains(string(data), "key") {
+				continue
+			}
+			var spec Spec
+			decode(&report{path: path, data: data}, netsocket, &spec, make(places))
+			if spec.KeyFile == "" {
+				continue
+			}
+			if file := keyFilePath(path, spec.KeyFile); !seen[file] {
+				seen[file] = true
+				files = append(files, file)
+			}
+		}
+	}
+	return files
+}
