@@ -30,6 +30,14 @@ func (h *Host) askHellos(within time.Duration, now time.Time) {
 	h.helloWithin(within, now)
 }
 
+// Ask sends a HELLO that asks for those of peers, because a peer was found that could not hear this host before.
+func (h *Host) Ask(now time.Time) {
+	if h.Sequence {
+		h.askHellos(HelloBack/10, now)
+		h.do.Wake(now)
+	}
+}
+
 // helloWithin sends a HELLO at a random moment within d, unless one is due by then: many hosts may ask at once.
 func (h *Host) helloWithin(d time.Duration, now time.Time) {
 	if h.hello.After(now.Add(d)) {

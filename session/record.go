@@ -17,6 +17,21 @@ const RecordLen = 36
 // src6's port (2), src4's (2), dst4's (2), bits (2). dst6 follows from pool6.
 type Record [RecordLen]byte
 
+// ShortLen is the length of a Record without byte 34, which is always 0.
+const ShortLen = RecordLen - 1
+
+// AppendShort appends the record, which must have passed Check, without its byte that is always 0.
+func (r *Record) AppendShort(dst []byte) []byte {
+	return append(append(dst, r[:RecordLen-2]...), r[RecordLen-1])
+}
+
+// FromShort returns the record that begins b in the form of AppendShort. It may not pass Check.
+func FromShort(b []byte) (r Record) {
+	copy(r[:], b[:RecordLen-2])
+	r[RecordLen-1] = b[ShortLen-1]
+	return r
+}
+
 // Key identifies a session regardless of its mask: src6 and its port, dst4 and
 // its port, protocol. An ICMP session's Key has no dst4 port, because that is
 // the mask's identifier.

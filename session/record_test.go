@@ -40,6 +40,17 @@ func TestRecordVectors(t *testing.T) {
 }
 
 // checkRecord compares what a record says of itself with its session.
+// TestShort writes records without their byte that is always 0, and reads them again.
+func TestShort(t *testing.T) {
+	for _, s := range recordSamples() {
+		r := s.Record()
+		b := r.AppendShort([]byte{1})
+		if len(b) != 1+ShortLen || FromShort(b[1:]) != r {
+			t.Errorf("%x becomes %x", r, b)
+		}
+	}
+}
+
 func checkRecord(t *testing.T, r *Record, s Session) {
 	t.Helper()
 	if r.Proto() != s.Proto || r.State() != s.State || r.Timer() != s.Timer || r.Src4() != s.Src4 ||
