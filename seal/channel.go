@@ -37,7 +37,8 @@ const (
 // Outcomes is how many outcomes there are.
 const Outcomes = int(Malformed) + 1
 
-// Channel seals the datagrams of a host, and opens those of its peers. It has no lock. The times that it is given must not decrease.
+// Channel seals the datagrams of a host, and opens those of its peers. It has no lock. The times that it is given may decrease by some
+// milliseconds.
 type Channel struct {
 	keys    Keys
 	context Context

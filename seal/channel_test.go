@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -74,6 +76,15 @@ func TestGolden(t *testing.T) {
 			next++
 		}
 	})
+	text, err := os.ReadFile("../docs/wire.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, documented, _ := strings.Cut(string(text), "```hex sealed\n")
+	documented, _, _ = strings.Cut(documented, "```")
+	if got := strings.Join(strings.Fields(documented), ""); got != golden {
+		t.Errorf("docs/wire.md has %s", got)
+	}
 	c.own.counter = 2
 	if got := hex.EncodeToString(c.Seal(nil, []byte("\x01sessions"), start)); got != golden {
 		t.Errorf("\n got %s\nwant %s", got, golden)

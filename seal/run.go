@@ -106,6 +106,9 @@ type head struct {
 // IsSealed reports whether a datagram has the head of a sealed one.
 func IsSealed(b []byte) bool { return len(b) >= Overhead && b[0] == 0 && b[1] == 0 && b[2] == Version }
 
+// KeyID returns the ID of the key that a datagram that IsSealed names.
+func KeyID(b []byte) uint8 { return b[3] }
+
 func (h *head) append(dst []byte) []byte {
 	dst = append(dst, 0, 0, Version, h.key)
 	dst = append(dst, h.run[:]...)

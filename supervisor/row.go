@@ -19,6 +19,8 @@ type Row struct {
 	Instance string `json:"instance"`
 	// Group is the multicast group and its UDP port. It is empty if the files of the pair were never usable.
 	Group string `json:"group"`
+	// Security says which datagrams the pair seals and takes: off, accept, send or require, as netsocket.json says.
+	Security string `json:"security"`
 	// State is one of running, waiting, backoff and failed.
 	State State `json:"state"`
 	// Reason says in one line why the pair is in this state, with the remedy. It is empty if all is well. Its wording may change.

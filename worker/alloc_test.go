@@ -8,6 +8,7 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/replication"
+	"joolctl/seal"
 	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -61,9 +62,13 @@ func (d *driven) outNoAllocations(v joolnl.Version, together, runs int) {
 	for _, list := range lists {
 		messages = append(messages, workertest.Multicast(v, "nat", list))
 	}
+	size := len(lists[0]) + syncwire.TrailerLen
+	if d.seals() {
+		size = len(syncwire.AppendSealed(nil, d.numbered(lists[:1])[0], d.format)) + seal.Overhead
+	}
 	d.none(fmt.Sprintf("%d lists of new sessions", together), runs, func(i int) {
 		d.multicast(messages[together*i : together*(i+1)]...)
-		d.sentAre(together, len(lists[0])+syncwire.TrailerLen)
+		d.sentAre(together, size)
 	})
 	again := messages[len(messages)-together:]
 	due := time.Now()

@@ -17,6 +17,12 @@ type Counters struct {
 	socketDrops     atomic.Uint64
 	malformed       atomic.Uint64
 	notUnderstood   atomic.Uint64
+	forged          atomic.Uint64
+	replayed        atomic.Uint64
+	unknownKey      atomic.Uint64
+	unconfirmed     atomic.Uint64
+	throttled       atomic.Uint64
+	clearRefused    atomic.Uint64
 	kernelErrors    atomic.Uint64
 	sendErrors      atomic.Uint64
 
@@ -118,6 +124,20 @@ type Losses struct {
 	// NotUnderstood counts control messages and trailers (both begin with 00 00) of a version or type that this software does
 	// not know: they come from newer peers.
 	NotUnderstood uint64 `json:"not_understood_datagrams"`
+	// Forged counts sealed datagrams that are not authentic: an attacker has made or changed them, or their sender has another key of
+	// the same ID.
+	Forged uint64 `json:"forged_datagrams"`
+	// Replayed counts sealed datagrams that arrived before, or that are too old. A network that duplicates datagrams causes them, too.
+	Replayed uint64 `json:"replayed_datagrams"`
+	// UnknownKey counts datagrams that were sealed with a key that the key file of this host does not have.
+	UnknownKey uint64 `json:"unknown_key_datagrams"`
+	// Unconfirmed counts authentic datagrams of senders that have not heard this host yet, so that they may be recordings. A few of them
+	// arrive whenever a host starts.
+	Unconfirmed uint64 `json:"unconfirmed_datagrams"`
+	// Throttled counts sealed datagrams of unknown senders that were dropped because too many of them arrived.
+	Throttled uint64 `json:"throttled_datagrams"`
+	// ClearRefused counts clear datagrams that were dropped because "security" is "require".
+	ClearRefused uint64 `json:"refused_clear_datagrams"`
 	// KernelErrors counts requests to which the module replied with an error.
 	KernelErrors uint64 `json:"kernel_errors"`
 	// SendErrors counts datagrams that could not be sent, because the network socket returned an error.
@@ -149,6 +169,12 @@ func (c *Counters) Losses() Losses {
 		Untranslated:    c.untranslated.Load(),
 		Collisions:      c.collisions.Load(),
 		NotUnderstood:   c.notUnderstood.Load(),
+		Forged:          c.forged.Load(),
+		Replayed:        c.replayed.Load(),
+		UnknownKey:      c.unknownKey.Load(),
+		Unconfirmed:     c.unconfirmed.Load(),
+		Throttled:       c.throttled.Load(),
+		ClearRefused:    c.clearRefused.Load(),
 		KernelErrors:    c.kernelErrors.Load(),
 		SendErrors:      c.sendErrors.Load(),
 	}

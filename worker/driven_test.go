@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"joolctl/configdir"
 	"joolctl/joolnl"
 	"joolctl/packetio"
 	"joolctl/replication"
@@ -105,9 +106,17 @@ type driven struct {
 // meanwhile.
 func drive(t testing.TB, v joolnl.Version, do func(d *driven)) {
 	t.Helper()
+	driveSpec(t, v, func(*configdir.Spec) {}, do)
+}
+
+// driveSpec is like drive, but the test changes the spec.
+func driveSpec(t testing.TB, v joolnl.Version, change func(*configdir.Spec), do func(d *driven)) {
+	t.Helper()
 	a, b := hosts(t)
 	peer := openPlain(t, b, group6, port, "sync")
-	h := newHost(t, v, standbySpec(a))
+	spec := standbySpec(a)
+	change(&spec)
+	h := newHost(t, v, spec)
 	k := &ends{tap: tap{Kernel: h.kernel}}
 	h.env.Kernel = k
 	h.start()

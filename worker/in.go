@@ -25,6 +25,7 @@ func (p *pumps) fromNetwork() {
 			return
 		}
 		now := time.Now()
+		p.opened = p.opened[:0]
 		for i := range n {
 			p.take(p.received.Datagram(i), now)
 		}
@@ -54,6 +55,10 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		p.host.Garbled(d.From.Addr(), now)
 		c.malformed.Add(1)
 		p.w.log.warn("dropped a datagram longer than any of Jool's", "from", d.From)
+		return
+	}
+	ok := false
+	if d.Data, ok = p.clear(d, now); !ok {
 		return
 	}
 	entries, trailer, err := syncwire.Sessions(d.Data, p.format)

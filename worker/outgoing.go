@@ -51,7 +51,7 @@ func (p *pumps) sendMessage(m syncwire.Message) {
 // put sends a datagram, or adds it to the batch.
 func (p *pumps) put(b []byte, n note) {
 	if p.held == 0 {
-		p.account(n, p.do.transmit(b))
+		p.account(n, p.do.transmit(p.wire(b)))
 		return
 	}
 	if p.batch.Len() == 0 {
@@ -69,8 +69,9 @@ func (p *pumps) sendBatch() {
 	if p.batch.Len() == 0 {
 		return
 	}
-	for i := 0; i < p.batch.Len(); {
-		n, err := p.do.transmitBatch(p.batch, i)
+	out := p.wireBatch()
+	for i := 0; i < out.Len(); {
+		n, err := p.do.transmitBatch(out, i)
 		for range n {
 			p.account(p.notes[i], nil)
 			i++
@@ -87,6 +88,7 @@ func (p *pumps) sendBatch() {
 		}
 	}
 	p.batch.Reset()
+	p.sealed.Reset()
 }
 
 // account counts a datagram as sent, or as lost if err is not nil.

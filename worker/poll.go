@@ -60,7 +60,11 @@ func (p *pumps) tick() {
 	p.thread.Quietly(p.conn.Asker(), func() {
 		now := p.do.now()
 		next := p.askWhenDue(now)
-		p.borrow(func() { p.timer.Set(replication.Soonest(next, p.host.Tick(now))) })
+		p.borrow(func() {
+			p.greetWhenDue(now)
+			next = replication.Soonest(next, p.host.Tick(now))
+			p.timer.Set(replication.Soonest(next, p.greetWhenDue(now)))
+		})
 	})
 	p.w.turns.Add(1)
 }

@@ -38,7 +38,9 @@ type scratch struct {
 	adds                *packetio.Gather
 	translated          []byte          // sessions in adds, translated from the format of another version
 	headers             []byte          // the headers of the JOOLD_ADDs in adds
+	opened              []byte          // the clear datagrams for the received sealed ones
 	batch               *packetio.Batch // datagrams to send to the network
+	sealed              *packetio.Batch // those of batch, sealed; empty but while they are sent
 	notes               [batch]note     // a description of each datagram in batch
 }
 
@@ -50,6 +52,7 @@ func newScratch() any {
 		headers:  make([]byte, 0, batch*joolnl.AddHeaderLen),
 		Scratch:  replication.Scratch{Out: make([]byte, 0, 2*datagramSize)},
 		batch:    packetio.NewBatch(batch, datagramSize),
+		sealed:   packetio.NewBatch(batch, datagramSize),
 	}
 }
 
@@ -57,6 +60,7 @@ func newScratch() any {
 func (s *scratch) reset() {
 	s.forgetAdds()
 	s.batch.Reset()
+	s.sealed.Reset()
 }
 
 // forgetAdds drops the sessions that are queued for the kernel.
@@ -84,6 +88,7 @@ type pumps struct {
 	// scratch belongs to the thread. The worker has it only while borrow runs a function.
 	*scratch
 	outgoing
+	sealing
 	lifetimes     *session.Lifetimes // the timeouts of the instance's settings
 	messages      []byte             // memory for a control message
 	injectBuf     []byte             // memory for the sessions of an injection
@@ -193,6 +198,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	}, now)
 	p.askDue, p.settingsAsked = p.beats.At(now.Add(askEvery), replication.Beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))
 	p.checkDue = now.Add(checkEvery - askIdle)
+	p.setSecurity(spec, now)
 }
 
 // post calls fn on the instance's thread, unless the worker ends before.

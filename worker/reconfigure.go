@@ -59,6 +59,7 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 	return p.standing(func() error {
 		p.tellTrouble()
 		now := time.Now()
+		p.setSecurity(spec, now)
 		p.host.SetPeriods(spec.RefreshPeriod, spec.VerifyPeriod, now)
 		p.host.SetSequence(spec.Sequence, now)
 		return nil
@@ -138,6 +139,7 @@ func (p *pumps) replaceSocket(spec configdir.Spec) error {
 		old = p.socket
 		p.thread.Unwatch(old.fd)
 		p.socket, p.drops = socket, 0
+		p.setSecurity(spec, time.Now())
 		p.host.Moved(time.Now())
 		return nil
 	})

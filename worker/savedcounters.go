@@ -10,6 +10,8 @@ func (c *Counters) saved() map[string]*atomic.Uint64 {
 		"net_sent_packets": &c.netSentPackets, "net_sent_bytes": &c.netSentBytes,
 		"netlink_overruns": &c.netlinkOverruns, "socket_drops": &c.socketDrops,
 		"malformed": &c.malformed, "not_understood": &c.notUnderstood,
+		"forged": &c.forged, "replayed": &c.replayed, "unknown_key": &c.unknownKey,
+		"unconfirmed": &c.unconfirmed, "throttled": &c.throttled, "clear_refused": &c.clearRefused,
 		"kernel_errors": &c.kernelErrors, "send_errors": &c.sendErrors,
 		"reported": &c.reported, "coalesced": &c.coalesced, "refreshed": &c.refreshed,
 		"sent": &c.sentSessions, "retransmitted": &c.retransmitted,

@@ -117,6 +117,9 @@ func stages(row *supervisor.Row) []stage {
 			{"network lost", x.NetworkLost}, {"repaired", x.Repaired}, {"written off", x.WrittenOff}, {"socket dropped", x.SocketDrops},
 			{"malformed", x.Malformed}, {"not understood", x.NotUnderstood}, {"unsent", x.SendErrors},
 		}},
+		{"sealed", []counter{
+			{"forged", x.Forged}, {"replayed", x.Replayed}, {"unknown key", x.UnknownKey}, {"unconfirmed", x.Unconfirmed}, {"throttled", x.Throttled}, {"refused clear", x.ClearRefused},
+		}},
 		{"full syncs", []counter{{"stored", f.Stored}, {"unanswered", f.Unanswered}, {"interrupted", f.Interrupted}, {"too large", f.TooLarge}}},
 		{"errors", []counter{{"netlink overruns", x.NetlinkOverruns}, {"kernel errors", x.KernelErrors}, {"ignored claims", x.IgnoredClaims}}},
 	}

@@ -1,0 +1,413 @@
+package worker
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"joolctl/configdir"
+	"joolctl/replication"
+	"joolctl/seal"
+	"joolctl/session"
+	"joolctl/syncwire"
+)
+
+// keyed changes a host's spec before it starts.
+func (h *host) keyed(mode configdir.Security, keys ...seal.Key) *host {
+	h.current.Security, h.current.Keys, h.current.KeyFile = mode, seal.NewKeys(keys...), "blue.key"
+	return h
+}
+
+// rekey changes the mode and the keys of a running host.
+func (h *host) rekey(mode configdir.Security, keys ...seal.Key) {
+	h.t.Helper()
+	spec := h.spec()
+	spec.Security, spec.Keys = mode, seal.NewKeys(keys...)
+	if err := h.Reconfigure(spec); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// linked waits until a host and another one accept each other's datagrams.
+func (h *host) linked(links uint64) {
+	h.t.Helper()
+	eventually(h.t, "the hosts accept each other", func() bool {
+		var n uint64
+		_ = h.running.thread.Do(func() { n = h.running.channel.Links() })
+		return n >= links
+	})
+}
+
+// record keeps what a socket receives until the function is called, which returns it.
+func (p *plain) record() func() [][]byte {
+	done := make(chan [][]byte)
+	go func() {
+		var all [][]byte
+		buf := make([]byte, 64<<10)
+		for {
+			n, _, err := p.ReadFromUDP(buf)
+			if err != nil {
+				done <- all
+				return
+			}
+			all = append(all, bytes.Clone(buf[:n]))
+		}
+	}()
+	return func() [][]byte {
+		_ = p.SetReadDeadline(time.Unix(1, 0))
+		return <-done
+	}
+}
+
+// traces counts the datagrams that have an address of one of the sessions: the IPv6 host's, or those on the IPv4 side together.
+func traces(datagrams [][]byte, records []session.Record) (n int) {
+	for _, d := range datagrams {
+		for i := range records {
+			if r := &records[i]; bytes.Contains(d, r[:16]) || bytes.Contains(d, r[16:24]) {
+				n++
+				break
+			}
+		}
+	}
+	return n
+}
+
+// TestSealedHosts starts two hosts: a full sync and live sessions cross, between all versions of Jool. A listener finds the addresses of
+// sessions in their datagrams if these are clear, and none if they are sealed.
+func TestSealedHosts(t *testing.T) {
+	key := seal.NewKey(7)
+	for _, mode := range []configdir.Security{configdir.SecurityOff, configdir.SecurityAccept, configdir.SecuritySend, configdir.SecurityRequire} {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			names := lan(t, 3)
+			stop := openPlain(t, names[2], group6, port, "sync").record()
+			first, second := newStandby(t, jool4115, names[0], sessionsAt(0, 500)...), newStandby(t, jool419, names[1])
+			for _, h := range []*host{first, second} {
+				h.keyed(mode, key).start()
+			}
+			first.synced()
+			second.synced()
+			becomeAlike(t, first, second, apart)
+			live := sessionsAt(1000, 100)
+			for i := range live {
+				[]*host{first, second}[i%2].report(live[i])
+			}
+			for _, h := range []*host{first, second} {
+				eventually(t, "the live sessions cross", func() bool { return h.has(live) })
+				l := h.counters.Losses()
+				if l.Unconfirmed = 0; l != (Losses{}) { // it may take a moment until the hosts accept each other
+					t.Errorf("losses %+v", l)
+				}
+			}
+			datagrams := stop()
+			found := traces(datagrams, append(live, sessionsAt(0, 500)...))
+			if len(datagrams) < 50 || (found == 0) != mode.Seals() {
+				t.Errorf("%d of %d datagrams have an address of a session", found, len(datagrams))
+			}
+			for _, d := range datagrams {
+				if len(d) > syncwire.MaxMessage {
+					t.Errorf("a datagram of %d bytes", len(d))
+				}
+				if mode.Seals() && !seal.IsSealed(d) {
+					t.Errorf("a clear datagram: %x", d)
+				}
+			}
+		})
+	}
+}
+
+// TestWithoutTheKey has hosts without the key, and a forger, in the group of two hosts: only counters change.
+func TestWithoutTheKey(t *testing.T) {
+	key := seal.NewKey(1)
+	names := lan(t, 6)
+	recorded := openPlain(t, names[5], group6, port, "sync")
+	stop := recorded.record()
+	first, second := newStandby(t, jool4115, names[0], sessionsAt(0, 200)...), newStandby(t, jool4115, names[1])
+	first.keyed(configdir.SecurityRequire, key).start()
+	second.keyed(configdir.SecurityRequire, key).start()
+	first.synced()
+	second.synced()
+	before := first.instance.Sessions.Records()
+	strangers := []*host{
+		newStandby(t, jool4115, names[2], sessionsAt(5000, 100)...),
+		newStandby(t, jool4115, names[3], sessionsAt(6000, 100)...).keyed(configdir.SecurityRequire, seal.NewKey(1)),
+		newStandby(t, jool4115, names[4], sessionsAt(7000, 100)...).keyed(configdir.SecurityRequire, seal.NewKey(2)),
+	}
+	for i, h := range strangers {
+		h.start()
+		h.report(sessionsAt(8000+100*i, 50)...)
+	}
+	live := sessionAt(9000, 0)
+	first.report(live)
+	eventually(t, "a session crosses", func() bool { return second.has([]session.Record{live}) })
+	datagrams := stop()
+	if err := recorded.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		for _, d := range datagrams {
+			d = bytes.Clone(d)
+			if i == 1 {
+				d[len(d)/2] ^= 1
+			}
+			recorded.send(d)
+		}
+	}
+	for _, h := range []*host{first, second} {
+		eventually(t, "each counter changes", func() bool {
+			l := h.counters.Losses()
+			return l.Forged > 0 && l.Replayed > 0 && l.UnknownKey > 0 && l.ClearRefused > 0
+		})
+		l := h.counters.Losses()
+		l.Forged, l.Replayed, l.UnknownKey, l.ClearRefused, l.Unconfirmed = 0, 0, 0, 0, 0
+		if l != (Losses{}) {
+			t.Errorf("losses %+v", l)
+		}
+		untouched(t, h, before)
+		if n := h.instance.Sessions.Len(); n != len(before)+1 {
+			t.Errorf("%d sessions, want %d", n, len(before)+1)
+		}
+		if s := h.Sync(); s.Synced != syncwire.SyncYes || s.Phase != "" {
+			t.Errorf("%+v", s)
+		}
+		if peers := h.Peers(); len(peers) != 1 {
+			t.Errorf("peers %+v", peers)
+		}
+		for _, line := range []string{"a forged datagram", "a replayed datagram", "a key that the key file does not have", "dropped a clear datagram"} {
+			if n := h.log.count(line); n != 1 {
+				t.Errorf("%d lines in the log with %q, want 1", n, line)
+			}
+		}
+	}
+	for i, h := range strangers {
+		if h.has([]session.Record{live}) {
+			t.Errorf("stranger %d has learned a session", i)
+		}
+	}
+}
+
+// TestRestartedHost replays what a peer has sent to a host that was restarted meanwhile: the host opens none of it.
+func TestRestartedHost(t *testing.T) {
+	key := seal.NewKey(1)
+	names := lan(t, 3)
+	attacker := openPlain(t, names[2], group6, port, "sync")
+	stop := attacker.record()
+	first, second := newStandby(t, jool4115, names[0], sessionsAt(0, 100)...).keyed(configdir.SecurityRequire, key), newStandby(t, jool4115, names[1]).keyed(configdir.SecurityRequire, key)
+	first.start()
+	second.start()
+	first.synced()
+	second.synced()
+	first.report(sessionsAt(1000, 10)...)
+	eventually(t, "the sessions cross", func() bool { return second.has(sessionsAt(1000, 10)) })
+	first.stop()
+	second.stop()
+	datagrams := stop()
+	if err := attacker.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	again := newStandby(t, jool4115, names[1]).keyed(configdir.SecurityRequire, key).start()
+	for _, d := range datagrams {
+		attacker.send(d)
+	}
+	eventually(t, "all of the recording has arrived", func() bool {
+		l := again.counters.Losses()
+		return l.Unconfirmed+l.Replayed > 0 && again.log.count("may be a recording") > 0
+	})
+	again.alone()
+	if n := again.instance.Sessions.Len(); n != 0 || len(again.Peers()) != 0 {
+		t.Errorf("%d sessions, peers %+v", n, again.Peers())
+	}
+}
+
+// TestMigration changes two hosts from clear to sealed datagrams and back, one after the other, while both report sessions. All sessions
+// arrive, none by a full sync.
+func TestMigration(t *testing.T) {
+	key := seal.NewKey(1)
+	a, b := hosts(t)
+	both := []*host{newStandby(t, jool4115, a), newStandby(t, jool4115, b)}
+	for _, h := range both {
+		h.start()
+	}
+	for _, h := range both {
+		h.synced()
+	}
+	syncs := [2]FullSyncs{both[0].counters.FullSyncs(), both[1].counters.FullSyncs()}
+	var all []session.Record
+	traffic := func() {
+		for range 20 {
+			for _, h := range both {
+				r := sessionAt(len(all), 0)
+				h.report(r)
+				all = append(all, r)
+			}
+		}
+	}
+	for _, mode := range []configdir.Security{
+		configdir.SecurityAccept, configdir.SecuritySend, configdir.SecurityRequire, configdir.SecuritySend, configdir.SecurityAccept, configdir.SecurityOff,
+	} {
+		for _, h := range both {
+			traffic()
+			h.rekey(mode, key)
+			traffic()
+		}
+		if mode.Keyed() {
+			for _, h := range both {
+				h.linked(1)
+			}
+		}
+	}
+	for i, h := range both {
+		eventually(t, "all sessions cross", func() bool { return h.has(all) })
+		l := h.counters.Losses()
+		l.Unconfirmed, l.NotUnderstood = 0, 0 // greetings: before the peers accept each other, and at the host that has no key yet
+		if l != (Losses{}) {
+			t.Errorf("losses %+v", l)
+		}
+		if now := h.counters.FullSyncs(); now != syncs[i] {
+			t.Errorf("full syncs %+v, then %+v", syncs[i], now)
+		}
+		if s := h.Sync(); s.Synced != syncwire.SyncYes {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// TestKeyRotation adds a key on each of three hosts, moves it to the first line on each, and removes the old one, under traffic.
+func TestKeyRotation(t *testing.T) {
+	one, two := seal.NewKey(1), seal.NewKey(2)
+	names := lan(t, 3)
+	var all []*host
+	for _, ns := range names {
+		all = append(all, newStandby(t, jool4115, ns).keyed(configdir.SecurityRequire, one).start())
+	}
+	for _, h := range all {
+		h.synced()
+		h.linked(2)
+	}
+	var reported []session.Record
+	traffic := func() {
+		for range 10 {
+			for _, h := range all {
+				r := sessionAt(len(reported), 0)
+				h.report(r)
+				reported = append(reported, r)
+			}
+		}
+	}
+	keyOf := func(h *host) (id uint8) {
+		_ = h.running.thread.Do(func() { id = seal.KeyID(h.running.channel.Seal(nil, []byte{1}, time.Now())) })
+		return id
+	}
+	for step, keys := range [][]seal.Key{{one, two}, {two, one}, {two}} {
+		for _, h := range all {
+			traffic()
+			h.rekey(configdir.SecurityRequire, keys...)
+			traffic()
+		}
+		for i, h := range all {
+			eventually(t, fmt.Sprintf("step %d: host %d seals with the first key", step, i), func() bool { return keyOf(h) == keys[0].ID })
+			eventually(t, "all sessions cross", func() bool { return h.has(reported) })
+		}
+	}
+	for _, h := range all {
+		l := h.counters.Losses()
+		l.Repaired = 0 // keyOf has used counters of the run, not sequence numbers
+		if l.Unconfirmed = 0; l != (Losses{}) {
+			t.Errorf("losses %+v", l)
+		}
+	}
+}
+
+// still replaces the time and the network socket of a worker.
+type still struct {
+	outside
+	at   time.Time
+	sent int
+}
+
+func (s *still) now() time.Time        { return s.at }
+func (s *still) transmit([]byte) error { s.sent++; return nil }
+
+// TestGreetingsOnBeats wakes a worker up for its greetings only. Once it has greeted often enough to be heard, each is at a moment at
+// which an idle worker wakes up for a HELLO, too.
+func TestGreetingsOnBeats(t *testing.T) {
+	var due dueAt
+	begin := time.Unix(1_000_000, 0)
+	do := &still{at: begin.Add(1234 * time.Millisecond)}
+	p := newPumps(New(standbySpec("a"), Env{}, new(Counters)))
+	p.do, p.timer, p.beats.Epoch, p.format = do, &due, begin, jool4115.Format()
+	spec := p.w.spec()
+	spec.Security, spec.Keys = configdir.SecurityAccept, seal.NewKeys(seal.NewKey(1))
+	p.setSecurity(spec, do.at)
+	next := p.greetWhenDue(do.at)
+	if do.sent != 1 {
+		t.Errorf("%d greetings at the start, want 1", do.sent)
+	}
+	for end := begin.Add(200 * time.Second); do.at.Before(end); {
+		do.at = next.Add(time.Millisecond) // a timer is late
+		before := do.sent
+		next = p.greetWhenDue(do.at)
+		if do.sent != before+1 {
+			t.Fatalf("%v after the start, the worker wakes up and sends %d greetings", do.at.Sub(begin), do.sent-before)
+		}
+		if since := do.at.Sub(begin); since > 20*time.Second && since.Truncate(replication.IdleBeat) != since.Truncate(10*time.Millisecond) {
+			t.Errorf("a greeting %v after the start", since)
+		}
+	}
+	if do.sent > 40 {
+		t.Errorf("%d greetings in 200 s", do.sent)
+	}
+}
+
+// TestSealedNoAllocations checks that a sealed datagram allocates no memory, neither at its sender nor at its receiver.
+func TestSealedNoAllocations(t *testing.T) {
+	const runs = 50
+	driveSpec(t, jool4115, func(spec *configdir.Spec) {
+		spec.Security, spec.Keys = configdir.SecurityAccept, seal.NewKeys(seal.NewKey(1))
+	}, func(d *driven) {
+		d.mode = configdir.SecurityRequire
+		peer := seal.NewChannel(d.keys, d.context, time.Now())
+		for end := time.Now().Add(patience); peer.Links() == 0 || d.channel.Links() == 0; {
+			if time.Now().After(end) {
+				t.Errorf("%d and %d links", peer.Links(), d.channel.Links())
+				return // not Fatal, which would end the worker's thread
+			}
+			if err := d.to.Send(d.group, peer.Greet(nil, time.Now())); err != nil {
+				panic(err)
+			}
+			d.wait(d.socket.fd)
+			d.fromNetwork()
+			d.greetAt = time.Time{}
+			d.greetWhenDue(time.Now())
+			for greeted := false; !greeted || d.ready(d.group); { // the worker's earlier datagrams are queued before its greeting
+				n := d.read(d.group)
+				greeted = seal.IsSealed(d.buf[:n])
+				peer.Open(d.buf[:n], time.Now())
+			}
+		}
+		for d.ready(d.group) {
+			d.read(d.group)
+		}
+		d.greetAt = time.Now().Add(time.Hour)
+		for _, together := range []int{1, 3, batch + 2} {
+			d.outNoAllocations(jool4115, together, runs)
+		}
+		for _, together := range []int{1, batch} {
+			lists := d.numbered(d.newLists(session.Packed40, together*(runs+1)))
+			for i := range lists {
+				b := append(make([]byte, seal.HeadLen), syncwire.AppendSealed(nil, lists[i], session.Packed40)...)
+				lists[i] = peer.Seal(nil, b[seal.HeadLen:], time.Now())
+			}
+			d.none(fmt.Sprintf("%d sealed datagrams", together), runs, func(i int) {
+				d.receive(lists[together*i : together*(i+1)]...)
+			})
+		}
+		if l := d.w.counters.Losses(); l != (Losses{}) {
+			t.Errorf("losses %+v", l)
+		}
+	})
+}
+
+// ready reports whether a socket has something to read.
+func (d *driven) ready(fd int) bool { return (&netSocket{fd: fd}).waits() }
