@@ -35,6 +35,8 @@ type pair struct {
 	verifyPeriod  int  // in seconds; 0: the default
 	ttl           int  // 0: 3
 	plain         bool // upstream's bytes alone: no repeats, no resync
+	keyFile       string
+	security      string // how the key file is used
 }
 
 // placed is a pair and the namespace that it is for.
@@ -80,6 +82,9 @@ func (p pair) write(t testing.TB, dir string) (netsocket, modsocket string) {
 	}
 	if p.plain {
 		net["sequence"] = false
+	}
+	if p.keyFile != "" {
+		net["key file"], net["security"] = p.keyFile, p.security
 	}
 	if p.enableSS {
 		mod["enable ss"] = true
