@@ -63,7 +63,8 @@ func TestNewKey(t *testing.T) {
 	if err != nil || keys != NewKeys(a) {
 		t.Errorf("%v is read as %v, %v", a, keys, err)
 	}
-	if keys == NewKeys(b) || keys.Equal(NewKeys(b)) || a.Equal(b) || keyOf(1, 1) != keyOf(1, 1) {
+	one, same := keyOf(1, 1), keyOf(1, 1)
+	if keys == NewKeys(b) || keys.Equal(NewKeys(b)) || a.Equal(b) || one != same {
 		t.Error("keys with other secrets are equal, or equal keys are not")
 	}
 }

@@ -9,13 +9,12 @@ import (
 
 // The content of a sealed datagram begins with a byte that says what follows. 0 is a greeting, which only package seal reads.
 const (
-	// sealedList is followed by a trailer and by the sessions in the form of session.Record.AppendShort, whatever the version of the
-	// sender's module.
+	// sealedList precedes a trailer and the sessions in the form of session.Record.AppendShort, which all versions of the module share.
 	sealedList = 1
-	// sealedBulk is followed by the sender, its last sequence number, the full sync and the index, 4 bytes each, and the sessions as in a
+	// sealedBulk precedes the sender, its last sequence number, the full sync and the index, 4 bytes each, and the sessions as in a
 	// list. In this form a BULK with MaxBulk sessions fits into the same frame as a clear one.
 	sealedBulk = 2
-	// sealedMessage is followed by a control message as it is.
+	// sealedMessage precedes a control message as it is.
 	sealedMessage = 3
 )
 

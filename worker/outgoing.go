@@ -88,7 +88,7 @@ func (p *pumps) sendBatch() {
 		}
 	}
 	p.batch.Reset()
-	p.sealed.Reset()
+	p.forgetSealed()
 }
 
 // account counts a datagram as sent, or as lost if err is not nil.

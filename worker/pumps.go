@@ -40,7 +40,7 @@ type scratch struct {
 	headers             []byte          // the headers of the JOOLD_ADDs in adds
 	opened              []byte          // the clear datagrams for the received sealed ones
 	batch               *packetio.Batch // datagrams to send to the network
-	sealed              *packetio.Batch // those of batch, sealed; empty but while they are sent
+	sealed              *packetio.Batch // those of batch, sealed; empty but while they are sent; nil before the first
 	notes               [batch]note     // a description of each datagram in batch
 }
 
@@ -52,7 +52,6 @@ func newScratch() any {
 		headers:  make([]byte, 0, batch*joolnl.AddHeaderLen),
 		Scratch:  replication.Scratch{Out: make([]byte, 0, 2*datagramSize)},
 		batch:    packetio.NewBatch(batch, datagramSize),
-		sealed:   packetio.NewBatch(batch, datagramSize),
 	}
 }
 
@@ -60,7 +59,14 @@ func newScratch() any {
 func (s *scratch) reset() {
 	s.forgetAdds()
 	s.batch.Reset()
-	s.sealed.Reset()
+	s.forgetSealed()
+}
+
+// forgetSealed drops the sealed datagrams of the batch.
+func (s *scratch) forgetSealed() {
+	if s.sealed != nil {
+		s.sealed.Reset()
+	}
 }
 
 // forgetAdds drops the sessions that are queued for the kernel.

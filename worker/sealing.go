@@ -85,10 +85,13 @@ func (p *pumps) wire(b []byte) []byte {
 	return p.single
 }
 
-// wireBatch returns the datagrams of the batch as they are sent to the group. The caller resets the result.
+// wireBatch returns the datagrams of the batch as they are sent to the group. The caller must call forgetSealed after that.
 func (p *pumps) wireBatch() *packetio.Batch {
 	if !p.seals() {
 		return p.batch
+	}
+	if p.sealed == nil {
+		p.sealed = packetio.NewBatch(batch, datagramSize)
 	}
 	now := p.do.now()
 	p.greetWhenDue(now)
