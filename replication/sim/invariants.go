@@ -314,6 +314,12 @@ func (m *Monitor) overdue(l Lack) time.Duration {
 	if l.Conflict || from.IsZero() {
 		return 0 // a lost conflict is settled
 	}
+	if p := m.s.Nodes[l.Peer]; l.Older && p.stoodFrom.Sub(l.First).Abs() <= refreshWaits && !p.stoodFrom.Before(l.First) {
+		if p.Stalled() {
+			return 0
+		}
+		from = latest(from, p.stoodTo)
+	}
 	allowed := m.bounds.Yes
 	switch {
 	case l.Origin == Vanished && m.bounds.Verify == 0:
@@ -325,6 +331,10 @@ func (m *Monitor) overdue(l Lack) time.Duration {
 	}
 	return m.s.Clock.Now().Sub(from) - allowed
 }
+
+// refreshWaits is how long a worker may keep a report that changes only the time left, to send it with others. A worker that is
+// stopped meanwhile sends it afterwards, though it has sent other datagrams in between.
+const refreshWaits = 150 * time.Millisecond
 
 // usageEvery is how long Usage is counted.
 const usageEvery = 10 * time.Second
