@@ -152,6 +152,14 @@ func (s *Simulation) unprotected(id int, v Version) bool {
 	return s.forgedLately() || is && by.Sub(v.Updated) > -forgedFor
 }
 
+// advertisedTo reports whether a peer with another version of the wire format advertises its table. The host takes its datagrams as
+// those of an upstream joold: it looks up as many sessions as it may, and gives the others to the module, which may have newer ones.
+func (s *Simulation) advertisedTo(host int) bool {
+	return slices.ContainsFunc(s.Nodes, func(p *Node) bool {
+		return p.ID != host && len(p.pages) > 0 && !s.Network.understands(p.ID, host)
+	})
+}
+
 // moved is a session that has moved back.
 type moved struct {
 	Move
@@ -166,7 +174,7 @@ func (m *Monitor) checkMoves() {
 	moves := m.s.Truth.Moves()
 	for ; m.moves < len(moves); m.moves++ {
 		switch move := moves[m.moves]; {
-		case m.s.unprotected(move.id, move.Old):
+		case m.s.unprotected(move.id, move.Old), m.s.advertisedTo(move.Host):
 		case !move.New.finished() && move.New.losesTime(move.Old, max(m.s.config.Tolerance, m.bounds.Queued)+m.bounds.Waited):
 			m.violated(move.Host, RuleBack, "%v", move)
 		case move.New.losesTime(move.Old, m.tolerance()), move.New.losesState(move.Old):
