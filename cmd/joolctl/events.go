@@ -84,18 +84,17 @@ func (p *program) events(ctx context.Context, names []string, latest int, follow
 	for o := (supervisor.EventsOptions{After: events.Last, Wait: followWait}); ctx.Err() == nil; {
 		began := time.Now()
 		events, err := p.client().Events(ctx, names, o)
-		var none *supervisor.NoSupervisor
+		var unknown *supervisor.UnknownName
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.As(err, &none):
+		case errors.As(err, &unknown) && !gone: // the next supervisor may not have read its directory yet
+			return err
+		case err != nil: // it stops, or has stopped
 			if !gone {
-				fmt.Fprintf(p.stderr, "joolctl: %v; waiting for one\n", err)
+				fmt.Fprintf(p.stderr, "joolctl: %v; waiting for the next supervisor\n", err)
 			}
 			gone = true
-		case err != nil && gone: // a supervisor that starts or stops
-		case err != nil:
-			return err
 		default:
 			if events.Last < o.After { // the supervisor has started again, and the clock was set back meanwhile
 				events.Last = 0

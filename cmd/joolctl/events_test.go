@@ -108,7 +108,7 @@ func TestFollowEvents(t *testing.T) {
 		t.Fatal(said)
 	}
 	await.Within(t, 20*time.Second, "the end of the supervisor is shown", func() bool {
-		return strings.Contains(stderr.String(), "waiting for one")
+		return strings.Contains(stderr.String(), "waiting for the next supervisor")
 	})
 	writePair(t, dir, "fresh", "i2")
 	supervise(t, dir, socket)
