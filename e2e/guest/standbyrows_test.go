@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -94,6 +95,18 @@ func (top *topology) keptRestart(t *testing.T, p pair) *control.FullSync {
 	m := startManaged(t, top.k, p)
 	m.awaitFullSync(t, nil, 2*time.Minute)
 	m.awaitSynced(t, "yes") // its table may lack what a worker before has claimed to have
+	eventually(t, time.Minute, "J has compared its table with that of the workers before, too", func() string {
+		s, err := control.Client{Socket: m.socket}.Status(context.Background(), nil)
+		if err != nil {
+			return err.Error()
+		}
+		for _, peer := range s.Workers[0].Peers {
+			if peer.Live && peer.Synced != "yes" {
+				return "peer " + peer.Address + " says " + peer.Synced
+			}
+		}
+		return ""
+	})
 	const meanwhile = 20
 	m.restart(t, func() { top.sendUDP(t, portRange(20000, 1), meanwhile, pace{}) })
 	kept := m.awaitFullSync(t, nil, 2*time.Minute)
