@@ -143,8 +143,7 @@ func (s *Store) Discard() {
 	}
 }
 
-// Leave begins the end of the process: what is kept from now on is left for the
-// next one.
+// Leave tells the Store that the process ends. The Store leaves the descriptors that it gets from now on to the next process.
 func (s *Store) Leave() {
 	if s == nil {
 		return

@@ -224,18 +224,14 @@ func (d *drill) fires(alert string) {
 	if alert != "" {
 		want, matcher = 1, matcher+`, alertname="`+alert+`"`
 	}
-	deadline := time.Now().Add(firingWithin)
-	for { // seldom, because each look takes long on an emulated processor
+	eventually(d.t, firingWithin, fmt.Sprintf("%d alerts %s fire", want, alert), func() string {
 		n, err := d.query("ALERTS{" + matcher + "}")
 		if err == nil && n == want {
-			return
+			return ""
 		}
-		if time.Now().After(deadline) {
-			all, _ := command(d.t, "/usr/bin/promtool", "query", "instant", "http://localhost:9090", "ALERTS")
-			d.t.Fatalf("%d alerts %s fire, want %d (%v); all alerts are:\n%s", n, alert, want, err, all)
-		}
-		time.Sleep(2 * time.Second)
-	}
+		all, _ := command(d.t, "/usr/bin/promtool", "query", "instant", "http://localhost:9090", "ALERTS")
+		return fmt.Sprintf("%d alerts, %v; all are:\n%s", n, err, all)
+	})
 }
 
 // synced waits until K has the session of the connection through J.

@@ -27,7 +27,7 @@ type pair struct {
 	instance      string
 	group         string
 	port          uint16
-	link          string // what both interface keys name; "" leaves it to the kernel
+	link          string // the value of both interface keys; "": the files do not have these keys
 	statsPort     uint16 // 0: none
 	enableSS      bool
 	tuneSS        bool

@@ -150,7 +150,7 @@ func afterTheLast(t *testing.T, top *topology, kind daemon, n int, bound time.Du
 // refresh sends packets over each of 360 connections.
 func (b *standbyBench) refresh(rounds int) {
 	const (
-		sources, ports, parts = 36, 10, 2 // what is sent between two looks
+		sources, ports, parts = 36, 10, 2 // one part is sent between two looks at the table
 		connections           = sources * ports
 		bound                 = 2 * time.Second
 	)
