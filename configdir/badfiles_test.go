@@ -54,6 +54,7 @@ var badFiles = func() []badFile {
 		all(`{` + group + `, "in interface": "eth0", "out interface": "eth0", "reuseaddr": 0}`),
 		all(`{` + group + `, "in interface": "eth0", "out interface": "eth0", "reuseaddr": true}`),
 		all(`{` + group + `, "in interface": "eth0", "out interface": "eth0", "reuseaddr": 2}`),
+		net(`, "mtu": 1279`), net(`, "mtu": 9001`), net(`, "mtu": 0`), net(`, "mtu": "1400"`),
 		net(`, "receive buffer": 4095`), net(`, "receive buffer": 1073741825`), net(`, "receive buffer": "16M"`),
 		net(`, "namespace": "../x"`), net(`, "namespace": "/run/netns/../x"`), net(`, "namespace": "a/b"`), net(`, "namespace": ""`),
 		net(`, "namespace": "."`), net(`, "namespace": ".."`), net(`, "namespace": "/a\u0000b"`), net(`, "namespace": 1`),

@@ -48,6 +48,8 @@ func TestSpec(t *testing.T) {
 	}{
 		{"plain", with(""), want(func(*Spec) {})},
 		{"ttl", with(`, "ttl": 255`), want(func(s *Spec) { s.TTL = 255 })},
+		{"mtu, the smallest", with(`, "mtu": 1280`), want(func(s *Spec) { s.MTU = 1280 })},
+		{"mtu, the largest", with(`, "mtu": 9000`), want(func(s *Spec) { s.MTU = 9000 })},
 		{"buffer", with(`, "receive buffer": 4096`), want(func(s *Spec) { s.ReceiveBuffer = 4096 })},
 		{"namespace", with(`, "namespace": "blue"`), want(func(s *Spec) { s.NetNamespace = "blue" })},
 		{"namespace path", with(`, "namespace": "/srv/ns/blue"`), want(func(s *Spec) { s.NetNamespace = "/srv/ns/blue" })},

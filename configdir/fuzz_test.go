@@ -60,6 +60,9 @@ func marshal(t *testing.T, of kind, s Spec) string {
 			"refresh period": int(s.RefreshPeriod.Seconds()), "verify period": int(s.VerifyPeriod.Seconds()), "sequence": s.Sequence,
 			"advertise rate": s.AdvertiseRate,
 		}
+		if s.MTU != 0 {
+			file["mtu"] = s.MTU
+		}
 		if s.ReuseAddr {
 			file["reuseaddr"] = 1
 		}

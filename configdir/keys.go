@@ -102,6 +102,13 @@ var keys = []key{
 		set: setTTL,
 	},
 	{
+		keyID:   keyID{netsocket, "mtu"},
+		meaning: "the longest IP packet that is sent, in bytes, see [below](#mtu)",
+		want:    "a number of bytes from 1280 to 9000", example: "1420",
+		absent: "the MTU of `out interface`, at most 1500",
+		set:    func(s *Spec, v value) *complaint { return v.whole(&s.MTU, 1280, 9000) },
+	},
+	{
 		keyID:   keyID{netsocket, "receive buffer"},
 		meaning: "size in bytes of the receive buffers, of the network socket and of the kernel's",
 		want:    "a number of bytes from 4096 to 1073741824", example: "33554432", preset: "16777216",

@@ -34,6 +34,9 @@ type Spec struct {
 	ReuseAddr bool
 	// TTL is the IPv4 multicast TTL or IPv6 hop limit, 0 to 255.
 	TTL int
+	// MTU is the length of the longest IP packet that is sent, in bytes; 0: the MTU
+	// of the output interface, but at most 1500.
+	MTU int
 	// ReceiveBuffer is SO_RCVBUFFORCE's argument for the network and the
 	// netlink socket, in bytes.
 	ReceiveBuffer int
