@@ -75,10 +75,10 @@ type Config struct {
 	// Software and Module are those of HELLO.
 	Software string
 	Module   uint32
-	// MaxBytes bounds the sessions of a datagram.
-	MaxBytes int
-	Beats    Beats
-	Random   *rand.Rand
+	// Limits bounds the datagrams.
+	Limits syncwire.Limits
+	Beats  Beats
+	Random *rand.Rand
 }
 
 // Host synchronises the table of one instance with those of its peers. All of its methods are called on one thread.
@@ -106,6 +106,8 @@ type Host struct {
 	began     time.Time      // when the incarnation began; zero: the table has been complete since (see withoutStale)
 	lookups   lookups
 	advertise advertiser
+	path      path
+	pathTold  PathTrouble   // as last emitted
 	bulk      syncwire.Bulk // the one that is received
 	// Method values, made once because each costs an allocation.
 	refreshFn    func(*session.Record)
@@ -189,6 +191,13 @@ func (h *Host) SetPeriods(refresh, verify time.Duration, now time.Time) {
 	h.Receiver.Verify, h.Receiver.Tolerance = verify, 2*refresh
 }
 
+// SetLimits changes Config.Limits. What was sent before keeps its length, in retransmissions and in full syncs that have begun.
+func (h *Host) SetLimits(l syncwire.Limits) {
+	h.Limits = l
+	h.path.restart()
+	h.tellPath()
+}
+
 // SetSequence changes Config.Sequence.
 func (h *Host) SetSequence(on bool, now time.Time) {
 	if on == h.Sequence {
@@ -256,6 +265,7 @@ type inner struct {
 
 func (i inner) Sessions() int                { return i.h.Sessions() }
 func (i inner) Settings() *syncwire.Settings { return &i.h.settings }
+func (i inner) Limits() syncwire.Limits      { return i.h.Limits }
 func (i inner) Active() time.Time            { return i.h.active }
 func (i inner) HelloSoon(now time.Time)      { i.h.helloSoon(now) }
 func (i inner) SendRefreshes()               { i.h.hasten(i.Now()) }

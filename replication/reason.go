@@ -34,6 +34,7 @@ const (
 	CountersDiffer Code = "counters-differ" // counters that should agree disagree
 	TableTooLarge  Code = "table-too-large" // a peer's table has more sessions than a full sync takes
 	Lags           Code = "lags"            // a peer stores the host's live datagrams late
+	PathMTU        Code = "path-mtu"        // the host's longest packets do not reach a peer
 )
 
 // Reasons why the files of a pair can't be used.

@@ -142,7 +142,11 @@ func (h *Host) Message(address netip.Addr, data []byte, came, now time.Time) {
 	}
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
-		h.Hello(from, b, m.Last, came, now)
+		if b.Padded {
+			from.padded, from.paddedAt = len(data), came
+		} else {
+			h.Hello(from, b, m.Last, came, now)
+		}
 	case *syncwire.Solicit:
 		if b.To == h.Knowledge.Self() {
 			h.Sender.Solicited(m.Sender, now)
@@ -210,6 +214,7 @@ func (h *Host) reply(body syncwire.Body, now time.Time) {
 // send sends a control message to the group.
 func (h *Host) send(body syncwire.Body) {
 	if h.Sequence {
+		h.Limits.Shorten(body)
 		h.do.Message(syncwire.Message{Sender: h.Knowledge.Self(), Last: h.Knowledge.Position().Seq, Body: body})
 	}
 }

@@ -157,6 +157,9 @@ func (h *receiverHost) ends(id uint32, sessions int) {
 	h.End(&syncwire.End{Resync: id, Sessions: uint32(sessions), Bulks: bulksOf(uint32(sessions))}, h.peer, h.now)
 }
 
+// bulksOf returns the number of BULKs of so many sessions.
+func bulksOf(sessions uint32) uint32 { return (sessions + syncwire.MaxBulk - 1) / syncwire.MaxBulk }
+
 // receives has the peer send a whole table.
 func (h *receiverHost) receives(id uint32, table []session.Record) {
 	h.begins(id, len(table))

@@ -8,12 +8,20 @@ import (
 )
 
 // warnings are reasons that concern the peers. A lag is none against this host: if the host that serves were not ready because a
-// standby is slow, that standby would take over and lack the sessions.
+// standby is slow, that standby would take over and lack the sessions. Nor is a path on which long packets are lost: sessions that are missing
+// because of that are reasons themselves.
 func (st standing) warnings(now time.Time, o ReadyOptions) []replication.Reason {
-	if st.state != Running || !st.tuned || o.MaxLag > 0 { // with MaxLag it is among the reasons
-		return []replication.Reason{}
+	why := []replication.Reason{}
+	if st.state != Running {
+		return why
 	}
-	return append([]replication.Reason{}, st.lags(lagsAfter, now)...)
+	if st.sync.Path != (replication.PathTrouble{}) {
+		why = append(why, st.sync.Path.Reason())
+	}
+	if !st.tuned || o.MaxLag > 0 { // with MaxLag it is among the reasons
+		return why
+	}
+	return append(why, st.lags(lagsAfter, now)...)
 }
 
 // lags returns a reason for each live peer that lags by more than limit.

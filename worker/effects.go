@@ -114,6 +114,8 @@ func (e effects) Emit(event replication.Event) {
 		c.writtenOff.Add(ev.Datagrams)
 	case replication.VerdictChanged:
 		p.logVerdict(ev)
+	case replication.PathChanged:
+		p.pathChanged(ev.PathTrouble)
 	case replication.MayLackMore:
 		p.w.change(p.do.now(), (*SyncState).restartCount)
 	case replication.PeerComplete:

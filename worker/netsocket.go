@@ -33,6 +33,7 @@ type netSocket struct {
 	sender *packetio.Sender
 	// trouble says why no datagram can pass its interfaces; "" if they are up and have a carrier.
 	trouble string
+	mtu     int // of the interface that datagrams leave by; 0: not known
 	// former is the previous value of in, while the socket may still hold datagrams that arrived there; nil if it does not.
 	former *int
 	owner  *Worker
@@ -89,6 +90,7 @@ func (s *netSocket) open(spec configdir.Spec) error {
 		unix.Close(fd)
 		return err
 	}
+	s.mtu = linkMTU(fd, spec, in, out)
 	trouble := linkTrouble(fd, spec.NetNamespace, in, out)
 	if s.adopt(s.owner.env.Store, spec, in, out) {
 		unix.Close(fd)
@@ -377,6 +379,7 @@ func (s *netSocket) stillThere(spec configdir.Spec) error {
 	if index(in) != s.in || index(out) != s.out {
 		return &Missing{What: fmt.Sprintf("an interface was recreated %s", inNamespace(spec.NetNamespace))}
 	}
+	s.mtu = linkMTU(s.fd, spec, in, out)
 	s.trouble = linkTrouble(s.fd, spec.NetNamespace, in, out)
 	return nil
 }

@@ -10,9 +10,6 @@ import (
 	"joolctl/syncwire"
 )
 
-// maxSessionBytes bounds the sessions of a datagram. With the trailer, such a datagram just fits into an Ethernet frame.
-const maxSessionBytes = syncwire.MaxMessage - syncwire.TrailerLen
-
 // fromKernel processes the reports that are queued on the netlink socket, and sends their sessions to the group.
 func (p *pumps) fromKernel() {
 	if d := p.do.stoodStill(); d > 0 {

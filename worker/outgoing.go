@@ -41,6 +41,10 @@ func (p *pumps) room(own []byte) []byte {
 
 // sendMessage sends a control message to the group.
 func (p *pumps) sendMessage(m syncwire.Message) {
+	if h, is := m.Body.(*syncwire.Hello); is && h.Padded {
+		p.sendPadded(m)
+		return
+	}
 	b := m.Append(p.room(p.messages))
 	if p.held == 0 {
 		p.messages = b

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -40,6 +41,8 @@ type outside interface {
 	// how many were sent before the error.
 	transmit(b []byte) error
 	transmitBatch(b *packetio.Batch, i int) (sent int, err error)
+	// transmitWhole is transmit for a datagram that neither the kernel nor a router may divide.
+	transmitWhole(b []byte) error
 	// drain processes the reports that are queued on the netlink socket.
 	drain()
 	// readTable reads the instance's whole table and passes it to done on the instance's thread. The times left are those at
@@ -65,6 +68,11 @@ func (p *pumps) transmit(b []byte) error { return p.socket.sender.Send(p.socket.
 
 func (p *pumps) transmitBatch(b *packetio.Batch, i int) (sent int, err error) {
 	return p.socket.sender.SendBatch(p.socket.fd, b, i)
+}
+
+func (p *pumps) transmitWhole(b []byte) (err error) {
+	setErr := whole(p.socket.fd, func() { err = p.transmit(b) })
+	return cmp.Or(setErr, err)
 }
 
 func (p *pumps) drain() { p.takeReports() }

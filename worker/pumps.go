@@ -13,6 +13,7 @@ import (
 	"joolctl/packetio"
 	"joolctl/replication"
 	"joolctl/session"
+	"joolctl/syncwire"
 )
 
 const (
@@ -21,8 +22,12 @@ const (
 	// batch is how many datagrams one recvmmsg reads, and how many JOOLD_ADDs one sendmsg sends. 16 of them are much shorter than
 	// the limit of a netlink message, 200 KiB.
 	batch = 16
-	// datagramSize is longer than any datagram of a module: 41 sessions of 40 bytes, or an Ethernet frame of longer sessions.
+	// datagramSize is the memory for a datagram that is sent. It is longer than an Ethernet frame, and than any datagram of a module
+	// from 4.1.12 on: 41 sessions of 40 bytes. A pair with a larger MTU needs largeSize, for 41 sessions of 140 bytes.
 	datagramSize = 2048
+	largeSize    = 6 << 10
+	// receivedSize is longer than any datagram that a host receives.
+	receivedSize = syncwire.MaxMTU
 	// multicasts is how many of the module's messages one recvmmsg reads, and multicastSize is the size of the buffer for each.
 	multicasts    = joolnl.MaxAcks
 	multicastSize = 16 << 10
@@ -40,6 +45,7 @@ type scratch struct {
 	headers             []byte          // the headers of the JOOLD_ADDs in adds
 	opened              []byte          // the clear datagrams for the received sealed ones
 	batch               *packetio.Batch // datagrams to send to the network
+	slot                int             // the memory for each of them
 	sealed              *packetio.Batch // those of batch, sealed; empty but while they are sent; nil before the first
 	notes               [batch]note     // a description of each datagram in batch
 }
@@ -47,11 +53,12 @@ type scratch struct {
 func newScratch() any {
 	return &scratch{
 		reports:  packetio.NewReceiver(multicasts, multicastSize),
-		received: packetio.NewReceiver(batch, datagramSize),
+		received: packetio.NewReceiver(batch, receivedSize),
 		adds:     packetio.NewGather(2 * batch),
 		headers:  make([]byte, 0, batch*joolnl.AddHeaderLen),
 		Scratch:  replication.Scratch{Out: make([]byte, 0, 2*datagramSize)},
 		batch:    packetio.NewBatch(batch, datagramSize),
+		slot:     datagramSize,
 	}
 }
 
@@ -199,12 +206,13 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.format = p.version.Format()
 	p.host = replication.NewHost(effects{p}, replication.Config{
 		Sequence: spec.Sequence, Refresh: spec.RefreshPeriod, Verify: spec.VerifyPeriod, Format: p.format, Software: software,
-		Module: uint32(p.version), MaxBytes: maxSessionBytes, Beats: p.beats, Random: p.random,
+		Module: uint32(p.version), Limits: limits(spec, p.socket.mtu), Beats: p.beats, Random: p.random,
 		Explains: p.explains,
 	}, now)
 	p.askDue, p.settingsAsked = p.beats.At(now.Add(askEvery), replication.Beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))
 	p.checkDue = now.Add(checkEvery - askIdle)
 	p.setSecurity(spec, now)
+	p.enlarge(p.host.Limits)
 }
 
 // post calls fn on the instance's thread, unless the worker ends before.

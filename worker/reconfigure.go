@@ -60,6 +60,7 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 		p.tellTrouble()
 		now := time.Now()
 		p.setSecurity(spec, now)
+		p.setLimits(spec, p.socket.mtu)
 		p.host.SetPeriods(spec.RefreshPeriod, spec.VerifyPeriod, now)
 		p.host.SetSequence(spec.Sequence, now)
 		return nil
@@ -78,6 +79,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		if changed.claim, err = p.w.claimSocket(changed.thread.ID(), index(in), spec); err != nil {
 			return err
 		}
+		changed.mtu = linkMTU(changed.fd, spec, in, out)
 		changed.trouble = linkTrouble(changed.fd, spec.NetNamespace, in, out)
 		if err := changed.set(spec, in, out); err != nil {
 			p.w.env.Claims.drop(changed.claim)

@@ -91,7 +91,7 @@ func (p *pumps) wireBatch() *packetio.Batch {
 		return p.batch
 	}
 	if p.sealed == nil {
-		p.sealed = packetio.NewBatch(batch, datagramSize)
+		p.sealed = packetio.NewBatch(batch, datagramSize) // 41 sessions in records fit
 	}
 	now := p.do.now()
 	p.greetWhenDue(now)

@@ -272,6 +272,8 @@ func (r *simulated) transmit(b []byte) error {
 	return nil
 }
 
+func (r *simulated) transmitWhole(b []byte) error { return r.transmit(b) }
+
 func (r *simulated) transmitBatch(b *packetio.Batch, i int) (sent int, err error) {
 	for ; i < b.Len(); i++ {
 		r.env.Send(b.Datagram(i))

@@ -56,6 +56,8 @@ type SyncState struct {
 	BrokenSince time.Time
 	// Advertise is the state of the last advertise, which may be under way; nil: there was none.
 	Advertise *replication.Advertise
+	// Path says that packets of the pair's MTU do not reach a peer.
+	Path replication.PathTrouble
 	// Exposure is how long a new session exists on this host only.
 	Exposure Exposure
 }
