@@ -144,7 +144,7 @@ func driveSpec(t testing.TB, v joolnl.Version, change func(*configdir.Spec), do 
 
 // newLists returns n lists of new sessions in a format; each list has as many sessions as fit into a datagram.
 func (d *driven) newLists(f session.Format, n int) (lists [][]byte) {
-	size := frame(false).Sessions(f)
+	size := d.host.Limits.Sessions(f)
 	for range n {
 		lists = append(lists, append(make([]byte, 0, datagramSize), inFormat(d.t, f, d.first, size)...))
 		d.first += size

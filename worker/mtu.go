@@ -54,16 +54,14 @@ func (p *pumps) setLimits(spec configdir.Spec, link int) {
 	if was := p.host.Limits.MTU; was != l.MTU {
 		p.w.log.to().Info("the longest packet has another length now", "bytes", l.MTU, "before", was)
 	}
-	p.enlarge(l)
+	p.large = l.MTU > datagramSize // from the next borrow on
 	p.host.SetLimits(l)
 }
 
-// enlarge makes room in the thread's memory for the longest datagram, so that sending it allocates nothing. Only an explicit "mtu" needs
-// that, which is set with the thread's memory borrowed.
-func (p *pumps) enlarge(l syncwire.Limits) {
-	if l.MTU > datagramSize && p.slot < largeSize {
-		p.sendBatch()
-		p.batch, p.sealed, p.slot = packetio.NewBatch(batch, largeSize), nil, largeSize
+// enlarge makes room for the longest datagrams, so that sending them allocates nothing. The batch must be empty.
+func (s *scratch) enlarge() {
+	if s.slot < largeSize {
+		s.batch, s.slot = packetio.NewBatch(batch, largeSize), largeSize
 	}
 }
 

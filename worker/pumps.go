@@ -102,6 +102,7 @@ type pumps struct {
 	*scratch
 	outgoing
 	sealing
+	large         bool               // datagrams may be longer than datagramSize
 	lifetimes     *session.Lifetimes // the timeouts of the instance's settings
 	messages      []byte             // memory for a control message
 	injectBuf     []byte             // memory for the sessions of an injection
@@ -212,7 +213,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.askDue, p.settingsAsked = p.beats.At(now.Add(askEvery), replication.Beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))
 	p.checkDue = now.Add(checkEvery - askIdle)
 	p.setSecurity(spec, now)
-	p.enlarge(p.host.Limits)
+	p.large = p.host.Limits.MTU > datagramSize
 }
 
 // post calls fn on the instance's thread, unless the worker ends before.
@@ -268,6 +269,9 @@ func (p *pumps) borrow(fn func()) {
 	}
 	before := p.scratch
 	p.scratch = p.thread.Scratch(newScratch).(*scratch)
+	if p.large {
+		p.scratch.enlarge()
+	}
 	well := false
 	defer func() {
 		if !well {

@@ -31,6 +31,7 @@ type pair struct {
 	statsPort     uint16 // 0: none
 	enableSS      bool
 	tuneSS        bool
+	mtu           int
 	receiveBuffer int  // 0: the default
 	verifyPeriod  int  // in seconds; 0: the default
 	ttl           int  // 0: 3
@@ -66,6 +67,9 @@ func (p pair) write(t testing.TB, dir string) (netsocket, modsocket string) {
 	}
 	if p.link != "" {
 		net["in interface"], net["out interface"] = p.link, p.link
+	}
+	if p.mtu != 0 {
+		net["mtu"] = p.mtu
 	}
 	if p.receiveBuffer != 0 {
 		net["receive buffer"] = p.receiveBuffer
