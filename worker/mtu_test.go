@@ -191,24 +191,35 @@ func TestMTUChanges(t *testing.T) {
 	}
 }
 
-// TestPathMTU has a host whose packets of 1500 bytes reach one peer, but not the other one. The host finds the longest packets that do, and
-// stays complete meanwhile. With that MTU, all is well.
+// TestPathMTU has a host whose longest packets reach one peer, but not the other one, or do not fit its own link. The host finds the longest
+// packets that arrive, and stays complete meanwhile. With that MTU, all is well.
 func TestPathMTU(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		group  netip.Addr
 		sealed bool
-	}{{"IPv6, sealed", group6, true}, {"IPv4", group4, false}} {
+		link   int // the MTU of the peer's link
+		mtu    int // of the host's spec
+		want   int
+	}{
+		{"IPv6, sealed", group6, true, 1400, 0, 1400},
+		{"IPv4", group4, false, 1400, 0, 1400},
+		{"IPv6, longer than the link's", group6, false, 1500, 1600, 1500},
+		{"IPv4, longer than the link's", group4, true, 1500, 1600, 1500},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			names, key := lan(t, 3), seal.NewKey(1)
-			nstest.IP(t, names[1], "link set sync mtu 1400")
+			nstest.IP(t, names[1], fmt.Sprintf("link set sync mtu %d", c.link))
 			all := make([]*host, 3)
 			for i, ns := range names {
 				all[i] = newStandby(t, jool4115, ns, sessionsAt(100*i, 10)...)
 				all[i].current.Group = c.group
 				if c.sealed {
 					all[i].keyed(configdir.SecurityRequire, key)
+				}
+				if i == 0 {
+					all[i].current.MTU = c.mtu
 				}
 				all[i].start()
 			}
@@ -226,15 +237,16 @@ func TestPathMTU(t *testing.T) {
 				return sender.Sync().Path
 			}
 			found := search("the MTU of the path is found", func(p replication.PathTrouble) bool { return p.MTU != 0 })
-			// A veth takes 4 bytes more than its MTU, for a VLAN tag.
-			if found.MTU != 1500 || found.Works < 1400 || found.Works > 1404 || !inNet(small, found.Peer) {
+			// A veth receives 4 bytes more than its MTU, for a VLAN tag. It sends no more than its MTU.
+			if found.MTU != max(c.mtu, 1500) || found.Works < c.want || found.Works > min(c.want+4, 1500) || c.mtu == 0 && !inNet(small, found.Peer) {
 				t.Errorf("found %+v", found)
 			}
 			if s := sender.Sync(); s.Synced != syncwire.SyncYes {
 				t.Errorf("the table is not complete any more: %+v", s.Lacking)
 			}
 			for i, h := range all[1:] {
-				if p := h.Sync().Path; p.MTU != 0 {
+				// The third host's packets do not reach the second one either.
+				if p := h.Sync().Path; p.MTU != 0 && (h == small || c.mtu != 0) {
 					t.Errorf("host %d: %+v", i+1, p)
 				}
 			}
