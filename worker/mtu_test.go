@@ -230,7 +230,7 @@ func TestPathMTU(t *testing.T) {
 			live := sessionAt(5000, 0)
 			search := func(what string, holds func(replication.PathTrouble) bool) replication.PathTrouble {
 				t.Helper()
-				within(t, 3*patience, what, func() bool {
+				within(t, 12*patience, what, func() bool {
 					sender.report(live) // without sessions, the search takes ten times as long
 					return holds(sender.Sync().Path)
 				})
