@@ -13,6 +13,7 @@ func (h *Host) Hello(from *Peer, b *syncwire.Hello, last syncwire.Seq, came, now
 		h.helloWithin(HelloBack, now)
 	}
 	if current {
+		h.secured(from, b.Security, came)
 		from.lagging.hello(b.Vector, h.Knowledge, &h.SentLog, came)
 	}
 	if b.Sync != syncwire.SyncNo {
@@ -62,7 +63,7 @@ func (h *Host) sendHello(now time.Time) {
 	}
 	h.send(&syncwire.Hello{
 		Asks: h.asks, Dropping: h.Dropping(now), Sync: h.Receiver.Sync(), NextIn: uint8(interval / time.Second), Sessions: uint32(h.Sessions()),
-		Module: h.Module, Settings: h.settings, Software: h.Software, Generation: h.Knowledge.Position().Generation, Vector: h.Knowledge.Components(now),
+		Module: h.Module, Settings: h.settings, Software: h.Software, Generation: h.Knowledge.Position().Generation, Vector: h.Knowledge.Components(now), Security: h.security,
 	})
 	h.asks = false
 }

@@ -185,6 +185,8 @@ type Hello struct {
 	Generation uint32
 	// Vector has the other origins.
 	Vector []Component
+	// Security is how the sender seals datagrams.
+	Security Security
 }
 
 func (*Hello) messageType() Type { return TypeHello }
@@ -202,7 +204,11 @@ func (h *Hello) appendFields(dst []byte) []byte {
 	dst = appendField(dst, 3, h.Settings.append(nil)...)
 	dst = appendField(dst, 4, []byte(h.Software)...)
 	dst = appendField32(dst, 5, h.Generation)
-	return appendVector(dst, 6, h.Vector)
+	dst = appendVector(dst, 6, h.Vector)
+	if h.Security.Known {
+		dst = appendField(dst, 7, h.Security.append(nil)...)
+	}
+	return dst
 }
 
 func (h *Hello) setField(tag uint8, v []byte) error {
@@ -234,6 +240,8 @@ func (h *Hello) setField(tag uint8, v []byte) error {
 		return field32(v, &h.Generation)
 	case 6:
 		return setVector(&h.Vector, v)
+	case 7:
+		return h.Security.parse(v)
 	}
 	return nil
 }
