@@ -61,7 +61,7 @@ func TestLags(t *testing.T) {
 			}
 			st := standing{state: Running, sequence: true, tuned: !c.untuned, peers: c.peers,
 				sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now}}
-			if diff := cmp.Diff(c.warnings, lines(st.warnings(now, c.o), now)); diff != "" {
+			if diff := cmp.Diff(c.warnings, lines(st.warnings(nil, now, c.o), now)); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(c.reasons, lines(st.reasons(now, c.o), now)); diff != "" {

@@ -31,6 +31,10 @@ type Peer struct {
 	Lost *uint64 `json:"lost_datagrams,omitempty"`
 	// Repaired counts live datagrams of the peer that were missing and whose sessions arrived later.
 	Repaired *uint64 `json:"repaired_datagrams,omitempty"`
+	// Security is the peer's "security", from its last HELLO: off, accept, send or require. It is missing for an older joolctl.
+	Security string `json:"security,omitempty"`
+	// KeyIDs are the IDs of the keys in the peer's key file, in its order: the first key seals. It is missing without a key file.
+	KeyIDs []int `json:"key_ids,omitempty"`
 	// Differs names the settings of the peer's instance that differ from this host's.
 	Differs []string `json:"differs,omitempty"`
 }
@@ -47,6 +51,9 @@ func peersOf(heard []replication.PeerInfo, now time.Time) []Peer {
 			sessions := uint64(peer.Sessions)
 			p.Software, p.Version, p.Synced = peer.Software, joolnl.Version(peer.Module).String(), peer.Sync.String()
 			p.Sessions, p.Differs, p.Lag = &sessions, peer.Differs, lagOf(&peer)
+			if s := &peer.Security; s.Known {
+				p.Security, p.KeyIDs = s.Mode.String(), keyIDs(s)
+			}
 		}
 		peers = append(peers, p)
 	}

@@ -1,6 +1,9 @@
 package syncwire
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // MaxKeyIDs is how many keys a HELLO names at most.
 const MaxKeyIDs = 4
@@ -25,6 +28,9 @@ func (m SecurityMode) TakesClear() bool { return m != SecurityRequire }
 // TakesSealed reports whether a host in this mode takes sealed datagrams.
 func (m SecurityMode) TakesSealed() bool { return m != SecurityOff }
 
+// String is the mode's name in the configuration.
+func (m SecurityMode) String() string { return [...]string{"off", "accept", "send", "require"}[m] }
+
 // Security is a sender's mode, and the IDs of its keys. Two of them are == if they say the same.
 type Security struct {
 	// Known is false if the sender does not say.
@@ -40,6 +46,29 @@ func NewSecurity(mode SecurityMode, ids ...uint8) Security {
 	s := Security{Known: true, Mode: mode}
 	s.Keys = uint8(copy(s.KeyIDs[:], ids))
 	return s
+}
+
+// String has the mode, and the IDs of the keys: "require (keys 2, 1)".
+func (s Security) String() string {
+	if !s.Known {
+		return "unknown"
+	}
+	text := s.Mode.String()
+	for i, id := range s.IDs() {
+		switch {
+		case i > 0:
+			text += ", "
+		case s.Keys == 1:
+			text += " (key "
+		default:
+			text += " (keys "
+		}
+		text += strconv.Itoa(int(id))
+	}
+	if s.Keys > 0 {
+		text += ")"
+	}
+	return text
 }
 
 // IDs returns the IDs of the keys in their order. The slice points into s.

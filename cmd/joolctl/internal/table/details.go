@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,12 +14,15 @@ import (
 // Detail is a line about a pair.
 type Detail struct{ Subject, Text string }
 
-// Details are lines about a pair: one for each peer, the exposure, the last full sync, the sessions of each stage, and the module's
+// Details are lines about a pair: one for each peer, its security if it has keys, the exposure, the last full sync, the sessions of each stage, and the module's
 // counters.
 func Details(row *supervisor.Row, now time.Time) (details []Detail) {
 	add := func(subject, text string) { details = append(details, Detail{subject, text}) }
 	for _, peer := range row.Peers {
 		add("peer "+peer.Address, describePeer(peer))
+	}
+	if len(row.KeyIDs) > 0 {
+		add("security", sealing(row.Security, row.KeyIDs))
 	}
 	if e := row.Exposure; e != nil {
 		add("exposure", exposure(*e))
@@ -54,6 +58,27 @@ func exposure(e supervisor.Exposure) string {
 	return text
 }
 
+// sealing describes a mode and keys: "require, seals with key 2, also has 1".
+func sealing(mode string, ids []int) string {
+	text := Cell(mode)
+	if len(ids) == 0 {
+		return text + ", no key"
+	}
+	if mode == "send" || mode == "require" {
+		text += fmt.Sprintf(", seals with key %d", ids[0])
+	} else {
+		text += fmt.Sprintf(", first key %d", ids[0])
+	}
+	if len(ids) > 1 {
+		var others []string
+		for _, id := range ids[1:] {
+			others = append(others, strconv.Itoa(id))
+		}
+		text += ", also has " + strings.Join(others, " and ")
+	}
+	return text
+}
+
 // describePeer says what is known of a peer.
 func describePeer(peer supervisor.Peer) string {
 	heard := fmt.Sprintf(", heard %s ago", Age(time.Duration(peer.LastHeardSeconds*float64(time.Second))))
@@ -71,6 +96,9 @@ func describePeer(peer supervisor.Peer) string {
 		text += fmt.Sprintf(", lag %d sessions and %s", peer.Lag.Sessions, shortSeconds(peer.Lag.Seconds))
 	}
 	text += fmt.Sprintf(", lost %d datagrams, repaired %d", *peer.Lost, *peer.Repaired)
+	if peer.Security != "" && (peer.Security != "off" || len(peer.KeyIDs) > 0) {
+		text += ", security " + sealing(peer.Security, peer.KeyIDs)
+	}
 	if len(peer.Differs) > 0 {
 		text += ", differs in " + strings.Join(peer.Differs, " and ")
 	}
