@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,10 +13,12 @@ import (
 	"time"
 
 	"joolctl/internal/await"
+	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
 	"joolctl/replication"
 	"joolctl/seal"
 	"joolctl/session"
+	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
 
@@ -149,4 +152,130 @@ func securityIn(reasons []replication.Reason) string {
 	}
 	slices.Sort(codes)
 	return strings.Join(codes, " ")
+}
+
+// TestReadyAndSecurity runs three hosts with a key. An attacker without the key, who has the address of one of them, causes warnings, and
+// changes neither the verdict nor ready. When a host takes other keys or another mode, the two others are not ready, although they have
+// each other, because they do not hear that host any more; and they are ready again once it is back.
+func TestReadyAndSecurity(t *testing.T) {
+	const limit = time.Minute // a peer is not live for 12 s after its last HELLO
+	nstest.Need(t)
+	hub := nstest.New(t)
+	nstest.IP(t, hub, "link add lan type bridge mcast_snooping 0", "link set lan up")
+	join := func(n int, addresses ...string) string {
+		ns, port := nstest.New(t), fmt.Sprintf("port%d", n)
+		nstest.Veth(t, nstest.End{Namespace: ns, Name: "sync", Addrs: addresses}, nstest.End{Namespace: hub, Name: port})
+		nstest.IP(t, hub, "link set "+port+" master lan")
+		return ns
+	}
+	names := []string{"a", "b", "c"}
+	one, two := seal.NewKey(1), seal.NewKey(2)
+	secure := func(dir, name, mode string, key seal.Key) {
+		must(t, os.WriteFile(filepath.Join(dir, name+".key"), []byte(key.Line()), 0o600))
+		must(t, os.WriteFile(filepath.Join(dir, name+".netsocket.json"), fmt.Appendf(nil,
+			`{"multicast address": "233.252.0.64", "multicast port": "6464", "in interface": "sync", "out interface": "sync", "reuseaddr": 1, "key file": %q, "security": %q}`,
+			name+".key", mode), 0o644))
+	}
+	r := startReal(t, func(r *real) {
+		for i, name := range names {
+			ns := join(i, fmt.Sprintf("10.64.0.%d/24", i+1))
+			writePairFor(t, r.dir, name, ns, name, "sync", 6464)
+			secure(r.dir, name, "require", one)
+			r.kernel.Add(t, ns, name).Sessions = workertest.NewTable()
+		}
+	})
+	says := func(warnings bool) string {
+		var parts []string
+		ready, err := r.Ready(context.Background(), []string{"a", "b"}, false, ReadyOptions{})
+		must(t, err)
+		for _, p := range ready.Pairs {
+			list := p.Reasons
+			if warnings {
+				list = p.Warnings
+			}
+			part := p.Name
+			for _, reason := range list {
+				part += fmt.Sprintf(" %s(%s)", reason.Code, reason.Peer)
+			}
+			parts = append(parts, part)
+		}
+		return strings.Join(parts, ", ")
+	}
+	wait := func(what, want string) {
+		t.Helper()
+		until(t, limit, what, func() string {
+			if got := says(false); got != want {
+				return fmt.Sprintf("%q, want %q", got, want)
+			}
+			return ""
+		})
+	}
+	hear := func(n int) {
+		t.Helper()
+		until(t, limit, "all hosts hear each other", func() string {
+			for _, name := range names[:n] {
+				status, err := r.Status(context.Background(), []string{name})
+				must(t, err)
+				if row := status.Workers[0]; row.Synced != "yes" || len(slices.DeleteFunc(row.Peers, func(p Peer) bool { return !p.Live })) != n-1 {
+					return fmt.Sprintf("%s: synced %s, peers %+v", name, row.Synced, row.Peers)
+				}
+			}
+			return ""
+		})
+	}
+	hear(3)
+	wait("all is well", "a, b")
+
+	attacker := join(9, "10.64.0.9/24", "10.64.0.3/24") // also the address of c
+	nstest.IP(t, attacker, "route add 224.0.0.0/4 dev sync")
+	forged := attack(t, attacker, "10.64.0.3")
+	until(t, limit, "the hosts warn", func() string {
+		forged()
+		got := says(false)
+		if got != "a, b" {
+			t.Fatalf("forged datagrams make ready say %q", got)
+		}
+		for _, code := range []replication.Code{replication.ClearRefused, replication.Forged, replication.UnknownKey} {
+			if strings.Count(says(true), fmt.Sprintf("%s(10.64.0.3)", code)) != 2 {
+				return says(true)
+			}
+		}
+		return ""
+	})
+	hear(3)
+
+	secure(r.dir, "c", "require", two)
+	r.reread()
+	wait("c has another key", "a key-missing(10.64.0.3), b key-missing(10.64.0.3)")
+	hear(2)
+	secure(r.dir, "c", "require", one)
+	r.reread()
+	hear(3)
+	wait("c has the key again", "a, b")
+	secure(r.dir, "c", "off", one)
+	r.reread()
+	wait("c is clear", "a security-differs(10.64.0.3), b security-differs(10.64.0.3)")
+	hear(2)
+}
+
+// attack returns a function that sends clear datagrams, forged ones, and ones with a key that nobody has, from an address to the group.
+func attack(t *testing.T, ns, from string) (send func()) {
+	t.Helper()
+	pool := nsthread.NewPool()
+	thread, err := pool.Get(ns)
+	must(t, err)
+	t.Cleanup(thread.Release)
+	var conn *net.UDPConn
+	must(t, thread.Do(func() {
+		conn, err = net.DialUDP("udp4", &net.UDPAddr{IP: net.ParseIP(from)}, &net.UDPAddr{IP: net.ParseIP("233.252.0.64"), Port: 6464})
+	}))
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	hello := syncwire.Message{Sender: 666, Body: &syncwire.Hello{Sync: syncwire.SyncNo, Sessions: 1000, Generation: 9, Security: syncwire.NewSecurity(syncwire.SecurityOff)}}.Append(nil)
+	sealed := func(id byte) []byte { return append([]byte{0, 0, 2, id}, make([]byte, 100)...) }
+	return func() {
+		for _, b := range [][]byte{hello, sealed(1), sealed(77)} {
+			_, _ = conn.Write(b)
+		}
+	}
 }
