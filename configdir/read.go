@@ -75,9 +75,8 @@ func notReadable(path string, info fs.FileInfo, of kind) string {
 	return "this is " + is + ", not a file; put a regular file or a link to one in its place"
 }
 
-// notOurs reports whether a file belongs neither to root nor to the user that runs the program. Directories on the way to the file are
-// not checked, as ssh does not check those of a private key: a user who may write to one can replace the file, but the new file belongs
-// to that user.
+// notOurs reports whether a file belongs neither to root nor to the user that runs the program. The directories of the path need no
+// check, and ssh checks none for a private key: a user with write access to one can replace the file, but owns the new file then.
 func notOurs(info fs.FileInfo, user int) bool {
 	stat, known := info.Sys().(*syscall.Stat_t)
 	return known && stat.Uid != 0 && int(stat.Uid) != user

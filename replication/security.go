@@ -30,7 +30,7 @@ func (h *Host) SetSecurity(s syncwire.Security, now time.Time) {
 	h.do.Wake(now)
 }
 
-// secured takes what a peer's HELLO says of its mode and its keys.
+// secured records the mode and the keys in a peer's HELLO.
 func (h *Host) secured(from *Peer, s syncwire.Security, now time.Time) {
 	was := from.Security
 	from.Security, from.Authentic = s, h.Sealed

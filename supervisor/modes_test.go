@@ -28,13 +28,14 @@ var securityCodes = []replication.Code{
 	replication.Forged, replication.Replayed, replication.UnknownKey,
 }
 
-// side is what one of two hosts hears and says.
+// side describes one of two hosts.
 type side struct {
 	hears             bool // the other host
 	warnings, reasons string
 }
 
-// TestModes runs two workers in each combination of modes, and in some of keys. It compares who hears whom, and the warnings.
+// TestModes runs two workers in each combination of modes, and in some combinations of keys. It checks which host hears the other one,
+// and which warnings and reasons each host has.
 func TestModes(t *testing.T) {
 	const slowest = time.Minute // greetings without HELLOs count after muteAfter
 	one, two := seal.NewKey(1), seal.NewKey(2)
@@ -154,9 +155,9 @@ func securityIn(reasons []replication.Reason) string {
 	return strings.Join(codes, " ")
 }
 
-// TestReadyAndSecurity runs three hosts with a key. An attacker without the key, who has the address of one of them, causes warnings, and
-// changes neither the verdict nor ready. When a host takes other keys or another mode, the two others are not ready, although they have
-// each other, because they do not hear that host any more; and they are ready again once it is back.
+// TestReadyAndSecurity runs three hosts with a key. An attacker without the key has the address of one of them. The attacker causes
+// warnings, and changes neither the verdict nor ready. When one host changes its key or its mode, the two others do not hear it any more,
+// and are not ready. They are ready again when that host has its old key again.
 func TestReadyAndSecurity(t *testing.T) {
 	const limit = time.Minute // a peer is not live for 12 s after its last HELLO
 	nstest.Need(t)

@@ -112,7 +112,8 @@ func (st *standing) since(p *replication.PeerInfo) time.Time {
 	return replication.Latest(p.SecuritySince, st.sync.SecuritySince)
 }
 
-// cannotHear returns why this host can't open the datagrams of a peer, by what the peer has said; can is true if it can.
+// cannotHear returns the reason why this host can't open the datagrams of a peer, according to the peer's last HELLO. can is true if
+// there is no such reason.
 func (st *standing) cannotHear(p *replication.PeerInfo) (why replication.Reason, can bool) {
 	own, peer := &st.security, &p.Security
 	if !peer.Known {
@@ -181,7 +182,7 @@ func (st *standing) refused(r *worker.Refused, now time.Time) (why replication.R
 		why.Text = fmt.Sprintf(`dropped %s from %v, because "security" is %q`, datagrams(r.Datagrams, "clear "), from, own.Mode)
 		why.Remedy = `if that is a host of the group, write "security": "send" there, or here until it has that; otherwise somebody forges them`
 	case worker.RefusedSealed:
-		if st.speaksClear(from, now) { // what is sealed are its greetings
+		if st.speaksClear(from, now) { // only its greetings are sealed
 			return why, false
 		}
 		why.Code = replication.SealedRefused
