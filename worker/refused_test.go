@@ -1,12 +1,17 @@
 package worker
 
 import (
+	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"joolctl/packetio"
+	"joolctl/replication"
 )
 
 // address is one of many.
@@ -84,5 +89,35 @@ func TestRefusedLasts(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// TestRefusedCost has datagrams be refused: no memory is allocated for those without a line in the log, and unconfirmed ones have a line
+// once they have been arriving for UnconfirmedAfter.
+func TestRefusedCost(t *testing.T) {
+	log := new(logged)
+	p := newPumps(New(standbySpec("a"), Env{Log: slog.New(slog.NewTextHandler(log, nil))}, new(Counters)))
+	p.host = replication.NewHost(effects{p}, replication.Config{Random: p.random}, time.Now())
+	now := time.Now()
+	sealed := packetio.Datagram{Data: append([]byte{0, 0, 2, 1}, make([]byte, 100)...), From: netip.MustParseAddrPort("192.0.2.1:6464")}
+	for why := range Refusal(refusalKinds) {
+		for _, after := range []time.Duration{0, UnconfirmedAfter - 1, UnconfirmedAfter} {
+			p.refuse(why, sealed, now.Add(after))
+			want := 1
+			if why == RefusedSealed || why == RefusedUnconfirmed && after < UnconfirmedAfter {
+				want = 0
+			}
+			begin, _, _ := strings.Cut(refusalLines[why], ":")
+			begin, _, _ = strings.Cut(begin, ",")
+			if begin == "" {
+				begin = "sealed datagram"
+			}
+			if n := log.count(begin); n != want {
+				t.Errorf("refusal %d after %v: %d lines, want %d", why, after, n, want)
+			}
+		}
+		if n := testing.AllocsPerRun(100, func() { p.refuse(why, sealed, now.Add(UnconfirmedAfter)) }); n > 0 {
+			t.Errorf("refusal %d: %v allocations", why, n)
+		}
 	}
 }
