@@ -19,8 +19,8 @@ const (
 	// greetedWithin is how long ago the last greeting of a peer may have arrived that is still there: greetings come every 10 s.
 	greetedWithin = 25 * time.Second
 	// muteAfter is for how long greetings of a peer must arrive, and no other sealed datagram, until the peer counts as one that sends
-	// clear datagrams. HELLOs come every 10 s.
-	muteAfter = 15 * time.Second
+	// clear datagrams. HELLOs come every 10 s, and one of them may get lost.
+	muteAfter = 25 * time.Second
 	// replaysCount is from how many replayed datagrams on a warning says so: a network may duplicate a few.
 	replaysCount = 10
 )
@@ -51,6 +51,7 @@ func (st *standing) unheard(now time.Time) (why []replication.Reason) {
 		}
 		if r, can := st.cannotHear(p); !can {
 			r.Since = p.LastHeard
+			r.Remedy += "; if that host is gone for good, type: joolctl restart " + st.name
 			why = append(why, r)
 		}
 	}

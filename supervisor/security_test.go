@@ -137,7 +137,7 @@ func TestRefusedAndLinks(t *testing.T) {
 	}
 	const oneWayRemedy = "; look there for this host in `joolctl status -o wide`; check interfaces, snooping and firewalls on the way from this host to it"
 	deaf := "peer 192.0.2.2 does not hear this host: its greetings say so, for 1m0s" + oneWayRemedy
-	mute := `peer 192.0.2.2 sends clear datagrams, which "security": "require" refuses: nothing but its greetings is sealed, for 20s; write "security": "send" there, or here until it has that`
+	mute := `peer 192.0.2.2 sends clear datagrams, which "security": "require" refuses: nothing but its greetings is sealed, for 30s; write "security": "send" there, or here until it has that`
 	for _, c := range []struct {
 		name              string
 		mode              syncwire.SecurityMode
@@ -167,9 +167,9 @@ func TestRefusedAndLinks(t *testing.T) {
 		{name: "not heard for a moment", mode: require, sync: linked(4*time.Second, time.Second, time.Second)},
 		{name: "not heard", mode: require, sync: linked(time.Minute, time.Second, time.Second), warnings: []string{deaf}},
 		{name: "not heard, and gone", mode: require, sync: linked(time.Minute, 26*time.Second, time.Minute)},
-		{name: "greetings only", mode: require, sync: linked(0, 5*time.Second, 20*time.Second), reasons: []string{mute}},
-		{name: "greetings only, which this host takes", mode: send, sync: linked(0, 5*time.Second, 20*time.Second)},
-		{name: "a peer that has died", mode: require, sync: linked(0, 6*time.Second, 20*time.Second)},
+		{name: "greetings only", mode: require, sync: linked(0, 5*time.Second, 30*time.Second), reasons: []string{mute}},
+		{name: "greetings only, which this host takes", mode: send, sync: linked(0, 5*time.Second, 30*time.Second)},
+		{name: "a peer that has died", mode: require, sync: linked(0, 6*time.Second, 30*time.Second)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			st := standing{state: Running, sequence: true, security: security{syncwire.NewSecurity(c.mode, 1), "/etc/joold.d/blue.key"}, sync: c.sync}
