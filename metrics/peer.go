@@ -42,9 +42,9 @@ var peerSection = Section{
 					e.truth(p.Security == mode, p.Address, mode)
 				}
 			})},
-		ofPeer("joolctl_peer_first_key_id", "", "The ID of the first key of the peer, with which it seals. It is missing if the peer has no key.", func(e *encoder, p *supervisor.Peer) {
-			if len(p.KeyIDs) > 0 {
-				e.count(uint64(p.KeyIDs[0]), p.Address)
+		ofPeer("joolctl_peer_sealing_key_id", "", "The ID of the key that the peer seals with. It is missing if this host opens no sealed datagrams of the peer.", func(e *encoder, p *supervisor.Peer) {
+			if p.SealingKeyID != nil {
+				e.count(uint64(*p.SealingKeyID), p.Address)
 			}
 		}),
 		ofPeer("joolctl_peer_sessions", "sessions", "How many sessions the peer's table has.", peerCount(func(p *supervisor.Peer) *uint64 { return p.Sessions })),

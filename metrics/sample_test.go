@@ -57,7 +57,7 @@ func fullRow(name string) supervisor.Row {
 		Peers: []supervisor.Peer{
 			{Address: "fd64::2", LastHeardSeconds: 0.5, Live: true, Software: "joolctl", Version: "4.1.15", Synced: "yes", Sessions: new(uint64(40010)),
 				Lag: &supervisor.Lag{Sessions: 120, Seconds: 1.25}, Lost: new(uint64(5)), Repaired: new(uint64(6)), Differs: []string{"pool6", "udp-timeout"},
-				Security: "require", KeyIDs: []int{2, 1}},
+				Security: "require", KeyIDs: []int{2, 1}, SealingKeyID: new(2)},
 			{Address: "fd64::3", LastHeardSeconds: 90},
 		},
 	}

@@ -155,108 +155,205 @@ func securityIn(reasons []replication.Reason) string {
 	return strings.Join(codes, " ")
 }
 
-// TestReadyAndSecurity runs three hosts with a key. An attacker without the key has the address of one of them. The attacker causes
-// warnings, and changes neither the verdict nor ready. When one host changes its key or its mode, the two others do not hear it any more,
-// and are not ready. They are ready again when that host has its old key again.
-func TestReadyAndSecurity(t *testing.T) {
-	const limit = time.Minute // a peer is not live for 12 s after its last HELLO
+// group is a supervisor with pairs in namespaces of their own, on one link.
+type group struct {
+	*real
+	names []string
+	hub   string
+}
+
+// startGroup starts a group of three pairs with a mode and keys.
+func startGroup(t *testing.T, mode string, keys ...seal.Key) *group {
 	nstest.Need(t)
-	hub := nstest.New(t)
-	nstest.IP(t, hub, "link add lan type bridge mcast_snooping 0", "link set lan up")
-	join := func(n int, addresses ...string) string {
-		ns, port := nstest.New(t), fmt.Sprintf("port%d", n)
-		nstest.Veth(t, nstest.End{Namespace: ns, Name: "sync", Addrs: addresses}, nstest.End{Namespace: hub, Name: port})
-		nstest.IP(t, hub, "link set "+port+" master lan")
-		return ns
-	}
-	names := []string{"a", "b", "c"}
-	one, two := seal.NewKey(1), seal.NewKey(2)
-	secure := func(dir, name, mode string, key seal.Key) {
-		must(t, os.WriteFile(filepath.Join(dir, name+".key"), []byte(key.Line()), 0o600))
-		must(t, os.WriteFile(filepath.Join(dir, name+".netsocket.json"), fmt.Appendf(nil,
-			`{"multicast address": "233.252.0.64", "multicast port": "6464", "in interface": "sync", "out interface": "sync", "reuseaddr": 1, "key file": %q, "security": %q}`,
-			name+".key", mode), 0o644))
-	}
-	r := startReal(t, func(r *real) {
-		for i, name := range names {
-			ns := join(i, fmt.Sprintf("10.64.0.%d/24", i+1))
+	g := &group{names: []string{"a", "b", "c"}, hub: nstest.New(t)}
+	nstest.IP(t, g.hub, "link add lan type bridge mcast_snooping 0", "link set lan up")
+	startReal(t, func(r *real) {
+		g.real = r
+		for i, name := range g.names {
+			ns := g.join(i, fmt.Sprintf("10.64.0.%d/24", i+1))
 			writePairFor(t, r.dir, name, ns, name, "sync", 6464)
-			secure(r.dir, name, "require", one)
+			g.write(name, mode, keys...)
 			r.kernel.Add(t, ns, name).Sessions = workertest.NewTable()
 		}
 	})
-	says := func(warnings bool) string {
-		var parts []string
-		ready, err := r.Ready(context.Background(), []string{"a", "b"}, false, ReadyOptions{})
-		must(t, err)
-		for _, p := range ready.Pairs {
-			list := p.Reasons
-			if warnings {
-				list = p.Warnings
-			}
-			part := p.Name
-			for _, reason := range list {
-				part += fmt.Sprintf(" %s(%s)", reason.Code, reason.Peer)
-			}
-			parts = append(parts, part)
-		}
-		return strings.Join(parts, ", ")
-	}
-	wait := func(what, want string) {
-		t.Helper()
-		until(t, limit, what, func() string {
-			if got := says(false); got != want {
-				return fmt.Sprintf("%q, want %q", got, want)
-			}
-			return ""
-		})
-	}
-	hear := func(n int) {
-		t.Helper()
-		until(t, limit, "all hosts hear each other", func() string {
-			for _, name := range names[:n] {
-				status, err := r.Status(context.Background(), []string{name})
-				must(t, err)
-				if row := status.Workers[0]; row.Synced != "yes" || len(slices.DeleteFunc(row.Peers, func(p Peer) bool { return !p.Live })) != n-1 {
-					return fmt.Sprintf("%s: synced %s, peers %+v", name, row.Synced, row.Peers)
-				}
-			}
-			return ""
-		})
-	}
-	hear(3)
-	wait("all is well", "a, b")
+	return g
+}
 
-	attacker := join(9, "10.64.0.9/24", "10.64.0.3/24") // also the address of c
-	nstest.IP(t, attacker, "route add 224.0.0.0/4 dev sync")
-	forged := attack(t, attacker, "10.64.0.3")
-	until(t, limit, "the hosts warn", func() string {
-		forged()
-		got := says(false)
-		if got != "a, b" {
-			t.Fatalf("forged datagrams make ready say %q", got)
+// join makes a namespace on the group's link. n is another number for each.
+func (g *group) join(n int, addresses ...string) string {
+	ns, port := nstest.New(g.t), fmt.Sprintf("port%d", n)
+	nstest.Veth(g.t, nstest.End{Namespace: ns, Name: "sync", Addrs: addresses}, nstest.End{Namespace: g.hub, Name: port})
+	nstest.IP(g.t, g.hub, "link set "+port+" master lan")
+	return ns
+}
+
+// write writes the netsocket file and the key file of a pair; without keys, the pair has no key file.
+func (g *group) write(name, mode string, keys ...seal.Key) {
+	g.t.Helper()
+	secure, text := "", ""
+	for _, key := range keys {
+		secure = fmt.Sprintf(`, "key file": %q, "security": %q`, name+".key", mode)
+		text += key.Line() + "\n"
+	}
+	must(g.t, os.WriteFile(filepath.Join(g.dir, name+".key"), []byte(text), 0o600))
+	must(g.t, os.WriteFile(filepath.Join(g.dir, name+".netsocket.json"), fmt.Appendf(nil,
+		`{"multicast address": "233.252.0.64", "multicast port": "6464", "in interface": "sync", "out interface": "sync", "reuseaddr": 1%s}`, secure), 0o644))
+}
+
+// set changes the mode and the keys of a pair.
+func (g *group) set(name, mode string, keys ...seal.Key) {
+	g.t.Helper()
+	g.write(name, mode, keys...)
+	g.reread()
+}
+
+// says has the codes and peers of the reasons of pairs, or of their warnings.
+func (g *group) says(warnings bool, names ...string) string {
+	g.t.Helper()
+	var parts []string
+	ready, err := g.Ready(context.Background(), names, false, ReadyOptions{})
+	must(g.t, err)
+	for _, p := range ready.Pairs {
+		list := p.Reasons
+		if warnings {
+			list = p.Warnings
 		}
-		for _, code := range []replication.Code{replication.ClearRefused, replication.Forged, replication.UnknownKey} {
-			if strings.Count(says(true), fmt.Sprintf("%s(10.64.0.3)", code)) != 2 {
-				return says(true)
+		part := p.Name
+		for _, reason := range list {
+			part += fmt.Sprintf(" %s(%s)", reason.Code, reason.Peer)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// groupPatience is more than the 12 s after which a peer is not live.
+const groupPatience = time.Minute
+
+// ready waits until the reasons of pairs are as wanted.
+func (g *group) ready(what, want string, names ...string) {
+	g.t.Helper()
+	until(g.t, groupPatience, what, func() string {
+		if got := g.says(false, names...); got != want {
+			return fmt.Sprintf("%q, want %q", got, want)
+		}
+		return ""
+	})
+}
+
+// hear waits until pairs have each other, and nobody else, as live peers, and are complete. Each peer has the given mode and keys; "":
+// any.
+func (g *group) hear(what, mode string, ids []int, names ...string) {
+	g.t.Helper()
+	until(g.t, groupPatience, what, func() string {
+		status, err := g.Status(context.Background(), names)
+		must(g.t, err)
+		for _, row := range status.Workers {
+			live := slices.DeleteFunc(row.Peers, func(p Peer) bool { return !p.Live })
+			other := func(p Peer) bool {
+				return mode != "" && (p.Security != mode || !slices.Equal(p.KeyIDs, ids) || mode != "off" && (p.SealingKeyID == nil || *p.SealingKeyID != ids[0]))
+			}
+			if row.Synced != "yes" || len(live) != len(names)-1 || slices.ContainsFunc(live, other) {
+				return fmt.Sprintf("%s: synced %s, peers %+v", row.Name, row.Synced, live)
 			}
 		}
 		return ""
 	})
-	hear(3)
+}
 
-	secure(r.dir, "c", "require", two)
-	r.reread()
-	wait("c has another key", "a key-missing(10.64.0.3), b key-missing(10.64.0.3)")
-	hear(2)
-	secure(r.dir, "c", "require", one)
-	r.reread()
-	hear(3)
-	wait("c has the key again", "a, b")
-	secure(r.dir, "c", "off", one)
-	r.reread()
-	wait("c is clear", "a security-differs(10.64.0.3), b security-differs(10.64.0.3)")
-	hear(2)
+// TestReadyAndSecurity runs three hosts with a key. An attacker without the key has the address of one of them. The attacker causes
+// warnings, and changes neither the verdict nor ready. When one host changes its key or its mode, the two others do not hear it any more,
+// and are not ready. They are ready again when that host has its old key again.
+func TestReadyAndSecurity(t *testing.T) {
+	one, two := seal.NewKey(1), seal.NewKey(2)
+	g := startGroup(t, "require", one)
+	g.hear("the start", "require", []int{1}, g.names...)
+	g.ready("all is well", "a, b", "a", "b")
+
+	attacker := g.join(9, "10.64.0.9/24", "10.64.0.3/24") // also the address of c
+	nstest.IP(t, attacker, "route add 224.0.0.0/4 dev sync")
+	forged := attack(t, attacker, "10.64.0.3")
+	until(t, groupPatience, "the hosts warn", func() string {
+		forged()
+		if got := g.says(false, "a", "b"); got != "a, b" {
+			t.Fatalf("forged datagrams make ready say %q", got)
+		}
+		warnings := g.says(true, "a", "b")
+		for _, code := range []replication.Code{replication.ClearRefused, replication.Forged, replication.UnknownKey} {
+			if strings.Count(warnings, fmt.Sprintf("%s(10.64.0.3)", code)) != 2 {
+				return warnings
+			}
+		}
+		return ""
+	})
+	g.hear("the attack", "require", []int{1}, g.names...)
+
+	g.set("c", "require", two)
+	g.ready("c has another key", "a key-missing(10.64.0.3), b key-missing(10.64.0.3)", "a", "b")
+	g.hear("the others have each other", "", nil, "a", "b")
+	g.set("c", "require", one)
+	g.hear("c is back", "require", []int{1}, g.names...)
+	g.ready("c has the key again", "a, b", "a", "b")
+	g.set("c", "off", one)
+	g.ready("c is clear", "a security-differs(10.64.0.3), b security-differs(10.64.0.3)", "a", "b")
+	g.hear("the others have each other", "", nil, "a", "b")
+}
+
+// TestDocumentedSteps follows the steps of docs/configuration.md from clear to sealed datagrams, to another key, and back. status shows at
+// each step what is said there.
+func TestDocumentedSteps(t *testing.T) {
+	one, two := seal.NewKey(1), seal.NewKey(2)
+	lacks := func(peers ...string) (text string) {
+		for _, peer := range peers {
+			text += fmt.Sprintf(" peer-lacks-key(10.64.0.%s)", peer)
+		}
+		return text
+	}
+	g := startGroup(t, "")
+	g.hear("the start", "off", nil, g.names...)
+	for _, step := range []struct {
+		what, mode string
+		keys       []seal.Key
+		warnings   [3]string // of all hosts, after each host's change
+	}{
+		{"accept", "accept", []seal.Key{one}, [3]string{"a" + lacks("2", "3") + ", b, c", "a" + lacks("3") + ", b" + lacks("3") + ", c", "a, b, c"}},
+		{"send", "send", []seal.Key{one}, [3]string{}},
+		{"require", "require", []seal.Key{one}, [3]string{}},
+		{"a new key", "require", []seal.Key{one, two}, [3]string{}},
+		{"it is moved to the first line", "require", []seal.Key{two, one}, [3]string{}},
+		{"the old one is removed", "require", []seal.Key{two}, [3]string{}},
+		{"back to send", "send", []seal.Key{two}, [3]string{}},
+		{"back to accept", "accept", []seal.Key{two}, [3]string{}},
+		{"back to off", "off", nil, [3]string{"a, b" + lacks("1") + ", c" + lacks("1"), "a, b, c" + lacks("1", "2"), "a, b, c"}},
+	} {
+		var ids []int
+		for _, key := range step.keys {
+			ids = append(ids, int(key.ID))
+		}
+		for i, name := range g.names {
+			g.set(name, step.mode, step.keys...)
+			want := step.warnings[i]
+			if want == "" {
+				want = "a, b, c"
+			}
+			until(t, groupPatience, step.what+": "+name, func() string {
+				status, err := g.Status(context.Background(), g.names)
+				must(t, err)
+				for _, row := range status.Workers {
+					at := slices.IndexFunc(row.Peers, func(p Peer) bool { return p.Live && p.Address == fmt.Sprintf("10.64.0.%d", i+1) })
+					if row.Name != name && (at < 0 || row.Peers[at].Security != step.mode || !slices.Equal(row.Peers[at].KeyIDs, ids)) {
+						return fmt.Sprintf("%s: peers %+v", row.Name, row.Peers)
+					}
+				}
+				if got := g.says(true, g.names...); got != want {
+					return fmt.Sprintf("warnings %q, want %q", got, want)
+				}
+				return ""
+			})
+		}
+		g.hear(step.what, step.mode, ids, g.names...)
+		g.ready(step.what, "a, b, c", g.names...)
+	}
 }
 
 // attack returns a function that sends clear datagrams, forged ones, and ones with a key that nobody has, from an address to the group.

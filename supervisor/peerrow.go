@@ -5,6 +5,7 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/replication"
+	"joolctl/seal"
 )
 
 // Peer is a host that sessions or messages were received from.
@@ -35,6 +36,9 @@ type Peer struct {
 	Security string `json:"security,omitempty"`
 	// KeyIDs are the IDs of the keys in the peer's key file, in its order: the first key seals. It is missing without a key file.
 	KeyIDs []int `json:"key_ids,omitempty"`
+	// SealingKeyID is the ID of the key that the peer's present datagrams are sealed with. After the first key has changed, the peer seals
+	// with the key before for up to 30 seconds. It is missing if this host opens no sealed datagrams of the peer.
+	SealingKeyID *int `json:"sealing_key_id,omitempty"`
 	// Differs names the settings of the peer's instance that differ from this host's.
 	Differs []string `json:"differs,omitempty"`
 }
@@ -85,6 +89,17 @@ func (r *Row) takePeers(heard []replication.PeerInfo, now time.Time) {
 		}
 	}
 	r.Lag = largestLag(heard, now)
+}
+
+// takeLinks puts into a row the keys that the peers seal with.
+func (r *Row) takeLinks(links []seal.Link) {
+	for i := range r.Peers {
+		for _, l := range links {
+			if r.Peers[i].Live && l.From.String() == r.Peers[i].Address {
+				r.Peers[i].SealingKeyID = new(int(l.Key))
+			}
+		}
+	}
 }
 
 // largestLag returns the largest lag of a live peer; nil: there is no live peer, or one of them has a lag that is not known.

@@ -122,4 +122,5 @@ func (r *Row) take(s worker.SyncState) {
 	r.DifferingCounters = append(r.DifferingCounters, s.Broken...)
 	r.Exposure = &Exposure{AtMostSeconds: s.Exposure.AtMost.Seconds(), Refused: s.Exposure.Refused, Remedy: s.Exposure.Remedy}
 	r.Sessions = &s.Sessions
+	r.takeLinks(s.Links)
 }

@@ -62,7 +62,7 @@ func sample() supervisor.Status {
 					{Address: "192.0.2.2", LastHeardSeconds: 1, Live: true},
 					{Address: "2001:db8::2", LastHeardSeconds: 0.25, Live: true, Software: "joolctl", Version: "4.1.15", Synced: "yes",
 						Sessions: new(uint64(40000)), Lag: &supervisor.Lag{Sessions: 35, Seconds: 1.214}, Lost: new(uint64(2)), Repaired: new(uint64(3)), Differs: []string{"pool6", "udp-timeout"},
-						Security: "require", KeyIDs: []int{2, 1}},
+						Security: "require", KeyIDs: []int{2, 1}, SealingKeyID: new(1)},
 					{Address: "2001:db8::3", LastHeardSeconds: 75, Lost: new(uint64(0)), Repaired: new(uint64(0))},
 				},
 			},

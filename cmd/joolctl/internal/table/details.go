@@ -22,7 +22,7 @@ func Details(row *supervisor.Row, now time.Time) (details []Detail) {
 		add("peer "+peer.Address, describePeer(peer))
 	}
 	if len(row.KeyIDs) > 0 {
-		add("security", sealing(row.Security, row.KeyIDs))
+		add("security", keysOf(row.Security, row.KeyIDs))
 	}
 	if e := row.Exposure; e != nil {
 		add("exposure", exposure(*e))
@@ -58,23 +58,19 @@ func exposure(e supervisor.Exposure) string {
 	return text
 }
 
-// sealing describes a mode and keys: "require, seals with key 2, also has 1".
-func sealing(mode string, ids []int) string {
+// keysOf describes a mode and keys: "require, keys 2 and 1".
+func keysOf(mode string, ids []int) string {
 	text := Cell(mode)
-	if len(ids) == 0 {
-		return text + ", no key"
-	}
-	if mode == "send" || mode == "require" {
-		text += fmt.Sprintf(", seals with key %d", ids[0])
-	} else {
-		text += fmt.Sprintf(", first key %d", ids[0])
-	}
-	if len(ids) > 1 {
-		var others []string
-		for _, id := range ids[1:] {
-			others = append(others, strconv.Itoa(id))
+	for i, id := range ids {
+		switch {
+		case i > 0:
+			text += " and "
+		case len(ids) == 1:
+			text += ", key "
+		default:
+			text += ", keys "
 		}
-		text += ", also has " + strings.Join(others, " and ")
+		text += strconv.Itoa(id)
 	}
 	return text
 }
@@ -97,7 +93,10 @@ func describePeer(peer supervisor.Peer) string {
 	}
 	text += fmt.Sprintf(", lost %d datagrams, repaired %d", *peer.Lost, *peer.Repaired)
 	if peer.Security != "" && (peer.Security != "off" || len(peer.KeyIDs) > 0) {
-		text += ", security " + sealing(peer.Security, peer.KeyIDs)
+		text += ", security " + keysOf(peer.Security, peer.KeyIDs)
+		if peer.SealingKeyID != nil {
+			text += fmt.Sprintf(", seals with key %d", *peer.SealingKeyID)
+		}
 	}
 	if len(peer.Differs) > 0 {
 		text += ", differs in " + strings.Join(peer.Differs, " and ")
