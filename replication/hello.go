@@ -14,6 +14,7 @@ func (h *Host) Hello(from *Peer, b *syncwire.Hello, last syncwire.Seq, came, now
 	}
 	if current {
 		from.heardPadded(b, h.Knowledge.Self())
+		h.secured(from, b.Security, came)
 		from.lagging.hello(b.Vector, h.Knowledge, &h.SentLog, came)
 	}
 	if b.Sync != syncwire.SyncNo {
@@ -64,7 +65,7 @@ func (h *Host) sendHello(now time.Time) {
 	hello := syncwire.Hello{
 		Asks: h.asks, Dropping: h.Dropping(now), Sync: h.Receiver.Sync(), NextIn: uint8(interval / time.Second), Sessions: uint32(h.Sessions()),
 		Module: h.Module, Settings: h.settings, Software: h.Software, Generation: h.Knowledge.Position().Generation, Vector: h.Knowledge.Components(now),
-		Heard: h.heard(now),
+		Heard: h.heard(now), Security: h.security,
 	}
 	h.send(&hello)
 	h.asks = false

@@ -91,10 +91,13 @@ type Host struct {
 	Retransmitter Retransmitter
 	SentLog       SentLog
 	Stalls        Stalls
+	// Sealed is true while the datagram that is received was sealed, and so is authentic. The caller of Message sets it.
+	Sealed bool
 
 	Config
 	do        Effects
 	settings  syncwire.Settings
+	security  syncwire.Security
 	counters  ModuleCounters // as last read
 	counted   bool           // they have been read
 	polled    time.Time      // when they were last read

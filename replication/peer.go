@@ -43,6 +43,11 @@ type PeerInfo struct {
 	// (see Matters); zero: none does.
 	Differs      []string
 	DiffersSince time.Time
+	// Security is the peer's mode and keys, from its last HELLO, and SecuritySince is since when they have been these. Authentic is
+	// true if that HELLO was sealed. Otherwise anybody may have sent it.
+	Security      syncwire.Security
+	SecuritySince time.Time
+	Authentic     bool
 	// TooLargeSince is since when Sessions has been above MaxSessions; zero: it is not.
 	TooLargeSince time.Time
 }

@@ -2,26 +2,32 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"joolctl/replication"
 )
 
-// warnings are reasons that concern the peers. A lag is none against this host: if the host that serves were not ready because a
-// standby is slow, that standby would take over and lack the sessions. Nor is a path on which long packets are lost: sessions that are missing
-// because of that are reasons themselves.
-func (st standing) warnings(now time.Time, o ReadyOptions) []replication.Reason {
-	why := []replication.Reason{}
+// warnings are what does not keep this host from taking over. A lag is no reason against this host: if the host that serves were not
+// ready because a standby is slow, that standby would take over and lack the sessions. Neither is a datagram that was refused, because
+// anybody can send one; nor is a path on which long packets are lost, because sessions that are missing for that are reasons themselves.
+// reasons are those against this host.
+func (st standing) warnings(reasons []replication.Reason, now time.Time, o ReadyOptions) []replication.Reason {
+	list := []replication.Reason{}
 	if st.state != Running {
-		return why
+		return list
+	}
+	if o.AllowAlone {
+		list = append(list, st.unheard(now)...)
 	}
 	if st.sync.Path != (replication.PathTrouble{}) {
-		why = append(why, st.sync.Path.Reason())
+		list = append(list, st.sync.Path.Reason())
 	}
-	if !st.tuned || o.MaxLag > 0 { // with MaxLag it is among the reasons
-		return why
+	list = append(list, st.secured(slices.Concat(reasons, list), now)...)
+	if st.tuned && o.MaxLag == 0 { // with MaxLag it is among the reasons
+		list = append(list, st.lags(lagsAfter, now)...)
 	}
-	return append(why, st.lags(lagsAfter, now)...)
+	return list
 }
 
 // lags returns a reason for each live peer that lags by more than limit.

@@ -61,7 +61,7 @@ func TestLags(t *testing.T) {
 			}
 			st := standing{state: Running, sequence: true, tuned: !c.untuned, peers: c.peers,
 				sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now}}
-			if diff := cmp.Diff(c.warnings, lines(st.warnings(now, c.o), now)); diff != "" {
+			if diff := cmp.Diff(c.warnings, lines(st.warnings(nil, now, c.o), now)); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(c.reasons, lines(st.reasons(now, c.o), now)); diff != "" {
@@ -92,7 +92,7 @@ func TestPathWarning(t *testing.T) {
 		{"not running", Waiting, replication.PathTrouble{Peer: peer, MTU: 1280, Since: now}, ReadyOptions{}, nil},
 	} {
 		st := standing{state: c.state, sequence: true, sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now, Path: c.trouble}}
-		if diff := cmp.Diff(c.want, lines(st.warnings(now, c.o), now)); diff != "" {
+		if diff := cmp.Diff(c.want, lines(st.warnings(nil, now, c.o), now)); diff != "" {
 			t.Errorf("%s: warnings (-want +got):\n%s", c.name, diff)
 		}
 		if why := st.reasons(now, ReadyOptions{}); c.state == Running && len(why) > 0 {

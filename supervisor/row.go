@@ -21,6 +21,8 @@ type Row struct {
 	Group string `json:"group"`
 	// Security says which datagrams the pair seals and takes: off, accept, send or require, as netsocket.json says.
 	Security string `json:"security"`
+	// KeyIDs are the IDs of the keys in the key file, in its order: the first key seals. It is missing without a key file.
+	KeyIDs []int `json:"key_ids,omitempty"`
 	// State is one of running, waiting, backoff and failed.
 	State State `json:"state"`
 	// Reason says in one line why the pair is in this state, with the remedy. It is empty if all is well. Its wording may change.
@@ -33,7 +35,7 @@ type Row struct {
 	Synced string `json:"synced"`
 	// Reasons are why the host is not ready to take over this instance, as in the output of ready.
 	Reasons []replication.Reason `json:"reasons"`
-	// Warnings are reasons that concern the peers: they do not keep this host from taking over.
+	// Warnings are reasons that do not keep this host from taking over: those that concern the peers, and datagrams that were refused.
 	Warnings []replication.Reason `json:"warnings"`
 	// Sessions is how many sessions the instance's table has. It is missing while the worker does not run.
 	Sessions *uint64 `json:"sessions,omitempty"`
@@ -120,4 +122,5 @@ func (r *Row) take(s worker.SyncState) {
 	r.DifferingCounters = append(r.DifferingCounters, s.Broken...)
 	r.Exposure = &Exposure{AtMostSeconds: s.Exposure.AtMost.Seconds(), Refused: s.Exposure.Refused, Remedy: s.Exposure.Remedy}
 	r.Sessions = &s.Sessions
+	r.takeLinks(s.Links)
 }

@@ -188,6 +188,8 @@ type Hello struct {
 	Generation uint32
 	// Vector has the other origins.
 	Vector []Component
+	// Security is how the sender seals datagrams.
+	Security Security
 	// Heard says which padded HELLOs of live peers arrived lately. It is nil if the sender does not tell, as older software.
 	Heard []Heard
 	// Padded is true for a HELLO that only shows whether a datagram of its length arrives. It follows the same HELLO without padding.
@@ -222,6 +224,9 @@ func (h *Hello) appendFields(dst []byte) []byte {
 	dst = appendField(dst, 4, []byte(h.Software)...)
 	dst = appendField32(dst, 5, h.Generation)
 	dst = appendVector(dst, 6, h.Vector)
+	if h.Security.Known {
+		dst = appendField(dst, 7, h.Security.append(nil)...)
+	}
 	if h.Heard != nil {
 		heard := h.Heard[:min(len(h.Heard), MaxHeard)]
 		dst = append(dst, 8)
@@ -266,6 +271,8 @@ func (h *Hello) setField(tag uint8, v []byte) error {
 		return field32(v, &h.Generation)
 	case 6:
 		return setVector(&h.Vector, v)
+	case 7:
+		return h.Security.parse(v)
 	case 8:
 		return h.setHeard(v)
 	case 9:

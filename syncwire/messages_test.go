@@ -74,6 +74,11 @@ func TestParseRefuses(t *testing.T) {
 		{"HELLO, short generation", cat(TypeHello, field(5, 0, 0, 1)), errLength},
 		{"HELLO, half a component", cat(TypeHello, field(6, make([]byte, componentLen/2)...)), errLength},
 
+		{"HELLO, security of no bytes", cat(TypeHello, field(7)), errLength},
+		{"HELLO, a fifth key", cat(TypeHello, field(7, 2, 1, 2, 3, 4, 5)), errLength},
+		{"HELLO, no such mode", cat(TypeHello, field(7, 4, 1)), errRange},
+		{"HELLO, a key twice", cat(TypeHello, field(7, 2, 1, 0, 1)), errRange},
+
 		{"SOLICIT without a field", cat(TypeSolicit), errMissing},
 		{"SOLICIT, short", cat(TypeSolicit, field(1, 0, 0, 9)), errLength},
 		{"SOLICIT to nobody", cat(TypeSolicit, numbers(1, 0)), errMissing},
@@ -176,6 +181,9 @@ func TestParseAccepts(t *testing.T) {
 		{"HELLO, settings between the two", cat(TypeHello, field(3, settingsWith(0)[:57]...)), &Hello{Settings: older}},
 		{"HELLO, the longest name", cat(TypeHello, field(4, bytes.Repeat([]byte{'~'}, 32)...)), &Hello{Software: strings.Repeat("~", 32)}},
 		{"HELLO, generation", cat(TypeHello, field(5, 0, 0, 1, 2, 9)), &Hello{Generation: 258}},
+		{"HELLO, a mode without keys", cat(TypeHello, field(7, 0)), &Hello{Security: NewSecurity(SecurityOff)}},
+		{"HELLO, four keys, one of them 0", cat(TypeHello, field(7, 3, 9, 0, 255, 1)), &Hello{Security: NewSecurity(SecurityRequire, 9, 0, 255, 1)}},
+		{"HELLO, the last of two modes", cat(TypeHello, field(7, 3, 9, 8), field(7, 1, 7)), &Hello{Security: NewSecurity(SecurityAccept, 7)}},
 		{"HELLO, dropping", cat(TypeHello, field(1, 2, 1, 7, 9)), &Hello{Dropping: true, Sync: SyncYes, NextIn: 7}},
 		{"HELLO, the last of two", cat(TypeHello, field(1, 1, 1), field(1, 0, 2)), &Hello{Sync: SyncAlone}},
 		{"unknown tags", cat(TypeSolicit, field(0), field(99, 1, 2, 3), numbers(1, 9), field(255, bytes.Repeat([]byte{1}, 900)...)), &Solicit{To: 9}},
@@ -260,7 +268,7 @@ func randomBody(r *rand.Rand, big bool) Body {
 	}
 	bulks := r.Uint32N(1 << 26)
 	return []Body{
-		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32)), r.IntN(2) == 0, uint8(r.Uint32()), r.Uint32(), vector, heard, !big && r.IntN(2) == 0, 0},
+		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32)), r.IntN(2) == 0, uint8(r.Uint32()), r.Uint32(), vector, randomSecurity(r, big), heard, !big && r.IntN(2) == 0, 0},
 		&Solicit{id()},
 		&Nack{id(), r.Uint32(), ranges},
 		&Gone{id(), r.Uint32(), ranges, big || r.IntN(2) == 0},
@@ -268,6 +276,21 @@ func randomBody(r *rand.Rand, big bool) Body {
 		&Bulk{r.Uint32() | 1, r.Uint32(), records},
 		&End{r.Uint32() | 1, uint32(min(1<<32-1, uint64(bulks)*MaxBulk)), bulks, r.IntN(2) == 0},
 	}[r.IntN(7)]
+}
+
+// randomSecurity is unknown at times.
+func randomSecurity(r *rand.Rand, big bool) Security {
+	if !big && r.IntN(4) == 0 {
+		return Security{}
+	}
+	ids := make([]uint8, MaxKeyIDs)
+	for i := range ids {
+		ids[i] = uint8(i*50 + r.IntN(50))
+	}
+	if !big {
+		ids = ids[:r.IntN(MaxKeyIDs+1)]
+	}
+	return NewSecurity(SecurityMode(r.IntN(4)), ids...)
 }
 
 // TestMessages makes all kinds: each comes back as it was, fits a frame, and is

@@ -118,6 +118,8 @@ func (e effects) Emit(event replication.Event) {
 		p.pathChanged(ev.PathTrouble)
 	case replication.MayLackMore:
 		p.w.change(p.do.now(), (*SyncState).restartCount)
+	case replication.PeerSecured:
+		p.w.event(eventlog.PeerSecured(ev))
 	case replication.PeerComplete:
 		now := p.do.now()
 		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })

@@ -212,6 +212,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	}, now)
 	p.askDue, p.settingsAsked = p.beats.At(now.Add(askEvery), replication.Beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))
 	p.checkDue = now.Add(checkEvery - askIdle)
+	p.tellSecurity(spec, now)
 	p.setSecurity(spec, now)
 	p.large = p.host.Limits.MTU > datagramSize
 }

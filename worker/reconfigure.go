@@ -59,6 +59,7 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 	return p.standing(func() error {
 		p.tellTrouble()
 		now := time.Now()
+		p.tellSecurity(spec, now)
 		p.setSecurity(spec, now)
 		p.setLimits(spec, p.socket.mtu)
 		p.host.SetPeriods(spec.RefreshPeriod, spec.VerifyPeriod, now)

@@ -10,6 +10,7 @@ import (
 
 	"joolctl/eventlog"
 	"joolctl/replication"
+	"joolctl/seal"
 	"joolctl/syncwire"
 )
 
@@ -60,6 +61,12 @@ type SyncState struct {
 	Path replication.PathTrouble
 	// Exposure is how long a new session exists on this host only.
 	Exposure Exposure
+	// SecuritySince is since when the host has had its present mode and keys.
+	SecuritySince time.Time
+	// Refused are the datagrams that were refused within the last minute, the addresses of peers first. Anybody can send such datagrams.
+	Refused []Refused
+	// Links are the peers whose sealed datagrams this host opens.
+	Links []seal.Link
 }
 
 // Incomplete reports whether a full sync is under way because this host lacks sessions, or may lack some, or live updates wait for it.

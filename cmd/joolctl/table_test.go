@@ -26,6 +26,7 @@ func sample() supervisor.Status {
 		Workers: []supervisor.Row{
 			{
 				Name: "p2", Namespace: "blue", Instance: "nat", Group: "[ff08::db8:64:64]:6464", State: supervisor.Running,
+				Security: "send", KeyIDs: []int{1},
 				Since: now.Add(-26 * time.Hour), Synced: "alone",
 				Stats: worker.Stats{KernelSentPackets: 9, KernelSentBytes: 360, NetRcvdPackets: 10, NetRcvdBytes: 400,
 					NetSentPackets: 123456, NetSentBytes: 4938240},
@@ -49,15 +50,19 @@ func sample() supervisor.Status {
 					{Code: replication.DatagramsMissing, Peer: "2001:db8::2", Datagrams: 12, Since: now.Add(-90 * time.Second),
 						Text: "peer 2001:db8::2: 12 live datagrams are missing", Remedy: "type: jool"},
 				},
-				Warnings: []replication.Reason{{Code: replication.Lags, Peer: "2001:db8::2", Sessions: 35,
-					Text: "peer 2001:db8::2 had not stored 35 sessions at its last HELLO, the oldest of them for 1.214s"}},
+				Warnings: []replication.Reason{
+					{Code: replication.KeyMissing, Peer: "2001:db8::2", Since: now.Add(-90 * time.Second), Text: "peer 2001:db8::2 seals with key 2, which this host lacks",
+						Remedy: "add key 2 to /etc/joold.d/blue.key, as it is in the key file there"},
+					{Code: replication.Lags, Peer: "2001:db8::2", Sessions: 35,
+						Text: "peer 2001:db8::2 had not stored 35 sessions at its last HELLO, the oldest of them for 1.214s"}},
 				Exposure: &supervisor.Exposure{AtMostSeconds: 2.004, Refused: "the session [2001:db8::8]:1 lies outside pool4",
 					Remedy: "remove the sessions outside pool4, then type: ip netns exec blue jool -i nat global update ss-flush-deadline 4"},
 				Kernel: map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 4, "JSTAT_JOOLD_PKT_RCVD": 9},
 				Peers: []supervisor.Peer{
 					{Address: "192.0.2.2", LastHeardSeconds: 1, Live: true},
 					{Address: "2001:db8::2", LastHeardSeconds: 0.25, Live: true, Software: "joolctl", Version: "4.1.15", Synced: "yes",
-						Sessions: new(uint64(40000)), Lag: &supervisor.Lag{Sessions: 35, Seconds: 1.214}, Lost: new(uint64(2)), Repaired: new(uint64(3)), Differs: []string{"pool6", "udp-timeout"}},
+						Sessions: new(uint64(40000)), Lag: &supervisor.Lag{Sessions: 35, Seconds: 1.214}, Lost: new(uint64(2)), Repaired: new(uint64(3)), Differs: []string{"pool6", "udp-timeout"},
+						Security: "require", KeyIDs: []int{2, 1}, SealingKeyID: new(1)},
 					{Address: "2001:db8::3", LastHeardSeconds: 75, Lost: new(uint64(0)), Repaired: new(uint64(0))},
 				},
 			},
