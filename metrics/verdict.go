@@ -16,7 +16,7 @@ var (
 		replication.NotGreeted, replication.NeverCompared, replication.SessionsMissing, replication.DatagramsMissing, replication.NumbersFall,
 		replication.BehindOther, replication.DeadOrigin,
 	)
-	warningCodes = codes(replication.Lags)
+	warningCodes = codes(replication.Lags, replication.UnlistedSender)
 )
 
 func codes(list ...replication.Code) (names []string) {

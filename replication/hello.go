@@ -63,7 +63,7 @@ func (h *Host) sendHello(now time.Time) {
 	h.send(&syncwire.Hello{
 		Asks: h.asks, Dropping: h.Dropping(now), Sync: h.Receiver.Sync(), NextIn: uint8(interval / time.Second), Sessions: uint32(h.Sessions()),
 		Module: h.Module, Settings: h.settings, Software: h.Software, Generation: h.Knowledge.Position().Generation, Vector: h.Knowledge.Components(now),
-	})
+	}, nil)
 	h.asks = false
 }
 

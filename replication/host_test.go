@@ -2,6 +2,7 @@ package replication
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,9 +18,11 @@ type hostEffects struct {
 	datagram []syncwire.Trailer // sent
 	sessions int                // in these
 	messages []syncwire.Body
-	counts   map[Counter]uint64
-	counters bool // the module has counters
-	lookups  int
+	// audiences are those of messages.
+	audiences [][]syncwire.ID
+	counts    map[Counter]uint64
+	counters  bool // the module has counters
+	lookups   int
 }
 
 func newHost(own ...session.Record) *hostEffects {
@@ -34,11 +37,13 @@ func (e *hostEffects) Transmit(entries []byte, t syncwire.Trailer) {
 	e.datagram = append(e.datagram, t)
 	e.sessions += session.Packed40.CountList(entries)
 }
-func (e *hostEffects) Message(m syncwire.Message) { e.messages = append(e.messages, m.Body) }
-func (e *hostEffects) Push()                      {}
-func (e *hostEffects) Scratch() *Scratch          { return &e.scratch }
-func (e *hostEffects) Count(c Counter, n uint64)  { e.counts[c] += n }
-func (e *hostEffects) Store(entries []byte)       { e.store(entries) }
+func (e *hostEffects) Message(m syncwire.Message, to []syncwire.ID) {
+	e.messages, e.audiences = append(e.messages, m.Body), append(e.audiences, slices.Clone(to))
+}
+func (e *hostEffects) Push()                     {}
+func (e *hostEffects) Scratch() *Scratch         { return &e.scratch }
+func (e *hostEffects) Count(c Counter, n uint64) { e.counts[c] += n }
+func (e *hostEffects) Store(entries []byte)      { e.store(entries) }
 
 func (e *hostEffects) Lookup(r *session.Record) (own session.Record, there bool, err error) {
 	e.lookups++

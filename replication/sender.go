@@ -275,7 +275,7 @@ func (s *Sender) announce(now time.Time, sessions int) {
 	c := s.current
 	c.announced = now
 	s.host.Send(&syncwire.Begin{Resync: c.id, Why: c.why, Audience: c.audience,
-		Sessions: uint32(sessions), Settings: *s.host.Settings(), Vector: c.vector})
+		Sessions: uint32(sessions), Settings: *s.host.Settings(), Vector: c.vector}, c.audience)
 }
 
 // send sends the messages of the current full sync that are due.
@@ -319,7 +319,7 @@ func (s *Sender) sendEnd(c *transmission, now time.Time) {
 		}
 		s.served = now
 	}
-	s.host.Send(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.Records)), Bulks: c.Bulks(), Doubtful: c.doubtful})
+	s.host.Send(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.Records)), Bulks: c.Bulks(), Doubtful: c.doubtful}, c.audience)
 }
 
 // sendBulk sends a BULK with the times that its sessions have left now.
@@ -334,7 +334,7 @@ func (s *Sender) sendBulk(c *transmission, index uint32, now time.Time) {
 	}
 	s.bulkBuf = b
 	s.bulk = syncwire.Bulk{Resync: c.id, Index: index, Records: b}
-	s.host.Send(&s.bulk)
+	s.host.Send(&s.bulk, c.audience)
 }
 
 // Doubt withdraws what tables that were read until now claim of other origins.

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"joolctl/replication"
@@ -10,10 +11,32 @@ import (
 // warnings are reasons that concern the peers. A lag is none against this host: if the host that serves were not ready because a
 // standby is slow, that standby would take over and lack the sessions.
 func (st standing) warnings(now time.Time, o ReadyOptions) []replication.Reason {
-	if st.state != Running || !st.tuned || o.MaxLag > 0 { // with MaxLag it is among the reasons
-		return []replication.Reason{}
+	why := []replication.Reason{}
+	if st.state != Running {
+		return why
 	}
-	return append([]replication.Reason{}, st.lags(lagsAfter, now)...)
+	why = append(why, st.unlistedSender(now)...)
+	if !st.tuned || o.MaxLag > 0 { // with MaxLag it is among the reasons
+		return why
+	}
+	return append(why, st.lags(lagsAfter, now)...)
+}
+
+// unlistedSender returns a reason if a listed peer is not live while datagrams arrive from an address that is not listed: that address
+// may be the peer's.
+func (st standing) unlistedSender(now time.Time) []replication.Reason {
+	if !st.sync.Unlisted.IsValid() || now.Sub(st.sync.UnlistedAt) > heardWithin {
+		return nil
+	}
+	for peer := range st.listed.All() {
+		if slices.ContainsFunc(st.peers, func(p replication.PeerInfo) bool { return p.Address == peer.Addr() && isLive(&p, now) }) {
+			continue
+		}
+		return []replication.Reason{{Code: replication.UnlistedSender, Peer: peer.Addr().String(),
+			Text:   fmt.Sprintf("peer %v is not heard, but %v sends and is not listed: a peer may send from an unlisted address", peer.Addr(), st.sync.Unlisted),
+			Remedy: "if that is the peer behind a NAT, or another address of it, list it in \"peers\", or write the listed address as \"in interface\" there"}}
+	}
+	return nil
 }
 
 // lags returns a reason for each live peer that lags by more than limit.

@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"joolctl/joolnl"
@@ -77,7 +79,19 @@ func (r *Row) takePeers(heard []replication.PeerInfo, now time.Time) {
 			r.BestPeerSessions = p.Sessions
 		}
 	}
+	for i := range r.ConfiguredPeers {
+		c := &r.ConfiguredPeers[i]
+		c.Heard = slices.ContainsFunc(heard, func(p replication.PeerInfo) bool { return isAt(c.Address, p.Address) })
+	}
 	r.Lag = largestLag(heard, now)
+}
+
+// isAt reports whether a configured peer, with a port or without, has an address.
+func isAt(configured string, address netip.Addr) bool {
+	if with, err := netip.ParseAddrPort(configured); err == nil {
+		return with.Addr() == address
+	}
+	return configured == address.String()
 }
 
 // largestLag returns the largest lag of a live peer; nil: there is no live peer, or one of them has a lag that is not known.

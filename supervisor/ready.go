@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"joolctl/configdir"
 	"joolctl/replication"
 	"joolctl/syncwire"
 	"joolctl/worker"
@@ -97,6 +98,7 @@ type standing struct {
 	sequence bool // of its spec
 	tuned    bool // its spec has "tune ss"
 	sync     worker.SyncState
+	listed   configdir.Peers // of its spec
 	peers    []replication.PeerInfo
 }
 
@@ -125,7 +127,7 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 }
 
 func (p *pair) standing() standing {
-	st := standing{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, tuned: p.spec.TuneSS}
+	st := standing{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, tuned: p.spec.TuneSS, listed: p.spec.Peers}
 	if p.live != nil {
 		st.sync, st.peers = p.live.Sync(), p.live.Peers()
 	}

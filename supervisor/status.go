@@ -84,7 +84,7 @@ func (s *Supervisor) describe(ctx context.Context, names []string) (status Statu
 
 func (p *pair) row() Row {
 	return Row{
-		Name: p.name, Namespace: p.spec.Namespace, Instance: p.spec.Instance, Group: groupOf(&p.spec), Security: p.spec.Security.String(),
+		Name: p.name, Namespace: p.spec.Namespace, Instance: p.spec.Instance, Group: groupOf(&p.spec), ConfiguredPeers: configuredPeers(&p.spec), Security: p.spec.Security.String(),
 		State: p.state, Reason: p.explanation(), Since: p.since.UTC().Truncate(time.Second),
 		Restarts: p.restarts + p.current, Synced: "no",
 		Reasons: []replication.Reason{}, Warnings: []replication.Reason{}, DifferingCounters: []string{},
