@@ -73,7 +73,7 @@ func (s *netSocket) count(to packetio.Set) int {
 	return bits.OnesCount32(uint32(to) & (1<<s.sender.Destinations() - 1))
 }
 
-// unlistedEvery is the shortest time between two changes of SyncState.Unlisted: whoever can send to the socket causes them.
+// unlistedEvery is the shortest time between two changes of SyncState.Unlisted. Any sender can cause them.
 const unlistedEvery = time.Second
 
 // unlisted drops a datagram from an address that "peers" does not list.
