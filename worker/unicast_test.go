@@ -16,6 +16,7 @@ import (
 	"joolctl/configdir"
 	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
+	"joolctl/packetio"
 	"joolctl/seal"
 	"joolctl/session"
 	"joolctl/syncwire"
@@ -376,7 +377,8 @@ func TestUnicastInterfaces(t *testing.T) {
 		nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
 	nstest.IP(t, a, "address add 10.64.0.11/24 dev sync", "address add fd64::11/64 dev sync nodad", "link set lo up", "address add 10.66.0.1/32 dev lo", "address add fd66::1/128 dev lo nodad")
 	nstest.IP(t, b, "route add 10.66.0.1/32 via 10.64.0.1", "route add fd66::1/128 via fd64::1", "link set lo up", "address add 10.66.0.2/32 dev lo", "address add fd66::2/128 dev lo nodad")
-	nstest.IP(t, a, "route add 10.66.0.2/32 via 10.65.0.2", "route add fd66::2/128 via fd65::2")
+	nstest.IP(t, a, "route add 10.66.0.2/32 via 10.64.0.2 metric 10", "route add 10.66.0.2/32 via 10.65.0.2 metric 2000",
+		"route add fd66::2/128 via fd64::2 metric 10", "route add fd66::2/128 via fd65::2 metric 2000")
 	for _, c := range []struct {
 		name, in, out string
 		peer          string   // of the host
@@ -472,7 +474,7 @@ func TestUnicastReconfigure(t *testing.T) {
 		{"interfaces", func(s *configdir.Spec) { s.InInterface, s.OutInterface = "", "" }, true},
 		{"in interface by address", func(s *configdir.Spec) { s.InInterface = four[0].String() }, false},
 		{"port", func(s *configdir.Spec) { s.Port++ }, false},
-		{"family", func(s *configdir.Spec) { s.Peers = configdir.NewPeers(at(six[1])...) }, false},
+		{"family", func(s *configdir.Spec) { s.Peers, s.TTL = configdir.NewPeers(at(six[1])...), 9 }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newStandby(t, jool4115, names[0])
@@ -493,6 +495,13 @@ func TestUnicastReconfigure(t *testing.T) {
 				reuse, err := unix.GetsockoptInt(h.running.socket.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR)
 				if err != nil || reuse != 0 {
 					t.Errorf("SO_REUSEADDR is %d, %v", reuse, err)
+				}
+				level, opt := unix.IPPROTO_IP, unix.IP_TTL
+				if !spec.Is4() {
+					level, opt = unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS
+				}
+				if hops, err := unix.GetsockoptInt(h.running.socket.fd, level, opt); err != nil || hops != spec.TTL {
+					t.Errorf("the ttl is %d, %v; want %d", hops, err, spec.TTL)
 				}
 				to, from := four[0], four[1]
 				if !spec.Is4() {
@@ -637,4 +646,40 @@ func TestUnicastClaims(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnicastNoAllocations checks that datagrams for several peers, datagrams of a peer and unlisted ones allocate no memory.
+func TestUnicastNoAllocations(t *testing.T) {
+	const runs = 50
+	own, peer, silent := netip.MustParseAddr("fd64::1"), netip.MustParseAddr("fd64::2"), netip.MustParseAddr("fd64::3")
+	driveSpec(t, jool4115, func(spec *configdir.Spec) {
+		spec.Group, spec.Peers, spec.TTL = netip.Addr{}, configdir.NewPeers(at(silent, peer)...), 64
+	}, func(d *driven) {
+		d.to = packetio.NewSender(at(own)[0], 0)
+		for _, together := range []int{1, 3, batch + 2} {
+			d.outNoAllocations(jool4115, together, runs)
+		}
+		for _, together := range []int{1, batch} {
+			lists := d.numbered(d.newLists(session.Packed40, together*(runs+1)))
+			d.none(fmt.Sprintf("%d datagrams of a peer", together), runs, func(i int) {
+				d.receive(lists[together*i : together*(i+1)]...)
+			})
+		}
+		if l := d.w.counters.Losses(); l != (Losses{}) {
+			t.Errorf("losses %+v", l)
+		}
+		d.socket.listed = configdir.NewPeers(at(silent)...)
+		d.unlistedAt = time.Now().Add(time.Hour) // the log line and the status allocate, once a second
+		list := entries(t, jool4115, 0, 3)
+		d.none("unlisted datagrams", runs, func(i int) {
+			if err := d.to.Send(d.group, list); err != nil {
+				panic(err)
+			}
+			d.wait(d.socket.fd)
+			d.fromNetwork()
+		})
+		if l := d.w.counters.Losses(); l != (Losses{Unlisted: runs + 1}) {
+			t.Errorf("losses %+v", l)
+		}
+	})
 }

@@ -71,6 +71,9 @@ func TestUnicast(t *testing.T) {
 			k := startSealed(t, pairK.in(top.k), keys)
 			k.awaitRunning(t, 1, listensWithin)
 			top.awaitSynced(t)
+			if out, _ := k.command(t, "status", "-o", "json"); !strings.Contains(out, `"received_sessions": 20,`) {
+				t.Errorf("K has not got J's 20 sessions by a full sync: %s", out)
+			}
 
 			top.keep(map[session.Proto]int{session.TCP: 10}, func() {
 				for n := range 10 {
