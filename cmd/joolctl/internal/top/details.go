@@ -80,7 +80,7 @@ func (m model) cells() (lines []string) {
 	if group := m.row().Group; group != "" {
 		text = "GROUP " + group
 	} else if peers := m.row().PeerNames(); peers != "" {
-		text = "PEERS " + peers
+		text = "UNICAST " + peers
 	}
 	switch {
 	case text == "":
