@@ -118,3 +118,28 @@ func TestUnicast(t *testing.T) {
 		})
 	}
 }
+
+// TestUnicastJoold has two joolds exchange clear datagrams by unicast, across a router.
+func TestUnicastJoold(t *testing.T) {
+	enter(t, "test")
+	t.Parallel()
+	top := newTopology(t)
+	top.route(t)
+	top.serveEcho(t)
+	run := func(n *namespace, peer string) worker {
+		p := pair{name: n.name, instance: "nat", port: groupPort, link: routedLink, peers: []string{peer}}
+		netsocket, modsocket := p.write(t, t.TempDir())
+		return worker{process: start(t, n, joold, netsocket, modsocket), kind: oneJoold, namespace: n, pair: p}
+	}
+	j := run(top.j, routedK6)
+	k := run(top.k, routedJ6)
+	k.awaitComplete(t)
+	j.awaitComplete(t)
+	top.mixedTraffic(t)
+	top.awaitSynced(t)
+	j.stop(t)
+	k.stop(t)
+	if !strings.Contains(j.log.String(), "without a key, whoever can send from such an address can insert sessions") {
+		t.Errorf("no warning: %s", j.log.String())
+	}
+}
