@@ -257,6 +257,11 @@ func TestRelist(t *testing.T) {
 		if l.Unlisted, l.Unconfirmed = 0, 0; l.NetworkLost != 0 || l.SendErrors != 0 || l.Malformed != 0 || l.SocketDrops != 0 {
 			t.Errorf("losses %+v", l)
 		}
+		for _, peer := range h.Peers() {
+			if peer.Address == addresses[1-i] && (peer.Lost != 0 || peer.Repaired != 0) {
+				t.Errorf("host %d has lost %d datagrams of the other one, and repaired %d", i, peer.Lost, peer.Repaired)
+			}
+		}
 		if h.running.socket.fd != fds[i] {
 			t.Errorf("host %d has opened another socket", i)
 		}
