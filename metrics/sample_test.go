@@ -39,7 +39,7 @@ func moduleCounters(t testing.TB, version string, first uint64) *joolnl.ModuleCo
 // fullRow is a row that has every field.
 func fullRow(name string) supervisor.Row {
 	return supervisor.Row{
-		Name: name, Namespace: "blue", Instance: "nat", Group: "[ff08::db8:64:64]:6464", State: supervisor.Running, Since: at.Add(-time.Hour), Restarts: 3,
+		Name: name, Namespace: "blue", Instance: "nat", Group: "[ff08::db8:64:64]:6464", ConfiguredPeers: []supervisor.ConfiguredPeer{{Address: "2001:db8::1", Heard: true}, {Address: "2001:db8::9"}}, State: supervisor.Running, Since: at.Add(-time.Hour), Restarts: 3,
 		Synced:   "no",
 		Reasons:  []replication.Reason{{Code: replication.DatagramsMissing}, {Code: replication.SettingsDiffer}, {Code: replication.SettingsDiffer}},
 		Warnings: []replication.Reason{{Code: replication.Lags}, {Code: replication.PeerLacksKey}},

@@ -17,7 +17,7 @@ var (
 		replication.BehindOther, replication.DeadOrigin, replication.SecurityDiffers, replication.KeyMissing,
 	)
 	warningCodes = codes(
-		replication.Lags, replication.PathMTU, replication.SecurityDiffers, replication.KeyMissing, replication.PeerLacksKey, replication.OneWay, replication.ClearRefused,
+		replication.Lags, replication.UnlistedSender, replication.PathMTU, replication.SecurityDiffers, replication.KeyMissing, replication.PeerLacksKey, replication.OneWay, replication.ClearRefused,
 		replication.SealedRefused, replication.Forged, replication.Replayed, replication.UnknownKey,
 	)
 	// securities are the values of "security".

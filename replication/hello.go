@@ -67,7 +67,7 @@ func (h *Host) sendHello(now time.Time) {
 		Module: h.Module, Settings: h.settings, Software: h.Software, Generation: h.Knowledge.Position().Generation, Vector: h.Knowledge.Components(now),
 		Heard: h.heard(now), Security: h.security,
 	}
-	h.send(&hello)
+	h.send(&hello, nil)
 	h.asks = false
 	h.sendPadded(hello, now)
 }

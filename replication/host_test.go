@@ -19,9 +19,11 @@ type hostEffects struct {
 	sessions int                // in these
 	longest  int                // the most sessions in one of these
 	messages []syncwire.Body
-	counts   map[Counter]uint64
-	counters bool // the module has counters
-	lookups  int
+	// audiences are those of messages.
+	audiences [][]syncwire.ID
+	counts    map[Counter]uint64
+	counters  bool // the module has counters
+	lookups   int
 }
 
 func newHost(own ...session.Record) *hostEffects {
@@ -38,11 +40,13 @@ func (e *hostEffects) Transmit(entries []byte, t syncwire.Trailer) {
 	e.sessions += n
 	e.longest = max(e.longest, n)
 }
-func (e *hostEffects) Message(m syncwire.Message) { e.messages = append(e.messages, m.Body) }
-func (e *hostEffects) Push()                      {}
-func (e *hostEffects) Scratch() *Scratch          { return &e.scratch }
-func (e *hostEffects) Count(c Counter, n uint64)  { e.counts[c] += n }
-func (e *hostEffects) Store(entries []byte)       { e.store(entries) }
+func (e *hostEffects) Message(m syncwire.Message, to []syncwire.ID) {
+	e.messages, e.audiences = append(e.messages, m.Body), append(e.audiences, slices.Clone(to))
+}
+func (e *hostEffects) Push()                     {}
+func (e *hostEffects) Scratch() *Scratch         { return &e.scratch }
+func (e *hostEffects) Count(c Counter, n uint64) { e.counts[c] += n }
+func (e *hostEffects) Store(entries []byte)      { e.store(entries) }
 
 func (e *hostEffects) Lookup(r *session.Record) (own session.Record, there bool, err error) {
 	e.lookups++

@@ -219,7 +219,7 @@ func (h *Host) sendPadded(hello syncwire.Hello, now time.Time) {
 	if size != 0 {
 		hello.Asks = false
 		l.Within(size).Pad(&hello)
-		h.send(&hello)
+		h.send(&hello, nil)
 	}
 }
 

@@ -33,6 +33,7 @@ const (
 	SettingsDiffer Code = "settings-differ" // settings differ from a peer's
 	CountersDiffer Code = "counters-differ" // counters that should agree disagree
 	TableTooLarge  Code = "table-too-large" // a peer's table has more sessions than a full sync takes
+	UnlistedSender Code = "unlisted-sender" // a listed peer is not heard, and an address sends that is not listed
 	Lags           Code = "lags"            // a peer stores the host's live datagrams late
 	PathMTU        Code = "path-mtu"        // the host's longest packets do not reach a peer
 )

@@ -68,7 +68,7 @@ func (h *receiverHost) Count(c Counter, n uint64) { h.counted[c] += n }
 func (h *receiverHost) Ignore(_ string, b []byte) {
 	h.counted[CountIgnored] += uint64(session.ListFormat(b).CountList(b))
 }
-func (h *receiverHost) Send(body syncwire.Body)                     { h.sent = append(h.sent, body) }
+func (h *receiverHost) Send(body syncwire.Body, _ []syncwire.ID)    { h.sent = append(h.sent, body) }
 func (h *receiverHost) Reply(body syncwire.Body, _ time.Time)       { h.sent = append(h.sent, body) }
 func (h *receiverHost) SendRefreshes()                              {}
 func (h *receiverHost) Hold()                                       {}

@@ -309,7 +309,7 @@ func (s *Sender) announce(now time.Time, sessions int) {
 	if c.perBulk != syncwire.MaxBulk {
 		b.PerBulk = uint8(c.perBulk)
 	}
-	s.host.Send(b)
+	s.host.Send(b, c.audience)
 }
 
 // send sends the messages of the current full sync that are due.
@@ -353,7 +353,7 @@ func (s *Sender) sendEnd(c *transmission, now time.Time) {
 		}
 		s.served = now
 	}
-	s.host.Send(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.Records)), Bulks: c.Bulks(), Doubtful: c.doubtful})
+	s.host.Send(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.Records)), Bulks: c.Bulks(), Doubtful: c.doubtful}, c.audience)
 }
 
 // sendBulk sends a BULK with the times that its sessions have left now.
@@ -368,7 +368,7 @@ func (s *Sender) sendBulk(c *transmission, index uint32, now time.Time) {
 	}
 	s.bulkBuf = b
 	s.bulk = syncwire.Bulk{Resync: c.id, Index: index, Records: b}
-	s.host.Send(&s.bulk)
+	s.host.Send(&s.bulk, c.audience)
 }
 
 // Doubt withdraws what tables that were read until now claim of other origins.

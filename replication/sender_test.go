@@ -65,7 +65,7 @@ func (h *senderHost) ReadTable(_ int, base time.Time, _ func() bool, done func(S
 	h.table.Base, h.due, h.read = base, base.Add(h.takes), done
 }
 
-func (h *senderHost) Send(body syncwire.Body) {
+func (h *senderHost) Send(body syncwire.Body, _ []syncwire.ID) {
 	switch b := body.(type) {
 	case *syncwire.Begin:
 		h.begins[b.Resync]++

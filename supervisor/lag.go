@@ -20,6 +20,7 @@ func (st standing) warnings(reasons []replication.Reason, now time.Time, o Ready
 	if o.AllowAlone {
 		list = append(list, st.unheard(now)...)
 	}
+	list = append(list, st.unlistedSender(now)...)
 	if st.sync.Path != (replication.PathTrouble{}) {
 		list = append(list, st.sync.Path.Reason())
 	}
@@ -28,6 +29,23 @@ func (st standing) warnings(reasons []replication.Reason, now time.Time, o Ready
 		list = append(list, st.lags(lagsAfter, now)...)
 	}
 	return list
+}
+
+// unlistedSender returns a reason if a listed peer is not live while datagrams arrive from an address that is not listed: that address
+// may be the peer's.
+func (st standing) unlistedSender(now time.Time) []replication.Reason {
+	if !st.sync.Unlisted.IsValid() || now.Sub(st.sync.UnlistedAt) > heardWithin {
+		return nil
+	}
+	for peer := range st.listed.All() {
+		if slices.ContainsFunc(st.peers, func(p replication.PeerInfo) bool { return p.Address == peer.Addr() && isLive(&p, now) }) {
+			continue
+		}
+		return []replication.Reason{{Code: replication.UnlistedSender, Peer: peer.Addr().String(),
+			Text:   fmt.Sprintf("peer %v is not heard, but %v sends and is not listed: a peer may send from an unlisted address", peer.Addr(), st.sync.Unlisted),
+			Remedy: "if that is the peer behind a NAT, or another address of it, list it in \"peers\", or write the listed address as \"in interface\" there"}}
+	}
+	return nil
 }
 
 // lags returns a reason for each live peer that lags by more than limit.

@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"joolctl/joolnl"
@@ -88,6 +90,10 @@ func (r *Row) takePeers(heard []replication.PeerInfo, now time.Time) {
 			r.BestPeerSessions = p.Sessions
 		}
 	}
+	for i := range r.ConfiguredPeers {
+		c := &r.ConfiguredPeers[i]
+		c.Heard = slices.ContainsFunc(heard, func(p replication.PeerInfo) bool { return isAt(c.Address, p.Address) })
+	}
 	r.Lag = largestLag(heard, now)
 }
 
@@ -100,6 +106,14 @@ func (r *Row) takeLinks(links []seal.Link) {
 			}
 		}
 	}
+}
+
+// isAt reports whether a configured peer, with a port or without, has an address.
+func isAt(configured string, address netip.Addr) bool {
+	if with, err := netip.ParseAddrPort(configured); err == nil {
+		return with.Addr() == address
+	}
+	return configured == address.String()
 }
 
 // largestLag returns the largest lag of a live peer; nil: there is no live peer, or one of them has a lag that is not known.

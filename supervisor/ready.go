@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"joolctl/configdir"
 	"joolctl/replication"
 	"joolctl/syncwire"
 	"joolctl/worker"
@@ -98,6 +99,7 @@ type standing struct {
 	tuned    bool // its spec has "tune ss"
 	security security
 	sync     worker.SyncState
+	listed   configdir.Peers // of its spec
 	peers    []replication.PeerInfo
 }
 
@@ -126,7 +128,8 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 }
 
 func (p *pair) standing() standing {
-	st := standing{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, tuned: p.spec.TuneSS, security: securityOf(&p.spec)}
+	st := standing{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, tuned: p.spec.TuneSS, listed: p.spec.Peers,
+		security: securityOf(&p.spec)}
 	if p.live != nil {
 		st.sync, st.peers = p.live.Sync(), p.live.Peers()
 	}

@@ -86,7 +86,7 @@ func (p *pair) row() Row {
 	security := securityOf(&p.spec)
 	return Row{
 		KeyIDs: keyIDs(&security.Security),
-		Name:   p.name, Namespace: p.spec.Namespace, Instance: p.spec.Instance, Group: groupOf(&p.spec), Security: p.spec.Security.String(),
+		Name:   p.name, Namespace: p.spec.Namespace, Instance: p.spec.Instance, Group: groupOf(&p.spec), ConfiguredPeers: configuredPeers(&p.spec), Security: p.spec.Security.String(),
 		State: p.state, Reason: p.explanation(), Since: p.since.UTC().Truncate(time.Second),
 		Restarts: p.restarts + p.current, Synced: "no",
 		Reasons: []replication.Reason{}, Warnings: []replication.Reason{}, DifferingCounters: []string{},

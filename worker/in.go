@@ -53,6 +53,10 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	if !p.socket.hears(d.Interface) {
 		return
 	}
+	if !p.socket.lists(d.From.Addr()) {
+		p.unlisted(d.From, now)
+		return
+	}
 	if d.Truncated {
 		p.host.Garbled(d.From.Addr(), now)
 		c.malformed.Add(1)

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"errors"
 	"net"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +41,7 @@ func limits(spec configdir.Spec, link int) syncwire.Limits {
 			mtu = min(mtu, link)
 		}
 	}
-	return syncwire.NewLimits(mtu, spec.Group.Is4(), spec.Security.Seals())
+	return syncwire.NewLimits(mtu, spec.Is4(), spec.Security.Seals())
 }
 
 // setLimits takes a changed spec, or a changed MTU of the interface.
@@ -70,11 +69,9 @@ func (s *scratch) enlarge() {
 func (p *pumps) sendPadded(m syncwire.Message) {
 	p.sendBatch()
 	p.messages = m.Append(p.messages[:0])
-	err := p.do.transmitWhole(p.wire(p.messages))
-	if errors.Is(err, unix.EMSGSIZE) {
-		err = nil
-	}
-	p.account(note{control: true}, err)
+	p.whole = true
+	p.sendOne(p.wire(p.messages), packetio.All, note{control: true})
+	p.whole = false
 }
 
 // whole calls send while the kernel neither divides what a socket sends nor allows routers to do so.

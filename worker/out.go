@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/nsthread"
+	"joolctl/packetio"
 	"joolctl/syncwire"
 )
 
@@ -139,5 +140,5 @@ func (p *pumps) sendDatagram(entries []byte, t syncwire.Trailer) {
 	if p.host.Sequence {
 		b = t.Append(b)
 	}
-	p.put(b, note{kind: t.Kind, bytes: len(entries)})
+	p.put(b, packetio.All, note{kind: t.Kind, bytes: len(entries)})
 }

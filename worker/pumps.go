@@ -122,6 +122,7 @@ type pumps struct {
 	sent          sentAdds
 	adopted       bool      // the netlink socket is that of the previous process
 	passed        time.Time // when the sessions of the last report had been sent
+	unlistedAt    time.Time // when SyncState.Unlisted last changed
 	drops         uint32    // the kernel's count of the network socket's dropped datagrams (SO_RXQ_OVFL), as last read
 
 	failed chan error
@@ -132,7 +133,7 @@ type pumps struct {
 
 func newPumps(w *Worker) *pumps {
 	p := &pumps{w: w, failed: make(chan error, 1), random: newRandom(), beats: replication.Beats{Epoch: epoch}}
-	p.do = p
+	p.do, p.single, p.failedFn = p, packetio.NewBatch(1, 0), p.failedTo
 	return p
 }
 
@@ -150,7 +151,7 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 		return err
 	}
 	p.takeReceiver(spec)
-	if p.socket, err = openNetSocket(p.w, spec); err != nil {
+	if p.socket, err = openNetSocket(p.w, spec, nil); err != nil {
 		return err
 	}
 	p.drops = p.socket.drops

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/configdir"
+	"joolctl/packetio"
 	"joolctl/replication"
 	"joolctl/seal"
 	"joolctl/session"
@@ -356,8 +357,8 @@ type still struct {
 	sent int
 }
 
-func (s *still) now() time.Time        { return s.at }
-func (s *still) transmit([]byte) error { s.sent++; return nil }
+func (s *still) now() time.Time          { return s.at }
+func (s *still) sendOut(*packetio.Batch) { s.sent++ }
 
 // TestGreetingsOnBeats wakes a worker up for its greetings only. Once it has greeted often enough to be heard, each is at a moment at
 // which an idle worker wakes up for a HELLO, too.

@@ -14,16 +14,16 @@ import (
 
 // sealing seals the datagrams that a worker sends to the group, and opens those that it receives.
 type sealing struct {
-	mode     configdir.Security
-	keys     seal.Keys
-	context  seal.Context
-	channel  *seal.Channel // nil: the host takes clear datagrams only
-	links    uint64        // of the channel, as last seen
-	due      time.Time     // of the channel, as last seen
-	greetAt  time.Time     // when to send the next greeting
-	single   []byte        // memory for a sealed datagram outside of a batch
-	refusals refused
-	linked   bool // SyncState.Links has some
+	mode      configdir.Security
+	keys      seal.Keys
+	context   seal.Context
+	channel   *seal.Channel // nil: the host takes clear datagrams only
+	links     uint64        // of the channel, as last seen
+	due       time.Time     // of the channel, as last seen
+	greetAt   time.Time     // when to send the next greeting
+	sealedOne []byte        // memory for a sealed datagram outside of a batch
+	refusals  refused
+	linked    bool // SyncState.Links has some
 }
 
 // SecurityOf returns the mode and the key IDs of a spec, as HELLO has them.
@@ -48,12 +48,15 @@ func (p *pumps) tellSecurity(spec configdir.Spec, now time.Time) {
 // setSecurity takes the keys and the mode of a spec. The network socket must be that of the spec's group and port.
 func (p *pumps) setSecurity(spec configdir.Spec, now time.Time) {
 	context := seal.Context{Group: spec.Group, Port: spec.Port}
+	if spec.Unicast() {
+		context = seal.Context{} // hosts may use different ports
+	}
 	switch {
 	case !spec.Security.Keyed():
-		p.channel, p.single = nil, nil
+		p.channel, p.sealedOne = nil, nil
 	case p.channel == nil || p.context != context:
 		p.channel, p.links, p.due = seal.NewChannel(spec.Keys, context, now), 0, time.Time{}
-		p.single = make([]byte, 0, datagramSize)
+		p.sealedOne = make([]byte, 0, datagramSize)
 	case p.keys != spec.Keys:
 		p.channel.SetKeys(spec.Keys, now)
 	}
@@ -83,8 +86,8 @@ func (p *pumps) greetWhenDue(now time.Time) time.Time {
 		return time.Time{}
 	}
 	if !now.Before(p.greetAt) {
-		p.single = p.channel.Greet(p.single[:0], now)
-		p.account(note{control: true}, p.do.transmit(p.single))
+		p.sealedOne = p.channel.Greet(p.sealedOne[:0], now)
+		p.sendOne(p.sealedOne, packetio.All, note{control: true})
 		p.planGreeting(now)
 	}
 	return p.greetAt
@@ -103,8 +106,8 @@ func (p *pumps) wire(b []byte) []byte {
 	}
 	now := p.do.now()
 	p.greetWhenDue(now) // the first datagram of a run is useless without a greeting before it
-	p.single = p.appendSealed(p.single[:0], b, now)
-	return p.single
+	p.sealedOne = p.appendSealed(p.sealedOne[:0], b, now)
+	return p.sealedOne
 }
 
 // wireBatch returns the datagrams of the batch as they are sent to the group. The caller must call forgetSealed after that.
@@ -118,7 +121,7 @@ func (p *pumps) wireBatch() *packetio.Batch {
 	now := p.do.now()
 	p.greetWhenDue(now)
 	for i := range p.batch.Len() {
-		p.sealed.Add(p.appendSealed(p.sealed.Next(), p.batch.Datagram(i), now))
+		p.sealed.Add(p.appendSealed(p.sealed.Next(), p.batch.Datagram(i), now), p.batch.To(i))
 	}
 	return p.sealed
 }

@@ -55,6 +55,10 @@ type SyncState struct {
 	// Broken has a line for each pair of counters that should agree and do not; since BrokenSince there has been one.
 	Broken      []string
 	BrokenSince time.Time
+	// Unlisted is the last address that sent a datagram and that the spec's peers do not list, as far as one a second is noted, and
+	// UnlistedAt is when. It may be a peer's: behind a NAT, or with several addresses.
+	Unlisted   netip.Addr
+	UnlistedAt time.Time
 	// Advertise is the state of the last advertise, which may be under way; nil: there was none.
 	Advertise *replication.Advertise
 	// Path says that packets of the pair's MTU do not reach a peer.

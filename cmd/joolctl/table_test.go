@@ -25,7 +25,8 @@ func sample() supervisor.Status {
 			NetSentPackets: 123456, NetSentBytes: 4938240},
 		Workers: []supervisor.Row{
 			{
-				Name: "p2", Namespace: "blue", Instance: "nat", Group: "[ff08::db8:64:64]:6464", State: supervisor.Running,
+				Name: "p2", Namespace: "blue", Instance: "nat", Group: "[ff08::db8:64:64]:6464", ConfiguredPeers: []supervisor.ConfiguredPeer{{Address: "[2001:db8::9]:6464"}, {Address: "[2001:db8::7]:6464", Heard: true}},
+				UnlistedSender: &supervisor.UnlistedSender{Address: "2001:db8::66", LastHeardSeconds: 3}, State: supervisor.Running,
 				Security: "send", KeyIDs: []int{1},
 				Since: now.Add(-26 * time.Hour), Synced: "alone",
 				Stats: worker.Stats{KernelSentPackets: 9, KernelSentBytes: 360, NetRcvdPackets: 10, NetRcvdBytes: 400,
@@ -70,17 +71,17 @@ func sample() supervisor.Status {
 				Name: "p10", Instance: "default", State: supervisor.Waiting, Since: now.Add(-90 * time.Second), Restarts: 3,
 				Advertise: &replication.Advertise{Sent: 7, Total: 40000, Rate: 4000, Ended: true, Error: "the table can't be read"},
 				Reason:    `instance "default" does not exist; type: jool instance add default --netfilter --pool6 64:ff9b::/96`,
-				Synced:    "alone", Reasons: none, Warnings: none, DifferingCounters: []string{}, Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
+				Synced:    "alone", Reasons: none, Warnings: none, DifferingCounters: []string{}, Kernel: map[string]uint64{}, Peers: []supervisor.Peer{}, ConfiguredPeers: []supervisor.ConfiguredPeer{},
 			},
 			{
 				Name: "p11", Instance: "tab\there", State: supervisor.Backoff, Since: now.Add(-4 * time.Hour), Restarts: 12,
 				Reason: "failed: boom; next try at 2026-03-01T12:00:10Z",
-				Synced: "alone", Reasons: none, Warnings: none, DifferingCounters: []string{}, Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
+				Synced: "alone", Reasons: none, Warnings: none, DifferingCounters: []string{}, Kernel: map[string]uint64{}, Peers: []supervisor.Peer{}, ConfiguredPeers: []supervisor.ConfiguredPeer{},
 			},
 			{
 				Name: "p12", State: supervisor.Failed, Since: now,
 				Reason: "/etc/joold.d/p12.netsocket.json:3:9: ttl: is out of range; write 0 to 255",
-				Synced: "alone", Reasons: none, Warnings: none, DifferingCounters: []string{}, Kernel: map[string]uint64{}, Peers: []supervisor.Peer{},
+				Synced: "alone", Reasons: none, Warnings: none, DifferingCounters: []string{}, Kernel: map[string]uint64{}, Peers: []supervisor.Peer{}, ConfiguredPeers: []supervisor.ConfiguredPeer{},
 			},
 		},
 	}

@@ -21,6 +21,15 @@ func Details(row *supervisor.Row, now time.Time) (details []Detail) {
 	for _, peer := range row.Peers {
 		add("peer "+peer.Address, describePeer(peer))
 	}
+	for _, peer := range row.ConfiguredPeers {
+		if !peer.Heard {
+			add("peer "+peer.Address, "is configured, and has not been heard")
+		}
+	}
+	if u := row.UnlistedSender; u != nil {
+		add("unlisted "+u.Address, fmt.Sprintf("has sent %s ago and is not among the configured peers; a peer may send from an unlisted address",
+			Age(time.Duration(u.LastHeardSeconds*float64(time.Second)))))
+	}
 	if len(row.KeyIDs) > 0 {
 		add("security", keysOf(row.Security, row.KeyIDs))
 	}
@@ -142,7 +151,7 @@ func stages(row *supervisor.Row) []stage {
 		}},
 		{"datagrams", []counter{
 			{"network lost", x.NetworkLost}, {"repaired", x.Repaired}, {"written off", x.WrittenOff}, {"socket dropped", x.SocketDrops},
-			{"malformed", x.Malformed}, {"not understood", x.NotUnderstood}, {"unsent", x.SendErrors},
+			{"malformed", x.Malformed}, {"unlisted", x.Unlisted}, {"not understood", x.NotUnderstood}, {"unsent", x.SendErrors},
 		}},
 		{"sealed", []counter{
 			{"forged", x.Forged}, {"replayed", x.Replayed}, {"unknown key", x.UnknownKey}, {"unconfirmed", x.Unconfirmed}, {"throttled", x.Throttled}, {"refused clear", x.ClearRefused},
