@@ -12,6 +12,7 @@ import (
 	"joolctl/nsthread"
 	"joolctl/packetio"
 	"joolctl/replication"
+	"joolctl/seal"
 	"joolctl/session"
 )
 
@@ -124,7 +125,7 @@ type pumps struct {
 
 func newPumps(w *Worker) *pumps {
 	p := &pumps{w: w, failed: make(chan error, 1), random: newRandom(), beats: replication.Beats{Epoch: epoch}}
-	p.do = p
+	p.do, p.newChannel = p, seal.NewChannel
 	return p
 }
 

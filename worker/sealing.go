@@ -21,6 +21,8 @@ type sealing struct {
 	due     time.Time     // of the channel, as last seen
 	greetAt time.Time     // when to send the next greeting
 	single  []byte        // memory for a sealed datagram outside of a batch
+	// newChannel is seal.NewChannel. The simulator replaces it.
+	newChannel func(seal.Keys, seal.Context, time.Time) *seal.Channel
 }
 
 // setSecurity takes the keys and the mode of a spec. The network socket must be that of the spec's group and port.
@@ -30,7 +32,7 @@ func (p *pumps) setSecurity(spec configdir.Spec, now time.Time) {
 	case !spec.Security.Keyed():
 		p.channel, p.single = nil, nil
 	case p.channel == nil || p.context != context:
-		p.channel, p.links, p.due = seal.NewChannel(spec.Keys, context, now), 0, time.Time{}
+		p.channel, p.links, p.due = p.newChannel(spec.Keys, context, now), 0, time.Time{}
 		p.single = make([]byte, 0, datagramSize)
 	case p.keys != spec.Keys:
 		p.channel.SetKeys(spec.Keys, now)
