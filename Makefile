@@ -2,8 +2,10 @@
 export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
+GOVULNCHECK ?= v1.9.0
+VULNDB ?= https://vuln.go.dev
 
-.PHONY: sim sim-mutations stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm test-long lab demo bench bench-many packages release clean
+.PHONY: vulncheck sim sim-mutations stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm test-long lab demo bench bench-many packages release clean
 
 all: build
 
@@ -35,6 +37,12 @@ race: ## most tests wait most of the time, so there is room for more of them at 
 
 sim: ## simulates SEEDS groups of hosts with faults, in virtual time; a failing one prints the command that repeats it
 	$(GO) test -count=1 -timeout 6h -v -run '^TestSimulation$$' ./worker -sim.seeds $(or $(SEEDS),2000)
+	$(GO) test -count=1 -timeout 6h -v -run '^TestSealedSimulation$$' ./worker -sim.seeds $$(($(or $(SEEDS),2000) / 20))
+
+vulncheck: ## looks up known vulnerabilities of the modules and of Go; skips if the database cannot be reached (VULNDB chooses another one)
+	@out=$$($(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) -db $(VULNDB) ./... 2>&1); status=$$?; echo "$$out"; \
+	case "$$out" in *"fetching vulnerabilities: "*) echo "vulncheck: SKIPPED, nothing was checked: the vulnerability database $(VULNDB) cannot be reached; run make vulncheck where it can be, or set VULNDB to a copy of it"; exit 0;; esac; \
+	exit $$status
 
 sim-mutations: ## how many seeds the simulation needs to find each of some defects; fails if it does not find one
 	$(GO) run ./replication/sim/mutations -seeds $(or $(SEEDS),2000)
@@ -53,7 +61,7 @@ lab: ## prepares kernel and Jool modules for the virtual machines, once
 	$(GO) run ./e2e/cmd/lab prepare
 
 # Their machines count instructions: each has one processor, and takes no notice of the other.
-COUNTED := ^(TestChaos|TestCompleteness|TestDrill|TestFleet|TestHeal|TestKeepalived|TestRates|TestStandby)$$
+COUNTED := ^(TestChaos|TestCompleteness|TestDrill|TestFleet|TestHeal|TestKeepalived|TestRates|TestSealed|TestStandby)$$
 
 vm: lab ## tests on the real Jool module; of two machines in real time at once each would take more than twice as long
 	$(GO) test -count=1 -timeout 20m -parallel 2 -run '$(COUNTED)' ./e2e

@@ -23,10 +23,16 @@ type purpose struct {
 }
 
 var purposes = map[string]purpose{
-	"test":         {Guest: Guest{Timeout: 4 * time.Minute, Args: []string{"-test.parallel=6"}}},
-	"fleet":        {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true}},
-	"heal":         {Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true}},
-	"completeness": {Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true}},
+	"test":          {Guest: Guest{Timeout: 4 * time.Minute, Args: []string{"-test.parallel=6"}}},
+	"fleet":         {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true}},
+	"heal":          {Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true}},
+	"completeness":  {Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true}},
+	"sealed":        {Guest: Guest{Timeout: 12 * time.Minute, CountInstructions: true}},
+	"sealed attack": {Guest: Guest{Timeout: 20 * time.Minute, CountInstructions: true}},
+	"sealed cost": {
+		Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true},
+		long:  func(g *Guest) { g.Timeout, g.MemoryMiB = 50*time.Minute, 6144 },
+	},
 	"rates": {
 		Guest: Guest{Timeout: 6 * time.Minute, CountInstructions: true},
 		long:  func(g *Guest) { g.Timeout = 40 * time.Minute },

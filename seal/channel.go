@@ -74,12 +74,14 @@ type ownRun struct {
 
 // NewChannel returns a Channel with a new run. There must be at least one key.
 func NewChannel(keys Keys, c Context, now time.Time) *Channel {
-	return newChannel(keys, c, now, func(b []byte) {
+	return NewSimulated(keys, c, now, func(b []byte) {
 		_, _ = rand.Read(b) // never fails
 	})
 }
 
-func newChannel(keys Keys, context Context, now time.Time, random func([]byte)) *Channel {
+// NewSimulated is NewChannel for simulations that repeat: random fills a slice with the random part of a run ID. It must not return the
+// same bytes again, because two runs with one ID use the counters of one key twice.
+func NewSimulated(keys Keys, context Context, now time.Time, random func([]byte)) *Channel {
 	c := &Channel{context: context, last: now, random: random, wall: func(t time.Time) time.Time { return t.Round(0) }}
 	c.peers.init(now)
 	c.setKeys(keys)

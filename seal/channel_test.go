@@ -23,7 +23,7 @@ var testKeys = NewKeys(keyOf(1, 1))
 // seeded returns a Channel whose runs follow from a seed.
 func seeded(seed uint64, keys Keys, now time.Time) *Channel {
 	r := rand.New(rand.NewPCG(seed, seed))
-	return newChannel(keys, testContext, now, func(b []byte) {
+	return NewSimulated(keys, testContext, now, func(b []byte) {
 		for i := range b {
 			b[i] = byte(r.Uint32())
 		}
@@ -70,7 +70,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := byte(0xa0)
-	c := newChannel(keys, testContext, start, func(b []byte) {
+	c := NewSimulated(keys, testContext, start, func(b []byte) {
 		for i := range b {
 			b[i] = next
 			next++
@@ -123,11 +123,11 @@ func TestOutcomes(t *testing.T) {
 	opens(t, a, b.Seal(nil, []byte{KindGreeting, 1}, start), start, Malformed, "")
 	opens(t, a, seeded(4, NewKeys(keyOf(9, 1)), start).Seal(nil, []byte{1}, start), start, UnknownKey, "")
 	opens(t, a, seeded(5, NewKeys(keyOf(1, 9)), start).Seal(nil, []byte{1}, start), start, Forged, "")
-	other := newChannel(testKeys, Context{testContext.Group, 6465}, start, a.random)
+	other := NewSimulated(testKeys, Context{testContext.Group, 6465}, start, a.random)
 	opens(t, a, other.Seal(nil, []byte{1}, start), start, Forged, "")
-	other = newChannel(testKeys, Context{netip.MustParseAddr("ff08::1"), 6464}, start, a.random)
+	other = NewSimulated(testKeys, Context{netip.MustParseAddr("ff08::1"), 6464}, start, a.random)
 	opens(t, a, other.Seal(nil, []byte{1}, start), start, Forged, "")
-	other = newChannel(testKeys, Context{}, start, a.random)
+	other = NewSimulated(testKeys, Context{}, start, a.random)
 	opens(t, a, other.Seal(nil, []byte{1}, start), start, Forged, "")
 	outcome := Opened
 	for i := range uint64(2 * triesAtOnce) {
@@ -140,7 +140,7 @@ func TestOutcomes(t *testing.T) {
 
 // TestUnicastContext has two hosts without a group and with different ports open each other's datagrams.
 func TestUnicastContext(t *testing.T) {
-	a, b := newChannel(testKeys, Context{Port: 1}, start, seeded(1, testKeys, start).random), newChannel(testKeys, Context{Port: 2}, start, seeded(2, testKeys, start).random)
+	a, b := NewSimulated(testKeys, Context{Port: 1}, start, seeded(1, testKeys, start).random), newChannel(testKeys, Context{Port: 2}, start, seeded(2, testKeys, start).random)
 	linkUp(t, start, a, b)
 	opens(t, a, b.Seal(nil, []byte("\x01content"), start), start, Opened, "\x01content")
 }
@@ -410,14 +410,33 @@ func BenchmarkSealOpen(b *testing.B) {
 	}
 }
 
+// BenchmarkForged opens datagrams that an attacker has made: of an unknown run, and of a known one with a later counter, which cost most.
 func BenchmarkForged(b *testing.B) {
-	c := seeded(1, testKeys, start)
-	forged := seeded(2, testKeys, start).Seal(nil, make([]byte, 1400), start)
-	b.ReportAllocs()
-	for b.Loop() {
-		forged[4]++
-		forged[19] ^= 1
-		c.Open(forged, start)
+	for _, c := range []struct {
+		name string
+		next func(forged []byte)
+	}{
+		{"unknown run", func(forged []byte) {
+			forged[4]++
+			forged[19] ^= 1
+		}},
+		{"known run", func(forged []byte) { forged[HeadLen-1]++ }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			host, peer := seeded(1, testKeys, start), seeded(2, testKeys, start)
+			linkUp(b, start, host, peer)
+			authentic := peer.Seal(nil, make([]byte, 1400), start)
+			authentic[HeadLen-2] = 1 // later than any counter of the peer
+			forged := make([]byte, len(authentic))
+			b.ReportAllocs()
+			for b.Loop() {
+				c.next(authentic)
+				copy(forged, authentic)
+				if _, outcome := host.Open(forged, start); outcome != Forged {
+					b.Fatal(outcome)
+				}
+			}
+		})
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -25,7 +27,12 @@ type network struct {
 
 	sent     []sentContent // by their number
 	recorded [][]byte      // the attacker's recording, at most maxRecorded datagrams
+	insider  *Channel      // the attacker's, who has a key that is removed later; nil: the attacker has none
 	outcomes [Outcomes]int
+	// broken, if not nil, breaks a host before it receives a datagram.
+	broken func(*Channel)
+	// fail is called if a host does what it must not. It is Fatalf unless a test expects a failure.
+	fail func(format string, args ...any)
 }
 
 const maxRecorded = 20_000
@@ -78,7 +85,7 @@ func (e *events) Pop() any {
 }
 
 func newNetwork(t *testing.T, seed uint64, hosts int, keys Keys, every time.Duration) *network {
-	n := &network{t: t, rand: rand.New(rand.NewPCG(seed, 1)), now: start, delay: 20 * time.Millisecond}
+	n := &network{t: t, rand: rand.New(rand.NewPCG(seed, 1)), now: start, delay: 20 * time.Millisecond, fail: t.Fatalf}
 	for i := range hosts {
 		h := &simHost{net: n, number: i, keys: keys, every: every}
 		n.hosts = append(n.hosts, h)
@@ -130,7 +137,7 @@ func (n *network) random(b []byte) {
 // restart gives the host a new Channel.
 func (h *simHost) restart() {
 	h.step = 0
-	h.ch = newChannel(h.keys, testContext, h.net.now, h.net.random)
+	h.ch = NewSimulated(h.keys, testContext, h.net.now, h.net.random)
 	h.ch.wall = func(at time.Time) time.Time {
 		if at.Before(h.since) {
 			return at
@@ -197,6 +204,9 @@ func (n *network) transmit(from *simHost, datagram []byte) {
 	} else {
 		n.recorded[n.rand.IntN(maxRecorded)] = datagram
 	}
+	if n.insider != nil {
+		n.insider.Open(bytes.Clone(datagram), n.now)
+	}
 	for _, to := range n.hosts {
 		if to == from {
 			continue
@@ -219,34 +229,39 @@ func (h *simHost) receive(datagram []byte) {
 	if h.dead {
 		return
 	}
+	if n.broken != nil {
+		n.broken(h.ch)
+	}
 	content, outcome := h.ch.Open(bytes.Clone(datagram), n.now)
 	n.outcomes[outcome]++
 	if len(h.ch.runs) > maxRuns+maxCandidates || len(h.ch.silent) > maxSilent {
-		n.t.Fatalf("host %d remembers %d runs and %d silent ones", h.number, len(h.ch.runs), len(h.ch.silent))
+		n.fail("host %d remembers %d runs and %d silent ones", h.number, len(h.ch.runs), len(h.ch.silent))
 	}
 	if outcome != Opened {
 		return
 	}
 	if len(content) != 5 || int(binary.BigEndian.Uint32(content[1:])) >= len(n.sent) {
-		n.t.Fatalf("host %d opens %x, which was never sent", h.number, content)
+		n.fail("host %d opens %x, which was never sent", h.number, content)
+		return
 	}
 	s := &n.sent[binary.BigEndian.Uint32(content[1:])]
 	named, ok := h.named[simLife{s.sender.number, s.life}]
 	switch {
 	case s.sender == h:
-		n.t.Fatalf("host %d opens its own datagram", h.number)
+		n.fail("host %d opens its own datagram", h.number)
 	case s.at.Before(h.since):
-		n.t.Fatalf("host %d opens a datagram from before its present life", h.number)
+		n.fail("host %d opens a datagram from before its present life", h.number)
 	case !ok || s.at.Before(named):
-		n.t.Fatalf("host %d opens a datagram that was sent before its sender named the host's run", h.number)
+		n.fail("host %d opens a datagram that was sent before its sender named the host's run", h.number)
 	}
 	id := h.number + h.life*len(n.hosts)
 	if s.opened[id]++; s.opened[id] > 1 {
-		n.t.Fatalf("host %d opens a datagram twice", h.number)
+		n.fail("host %d opens a datagram twice", h.number)
 	}
 }
 
-// attack makes the attacker send datagrams to all hosts: recordings, mutated ones, and forged ones of known and unknown runs.
+// attack makes the attacker send datagrams to all hosts: recordings, alone or many in their order, mutated ones, forged ones of known
+// and unknown runs, and those of a key that the hosts no longer have.
 func (n *network) attack(every time.Duration) {
 	n.after(every, func() {
 		n.attack(every)
@@ -257,7 +272,7 @@ func (n *network) attack(every time.Duration) {
 		if n.rand.IntN(3) == 0 {
 			d = bytes.Clone(n.recorded[len(n.recorded)-1])
 		}
-		switch n.rand.IntN(6) {
+		switch n.rand.IntN(8) {
 		case 0:
 			d[n.rand.IntN(len(d))] ^= 1 << n.rand.IntN(8)
 		case 1:
@@ -266,6 +281,23 @@ func (n *network) attack(every time.Duration) {
 			binary.BigEndian.PutUint64(d[4+RunLen:], binary.BigEndian.Uint64(d[4+RunLen:])+n.rand.Uint64N(2*Window))
 		case 3: // another run
 			n.random(d[4 : 4+RunLen])
+		case 4:
+			if n.insider == nil || n.rand.IntN(10) > 0 {
+				break
+			}
+			if d = n.insider.Greet(nil, n.now); n.rand.IntN(2) == 0 {
+				d = n.insider.Seal(nil, []byte("\x01made by the attacker"), n.now)
+			}
+		case 5: // a part of the recording, from a greeting on perhaps
+			if n.rand.IntN(10) > 0 {
+				break
+			}
+			from := n.rand.IntN(len(n.recorded))
+			for _, r := range n.recorded[from:min(from+100, len(n.recorded))] {
+				for _, h := range n.hosts {
+					h.receive(r)
+				}
+			}
 		}
 		for _, h := range n.hosts {
 			h.receive(d)
@@ -316,39 +348,17 @@ func (n *network) within(limit time.Duration) {
 }
 
 // TestAttacker restarts hosts, changes keys and sets clocks while an attacker records, replays, mutates and forges, and while the network
-// loses, duplicates and reorders datagrams.
+// loses, duplicates and reorders datagrams. The attacker belongs to the group at first, until its key is removed.
 func TestAttacker(t *testing.T) {
-	for seed := range uint64(8) {
+	seeds := uint64(24)
+	if testing.Short() {
+		seeds = 8
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			one, two := keyOf(1, 1), keyOf(2, 2)
-			n := newNetwork(t, seed, 3, NewKeys(one), 50*time.Millisecond)
-			n.loss, n.duplicates = 0.05, 0.02
-			n.attack(5 * time.Millisecond)
-			keys := []Keys{NewKeys(one), NewKeys(one, two), NewKeys(two, one), NewKeys(two), NewKeys(two, one), NewKeys(one, two)}
-			for round := range 12 {
-				n.within(5 * time.Second)
-				n.run(time.Duration(n.rand.Int64N(int64(5 * time.Second))))
-				h := n.hosts[n.rand.IntN(3)]
-				switch n.rand.IntN(4) {
-				case 0:
-					h.restart()
-				case 1:
-					h.stepClock()
-				case 2:
-					h.dead = true
-					n.run(time.Duration(n.rand.Int64N(int64(2 * keepFor))))
-					h.dead = false
-					if n.rand.IntN(2) == 0 {
-						h.restart()
-					}
-				case 3:
-					for _, h := range n.hosts {
-						h.keys = keys[(round+1)%len(keys)]
-						h.ch.SetKeys(h.keys, n.now)
-						n.run(time.Second)
-					}
-				}
-			}
+			t.Parallel()
+			n := newAttacked(t, seed)
+			n.rounds(12)
 			n.within(5 * time.Second)
 			for outcome, count := range n.outcomes {
 				if count == 0 && Outcome(outcome) < Malformed && Outcome(outcome) != Throttled && Outcome(outcome) != UnknownKey {
@@ -357,6 +367,95 @@ func TestAttacker(t *testing.T) {
 			}
 			t.Logf("outcomes %v", n.outcomes)
 		})
+	}
+}
+
+// TestAttackerFinds breaks the hosts' protection. The attacker has them open what they must not.
+func TestAttackerFinds(t *testing.T) {
+	for _, c := range []struct {
+		name, fails string
+		broken      func(*Channel)
+	}{
+		{"no replay window", "opens a datagram twice", func(c *Channel) {
+			for _, p := range c.runs {
+				p.seen.bits, p.seen.highest = [windowWords]uint64{}, 0
+			}
+		}},
+		{"runs are accepted at once", "opens its own datagram", func(c *Channel) {
+			for _, p := range c.runs {
+				p.accepted = p.accepted || p.authentic
+			}
+		}},
+		{"runs that are silent are forgotten", "opens a datagram twice", func(c *Channel) { clear(c.silent) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found := ""
+			for seed := uint64(0); seed < 8 && found == ""; seed++ {
+				n := newAttacked(t, seed)
+				n.broken = c.broken
+				n.fail = func(format string, args ...any) {
+					if found == "" {
+						found = fmt.Sprintf("seed %d: ", seed) + fmt.Sprintf(format, args...)
+					}
+				}
+				for round := 0; round < 12 && found == ""; round++ {
+					n.rounds(1)
+				}
+			}
+			if found == "" || !strings.Contains(found, c.fails) {
+				t.Errorf("found %q, want %q", found, c.fails)
+			}
+			t.Log(found)
+		})
+	}
+}
+
+// newAttacked returns a network of three hosts with an attacker whose key they have just removed.
+func newAttacked(t *testing.T, seed uint64) *network {
+	removed, one := keyOf(9, 9), keyOf(1, 1)
+	n := newNetwork(t, seed, 3, NewKeys(removed), 50*time.Millisecond)
+	n.loss, n.duplicates = 0.05, 0.02
+	n.insider = NewSimulated(NewKeys(removed), testContext, n.now, n.random)
+	n.within(5 * time.Second)
+	for _, keys := range []Keys{NewKeys(removed, one), NewKeys(one, removed), NewKeys(one)} {
+		n.rekey(keys)
+	}
+	n.attack(5 * time.Millisecond)
+	return n
+}
+
+// rekey changes the keys of one host after the other.
+func (n *network) rekey(keys Keys) {
+	for _, h := range n.hosts {
+		h.keys = keys
+		h.ch.SetKeys(h.keys, n.now)
+		n.run(time.Second)
+	}
+}
+
+// rounds does something to a host, so many times.
+func (n *network) rounds(rounds int) {
+	one, two := keyOf(1, 1), keyOf(2, 2)
+	keys := []Keys{NewKeys(one), NewKeys(one, two), NewKeys(two, one), NewKeys(two), NewKeys(two, one), NewKeys(one, two)}
+	for range rounds {
+		n.within(5 * time.Second)
+		n.run(time.Duration(n.rand.Int64N(int64(5 * time.Second))))
+		h := n.hosts[n.rand.IntN(3)]
+		switch n.rand.IntN(4) {
+		case 0:
+			h.restart()
+		case 1:
+			h.stepClock()
+		case 2:
+			h.dead = true
+			n.run(time.Duration(n.rand.Int64N(int64(2 * keepFor))))
+			h.dead = false
+			if n.rand.IntN(2) == 0 {
+				h.restart()
+			}
+		case 3:
+			n.rekey(keys[(slices.Index(keys, h.keys)+1)%len(keys)])
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"joolctl/nsthread"
 	"joolctl/packetio"
 	"joolctl/replication"
+	"joolctl/seal"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -133,7 +134,7 @@ type pumps struct {
 
 func newPumps(w *Worker) *pumps {
 	p := &pumps{w: w, failed: make(chan error, 1), random: newRandom(), beats: replication.Beats{Epoch: epoch}}
-	p.do, p.single, p.failedFn = p, packetio.NewBatch(1, 0), p.failedTo
+	p.do, p.single, p.failedFn, p.newChannel = p, packetio.NewBatch(1, 0), p.failedTo, seal.NewChannel
 	return p
 }
 

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -398,27 +399,9 @@ func TestSealedNoAllocations(t *testing.T) {
 		spec.Security, spec.Keys = configdir.SecurityAccept, seal.NewKeys(seal.NewKey(1))
 	}, func(d *driven) {
 		d.mode = configdir.SecurityRequire
-		peer := seal.NewChannel(d.keys, d.context, time.Now())
-		for end := time.Now().Add(patience); peer.Links() == 0 || d.channel.Links() == 0; {
-			if time.Now().After(end) {
-				t.Errorf("%d and %d links", peer.Links(), d.channel.Links())
-				return // not Fatal, which would end the worker's thread
-			}
-			if err := d.to.Send(d.group, peer.Greet(nil, time.Now())); err != nil {
-				panic(err)
-			}
-			d.wait(d.socket.fd)
-			d.fromNetwork()
-			d.greetAt = time.Time{}
-			d.greetWhenDue(time.Now())
-			for greeted := false; !greeted || d.ready(d.group); { // the worker's earlier datagrams are queued before its greeting
-				n := d.read(d.group)
-				greeted = seal.IsSealed(d.buf[:n])
-				peer.Open(d.buf[:n], time.Now())
-			}
-		}
-		for d.ready(d.group) {
-			d.read(d.group)
+		peer := d.peer(t)
+		if peer == nil {
+			return // not Fatal, which would end the worker's thread
 		}
 		d.greetAt = time.Now().Add(time.Hour)
 		for _, together := range []int{1, 3, batch + 2} {
@@ -438,6 +421,89 @@ func TestSealedNoAllocations(t *testing.T) {
 			t.Errorf("losses %+v", l)
 		}
 	})
+}
+
+// peer returns the Channel of a host that the worker accepts, and that accepts the worker; nil if that takes too long.
+func (d *driven) peer(t testing.TB) *seal.Channel {
+	peer := seal.NewChannel(d.keys, d.context, time.Now())
+	for end := time.Now().Add(patience); peer.Links() == 0 || d.channel.Links() == 0; {
+		if time.Now().After(end) {
+			t.Errorf("%d and %d links", peer.Links(), d.channel.Links())
+			return nil
+		}
+		if err := d.to.Send(d.group, peer.Greet(nil, time.Now())); err != nil {
+			panic(err)
+		}
+		d.wait(d.socket.fd)
+		d.fromNetwork()
+		d.greetAt = time.Time{}
+		d.greetWhenDue(time.Now())
+		for greeted := false; !greeted || d.ready(d.group); { // the worker's earlier datagrams are queued before its greeting
+			n := d.read(d.group)
+			greeted = seal.IsSealed(d.buf[:n])
+			peer.Open(d.buf[:n], time.Now())
+		}
+	}
+	for d.ready(d.group) {
+		d.read(d.group)
+	}
+	return peer
+}
+
+// BenchmarkRefused measures what a datagram costs that the worker drops, from the socket on. The same datagrams without a key on the host
+// show what the key adds.
+func BenchmarkRefused(b *testing.B) {
+	authentic := seal.NewChannel(seal.NewKeys(seal.NewKey(1)), seal.Context{}, time.Now()).Seal(nil, make([]byte, 1400), time.Now())
+	for _, c := range []struct {
+		name   string
+		change func(d []byte, known []byte, i int)
+	}{
+		{"unknown run", func(d, _ []byte, i int) { binary.BigEndian.PutUint64(d[4:], uint64(i)) }},
+		{"known run, not authentic", func(d, known []byte, i int) {
+			copy(d, known[:seal.HeadLen])
+			binary.BigEndian.PutUint64(d[seal.HeadLen-8:], 1<<32+uint64(i))
+		}},
+		{"replayed", func(d, known []byte, _ int) { copy(d, known) }},
+		{"removed key", func(d, _ []byte, _ int) { d[3] = 9 }},
+		{"clear", func(d, _ []byte, _ int) { d[2] = 1 }},
+	} {
+		for _, mode := range []configdir.Security{configdir.SecurityRequire, configdir.SecurityOff} {
+			b.Run(c.name+", "+mode.String(), func(b *testing.B) {
+				driveSpec(b, jool4115, func(spec *configdir.Spec) {
+					spec.Security, spec.Keys = configdir.SecurityRequire, seal.NewKeys(seal.NewKey(1))
+				}, func(d *driven) {
+					peer := d.peer(b)
+					if peer == nil {
+						return
+					}
+					known := peer.Seal(nil, make([]byte, 1400), time.Now())
+					if mode == configdir.SecurityOff {
+						d.mode, d.channel = mode, nil
+					}
+					d.greetAt = time.Now().Add(time.Hour)
+					together := make([][]byte, batch)
+					for i := range together {
+						together[i] = bytes.Clone(authentic)
+					}
+					var took time.Duration
+					b.ReportAllocs()
+					for n := 0; n < b.N; n += batch {
+						for i, datagram := range together {
+							c.change(datagram, known, n+i)
+							if err := d.to.Send(d.group, datagram); err != nil {
+								panic(err)
+							}
+						}
+						d.wait(d.socket.fd)
+						began := time.Now()
+						d.fromNetwork()
+						took += time.Since(began)
+					}
+					b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/datagram")
+				})
+			})
+		}
+	}
 }
 
 // ready reports whether a socket has something to read.

@@ -24,6 +24,8 @@ type sealing struct {
 	sealedOne []byte        // memory for a sealed datagram outside of a batch
 	refusals  refused
 	linked    bool // SyncState.Links has some
+	// newChannel is seal.NewChannel. The simulator replaces it.
+	newChannel func(seal.Keys, seal.Context, time.Time) *seal.Channel
 }
 
 // SecurityOf returns the mode and the key IDs of a spec, as HELLO has them.
@@ -55,7 +57,7 @@ func (p *pumps) setSecurity(spec configdir.Spec, now time.Time) {
 	case !spec.Security.Keyed():
 		p.channel, p.sealedOne = nil, nil
 	case p.channel == nil || p.context != context:
-		p.channel, p.links, p.due = seal.NewChannel(spec.Keys, context, now), 0, time.Time{}
+		p.channel, p.links, p.due = p.newChannel(spec.Keys, context, now), 0, time.Time{}
 		p.sealedOne = make([]byte, 0, datagramSize)
 	case p.keys != spec.Keys:
 		p.channel.SetKeys(spec.Keys, now)

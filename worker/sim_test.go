@@ -48,6 +48,7 @@ type simulation struct {
 	slow    bool // tables are read, compared and stored as slowly as large ones
 	quiet   bool // a datagram seldom follows another one soon
 	shared  bool // the last two hosts send from one address
+	keyed   bool // the hosts seal their datagrams, and an attacker attacks them
 }
 
 // simulationOf returns the simulation of a seed.
@@ -120,7 +121,11 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	if silent { // only a verification finds the difference
 		verify = simVerify
 	}
-	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), newSimulated(verify, memory))
+	var k *keyed
+	if s.keyed {
+		k = newKeyed(s.seed, s.hosts)
+	}
+	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), newSimulated(verify, memory, k))
 	if s.lanes > 1 { // host 1 translates, too, and chooses other masks: of two sessions with one mask, one stays missing
 		for i := range c.Hosts {
 			c.Hosts[i].Module.Ports = [][2]uint16{{1024, 32767}, {32768, 65535}}[i%2]
@@ -143,6 +148,9 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	}
 	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
 	simulated = sim.New(c)
+	if s.keyed {
+		k.attack(simulated)
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			violations = []sim.Violation{{At: simulated.Clock.Elapsed(), Host: -1, Rule: rulePanic, Detail: fmt.Sprintf("%v\n%s", r, debug.Stack())}}
@@ -180,6 +188,9 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	if !v.ChecksCapacity() { // the times left in its reports are those when the sessions were queued
 		bounds.Young += 4 * time.Second
 	}
+	if s.keyed {
+		bounds.Yes += simLinks
+	}
 	m := simulated.Monitor(100*time.Millisecond, bounds)
 	simulated.Run(simFor + simSettle)
 	for end := simFor + simSettle; s.slow && end < simFor+simSettle+simLate && !m.Complete(); {
@@ -202,10 +213,13 @@ func TestSimulatedTwice(t *testing.T) {
 
 // TestSimulation simulates groups of hosts. It checks all the time that no host says that it is complete while it lacks sessions, and
 // that no session returns to an older state; and at the end that all hosts are complete and equal.
-func TestSimulation(t *testing.T) {
+func TestSimulation(t *testing.T) { simulateAll(t, simulationOf) }
+
+// simulateAll simulates the seeds that flags choose.
+func simulateAll(t *testing.T, of func(seed uint64) simulation) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // simulations allocate much short-lived memory
 	if *simSeed != 0 {
-		simulateOne(t)
+		simulateOne(t, of(*simSeed))
 		return
 	}
 	n := uint64(30)
@@ -215,7 +229,7 @@ func TestSimulation(t *testing.T) {
 	if *simSeeds > 0 {
 		n = *simSeeds
 	}
-	results := simulateSeeds(t, *simFrom, n, *simFirst)
+	results := simulateSeeds(t, of, *simFrom, n, *simFirst)
 	if *simFirst {
 		if len(results.failed) > 0 {
 			s := results.failed[0]
@@ -225,7 +239,7 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	for _, s := range results.failed[:min(len(results.failed), 5)] {
-		t.Error(s.explain())
+		t.Error(s.explain(t.Name()))
 	}
 	var seeds []uint64
 	for _, s := range results.failed {
@@ -304,8 +318,7 @@ func parseFaults(list string) (faults []sim.Fault, err error) {
 }
 
 // simulateOne simulates the seed that a flag chooses.
-func simulateOne(t *testing.T) {
-	s := simulationOf(*simSeed)
+func simulateOne(t *testing.T, s simulation) {
 	if *simFaults != "" {
 		var err error
 		if s.faults, err = parseFaults(*simFaults); err != nil {
@@ -330,7 +343,7 @@ type simResults struct {
 }
 
 // simulateSeeds simulates n seeds, one on each processor at a time. If first is set, it stops after the first failed seed.
-func simulateSeeds(t *testing.T, from, n uint64, first bool) *simResults {
+func simulateSeeds(t *testing.T, of func(seed uint64) simulation, from, n uint64, first bool) *simResults {
 	var (
 		r     simResults
 		mu    sync.Mutex
@@ -343,7 +356,7 @@ func simulateSeeds(t *testing.T, from, n uint64, first bool) *simResults {
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			for seed := next.Add(1); seed < from+n && !end.Load(); seed = next.Add(1) {
-				s := simulationOf(seed)
+				s := of(seed)
 				simulated, violations := s.run(s.faults, nil)
 				mu.Lock()
 				r.hosts += time.Duration(s.hosts) * (simFor + simSettle)
@@ -379,7 +392,7 @@ func (r *simResults) String() string {
 }
 
 // explain returns the first violation, and the command that reproduces it with as few faults as possible.
-func (s simulation) explain() string {
+func (s simulation) explain(test string) string {
 	_, violations := s.run(s.faults, nil)
 	rule := violations[0].Rule
 	least := sim.Minimise(s.faults, func(faults []sim.Fault) bool {
@@ -391,6 +404,6 @@ func (s simulation) explain() string {
 		words = append(words, f.String())
 	}
 	_, violations = s.run(least, nil)
-	return fmt.Sprintf("seed %d (%d hosts, %s): %v\ngo test ./worker -run TestSimulation -sim.seed %d -sim.faults '%s'",
-		s.seed, s.hosts, s.version, violations[0], s.seed, strings.Join(words, "; "))
+	return fmt.Sprintf("seed %d (%d hosts, %s): %v\ngo test ./worker -run '^%s$' -sim.seed %d -sim.faults '%s'",
+		s.seed, s.hosts, s.version, violations[0], test, s.seed, strings.Join(words, "; "))
 }

@@ -34,6 +34,7 @@ type simulated struct {
 	reported bool
 	retry    time.Time // when to check again whether the missing instance exists; zero: it exists
 	memory   *scratch  // shared by the workers of the simulation
+	keyed    *keyed    // nil: datagrams are clear
 }
 
 // refusal is the module's error for a JOOLD_ADD that the worker has not read yet.
@@ -61,9 +62,9 @@ func (d *dueAt) take(now time.Time) bool {
 // simScratches has the memory that the workers of a simulation share: only one of them runs at a time.
 var simScratches = sync.Pool{New: newScratch}
 
-// newSimulated returns a Factory of simulated workers. verify is the period of their verifications.
-func newSimulated(verify time.Duration, memory *scratch) sim.Factory {
-	return func(e *sim.Env) sim.Replica { return &simulated{env: e, verify: verify, memory: memory} }
+// newSimulated returns a Factory of simulated workers. verify is the period of their verifications. Their datagrams are clear if k is nil.
+func newSimulated(verify time.Duration, memory *scratch, k *keyed) sim.Factory {
+	return func(e *sim.Env) sim.Replica { return &simulated{env: e, verify: verify, memory: memory, keyed: k} }
 }
 
 // simVerify is the period of verifications if only a verification finds a difference.
@@ -104,6 +105,7 @@ func (r *simulated) run(now time.Time, counters *Counters, adopted bool) {
 	p.version, p.jiffy, p.adopted, p.instance = r.env.Version(), r.env.Jiffy(), adopted, "sim"
 	p.timer, p.trailing, p.scratch, p.socket = &r.due, &r.trail, r.memory, &netSocket{}
 	r.pumps, r.posted, r.refused, r.retry, r.due, r.trail = p, nil, nil, time.Time{}, dueAt{}, dueAt{}
+	r.keyed.prepare(r, &spec)
 	p.prepare(spec, now)
 	p.host.Receiver.Piece = 2 * syncwire.MaxBulk
 	p.checkDue = now.Add(1 << 62)
@@ -144,6 +146,7 @@ func (r *simulated) Overrun(now time.Time) {
 
 func (r *simulated) Datagram(now time.Time, d sim.Datagram) {
 	if r.at = now; r.pumps != nil {
+		r.keyed.arrives(r, d)
 		r.take(packetio.Datagram{Data: d.Data, From: d.From, Arrived: d.Arrived}, now)
 		r.toKernel()
 	}
@@ -151,6 +154,7 @@ func (r *simulated) Datagram(now time.Time, d sim.Datagram) {
 
 func (r *simulated) Regrouped(now time.Time) {
 	if r.at = now; r.pumps != nil {
+		r.keyed.moves(r, now)
 		r.host.Moved(now)
 	}
 }
@@ -186,7 +190,7 @@ func (r *simulated) Wake(now time.Time) (next time.Time) {
 		r.ack(1)
 	}
 	if r.due.take(now) {
-		r.due.SetSooner(replication.Soonest(r.askWhenDue(now), r.host.Tick(now)))
+		r.due.SetSooner(replication.Soonest(replication.Soonest(r.askWhenDue(now), r.host.Tick(now)), r.greetWhenDue(now)))
 	}
 	select {
 	case err := <-r.failed:

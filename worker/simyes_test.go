@@ -40,7 +40,7 @@ func TestSimulatedYes(t *testing.T) {
 			}
 			memory := simScratches.Get().(*scratch)
 			defer simScratches.Put(memory)
-			config := sim.DefaultConfig(1, 2, sim.DefaultModule(v), newSimulated(simSpec().VerifyPeriod, memory))
+			config := sim.DefaultConfig(1, 2, sim.DefaultModule(v), newSimulated(simSpec().VerifyPeriod, memory, nil))
 			config.Tolerance = 2*simSpec().RefreshPeriod + time.Second
 			c.config(&config)
 			s := sim.New(config)

@@ -64,8 +64,22 @@ func TestSealed(t *testing.T) {
 // startSealed starts a supervisor of a pair that requires sealed datagrams.
 func startSealed(t *testing.T, p pair, keys string) supervisor {
 	t.Helper()
+	return startKeyed(t, p.secured("require"), keys)
+}
+
+// secured is the pair with the key "security", and with a key file unless that is empty.
+func (p pair) secured(security string) pair {
+	p.keyFile, p.security = "", security
+	if security != "" {
+		p.keyFile = keyFile
+	}
+	return p
+}
+
+// startKeyed starts a supervisor of a pair, beside whose files it writes a key file.
+func startKeyed(t *testing.T, p pair, keys string) supervisor {
+	t.Helper()
 	dir := t.TempDir()
-	p.keyFile, p.security = keyFile, "require"
 	p.write(t, dir)
 	writeKeys(t, dir, keys)
 	s := supervisor{dir: dir, socket: filepath.Join(t.TempDir(), "control.sock")}

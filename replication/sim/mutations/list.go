@@ -1,10 +1,20 @@
 package main
 
+import "strings"
+
 // mutation is a defect.
 type mutation struct {
 	name   string
 	breaks string // what goes wrong
 	edits  []edit
+}
+
+// test is the test that looks for the defect: those of sealed datagrams need an attacker.
+func (m mutation) test() string {
+	if strings.HasPrefix(m.name, "seal-") {
+		return "TestSealedSimulation"
+	}
+	return "TestSimulation"
 }
 
 // edit replaces a text that occurs once in the files of all packages.
@@ -95,4 +105,10 @@ var mutations = []mutation{
 		"if gap, is := k.vector.Gap(c.Origin, c.Highest); is {", "if gap, is := k.vector.Gap(c.Origin, c.Highest); is && false {"}}},
 	{"blocked-mappings", "mappings that are in the way of younger ones stay", []edit{{
 		"err := p.module.AskRemoveBIB(m.Proto, m.Src4); err != nil {", "err := error(nil); err != nil {"}}},
+	{"seal-window-off", "a sealed datagram that arrived before is opened again", []edit{{
+		"	case !p.seen.fresh(h.counter):\n", "	case h.counter == 0:\n"}}},
+	{"seal-recordings-accepted", "a host that has started takes a recording of a peer's datagrams for the peer", []edit{{
+		"	if named && !p.accepted && c.admit(now) {\n", "	if !p.accepted && c.admit(now) {\n"}}},
+	{"seal-clear-accepted", "a host that requires sealed datagrams takes clear ones", []edit{{
+		"		if p.mode == configdir.SecurityRequire {\n", "		if p.mode == configdir.SecurityRequire && false {\n"}}},
 }

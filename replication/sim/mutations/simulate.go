@@ -15,7 +15,7 @@ import (
 
 // packages have the decisions of a worker. An edit's text is looked for in all of their files, so that code can move
 // between them.
-var packages = []string{"worker", "replication", "session", "syncwire"}
+var packages = []string{"worker", "replication", "seal", "session", "syncwire"}
 
 // moduleRoot returns the directory of go.mod.
 func moduleRoot() (string, error) {
@@ -105,14 +105,14 @@ func simulate(root, plain string, files map[string]string, m mutation, seeds int
 		return result{rule: err.Error()}
 	}
 	if seed := found[m.name]; seed != 0 && seed <= seeds {
-		if r := first(root, binary, seed, 1); r.found() && !first(root, plain, seed, 1).found() {
+		if r := first(root, binary, m.test(), seed, 1); r.found() && !first(root, plain, m.test(), seed, 1).found() {
 			return r
 		}
 	}
 	for from := 1; from <= seeds; {
-		r := first(root, binary, from, seeds+1-from)
+		r := first(root, binary, m.test(), from, seeds+1-from)
 		seed, err := strconv.Atoi(r.seed)
-		if err != nil || !first(root, plain, seed, 1).found() {
+		if err != nil || !first(root, plain, m.test(), seed, 1).found() {
 			return r
 		}
 		from = seed + 1
@@ -122,9 +122,9 @@ func simulate(root, plain string, files map[string]string, m mutation, seeds int
 
 var notFound = result{rule: "NOT FOUND"}
 
-// first runs seeds with a binary of the worker's tests, and returns the first that fails.
-func first(root, binary string, from, seeds int) result {
-	test := exec.Command(binary, "-test.run", "^TestSimulation$", "-test.timeout", "2h", "-sim.first", "-sim.from", fmt.Sprint(from), "-sim.seeds", fmt.Sprint(seeds))
+// first runs seeds of a test with a binary of the worker's tests, and returns the first that fails.
+func first(root, binary, name string, from, seeds int) result {
+	test := exec.Command(binary, "-test.run", "^"+name+"$", "-test.timeout", "2h", "-sim.first", "-sim.from", fmt.Sprint(from), "-sim.seeds", fmt.Sprint(seeds))
 	test.Dir = filepath.Join(root, "worker")
 	test.Env = append(os.Environ(), "GOMAXPROCS=1") // the seeds in order
 	out, err := test.CombinedOutput()
