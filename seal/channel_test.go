@@ -140,7 +140,7 @@ func TestOutcomes(t *testing.T) {
 
 // TestUnicastContext has two hosts without a group and with different ports open each other's datagrams.
 func TestUnicastContext(t *testing.T) {
-	a, b := NewSimulated(testKeys, Context{Port: 1}, start, seeded(1, testKeys, start).random), newChannel(testKeys, Context{Port: 2}, start, seeded(2, testKeys, start).random)
+	a, b := NewSimulated(testKeys, Context{Port: 1}, start, seeded(1, testKeys, start).random), NewSimulated(testKeys, Context{Port: 2}, start, seeded(2, testKeys, start).random)
 	linkUp(t, start, a, b)
 	opens(t, a, b.Seal(nil, []byte("\x01content"), start), start, Opened, "\x01content")
 }
