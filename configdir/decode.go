@@ -103,6 +103,9 @@ func (d *decoding) key(start, end int, name string, err error) {
 		d.add(start+at, name, "the key is not valid UTF-8; write it in plain letters", false)
 		return
 	}
+	if name == schemaKey {
+		return
+	}
 	if find(name, d.of) == nil {
 		d.add(start, name, unknownKey(name, d.of), false)
 		return

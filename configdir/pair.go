@@ -81,7 +81,8 @@ func Check(dir string) (Result, error) {
 }
 
 // ReadPair reads one pair from two files, wherever they are. The name is the
-// caller's and taken as it is.
+// caller's and taken as it is. An empty modsocketPath stands for a file without
+// keys.
 func ReadPair(name, netsocketPath, modsocketPath string) Pair {
 	pair := Pair{
 		Name: name, Netsocket: netsocketPath, Modsocket: modsocketPath,
@@ -90,6 +91,9 @@ func ReadPair(name, netsocketPath, modsocketPath string) Pair {
 	pair.Spec.Name = name
 	for _, of := range kinds {
 		report := report{path: pair.path(of)}
+		if report.path == "" {
+			continue
+		}
 		data, wrong := readFile(report.path, of)
 		if wrong != "" {
 			report.add(0, "", wrong, false)

@@ -27,6 +27,7 @@ const (
 	defaultSocket = "/run/joolctl/joolctl.sock"
 	socketEnv     = "JOOLCTL_SOCKET"
 	defaultDir    = "/etc/joold.d"
+	otherDir      = "/etc/jool/joold.d"
 )
 
 // errNotWell ends a command whose output has told already what is not well.
