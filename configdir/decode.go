@@ -121,7 +121,7 @@ func (d *decoding) key(start, end int, name string, err error) {
 
 // value checks a known key's value and notes where it stands.
 func (d *decoding) value(k *key, start int, raw []byte) {
-	d.places[k.keyID] = positionOf(d.data, start)
+	d.places[k.keyID] = place{positionOf(d.data, start), string(raw)}
 	if c := k.set(d.spec, value{raw}); c != nil {
 		d.add(start+c.offset, k.name, c.message(k), c.advice)
 	}

@@ -50,6 +50,13 @@ var documents = []struct {
 		}
 		return checkedOf(result)
 	}},
+	{"config", func(t *testing.T) any {
+		result, err := configdir.Check("testdata/check")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return configuredOf(result.Pairs[0])
+	}},
 	{"version", func(*testing.T) any {
 		return version.Info{Version: "v0.1.0-rc1", Commit: "c9c8618fbc450b1d1e5a5ff4f3ad61f5ddbbd87f", Go: "go1.26.8", Wire: 1, Jool: []string{"4.1.9", "4.1.15"}}
 	}},
