@@ -43,6 +43,7 @@ func TestCommands(t *testing.T) {
 			return ""
 		})
 	})
+	t.Run("instances", func(t *testing.T) { testInstances(t, top, sJ, pairJ.name) })
 	t.Run("metrics", func(t *testing.T) { testMetrics(t, top.j, sJ, metricsSocket) })
 	t.Run("advertise", func(t *testing.T) { testAdvertise(t, top, sJ) })
 	t.Run("no second supervisor", func(t *testing.T) {
