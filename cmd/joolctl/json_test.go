@@ -11,6 +11,7 @@ import (
 
 	"joolctl/cmd/internal/version"
 	"joolctl/configdir"
+	"joolctl/doctor"
 	"joolctl/internal/docstest"
 	"joolctl/internal/golden"
 	"joolctl/internal/jsondoc"
@@ -49,6 +50,15 @@ var documents = []struct {
 			t.Fatal(err)
 		}
 		return checkedOf(result)
+	}},
+	{"doctor", func(*testing.T) any {
+		return doctor.Report{Findings: []doctor.Finding{
+			{Check: "module", Level: doctor.OK, Observed: "Jool 4.1.15 is loaded"},
+			{Check: "interface", Pair: "blue", Level: doctor.Fail, Observed: "eth1 is down", Remedy: "type: ip link set eth1 up"},
+		}}
+	}},
+	{"instances", func(*testing.T) any {
+		return foundInstances{[]foundInstance{{"blue", "nat", "blue", supervisor.Running}, {Instance: "default"}}}
 	}},
 	{"config", func(t *testing.T) any {
 		result, err := configdir.Check("testdata/check")
