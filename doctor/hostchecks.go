@@ -109,7 +109,7 @@ func checkSupervisor(_ context.Context, h *host) []Finding {
 	case h.status.Directory != h.Dir:
 		return warn(fmt.Sprintf("the supervisor runs the pairs of %s, not those of %s", h.status.Directory, h.Dir), "type: joolctl doctor "+h.status.Directory)
 	}
-	return ok(fmt.Sprintf("joolctl %s runs %d pairs of %s", h.status.Version, len(h.status.Workers), h.Dir))
+	return ok(fmt.Sprintf("joolctl %s runs %s of %s", h.status.Version, count(len(h.status.Workers), "pair"), h.Dir))
 }
 
 func checkDirectory(_ context.Context, h *host) []Finding {
@@ -119,7 +119,7 @@ func checkDirectory(_ context.Context, h *host) []Finding {
 	case len(h.result.Pairs) == 0:
 		return warn(h.Dir+" has no pairs", "type: joolctl init NAME")
 	}
-	return ok(fmt.Sprintf("%s has %d pairs", h.Dir, len(h.result.Pairs)))
+	return ok(h.Dir + " has " + count(len(h.result.Pairs), "pair"))
 }
 
 // descriptorsPerPair is how many file descriptors a pair needs at most, with a stats port and a namespace of its own (docs/configuration.md).
@@ -137,7 +137,7 @@ func checkDescriptors(_ context.Context, h *host) []Finding {
 		}
 	}
 	need := uint64(64 + descriptorsPerPair*len(h.result.Pairs))
-	observed := fmt.Sprintf("%s may open %d descriptors; %d pairs need %d at most", owner, limit.Max, len(h.result.Pairs), need)
+	observed := fmt.Sprintf("%s may open %d descriptors; %d are enough for %s", owner, limit.Max, need, count(len(h.result.Pairs), "pair"))
 	if limit.Max < need {
 		return warn(observed, fmt.Sprintf("set LimitNOFILE=%d in joolctl.service", need))
 	}

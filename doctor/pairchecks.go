@@ -123,7 +123,7 @@ func checkKeys(_ context.Context, s *subject) []Finding {
 		return fail(err.Error(), "")
 	}
 	age := time.Since(info.ModTime())
-	observed := fmt.Sprintf("%s has %d keys, was changed %d days ago, and \"security\" is %q", s.spec.KeyFile, s.spec.Keys.Len(), age/(24*time.Hour), s.spec.Security)
+	observed := fmt.Sprintf("%s has %s, was changed %s ago, and \"security\" is %q", s.spec.KeyFile, count(s.spec.Keys.Len(), "key"), count(int(age/(24*time.Hour)), "day"), s.spec.Security)
 	switch {
 	case age > oldKey:
 		return warn(observed, "add another key: joolctl genkey 2 >> "+s.spec.KeyFile)
@@ -144,7 +144,7 @@ func checkWorker(_ context.Context, s *subject) []Finding {
 	case s.row.State != supervisor.Running:
 		return fail(fmt.Sprintf("the worker is %s: %s", s.row.State, s.row.Reason), "")
 	case s.row.LostSessions > 0:
-		return warn(fmt.Sprintf("the worker runs; %d sessions did not arrive at first", s.row.LostSessions), "see `joolctl status -o wide "+s.pair.Name+"`")
+		return warn(fmt.Sprintf("the worker runs; %d sessions were lost, and may have come by a full sync since", s.row.LostSessions), "see `joolctl status -o wide "+s.pair.Name+"`")
 	}
 	return ok("the worker runs since " + s.row.Since.Format(time.RFC3339))
 }
