@@ -12,7 +12,7 @@ import (
 	"joolctl/configdir"
 )
 
-// configured is the answer of `joolctl config -o json`.
+// configured is the answer of `joolctl config NAME -o json`.
 type configured struct {
 	// Name is the name of the pair.
 	Name string `json:"name"`

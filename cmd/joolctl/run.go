@@ -85,7 +85,7 @@ file); 2 wrong usage; 3 no supervisor answers.`,
 	root.PersistentFlags().StringVar(&p.socket, "socket", socket,
 		"the supervisor's control socket (environment: "+socketEnv+")")
 	root.AddCommand(
-		newUp(p), newInit(p), newDoctor(p), newStatus(p), newTop(p), newReady(p), newCheck(p), newAdvertise(p), newRestart(p),
+		newUp(p), newInit(p), newDoctor(p), newBundle(p), newStatus(p), newTop(p), newReady(p), newCheck(p), newAdvertise(p), newRestart(p),
 		newReload(p), newDown(p), newNotify(p), newEvents(p), newFollow(p), newLogLevel(p), newConfig(p), newInstances(p), newGenkey(p), newMetrics(p), newVersion(p),
 	)
 	return root

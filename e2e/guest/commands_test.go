@@ -52,6 +52,7 @@ func TestCommands(t *testing.T) {
 			t.Errorf("exit status %d, want one that says no and names the socket:\n%s", code, out)
 		}
 	})
+	t.Run("doctor", func(t *testing.T) { testDoctor(t, top, sJ, pairJ) })
 	sJ.stop(t)
 	sK.stop(t)
 	if out, code := sJ.command(t, "status"); code != exitNoSupervisor {
