@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bridge is what the kernel says of an interface, as far as it concerns multicast snooping. The numbers of the attributes are those of
+// bridge describes an interface, and how it snoops multicast groups if it is a bridge. The numbers of the attributes come from
 // linux/if_link.h.
 type bridge struct {
 	index, master      int

@@ -32,7 +32,7 @@ type Finding struct {
 	Pair string `json:"pair,omitempty"`
 	// Level is ok, warn or fail.
 	Level Level `json:"level"`
-	// Observed is what the check has seen. Its wording may change.
+	// Observed describes the state that the check has found. Its wording may change.
 	Observed string `json:"observed"`
 	// Remedy says what to do, usually a command. It is missing if there is nothing to do. Its wording may change.
 	Remedy string `json:"remedy,omitempty"`
@@ -58,7 +58,7 @@ type Options struct {
 	Keepalived string
 }
 
-// host is what the checks of the host know.
+// host has the data that the checks of the host share.
 type host struct {
 	Options
 	result    configdir.Result

@@ -237,7 +237,7 @@ func TestFaults(t *testing.T) {
 				t.Errorf("want %s %q %q, got %+v", c.level, c.observed, c.remedy, found)
 			}
 			if c.level == OK && len(found) != 1 {
-				t.Errorf("beside it: %+v", found)
+				t.Errorf("further findings: %+v", found)
 			}
 			if r.Healthy != !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level == Fail }) {
 				t.Errorf("healthy: %v", r.Healthy)

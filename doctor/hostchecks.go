@@ -75,7 +75,7 @@ func checkDefects(context.Context, *host) []Finding {
 	return warn(fmt.Sprintf("Jool %v %s", v, strings.Join(defects, "; ")), "upgrade Jool to 4.1.13 or later")
 }
 
-// toolVersion finds a version in what a tool prints.
+// toolVersion finds a version in the output of a tool.
 var toolVersion = regexp.MustCompile(`\d+\.\d+\.\d+(\.\d+)?`)
 
 func checkTools(ctx context.Context, _ *host) []Finding {

@@ -72,7 +72,7 @@ func (p *probe) open(s *subject, in *net.Interface) (err error) {
 		return err
 	}
 	if unix.SetsockoptInt(p.receiver, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, s.spec.ReceiveBuffer) != nil {
-		_ = unix.SetsockoptInt(p.receiver, unix.SOL_SOCKET, unix.SO_RCVBUF, s.spec.ReceiveBuffer) // the next line tells what was granted
+		_ = unix.SetsockoptInt(p.receiver, unix.SOL_SOCKET, unix.SO_RCVBUF, s.spec.ReceiveBuffer) // the next call reads the granted size
 	}
 	doubled, err := unix.GetsockoptInt(p.receiver, unix.SOL_SOCKET, unix.SO_RCVBUF)
 	if err != nil {

@@ -50,7 +50,7 @@ all hosts of a group need the same group, port and key.`,
 	return cmd
 }
 
-// init writes a pair, after it has asked for what is missing.
+// init completes a wish, and writes the pair.
 func (p *program) init(ctx context.Context, in io.Reader, wish newpair.Wish) error {
 	host := newpair.Host{
 		Instances:  func() ([]newpair.Instance, error) { return p.idleInstances(ctx, wish.Dir) },

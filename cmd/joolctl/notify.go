@@ -44,7 +44,7 @@ joolctl request what they lack by themselves. It returns at once.`,
 	return cmd
 }
 
-// notification is what keepalived says of a VRRP instance or group.
+// notification has the arguments of keepalived about a VRRP instance or group.
 type notification struct {
 	pairs       []string
 	vrrp, state string

@@ -32,7 +32,7 @@ func directory(t *testing.T) string {
 	return dir
 }
 
-// TestComplete completes wishes without a terminal: what is clear is chosen, what is not is an error that names the flag.
+// TestComplete completes wishes without a terminal. A value with several possible choices is an error that names the flag.
 func TestComplete(t *testing.T) {
 	one, two := Instance{"", "nat"}, Instance{"blue", "nat"}
 	failing := Host{

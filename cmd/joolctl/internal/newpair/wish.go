@@ -18,7 +18,7 @@ const (
 	firstPort = 6464
 )
 
-// Wish is what is known of a new pair. An empty field is not known, or not wanted.
+// Wish has the values of a new pair. A field is empty if its value is not chosen yet, or not wanted.
 type Wish struct {
 	// Dir is the directory of pairs, and Name the name of the new one.
 	Dir, Name string
@@ -46,8 +46,8 @@ type Host struct {
 // Ask asks the operator for a value, and returns the proposal if the answer is empty.
 type Ask func(question, proposal string) (string, error)
 
-// Complete fills in what is missing. Without ask, it chooses a value if only one is possible or a default is safe; otherwise it returns an
-// error that says which flag to add.
+// Complete chooses the missing values. Without ask, it chooses a value only if no other is possible or a default is safe; otherwise it
+// returns an error that names the flag to add.
 func (w *Wish) Complete(h Host, ask Ask) error {
 	for _, step := range []func(Host, Ask) error{w.chooseInstance, w.chooseInterface, w.chooseGroup, w.choosePort, w.chooseKey} {
 		if err := step(h, ask); err != nil {
