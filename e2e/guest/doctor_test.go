@@ -79,7 +79,7 @@ func testDoctor(t *testing.T, top *topology, s supervisor, p pair) {
 	top.k.exec(t, "jool", "-i", "off", "global", "update", "ss-enabled", "false")
 	for i, name := range []string{"off", "absent"} {
 		other := p
-		other.name, other.instance, other.port = name, name, p.port+uint16(i)+1
+		other.name, other.instance, other.port, other.statsPort = name, name, p.port+uint16(i)+1, 0
 		other.in(top.k).write(t, dir)
 	}
 	bad, code := s.doctor(t, dir)

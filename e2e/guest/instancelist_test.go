@@ -11,7 +11,7 @@ import (
 
 // testInstances has `joolctl instances` list the instances of all namespaces, one of which has more than fit a message of the module.
 func testInstances(t *testing.T, top *topology, s supervisor, pair string) {
-	const crowd = 200
+	const crowd = 140
 	crowded := newNamespaces(t, "crowded")[0]
 	script := filepath.Join(t.TempDir(), "add")
 	var b strings.Builder
