@@ -113,6 +113,9 @@ func (d *decoding) key(start, end int, name string, err error) {
 		d.add(start+at, name, "the key is not valid UTF-8; write it in plain letters", false)
 		return
 	}
+	if name == schemaKey {
+		return
+	}
 	if find(name, d.of) == nil {
 		d.add(start, name, unknownKey(name, d.of), false)
 		return
@@ -128,7 +131,7 @@ func (d *decoding) key(start, end int, name string, err error) {
 
 // value checks a known key's value and notes where it stands.
 func (d *decoding) value(k *key, start int, raw []byte) {
-	d.places[k.keyID], d.values[k.name] = positionOf(d.data, start), start
+	d.places[k.keyID], d.values[k.name] = place{positionOf(d.data, start), string(raw)}, start
 	if c := k.set(d.spec, value{raw}); c != nil {
 		d.add(start+c.offset, k.name, c.message(k), c.advice)
 	}

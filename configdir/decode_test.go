@@ -2,19 +2,17 @@ package configdir
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "write the golden files anew")
+	"joolctl/internal/golden"
+)
 
 // address compares netip.Addr, which has unexported fields, by ==.
 var address = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -161,7 +159,7 @@ func TestMessages(t *testing.T) {
 			t.Errorf("%q: no problem", c.text)
 		}
 	}
-	golden(t, "messages.golden", out.Bytes())
+	golden.Compare(t, "messages", out.String())
 }
 
 func abridged(s string) string {
@@ -169,23 +167,6 @@ func abridged(s string) string {
 		return s
 	}
 	return s[:300] + "[...]"
-}
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := "testdata/" + name
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), string(got)); d != "" {
-		t.Error(d)
-	}
 }
 
 // TestProblemsAreBounded: a file of nothing but mistakes must not flood a log.

@@ -30,12 +30,12 @@ func TestDocumentedKeys(t *testing.T) {
 		if k.preset != "" {
 			byDefault = "`" + k.preset + "`"
 		}
-		want = append(want, fmt.Sprintf("%s | `%s` | %s | %s | `%s`", k.of, k.name, byDefault, k.meaning, k.example))
+		want = append(want, fmt.Sprintf("%s | `%s` | %s | %s | %s | `%s`", k.of, k.name, k.form.docs, byDefault, k.meaning, k.example))
 	}
 	for line := range strings.Lines(readDocs(t)) {
 		cells := strings.Split(strings.Trim(line, "| \n"), " | ")
 		if len(cells) == 6 && (cells[0] == "netsocket" || cells[0] == "modsocket") {
-			got = append(got, strings.Join([]string{cells[0], strings.TrimSuffix(cells[1], " *"), cells[3], cells[4], cells[5]}, " | "))
+			got = append(got, strings.Join([]string{cells[0], strings.TrimSuffix(cells[1], " *"), cells[2], cells[3], cells[4], cells[5]}, " | "))
 		}
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -38,6 +38,8 @@ type keyID struct {
 // this table.
 type key struct {
 	keyID
+	// form is which JSON values the key takes.
+	form form
 	// want completes "write …", example is a JSON value to write.
 	want, example string
 	// preset is the default as a JSON value. Where there is none, absent says
@@ -56,6 +58,7 @@ type key struct {
 var keys = []key{
 	{
 		keyID:   keyID{netsocket, groupKey},
+		form:    text,
 		meaning: "the group that sessions are sent to and heard from: an IPv4 or IPv6 multicast address, without a zone",
 		want:    "an IPv4 or IPv6 group", example: `"ff08::db8:64:64"`,
 		absent: "none: mandatory without `peers`", mandatory: true,
@@ -63,6 +66,7 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{netsocket, groupPortKey},
+		form:    port,
 		meaning: "UDP port of the group: 1 to 65535, or a service's name as in `/etc/services`. Upstream takes a string only",
 		want:    "a port from 1 to 65535 or a UDP service's name", example: `"6464"`,
 		absent: "none: mandatory with a group", mandatory: true,
@@ -70,6 +74,7 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{netsocket, peersKey},
+		form:    form{docs: "array of strings", types: []string{"array"}, most: MaxPeers},
 		meaning: "1 to 16 hosts, each an address, or an address and a port (IPv6 in brackets). Without a group, sessions are sent to each of them, and heard from them only. Beside a group, sessions are sent to the group, and heard from these addresses only",
 		want:    "an array of 1 to 16 addresses", example: `["192.0.2.2", "192.0.2.3"]`,
 		absent: "everybody in the group",
@@ -77,6 +82,7 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{netsocket, portKey},
+		form:    port,
 		meaning: "UDP port without a group, of this host and of all peers that name no other: 1 to 65535, or a service's name",
 		want:    "a port from 1 to 65535 or a UDP service's name", example: `"6464"`,
 		absent: "none: mandatory without a group", mandatory: true,
@@ -84,6 +90,7 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{netsocket, "in interface"},
+		form:    text,
 		meaning: "where sessions are heard: an interface's name or one of its addresses. Without a group, an address of the peers' family is also the source address, on whatever interface datagrams arrive. Upstream wants an address for an IPv4 group and a name for an IPv6 group; joolctl takes either for both",
 		want:    "an interface's name or one of its addresses", example: `"eth0"`,
 		absent: "the kernel's choice",
@@ -94,6 +101,7 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{netsocket, outKey},
+		form:    text,
 		meaning: "where sessions are sent; as above",
 		want:    "an interface's name or one of its addresses", example: `"eth0"`,
 		absent: "the kernel's choice",
@@ -104,6 +112,7 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{netsocket, "reuseaddr"},
+		form:    form{docs: "0 or 1", types: []string{"integer"}, high: 1},
 		meaning: "1 sets `SO_REUSEADDR`, so that a hanging process does not keep its successor off the port. Upstream always sets it since 4.1.13: write 1",
 		want:    "0 or 1", example: "1", preset: "0",
 		set:     setReuseAddr,
@@ -111,12 +120,14 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{netsocket, ttlKey},
+		form:    number(0, 255),
 		meaning: "multicast TTL, or hop limit for IPv6; 1 stays on the link, 0 on the host. Without a group the default is 64",
 		want:    "a number from 0 to 255", example: "3", preset: "1",
 		set: setTTL,
 	},
 	{
 		keyID:   keyID{netsocket, "mtu"},
+		form:    number(1280, 9000),
 		meaning: "the longest IP packet that is sent, in bytes, see [below](#mtu)",
 		want:    "a number of bytes from 1280 to 9000", example: "1420",
 		absent: "the MTU of `out interface`, at most 1500",
@@ -124,36 +135,42 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{netsocket, "receive buffer"},
+		form:    number(4096, 1<<30),
 		meaning: "size in bytes of the receive buffers, of the network socket and of the kernel's",
 		want:    "a number of bytes from 4096 to 1073741824", example: "33554432", preset: "16777216",
 		set: func(s *Spec, v value) *complaint { return v.whole(&s.ReceiveBuffer, 4096, 1<<30) },
 	},
 	{
 		keyID:   keyID{netsocket, "refresh period"},
+		form:    number(0, 60),
 		meaning: "seconds: a session of which nothing has changed but the time left is sent again this often, up to 0.1 s sooner or later, so that refreshes leave together in full datagrams; 0 sends it for every packet, as upstream does",
 		want:    "a number of seconds from 0 to 60", example: "1", preset: "1",
 		set: func(s *Spec, v value) *complaint { return v.seconds(&s.RefreshPeriod, 60) },
 	},
 	{
 		keyID:   keyID{netsocket, "verify period"},
+		form:    number(0, 86400),
 		meaning: "seconds: how often the whole table is compared with a peer's, so that what a module lost without a trace is found too; 0 compares only when something seems to be missing",
 		want:    "a number of seconds from 0 to 86400", example: "60", preset: "300",
 		set: func(s *Spec, v value) *complaint { return v.seconds(&s.VerifyPeriod, 86400) },
 	},
 	{
 		keyID:   keyID{netsocket, "advertise rate"},
+		form:    number(1, 1_000_000),
 		meaning: "sessions per second that `joolctl advertise NAME` sends, for upstream's peers: a joold whose receive buffer has the system's default size loses what comes much faster. joolctl's own peers get everything at once, whatever this says",
 		want:    "a number of sessions per second from 1 to 1000000", example: "2000", preset: "4000",
 		set: func(s *Spec, v value) *complaint { return v.whole(&s.AdvertiseRate, 1, 1_000_000) },
 	},
 	{
 		keyID:   keyID{netsocket, sequenceKey},
+		form:    boolean,
 		meaning: "false sends nothing but upstream's bytes: no trailer, no control messages, and so no repeats and no resync",
 		want:    "true or false", example: "false", preset: "true",
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.Sequence) },
 	},
 	{
 		keyID:   keyID{netsocket, keyFileKey},
+		form:    text,
 		meaning: "path of the file with the keys for sealed datagrams, see below; a relative path begins at the netsocket file's directory",
 		want:    "a path", example: `"blue.key"`,
 		absent: "no key",
@@ -161,6 +178,7 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{netsocket, securityKey},
+		form:    form{docs: "string", types: []string{"string"}, enum: securities[:]},
 		meaning: "`off` sends and takes clear datagrams only, `accept` takes both kinds and sends clear ones, `send` takes both and sends sealed ones, `require` takes and sends sealed ones only. Mandatory with a key file, and not allowed without one",
 		want:    `"off", "accept", "send" or "require"`, example: `"require"`,
 		preset: `"off"`,
@@ -168,6 +186,7 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{netsocket, "namespace"},
+		form:    text,
 		meaning: "network namespace of the network socket, see below",
 		want:    "a name under /run/netns or an absolute path", example: `"blue"`,
 		absent: "the modsocket's",
@@ -175,12 +194,14 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{modsocket, "instance"},
+		form:    form{docs: "string, 1 to 15 bytes", types: []string{"string"}, longest: 15},
 		meaning: "the Jool instance, as in `jool instance add`",
 		want:    "the instance's name, 1 to 15 bytes", example: `"nat"`, preset: `"default"`,
 		set: setInstance,
 	},
 	{
 		keyID:   keyID{modsocket, "namespace"},
+		form:    text,
 		meaning: "network namespace of the instance, see below",
 		want:    "a name under /run/netns or an absolute path", example: `"blue"`,
 		absent: "the program's own",
@@ -188,18 +209,21 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{modsocket, "enable ss"},
+		form:    boolean,
 		meaning: "true turns the instance's `ss-enabled` on wherever it is found off: at the start, and while it runs within 4 s, or 10 s without traffic. false waits for somebody to do so",
 		want:    "true or false", example: "true", preset: "false",
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.EnableSS) },
 	},
 	{
 		keyID:   keyID{modsocket, "tune ss"},
+		form:    boolean,
 		meaning: "true sets the instance's `ss-flush-deadline` and `ss-capacity` where they have the module's default values, so that the module reports new sessions within milliseconds; other values stay",
 		want:    "true or false", example: "true", preset: "false",
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.TuneSS) },
 	},
 	{
 		keyID:   keyID{modsocket, "stats port"},
+		form:    port,
 		meaning: "UDP port that answers with statistics, up to 100 times a second on each address: 1 to 65535 or a service's name. Upstream has it as `joold`'s third argument",
 		want:    "a port from 1 to 65535 or a UDP service's name", example: `"4000"`,
 		absent: "no stats server",
@@ -207,6 +231,7 @@ var keys = []key{
 	},
 	{
 		keyID:   keyID{modsocket, "stats address"},
+		form:    text,
 		meaning: "address of the stats server, always in the program's own namespace",
 		want:    "an address of this host", example: `"192.0.2.1"`,
 		absent: "127.0.0.1 and ::1",

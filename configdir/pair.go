@@ -28,9 +28,15 @@ type Pair struct {
 	places places
 }
 
-// places has where each key's value stands, for problems that show only when
+// places has each key's value and where it stands, for Settings and for problems that show only when
 // pairs are compared.
-type places map[keyID]position
+type places map[keyID]place
+
+// place is the value of a key in a file.
+type place struct {
+	position
+	raw string // in JSON
+}
 
 // OK is true if the pair is fit to run: it has warnings at most.
 func (p Pair) OK() bool {
@@ -81,7 +87,8 @@ func Check(dir string) (Result, error) {
 }
 
 // ReadPair reads one pair from two files, wherever they are. The name is the
-// caller's and taken as it is.
+// caller's and taken as it is. An empty modsocketPath stands for a file without
+// keys.
 func ReadPair(name, netsocketPath, modsocketPath string) Pair {
 	pair := Pair{
 		Name: name, Netsocket: netsocketPath, Modsocket: modsocketPath,
@@ -90,6 +97,9 @@ func ReadPair(name, netsocketPath, modsocketPath string) Pair {
 	pair.Spec.Name = name
 	for _, of := range kinds {
 		report := report{path: pair.path(of)}
+		if report.path == "" {
+			continue
+		}
 		data, wrong := readFile(report.path, of)
 		if wrong != "" {
 			report.add(0, "", wrong, false)
@@ -116,7 +126,7 @@ func (p Pair) Place(c Conflict) Problem {
 	}
 	at, ok := p.places[keyID{of, c.Key}]
 	if !ok {
-		at = top
+		at.position = top
 	}
 	return Problem{File: p.path(of), Line: at.line, Column: at.column, Key: c.Key, Message: c.Message}
 }

@@ -73,15 +73,15 @@ func (p *Pair) secure() {
 	security, moded := p.places[keyID{netsocket, securityKey}]
 	if !keyed {
 		if moded {
-			p.complain(security, securityKey, `has no meaning without a key; write "key file": "NAME.key" as well, or leave this out`)
+			p.complain(security.position, securityKey, `has no meaning without a key; write "key file": "NAME.key" as well, or leave this out`)
 		}
 		return
 	}
 	if !moded {
-		p.complain(file, keyFileKey, `"security" is missing, which says what to do with clear datagrams; write "security": "accept" on all hosts, then "send" on all, then "require"`)
+		p.complain(file.position, keyFileKey, `"security" is missing, which says what to do with clear datagrams; write "security": "accept" on all hosts, then "send" on all, then "require"`)
 	}
 	if !p.Spec.Sequence {
-		p.complain(p.places[keyID{netsocket, sequenceKey}], sequenceKey,
+		p.complain(p.places[keyID{netsocket, sequenceKey}].position, sequenceKey,
 			`false leaves only upstream's bytes, but hosts with a key need messages of their own to find each other; write true, or leave out "key file"`)
 	}
 	if p.Spec.KeyFile != "" {

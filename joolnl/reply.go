@@ -150,6 +150,12 @@ func ParseSessions(dst []session.Session, m Message) (sessions []session.Session
 	return dst, m.Header.Flags&flagMore != 0, nil
 }
 
+// The values of an instance's framework.
+const (
+	netfilter = 1 << 2
+	iptables  = 1 << 3
+)
+
 // Instance is one entry of INSTANCE_FOREACH.
 type Instance struct {
 	// NamespaceHandle is the low half of a kernel pointer: equal for the
@@ -172,7 +178,7 @@ func ParseInstances(attrs []byte) ([]Instance, error) {
 			case typ == 1 && len(p) >= 4:
 				in.NamespaceHandle = binary.NativeEndian.Uint32(p)
 			case typ == 2 && len(p) >= 1:
-				in.Iptables = p[0]&8 != 0
+				in.Iptables = p[0]&iptables != 0
 			case typ == 3:
 				in.Name = string(bytes.TrimRight(p, "\x00"))
 			}

@@ -66,9 +66,20 @@ func (r Requests) Hello(dst []byte, seq uint32) []byte {
 	return r.message(dst, InstanceHello, seq, nil)
 }
 
-// Instances asks for all instances of all namespaces.
-func (r Requests) Instances(dst []byte, seq uint32) []byte {
-	return r.message(dst, InstanceForeach, seq, nil)
+// Instances asks for a page of the instances of all namespaces: the first one if after is nil, else what comes behind that instance.
+func (r Requests) Instances(dst []byte, seq uint32, after *Instance) []byte {
+	if after == nil {
+		return r.message(dst, InstanceForeach, seq, nil)
+	}
+	offsetType, _ := r.Version.rootAttrs()
+	framework := byte(netfilter)
+	if after.Iptables {
+		framework = iptables
+	}
+	entry := attr.Append(nil, 1, binary.NativeEndian.AppendUint32(nil, after.NamespaceHandle)...)
+	entry = attr.Append(entry, 2, framework)
+	entry = attr.Append(entry, 3, append([]byte(after.Name), 0)...)
+	return r.message(dst, InstanceForeach, seq, attr.Append(nil, offsetType|attr.Nested, entry...))
 }
 
 // Stats asks for the instance's counters.

@@ -55,7 +55,7 @@ func TestNumbers(t *testing.T) {
 			b    []byte
 			want int
 		}{
-			{r.Instances(nil, 1), 0}, {r.Hello(nil, 1), 2}, {r.Stats(nil, 1), 7}, {r.Globals(nil, 1), 8}, {r.Ack(nil, 1), tt.ack},
+			{r.Instances(nil, 1, nil), 0}, {r.Hello(nil, 1), 2}, {r.Stats(nil, 1), 7}, {r.Globals(nil, 1), 8}, {r.Ack(nil, 1), tt.ack},
 		} {
 			if got := command(same.b); got != same.want || len(same.b) != attrsAt {
 				t.Errorf("%v: command %d of %d bytes, want %d", v, got, len(same.b), same.want)

@@ -65,7 +65,7 @@ func lastSession(m Message) *session.Session {
 func rebuild(r Requests, op string, m Message, last *session.Session) ([]byte, error) {
 	switch op {
 	case "INSTANCE_FOREACH":
-		return r.Instances(nil, m.Seq), nil
+		return r.Instances(nil, m.Seq, nil), nil
 	case "INSTANCE_HELLO":
 		return r.Hello(nil, m.Seq), nil
 	case "STATS_FOREACH":

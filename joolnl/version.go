@@ -97,3 +97,16 @@ func (v Version) ChecksCapacity() bool { return v.HasAdvertise() }
 func (v Version) HasAdvertise() bool {
 	return v.next() && !v.earlyNext() || !v.next() && v.revision() >= 11
 }
+
+// Defects returns the known defects of this module's session synchronisation, each as the rest of a sentence about the module. They are
+// read in its source and were seen in virtual machines (docs/reliability.md).
+func (v Version) Defects() (defects []string) {
+	old := func(revision int) bool { return v.earlyNext() || !v.next() && v.revision() <= revision }
+	if old(10) {
+		defects = append(defects, "loses, without a counter, sessions of a burst that do not fit its pending packet; joolctl finds them by the sizes of the tables and every \"verify period\"")
+	}
+	if !v.next() && v.revision() == 11 {
+		defects = append(defects, "leaks the memory of each session that it drops at ss-capacity, and does not count it")
+	}
+	return defects
+}

@@ -82,7 +82,10 @@ func newHandler(s *Supervisor, socket string) *handler {
 		}},
 		pathAdvertise: {method: http.MethodPost, serve: forNames(s.Advertise)},
 		pathRestart:   {method: http.MethodPost, serve: forNames(s.Restart)},
-		pathReload: {method: http.MethodPost, serve: func(ctx context.Context, _ url.Values) (any, error) {
+		pathReload: {method: http.MethodPost, serve: func(ctx context.Context, q url.Values) (any, error) {
+			if q.Get("dry-run") == "true" {
+				return s.DryRun(ctx, q.Get("dir"))
+			}
 			return s.Reload(ctx)
 		}},
 		pathLogLevel: {method: http.MethodPost,

@@ -68,13 +68,7 @@ func (s *Supervisor) scanned(result configdir.Result, err error) {
 // apply makes the state what the directory asks for. Workers stop and start in
 // the background.
 func (s *Supervisor) apply(result configdir.Result) Reload {
-	running := make(map[string]held)
-	for name, p := range s.pairs {
-		if p.has() {
-			running[name] = held{spec: p.spec, ran: p.ran}
-		}
-	}
-	actions := plan(result.Pairs, running)
+	actions := plan(result.Pairs, s.held())
 	before := s.pairs
 	s.pairs = s.rowsFor(actions, before)
 	s.dropRows(before)
@@ -90,6 +84,17 @@ func (s *Supervisor) apply(result configdir.Result) Reload {
 	s.placeStats()
 	s.startPending()
 	return reload
+}
+
+// held returns the pairs that have a worker.
+func (s *Supervisor) held() map[string]held {
+	running := make(map[string]held)
+	for name, p := range s.pairs {
+		if p.has() {
+			running[name] = held{spec: p.spec, ran: p.ran}
+		}
+	}
+	return running
 }
 
 // rowsFor are the rows of the actions' pairs: each one that is taken over, the
@@ -131,10 +136,7 @@ func (s *Supervisor) dropRows(before map[string]*pair) {
 
 // carryOut does what an action asks for; ok if that is a change.
 func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
-	change = Change{Name: a.name}
-	if a.from != a.name {
-		change.From = a.from
-	}
+	change, ok = a.change()
 	p := s.pairs[a.name]
 	if p != nil {
 		s.refuse(p, a.refused)
@@ -143,19 +145,16 @@ func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
 	case stop:
 		s.log.Info("pair is gone", "pair", a.name)
 		s.fileEvent(a.name, eventlog.Info, "the files are gone; the worker stops")
-		change.What, change.From = "stopped", ""
-		return change, true
+		return change, ok
 	case fail:
 		s.stop(p)
 		s.become(p, Failed, "")
-		return change, false
+		return change, ok
 	case start:
-		change.What = "started"
 		s.fileEvent(a.name, eventlog.Info, "the files are good; a worker starts")
 		s.begin(p, a.spec)
-		return change, true
+		return change, ok
 	case replace:
-		change.What = "changed"
 		if ok = s.replace(p, a.spec); ok {
 			s.fileEvent(a.name, eventlog.Info, "the files have changed")
 		}
@@ -163,13 +162,11 @@ func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
 	}
 	s.adopt(p, a.spec)
 	s.aim(p, nil)
-	if change.From != "" {
-		change.What = "renamed"
+	if ok {
 		s.log.Info("pair renamed", "pair", a.name, "before", a.from)
 		s.fileEvent(a.name, eventlog.Info, "the pair was named "+a.from+" before")
-		return change, true
 	}
-	return change, false
+	return change, ok
 }
 
 // refuse notes that a pair's newest files can't be used, or that they can.

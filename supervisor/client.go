@@ -82,6 +82,16 @@ func (c Client) Reload(ctx context.Context) (reload Reload, err error) {
 	return reload, err
 }
 
+// DryRun asks what a reload would change if the supervisor's directory had the content of dir, an absolute path; "" is that directory itself.
+func (c Client) DryRun(ctx context.Context, dir string) (reload Reload, err error) {
+	query := url.Values{"dry-run": {"true"}}
+	if dir != "" {
+		query.Set("dir", dir)
+	}
+	err = c.call(ctx, http.MethodPost, pathReload, query, &reload)
+	return reload, err
+}
+
 // LogLevel asks for the lowest level that the supervisor logs.
 func (c Client) LogLevel(ctx context.Context) (level LogLevel, err error) {
 	err = c.call(ctx, http.MethodGet, pathLogLevel, nil, &level)

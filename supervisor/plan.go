@@ -47,6 +47,25 @@ type action struct {
 	refused []string
 }
 
+// change returns what the action changes for the operator; ok is false if nothing.
+func (a *action) change() (c Change, ok bool) {
+	c = Change{Name: a.name}
+	if a.from != a.name && a.verb != stop {
+		c.From = a.from
+	}
+	switch {
+	case a.verb == stop:
+		c.What = "stopped"
+	case a.verb == start:
+		c.What = "started"
+	case a.verb == replace:
+		c.What = "changed"
+	case a.verb == keep && c.From != "":
+		c.What = "renamed"
+	}
+	return c, c.What != ""
+}
+
 // plan turns what the directory holds and what runs into actions: one for
 // each pair that is there, in its order, then one for each that is gone.
 //

@@ -78,6 +78,17 @@ const (
 	TypeGone    Type = 7
 )
 
+// typeTest is the type of a datagram that `joolctl doctor` sends to its own host. It has no sender.
+const typeTest = 255
+
+// AppendTest appends a test datagram, which receivers ignore.
+func AppendTest(dst []byte) []byte { return appendHead(dst, typeTest, 0, 0) }
+
+// IsTest reports whether a datagram is a test datagram.
+func IsTest(b []byte) bool {
+	return len(b) == TrailerLen && isMark(b) && b[2] == Version && b[3] == typeTest
+}
+
 func (t Type) String() string {
 	if t < TypeHello || t > TypeGone {
 		return fmt.Sprintf("Type(%d)", uint8(t))

@@ -90,13 +90,16 @@ func (p *program) tellCheck(result configdir.Result, out *output) error {
 func (p *program) listProblems(result configdir.Result) {
 	for _, pair := range result.Pairs {
 		for _, problem := range pair.Problems {
-			line := problem.Error()
-			if problem.Warning {
-				line += " (warning)"
-			}
-			fmt.Fprintln(p.stdout, line)
+			fmt.Fprintln(p.stdout, problemLine(problem))
 		}
 	}
+}
+
+func problemLine(problem configdir.Problem) string {
+	if problem.Warning {
+		return problem.Error() + " (warning)"
+	}
+	return problem.Error()
 }
 
 func checkedOf(result configdir.Result) checked {

@@ -11,6 +11,7 @@ import (
 
 	"joolctl/cmd/internal/version"
 	"joolctl/configdir"
+	"joolctl/doctor"
 	"joolctl/internal/docstest"
 	"joolctl/internal/golden"
 	"joolctl/internal/jsondoc"
@@ -49,6 +50,22 @@ var documents = []struct {
 			t.Fatal(err)
 		}
 		return checkedOf(result)
+	}},
+	{"doctor", func(*testing.T) any {
+		return doctor.Report{Findings: []doctor.Finding{
+			{Check: "module", Level: doctor.OK, Observed: "Jool 4.1.15 is loaded"},
+			{Check: "interface", Pair: "blue", Level: doctor.Fail, Observed: "eth1 is down", Remedy: "type: ip link set eth1 up"},
+		}}
+	}},
+	{"instances", func(*testing.T) any {
+		return foundInstances{[]foundInstance{{"blue", "nat", "blue", supervisor.Running}, {Instance: "default"}}}
+	}},
+	{"config", func(t *testing.T) any {
+		result, err := configdir.Check("testdata/check")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return configuredOf(result.Pairs[0])
 	}},
 	{"version", func(*testing.T) any {
 		return version.Info{Version: "v0.1.0-rc1", Commit: "c9c8618fbc450b1d1e5a5ff4f3ad61f5ddbbd87f", Go: "go1.26.8", Wire: 1, Jool: []string{"4.1.9", "4.1.15"}}

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"errors"
+	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,69 +11,53 @@ import (
 	"joolctl/internal/docstest"
 )
 
-var (
-	keepalivedDir    = filepath.Join(docstest.Root, "packaging", "keepalived")
-	keepalivedScript = filepath.Join(keepalivedDir, "joolctl-keepalived")
-)
+var keepalivedDir = filepath.Join(docstest.Root, "packaging", "keepalived")
 
-// TestKeepalivedScript runs the packaged script, with a joolctl that notes what
-// it is asked and always fails, as keepalived does, and holds the command lines
-// against the real one.
-func TestKeepalivedScript(t *testing.T) {
-	dir := t.TempDir()
-	asked := filepath.Join(dir, "asked")
-	stub := "#!/bin/sh\necho \"$@\" >>" + asked + "\nexit 1\n"
-	if err := os.WriteFile(filepath.Join(dir, "joolctl"), []byte(stub), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	script := func(args string) (code int) {
-		cmd := exec.Command("sh", append([]string{keepalivedScript}, strings.Fields(args)...)...)
-		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "JOOLCTL_KEEPALIVED_STATES="+filepath.Join(dir, "states"))
-		var exit *exec.ExitError
-		if err := cmd.Run(); errors.As(err, &exit) {
-			return exit.ExitCode()
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		return 0
-	}
-	// In this order: a host starts, takes over, steps down.
-	for _, test := range []struct {
-		args, joolctl string
-		code          int
+// TestNotify has a host start, begin to serve and step down, as keepalived says it: only while it serves, `ready --vrrp` does not ask the
+// supervisor.
+func TestNotify(t *testing.T) {
+	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
+	states := vrrpStates{filepath.Join(t.TempDir(), "states")}
+	for _, c := range []struct {
+		args, out string
+		code      int
 	}{
-		{"check nat64 --all", "ready --patience 5m --all", 1},
-		{"notify --all INSTANCE nat64 BACKUP 90", "advertise --all", 1},
-		{"check nat64 blue red", "ready --patience 5m blue red", 1},
-		{"notify --all INSTANCE nat64 MASTER 100", "", 0},
-		{"check nat64 --all", "", 0},
-		{"check other --all", "ready --patience 5m --all", 1},
-		{"notify blue red INSTANCE nat64 BACKUP 100", "advertise blue red", 1},
-		{"check nat64 --all", "ready --patience 5m --all", 1},
-		{"notify --all INSTANCE nat64 FAULT 100", "", 0},
-		{"check nat64 --all", "ready --patience 5m --all", 1},
-		{"", "", 2},
-		{"stop", "", 2},
+		{"ready --vrrp nat64 --all", "b: ", exitNotWell},
+		{"notify a INSTANCE nat64 BACKUP 90", "", exitWell},
+		{"ready --vrrp nat64 --all", "b: ", exitNotWell},
+		{"notify --all INSTANCE nat64 MASTER 100", "", exitWell},
+		{"ready --vrrp nat64 --all", "nat64: this host serves", exitWell},
+		{"ready --vrrp nat64 --all -o json", `"ready": true`, exitWell},
+		{"ready --vrrp other --all", "b: ", exitNotWell},
+		{"notify --all INSTANCE nat64 BACKUP 100", "advertising b: ", exitNotWell},
+		{"ready --vrrp nat64 --all", "b: ", exitNotWell},
+		{"notify a b GROUP g/1 MASTER", "", exitWell},
+		{"ready --vrrp g/1 --all", "g/1: this host serves", exitWell},
+		{"notify --all GROUP g/1 FAULT 100", "", exitWell},
+		{"ready --vrrp g/1 --all", "b: ", exitNotWell},
+		{"notify INSTANCE nat64 BACKUP 100", "name pairs or say --all", exitUsage},
+		{"notify --all a INSTANCE nat64 BACKUP 100", "name pairs or say --all", exitUsage},
+		{"notify --all", "keepalived", exitUsage},
+		{"notify a nat64 BACKUP", "keepalived", exitUsage},
 	} {
-		code := script(test.args)
-		text, _ := os.ReadFile(asked) // absent: it was not asked
-		os.Remove(asked)
-		if got := strings.TrimSpace(string(text)); got != test.joolctl || code != test.code {
-			t.Errorf("%s: code %d, joolctl %s; want %d, joolctl %s", test.args, code, got, test.code, test.joolctl)
+		var out bytes.Buffer
+		p := &program{stdout: &out, stderr: &out, vrrp: states}
+		root := newRoot(p)
+		root.SetArgs(append(strings.Fields(c.args), "--socket", socket))
+		if code := p.exit(root.ExecuteContext(t.Context())); code != c.code || !strings.Contains(out.String(), c.out) {
+			t.Errorf("joolctl %s: code %d, want %d; %s", c.args, code, c.code, out.String())
 		}
-		if test.joolctl != "" {
-			if err := parses(strings.Fields(test.joolctl), false); err != nil {
-				t.Errorf("joolctl %s: %v", test.joolctl, err)
-			}
-		}
+	}
+	readOnly := vrrpStates{"/proc/none"}
+	if err := readOnly.record("nat64", vrrpMaster); err == nil {
+		t.Error("a state was recorded where no file can be made")
 	}
 }
 
-// TestKeepalivedConfiguration: what the configuration and the README call is
-// what the script takes.
+// TestKeepalivedConfiguration has joolctl take what the packaged configuration and the documentation have keepalived call.
 func TestKeepalivedConfiguration(t *testing.T) {
 	calls := 0
-	call := regexp.MustCompile(`(?m)^\s*(script|notify) "/usr/libexec/joolctl/joolctl-keepalived (check \w+|notify)( (--all|\w+))+"$`)
+	call := regexp.MustCompile(`(?m)^\s*(script|notify) "/usr/bin/joolctl (.*)"$`)
 	mention := regexp.MustCompile(`(?m)^\s*(script|notify) .*$`)
 	for _, file := range []string{"keepalived.conf", "README.md"} {
 		text, err := os.ReadFile(filepath.Join(keepalivedDir, file))
@@ -83,8 +66,17 @@ func TestKeepalivedConfiguration(t *testing.T) {
 		}
 		for _, line := range mention.FindAllString(string(text), -1) {
 			calls++
-			if !call.MatchString(line) {
+			m := call.FindStringSubmatch(line)
+			if m == nil {
 				t.Errorf("%s: %s", file, line)
+				continue
+			}
+			args := strings.Fields(m[2])
+			if m[1] == "notify" {
+				args = append(args, "INSTANCE", "nat64", "BACKUP", "100")
+			}
+			if err := parses(args, false); err != nil {
+				t.Errorf("%s: %s: %v", file, line, err)
 			}
 		}
 	}

@@ -41,3 +41,11 @@ func (p *program) completeNames(cmd *cobra.Command, args []string, begun string)
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
+
+// completeOneName is completeNames for a command with one NAME, and files behind it.
+func (p *program) completeOneName(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	return p.completeNames(cmd, args, begun)
+}

@@ -25,6 +25,7 @@ func newReady(p *program) *cobra.Command {
 	var out *output
 	var wait time.Duration
 	var o supervisor.ReadyOptions
+	vrrp := ""
 	cmd := &cobra.Command{
 		Use:   "ready NAME...|--all",
 		Short: "Tell whether it is safe to fail over to this host now",
@@ -47,8 +48,11 @@ reasons are, not from joolctl's start. A worker that starts again, a recreated
 instance, and a link that goes down or comes back start the count again. For
 --patience, a peer whose table is complete also does, whenever it is heard: that
 peer can serve. A worker that does not run, and a module that does not answer,
-are never ready.`,
-		Example: `  joolctl ready --all --patience 5m                     # VRRP: the other host serves meanwhile
+are never ready.
+
+With --vrrp, a host that serves for that VRRP instance, by what "joolctl notify"
+has recorded, is not asked: it must not step down because a peer is incomplete.`,
+		Example: `  joolctl ready --all --patience 5m --vrrp nat64        # VRRP: the other host serves meanwhile
   joolctl ready --all --patience 1m --open-after 10m    # BGP: otherwise no host might serve
   joolctl ready blue --wait 1m && systemctl start keepalived
   joolctl ready blue --max-lag 1s --wait 1m             # then the peer can take over`,
@@ -58,6 +62,15 @@ are never ready.`,
 			}
 			if wait < 0 || o.Patience < 0 || o.OpenAfter < 0 || o.MaxLag < 0 {
 				return errors.New("a duration can't be negative")
+			}
+			if vrrp != "" {
+				serves, err := p.vrrp.serves(vrrp)
+				if err != nil {
+					return failed{err}
+				}
+				if serves {
+					return p.tellServes(vrrp, out)
+				}
 			}
 			ask := func(ctx context.Context) (supervisor.Ready, error) { return p.client().Ready(ctx, args, all, o) }
 			ready, err := p.askReady(cmd.Context(), ask, wait)
@@ -75,8 +88,18 @@ are never ready.`,
 		"ready after so long without being ready, whatever peers say, as long as the worker runs")
 	cmd.Flags().DurationVar(&o.MaxLag, "max-lag", 0,
 		"not ready while a peer's table is further behind this host's sessions: ask this of the host that serves")
+	cmd.Flags().StringVar(&vrrp, "vrrp", "", "ready at once while this host serves for this VRRP instance")
 	out = newOutput(cmd, "text", "json")
 	return namesOrAll(cmd, p, &all)
+}
+
+// tellServes prints that this host serves, so that its pairs were not asked.
+func (p *program) tellServes(vrrp string, out *output) error {
+	if out.json() {
+		return writeJSON(p.stdout, supervisor.Ready{Ready: true, Pairs: []supervisor.PairReady{}})
+	}
+	fmt.Fprintf(p.stdout, "%s: this host serves\n", table.Cell(vrrp))
+	return nil
 }
 
 // askReady asks once, or again and again until it is ready or the time is over.

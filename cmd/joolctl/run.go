@@ -27,6 +27,7 @@ const (
 	defaultSocket = "/run/joolctl/joolctl.sock"
 	socketEnv     = "JOOLCTL_SOCKET"
 	defaultDir    = "/etc/joold.d"
+	otherDir      = "/etc/jool/joold.d"
 )
 
 // errNotWell ends a command whose output has told already what is not well.
@@ -42,13 +43,14 @@ func (f failed) Unwrap() error { return f.error }
 type program struct {
 	stdout, stderr io.Writer
 	socket         string
+	vrrp           vrrpStates
 }
 
 func (p *program) client() supervisor.Client { return supervisor.Client{Socket: p.socket} }
 
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr}
+	p := &program{stdout: stdout, stderr: stderr, vrrp: vrrpStates{vrrpDir}}
 	root := newRoot(p)
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -83,8 +85,8 @@ file); 2 wrong usage; 3 no supervisor answers.`,
 	root.PersistentFlags().StringVar(&p.socket, "socket", socket,
 		"the supervisor's control socket (environment: "+socketEnv+")")
 	root.AddCommand(
-		newUp(p), newStatus(p), newTop(p), newReady(p), newCheck(p), newAdvertise(p), newRestart(p),
-		newReload(p), newDown(p), newEvents(p), newFollow(p), newLogLevel(p), newGenkey(p), newMetrics(p), newVersion(p),
+		newUp(p), newInit(p), newDoctor(p), newBundle(p), newStatus(p), newTop(p), newReady(p), newCheck(p), newAdvertise(p), newRestart(p),
+		newReload(p), newDown(p), newNotify(p), newEvents(p), newFollow(p), newLogLevel(p), newConfig(p), newInstances(p), newGenkey(p), newMetrics(p), newVersion(p),
 	)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -84,11 +85,21 @@ type metricsOptions struct {
 // logTo is where the log goes, by way of what a test may put between.
 var logTo = func(h slog.Handler) slog.Handler { return h }
 
+// directory returns the directory of a command: its argument, or the default.
 func directory(args []string) string {
-	if len(args) == 0 {
-		return defaultDir
+	if len(args) > 0 {
+		return args[0]
 	}
-	return args[0]
+	return chooseDir(defaultDir, otherDir)
+}
+
+// chooseDir returns the second directory if only that exists, otherwise the first.
+func chooseDir(first, second string) string {
+	_, err := os.Stat(first)
+	if info, otherErr := os.Stat(second); errors.Is(err, fs.ErrNotExist) && otherErr == nil && info.IsDir() {
+		return second
+	}
+	return first
 }
 
 func (p *program) up(ctx context.Context, dir string, o metricsOptions, logOptions *logging.Options) error {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -57,7 +59,8 @@ instance, interface) is waited for.
              (default: netsocket.json in the current directory)
   MODSOCKET  the file that names the "instance", and its "namespace" if that is
              not the one joold is started in
-             (default: modsocket.json in the current directory)
+             (default: modsocket.json in the current directory; if NETSOCKET is
+             given and there is no such file, the instance "default")
   STATSPORT  a UDP port, or a service's name. Every datagram that is sent to it is
              answered with the statistics (default: modsocket's "stats port", else
              no statistics)
@@ -92,6 +95,9 @@ To run many instances on one host, see joolctl.`,
 func readArguments(args []string) (configdir.Pair, error) {
 	paths := []string{"netsocket.json", "modsocket.json"}
 	copy(paths, args)
+	if _, err := os.Lstat(paths[1]); len(args) == 1 && errors.Is(err, fs.ErrNotExist) {
+		paths[1] = "" // upstream up to 4.1.12 serves the instance "default" then
+	}
 	pair := configdir.ReadPair("joold", paths[0], paths[1])
 	if len(args) == 3 {
 		port, err := configdir.ParsePort(args[2])

@@ -164,3 +164,28 @@ func TestSwitchLevel(t *testing.T) {
 		t.Errorf("%d lines: %s", n, b.String())
 	}
 }
+
+// TestWithoutModsocket has joold serve the instance "default" if it is given a netsocket file and there is no modsocket file, as upstream's up
+// to 4.1.12 does.
+func TestWithoutModsocket(t *testing.T) {
+	for _, c := range []struct {
+		modsocket string
+		args      []string
+		instance  string // "": refused
+	}{
+		{"", []string{"netsocket.json"}, "default"},
+		{`{"instance": "nat"}`, []string{"netsocket.json"}, "nat"},
+		{`{"instance": ""}`, []string{"netsocket.json"}, ""},
+		{"", nil, ""},
+		{"", []string{"netsocket.json", "modsocket.json"}, ""},
+	} {
+		inDir(t, goodNetsocket, c.modsocket)
+		pair, err := readArguments(c.args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pair.OK() != (c.instance != "") || pair.OK() && pair.Spec.Instance != c.instance {
+			t.Errorf("joold %v with modsocket %q: %v, instance %q", c.args, c.modsocket, pair.Problems, pair.Spec.Instance)
+		}
+	}
+}

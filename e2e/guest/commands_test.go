@@ -43,6 +43,7 @@ func TestCommands(t *testing.T) {
 			return ""
 		})
 	})
+	t.Run("instances", func(t *testing.T) { testInstances(t, top, sJ, pairJ.name) })
 	t.Run("metrics", func(t *testing.T) { testMetrics(t, top.j, sJ, metricsSocket) })
 	t.Run("advertise", func(t *testing.T) { testAdvertise(t, top, sJ) })
 	t.Run("no second supervisor", func(t *testing.T) {
@@ -51,6 +52,7 @@ func TestCommands(t *testing.T) {
 			t.Errorf("exit status %d, want one that says no and names the socket:\n%s", code, out)
 		}
 	})
+	t.Run("doctor", func(t *testing.T) { testDoctor(t, top, sJ, pairJ) })
 	sJ.stop(t)
 	sK.stop(t)
 	if out, code := sJ.command(t, "status"); code != exitNoSupervisor {

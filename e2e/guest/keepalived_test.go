@@ -131,16 +131,9 @@ address add 192.0.2.%[2]d/24 dev e4
 	top.n4.ip(t, fmt.Sprintf("route add %s/32 via %s", pool4, nextHop4))
 }
 
-// installKeepalived puts packaging/keepalived's script where its configuration
-// looks for it, and joolctl where the script does.
+// installKeepalived puts joolctl where packaging/keepalived's configuration looks for it.
 func installKeepalived(t testing.TB) {
 	t.Helper()
-	const dir = "/usr/libexec/joolctl"
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	run(t, "cp", Documentation+"/packaging/keepalived/joolctl-keepalived", dir)
-	run(t, "chmod", "755", dir+"/joolctl-keepalived")
 	if err := os.Symlink(joolctl, "/usr/bin/joolctl"); err != nil && !os.IsExist(err) {
 		t.Fatal(err)
 	}
@@ -211,10 +204,10 @@ func (h *vrrpHost) boot(t testing.TB) {
 	addInstance(t, h.namespace, instance{name: "nat", framework: "netfilter", pool6: pool6})
 }
 
-// state is what keepalived last told the script.
+// state is what keepalived last told joolctl.
 func (h *vrrpHost) state(t testing.TB) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(h.run, "joolctl-keepalived", "nat64"))
+	text, err := os.ReadFile(filepath.Join(h.run, "joolctl-vrrp", "nat64.state"))
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}

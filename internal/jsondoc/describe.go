@@ -3,6 +3,7 @@
 package jsondoc
 
 import (
+	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -32,7 +33,7 @@ type Field struct {
 
 // Type is the type of a value.
 type Type struct {
-	// Kind is string, time (a string in the form of RFC 3339), integer, number, boolean, array, map or object.
+	// Kind is string, time (a string in the form of RFC 3339), integer, number, boolean, array, map, object or any.
 	Kind   string
 	Elem   *Type   // of an array or a map
 	Object string  // the name of the Object
@@ -116,6 +117,8 @@ func (d *Describer) typeOf(all *[]Object, seen map[string]reflect.Type, t reflec
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return Type{Kind: "time"}, nil
+	case t == reflect.TypeFor[json.RawMessage]():
+		return Type{Kind: "any"}, nil
 	case t == reflect.TypeFor[time.Duration]():
 		return Type{}, fmt.Errorf("a Go duration has no unit in JSON")
 	}

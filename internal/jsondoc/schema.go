@@ -26,6 +26,8 @@ func (o *Object) schema() map[string]any {
 
 func (t *Type) schema() map[string]any {
 	switch t.Kind {
+	case "any":
+		return map[string]any{}
 	case "time":
 		return map[string]any{"type": "string", "format": "date-time"}
 	case "array":

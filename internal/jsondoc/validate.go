@@ -45,6 +45,7 @@ func (v *Validator) Unseen() (fields []string) {
 func (v *Validator) check(path string, t *Type, value any) error {
 	wrong := fmt.Errorf("%s is %v (%T), want type %s", path, value, value, t.Kind)
 	switch t.Kind {
+	case "any":
 	case "object", "map":
 		m, ok := value.(map[string]any)
 		switch {

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"joolctl/cmd/joolctl/internal/table"
+	"joolctl/doctor"
+	"joolctl/supervisor"
+)
+
+const (
+	keepalivedConf = "/etc/keepalived/keepalived.conf"
+	// doctorPatience bounds all checks together.
+	doctorPatience = 30 * time.Second
+)
+
+func newDoctor(p *program) *cobra.Command {
+	var out *output
+	cmd := &cobra.Command{
+		Use:   "doctor [DIR]",
+		Short: "Check the host and each pair, and say what to do about what is wrong",
+		Long: `Check the host and each pair of a directory (default: that of the supervisor, or
+` + defaultDir + `), and say what to do about what is wrong. It changes nothing, and
+works with and without a running supervisor. Needs root. Exits with 1 if a check
+fails; warnings do not count.
+
+The checks: ` + strings.Join(doctor.Names(), ", ") + `.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), doctorPatience)
+			defer cancel()
+			return p.tellReport(doctor.Run(ctx, p.doctorOptions(ctx, args)), out)
+		},
+	}
+	out = newOutput(cmd, "text", "json")
+	return cmd
+}
+
+func (p *program) doctorOptions(ctx context.Context, args []string) doctor.Options {
+	status, err := p.client().Status(ctx, nil)
+	o := doctor.Options{
+		Dir: directory(args), Socket: p.socket, Keepalived: keepalivedConf,
+		Status: func(context.Context) (supervisor.Status, error) { return status, err },
+	}
+	if len(args) == 0 && err == nil {
+		o.Dir = status.Directory
+	}
+	return o
+}
+
+// levels are the first words of the lines: those that matter are louder.
+var levels = map[doctor.Level]string{doctor.OK: "ok", doctor.Warn: "warn", doctor.Fail: "FAIL"}
+
+func (p *program) tellReport(report doctor.Report, out *output) error {
+	if out.json() {
+		if err := writeJSON(p.stdout, report); err != nil {
+			return failed{err}
+		}
+	} else if err := p.writeReport(report); err != nil {
+		return failed{err}
+	}
+	if !report.Healthy {
+		return errNotWell
+	}
+	return nil
+}
+
+func (p *program) writeReport(report doctor.Report) error {
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	for _, f := range report.Findings {
+		subject := f.Check
+		if f.Pair != "" {
+			subject = f.Pair + " " + f.Check
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", levels[f.Level], table.Cell(subject), table.Cell(f.Observed))
+		if f.Remedy != "" {
+			fmt.Fprintf(w, "\t\t%s\n", table.Cell(f.Remedy))
+		}
+	}
+	return w.Flush()
+}

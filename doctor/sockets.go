@@ -1,0 +1,198 @@
+package doctor
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"joolctl/joolnl"
+)
+
+// udpSocket is a UDP socket of a network namespace.
+type udpSocket struct {
+	local netip.AddrPort
+	inode uint64
+	drops uint64 // datagrams that overran it
+}
+
+// udpSockets returns the UDP sockets of the calling thread's namespace and of one address family.
+func udpSockets(v4 bool) (all []udpSocket, err error) {
+	path := "/proc/thread-self/net/udp6"
+	if v4 {
+		path = "/proc/thread-self/net/udp"
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for lines.Scan() {
+		// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ref pointer drops
+		f := strings.Fields(lines.Text())
+		if len(f) < 13 {
+			continue
+		}
+		local, ok := parseProcAddress(f[1])
+		inode, err := strconv.ParseUint(f[9], 10, 64)
+		drops, dropsErr := strconv.ParseUint(f[12], 10, 64)
+		if ok && err == nil && dropsErr == nil {
+			all = append(all, udpSocket{local, inode, drops})
+		}
+	}
+	return all, nil
+}
+
+// parseProcAddress reads an address and a port in hexadecimal, as /proc/net/udp has them: the address is a sequence of 32-bit numbers in
+// the host's byte order.
+func parseProcAddress(s string) (netip.AddrPort, bool) {
+	address, port, _ := strings.Cut(s, ":")
+	b, err := hex.DecodeString(address)
+	n, portErr := strconv.ParseUint(port, 16, 16)
+	if err != nil || portErr != nil || len(b) != 4 && len(b) != 16 {
+		return netip.AddrPort{}, false
+	}
+	for i := 0; i < len(b); i += 4 {
+		binary.NativeEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(a, uint16(n)), true
+}
+
+// process is a process that has a socket.
+type process struct {
+	pid  int
+	name string
+}
+
+func (p process) String() string { return fmt.Sprintf("%s (%d)", p.name, p.pid) }
+
+// owners returns the processes that have a socket, by the socket's inode. Only root sees those of other users.
+func owners(inodes map[uint64]bool) map[uint64][]process {
+	found := make(map[uint64][]process)
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // fails for bad patterns only
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err != nil {
+			continue // the descriptor was closed
+		}
+		text, is := strings.CutPrefix(target, "socket:[")
+		inode, err := strconv.ParseUint(strings.TrimSuffix(text, "]"), 10, 64)
+		if !is || err != nil || !inodes[inode] {
+			continue
+		}
+		dir := filepath.Dir(filepath.Dir(link))
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		name, _ := os.ReadFile(filepath.Join(dir, "comm"))
+		p := process{pid, strings.TrimSpace(string(name))}
+		if !slices.Contains(found[inode], p) {
+			found[inode] = append(found[inode], p)
+		}
+	}
+	return found
+}
+
+func checkPort(_ context.Context, s *subject) []Finding {
+	bound := s.spec.Bound()
+	var sockets []udpSocket
+	err := s.inNetwork(func() error {
+		var err error
+		sockets, err = udpSockets(s.spec.Is4())
+		return err
+	})
+	if err != nil {
+		return warn(err.Error(), "")
+	}
+	inodes := make(map[uint64]bool)
+	drops := uint64(0)
+	for _, u := range sockets {
+		if u.local.Port() == bound.Port() && (u.local.Addr() == bound.Addr() || u.local.Addr().IsUnspecified()) {
+			inodes[u.inode] = true
+			drops += u.drops
+		}
+	}
+	own := s.supervisorPID()
+	var others []string
+	for _, list := range owners(inodes) {
+		for _, p := range list {
+			if p.pid != own && p.pid != os.Getpid() {
+				others = append(others, p.String())
+			}
+		}
+	}
+	slices.Sort(others)
+	where := fmt.Sprintf("%v port %d", bound.Addr(), bound.Port())
+	switch {
+	case len(others) > 0:
+		return warn(fmt.Sprintf("%s also has %s on this host", strings.Join(others, ", "), where), "stop it, or give one of them another port")
+	case drops > 0:
+		return warn(fmt.Sprintf("%d datagrams have overrun the socket of %s", drops, where), `write a larger "receive buffer" in `+s.pair.Netsocket)
+	}
+	return ok("no other program uses " + where)
+}
+
+// genericNetlink is NETLINK_GENERIC's number in /proc/net/netlink.
+const genericNetlink = 16
+
+// checkOtherDaemons looks for other programs that hear the module's multicasts in the namespace of the instance. The module waits for an
+// acknowledgement of each report, so two programs that acknowledge the same instance disturb each other.
+func checkOtherDaemons(_ context.Context, s *subject) []Finding {
+	thread, err := s.threads.Get(s.spec.Namespace)
+	if err != nil {
+		return nil // checkInstance says why
+	}
+	defer thread.Release()
+	inodes := make(map[uint64]bool)
+	if doErr := thread.Do(func() {
+		var group uint32
+		var list []byte
+		if group, err = joolnl.MulticastGroup(); err == nil {
+			if list, err = os.ReadFile("/proc/thread-self/net/netlink"); err == nil {
+				inodes = members(list, group)
+			}
+		}
+	}); doErr != nil || err != nil {
+		return nil // checkModule and checkInstance say why
+	}
+	own := s.supervisorPID()
+	var others []string
+	for _, list := range owners(inodes) {
+		for _, p := range list {
+			if p.pid != own && p.pid != os.Getpid() && p.name != "joolctl" {
+				others = append(others, p.String())
+			}
+		}
+	}
+	if len(others) == 0 {
+		return ok("no other daemon hears the module's reports in this namespace")
+	}
+	slices.Sort(others)
+	return warn(strings.Join(others, ", ")+" also hears the module's reports in this namespace: it must serve another instance", "stop it if it serves "+s.place())
+}
+
+// members returns the inodes of the sockets that are members of a Generic Netlink multicast group, by the text of /proc/net/netlink, which
+// shows the first 32 groups.
+func members(text []byte, group uint32) map[uint64]bool {
+	inodes := make(map[uint64]bool)
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+		f := strings.Fields(lines.Text())
+		if len(f) < 10 || f[1] != strconv.Itoa(genericNetlink) {
+			continue
+		}
+		groups, err := strconv.ParseUint(f[3], 16, 32)
+		inode, inodeErr := strconv.ParseUint(f[9], 10, 64)
+		if err == nil && inodeErr == nil && group >= 1 && group <= 32 && groups&(1<<(group-1)) != 0 {
+			inodes[inode] = true
+		}
+	}
+	return inodes
+}
