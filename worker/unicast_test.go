@@ -310,6 +310,14 @@ func TestUnlistedSender(t *testing.T) {
 			if len(h.Peers()) != 0 || h.instance.Sessions.Len() != 0 {
 				t.Errorf("%d sessions, peers %+v", h.instance.Sessions.Len(), h.Peers())
 			}
+			spec := h.spec()
+			spec.Peers = configdir.NewPeers(at(addresses[1:]...)...)
+			if err := h.Reconfigure(spec); err != nil {
+				t.Fatal(err)
+			}
+			if s := h.Sync(); s.Unlisted.IsValid() {
+				t.Errorf("%v is listed, and counts as unlisted", s.Unlisted)
+			}
 			if mode.Keyed() {
 				return
 			}
