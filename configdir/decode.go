@@ -141,17 +141,14 @@ func (d *decoding) value(k *key, start int, raw []byte) {
 func (d *decoding) missing() {
 	for i := range keys {
 		k := &keys[i]
-		if _, ok := d.first[k.name]; ok || k.of != d.of {
+		if d.met(k.name) || k.of != d.of || d.excused(k) {
 			continue
 		}
 		if k.mandatory {
-			if !d.excused(k) {
-				d.add(0, k.name, fmt.Sprintf("missing; write %q: %s", k.name, k.example), false)
-			}
+			d.add(0, k.name, fmt.Sprintf("missing; write %q: %s", k.name, k.example), false)
 		} else if k.missing != nil {
-			if c := k.missing(d.spec); c != nil {
-				d.add(0, k.name, c.message(k), c.advice)
-			}
+			c := k.missing(d.spec)
+			d.add(0, k.name, c.message(k), c.advice)
 		}
 	}
 }

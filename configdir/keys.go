@@ -50,7 +50,7 @@ type key struct {
 	mandatory bool
 	// set checks a value and puts it into a spec.
 	set func(*Spec, value) *complaint
-	// missing is the advice to who left the key out; nil, or a nil result: none.
+	// missing is the advice to who left the key out; nil: none.
 	missing func(*Spec) *complaint
 }
 
@@ -89,7 +89,7 @@ var keys = []key{
 		set: setUnicastPort,
 	},
 	{
-		keyID:   keyID{netsocket, "in interface"},
+		keyID:   keyID{netsocket, inKey},
 		form:    text,
 		meaning: "where sessions are heard: an interface's name or one of its addresses. Without a group, an address of the peers' family is also the source address, on whatever interface datagrams arrive. Upstream wants an address for an IPv4 group and a name for an IPv6 group; joolctl takes either for both",
 		want:    "an interface's name or one of its addresses", example: `"eth0"`,

@@ -186,6 +186,7 @@ const (
 	peersKey     = "peers"
 	portKey      = "port"
 	ttlKey       = "ttl"
+	inKey        = "in interface"
 	outKey       = "out interface"
 )
 
@@ -195,10 +196,11 @@ const unicastTTL = 64
 // grouped reports whether the file names a group, or a part of it.
 func (d *decoding) grouped() bool { return d.met(groupKey) || d.met(groupPortKey) }
 
-// excused reports whether a mandatory key may be missing: without a group, "peers" and "port" replace it.
+// excused reports whether a key may be missing that is mandatory or advised otherwise. Without a group, "peers" and "port" replace
+// the group, and the routes to the peers replace the interfaces.
 func (d *decoding) excused(k *key) bool {
 	switch k.name {
-	case groupKey, groupPortKey:
+	case groupKey, groupPortKey, inKey, outKey:
 		return d.met(peersKey) && !d.grouped()
 	case portKey:
 		return !d.met(peersKey) || d.grouped()

@@ -83,9 +83,6 @@ func interfaceName(name string) bool {
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 func adviseInterface(s *Spec) *complaint {
-	if s.Unicast() {
-		return nil // the routes to the peers lead nowhere else
-	}
 	example := `"eth0"`
 	if s.Group.Is4() {
 		example = `"192.0.2.1"`

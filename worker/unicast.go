@@ -96,6 +96,11 @@ func (p *pumps) relist(old, spec configdir.Spec, now time.Time) {
 	if spec.Peers.Len() > 0 {
 		p.host.Restrict(spec.Peers.Has, now)
 	}
+	p.w.change(now, func(s *SyncState) {
+		if spec.Peers.Len() == 0 || spec.Peers.Has(s.Unlisted) {
+			s.Unlisted, s.UnlistedAt = netip.Addr{}, time.Time{}
+		}
+	})
 	for peer := range spec.Peers.All() {
 		if !slices.Contains(slices.Collect(old.Peers.All()), peer) {
 			p.welcome(now)

@@ -310,6 +310,14 @@ func TestUnlistedSender(t *testing.T) {
 			if len(h.Peers()) != 0 || h.instance.Sessions.Len() != 0 {
 				t.Errorf("%d sessions, peers %+v", h.instance.Sessions.Len(), h.Peers())
 			}
+			spec := h.spec()
+			spec.Peers = configdir.NewPeers(at(addresses[1:]...)...)
+			if err := h.Reconfigure(spec); err != nil {
+				t.Fatal(err)
+			}
+			if s := h.Sync(); s.Unlisted.IsValid() {
+				t.Errorf("%v is listed, and counts as unlisted", s.Unlisted)
+			}
 			if mode.Keyed() {
 				return
 			}
@@ -687,4 +695,44 @@ func TestUnicastNoAllocations(t *testing.T) {
 			t.Errorf("losses %+v", l)
 		}
 	})
+}
+
+// TestWelcome adds a peer to the list of a running host: the host asks it for a HELLO, and sends a greeting before if it has a key.
+func TestWelcome(t *testing.T) {
+	for _, mode := range []configdir.Security{configdir.SecurityOff, configdir.SecurityRequire} {
+		t.Run(mode.String(), func(t *testing.T) {
+			names, addresses, _ := routed(t, 3)
+			h := newUnicast(t, names[:2], addresses[:2])[0]
+			key := seal.NewKey(1)
+			if mode.Keyed() {
+				h.keyed(mode, key)
+			}
+			h.start().alone()
+			added := &plain{UDPConn: dial(t, names[2], at(addresses[2])[0], at(addresses[0])[0]), t: t}
+			spec := h.spec()
+			spec.Peers = configdir.NewPeers(at(addresses[1:]...)...)
+			began := time.Now()
+			if err := h.Reconfigure(spec); err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 2000)
+			if err := added.SetReadDeadline(began.Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			n, err := added.Read(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if mode.Keyed() {
+				if _, outcome := seal.NewChannel(seal.NewKeys(key), seal.Context{}, began).Open(b[:n], time.Now()); outcome != seal.Greeting {
+					t.Errorf("the first datagram is %d, not a greeting", outcome)
+				}
+				return
+			}
+			m, err := syncwire.Parse(b[:n])
+			if hello, is := m.Body.(*syncwire.Hello); err != nil || !is || !hello.Asks {
+				t.Errorf("the first message is %+v, %v", m.Body, err)
+			}
+		})
+	}
 }

@@ -1,5 +1,5 @@
 // Package worker keeps the session table of one Jool instance in step with those of its peers. It sends the sessions that
-// the kernel module reports to a multicast group, and gives the module the sessions that peers send to the group.
+// the kernel module reports to a multicast group or to a list of peers, and gives the module the sessions that peers send.
 package worker
 
 import (
@@ -34,7 +34,8 @@ type Env struct {
 	// Store keeps the sockets of workers that end with their process for the next process, and offers those that the
 	// previous process left; nil disables both.
 	Store *fdstore.Store
-	// Claims prevents that two pairs use the same instance, or the same group, port and interface; nil allows both.
+	// Claims prevents that two pairs use the same instance, or the same group, port and interface, or the same
+	// port without a group; nil allows both.
 	Claims *Claims
 }
 
