@@ -253,7 +253,9 @@ func TestPathMTU(t *testing.T) {
 			if n := sender.log.count("the table lacks sessions"); n > 0 {
 				t.Errorf("the verdict became no %d times", n)
 			}
-			if n := sender.log.count(fmt.Sprintf(`write \"mtu\": %d`, found.Works)); n != 1 {
+			remedy := fmt.Sprintf(`write \"mtu\": %d`, found.Works)
+			eventually(t, "the log says what to write", func() bool { return sender.log.count(remedy) > 0 })
+			if n := sender.log.count(remedy); n != 1 {
 				t.Errorf("%d lines say what to write", n)
 			}
 			if n := sender.counters.sendErrors.Load(); n > 0 {
