@@ -37,6 +37,7 @@ type side struct {
 // TestModes runs two workers in each combination of modes, and in some combinations of keys. It checks which host hears the other one,
 // and which warnings and reasons each host has.
 func TestModes(t *testing.T) {
+	t.Parallel()
 	const slowest = time.Minute // greetings without HELLOs count after muteAfter
 	one, two := seal.NewKey(1), seal.NewKey(2)
 	same := [2][]seal.Key{{one}, {one}}
@@ -265,6 +266,7 @@ func (g *group) hear(what, mode string, ids []int, names ...string) {
 // warnings, and changes neither the verdict nor ready. When one host changes its key or its mode, the two others do not hear it any more,
 // and are not ready. They are ready again when that host has its old key again.
 func TestReadyAndSecurity(t *testing.T) {
+	t.Parallel()
 	one, two := seal.NewKey(1), seal.NewKey(2)
 	g := startGroup(t, "require", one)
 	g.hear("the start", "require", []int{1}, g.names...)
@@ -302,6 +304,7 @@ func TestReadyAndSecurity(t *testing.T) {
 // TestDocumentedSteps follows the steps of docs/configuration.md from clear to sealed datagrams, to another key, and back. status shows at
 // each step what is said there.
 func TestDocumentedSteps(t *testing.T) {
+	t.Parallel()
 	one, two := seal.NewKey(1), seal.NewKey(2)
 	lacks := func(peers ...string) (text string) {
 		for _, peer := range peers {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"joolctl/replication"
 )
 
 // Refusal is why a datagram was refused. Nothing of a refused datagram is authentic, not even its source.
@@ -50,6 +52,8 @@ type refused struct {
 	list      []Refused
 	dirty     bool
 	published time.Time
+	// freeAt is a time until which no entry of a full table becomes free, so that a flood from many addresses costs no search.
+	freeAt time.Time
 }
 
 // note counts a datagram. It returns for how long such datagrams have been arriving from its source; ok is false if the table is full
@@ -92,9 +96,15 @@ func (r *refused) room(from netip.Addr, now time.Time, known func(netip.Addr) bo
 		r.list = r.list[:len(r.list)+1]
 		return len(r.list) - 1
 	}
-	for i := range r.list {
-		if now.Sub(r.list[i].Last) > RefusedFor {
-			return i
+	if now.After(r.freeAt) {
+		r.freeAt = now.Add(RefusedFor)
+		for i := range r.list {
+			free := r.list[i].Last.Add(RefusedFor)
+			if now.After(free) {
+				r.freeAt = time.Time{}
+				return i
+			}
+			r.freeAt = replication.Soonest(r.freeAt, free)
 		}
 	}
 	if !known(from) {
