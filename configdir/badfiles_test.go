@@ -20,6 +20,9 @@ var badFiles = func() []badFile {
 	in := func(name string) badFile {
 		return all(`{` + group + `, "in interface": ` + name + `, "out interface": "eth0", "reuseaddr": 1}`)
 	}
+	peers := func(list string) badFile {
+		return all(`{"peers": ` + list + `, "port": "6464", "reuseaddr": 1, "key file": "x"}`)
+	}
 	return []badFile{
 		// Not an object, or not to its end.
 		all(""), all(" \n\t\n"), mod(""), all("\xef\xbb\xbf{}"), all("\x00"), all("\xff\xfe{"),
@@ -54,6 +57,7 @@ var badFiles = func() []badFile {
 		all(`{` + group + `, "in interface": "eth0", "out interface": "eth0", "reuseaddr": 0}`),
 		all(`{` + group + `, "in interface": "eth0", "out interface": "eth0", "reuseaddr": true}`),
 		all(`{` + group + `, "in interface": "eth0", "out interface": "eth0", "reuseaddr": 2}`),
+		net(`, "mtu": 1279`), net(`, "mtu": 9001`), net(`, "mtu": 0`), net(`, "mtu": "1400"`),
 		net(`, "receive buffer": 4095`), net(`, "receive buffer": 1073741825`), net(`, "receive buffer": "16M"`),
 		net(`, "namespace": "../x"`), net(`, "namespace": "/run/netns/../x"`), net(`, "namespace": "a/b"`), net(`, "namespace": ""`),
 		net(`, "namespace": "."`), net(`, "namespace": ".."`), net(`, "namespace": "/a\u0000b"`), net(`, "namespace": 1`),
@@ -61,6 +65,16 @@ var badFiles = func() []badFile {
 		net(`, "namespace": "/proc/self/ns/mnt"`),
 		net(`, "key file": ""`), net(`, "key file": "a\u0000b"`), net(`, "key file": 1`), net(`, "key file": "` + strings.Repeat("x", 4096) + `"`),
 		mod(`{"key file": "x"}`), net(`, "security": "on"`), net(`, "security": "Require"`), net(`, "security": true`), net(`, "secure": "off"`),
+		// Peers.
+		peers(`[]`), peers(`{}`), peers(`"192.0.2.2"`), peers("[\"192.0.2.2\",\n  7]"), peers(`[null]`), peers(`[["192.0.2.2"]]`),
+		peers("[\n  \"192.0.2.2\",\n  \"example.com\"]"), peers(`[""]`), peers(`["192.0.2.2:"]`), peers(`["192.0.2.2:0"]`), peers(`["192.0.2.2:65536"]`), peers(`["192.0.2.2:nosuch"]`),
+		peers(`["[2001:db8::2]"]`), peers(`["[192.0.2.2]:7"]`), peers(`["::ffff:192.0.2.2"]`), peers(`["[::ffff:192.0.2.2]:7"]`), peers(`["fe80::2%eth0"]`), peers(`["fe80::2"]`),
+		peers(`["233.252.0.64"]`), peers(`["[ff02::1]:7"]`), peers(`["0.0.0.0"]`), peers(`["::"]`), peers(`["255.255.255.255"]`),
+		peers("[\"192.0.2.2\",\n\"192.0.2.2\"]"), peers(`["192.0.2.2", "192.0.2.2:6464"]`), peers(`["192.0.2.2", "2001:db8::2"]`), peers(`["192.0.2.2", "\ud800"]`),
+		peers(`["` + strings.Join(strings.Fields("10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7 10.0.0.8 10.0.0.9 10.0.0.10 10.0.0.11 10.0.0.12 10.0.0.13 10.0.0.14 10.0.0.15 10.0.0.16 10.0.0.17"), `", "`) + `"]`),
+		all(`{"peers": ["192.0.2.2"]}`), all(`{"port": "6464"}`), all(`{"peers": ["192.0.2.2"], "port": "6464"}`), all(`{"peers": ["192.0.2.2"], "multicast port": "6464"}`),
+		all(`{"peers": ["192.0.2.2"], "port": 0, "ttl": 0, "key file": "x", "reuseaddr": 1}`), net(`, "port": "6464"`), net(`, "peers": ["2001:db8::2"], "port": "6464"`),
+		net(`, "peers": ["192.0.2.2"]`), net(`, "peers": ["[2001:db8::2]:7"]`), mod(`{"peers": [], "port": 1}`),
 		mod(`{"instance": ""}`), mod(`{"instance": "sixteen-bytes-xx"}`), mod(`{"instance": "a\u0000"}`), mod(`{"instance": 1}`), mod(`{"instance": null}`),
 		mod(`{"stats port": 0}`), mod(`{"stats port": "http/tcp"}`), mod(`{"stats port": [1]}`), mod(`{"stats address": "localhost"}`),
 		mod(`{"stats address": "fe80::1%eth0"}`), mod(`{"stats address": "fe80::1"}`), mod(`{"stats address": "ff02::1"}`), mod(`{"stats address": 1}`),

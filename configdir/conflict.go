@@ -57,6 +57,9 @@ type claim struct {
 
 type instanceClaim struct{ namespace, instance string }
 
+// socketClaim is what a network socket is bound to. inInterface is empty for a socket that hears on every interface or, by unicast,
+// on every address. By unicast, the group is the unspecified address of the family, and inInterface is an address: the kernel
+// gives a datagram to one socket only, whatever interfaces the sockets hear on.
 type socketClaim struct {
 	namespace   string
 	group       netip.Addr
@@ -72,23 +75,46 @@ type statsClaim struct {
 func claimOf(s Spec) claim {
 	return claim{
 		instance: instanceClaim{sameNamespace(s.Namespace), s.Instance},
-		socket:   socketClaim{sameNamespace(s.NetNamespace), s.Group, s.Port, s.InInterface},
+		socket:   socketClaimOf(s),
 		stats:    statsClaim{s.StatsAddress, s.StatsPort},
 	}
 }
 
+func socketClaimOf(s Spec) socketClaim {
+	c := socketClaim{sameNamespace(s.NetNamespace), s.Group, s.Port, s.InInterface}
+	if s.Unicast() {
+		c.group, c.inInterface = netip.IPv6Unspecified(), ""
+		if s.Is4() {
+			c.group = netip.IPv4Unspecified()
+		}
+		if at := s.Bound().Addr(); !at.IsUnspecified() {
+			c.inInterface = at.String()
+		}
+	}
+	return c
+}
+
 // rule is one thing that two pairs can't share.
 type rule struct {
-	key     string
+	key     func(s Spec) string
 	collide func(a, b *claim) bool
 	message func(s Spec, other string) string
 }
 
 var rules = []rule{
 	{
-		"multicast address",
+		func(s Spec) string {
+			if s.Unicast() {
+				return portKey
+			}
+			return groupKey
+		},
 		func(a, b *claim) bool { return a.socket.overlaps(b.socket) },
 		func(s Spec, other string) string {
+			if s.Unicast() {
+				return fmt.Sprintf("UDP port %d%s%s is pair %s's too; give one of the two another port, or each an address of its own as \"in interface\"",
+					s.Port, onAddress(s.Bound().Addr()), inNamespace(s.NetNamespace), other)
+			}
 			in := ""
 			if s.InInterface != "" {
 				in = " on " + s.InInterface
@@ -98,7 +124,7 @@ var rules = []rule{
 		},
 	},
 	{
-		"instance",
+		func(Spec) string { return "instance" },
 		func(a, b *claim) bool { return a.instance == b.instance },
 		func(s Spec, other string) string {
 			return fmt.Sprintf("instance %s%s is pair %s's too; remove one of the two, or name another instance",
@@ -106,7 +132,7 @@ var rules = []rule{
 		},
 	},
 	{
-		"stats port",
+		func(Spec) string { return "stats port" },
 		func(a, b *claim) bool { return a.stats.overlaps(b.stats) },
 		func(s Spec, other string) string {
 			return fmt.Sprintf("UDP port %d%s is pair %s's stats port too; give one of the two another",

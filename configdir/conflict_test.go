@@ -36,6 +36,13 @@ func socket(port uint16, in, namespace string) func(*Spec) {
 	return func(s *Spec) { s.Port, s.InInterface, s.NetNamespace = port, in, namespace }
 }
 
+func unicast(port uint16, peer, in string) func(*Spec) {
+	return func(s *Spec) {
+		s.Group, s.Port, s.InInterface = netip.Addr{}, port, in
+		s.Peers = NewPeers(netip.AddrPortFrom(netip.MustParseAddr(peer), port))
+	}
+}
+
 func ttl(n int) func(*Spec) { return func(s *Spec) { s.TTL = n } }
 
 // keysOf reduces conflicts to "key other" by name.
@@ -73,6 +80,15 @@ func TestCollisions(t *testing.T) {
 		{"other port", socket(1, "eth0", ""), socket(2, "eth0", ""), ""},
 		{"other interface", socket(1, "eth0", ""), socket(1, "eth1", ""), ""},
 		{"socket in two namespaces", socket(1, "eth0", "red"), socket(1, "eth0", "blue"), ""},
+		{"unicast, one port", unicast(1, "192.0.2.2", ""), unicast(1, "192.0.2.3", ""), "port"},
+		{"unicast, two ports", unicast(1, "192.0.2.2", ""), unicast(2, "192.0.2.2", ""), ""},
+		{"unicast, two interfaces", unicast(1, "192.0.2.2", "eth0"), unicast(1, "192.0.2.2", "eth1"), "port"},
+		{"unicast, an address and all", unicast(1, "192.0.2.2", "192.0.2.1"), unicast(1, "192.0.2.2", "eth1"), "port"},
+		{"unicast, two addresses", unicast(1, "192.0.2.2", "192.0.2.1"), unicast(1, "192.0.2.2", "192.0.2.3"), ""},
+		{"unicast, one address", unicast(1, "192.0.2.2", "192.0.2.1"), unicast(1, "192.0.2.4", "192.0.2.1"), "port"},
+		{"unicast, an address of the other family", unicast(1, "192.0.2.2", "2001:db8::1"), unicast(1, "192.0.2.2", "192.0.2.1"), "port"},
+		{"unicast, two families", unicast(1, "192.0.2.2", ""), unicast(1, "2001:db8::2", ""), ""},
+		{"unicast and a group", unicast(1, "2001:db8::2", "eth0"), socket(1, "eth0", ""), ""},
 		{"no stats", stats(0, "::1"), stats(0, "::1"), ""},
 		{"stats on loopback", stats(1, ""), stats(1, ""), "stats port"},
 		{"stats on two ports", stats(1, ""), stats(2, ""), ""},
@@ -191,6 +207,14 @@ func TestConflictMessages(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestUnicastConflictMessage(t *testing.T) {
+	a, b := specOf("a", unicast(6464, "192.0.2.2", "192.0.2.1")), specOf("b", unicast(6464, "192.0.2.3", ""))
+	want := `UDP port 6464 on 0.0.0.0 is pair "a"'s too; give one of the two another port, or each an address of its own as "in interface"`
+	if got := Conflicts([]Spec{a, b}, nil)["b"]; len(got) != 1 || got[0].Message != want || got[0].Key != portKey {
+		t.Errorf("%+v", got)
 	}
 }
 

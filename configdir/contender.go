@@ -80,7 +80,7 @@ func (r *rule) judge(a, b *contender) (aYields, bYields bool) {
 
 func (r *rule) conflict(loser, winner *contender) Conflict {
 	return Conflict{
-		Key: r.key, Other: winner.spec.Name,
+		Key: r.key(loser.spec), Other: winner.spec.Name,
 		Message: r.message(loser.spec, quote(winner.spec.Name)),
 	}
 }

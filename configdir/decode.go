@@ -13,12 +13,16 @@ import (
 // decode reads one file's text into a spec: all that is wrong with it goes
 // into the report, the values' places into places.
 func decode(r *report, of kind, spec *Spec, places places) {
-	d := decoding{report: r, of: of, spec: spec, places: places, first: make(map[string]int)}
+	d := decoding{report: r, of: of, spec: spec, places: places,
+		first: make(map[string]int), values: make(map[string]int)}
 	// Repeated names and bad UTF-8 are told by decode itself, which can go on
 	// behind them.
 	d.json = jsontext.NewDecoder(bytes.NewReader(r.data),
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if d.object() {
+		if of == netsocket {
+			d.together()
+		}
 		d.missing()
 	}
 }
@@ -30,8 +34,14 @@ type decoding struct {
 	spec   *Spec
 	places places
 	json   *jsontext.Decoder
-	// first has the offset of each key that was met.
-	first map[string]int
+	// first has the offset of each key that was met, values that of its last value.
+	first, values map[string]int
+}
+
+// met is true if the file has a key.
+func (d *decoding) met(name string) bool {
+	_, ok := d.first[name]
+	return ok
 }
 
 // object reads the file's one object. It is true if the object came to its
@@ -118,7 +128,7 @@ func (d *decoding) key(start, end int, name string, err error) {
 
 // value checks a known key's value and notes where it stands.
 func (d *decoding) value(k *key, start int, raw []byte) {
-	d.places[k.keyID] = positionOf(d.data, start)
+	d.places[k.keyID], d.values[k.name] = positionOf(d.data, start), start
 	if c := k.set(d.spec, value{raw}); c != nil {
 		d.add(start+c.offset, k.name, c.message(k), c.advice)
 	}
@@ -132,10 +142,13 @@ func (d *decoding) missing() {
 			continue
 		}
 		if k.mandatory {
-			d.add(0, k.name, fmt.Sprintf("missing; write %q: %s", k.name, k.example), false)
+			if !d.excused(k) {
+				d.add(0, k.name, fmt.Sprintf("missing; write %q: %s", k.name, k.example), false)
+			}
 		} else if k.missing != nil {
-			c := k.missing(d.spec)
-			d.add(0, k.name, c.message(k), c.advice)
+			if c := k.missing(d.spec); c != nil {
+				d.add(0, k.name, c.message(k), c.advice)
+			}
 		}
 	}
 }
@@ -160,4 +173,9 @@ func (d *decoding) syntax(err error, behindKey int) bool {
 	})
 	d.add(offset, "", message, false)
 	return false
+}
+
+// remove takes back what was said of a key's value, because there is something worse to say.
+func (d *decoding) remove(name string) {
+	d.problems = slices.DeleteFunc(d.problems, func(p Problem) bool { return p.Key == name })
 }

@@ -28,6 +28,15 @@ func read(of kind, text string) (Spec, []Problem) {
 	return spec, r.problems
 }
 
+// peersOf returns the Peers with these addresses.
+func peersOf(peers ...string) Peers {
+	var list []netip.AddrPort
+	for _, p := range peers {
+		list = append(list, netip.MustParseAddrPort(p))
+	}
+	return NewPeers(list...)
+}
+
 const group = `"multicast address": "ff08::db8:64:64", "multicast port": "6464"`
 
 // full has every key that is advised; %s is room for more.
@@ -48,11 +57,35 @@ func TestSpec(t *testing.T) {
 	}{
 		{"plain", with(""), want(func(*Spec) {})},
 		{"ttl", with(`, "ttl": 255`), want(func(s *Spec) { s.TTL = 255 })},
+		{"mtu, the smallest", with(`, "mtu": 1280`), want(func(s *Spec) { s.MTU = 1280 })},
+		{"mtu, the largest", with(`, "mtu": 9000`), want(func(s *Spec) { s.MTU = 9000 })},
 		{"buffer", with(`, "receive buffer": 4096`), want(func(s *Spec) { s.ReceiveBuffer = 4096 })},
 		{"namespace", with(`, "namespace": "blue"`), want(func(s *Spec) { s.NetNamespace = "blue" })},
 		{"namespace path", with(`, "namespace": "/srv/ns/blue"`), want(func(s *Spec) { s.NetNamespace = "/srv/ns/blue" })},
 		{"the program's own namespace", with(`, "namespace": "/proc/self/ns/net"`), want(func(s *Spec) { s.NetNamespace = "/proc/self/ns/net" })},
 		{"escapes", with(`, "n\u0061mespace": "bl\u00fce"`), want(func(s *Spec) { s.NetNamespace = "blüe" })},
+		{"restricted", with(`, "peers": ["2001:db8::3", "2001:db8::2"]`), want(func(s *Spec) { s.Peers = peersOf("[2001:db8::2]:0", "[2001:db8::3]:0") })},
+		{
+			"unicast",
+			`{"peers": ["192.0.2.3:9", "192.0.2.2", "192.0.2.2:syslog"], "port": 6464, "in interface": "eth0", "out interface": "eth0", "reuseaddr": 1, "key file": "k"}`,
+			want(func(s *Spec) {
+				s.Group, s.TTL, s.KeyFile = netip.Addr{}, 64, "k"
+				s.Peers = peersOf("192.0.2.2:514", "192.0.2.2:6464", "192.0.2.3:9")
+			}),
+		},
+		{
+			"unicast without interfaces",
+			`{"port": "6464", "ttl": 3, "peers": ["[2001:db8::2]:7", "2001:db8::3"], "reuseaddr": 1, "key file": "k"}`,
+			want(func(s *Spec) {
+				s.Group, s.InInterface, s.OutInterface, s.TTL, s.KeyFile = netip.Addr{}, "", "", 3, "k"
+				s.Peers = peersOf("[2001:db8::2]:7", "[2001:db8::3]:6464")
+			}),
+		},
+		{
+			"unicast, link-local",
+			`{"peers": ["fe80::2"], "port": "6464", "in interface": "eth0", "out interface": "eth0", "reuseaddr": 1, "key file": "k"}`,
+			want(func(s *Spec) { s.Group, s.TTL, s.KeyFile, s.Peers = netip.Addr{}, 64, "k", peersOf("[fe80::2]:6464") }),
+		},
 		{
 			"IPv4 by address",
 			`{"multicast address":"233.252.0.64","multicast port":"06464","in interface":"192.0.2.1","out interface":"::ffff:192.0.2.2","reuseaddr":1}`,

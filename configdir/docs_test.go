@@ -86,7 +86,7 @@ func TestDocumentedExamples(t *testing.T) {
 			t.Errorf("%s%v", text, problems)
 		}
 	}
-	if len(blocks) != 5 {
+	if len(blocks) != 6 {
 		t.Errorf("%d examples", len(blocks)-1)
 	}
 }

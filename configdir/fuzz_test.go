@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,6 +18,9 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(false, []byte(`{`+group+`, "ttl": 3, "receive buffer": 65536, "namespace": "/run/netns/blue"}`))
 	f.Add(false, []byte(`{`+group+`, "key file": "blue.key", "security": "send"}`))
+	f.Add(false, []byte(`{`+group+`, "peers": ["2001:db8::2", "2001:db8::1"]}`))
+	f.Add(false, []byte(`{"peers": ["192.0.2.2:7", "192.0.2.2", "192.0.2.1:syslog"], "port": 6464, "in interface": "192.0.2.3"}`))
+	f.Add(false, []byte(`{"peers": ["[fe80::2]:7", "2001:db8::2"], "port": "syslog", "out interface": "eth0"}`))
 	f.Add(true, []byte(`{"instance": "nat", "namespace": "blue", "stats port": "4000", "stats address": "::1"}`))
 	f.Add(true, []byte(`{"instance": "nat", "enable ss": true}`))
 	f.Fuzz(func(t *testing.T, mod bool, text []byte) {
@@ -48,6 +53,53 @@ func checkPlace(t *testing.T, p Problem, text string) {
 	}
 }
 
+// FuzzPeers: a list of peers that is taken names hosts of one family, each once, in any order.
+func FuzzPeers(f *testing.F) {
+	for _, seed := range []string{
+		"192.0.2.2|192.0.2.3:9", "2001:db8::2|[2001:db8::2]:6464|[fe80::1%eth0]:1", "::ffff:192.0.2.1", "0.0.0.0|::|255.255.255.255", "ff02::1|233.252.0.1",
+		"[192.0.2.1]:5|[::1]|::1]:5|:5|[]:5|1.2.3.4:", "192.0.2.1:0|192.0.2.1:65536|192.0.2.1:+1|192.0.2.1:syslog", "|\x00|é",
+	} {
+		f.Add(seed, uint16(6464))
+	}
+	f.Fuzz(func(t *testing.T, text string, port uint16) {
+		names := strings.Split(text, "|")
+		file := func(names []string) (Spec, bool) {
+			list, err := json.Marshal(names)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := fmt.Sprintf(`{"peers": %s, "port": "%d", "out interface": "eth0"}`, list, port)
+			spec, problems := read(netsocket, text)
+			for _, p := range problems {
+				checkPlace(t, p, text)
+			}
+			return spec, (Pair{Problems: problems}).OK()
+		}
+		spec, ok := file(names)
+		if !ok {
+			return
+		}
+		if spec.Peers.Len() != len(names) || spec.Peers.Len() > MaxPeers {
+			t.Errorf("%q: %d peers", names, spec.Peers.Len())
+		}
+		seen := make(map[netip.AddrPort]bool)
+		for peer := range spec.Peers.All() {
+			a := peer.Addr()
+			if seen[peer] || peer.Port() == 0 || a.Is4() != spec.Is4() || a.IsMulticast() || a.IsUnspecified() || a.Is4In6() || a.Zone() != "" || !spec.Peers.Has(a) {
+				t.Errorf("%q: peer %v", names, peer)
+			}
+			seen[peer] = true
+		}
+		slices.Reverse(names)
+		if again, ok := file(names); !ok || again != spec {
+			t.Errorf("%q: in the opposite order %v", names, again.Peers)
+		}
+		if again, ok := file(spec.Peers.Names()); !ok || again != spec {
+			t.Errorf("%q: written again %v", names, again.Peers)
+		}
+	})
+}
+
 // marshal writes a spec as a file of a kind.
 func marshal(t *testing.T, of kind, s Spec) string {
 	t.Helper()
@@ -55,10 +107,20 @@ func marshal(t *testing.T, of kind, s Spec) string {
 	optional := map[string]any{"namespace": s.Namespace}
 	if of == netsocket {
 		file = map[string]any{
-			"multicast address": s.Group.String(), "multicast port": fmt.Sprint(s.Port),
 			"reuseaddr": 0, "ttl": s.TTL, "receive buffer": s.ReceiveBuffer,
 			"refresh period": int(s.RefreshPeriod.Seconds()), "verify period": int(s.VerifyPeriod.Seconds()), "sequence": s.Sequence,
 			"advertise rate": s.AdvertiseRate,
+		}
+		if s.MTU != 0 {
+			file["mtu"] = s.MTU
+		}
+		if s.Unicast() {
+			file["port"] = s.Port
+		} else {
+			file["multicast address"], file["multicast port"] = s.Group.String(), fmt.Sprint(s.Port)
+		}
+		if s.Peers.Len() > 0 {
+			file["peers"] = s.Peers.Names()
 		}
 		if s.ReuseAddr {
 			file["reuseaddr"] = 1

@@ -48,29 +48,43 @@ type key struct {
 	mandatory bool
 	// set checks a value and puts it into a spec.
 	set func(*Spec, value) *complaint
-	// missing is the advice to who left the key out; nil: none.
+	// missing is the advice to who left the key out; nil, or a nil result: none.
 	missing func(*Spec) *complaint
 }
 
 // keys are all keys, in the order of the documentation.
 var keys = []key{
 	{
-		keyID:   keyID{netsocket, "multicast address"},
+		keyID:   keyID{netsocket, groupKey},
 		meaning: "the group that sessions are sent to and heard from: an IPv4 or IPv6 multicast address, without a zone",
 		want:    "an IPv4 or IPv6 group", example: `"ff08::db8:64:64"`,
-		absent: "none: mandatory", mandatory: true,
+		absent: "none: mandatory without `peers`", mandatory: true,
 		set: setGroup,
 	},
 	{
-		keyID:   keyID{netsocket, "multicast port"},
+		keyID:   keyID{netsocket, groupPortKey},
 		meaning: "UDP port of the group: 1 to 65535, or a service's name as in `/etc/services`. Upstream takes a string only",
 		want:    "a port from 1 to 65535 or a UDP service's name", example: `"6464"`,
-		absent: "none: mandatory", mandatory: true,
+		absent: "none: mandatory with a group", mandatory: true,
 		set: setPort,
 	},
 	{
+		keyID:   keyID{netsocket, peersKey},
+		meaning: "1 to 16 hosts, each an address, or an address and a port (IPv6 in brackets). Without a group, sessions are sent to each of them, and heard from them only. Beside a group, sessions are sent to the group, and heard from these addresses only",
+		want:    "an array of 1 to 16 addresses", example: `["192.0.2.2", "192.0.2.3"]`,
+		absent: "everybody in the group",
+		set:    setPeers,
+	},
+	{
+		keyID:   keyID{netsocket, portKey},
+		meaning: "UDP port without a group, of this host and of all peers that name no other: 1 to 65535, or a service's name",
+		want:    "a port from 1 to 65535 or a UDP service's name", example: `"6464"`,
+		absent: "none: mandatory without a group", mandatory: true,
+		set: setUnicastPort,
+	},
+	{
 		keyID:   keyID{netsocket, "in interface"},
-		meaning: "where sessions are heard: an interface's name or one of its addresses. Upstream wants an address for an IPv4 group and a name for an IPv6 group; joolctl takes either for both",
+		meaning: "where sessions are heard: an interface's name or one of its addresses. Without a group, an address of the peers' family is also the source address, on whatever interface datagrams arrive. Upstream wants an address for an IPv4 group and a name for an IPv6 group; joolctl takes either for both",
 		want:    "an interface's name or one of its addresses", example: `"eth0"`,
 		absent: "the kernel's choice",
 		set: func(s *Spec, v value) *complaint {
@@ -79,7 +93,7 @@ var keys = []key{
 		missing: adviseInterface,
 	},
 	{
-		keyID:   keyID{netsocket, "out interface"},
+		keyID:   keyID{netsocket, outKey},
 		meaning: "where sessions are sent; as above",
 		want:    "an interface's name or one of its addresses", example: `"eth0"`,
 		absent: "the kernel's choice",
@@ -96,10 +110,17 @@ var keys = []key{
 		missing: func(*Spec) *complaint { return adviseReuseAddr("missing, which means 0") },
 	},
 	{
-		keyID:   keyID{netsocket, "ttl"},
-		meaning: "multicast TTL, or hop limit for IPv6; 1 stays on the link, 0 on the host",
+		keyID:   keyID{netsocket, ttlKey},
+		meaning: "multicast TTL, or hop limit for IPv6; 1 stays on the link, 0 on the host. Without a group the default is 64",
 		want:    "a number from 0 to 255", example: "3", preset: "1",
 		set: setTTL,
+	},
+	{
+		keyID:   keyID{netsocket, "mtu"},
+		meaning: "the longest IP packet that is sent, in bytes, see [below](#mtu)",
+		want:    "a number of bytes from 1280 to 9000", example: "1420",
+		absent: "the MTU of `out interface`, at most 1500",
+		set:    func(s *Spec, v value) *complaint { return v.whole(&s.MTU, 1280, 9000) },
 	},
 	{
 		keyID:   keyID{netsocket, "receive buffer"},

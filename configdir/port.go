@@ -60,6 +60,15 @@ func setPort(s *Spec, v value) *complaint {
 	return nil
 }
 
+func setUnicastPort(s *Spec, v value) *complaint {
+	port, c := v.port()
+	if c != nil {
+		return c
+	}
+	s.Port = port
+	return nil
+}
+
 func setStatsPort(s *Spec, v value) *complaint {
 	port, c := v.port()
 	if c != nil {

@@ -55,6 +55,8 @@ func notReadable(path string, info fs.FileInfo, of kind) string {
 	switch mode := info.Mode(); {
 	case mode.IsRegular() && of == keyFile && mode.Perm()&0o077 != 0:
 		return fmt.Sprintf("other users than its owner have access to this file (mode %#o); type: chmod 600 %s", mode.Perm(), plain(path))
+	case mode.IsRegular() && of == keyFile && notOurs(info, os.Geteuid()):
+		return fmt.Sprintf("user %d owns this file, and can read and change the keys; type: chown root %s", info.Sys().(*syscall.Stat_t).Uid, plain(path))
 	case mode.IsRegular() && info.Size() > maxSize:
 		return tooLarge
 	case mode.IsRegular():
@@ -71,6 +73,13 @@ func notReadable(path string, info fs.FileInfo, of kind) string {
 		is = "something special"
 	}
 	return "this is " + is + ", not a file; put a regular file or a link to one in its place"
+}
+
+// notOurs reports whether a file belongs neither to root nor to the user that runs the program. The directories of the path need no
+// check, and ssh checks none for a private key: a user with write access to one can replace the file, but owns the new file then.
+func notOurs(info fs.FileInfo, user int) bool {
+	stat, known := info.Sys().(*syscall.Stat_t)
+	return known && stat.Uid != 0 && int(stat.Uid) != user
 }
 
 // openMessage puts the operating system's refusal into words.

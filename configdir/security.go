@@ -52,20 +52,11 @@ func setSecurity(s *Spec, v value) *complaint {
 }
 
 func setKeyFile(s *Spec, v value) *complaint {
-	text, c := v.text()
-	if c != nil {
-		return c
+	text, c := v.line(4095, "a path can have")
+	if c == nil {
+		s.KeyFile = text
 	}
-	switch {
-	case text == "":
-		return wrong("empty")
-	case strings.ContainsFunc(text, isControl):
-		return wrong("%s has a control character", quote(text))
-	case len(text) > 4095:
-		return wrong("%s is longer than the system allows", quote(text))
-	}
-	s.KeyFile = text
-	return nil
+	return c
 }
 
 // keyFilePath returns the path of a key file that a netsocket file names.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"joolctl/nsthread/nstest"
 	"joolctl/seal"
 )
 
@@ -135,5 +136,49 @@ func TestKeyFileProblems(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// TestKeyFileOwner has a key file belong to another user, behind a link and in a directory of that user.
+func TestKeyFileOwner(t *testing.T) {
+	nstest.NeedRoot(t, "to give files away")
+	const other = 1000
+	dir := write(t, map[string]string{"p.netsocket.json": keyed(`"key file": "theirs/link", "security": "send"`), "p.modsocket.json": goodMod})
+	theirs := filepath.Join(dir, "theirs")
+	if err := os.Mkdir(theirs, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	writeKeys(t, dir, map[string]string{"keys": seal.NewKey(1).Line()})
+	if err := os.Symlink("../keys", filepath.Join(theirs, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(theirs, other, other); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		owner int
+		want  string
+	}{{0, ""}, {other, "theirs/link:1:1: user 1000 owns this file, and can read and change the keys; type: chown root DIR/theirs/link"}} {
+		if err := os.Chown(filepath.Join(dir, "keys"), c.owner, 0); err != nil {
+			t.Fatal(err)
+		}
+		result, err := Check(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, p := range result.Pairs[0].Problems {
+			got += strings.ReplaceAll(strings.TrimPrefix(p.Error(), dir+"/"), dir, "DIR")
+		}
+		if got != c.want {
+			t.Errorf("owner %d: %q, want %q", c.owner, got, c.want)
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notOurs(info, other) || !notOurs(info, other+1) {
+		t.Error("the user that runs the program may own the file, and no other user")
 	}
 }

@@ -83,6 +83,9 @@ func interfaceName(name string) bool {
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 func adviseInterface(s *Spec) *complaint {
+	if s.Unicast() {
+		return nil // the routes to the peers lead nowhere else
+	}
 	example := `"eth0"`
 	if s.Group.Is4() {
 		example = `"192.0.2.1"`
@@ -124,20 +127,11 @@ func setTTL(s *Spec, v value) *complaint {
 
 // setInstance takes what the kernel module takes for a name.
 func setInstance(s *Spec, v value) *complaint {
-	text, c := v.text()
-	if c != nil {
-		return c
+	text, c := v.line(15, "an instance's name can have")
+	if c == nil {
+		s.Instance = text
 	}
-	switch {
-	case text == "":
-		return wrong("empty")
-	case len(text) > 15:
-		return wrong("%s has %d bytes, more than an instance's name can have", quote(text), len(text))
-	case strings.ContainsFunc(text, isControl):
-		return wrong("%s has a control character", quote(text))
-	}
-	s.Instance = text
-	return nil
+	return c
 }
 
 func setStatsAddress(s *Spec, v value) *complaint {

@@ -13,7 +13,7 @@ import (
 )
 
 // Spec is what one pair of files asks for: one Jool instance, kept in step
-// over one multicast group. All fields are comparable: specs are == if their
+// over one multicast group, or by unicast with its peers. All fields are comparable: specs are == if their
 // files mean the same, however they are laid out. (Namespaces alone are kept as
 // written; Conflicts knows their other spellings.)
 type Spec struct {
@@ -23,8 +23,12 @@ type Spec struct {
 
 	// Group and Port are where sessions are sent to and heard from.
 	// Group is a multicast address, IPv4 or IPv6, never IPv4-mapped, no zone.
+	// Without a Group, datagrams go to each of the Peers, and Port is the own one.
 	Group netip.Addr
 	Port  uint16
+	// Peers are the hosts whose datagrams are taken; none: everybody's.
+	// All are of one family. Beside a Group their ports are 0.
+	Peers Peers
 	// InInterface and OutInterface are an interface's name or one of its
 	// addresses (in netip.Addr's spelling, without a zone); empty leaves the
 	// choice to the kernel.
@@ -32,8 +36,11 @@ type Spec struct {
 	OutInterface string
 	// ReuseAddr sets SO_REUSEADDR before bind.
 	ReuseAddr bool
-	// TTL is the IPv4 multicast TTL or IPv6 hop limit, 0 to 255.
+	// TTL is the IPv4 TTL or IPv6 hop limit, 0 to 255.
 	TTL int
+	// MTU is the length of the longest IP packet that is sent, in bytes; 0: the MTU
+	// of the output interface, but at most 1500.
+	MTU int
 	// ReceiveBuffer is SO_RCVBUFFORCE's argument for the network and the
 	// netlink socket, in bytes.
 	ReceiveBuffer int

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -35,6 +36,23 @@ func (c *complaint) message(k *key) string {
 		write = "write " + k.want + ", as in " + k.example
 	}
 	return c.what + "; " + write
+}
+
+// line is the value as a string of 1 to limit bytes without control characters. A longer one has more bytes than what can have.
+func (v value) line(limit int, what string) (string, *complaint) {
+	text, c := v.text()
+	if c != nil {
+		return "", c
+	}
+	switch {
+	case text == "":
+		return "", wrong("empty")
+	case len(text) > limit:
+		return "", wrong("%s has %d bytes, more than %s", quote(text), len(text), what)
+	case strings.ContainsFunc(text, isControl):
+		return "", wrong("%s has a control character", quote(text))
+	}
+	return text, nil
 }
 
 // text is the value as a string.

@@ -18,7 +18,7 @@ const (
 	State          Kind = "state"            // the pair's worker came into another state
 	Files          Kind = "files"            // the files of a pair appeared, changed, were refused or disappeared
 	Verdict        Kind = "verdict"          // the verdict changed
-	Peers          Kind = "peers"            // a peer is live, or is not live any more
+	Peers          Kind = "peers"            // a peer is live, or is not live any more, or has another mode or other keys
 	Link           Kind = "link"             // the network socket can neither send nor receive, or it can again
 	FullSyncBegan  Kind = "full-sync-began"  // the table of a peer begins to arrive
 	FullSyncEnded  Kind = "full-sync-ended"  // a full sync is stored
@@ -117,6 +117,13 @@ func VerdictChanged(from, to string, reasons []replication.Reason) Event {
 		}
 		e.Text += separator + reason.Text
 	}
+	return e
+}
+
+// PeerSecured returns the event of a peer that has another mode or other keys.
+func PeerSecured(p replication.PeerSecured) Event {
+	e := Event{Kind: Peers, Severity: Info, Setting: "security", From: p.Was.String(), To: p.Is.String(), Peer: p.From.String()}
+	e.Text = fmt.Sprintf("peer %s: security %s → %s", e.Peer, e.From, e.To)
 	return e
 }
 

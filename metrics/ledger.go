@@ -105,6 +105,7 @@ var lossSection = Section{
 		loss("unconfirmed_datagrams", "datagrams", "Authentic datagrams of senders that have not heard this host yet, so that they may be recordings.", func(l *worker.Losses) uint64 { return l.Unconfirmed }),
 		loss("throttled_datagrams", "datagrams", "Sealed datagrams of unknown senders that were dropped because too many of them arrived.", func(l *worker.Losses) uint64 { return l.Throttled }),
 		loss("refused_clear_datagrams", "datagrams", "Clear datagrams that were dropped because \"security\" is \"require\".", func(l *worker.Losses) uint64 { return l.ClearRefused }),
+		loss("unlisted_datagrams", "datagrams", "Datagrams that were dropped because \"peers\" does not list the address of their sender.", func(l *worker.Losses) uint64 { return l.Unlisted }),
 		loss("untranslated_sessions", "sessions", "Received sessions that the format of this host's module cannot express.", func(l *worker.Losses) uint64 { return l.Untranslated }),
 		loss("collided_sessions", "sessions", "Sessions of full syncs that the module refused because their transport address on the IPv4 side is mapped to another IPv6 host.", func(l *worker.Losses) uint64 { return l.Collisions }),
 		loss("kernel_errors", "errors", "Requests to which the module replied with an error.", func(l *worker.Losses) uint64 { return l.KernelErrors }),

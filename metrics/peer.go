@@ -33,6 +33,20 @@ var peerSection = Section{
 					e.truth(p.Synced == verdict, p.Address, verdict)
 				}
 			})},
+		{Name: "joolctl_peer_security", Type: Gauge, Labels: []Label{peerLabel, {"security", securities}}, Help: "The security mode of the peer, as its netsocket.json says. It is missing for an older joolctl.",
+			pair: eachPeer(func(e *encoder, p *supervisor.Peer) {
+				if p.Security == "" {
+					return
+				}
+				for _, mode := range securities {
+					e.truth(p.Security == mode, p.Address, mode)
+				}
+			})},
+		ofPeer("joolctl_peer_sealing_key_id", "", "The ID of the key that the peer seals with. It is missing if this host opens no sealed datagrams of the peer.", func(e *encoder, p *supervisor.Peer) {
+			if p.SealingKeyID != nil {
+				e.count(uint64(*p.SealingKeyID), p.Address)
+			}
+		}),
 		ofPeer("joolctl_peer_sessions", "sessions", "How many sessions the peer's table has.", peerCount(func(p *supervisor.Peer) *uint64 { return p.Sessions })),
 		ofPeer("joolctl_peer_lag_sessions", "sessions", "How many sessions of this host the peer had not stored at its last HELLO. It is missing if the peer needs a full sync first.",
 			func(e *encoder, p *supervisor.Peer) {

@@ -35,8 +35,14 @@ var pairSection = Section{
 	Title: "Pairs",
 	Text:  "`group_left(netns, iname, group)` adds the labels of `joolctl_pair_info` to another metric.",
 	Families: []Family{
-		{Name: "joolctl_pair_info", Type: Info, Labels: anyOf("netns", "iname", "group"), Help: "Network namespace, Jool instance and multicast group of a pair.",
+		{Name: "joolctl_pair_info", Type: Info, Labels: anyOf("netns", "iname", "group"), Help: "Network namespace, Jool instance and multicast group of a pair. The group is empty if the pair has peers by unicast only.",
 			pair: func(e *encoder, r *supervisor.Row) { e.count(1, r.Namespace, r.Instance, r.Group) }},
+		{Name: "joolctl_configured_peer_heard", Type: Gauge, Labels: []Label{peerLabel}, Help: "Whether a datagram of a peer that netsocket.json lists has arrived since the worker's start.",
+			pair: func(e *encoder, r *supervisor.Row) {
+				for _, peer := range r.ConfiguredPeers {
+					e.truth(peer.Heard, peer.Address)
+				}
+			}},
 		{Name: "joolctl_pair_state", Type: Gauge, Labels: []Label{{"state", states}}, Help: "Whether the pair is in this state.",
 			pair: func(e *encoder, r *supervisor.Row) { oneOf(e, states, string(r.State)) }},
 		{Name: "joolctl_pair_since_timestamp_seconds", Type: Gauge, Unit: "seconds", Help: "When the pair came into its state, in seconds since 1970.",

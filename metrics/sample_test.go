@@ -39,10 +39,10 @@ func moduleCounters(t testing.TB, version string, first uint64) *joolnl.ModuleCo
 // fullRow is a row that has every field.
 func fullRow(name string) supervisor.Row {
 	return supervisor.Row{
-		Name: name, Namespace: "blue", Instance: "nat", Group: "[ff08::db8:64:64]:6464", State: supervisor.Running, Since: at.Add(-time.Hour), Restarts: 3,
+		Name: name, Namespace: "blue", Instance: "nat", Group: "[ff08::db8:64:64]:6464", ConfiguredPeers: []supervisor.ConfiguredPeer{{Address: "2001:db8::1", Heard: true}, {Address: "2001:db8::9"}}, State: supervisor.Running, Since: at.Add(-time.Hour), Restarts: 3,
 		Synced:   "no",
 		Reasons:  []replication.Reason{{Code: replication.DatagramsMissing}, {Code: replication.SettingsDiffer}, {Code: replication.SettingsDiffer}},
-		Warnings: []replication.Reason{{Code: replication.Lags}},
+		Warnings: []replication.Reason{{Code: replication.Lags}, {Code: replication.PeerLacksKey}},
 		Sessions: new(uint64(40000)), BestPeerSessions: new(uint64(40010)), Lag: &supervisor.Lag{Sessions: 120, Seconds: 1.25}, LostSessions: 17,
 		FullSync:     &supervisor.FullSyncProgress{Phase: "receiving", DoneSessions: 630, TotalSessions: 1000, Incomplete: true},
 		FullSyncs:    worker.FullSyncs{Stored: 4, Unanswered: 3, Interrupted: 2, TooLarge: 1},
@@ -56,7 +56,8 @@ func fullRow(name string) supervisor.Row {
 		Exposure:          &supervisor.Exposure{AtMostSeconds: 4},
 		Peers: []supervisor.Peer{
 			{Address: "fd64::2", LastHeardSeconds: 0.5, Live: true, Software: "joolctl", Version: "4.1.15", Synced: "yes", Sessions: new(uint64(40010)),
-				Lag: &supervisor.Lag{Sessions: 120, Seconds: 1.25}, Lost: new(uint64(5)), Repaired: new(uint64(6)), Differs: []string{"pool6", "udp-timeout"}},
+				Lag: &supervisor.Lag{Sessions: 120, Seconds: 1.25}, Lost: new(uint64(5)), Repaired: new(uint64(6)), Differs: []string{"pool6", "udp-timeout"},
+				Security: "require", KeyIDs: []int{2, 1}, SealingKeyID: new(2)},
 			{Address: "fd64::3", LastHeardSeconds: 90},
 		},
 	}

@@ -14,9 +14,14 @@ var (
 		replication.NotRunning, replication.ModuleSilent, replication.ModuleDrops, replication.Alone, replication.LinkDown, replication.FullSync,
 		replication.Listening, replication.MappingsBlock, replication.SettingsDiffer, replication.CountersDiffer, replication.TableTooLarge,
 		replication.NotGreeted, replication.NeverCompared, replication.SessionsMissing, replication.DatagramsMissing, replication.NumbersFall,
-		replication.BehindOther, replication.DeadOrigin,
+		replication.BehindOther, replication.DeadOrigin, replication.SecurityDiffers, replication.KeyMissing,
 	)
-	warningCodes = codes(replication.Lags)
+	warningCodes = codes(
+		replication.Lags, replication.UnlistedSender, replication.PathMTU, replication.SecurityDiffers, replication.KeyMissing, replication.PeerLacksKey, replication.OneWay, replication.ClearRefused,
+		replication.SealedRefused, replication.Forged, replication.Replayed, replication.UnknownKey,
+	)
+	// securities are the values of "security".
+	securities = []string{syncwire.SecurityOff.String(), syncwire.SecurityAccept.String(), syncwire.SecuritySend.String(), syncwire.SecurityRequire.String()}
 )
 
 func codes(list ...replication.Code) (names []string) {
@@ -37,7 +42,7 @@ var verdictSection = Section{
 			pair: func(e *encoder, r *supervisor.Row) { e.truth(len(r.Reasons) == 0) }},
 		{Name: "joolctl_reason", Type: Gauge, Labels: []Label{{"code", reasonCodes}}, Help: "Whether there is a reason with this code why the host is not ready to take over.",
 			pair: func(e *encoder, r *supervisor.Row) { present(e, reasonCodes, r.Reasons) }},
-		{Name: "joolctl_warning", Type: Gauge, Labels: []Label{{"code", warningCodes}}, Help: "Whether there is a warning with this code. It concerns the peers, and does not keep this host from taking over.",
+		{Name: "joolctl_warning", Type: Gauge, Labels: []Label{{"code", warningCodes}}, Help: "Whether there is a warning with this code. It does not keep this host from taking over.",
 			pair: func(e *encoder, r *supervisor.Row) { present(e, warningCodes, r.Warnings) }},
 		{Name: "joolctl_live_peers", Type: Gauge, Unit: "peers", Help: "How many peers are live.",
 			pair: func(e *encoder, r *supervisor.Row) { e.count(livePeers(r, "")) }},

@@ -13,18 +13,25 @@ import (
 type Batch struct {
 	size int
 	data []byte
-	msgs []mmsghdr
 	iovs []unix.Iovec
+	to   []Set // the destinations of each datagram
 	n    int
+	msgs []mmsghdr // a datagram for one destination each
+	ends []ends    // of each of msgs
 }
+
+// ends are a datagram of a batch and one of its destinations.
+type ends struct{ datagram, destination uint16 }
 
 // NewBatch makes room for batch datagrams of up to size bytes.
 func NewBatch(batch, size int) *Batch {
 	return &Batch{
 		size: size,
 		data: make([]byte, batch*size),
-		msgs: make([]mmsghdr, batch),
 		iovs: make([]unix.Iovec, batch),
+		to:   make([]Set, batch),
+		msgs: make([]mmsghdr, batch),
+		ends: make([]ends, batch),
 	}
 }
 
@@ -35,10 +42,10 @@ func (b *Batch) Next() []byte {
 	return b.data[at : at : at+b.size]
 }
 
-// Add takes a datagram, which must not change before it is sent; one that has
-// outgrown Next's memory is taken too. There must be room.
-func (b *Batch) Add(datagram []byte) {
-	b.iovs[b.n] = iovec(datagram)
+// Add takes a datagram for some of the Sender's destinations. It must not change before it is
+// sent; one that has outgrown Next's memory is taken too. There must be room.
+func (b *Batch) Add(datagram []byte, to Set) {
+	b.iovs[b.n], b.to[b.n] = iovec(datagram), to
 	b.n++
 }
 
@@ -46,10 +53,13 @@ func (b *Batch) Add(datagram []byte) {
 func (b *Batch) Len() int { return b.n }
 
 // Full says that there is no room for another.
-func (b *Batch) Full() bool { return b.n == len(b.msgs) }
+func (b *Batch) Full() bool { return b.n == len(b.iovs) }
 
 // Datagram returns the i-th.
 func (b *Batch) Datagram(i int) []byte { return unsafe.Slice(b.iovs[i].Base, b.iovs[i].Len) }
+
+// To returns the destinations of the i-th.
+func (b *Batch) To(i int) Set { return b.to[i] }
 
 // Reset forgets them.
 func (b *Batch) Reset() {
@@ -57,32 +67,44 @@ func (b *Batch) Reset() {
 	b.n = 0
 }
 
-// SendBatch sends a batch's datagrams from the i-th on, in their order, with one
-// sendmmsg. It ends before the first that the kernel does not take: sent is how many
-// were before that, and the error that one's own if it is 0. So to send all, begin
-// behind each that failed anew.
-func (s *Sender) SendBatch(fd int, b *Batch, i int) (sent int, err error) {
-	if b.n-i == 1 {
-		s.iov = b.iovs[i]
-		if err := s.send(fd); err != nil {
-			return 0, err
+// SendBatch sends the datagrams of a batch in their order, each to its destinations, with one sendmmsg. The kernel may not take a
+// datagram for a destination: failed gets its place in the batch, the destination's, and the error. All others are sent all the same.
+func (s *Sender) SendBatch(fd int, b *Batch, failed func(datagram, destination int, err error)) {
+	n := b.address(s)
+	if n == 1 {
+		s.iov = b.iovs[b.ends[0].datagram]
+		if err := s.send(fd, int(b.ends[0].destination)); err != nil {
+			failed(int(b.ends[0].datagram), int(b.ends[0].destination), err)
 		}
-		return 1, nil
+		return
 	}
-	msgs := b.msgs[i:b.n]
-	for k := range msgs {
-		msgs[k].hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&s.to)), Namelen: s.tlen, Iov: &b.iovs[i+k]}
-		msgs[k].hdr.SetIovlen(1)
-	}
-	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&msgs[0])),
-			uintptr(len(msgs)), unix.MSG_DONTWAIT, 0, 0)
-		if errno == unix.EINTR {
-			continue
+	for i := 0; i < n; {
+		sent, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.msgs[i])),
+			uintptr(n-i), unix.MSG_DONTWAIT, 0, 0)
+		switch {
+		case errno == unix.EINTR:
+		case errno != 0: // that of the first; it ends before any other that the kernel does not take
+			failed(int(b.ends[i].datagram), int(b.ends[i].destination), errno)
+			i++
+		default:
+			i += int(sent)
 		}
-		if errno != 0 {
-			return 0, errno
-		}
-		return int(n), nil
 	}
+}
+
+// address makes a message of each datagram for each of its destinations, and returns how many there are.
+func (b *Batch) address(s *Sender) (n int) {
+	if most := b.n * len(s.to); most > len(b.msgs) { // once for the most destinations that a Sender has
+		b.msgs, b.ends = make([]mmsghdr, len(b.iovs)*len(s.to)), make([]ends, len(b.iovs)*len(s.to))
+	}
+	for i := range b.n {
+		for to := range s.to {
+			if b.to[i].Has(to) {
+				s.header(&b.msgs[n].hdr, to, &b.iovs[i])
+				b.ends[n] = ends{uint16(i), uint16(to)}
+				n++
+			}
+		}
+	}
+	return n
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,7 @@ import (
 // fill puts datagrams of these lengths into a batch, each of bytes that say its place.
 func fill(b *Batch, lengths ...int) {
 	for i, n := range lengths {
-		b.Add(append(b.Next(), bytes.Repeat([]byte{byte(i + 1)}, n)...))
+		b.Add(append(b.Next(), bytes.Repeat([]byte{byte(i + 1)}, n)...), All)
 	}
 }
 
@@ -37,22 +38,18 @@ func TestSendBatch(t *testing.T) {
 			if b.Len() != len(lengths) || b.Full() != (len(lengths) == 4) {
 				t.Errorf("%v: Len() = %d, Full() = %v", lengths, b.Len(), b.Full())
 			}
-			for begin := range lengths { // what is before that is left out
-				if n, err := s.SendBatch(from, b, begin); n != len(lengths)-begin || err != nil {
-					t.Fatalf("%v from %d on: %d sent, %v", lengths, begin, n, err)
+			s.SendBatch(from, b, none(t))
+			n, err := r.Receive(to)
+			if n != len(lengths) || err != nil {
+				t.Fatalf("%v: %d received, %v", lengths, n, err)
+			}
+			for i := range n {
+				d, want := r.Datagram(i), bytes.Repeat([]byte{byte(i + 1)}, lengths[i])
+				if !bytes.Equal(d.Data, want) || d.From != fromAddr {
+					t.Errorf("%v: %x from %v", lengths, d.Data, d.From)
 				}
-				n, err := r.Receive(to)
-				if n != len(lengths)-begin || err != nil {
-					t.Fatalf("%v from %d on: %d received, %v", lengths, begin, n, err)
-				}
-				for i := range n {
-					d, want := r.Datagram(i), bytes.Repeat([]byte{byte(begin + i + 1)}, lengths[begin+i])
-					if !bytes.Equal(d.Data, want) || d.From != fromAddr {
-						t.Errorf("%v from %d on: %x from %v", lengths, begin, d.Data, d.From)
-					}
-					if !bytes.Equal(b.Datagram(begin+i), want) {
-						t.Errorf("%v: Datagram(%d) = %x", lengths, begin+i, b.Datagram(begin+i))
-					}
+				if !bytes.Equal(b.Datagram(i), want) || b.To(i) != All {
+					t.Errorf("%v: Datagram(%d) = %x for %b", lengths, i, b.Datagram(i), b.To(i))
 				}
 			}
 			b.Reset()
@@ -63,21 +60,23 @@ func TestSendBatch(t *testing.T) {
 	})
 }
 
-// outcome is what SendBatch returns.
-type outcome struct {
-	sent int
-	err  error
+// none fails a test if the kernel does not take a datagram.
+func none(t testing.TB) func(datagram, to int, err error) {
+	return func(datagram, to int, err error) {
+		t.Helper()
+		t.Errorf("datagram %d for destination %d: %v", datagram, to, err)
+	}
 }
 
-// sendAll sends a batch as its users do, and returns what each call came to.
-func sendAll(s *Sender, fd int, b *Batch) (all []outcome) {
-	for i := 0; i < b.Len(); {
-		n, err := s.SendBatch(fd, b, i)
-		all = append(all, outcome{n, err})
-		if i += n; err != nil {
-			i++
-		}
-	}
+// failure is a datagram that the kernel has not taken for a destination.
+type failure struct {
+	datagram, to int
+	err          error
+}
+
+// failures sends a batch, and returns what the kernel has not taken.
+func failures(s *Sender, fd int, b *Batch) (all []failure) {
+	s.SendBatch(fd, b, func(datagram, to int, err error) { all = append(all, failure{datagram, to, err}) })
 	b.Reset()
 	return all
 }
@@ -90,26 +89,23 @@ func TestSendBatchErrors(t *testing.T) {
 	r := NewReceiver(8, 16)
 	for _, c := range []struct {
 		lengths  []int
-		want     []outcome
+		failed   []int
 		received []byte // places of those that come
 	}{
-		{[]int{tooLong}, []outcome{{0, unix.EMSGSIZE}}, nil},
-		{[]int{tooLong, 1, 1}, []outcome{{0, unix.EMSGSIZE}, {2, nil}}, []byte{2, 3}},
-		{[]int{1, tooLong, 1}, []outcome{{1, nil}, {0, unix.EMSGSIZE}, {1, nil}}, []byte{1, 3}},
-		{[]int{1, 1, tooLong}, []outcome{{2, nil}, {0, unix.EMSGSIZE}}, []byte{1, 2}},
-		{[]int{1, tooLong, tooLong, 1, 1}, []outcome{{1, nil}, {0, unix.EMSGSIZE}, {0, unix.EMSGSIZE}, {2, nil}}, []byte{1, 4, 5}},
+		{[]int{tooLong}, []int{0}, nil},
+		{[]int{tooLong, 1, 1}, []int{0}, []byte{2, 3}},
+		{[]int{1, tooLong, 1}, []int{1}, []byte{1, 3}},
+		{[]int{1, 1, tooLong}, []int{2}, []byte{1, 2}},
+		{[]int{1, tooLong, tooLong, 1, 1}, []int{1, 2}, []byte{1, 4, 5}},
 	} {
 		b := NewBatch(5, 16)
 		fill(b, c.lengths...)
-		got := sendAll(NewSender(toAddr, 0), from, b)
-		if len(got) != len(c.want) {
-			t.Errorf("%v: %v, want %v", c.lengths, got, c.want)
-			continue
+		var want []failure
+		for _, i := range c.failed {
+			want = append(want, failure{i, 0, unix.EMSGSIZE})
 		}
-		for i := range got {
-			if got[i] != c.want[i] {
-				t.Errorf("%v: %v, want %v", c.lengths, got, c.want)
-			}
+		if got := failures(NewSender(toAddr, 0), from, b); !slices.Equal(got, want) {
+			t.Errorf("%v: %v, want %v", c.lengths, got, want)
 		}
 		var received []byte
 		if n, err := r.Receive(to); err == nil {
@@ -123,8 +119,87 @@ func TestSendBatchErrors(t *testing.T) {
 	}
 	b := NewBatch(2, 16)
 	fill(b, 1, 1)
-	if got := sendAll(NewSender(toAddr, 0), -1, b); len(got) != 2 || got[0] != (outcome{0, unix.EBADF}) || got[1] != got[0] {
+	if got := failures(NewSender(toAddr, 0), -1, b); !slices.Equal(got, []failure{{0, 0, unix.EBADF}, {1, 0, unix.EBADF}}) {
 		t.Errorf("no descriptor: %v", got)
+	}
+}
+
+// TestSendBatchTo sends each datagram of a batch to some of three destinations, one of which the kernel refuses: the others get theirs
+// in the order of the batch.
+func TestSendBatchTo(t *testing.T) {
+	eachFamily(t, func(t *testing.T, addr string) {
+		first, firstAddr := udp(t, addr)
+		second, secondAddr := udp(t, addr)
+		from, fromAddr := udp(t, addr)
+		refused := netip.AddrPortFrom(netip.MustParseAddr("255.255.255.255"), 9) // without SO_BROADCAST
+		if fromAddr.Addr().Is6() {
+			refused = netip.MustParseAddrPort("[::ffff:192.0.2.1]:9") // from an IPv6 address
+		}
+		s := NewSenderTo([]netip.AddrPort{firstAddr, refused, secondAddr}, 0, fromAddr.Addr())
+		if s.Destinations() != 3 {
+			t.Errorf("%d destinations", s.Destinations())
+		}
+		b, r := NewBatch(8, 16), NewReceiver(16, 16)
+		for _, sets := range [][]Set{{0b101}, {0b100}, {All}, {0b010}, {0}, {0b111, 0b001, 0b100, 0b010, 0, 0b110, All}, {0b010, 0b010}} {
+			want := make(map[int][]byte)
+			var fail []failure
+			for i, set := range sets {
+				b.Add(append(b.Next(), byte(i)), set)
+				for to := range 3 {
+					switch {
+					case !set.Has(to):
+					case to == 1:
+						fail = append(fail, failure{i, to, nil})
+					default:
+						want[to] = append(want[to], byte(i))
+					}
+				}
+			}
+			got := failures(s, from, b)
+			for i := range got {
+				if got[i].err == nil {
+					t.Errorf("%b: a failure without an error", sets)
+				}
+				got[i].err = nil
+			}
+			if !slices.Equal(got, fail) {
+				t.Errorf("%b: the kernel has refused %v, want %v", sets, got, fail)
+			}
+			for to, fd := range map[int]int{0: first, 2: second} {
+				var received []byte
+				n, _ := r.Receive(fd)
+				for i := range n {
+					d := r.Datagram(i)
+					received = append(received, d.Data...)
+					if d.From != fromAddr {
+						t.Errorf("%b: from %v", sets, d.From)
+					}
+				}
+				if !bytes.Equal(received, want[to]) {
+					t.Errorf("%b: destination %d gets %v, want %v", sets, to, received, want[to])
+				}
+			}
+		}
+	})
+}
+
+// TestSource has a socket that is bound to no address send from another address than the kernel would choose.
+func TestSource(t *testing.T) {
+	for _, c := range []struct{ to, source string }{{"127.0.0.1", "127.0.0.9"}, {"::1", "::1"}} {
+		to, toAddr := udp(t, c.to)
+		fd, err := unix.Socket(map[bool]int{true: unix.AF_INET, false: unix.AF_INET6}[toAddr.Addr().Is4()], unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		r := NewReceiver(1, 8)
+		source := netip.MustParseAddr(c.source)
+		if err := NewSenderTo([]netip.AddrPort{toAddr}, 0, source).Send(fd, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.Receive(to); n != 1 || err != nil || r.Datagram(0).From.Addr() != source {
+			t.Errorf("%d received from %v, %v, want %v", n, r.Datagram(0).From, err, source)
+		}
 	}
 }
 
@@ -162,15 +237,12 @@ func TestSendBatchFull(t *testing.T) {
 	for !batch.Full() {
 		fill(batch, 1400)
 	}
-	got := sendAll(NewSender(netip.MustParseAddrPort("[fd64::99]:9"), 0), from, batch)
-	if got[0].sent == 0 || got[0].sent >= 32 || got[0].err != nil {
-		t.Fatalf("a full buffer took %d of 64 at first, %v", got[0].sent, got[0].err)
+	got := failures(NewSender(netip.MustParseAddrPort("[fd64::99]:9"), 0), from, batch)
+	if len(got) <= 32 || len(got) == 64 {
+		t.Fatalf("a full buffer has not taken %d of 64", len(got))
 	}
-	if len(got) != 1+64-got[0].sent {
-		t.Errorf("%v", got)
-	}
-	for _, o := range got[1:] {
-		if o != (outcome{0, unix.EAGAIN}) {
+	for i, f := range got {
+		if f != (failure{64 - len(got) + i, 0, unix.EAGAIN}) {
 			t.Fatalf("%v", got)
 		}
 	}
@@ -180,21 +252,22 @@ func TestSendBatchNoAllocations(t *testing.T) {
 	eachFamily(t, func(t *testing.T, addr string) {
 		to, toAddr := udp(t, addr)
 		from, _ := udp(t, addr)
-		s, b, r, payload := NewSender(toAddr, 0), NewBatch(4, 128), NewReceiver(4, 128), make([]byte, 100)
-		for _, size := range []int{1, 3} {
-			if n := testing.AllocsPerRun(100, func() {
-				for range size {
-					b.Add(append(b.Next(), payload...))
+		b, r, payload, failed := NewBatch(4, 128), NewReceiver(32, 128), make([]byte, 100), none(t)
+		for _, destinations := range []int{1, 4} {
+			s := NewSenderTo(slices.Repeat([]netip.AddrPort{toAddr}, destinations), 0, netip.Addr{})
+			for _, size := range []int{1, 3} {
+				if n := testing.AllocsPerRun(100, func() {
+					for range size {
+						b.Add(append(b.Next(), payload...), All)
+					}
+					s.SendBatch(from, b, failed)
+					b.Reset()
+					if n, err := r.Receive(to); n != size*destinations || err != nil {
+						t.Fatal(n, err)
+					}
+				}); n != 0 {
+					t.Errorf("a batch of %d for %d destinations: %v allocations", size, destinations, n)
 				}
-				if n, err := s.SendBatch(from, b, 0); n != size || err != nil {
-					t.Fatal(n, err)
-				}
-				b.Reset()
-				if n, err := r.Receive(to); n != size || err != nil {
-					t.Fatal(n, err)
-				}
-			}); n != 0 {
-				t.Errorf("a batch of %d: %v allocations", size, n)
 			}
 		}
 	})
@@ -219,11 +292,9 @@ func BenchmarkSend(b *testing.B) {
 			b.ReportAllocs()
 			for n := 0; n < b.N; n += size {
 				for range size {
-					batch.Add(append(batch.Next(), payload...))
+					batch.Add(append(batch.Next(), payload...), All)
 				}
-				if n, err := s.SendBatch(from, batch, 0); n != size || err != nil {
-					b.Fatal(n, err)
-				}
+				s.SendBatch(from, batch, none(b))
 				batch.Reset()
 			}
 		})

@@ -61,40 +61,90 @@ func (g *Gather) Send(fd int) error {
 	}
 }
 
-// Sender sends datagrams to one address.
+// Set is a set of a Sender's destinations: bit i stands for the i-th.
+type Set uint32
+
+// All is the set of all destinations.
+const All = ^Set(0)
+
+// Has reports whether the i-th destination is in the set.
+func (t Set) Has(i int) bool { return t>>i&1 != 0 }
+
+// MaxDestinations is how many destinations a Set has room for.
+const MaxDestinations = 32
+
+// Sender sends datagrams to its destinations.
 type Sender struct {
-	to   unix.RawSockaddrInet6
-	tlen uint32
-	iov  unix.Iovec
-	hdr  unix.Msghdr
+	to      []destination
+	control []byte // has the source address; empty: the kernel chooses it
+	iov     unix.Iovec
+	hdr     unix.Msghdr
 }
 
-// NewSender makes a Sender for an address; ifindex is the scope of a
+// destination is an address as the kernel wants it.
+type destination struct {
+	address unix.RawSockaddrInet6 // large enough for an IPv4 one
+	len     uint32
+}
+
+// NewSender makes a Sender with one destination; ifindex is the scope of a
 // link-local IPv6 one.
 func NewSender(to netip.AddrPort, ifindex int) *Sender {
-	s := &Sender{}
-	if to.Addr().Is4() {
-		s.tlen = unix.SizeofSockaddrInet4
-		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&s.to))
-		sa.Family, sa.Addr = unix.AF_INET, to.Addr().As4()
-	} else {
-		s.tlen = unix.SizeofSockaddrInet6
-		s.to.Family, s.to.Addr, s.to.Scope_id = unix.AF_INET6, to.Addr().As16(), uint32(ifindex)
+	return NewSenderTo([]netip.AddrPort{to}, ifindex, netip.Addr{})
+}
+
+// NewSenderTo makes a Sender with 1 to MaxDestinations destinations of one family. source is the address that datagrams
+// come from; the zero Addr leaves the choice to the kernel.
+func NewSenderTo(to []netip.AddrPort, ifindex int, source netip.Addr) *Sender {
+	s := &Sender{to: make([]destination, len(to))}
+	for i, a := range to {
+		s.to[i].set(a, ifindex)
 	}
-	port := (*[2]byte)(unsafe.Pointer(&s.to.Port)) // the same place in both
-	port[0], port[1] = byte(to.Port()>>8), byte(to.Port())
+	switch {
+	case source.Is4():
+		addr := source.As4()
+		s.control = control(unix.IPPROTO_IP, unix.IP_PKTINFO, append(append(make([]byte, 4), addr[:]...), 0, 0, 0, 0))
+	case source.Is6():
+		addr := source.As16()
+		s.control = control(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, append(addr[:], 0, 0, 0, 0))
+	}
 	return s
 }
 
-// Send sends one datagram. Its errors are those of sendmsg, as a unix.Errno.
-func (s *Sender) Send(fd int, b []byte) error {
-	s.iov = iovec(b)
-	return s.send(fd)
+// control is a control message.
+func control(level, typ int32, data []byte) []byte {
+	b := make([]byte, unix.CmsgSpace(len(data)))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.Level, h.Type = level, typ
+	h.SetLen(unix.CmsgLen(len(data)))
+	copy(b[unix.CmsgLen(0):], data)
+	return b
 }
 
-func (s *Sender) send(fd int) error {
-	s.hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&s.to)), Namelen: s.tlen, Iov: &s.iov}
-	s.hdr.SetIovlen(1)
+func (d *destination) set(to netip.AddrPort, ifindex int) {
+	if to.Addr().Is4() {
+		d.len = unix.SizeofSockaddrInet4
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&d.address))
+		sa.Family, sa.Addr = unix.AF_INET, to.Addr().As4()
+	} else {
+		d.len = unix.SizeofSockaddrInet6
+		d.address.Family, d.address.Addr, d.address.Scope_id = unix.AF_INET6, to.Addr().As16(), uint32(ifindex)
+	}
+	port := (*[2]byte)(unsafe.Pointer(&d.address.Port)) // the same place in both
+	port[0], port[1] = byte(to.Port()>>8), byte(to.Port())
+}
+
+// Destinations is how many destinations there are.
+func (s *Sender) Destinations() int { return len(s.to) }
+
+// Send sends one datagram to the first destination. Its errors are those of sendmsg, as a unix.Errno.
+func (s *Sender) Send(fd int, b []byte) error {
+	s.iov = iovec(b)
+	return s.send(fd, 0)
+}
+
+func (s *Sender) send(fd, to int) error {
+	s.header(&s.hdr, to, &s.iov)
 	for {
 		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&s.hdr)), unix.MSG_DONTWAIT)
 		if errno == unix.EINTR {
@@ -104,6 +154,16 @@ func (s *Sender) send(fd int) error {
 			return errno
 		}
 		return nil
+	}
+}
+
+// header fills in the header of a datagram for a destination.
+func (s *Sender) header(h *unix.Msghdr, to int, iov *unix.Iovec) {
+	*h = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&s.to[to].address)), Namelen: s.to[to].len, Iov: iov}
+	h.SetIovlen(1)
+	if len(s.control) > 0 {
+		h.Control = &s.control[0]
+		h.SetControllen(len(s.control))
 	}
 }
 

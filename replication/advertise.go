@@ -115,7 +115,7 @@ func (h *Host) tickAdvertise(now time.Time) time.Time {
 // advertiseSome sends a datagram with the next sessions, and returns how many. It leaves out those that have expired, or were
 // reported since the table was read.
 func (h *Host) advertiseSome(c *advertising, now time.Time) (sessions int) {
-	size := h.Format.PerDatagram(h.MaxBytes)
+	size := h.Limits.Sessions(h.Format)
 	since := now.Sub(c.table.Base)
 	s := h.do.Scratch()
 	b := s.Out[:0]

@@ -12,11 +12,11 @@ import (
 // and how many more may arrive than twice those that BEGIN announced: a forged index must not take memory.
 const maxLookahead = 2048
 
-// Assembly puts the BULKs of a full sync in order, in which they are taken piece by piece. The zero value expects an empty
-// table.
+// Assembly puts the BULKs of a full sync in order, in which they are taken piece by piece.
 type Assembly struct {
 	expected uint32           // sessions
-	records  []session.Record // those of BULK i begin at (i - taken) × syncwire.MaxBulk
+	perBulk  int              // sessions in each BULK but the last
+	records  []session.Record // those of BULK i begin at (i - taken) × perBulk
 	have     []uint64         // bitmap of BULKs
 	got      uint32           // BULKs
 	next     uint32           // all BULKs before it have arrived
@@ -28,8 +28,10 @@ type Assembly struct {
 	ended    bool
 }
 
-// NewAssembly returns an Assembly for a table of so many sessions.
-func NewAssembly(sessions uint32) Assembly { return Assembly{expected: sessions} }
+// NewAssembly returns an Assembly for a table of so many sessions, of which each BULK has perBulk.
+func NewAssembly(sessions uint32, perBulk int) Assembly {
+	return Assembly{expected: sessions, perBulk: perBulk}
+}
 
 // Expect changes the number of sessions, as a repeated BEGIN announces it, unless a BULK has arrived. It returns whether it
 // did.
@@ -42,14 +44,17 @@ func (a *Assembly) Expect(sessions uint32) bool {
 }
 
 // bulksOf returns the number of BULKs of so many sessions.
-func bulksOf(sessions uint32) uint32 { return (sessions + syncwire.MaxBulk - 1) / syncwire.MaxBulk }
+func (a *Assembly) bulksOf(sessions uint32) uint32 {
+	per := uint64(a.perBulk)
+	return uint32((uint64(sessions) + per - 1) / per)
+}
 
 // Add copies the records of BULK index, and adds later, which is the time since the moment whose times left the table is to
 // have, to theirs. It returns false if it does not accept the BULK, and an error for the first record that fails
 // session.Record.Check.
 func (a *Assembly) Add(index uint32, records []byte, later time.Duration) (added bool, err error) {
-	short := len(records) != syncwire.MaxBulk*syncwire.RecordLen
-	if short && (index+1 != bulksOf(a.expected) || index < a.top) || a.short && index >= a.top {
+	short := len(records) != a.perBulk*syncwire.RecordLen
+	if short && (len(records) > a.perBulk*syncwire.RecordLen || index+1 != a.bulksOf(a.expected) || index < a.top) || a.short && index >= a.top {
 		return false, nil // BEGIN's number was an estimate, and the BEGIN with the right one is lost
 	}
 	for i := 0; i < len(records); i += syncwire.RecordLen {
@@ -57,13 +62,13 @@ func (a *Assembly) Add(index uint32, records []byte, later time.Duration) (added
 			return false, r.Check()
 		}
 	}
-	if index > maxLookahead+8*a.got || index > maxLookahead+2*bulksOf(a.expected) || a.has(index) {
+	if index > maxLookahead+8*a.got || index > maxLookahead+2*a.bulksOf(a.expected) || a.has(index) {
 		return false, nil
 	}
 	for int(index/64) >= len(a.have) {
 		a.have = append(a.have, 0)
 	}
-	at := int(index-a.taken) * syncwire.MaxBulk
+	at := int(index-a.taken) * a.perBulk
 	if need := at + len(records)/syncwire.RecordLen; need > len(a.records) {
 		a.records = slices.Grow(a.records, need-len(a.records))[:need]
 	}
@@ -92,14 +97,14 @@ func (a *Assembly) has(index uint32) bool {
 // with the BULKs that have arrived.
 func (a *Assembly) End(sessions, bulks uint32) bool {
 	a.expected, a.ended, a.bulks = sessions, true, bulks
-	return bulks == bulksOf(sessions) && a.top <= bulks && !(a.short && a.top < bulks) && !(a.Complete() && a.sessions != sessions)
+	return bulks == a.bulksOf(sessions) && a.top <= bulks && !(a.short && a.top < bulks) && !(a.Complete() && a.sessions != sessions)
 }
 
 // Complete reports whether END and all BULKs have arrived.
 func (a *Assembly) Complete() bool { return a.ended && a.next == a.bulks }
 
 // Ready returns how many sessions Take would return.
-func (a *Assembly) Ready() int { return min(int(a.next-a.taken)*syncwire.MaxBulk, len(a.records)) }
+func (a *Assembly) Ready() int { return min(int(a.next-a.taken)*a.perBulk, len(a.records)) }
 
 // Take returns the records of the BULKs that follow those that were taken, without a gap. The memory is the caller's, and has no room
 // for more: pieces are kept until all have been injected. The Assembly's own memory is used again for the next piece.
@@ -113,7 +118,7 @@ func (a *Assembly) Take() []session.Record {
 
 // Rest returns how many of the expected sessions were not taken yet.
 func (a *Assembly) Rest() int {
-	return max(0, int(int64(a.expected)-int64(a.taken)*syncwire.MaxBulk))
+	return max(0, int(int64(a.expected)-int64(a.taken)*int64(a.perBulk)))
 }
 
 // Taken reports whether BULKs were taken.
@@ -123,8 +128,8 @@ func (a *Assembly) Taken() bool { return a.taken > 0 }
 // the last one, because END follows it.
 func (a *Assembly) Missing() []syncwire.Range {
 	var ranges []syncwire.Range
-	total := bulksOf(a.expected)
-	for i := a.next; i < total; i++ {
+	total := a.bulksOf(a.expected)
+	for i := a.next; i < min(a.top+1, total); i++ {
 		if a.has(i) {
 			continue
 		}
@@ -132,6 +137,9 @@ func (a *Assembly) Missing() []syncwire.Range {
 			break
 		}
 		ranges = AppendRange(ranges, i)
+	}
+	if n := len(ranges); n > 0 && ranges[n-1].To == a.top && a.top < total {
+		ranges[n-1].To = total - 1 // no BULK from top on has arrived
 	}
 	if len(ranges) == 0 {
 		last := max(total, 1) - 1

@@ -16,8 +16,13 @@ import (
 
 // bulk returns the records of BULK index of a table.
 func bulk(table []session.Record, index uint32) (b []byte) {
-	at := int(index) * syncwire.MaxBulk
-	for _, r := range table[at:min(at+syncwire.MaxBulk, len(table))] {
+	return bulkOf(table, index, syncwire.MaxBulk)
+}
+
+// bulkOf is bulk for BULKs with so many sessions.
+func bulkOf(table []session.Record, index uint32, perBulk int) (b []byte) {
+	at := int(index) * perBulk
+	for _, r := range table[at:min(at+perBulk, len(table))] {
 		b = append(b, r[:]...)
 	}
 	return b
@@ -26,15 +31,19 @@ func bulk(table []session.Record, index uint32) (b []byte) {
 // TestAssembly adds the BULKs of tables in random order, some of them twice.
 func TestAssembly(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
-	for _, n := range []uint32{0, 1, syncwire.MaxBulk, syncwire.MaxBulk + 1, 1000, 70_000} {
+	for i, n := range []uint32{0, 1, syncwire.MaxBulk, syncwire.MaxBulk + 1, 1000, 70_000, 33, 34, 1000, 1000} {
+		per := syncwire.MaxBulk
+		if i >= 6 {
+			per = []int{33, 33, 33, 1}[i-6]
+		}
 		table := sessionsAt(0, int(n))
-		bulks := bulksOf(n)
-		a := NewAssembly(n)
+		bulks := uint32((int(n) + per - 1) / per)
+		a := NewAssembly(n, per)
 		var got []session.Record
 		for _, i := range rnd.Perm(int(bulks)) {
 			index := uint32(i)
 			for _, want := range []bool{true, false} {
-				if added, err := a.Add(index, bulk(table, index), 0); added != want || err != nil {
+				if added, err := a.Add(index, bulkOf(table, index, per), 0); added != want || err != nil {
 					t.Fatalf("%d sessions, BULK %d: added %v, %v", n, index, added, err)
 				}
 			}
@@ -63,7 +72,7 @@ func TestAssemblyRefuses(t *testing.T) {
 		{"short, and not the last", nil, 1, bulk(table, 2)},
 		{"short, although there are more", bulk(table, 0), 2, bulk(table, 2)},
 	} {
-		a := NewAssembly(uint32(len(table)))
+		a := NewAssembly(uint32(len(table)), syncwire.MaxBulk)
 		if c.before != nil {
 			if added, err := a.Add(3, c.before, 0); !added || err != nil {
 				t.Errorf("%s: BULK 3: added %v, %v", c.name, added, err)
@@ -73,20 +82,20 @@ func TestAssemblyRefuses(t *testing.T) {
 			t.Errorf("%s: added %v, %v", c.name, added, err)
 		}
 	}
-	last := NewAssembly(uint32(len(table)))
+	last := NewAssembly(uint32(len(table)), syncwire.MaxBulk)
 	if added, err := last.Add(2, bulk(table, 2), 0); !added || err != nil {
 		t.Errorf("the last one: added %v, %v", added, err)
 	}
 	if added, err := last.Add(3, bulk(table, 0), 0); added || err != nil {
 		t.Errorf("one after the last: added %v, %v", added, err)
 	}
-	a := NewAssembly(uint32(len(table)))
+	a := NewAssembly(uint32(len(table)), syncwire.MaxBulk)
 	bad := bulk(table, 0)
 	bad[34] = 0xff
 	if added, err := a.Add(0, bad, 0); added || !errors.Is(err, session.ErrReserved) {
 		t.Errorf("a record with reserved bits: added %v, %v", added, err)
 	}
-	huge := NewAssembly(1 << 22)
+	huge := NewAssembly(1<<22, syncwire.MaxBulk)
 	if added, _ := huge.Add(maxLookahead+1, bulk(table, 0), 0); added {
 		t.Error("a BULK far ahead was added")
 	}
@@ -98,7 +107,7 @@ func TestAssemblyRefuses(t *testing.T) {
 // TestAssemblyNumbers changes the announced number of sessions.
 func TestAssemblyNumbers(t *testing.T) {
 	table := sessionsAt(0, 100)
-	a := NewAssembly(50)
+	a := NewAssembly(50, syncwire.MaxBulk)
 	if !a.Expect(100) {
 		t.Error("a new number before the first BULK was refused")
 	}
@@ -115,7 +124,7 @@ func TestAssemblyNumbers(t *testing.T) {
 	if a.End(0, 0) {
 		t.Error("an END with fewer BULKs than have arrived was accepted")
 	}
-	b := NewAssembly(50) // too few, and the right number is lost
+	b := NewAssembly(50, syncwire.MaxBulk) // too few, and the right number is lost
 	for i := range uint32(2) {
 		if added, err := b.Add(i, bulk(table, i), 0); added != (i == 0 || i == 1) || err != nil {
 			t.Errorf("BULK %d: added %v, %v", i, added, err)
@@ -131,7 +140,7 @@ func TestAssemblyNumbers(t *testing.T) {
 
 func TestAssemblyMissing(t *testing.T) {
 	table := sessionsAt(0, 10*syncwire.MaxBulk)
-	a := NewAssembly(uint32(len(table)))
+	a := NewAssembly(uint32(len(table)), syncwire.MaxBulk)
 	missing := func(want ...syncwire.Range) {
 		t.Helper()
 		if diff := cmp.Diff(want, a.Missing()); diff != "" {
@@ -151,15 +160,30 @@ func TestAssemblyMissing(t *testing.T) {
 		}
 	}
 	missing(syncwire.Range{From: 9, To: 9}) // END is
-	a = NewAssembly(0)
+	a = NewAssembly(0, syncwire.MaxBulk)
 	missing(syncwire.Range{})
+}
+
+// TestAssemblyOfOtherLength adds BULKs with as many sessions as another sender has in each of its BULKs.
+func TestAssemblyOfOtherLength(t *testing.T) {
+	table := sessionsAt(0, 100)
+	for per, others := range map[int][]int{33: {39, 34, 32}, syncwire.MaxBulk: {33}} {
+		a := NewAssembly(100, per)
+		for _, other := range others {
+			for index := range uint32(2) {
+				if added, err := a.Add(index, bulkOf(table, index, other), 0); added || err != nil {
+					t.Errorf("BULK %d of %d sessions where each has %d: %v, %v", index, other, per, added, err)
+				}
+			}
+		}
+	}
 }
 
 // TestAssemblyTimes adds a BULK that arrives 1.5 s after the base of the table. Its sessions have more time left at the base; the greatest time left does not
 // overflow.
 func TestAssemblyTimes(t *testing.T) {
 	table := []session.Record{tcpRecord(1, 5000), tcpRecord(2, 1<<32-1)}
-	a := NewAssembly(2)
+	a := NewAssembly(2, syncwire.MaxBulk)
 	if _, err := a.Add(0, bulk(table, 0), 1500*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +210,7 @@ func TestTakeKeepsNoRoom(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	before := heap()
-	a := NewAssembly(bulks * syncwire.MaxBulk)
+	a := NewAssembly(bulks*syncwire.MaxBulk, syncwire.MaxBulk)
 	var pieces [][]session.Record
 	for i := range uint32(bulks) {
 		if added, err := a.Add(i, data, 0); !added || err != nil {

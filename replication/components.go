@@ -27,7 +27,7 @@ func (v *Vector) Advertise(stored []syncwire.Component, now time.Time) []syncwir
 	return list
 }
 
-// Whole returns the vector of a BEGIN: self's own component first, then others, as many as fit a message.
+// Whole returns the vector of a BEGIN: self's own component first, then others, as many as a message may have.
 func Whole(self syncwire.ID, at syncwire.Position, others []syncwire.Component) []syncwire.Component {
 	own := syncwire.Component{Origin: self, Known: true, Complete: at, Highest: at}
 	list := append([]syncwire.Component{own}, others...)
@@ -52,7 +52,7 @@ func Covered(by, of []syncwire.Component) bool {
 }
 
 // Union returns the vector of a table that contains everything that tables with the vectors a and b contain, as much of it
-// as fits a message.
+// as a message may have.
 func Union(a, b []syncwire.Component) []syncwire.Component {
 	var v Vector
 	now := time.Unix(1<<40, 0) // any moment: ages are relative to it

@@ -28,6 +28,9 @@ type OwnTableUnread struct{ Err error }
 // MayLackMore says that the table may lack more sessions than it lacked before.
 type MayLackMore struct{}
 
+// PathChanged says that packets of the host's MTU do not reach a peer, or that they do now: then the PathTrouble is zero.
+type PathChanged struct{ PathTrouble }
+
 // VerdictChanged says that the verdict was another one before.
 type VerdictChanged struct {
 	Was syncwire.Sync
@@ -60,6 +63,7 @@ type SyncEnded struct{ SyncReport }
 
 func (OwnTableUnread) event() {}
 func (MayLackMore) event()    {}
+func (PathChanged) event()    {}
 func (VerdictChanged) event() {}
 func (WrittenOff) event()     {}
 func (NoPeerSends) event()    {}

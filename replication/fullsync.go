@@ -58,10 +58,11 @@ type Module interface {
 	FlushStored()
 }
 
-// Network sends to the group.
+// Network sends to the peers.
 type Network interface {
-	// Send sends a message. It does not keep body.
-	Send(body syncwire.Body)
+	// Send sends a message to the peers of an audience; none: to all. A message that names one peer goes to that peer, whatever the
+	// audience is. By multicast each message reaches all peers. Send does not keep its arguments.
+	Send(body syncwire.Body, audience []syncwire.ID)
 	// Reply sends a message that a peer's message causes, unless there were too many of them lately.
 	Reply(body syncwire.Body, now time.Time)
 	// Hold has messages wait until Flush, which sends them together. Nothing else may be sent in between.

@@ -13,6 +13,8 @@ func (h *Host) Hello(from *Peer, b *syncwire.Hello, last syncwire.Seq, came, now
 		h.helloWithin(HelloBack, now)
 	}
 	if current {
+		from.heardPadded(b, h.Knowledge.Self())
+		h.secured(from, b.Security, came)
 		from.lagging.hello(b.Vector, h.Knowledge, &h.SentLog, came)
 	}
 	if b.Sync != syncwire.SyncNo {
@@ -60,11 +62,14 @@ func (h *Host) sendHello(now time.Time) {
 		interval = HelloBusy
 		h.hello = h.Beats.At(now.Add(HelloBusy), Beat)
 	}
-	h.send(&syncwire.Hello{
+	hello := syncwire.Hello{
 		Asks: h.asks, Dropping: h.Dropping(now), Sync: h.Receiver.Sync(), NextIn: uint8(interval / time.Second), Sessions: uint32(h.Sessions()),
 		Module: h.Module, Settings: h.settings, Software: h.Software, Generation: h.Knowledge.Position().Generation, Vector: h.Knowledge.Components(now),
-	})
+		Heard: h.heard(now), Security: h.security,
+	}
+	h.send(&hello, nil)
 	h.asks = false
+	h.sendPadded(hello, now)
 }
 
 // SetDigests takes the digests of pool4 and of its max-iterations, and tells the peers of a change.

@@ -20,10 +20,10 @@ type Effects interface {
 	Store(entries []byte)
 	// Lookup returns the module's record of a session.
 	Lookup(r *session.Record) (own session.Record, there bool, err error)
-	// Transmit sends sessions to the group with a trailer, which it may write behind them. Message sends a control message. Neither
-	// keeps its argument.
+	// Transmit sends sessions to all peers with a trailer, which it may write behind them. Message sends a control message to some
+	// peers; none: to all. If the network is a multicast group, it reaches the others, too. Neither keeps its arguments.
 	Transmit(entries []byte, t syncwire.Trailer)
-	Message(m syncwire.Message)
+	Message(m syncwire.Message, to []syncwire.ID)
 	// Hold queues datagrams and messages until Flush, which sends them together. Pairs of both may be nested. Push sends the queued
 	// ones.
 	Hold()
@@ -75,10 +75,10 @@ type Config struct {
 	// Software and Module are those of HELLO.
 	Software string
 	Module   uint32
-	// MaxBytes bounds the sessions of a datagram.
-	MaxBytes int
-	Beats    Beats
-	Random   *rand.Rand
+	// Limits bounds the datagrams.
+	Limits syncwire.Limits
+	Beats  Beats
+	Random *rand.Rand
 }
 
 // Host synchronises the table of one instance with those of its peers. All of its methods are called on one thread.
@@ -91,10 +91,13 @@ type Host struct {
 	Retransmitter Retransmitter
 	SentLog       SentLog
 	Stalls        Stalls
+	// Sealed is true while the datagram that is received was sealed, and so is authentic. The caller of Message sets it.
+	Sealed bool
 
 	Config
 	do        Effects
 	settings  syncwire.Settings
+	security  syncwire.Security
 	counters  ModuleCounters // as last read
 	counted   bool           // they have been read
 	polled    time.Time      // when they were last read
@@ -106,7 +109,10 @@ type Host struct {
 	began     time.Time      // when the incarnation began; zero: the table has been complete since (see withoutStale)
 	lookups   lookups
 	advertise advertiser
-	bulk      syncwire.Bulk // the one that is received
+	path      path
+	pathTold  PathTrouble    // as last emitted
+	bulk      syncwire.Bulk  // the one that is received
+	to        [1]syncwire.ID // memory for the only peer of a message
 	// Method values, made once because each costs an allocation.
 	refreshFn    func(*session.Record)
 	retransmitFn func([]byte, syncwire.Seq)
@@ -189,6 +195,13 @@ func (h *Host) SetPeriods(refresh, verify time.Duration, now time.Time) {
 	h.Receiver.Verify, h.Receiver.Tolerance = verify, 2*refresh
 }
 
+// SetLimits changes Config.Limits. What was sent before keeps its length, in retransmissions and in full syncs that have begun.
+func (h *Host) SetLimits(l syncwire.Limits) {
+	h.Limits = l
+	h.path.restart()
+	h.tellPath()
+}
+
 // SetSequence changes Config.Sequence.
 func (h *Host) SetSequence(on bool, now time.Time) {
 	if on == h.Sequence {
@@ -256,10 +269,12 @@ type inner struct {
 
 func (i inner) Sessions() int                { return i.h.Sessions() }
 func (i inner) Settings() *syncwire.Settings { return &i.h.settings }
+func (i inner) Limits() syncwire.Limits      { return i.h.Limits }
 func (i inner) Active() time.Time            { return i.h.active }
 func (i inner) HelloSoon(now time.Time)      { i.h.helloSoon(now) }
 func (i inner) SendRefreshes()               { i.h.hasten(i.Now()) }
-func (i inner) Send(body syncwire.Body)      { i.h.send(body) }
+
+func (i inner) Send(body syncwire.Body, audience []syncwire.ID) { i.h.send(body, audience) }
 
 func (i inner) Reply(body syncwire.Body, now time.Time)   { i.h.reply(body, now) }
 func (i inner) RemoveBIB(masks []Mask)                    { i.h.removeBIB(masks) }
@@ -280,6 +295,20 @@ func (h *Host) removeBIB(masks []Mask) {
 	}
 	h.Coalescer.Remove(set)
 	h.Retransmitter.Remove(set, h.Format)
+}
+
+// Restrict has the peers whose addresses are not listed any more count as dead until they are heard again.
+func (h *Host) Restrict(listed func(netip.Addr) bool, now time.Time) {
+	changed := false
+	for _, known := range h.Peers.All() {
+		if !known.replaced && !listed(known.Address) {
+			known.replaced, changed = true, true
+		}
+	}
+	if changed {
+		h.do.Emit(PeersChanged{})
+		h.do.Wake(now)
+	}
 }
 
 // Garbled records a datagram that does not identify its sender.

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,15 +17,18 @@ type hostEffects struct {
 	scratch  Scratch
 	datagram []syncwire.Trailer // sent
 	sessions int                // in these
+	longest  int                // the most sessions in one of these
 	messages []syncwire.Body
-	counts   map[Counter]uint64
-	counters bool // the module has counters
-	lookups  int
+	// audiences are those of messages.
+	audiences [][]syncwire.ID
+	counts    map[Counter]uint64
+	counters  bool // the module has counters
+	lookups   int
 }
 
 func newHost(own ...session.Record) *hostEffects {
 	e := &hostEffects{receiverHost: newReceiverHost(own...), counts: make(map[Counter]uint64)}
-	e.host = NewHost(e, Config{Sequence: true, Refresh: time.Second, Format: session.Packed40, Software: "test", MaxBytes: 36 * 40,
+	e.host = NewHost(e, Config{Sequence: true, Refresh: time.Second, Format: session.Packed40, Software: "test", Limits: syncwire.NewLimits(syncwire.DefaultMTU, false, false),
 		Beats: Beats{Epoch: e.now}, Random: rand.New(rand.NewPCG(1, 2))}, e.now)
 	e.host.SetSettings(ttl)
 	return e
@@ -32,13 +36,17 @@ func newHost(own ...session.Record) *hostEffects {
 
 func (e *hostEffects) Transmit(entries []byte, t syncwire.Trailer) {
 	e.datagram = append(e.datagram, t)
-	e.sessions += session.Packed40.CountList(entries)
+	n := session.Packed40.CountList(entries)
+	e.sessions += n
+	e.longest = max(e.longest, n)
 }
-func (e *hostEffects) Message(m syncwire.Message) { e.messages = append(e.messages, m.Body) }
-func (e *hostEffects) Push()                      {}
-func (e *hostEffects) Scratch() *Scratch          { return &e.scratch }
-func (e *hostEffects) Count(c Counter, n uint64)  { e.counts[c] += n }
-func (e *hostEffects) Store(entries []byte)       { e.store(entries) }
+func (e *hostEffects) Message(m syncwire.Message, to []syncwire.ID) {
+	e.messages, e.audiences = append(e.messages, m.Body), append(e.audiences, slices.Clone(to))
+}
+func (e *hostEffects) Push()                     {}
+func (e *hostEffects) Scratch() *Scratch         { return &e.scratch }
+func (e *hostEffects) Count(c Counter, n uint64) { e.counts[c] += n }
+func (e *hostEffects) Store(entries []byte)      { e.store(entries) }
 
 func (e *hostEffects) Lookup(r *session.Record) (own session.Record, there bool, err error) {
 	e.lookups++
@@ -65,6 +73,53 @@ func TestIdleFrees(t *testing.T) {
 	}{{time.Second, false}, {time.Minute + time.Second, true}} {
 		if e.host.Tick(e.now.Add(c.after)); e.host.Retransmitter.Empty() != c.empty {
 			t.Errorf("after %v, no datagrams are kept: %v", c.after, !c.empty)
+		}
+	}
+}
+
+// TestLongReports has the module report more sessions than fit a datagram: they are divided, and each datagram has a number. So are
+// refreshes. A retransmission is as long as its original, even if the MTU is smaller now.
+func TestLongReports(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		limits  syncwire.Limits
+		longest int
+	}{
+		{"1500", syncwire.NewLimits(1500, false, false), 36},
+		{"1500, sealed", syncwire.NewLimits(1500, false, true), 39},
+		{"1280", syncwire.NewLimits(1280, false, false), 30},
+		{"1280, sealed", syncwire.NewLimits(1280, false, true), 33},
+		{"9000", syncwire.NewLimits(9000, false, false), 41},
+	} {
+		for _, refresh := range []time.Duration{0, time.Second} {
+			e := newHost()
+			e.host.SetLimits(c.limits)
+			e.host.SetPeriods(refresh, 0, e.now)
+			report := packedList(t, recordsAt(41)...)
+			e.host.Reported(slices.Clone(report), e.now)
+			datagrams := (41 + c.longest - 1) / c.longest
+			sent := func(what string, rounds int) {
+				t.Helper()
+				if len(e.datagram) != rounds*datagrams || e.sessions != rounds*41 || e.longest != min(c.longest, 41) {
+					t.Errorf("%s, %s: %d sessions in %d datagrams of %d at most", c.name, what, e.sessions, len(e.datagram), e.longest)
+				}
+				for i, d := range e.datagram {
+					if d.Seq != syncwire.Seq(i+1) || d.Kind != syncwire.Live {
+						t.Errorf("%s, %s: datagram %d is %+v", c.name, what, i, d)
+					}
+				}
+			}
+			sent("new sessions", 1)
+			e.host.Reported(slices.Clone(report), e.now)
+			e.host.hasten(e.now)
+			sent("the same sessions again", 2)
+
+			e.host.SetLimits(syncwire.NewLimits(1280, false, false))
+			e.datagram, e.sessions, e.longest = nil, 0, 0
+			e.host.repeat([]syncwire.Range{{From: uint32(datagrams + 1), To: uint32(2 * datagrams)}}, 9, e.now)
+			if len(e.datagram) != datagrams || e.sessions != 41 || e.longest != min(c.longest, 41) {
+				t.Errorf("%s: %d sessions are retransmitted in %d datagrams of %d at most", c.name, e.sessions, len(e.datagram), e.longest)
+			}
 		}
 	}
 }

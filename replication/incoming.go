@@ -98,7 +98,7 @@ func (r *Receiver) receive(b *syncwire.Begin, from *Peer, asked bool, came, now 
 	r.letThrough()
 	r.in = &incoming{id: b.Resync, from: from, cause: r.Cause, asked: asked, returned: returns(b, from), vector: b.Vector, merges: true, claimed: from.Vector(),
 		doubts:   r.knowledge.Doubts(),
-		settings: b.Settings, base: came, Assembly: NewAssembly(b.Sessions)}
+		settings: b.Settings, base: came, Assembly: NewAssembly(b.Sessions, b.SessionsPerBulk())}
 	if b.Why == syncwire.WhyReturn {
 		r.in.merges, r.in.doubts = returnedVector(b, from) != nil, from.ServedDoubts
 		from.Served = time.Time{}

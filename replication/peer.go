@@ -43,6 +43,11 @@ type PeerInfo struct {
 	// (see Matters); zero: none does.
 	Differs      []string
 	DiffersSince time.Time
+	// Security is the peer's mode and keys, from its last HELLO, and SecuritySince is since when they have been these. Authentic is
+	// true if that HELLO was sealed. Otherwise anybody may have sent it.
+	Security      syncwire.Security
+	SecuritySince time.Time
+	Authentic     bool
 	// TooLargeSince is since when Sessions has been above MaxSessions; zero: it is not.
 	TooLargeSince time.Time
 }
@@ -61,6 +66,15 @@ type Peer struct {
 	ServedDoubts int
 	// WasComplete is when it last said that it does not lack sessions; zero: never.
 	WasComplete time.Time
+
+	// tells is true if its last HELLO had Hello.Heard. passes is the length of the last padded HELLO of this host that had arrived
+	// there lately; -1: the HELLO does not say.
+	tells  bool
+	passes int
+	// padded is the length of the last padded HELLO that arrived from the peer, at the time paddedAt.
+	padded   int
+	paddedAt time.Time
+	searched bool // the host has looked for the longest packet that arrives there
 
 	replaced   bool // another sender was heard from its address, and it was not heard since
 	greeted    bool // it has sent a HELLO since it was last absent
@@ -148,6 +162,7 @@ func (k *Peer) Outdated(h *syncwire.Hello, last syncwire.Seq) bool {
 func (k *Peer) Greet(h *syncwire.Hello, own *syncwire.Settings, arrived time.Time) {
 	k.Software, k.Module, k.Sync, k.Sessions = h.Software, h.Module, h.Sync, h.Sessions
 	k.Differs = own.Diff(h.Settings)
+	k.tells = h.Heard != nil
 	k.DiffersSince = while(len(Matters(k.Differs)) > 0, k.DiffersSince, arrived)
 	k.TooLargeSince = while(k.Sessions > MaxSessions, k.TooLargeSince, arrived)
 	k.greeted, k.hello, k.nextIn = true, arrived, time.Duration(h.NextIn)*time.Second

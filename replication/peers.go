@@ -117,12 +117,19 @@ func (p *Peers) add(from netip.Addr, id syncwire.ID, now time.Time) *Peer {
 
 // Garbled records a datagram that does not identify its sender.
 func (p *Peers) Garbled(from netip.Addr, now time.Time) {
+	if !p.Knows(from) {
+		p.Heard(from, 0, now)
+	}
+}
+
+// Knows reports whether a peer was heard from an address.
+func (p *Peers) Knows(from netip.Addr) bool {
 	for _, other := range p.order {
 		if other.Address == from && !other.replaced {
-			return
+			return true
 		}
 	}
-	p.Heard(from, 0, now)
+	return false
 }
 
 // evict forgets a peer that was replaced, or else the one that has been silent for longest.

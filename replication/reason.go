@@ -33,7 +33,22 @@ const (
 	SettingsDiffer Code = "settings-differ" // settings differ from a peer's
 	CountersDiffer Code = "counters-differ" // counters that should agree disagree
 	TableTooLarge  Code = "table-too-large" // a peer's table has more sessions than a full sync takes
+	UnlistedSender Code = "unlisted-sender" // a listed peer is not heard, and an address sends that is not listed
 	Lags           Code = "lags"            // a peer stores the host's live datagrams late
+	PathMTU        Code = "path-mtu"        // the host's longest packets do not reach a peer
+)
+
+// Reasons that concern the sealing of datagrams.
+const (
+	SecurityDiffers Code = "security-differs" // because of "security", the host does not hear a peer, or a peer does not hear the host
+	KeyMissing      Code = "key-missing"      // a peer seals with a key that the host lacks
+	PeerLacksKey    Code = "peer-lacks-key"   // a peer lacks the key that the host seals with
+	OneWay          Code = "one-way"          // a peer does not hear the host
+	ClearRefused    Code = "clear-refused"    // clear datagrams arrive, and are refused
+	SealedRefused   Code = "sealed-refused"   // sealed datagrams arrive, and the host has no key
+	Forged          Code = "forged"           // forged datagrams arrive
+	Replayed        Code = "replayed"         // datagrams arrive again
+	UnknownKey      Code = "unknown-key"      // datagrams arrive that are sealed with a key that the host lacks
 )
 
 // Reasons why the files of a pair can't be used.
@@ -51,7 +66,7 @@ type Reason struct {
 	Peer string `json:"peer,omitempty"`
 	// Sessions is how many sessions the reason concerns. It is missing if that is not known.
 	Sessions uint64 `json:"sessions,omitempty"`
-	// Datagrams is how many live datagrams are missing. It is missing if that is not known.
+	// Datagrams is how many live datagrams are missing, or how many datagrams were refused. It is missing if that is not known.
 	Datagrams uint64 `json:"datagrams,omitempty"`
 	// Since is when the reason began. It is missing if that is not known.
 	Since time.Time `json:"since,omitzero"`

@@ -142,7 +142,11 @@ func (h *Host) Message(address netip.Addr, data []byte, came, now time.Time) {
 	}
 	switch b := m.Body.(type) {
 	case *syncwire.Hello:
-		h.Hello(from, b, m.Last, came, now)
+		if b.Padded {
+			from.padded, from.paddedAt = len(data), came
+		} else {
+			h.Hello(from, b, m.Last, came, now)
+		}
 	case *syncwire.Solicit:
 		if b.To == h.Knowledge.Self() {
 			h.Sender.Solicited(m.Sender, now)
@@ -203,15 +207,35 @@ func (h *Host) retransmit(entries []byte, seq syncwire.Seq) {
 // reply sends a control message because of a peer's, unless there were too many of them lately.
 func (h *Host) reply(body syncwire.Body, now time.Time) {
 	if h.Retransmitter.MayReply(now) {
-		h.send(body)
+		h.send(body, nil)
 	}
 }
 
-// send sends a control message to the group.
-func (h *Host) send(body syncwire.Body) {
-	if h.Sequence {
-		h.do.Message(syncwire.Message{Sender: h.Knowledge.Self(), Last: h.Knowledge.Position().Seq, Body: body})
+// send sends a control message to an audience; none: to all peers. A message that names one peer goes to that peer.
+func (h *Host) send(body syncwire.Body, audience []syncwire.ID) {
+	if !h.Sequence {
+		return
 	}
+	h.Limits.Shorten(body)
+	if id, one := addressee(body); one {
+		h.to[0] = id
+		audience = h.to[:]
+	}
+	h.do.Message(syncwire.Message{Sender: h.Knowledge.Self(), Last: h.Knowledge.Position().Seq, Body: body}, audience)
+}
+
+// addressee returns the only peer that a message is for. Other peers ignore it, but for what its head says and for NACKs, which delay
+// their own for the same datagrams. A GONE may spare them a NACK. None of them depends on it.
+func addressee(body syncwire.Body) (id syncwire.ID, one bool) {
+	switch b := body.(type) {
+	case *syncwire.Solicit:
+		return b.To, true
+	case *syncwire.Nack:
+		return b.To, true
+	case *syncwire.Gone:
+		return b.To, true
+	}
+	return 0, false
 }
 
 // tickStream requests what is missing of a peer's live datagrams.

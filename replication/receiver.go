@@ -305,7 +305,7 @@ func (r *Receiver) ask(now time.Time) {
 
 // solicit asks the target.
 func (r *Receiver) solicit(now time.Time) {
-	r.host.Send(&syncwire.Solicit{To: r.target})
+	r.host.Send(&syncwire.Solicit{To: r.target}, nil)
 	r.due = now.Add(SolicitEvery)
 }
 

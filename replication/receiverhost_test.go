@@ -68,7 +68,7 @@ func (h *receiverHost) Count(c Counter, n uint64) { h.counted[c] += n }
 func (h *receiverHost) Ignore(_ string, b []byte) {
 	h.counted[CountIgnored] += uint64(session.ListFormat(b).CountList(b))
 }
-func (h *receiverHost) Send(body syncwire.Body)                     { h.sent = append(h.sent, body) }
+func (h *receiverHost) Send(body syncwire.Body, _ []syncwire.ID)    { h.sent = append(h.sent, body) }
 func (h *receiverHost) Reply(body syncwire.Body, _ time.Time)       { h.sent = append(h.sent, body) }
 func (h *receiverHost) SendRefreshes()                              {}
 func (h *receiverHost) Hold()                                       {}
@@ -156,6 +156,9 @@ func (h *receiverHost) bulk(id, index uint32, table []session.Record) {
 func (h *receiverHost) ends(id uint32, sessions int) {
 	h.End(&syncwire.End{Resync: id, Sessions: uint32(sessions), Bulks: bulksOf(uint32(sessions))}, h.peer, h.now)
 }
+
+// bulksOf returns the number of BULKs of so many sessions.
+func bulksOf(sessions uint32) uint32 { return (sessions + syncwire.MaxBulk - 1) / syncwire.MaxBulk }
 
 // receives has the peer send a whole table.
 func (h *receiverHost) receives(id uint32, table []session.Record) {

@@ -19,7 +19,7 @@ func (h *Host) Reported(entries []byte, now time.Time) {
 	}
 	recording := h.Receiver.Recording() || h.advertise.reported.Recording()
 	if h.Coalescer.Period() <= 0 && !recording {
-		h.sendLive(entries, now)
+		h.sendInPieces(entries, now)
 		return
 	}
 	h.Coalescer.Begin(now)
@@ -38,7 +38,7 @@ func (h *Host) Reported(entries []byte, now time.Time) {
 		}
 	}
 	if at == len(entries) {
-		h.sendLive(entries, now)
+		h.sendInPieces(entries, now)
 	} else {
 		h.sendSome(entries, at, atOnce, evicted, recording, now)
 	}
@@ -131,9 +131,9 @@ func (h *Host) appendRecord(b []byte, r *session.Record) []byte {
 	return b
 }
 
-// sendInPieces sends any number of sessions. It may write behind them.
+// sendInPieces sends any number of sessions, as many in a datagram as fit. It may write behind them.
 func (h *Host) sendInPieces(entries []byte, now time.Time) {
-	size := h.Format.PerDatagram(h.MaxBytes) * h.Format.EntryLen()
+	size := h.Limits.Sessions(h.Format) * h.Format.EntryLen()
 	if len(entries) <= size {
 		if len(entries) > 0 {
 			h.sendLive(entries, now)

@@ -8,10 +8,12 @@ import (
 )
 
 const (
-	// RetransmitDatagrams (a power of two) live datagrams are kept for retransmission, each of up to RetransmitBytes bytes of
-	// sessions: 1.5 MB.
+	// RetransmitDatagrams (a power of two) live datagrams are kept for retransmission, each with room for retransmitBytes bytes
+	// of sessions, 1.5 MB together, or for more once there is a longer one.
 	RetransmitDatagrams = 1 << 10
-	RetransmitBytes     = 1456
+	retransmitBytes     = 1456
+	// retransmitStep is by how many bytes the room rises at least.
+	retransmitStep = 1 << 10
 )
 
 // RetransmitBuffer keeps the live datagrams that were sent last, as lists of sessions in the module's format, without
@@ -19,6 +21,7 @@ const (
 type RetransmitBuffer struct {
 	slots []retransmitSlot // of sequence number n in slot n modulo RetransmitDatagrams
 	data  []byte
+	room  int          // bytes of data for each slot
 	last  syncwire.Seq // the newest
 	n     int          // how many there are
 	// newest has, for each session that was sent in the datagrams from from to upTo, the last of these that contains it.
@@ -28,24 +31,33 @@ type RetransmitBuffer struct {
 
 type retransmitSlot struct {
 	len           int
-	kept          bool // the sessions are; there may be none left
 	sent          time.Time
 	retransmitted time.Time // last
 }
 
-// Put keeps a datagram's sessions. It copies entries. A list longer than RetransmitBytes is not kept.
+// Put keeps a datagram's sessions. It copies entries.
 func (b *RetransmitBuffer) Put(seq syncwire.Seq, entries []byte, now time.Time) {
 	if b.slots == nil {
 		b.slots = make([]retransmitSlot, RetransmitDatagrams)
-		b.data = make([]byte, RetransmitDatagrams*RetransmitBytes)
+		b.room = retransmitBytes
+		b.data = make([]byte, RetransmitDatagrams*b.room)
+	}
+	if len(entries) > b.room {
+		b.enlarge(max(len(entries), b.room+retransmitStep))
 	}
 	i := int(seq % RetransmitDatagrams)
-	b.slots[i] = retransmitSlot{sent: now}
-	if len(entries) <= RetransmitBytes {
-		b.slots[i].len, b.slots[i].kept = copy(b.data[i*RetransmitBytes:], entries), true
-	}
+	b.slots[i] = retransmitSlot{sent: now, len: copy(b.data[i*b.room:], entries)}
 	b.last = seq
 	b.n = min(b.n+1, RetransmitDatagrams)
+}
+
+// enlarge gives each slot more room.
+func (b *RetransmitBuffer) enlarge(room int) {
+	data := make([]byte, RetransmitDatagrams*room)
+	for i := range b.slots {
+		copy(data[i*room:], b.data[i*b.room:][:b.slots[i].len])
+	}
+	b.data, b.room = data, room
 }
 
 // Has reports whether the buffer still has a datagram.
@@ -61,7 +73,7 @@ func (b *RetransmitBuffer) get(seq syncwire.Seq) ([]byte, time.Time, bool) {
 	}
 	i := int(seq % RetransmitDatagrams)
 	s := b.slots[i]
-	return b.data[i*RetransmitBytes : i*RetransmitBytes+s.len], s.sent, s.kept
+	return b.data[i*b.room : i*b.room+s.len], s.sent, true
 }
 
 // RetransmittedWithin notes that a datagram, which the buffer must have, is retransmitted now. It returns true, and notes
@@ -124,7 +136,7 @@ func (b *RetransmitBuffer) indexOne(seq syncwire.Seq, f session.Format, put func
 func (b *RetransmitBuffer) Remove(removed map[Mask]struct{}, f session.Format) {
 	size := f.EntryLen()
 	for i := range b.slots {
-		entries := b.data[i*RetransmitBytes:][:b.slots[i].len]
+		entries := b.data[i*b.room:][:b.slots[i].len]
 		left := entries[:0]
 		for ; len(entries) > 0; entries = entries[size:] {
 			rec := f.Record(entries)

@@ -31,7 +31,7 @@ func wantKept(t *testing.T, r *RetransmitBuffer, from, last syncwire.Seq) {
 
 // numbered is a datagram of a length that its number gives it.
 func numbered(seq syncwire.Seq) []byte {
-	return bytes.Repeat([]byte{byte(seq), byte(seq >> 8)}, 1+int(seq)%(RetransmitBytes/2))
+	return bytes.Repeat([]byte{byte(seq), byte(seq >> 8)}, 1+int(seq)%(retransmitBytes/2))
 }
 
 func TestRetransmitBuffer(t *testing.T) {
@@ -58,20 +58,21 @@ func TestRetransmitBuffer(t *testing.T) {
 	}
 }
 
-// TestRetransmitTooLong puts a datagram that no frame can carry.
-func TestRetransmitTooLong(t *testing.T) {
+// TestRetransmitLong puts datagrams that an Ethernet frame cannot carry between others. All are kept.
+func TestRetransmitLong(t *testing.T) {
 	var r RetransmitBuffer
-	r.Put(1, numbered(1), retransmitStart)
-	r.Put(2, make([]byte, RetransmitBytes+1), retransmitStart)
-	r.Put(3, make([]byte, RetransmitBytes), retransmitStart)
-	if b, _, ok := r.get(2); ok {
-		t.Errorf("%d bytes were kept", len(b))
+	var want [][]byte
+	for i, n := range []int{10, retransmitBytes, retransmitBytes + 1, 100, 5740, 5000, 1} {
+		want = append(want, bytes.Repeat([]byte{byte(i + 1)}, n))
+		r.Put(syncwire.Seq(i), want[i], retransmitStart)
 	}
-	if b, _, ok := r.get(3); !ok || len(b) != RetransmitBytes {
-		t.Errorf("%d bytes, %v", len(b), ok)
+	for i := range want {
+		if b, _, ok := r.get(syncwire.Seq(i)); !ok || !bytes.Equal(b, want[i]) {
+			t.Errorf("datagram %d: %d bytes, %v, want %d", i, len(b), ok, len(want[i]))
+		}
 	}
-	if b, _, ok := r.get(1); !ok || !bytes.Equal(b, numbered(1)) {
-		t.Errorf("%x, %v", b, ok)
+	if n := len(r.data); n > RetransmitDatagrams*5740 {
+		t.Errorf("the buffer takes %d bytes", n)
 	}
 }
 
@@ -108,7 +109,7 @@ func TestRetransmitIndex(t *testing.T) {
 	key := func(n int) session.Key { r := f.Record(entries(n, 1)); return r.Key() }
 	var r RetransmitBuffer
 	base := syncwire.Seq(1<<32 - 2)
-	for i, list := range [][]byte{entries(1, 3), entries(2, 1), make([]byte, RetransmitBytes+1), entries(3, 3), entries(1, 1)} {
+	for i, list := range [][]byte{entries(1, 3), entries(2, 1), nil, entries(3, 3), entries(1, 1)} {
 		r.Put(base+syncwire.Seq(i), list, retransmitStart)
 	}
 	for _, c := range []struct {

@@ -34,6 +34,8 @@ type SenderHost interface {
 	Network
 	// Settings returns the settings of the host's module. The caller must not change them.
 	Settings() *syncwire.Settings
+	// Limits bounds the datagrams of full syncs that begin now.
+	Limits() syncwire.Limits
 	// Emit reports an event.
 	Emit(Event)
 }
@@ -75,6 +77,7 @@ type transmission struct {
 	due       time.Time     // when to begin, if it is a return
 	table     Snapshot
 	reading   bool
+	perBulk   int // how many sessions each BULK has but the last
 	vector    []syncwire.Component
 	doubts    int       // Knowledge.Doubts when vector was made
 	doubtful  bool      // see syncwire.End
@@ -98,7 +101,7 @@ func (s *Sender) Solicited(by syncwire.ID, now time.Time) {
 				s.announce(now, len(c.table.Records))
 			}
 			return
-		case c.reading && len(c.audience) > 0 && len(c.audience) < syncwire.MaxAudience:
+		case c.reading && len(c.audience) > 0 && len(c.audience) < syncwire.MaxAudience && s.accepts(by, c.perBulk):
 			c.audience = append(c.audience, by)
 			s.serves(by, c)
 			s.announce(now, s.host.Sessions())
@@ -117,6 +120,29 @@ func (s *Sender) Solicited(by syncwire.ID, now time.Time) {
 	}
 	s.next.why = syncwire.WhyAnswer
 	s.schedule(now)
+}
+
+// accepts reports whether a peer accepts BULKs with so many sessions.
+func (s *Sender) accepts(id syncwire.ID, perBulk int) bool {
+	to := s.peers.WithID(id)
+	return perBulk == syncwire.MaxBulk || to != nil && to.tells
+}
+
+// sessionsPerBulk returns how many sessions the BULKs of a full sync have: as many as fit, unless one of its receivers accepts
+// only syncwire.MaxBulk.
+func (s *Sender) sessionsPerBulk(audience []syncwire.ID, now time.Time) int {
+	n := s.host.Limits().Bulk()
+	if len(audience) == 0 {
+		for _, known := range s.peers.Live(now) {
+			audience = append(audience, known.ID)
+		}
+	}
+	for _, id := range audience {
+		if !s.accepts(id, n) {
+			return syncwire.MaxBulk
+		}
+	}
+	return n
 }
 
 // serves notes that a peer is in the audience of a full sync whose table is about to be read, or is being read.
@@ -235,6 +261,7 @@ func (s *Sender) read(now time.Time) {
 	s.current, s.next.requesters, s.next.everybody, s.next.advertised, s.next.begin = c, nil, false, false, time.Time{}
 	s.host.SendRefreshes()
 	c.vector, c.doubts = s.knowledge.Whole(now), s.knowledge.Doubts()
+	c.perBulk = s.sessionsPerBulk(c.audience, now)
 	for _, id := range c.audience {
 		s.serves(id, c)
 	}
@@ -264,7 +291,10 @@ func (s *Sender) start(now time.Time) {
 	if c.id == 0 {
 		c.id = s.newID()
 	}
-	c.Transfer = NewTransfer(len(c.table.Records))
+	if c.perBulk == 0 {
+		c.perBulk = s.sessionsPerBulk(c.audience, now)
+	}
+	c.Transfer = NewTransfer(len(c.table.Records), c.perBulk)
 	s.announce(now, len(c.table.Records))
 }
 
@@ -274,8 +304,12 @@ func (s *Sender) newID() uint32 { return s.random.Uint32() | 1 }
 func (s *Sender) announce(now time.Time, sessions int) {
 	c := s.current
 	c.announced = now
-	s.host.Send(&syncwire.Begin{Resync: c.id, Why: c.why, Audience: c.audience,
-		Sessions: uint32(sessions), Settings: *s.host.Settings(), Vector: c.vector})
+	b := &syncwire.Begin{Resync: c.id, Why: c.why, Audience: c.audience,
+		Sessions: uint32(sessions), Settings: *s.host.Settings(), Vector: c.vector}
+	if c.perBulk != syncwire.MaxBulk {
+		b.PerBulk = uint8(c.perBulk)
+	}
+	s.host.Send(b, c.audience)
 }
 
 // send sends the messages of the current full sync that are due.
@@ -319,13 +353,13 @@ func (s *Sender) sendEnd(c *transmission, now time.Time) {
 		}
 		s.served = now
 	}
-	s.host.Send(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.Records)), Bulks: c.Bulks(), Doubtful: c.doubtful})
+	s.host.Send(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.Records)), Bulks: c.Bulks(), Doubtful: c.doubtful}, c.audience)
 }
 
 // sendBulk sends a BULK with the times that its sessions have left now.
 func (s *Sender) sendBulk(c *transmission, index uint32, now time.Time) {
-	at := int(index) * syncwire.MaxBulk
-	records := c.table.Records[at:min(at+syncwire.MaxBulk, len(c.table.Records))]
+	at := int(index) * c.perBulk
+	records := c.table.Records[at:min(at+c.perBulk, len(c.table.Records))]
 	b := s.bulkBuf[:0]
 	for i := range records {
 		r := records[i]
@@ -334,7 +368,7 @@ func (s *Sender) sendBulk(c *transmission, index uint32, now time.Time) {
 	}
 	s.bulkBuf = b
 	s.bulk = syncwire.Bulk{Resync: c.id, Index: index, Records: b}
-	s.host.Send(&s.bulk)
+	s.host.Send(&s.bulk, c.audience)
 }
 
 // Doubt withdraws what tables that were read until now claim of other origins.

@@ -25,13 +25,16 @@ type senderHost struct {
 	ended  int // full syncs
 	bulks  map[uint32]int
 	begins map[uint32]int
+	limits syncwire.Limits
+	sizes  []int // sessions in each BULK
+	per    []int // what each BEGIN says
 	events []Event
 	// refreshed has, for each time that the refreshes were sent, how many full syncs had begun before.
 	refreshed []int
 }
 
 func newSenderHost(takes time.Duration) *senderHost {
-	h := &senderHost{now: time.Unix(1_000_000, 0), takes: takes, bulks: make(map[uint32]int), begins: make(map[uint32]int)}
+	h := &senderHost{now: time.Unix(1_000_000, 0), takes: takes, limits: syncwire.NewLimits(syncwire.DefaultMTU, false, false), bulks: make(map[uint32]int), begins: make(map[uint32]int)}
 	h.table.Records = recordsAt(20 * syncwire.MaxBulk)
 	peers := NewPeers(PeersConfig{})
 	h.Sender = NewSender(h, peers, NewKnowledge(3, peers), rand.New(rand.NewPCG(1, 2)))
@@ -51,6 +54,7 @@ func (h *senderHost) Post(fn func())                 { fn() }
 func (h *senderHost) Background(fn func())           { fn() }
 func (h *senderHost) Sessions() int                  { return len(h.table.Records) }
 func (h *senderHost) Settings() *syncwire.Settings   { return &ttl }
+func (h *senderHost) Limits() syncwire.Limits        { return h.limits }
 func (h *senderHost) Emit(e Event)                   { h.events = append(h.events, e) }
 func (h *senderHost) Hold()                          {}
 func (h *senderHost) Flush()                         {}
@@ -61,12 +65,14 @@ func (h *senderHost) ReadTable(_ int, base time.Time, _ func() bool, done func(S
 	h.table.Base, h.due, h.read = base, base.Add(h.takes), done
 }
 
-func (h *senderHost) Send(body syncwire.Body) {
+func (h *senderHost) Send(body syncwire.Body, _ []syncwire.ID) {
 	switch b := body.(type) {
 	case *syncwire.Begin:
 		h.begins[b.Resync]++
+		h.per = append(h.per, b.SessionsPerBulk())
 	case *syncwire.Bulk:
 		h.bulks[b.Resync]++
+		h.sizes = append(h.sizes, len(b.Records)/syncwire.RecordLen)
 	}
 }
 
@@ -234,6 +240,60 @@ func TestSenderGoesOn(t *testing.T) {
 				t.Errorf("%d BULKs and %d BEGINs, want %d and %d", got, begins, c.want(before), c.begin)
 			}
 		})
+	}
+}
+
+// TestSessionsPerBulk has peers request the table of a host whose MTU is small. Peers with older software accept BULKs of
+// syncwire.MaxBulk sessions only.
+func TestSessionsPerBulk(t *testing.T) {
+	const older, newer, unknown = 0x10f, 0x20f, 0x30f
+	small := syncwire.NewLimits(syncwire.MinMTU, false, true)
+	fit := small.Bulk()
+	for _, c := range []struct {
+		name string
+		asks func(h *senderHost)
+		want []int // sessions in the BULKs of each full sync but the last of each
+	}{
+		{"a newer peer", func(h *senderHost) { h.Solicited(newer, h.now) }, []int{fit}},
+		{"an older peer", func(h *senderHost) { h.Solicited(older, h.now) }, []int{syncwire.MaxBulk}},
+		{"an unknown peer", func(h *senderHost) { h.Solicited(unknown, h.now) }, []int{syncwire.MaxBulk}},
+		{"both", func(h *senderHost) { h.Solicited(newer, h.now); h.Solicited(older, h.now) }, []int{syncwire.MaxBulk}},
+		{"an older one while the table is read for a newer one", func(h *senderHost) {
+			h.Solicited(newer, h.now)
+			h.run(GatherRequests+4*TransferTick, func() {})
+			h.Solicited(older, h.now)
+		}, []int{fit, syncwire.MaxBulk}},
+		{"everybody", func(h *senderHost) { h.Advertise(h.now) }, []int{syncwire.MaxBulk}},
+		{"everybody, once the older one is gone", func(h *senderHost) { h.peers.forget(h.peers.WithID(older)); h.Advertise(h.now) }, []int{fit}},
+		{"a return", func(h *senderHost) {
+			h.Return(h.peers.WithID(newer), Snapshot{recordsAt(100), h.now}, nil, h.now)
+		}, []int{fit}},
+		{"a return to an older peer", func(h *senderHost) {
+			h.Return(h.peers.WithID(older), Snapshot{recordsAt(100), h.now}, nil, h.now)
+		}, []int{syncwire.MaxBulk}},
+	} {
+		h := newSenderHost(100 * time.Millisecond)
+		h.limits = small
+		for id, hello := range map[syncwire.ID]*syncwire.Hello{older: {Sync: syncwire.SyncYes}, newer: {Sync: syncwire.SyncYes, Heard: []syncwire.Heard{}}} {
+			h.peers.Heard(netip.AddrFrom4([4]byte{10, 0, 0, byte(id >> 8)}), id, h.now).Greet(hello, &ttl, h.now)
+		}
+		c.asks(h)
+		h.run(2*time.Second, func() {})
+		var got []int
+		for i, n := range h.sizes { // a lower number is that of the last BULK
+			if i == 0 || h.sizes[i-1] < got[len(got)-1] {
+				got = append(got, n)
+			}
+			if n > got[len(got)-1] {
+				t.Errorf("%s: a BULK of %d sessions behind one of %d", c.name, n, got[len(got)-1])
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: BULKs of %d sessions, want %d", c.name, got, c.want)
+		}
+		if begins := slices.Compact(h.per); !slices.Equal(begins, c.want) {
+			t.Errorf("%s: BEGINs say %d sessions, want %d", c.name, begins, c.want)
+		}
 	}
 }
 

@@ -36,9 +36,9 @@ type Transfer struct {
 	ended   time.Time // when END was last sent; zero: not yet, or BULKs were requested since
 }
 
-// NewTransfer returns the Transfer of a table of so many sessions.
-func NewTransfer(sessions int) Transfer {
-	return Transfer{bulks: uint32((sessions + syncwire.MaxBulk - 1) / syncwire.MaxBulk), rate: FirstRate}
+// NewTransfer returns the Transfer of a table of so many sessions, of which each BULK has perBulk.
+func NewTransfer(sessions, perBulk int) Transfer {
+	return Transfer{bulks: uint32((sessions + perBulk - 1) / perBulk), rate: FirstRate}
 }
 
 // Bulks returns how many BULKs the table has.

@@ -17,7 +17,7 @@ type sending struct {
 }
 
 func newSending(bulks int) *sending {
-	return &sending{Transfer: NewTransfer(bulks * syncwire.MaxBulk), now: time.Unix(1_000_000, 0)}
+	return &sending{Transfer: NewTransfer(bulks*syncwire.MaxBulk, syncwire.MaxBulk), now: time.Unix(1_000_000, 0)}
 }
 
 // tick returns how many BULKs were sent at a tick.
@@ -50,7 +50,7 @@ func TestTransfer(t *testing.T) {
 			t.Errorf("%d BULKs: more is sent after END", n)
 		}
 	}
-	if n := NewTransfer(syncwire.MaxBulk + 1); n.Bulks() != 2 {
+	if n := NewTransfer(syncwire.MaxBulk+1, syncwire.MaxBulk); n.Bulks() != 2 {
 		t.Errorf("%d BULKs, want 2", n.Bulks())
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"joolctl/syncwire"
 )
 
-// MaxOrigins is how many origins a vector remembers: as many as fit a message beside the host's own.
-const MaxOrigins = syncwire.MaxComponents - 1
+// MaxOrigins is how many origins a vector remembers, unless more are live. As many fit each message beside the host's own, whatever the
+// host's MTU: peers would not learn of sessions whose origin was left out, and would count as complete.
+const MaxOrigins = 32
 
 // Vector says, for each origin but the host itself, up to which position the host's table contains the origin's sessions.
 // The zero value contains nothing.
@@ -72,8 +73,7 @@ func (c *component) wire(now time.Time) syncwire.Component {
 	return w
 }
 
-// Components returns the vector as peers get it, live origins first, then those that died last. At most
-// syncwire.MaxComponents fit a message.
+// Components returns the vector as peers get it, live origins first, then those that died last.
 func (v *Vector) Components(now time.Time) []syncwire.Component {
 	list := make([]syncwire.Component, 0, len(v.components))
 	for i := range v.components {

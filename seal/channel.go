@@ -3,6 +3,7 @@ package seal
 import (
 	"crypto/cipher"
 	"crypto/rand"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -51,7 +52,8 @@ type Channel struct {
 	ended    []Run     // own runs, to recognise own datagrams that a network returns
 	last     time.Time // the time of the last call, to compare the clocks
 	schedule
-	links uint64
+	links  uint64
+	opened *peerRun // of the last datagram, if that was authentic
 
 	nonce [12]byte
 	names []named // memory for a greeting
@@ -238,6 +240,7 @@ func (c *Channel) Links() uint64 { return c.links }
 // Open opens a sealed datagram in place. content is a part of b, not empty, and valid only if the outcome is Opened.
 func (c *Channel) Open(b []byte, now time.Time) (content []byte, outcome Outcome) {
 	c.turn(now)
+	c.opened = nil
 	if !IsSealed(b) {
 		return nil, Forged
 	}
@@ -258,6 +261,7 @@ func (c *Channel) Open(b []byte, now time.Time) (content []byte, outcome Outcome
 	if err != nil {
 		return nil, Forged
 	}
+	c.opened = p
 	c.heard(p, h.counter, now)
 	switch {
 	case len(content) == 0:
@@ -268,7 +272,17 @@ func (c *Channel) Open(b []byte, now time.Time) (content []byte, outcome Outcome
 		c.greetBy(c.greetedAt.Add(greetUnconfirmed))
 		return nil, Unconfirmed
 	}
+	p.contentAt = now
 	return content, Opened
+}
+
+// OpenFrom is Open, and notes the source of an authentic datagram for Links.
+func (c *Channel) OpenFrom(from netip.Addr, b []byte, now time.Time) (content []byte, outcome Outcome) {
+	content, outcome = c.Open(b, now)
+	if c.opened != nil {
+		c.opened.from = from
+	}
+	return content, outcome
 }
 
 // greeted processes an authentic greeting.
@@ -285,7 +299,7 @@ func (c *Channel) greeted(p *peerRun, h head, content []byte, now time.Time) Out
 	}
 	linked := p.accepted && p.accepts
 	if named && !p.accepted && c.admit(now) {
-		p.accepted = true
+		p.accept(now)
 		p.seen.close(h.counter)
 		c.hurry(now)
 	}
@@ -293,7 +307,13 @@ func (c *Channel) greeted(p *peerRun, h head, content []byte, now time.Time) Out
 		if p.accepts && !own.accepted {
 			c.hurry(now)
 		}
-		p.greeting, p.accepts, p.acceptsNext = h.counter, own.accepted, acceptsNext
+		p.greeting, p.accepts, p.acceptsNext, p.greetedAt = h.counter, own.accepted, acceptsNext, now
+		switch {
+		case own.accepted:
+			p.deafSince = time.Time{}
+		case p.deafSince.IsZero():
+			p.deafSince = now
+		}
 	}
 	if !own.accepted || !own.known || g.next != (Run{}) {
 		c.greetBy(now) // the peer waits for an answer
@@ -328,6 +348,7 @@ func (c *Channel) expect(prior Run, p *peerRun, g *greeting, now time.Time) {
 	}
 	c.runs[g.next] = q
 	p.over = q.authentic
-	q.accepted, q.accepts, q.prior, q.last = true, p.accepts, prior, now
+	q.accept(now)
+	q.accepts, q.prior, q.last = p.accepts, prior, now
 	c.hurry(now)
 }

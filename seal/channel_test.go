@@ -127,6 +127,8 @@ func TestOutcomes(t *testing.T) {
 	opens(t, a, other.Seal(nil, []byte{1}, start), start, Forged, "")
 	other = NewSimulated(testKeys, Context{netip.MustParseAddr("ff08::1"), 6464}, start, a.random)
 	opens(t, a, other.Seal(nil, []byte{1}, start), start, Forged, "")
+	other = NewSimulated(testKeys, Context{}, start, a.random)
+	opens(t, a, other.Seal(nil, []byte{1}, start), start, Forged, "")
 	outcome := Opened
 	for i := range uint64(2 * triesAtOnce) {
 		_, outcome = a.Open(seeded(100+i, testKeys, start).Seal(nil, []byte{1}, start), start)
@@ -134,6 +136,13 @@ func TestOutcomes(t *testing.T) {
 	if outcome != Throttled {
 		t.Errorf("the last of many unknown runs is %d", outcome)
 	}
+}
+
+// TestUnicastContext has two hosts without a group and with different ports open each other's datagrams.
+func TestUnicastContext(t *testing.T) {
+	a, b := NewSimulated(testKeys, Context{Port: 1}, start, seeded(1, testKeys, start).random), NewSimulated(testKeys, Context{Port: 2}, start, seeded(2, testKeys, start).random)
+	linkUp(t, start, a, b)
+	opens(t, a, b.Seal(nil, []byte("\x01content"), start), start, Opened, "\x01content")
 }
 
 // TestInPlace seals a content that lies where its ciphertext is written.

@@ -3,6 +3,7 @@ package seal
 import (
 	"cmp"
 	"crypto/cipher"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -40,7 +41,16 @@ type peerRun struct {
 	greeting uint64
 	// last is when the run was last heard, tried or announced.
 	last time.Time
+	// from is the source of the last authentic datagram; the zero Addr if it is not known.
+	from netip.Addr
+	// acceptedAt is when the run was accepted, contentAt when its last content arrived, and greetedAt when its last greeting did.
+	acceptedAt, contentAt, greetedAt time.Time
+	// deafSince is since when the greetings say that the peer does not accept this host's run; zero: it does.
+	deafSince time.Time
 }
+
+// accept accepts the run's datagrams from now on.
+func (p *peerRun) accept(now time.Time) { p.accepted, p.acceptedAt = true, now }
 
 // silentRun replaces an accepted run that is silent or was evicted.
 type silentRun struct {

@@ -32,17 +32,16 @@ type Run [RunLen]byte
 type Context struct {
 	// Group is the multicast group; the zero Addr stands for peers by unicast.
 	Group netip.Addr
-	// Port is the UDP port.
+	// Port is the UDP port of the group. By unicast it has no meaning, because hosts may have different ports.
 	Port uint16
 }
 
 // String returns the context as it is in the derivation of keys.
 func (c Context) String() string {
-	group := "peers"
-	if c.Group.IsValid() {
-		group = c.Group.String()
+	if !c.Group.IsValid() {
+		return fmt.Sprintf("joolctl %d peers", Version)
 	}
-	return fmt.Sprintf("joolctl %d %s %d", Version, group, c.Port)
+	return fmt.Sprintf("joolctl %d %v %d", Version, c.Group, c.Port)
 }
 
 // deriver derives from one shared key what a Channel needs.

@@ -26,6 +26,9 @@ func (s *schedule) hurry(now time.Time) {
 	s.greetBy(now)
 }
 
+// Hurry greets soon, because there may be other peers than before.
+func (s *schedule) Hurry(now time.Time) { s.hurry(now) }
+
 // greetBy greets at a time or earlier, but not sooner than greetSoon after the last greeting.
 func (s *schedule) greetBy(at time.Time) {
 	if earliest := s.greetedAt.Add(greetSoon); at.Before(earliest) {

@@ -2,18 +2,50 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"joolctl/replication"
 )
 
-// warnings are reasons that concern the peers. A lag is none against this host: if the host that serves were not ready because a
-// standby is slow, that standby would take over and lack the sessions.
-func (st standing) warnings(now time.Time, o ReadyOptions) []replication.Reason {
-	if st.state != Running || !st.tuned || o.MaxLag > 0 { // with MaxLag it is among the reasons
-		return []replication.Reason{}
+// warnings are what does not keep this host from taking over. A lag is no reason against this host: if the host that serves were not
+// ready because a standby is slow, that standby would take over and lack the sessions. Neither is a datagram that was refused, because
+// anybody can send one; nor is a path on which long packets are lost, because sessions that are missing for that are reasons themselves.
+// reasons are those against this host.
+func (st standing) warnings(reasons []replication.Reason, now time.Time, o ReadyOptions) []replication.Reason {
+	list := []replication.Reason{}
+	if st.state != Running {
+		return list
 	}
-	return append([]replication.Reason{}, st.lags(lagsAfter, now)...)
+	if o.AllowAlone {
+		list = append(list, st.unheard(now)...)
+	}
+	list = append(list, st.unlistedSender(now)...)
+	if st.sync.Path != (replication.PathTrouble{}) {
+		list = append(list, st.sync.Path.Reason())
+	}
+	list = append(list, st.secured(slices.Concat(reasons, list), now)...)
+	if st.tuned && o.MaxLag == 0 { // with MaxLag it is among the reasons
+		list = append(list, st.lags(lagsAfter, now)...)
+	}
+	return list
+}
+
+// unlistedSender returns a reason if a listed peer is not live while datagrams arrive from an address that is not listed: that address
+// may be the peer's.
+func (st standing) unlistedSender(now time.Time) []replication.Reason {
+	if !st.sync.Unlisted.IsValid() || now.Sub(st.sync.UnlistedAt) > heardWithin {
+		return nil
+	}
+	for peer := range st.listed.All() {
+		if slices.ContainsFunc(st.peers, func(p replication.PeerInfo) bool { return p.Address == peer.Addr() && isLive(&p, now) }) {
+			continue
+		}
+		return []replication.Reason{{Code: replication.UnlistedSender, Peer: peer.Addr().String(),
+			Text:   fmt.Sprintf("peer %v is not heard, but %v sends and is not listed: a peer may send from an unlisted address", peer.Addr(), st.sync.Unlisted),
+			Remedy: "if that is the peer behind a NAT, or another address of it, list it in \"peers\", or write the listed address as \"in interface\" there"}}
+	}
+	return nil
 }
 
 // lags returns a reason for each live peer that lags by more than limit.

@@ -61,12 +61,42 @@ func TestLags(t *testing.T) {
 			}
 			st := standing{state: Running, sequence: true, tuned: !c.untuned, peers: c.peers,
 				sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now}}
-			if diff := cmp.Diff(c.warnings, lines(st.warnings(now, c.o), now)); diff != "" {
+			if diff := cmp.Diff(c.warnings, lines(st.warnings(nil, now, c.o), now)); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(c.reasons, lines(st.reasons(now, c.o), now)); diff != "" {
 				t.Errorf("reasons (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestPathWarning has packets of the pair's MTU not reach a peer. This is a warning in any case, and no reason against a takeover.
+func TestPathWarning(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	peer := netip.MustParseAddr("192.0.2.2")
+	for _, c := range []struct {
+		name    string
+		state   State
+		trouble replication.PathTrouble
+		o       ReadyOptions
+		want    []string
+	}{
+		{"none", Running, replication.PathTrouble{}, ReadyOptions{}, nil},
+		{"WireGuard", Running, replication.PathTrouble{Peer: peer, MTU: 1500, Works: 1420, Since: now.Add(-time.Minute)}, ReadyOptions{},
+			[]string{`peer 192.0.2.2 does not receive packets of 1500 bytes, but receives packets of 1420 bytes, for 1m0s; write "mtu": 1420 in the netsocket file of this host, or raise the MTU of the path`}},
+		{"with a bound on the lag", Running, replication.PathTrouble{Peer: peer, MTU: 1420, Works: 1400, Since: now}, ReadyOptions{MaxLag: time.Second},
+			[]string{`peer 192.0.2.2 does not receive packets of 1420 bytes, but receives packets of 1400 bytes; write "mtu": 1400 in the netsocket file of this host, or raise the MTU of the path`}},
+		{"nothing works", Running, replication.PathTrouble{Peer: peer, MTU: 1280, Since: now}, ReadyOptions{},
+			[]string{`peer 192.0.2.2 does not receive packets of 1280 bytes, nor longer ones; raise the MTU of the path to at least 1280`}},
+		{"not running", Waiting, replication.PathTrouble{Peer: peer, MTU: 1280, Since: now}, ReadyOptions{}, nil},
+	} {
+		st := standing{state: c.state, sequence: true, sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now, Path: c.trouble}}
+		if diff := cmp.Diff(c.want, lines(st.warnings(nil, now, c.o), now)); diff != "" {
+			t.Errorf("%s: warnings (-want +got):\n%s", c.name, diff)
+		}
+		if why := st.reasons(now, ReadyOptions{}); c.state == Running && len(why) > 0 {
+			t.Errorf("%s: reasons %v", c.name, why)
+		}
 	}
 }

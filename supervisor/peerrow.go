@@ -1,10 +1,13 @@
 package supervisor
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"joolctl/joolnl"
 	"joolctl/replication"
+	"joolctl/seal"
 )
 
 // Peer is a host that sessions or messages were received from.
@@ -31,6 +34,13 @@ type Peer struct {
 	Lost *uint64 `json:"lost_datagrams,omitempty"`
 	// Repaired counts live datagrams of the peer that were missing and whose sessions arrived later.
 	Repaired *uint64 `json:"repaired_datagrams,omitempty"`
+	// Security is the peer's "security", from its last HELLO: off, accept, send or require. It is missing for an older joolctl.
+	Security string `json:"security,omitempty"`
+	// KeyIDs are the IDs of the keys in the peer's key file, in its order: the first key seals. It is missing without a key file.
+	KeyIDs []int `json:"key_ids,omitempty"`
+	// SealingKeyID is the ID of the key that the peer's present datagrams are sealed with. After the first key has changed, the peer seals
+	// with the key before for up to 30 seconds. It is missing if this host opens no sealed datagrams of the peer.
+	SealingKeyID *int `json:"sealing_key_id,omitempty"`
 	// Differs names the settings of the peer's instance that differ from this host's.
 	Differs []string `json:"differs,omitempty"`
 }
@@ -47,6 +57,9 @@ func peersOf(heard []replication.PeerInfo, now time.Time) []Peer {
 			sessions := uint64(peer.Sessions)
 			p.Software, p.Version, p.Synced = peer.Software, joolnl.Version(peer.Module).String(), peer.Sync.String()
 			p.Sessions, p.Differs, p.Lag = &sessions, peer.Differs, lagOf(&peer)
+			if s := &peer.Security; s.Known {
+				p.Security, p.KeyIDs = s.Mode.String(), keyIDs(s)
+			}
 		}
 		peers = append(peers, p)
 	}
@@ -77,7 +90,30 @@ func (r *Row) takePeers(heard []replication.PeerInfo, now time.Time) {
 			r.BestPeerSessions = p.Sessions
 		}
 	}
+	for i := range r.ConfiguredPeers {
+		c := &r.ConfiguredPeers[i]
+		c.Heard = slices.ContainsFunc(heard, func(p replication.PeerInfo) bool { return isAt(c.Address, p.Address) })
+	}
 	r.Lag = largestLag(heard, now)
+}
+
+// takeLinks puts into a row the keys that the peers seal with.
+func (r *Row) takeLinks(links []seal.Link) {
+	for i := range r.Peers {
+		for _, l := range links {
+			if r.Peers[i].Live && l.From.String() == r.Peers[i].Address {
+				r.Peers[i].SealingKeyID = new(int(l.Key))
+			}
+		}
+	}
+}
+
+// isAt reports whether a configured peer, with a port or without, has an address.
+func isAt(configured string, address netip.Addr) bool {
+	if with, err := netip.ParseAddrPort(configured); err == nil {
+		return with.Addr() == address
+	}
+	return configured == address.String()
 }
 
 // largestLag returns the largest lag of a live peer; nil: there is no live peer, or one of them has a lag that is not known.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"joolctl/configdir"
 	"joolctl/replication"
 	"joolctl/syncwire"
 	"joolctl/worker"
@@ -85,7 +86,7 @@ type PairReady struct {
 	Ready bool `json:"ready"`
 	// Reasons are why it is not.
 	Reasons []replication.Reason `json:"reasons"`
-	// Warnings are reasons that concern the peers: they do not keep this host from taking over.
+	// Warnings are reasons that do not keep this host from taking over: those that concern the peers, and datagrams that were refused.
 	Warnings []replication.Reason `json:"warnings"`
 }
 
@@ -96,7 +97,9 @@ type standing struct {
 	reason   string
 	sequence bool // of its spec
 	tuned    bool // its spec has "tune ss"
+	security security
 	sync     worker.SyncState
+	listed   configdir.Peers // of its spec
 	peers    []replication.PeerInfo
 }
 
@@ -116,7 +119,7 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 		for _, p := range selected {
 			st := p.standing()
 			why := append([]replication.Reason{}, st.reasons(now, o)...)
-			answer.Pairs = append(answer.Pairs, PairReady{p.name, len(why) == 0, why, st.warnings(now, o)})
+			answer.Pairs = append(answer.Pairs, PairReady{p.name, len(why) == 0, why, st.warnings(why, now, o)})
 			answer.Ready = answer.Ready && len(why) == 0
 		}
 		return nil
@@ -125,7 +128,8 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 }
 
 func (p *pair) standing() standing {
-	st := standing{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, tuned: p.spec.TuneSS}
+	st := standing{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, tuned: p.spec.TuneSS, listed: p.spec.Peers,
+		security: securityOf(&p.spec)}
 	if p.live != nil {
 		st.sync, st.peers = p.live.Sync(), p.live.Peers()
 	}
@@ -145,6 +149,9 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 	incomplete := time.Time{}
 	if len(why) > 0 {
 		incomplete = s.IncompleteSince
+	}
+	if !o.AllowAlone { // otherwise a peer that is not heard is as good as dead
+		why = append(why, st.unheard(now)...)
 	}
 	for _, peer := range st.peers {
 		if now.Sub(peer.LastHeard) > heardWithin {

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"joolctl/configdir"
@@ -17,10 +18,14 @@ type Row struct {
 	Namespace string `json:"namespace"`
 	// Instance is the name of the Jool instance.
 	Instance string `json:"instance"`
-	// Group is the multicast group and its UDP port. It is empty if the files of the pair were never usable.
+	// Group is the multicast group and its UDP port. It is empty without a group, and if the files of the pair were never usable.
 	Group string `json:"group"`
+	// ConfiguredPeers are the peers that netsocket.json lists. It is empty if netsocket.json lists none.
+	ConfiguredPeers []ConfiguredPeer `json:"configured_peers"`
 	// Security says which datagrams the pair seals and takes: off, accept, send or require, as netsocket.json says.
 	Security string `json:"security"`
+	// KeyIDs are the IDs of the keys in the key file, in its order: the first key seals. It is missing without a key file.
+	KeyIDs []int `json:"key_ids,omitempty"`
 	// State is one of running, waiting, backoff and failed.
 	State State `json:"state"`
 	// Reason says in one line why the pair is in this state, with the remedy. It is empty if all is well. Its wording may change.
@@ -33,7 +38,7 @@ type Row struct {
 	Synced string `json:"synced"`
 	// Reasons are why the host is not ready to take over this instance, as in the output of ready.
 	Reasons []replication.Reason `json:"reasons"`
-	// Warnings are reasons that concern the peers: they do not keep this host from taking over.
+	// Warnings are reasons that do not keep this host from taking over: those that concern the peers, and datagrams that were refused.
 	Warnings []replication.Reason `json:"warnings"`
 	// Sessions is how many sessions the instance's table has. It is missing while the worker does not run.
 	Sessions *uint64 `json:"sessions,omitempty"`
@@ -66,8 +71,45 @@ type Row struct {
 	Exposure *Exposure `json:"exposure,omitempty"`
 	// Kernel has the module's counters by Jool's names. It is empty if the module does not answer in time.
 	Kernel map[string]uint64 `json:"kernel"`
+	// UnlistedSender is the last address that sent a datagram although netsocket.json does not list it. A peer may send from there. It
+	// is missing if there was none since the worker's start.
+	UnlistedSender *UnlistedSender `json:"unlisted_sender,omitempty"`
 	// Peers are the hosts that sessions or messages were received from, at most 64.
 	Peers []Peer `json:"peers"`
+}
+
+// ConfiguredPeer is a peer that netsocket.json lists.
+type ConfiguredPeer struct {
+	// Address is the peer's address and UDP port. The port is missing beside a group.
+	Address string `json:"address"`
+	// Heard is true if a datagram has arrived from the address, with any port, since the worker's start.
+	Heard bool `json:"heard"`
+}
+
+// UnlistedSender is an address that sends datagrams and that netsocket.json does not list.
+type UnlistedSender struct {
+	// Address is the source address of the datagram.
+	Address string `json:"address"`
+	// LastHeardSeconds is how long ago it arrived, to the second.
+	LastHeardSeconds float64 `json:"last_heard_seconds"`
+}
+
+// PeerNames returns the peers that netsocket.json lists, in one line.
+func (r *Row) PeerNames() string {
+	names := make([]string, len(r.ConfiguredPeers))
+	for i := range r.ConfiguredPeers {
+		names[i] = r.ConfiguredPeers[i].Address
+	}
+	return strings.Join(names, ", ")
+}
+
+// configuredPeers returns the peers of a spec.
+func configuredPeers(s *configdir.Spec) []ConfiguredPeer {
+	peers := make([]ConfiguredPeer, 0, s.Peers.Len())
+	for peer := range s.Peers.All() {
+		peers = append(peers, ConfiguredPeer{Address: configdir.PeerName(peer)})
+	}
+	return peers
 }
 
 // Lag is how far a peer's table is behind this host's live datagrams, by the peer's last HELLO. Under traffic, peers send one each
@@ -120,4 +162,8 @@ func (r *Row) take(s worker.SyncState) {
 	r.DifferingCounters = append(r.DifferingCounters, s.Broken...)
 	r.Exposure = &Exposure{AtMostSeconds: s.Exposure.AtMost.Seconds(), Refused: s.Exposure.Refused, Remedy: s.Exposure.Remedy}
 	r.Sessions = &s.Sessions
+	r.takeLinks(s.Links)
+	if s.Unlisted.IsValid() {
+		r.UnlistedSender = &UnlistedSender{Address: s.Unlisted.String(), LastHeardSeconds: seconds(time.Since(s.UnlistedAt))}
+	}
 }

@@ -62,7 +62,7 @@ func (s *Supervisor) describe(ctx context.Context, names []string) (status Statu
 			row.Rates = p.meter.rates(sampleOf(p.counters, time.Now()))
 			now, st := time.Now(), p.standing()
 			row.Reasons = append(row.Reasons, st.reasons(now, ReadyOptions{})...)
-			row.Warnings = st.warnings(now, ReadyOptions{})
+			row.Warnings = st.warnings(row.Reasons, now, ReadyOptions{})
 			status.Workers, counters, workers = append(status.Workers, row), append(counters, p.counters), append(workers, p.live)
 		}
 		return err
@@ -83,8 +83,10 @@ func (s *Supervisor) describe(ctx context.Context, names []string) (status Statu
 }
 
 func (p *pair) row() Row {
+	security := securityOf(&p.spec)
 	return Row{
-		Name: p.name, Namespace: p.spec.Namespace, Instance: p.spec.Instance, Group: groupOf(&p.spec), Security: p.spec.Security.String(),
+		KeyIDs: keyIDs(&security.Security),
+		Name:   p.name, Namespace: p.spec.Namespace, Instance: p.spec.Instance, Group: groupOf(&p.spec), ConfiguredPeers: configuredPeers(&p.spec), Security: p.spec.Security.String(),
 		State: p.state, Reason: p.explanation(), Since: p.since.UTC().Truncate(time.Second),
 		Restarts: p.restarts + p.current, Synced: "no",
 		Reasons: []replication.Reason{}, Warnings: []replication.Reason{}, DifferingCounters: []string{},

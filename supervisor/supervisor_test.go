@@ -67,7 +67,7 @@ func TestRunsAllPairs(t *testing.T) {
 		if !strings.Contains(bad.Reason, "bad.netsocket.json:1:") || !strings.Contains(bad.Reason, "joolctl check") {
 			t.Errorf("reason of the bad one: %s", bad.Reason)
 		}
-		want := Row{Name: "p10", Namespace: "blue", Instance: "i10", Group: "233.252.0.11:6464", Security: "off", State: Running, Since: r.row("p1").Since, Synced: "alone",
+		want := Row{Name: "p10", Namespace: "blue", Instance: "i10", Group: "233.252.0.11:6464", ConfiguredPeers: []ConfiguredPeer{}, Security: "off", State: Running, Since: r.row("p1").Since, Synced: "alone",
 			Reasons:  []replication.Reason{{Code: replication.ModuleSilent, Text: "the kernel module does not answer", Remedy: "see `dmesg`"}},
 			Warnings: []replication.Reason{}, Sessions: new(uint64(0)), DifferingCounters: []string{}, Exposure: &Exposure{}, Kernel: map[string]uint64{"JSTAT_JOOLD_SSS_ENOSPC": 3}, Peers: []Peer{}}
 		if diff := cmp.Diff(want, r.row("p10")); diff != "" {

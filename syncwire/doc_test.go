@@ -45,11 +45,11 @@ func examples() map[string]Message {
 	const peer ID = 0x0badcafe
 	bodies := map[string]Body{
 		"hello": &Hello{Asks: true, Sync: SyncYes, NextIn: 10, Sessions: 300, Module: 0x04010f00, Settings: exampleSettings, Software: "joolctl",
-			Generation: 2, Vector: exampleVector[1:]},
+			Generation: 2, Vector: exampleVector[1:], Security: NewSecurity(SecuritySend, 7, 3), Heard: []Heard{{peer, 1452}}},
 		"solicit": &Solicit{To: peer},
 		"nack":    &Nack{To: peer, Ranges: []Range{{0xffffffff, 1}, {5, 5}}},
 		"gone":    &Gone{To: peer, Ranges: []Range{{2, 4}}, Superseded: true},
-		"begin":   &Begin{Resync: 42, Why: WhyAnswer, Audience: []ID{peer, 99}, Sessions: 1, Settings: exampleSettings, Vector: exampleVector},
+		"begin":   &Begin{Resync: 42, Why: WhyAnswer, Audience: []ID{peer, 99}, Sessions: 1, Settings: exampleSettings, Vector: exampleVector, PerBulk: 33},
 		"bulk":    &Bulk{Resync: 42, Records: exampleRecord()},
 		"end":     &End{Resync: 42, Sessions: 1, Bulks: 1},
 	}

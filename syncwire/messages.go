@@ -11,8 +11,11 @@ import (
 const (
 	MaxRanges   = 64 // in a NACK or GONE
 	MaxAudience = 32 // in a BEGIN
-	// MaxBulk is how many sessions a BULK holds: as many as fit MaxMessage.
+	MaxHeard    = 16 // in a HELLO
+	// MaxBulk is how many sessions a BULK holds at most: as many as fit MaxMessage.
 	MaxBulk = (MaxMessage - TrailerLen - 2*7 - 3) / RecordLen
+	// maxPadding bounds the padding of a HELLO: no datagram is longer.
+	maxPadding = MaxMTU
 )
 
 // Settings are those of an instance that peers should agree on. What is 0, but for
@@ -185,7 +188,25 @@ type Hello struct {
 	Generation uint32
 	// Vector has the other origins.
 	Vector []Component
+	// Security is how the sender seals datagrams.
+	Security Security
+	// Heard says which padded HELLOs of live peers arrived lately. It is nil if the sender does not tell, as older software.
+	Heard []Heard
+	// Padded is true for a HELLO that only shows whether a datagram of its length arrives. It follows the same HELLO without padding.
+	// Padding is how many bytes are added for that.
+	Padded  bool
+	Padding int
 }
+
+// Heard is the length of the last padded HELLO of a sender that arrived whole.
+type Heard struct {
+	ID ID
+	// Len is the length as Message.Append writes it; 0: none arrived lately.
+	Len uint16
+}
+
+// heardLen is the length of a Heard: ID (4) and Len (2).
+const heardLen = 6
 
 func (*Hello) messageType() Type { return TypeHello }
 
@@ -202,7 +223,23 @@ func (h *Hello) appendFields(dst []byte) []byte {
 	dst = appendField(dst, 3, h.Settings.append(nil)...)
 	dst = appendField(dst, 4, []byte(h.Software)...)
 	dst = appendField32(dst, 5, h.Generation)
-	return appendVector(dst, 6, h.Vector)
+	dst = appendVector(dst, 6, h.Vector)
+	if h.Security.Known {
+		dst = appendField(dst, 7, h.Security.append(nil)...)
+	}
+	if h.Heard != nil {
+		heard := h.Heard[:min(len(h.Heard), MaxHeard)]
+		dst = append(dst, 8)
+		dst = binary.BigEndian.AppendUint16(dst, uint16(heardLen*len(heard)))
+		for _, e := range heard {
+			dst = binary.BigEndian.AppendUint32(dst, uint32(e.ID))
+			dst = binary.BigEndian.AppendUint16(dst, e.Len)
+		}
+	}
+	if h.Padded {
+		dst = appendField(dst, 9, make([]byte, h.Padding)...)
+	}
+	return dst
 }
 
 func (h *Hello) setField(tag uint8, v []byte) error {
@@ -234,6 +271,26 @@ func (h *Hello) setField(tag uint8, v []byte) error {
 		return field32(v, &h.Generation)
 	case 6:
 		return setVector(&h.Vector, v)
+	case 7:
+		return h.Security.parse(v)
+	case 8:
+		return h.setHeard(v)
+	case 9:
+		if len(v) > maxPadding {
+			return errLength
+		}
+		h.Padded, h.Padding = true, len(v)
+	}
+	return nil
+}
+
+func (h *Hello) setHeard(v []byte) error {
+	if len(v)%heardLen != 0 || len(v)/heardLen > MaxHeard || h.Heard != nil {
+		return errLength
+	}
+	h.Heard = make([]Heard, 0, len(v)/heardLen)
+	for ; len(v) > 0; v = v[heardLen:] {
+		h.Heard = append(h.Heard, Heard{ID(binary.BigEndian.Uint32(v)), binary.BigEndian.Uint16(v[4:])})
 	}
 	return nil
 }
@@ -367,6 +424,16 @@ type Begin struct {
 	// Vector is the sender's from before it read its table, its own component first. A return's is from before the sender
 	// read its table for the comparison, together with that of the table that it compared with.
 	Vector []Component
+	// PerBulk is how many sessions each BULK has but the last, at most MaxBulk; 0 stands for MaxBulk.
+	PerBulk uint8
+}
+
+// SessionsPerBulk returns how many sessions each BULK has but the last.
+func (b *Begin) SessionsPerBulk() int {
+	if b.PerBulk == 0 {
+		return MaxBulk
+	}
+	return int(b.PerBulk)
 }
 
 func (*Begin) messageType() Type { return TypeBegin }
@@ -380,7 +447,11 @@ func (b *Begin) appendFields(dst []byte) []byte {
 	}
 	dst = appendField32(dst, 3, ids...)
 	dst = appendField(dst, 4, b.Settings.append(nil)...)
-	return appendVector(dst, 5, b.Vector)
+	dst = appendVector(dst, 5, b.Vector)
+	if b.PerBulk != 0 {
+		dst = appendField(dst, 6, b.PerBulk)
+	}
+	return dst
 }
 
 func (b *Begin) setField(tag uint8, v []byte) error {
@@ -409,6 +480,14 @@ func (b *Begin) setField(tag uint8, v []byte) error {
 		return b.Settings.parse(v)
 	case 5:
 		return setVector(&b.Vector, v)
+	case 6:
+		if len(v) < 1 {
+			return errLength
+		}
+		if v[0] == 0 || v[0] > MaxBulk {
+			return errRange
+		}
+		b.PerBulk = v[0]
 	}
 	return nil
 }

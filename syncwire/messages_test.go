@@ -74,6 +74,11 @@ func TestParseRefuses(t *testing.T) {
 		{"HELLO, short generation", cat(TypeHello, field(5, 0, 0, 1)), errLength},
 		{"HELLO, half a component", cat(TypeHello, field(6, make([]byte, componentLen/2)...)), errLength},
 
+		{"HELLO, security of no bytes", cat(TypeHello, field(7)), errLength},
+		{"HELLO, a fifth key", cat(TypeHello, field(7, 2, 1, 2, 3, 4, 5)), errLength},
+		{"HELLO, no such mode", cat(TypeHello, field(7, 4, 1)), errRange},
+		{"HELLO, a key twice", cat(TypeHello, field(7, 2, 1, 0, 1)), errRange},
+
 		{"SOLICIT without a field", cat(TypeSolicit), errMissing},
 		{"SOLICIT, short", cat(TypeSolicit, field(1, 0, 0, 9)), errLength},
 		{"SOLICIT to nobody", cat(TypeSolicit, numbers(1, 0)), errMissing},
@@ -108,6 +113,14 @@ func TestParseRefuses(t *testing.T) {
 		{"BEGIN, half a receiver", cat(TypeBegin, numbers(1, 42, 1), field(3, 0, 0, 9), settings), errLength},
 		{"BEGIN, 33 receivers", cat(TypeBegin, numbers(1, 42, 1), numbers(3, slices.Repeat([]uint32{9}, MaxAudience+1)...), settings), errLength},
 		{"BEGIN, receivers twice", cat(TypeBegin, numbers(1, 42, 1), numbers(3, 9), numbers(3, 8), settings), errLength},
+
+		{"BEGIN, BULKs of no sessions", cat(TypeBegin, goodBegin, settings, field(6, 0)), errRange},
+		{"BEGIN, BULKs of too many sessions", cat(TypeBegin, goodBegin, settings, field(6, MaxBulk+1)), errRange},
+		{"BEGIN, BULKs without a number", cat(TypeBegin, goodBegin, settings, field(6)), errLength},
+		{"HELLO, half a heard sender", cat(TypeHello, field(8, 1, 2, 3)), errLength},
+		{"HELLO, 17 heard senders", cat(TypeHello, field(8, make([]byte, 17*6)...)), errLength},
+		{"HELLO, heard senders twice", cat(TypeHello, field(8), field(8)), errLength},
+		{"HELLO, padding longer than any datagram", cat(TypeHello, field(9, make([]byte, 9001)...)), errLength},
 
 		{"BULK without fields", cat(TypeBulk), errMissing},
 		{"BULK of resync 0", cat(TypeBulk, numbers(1, 0, 1), field(2, record...)), errMissing},
@@ -168,6 +181,9 @@ func TestParseAccepts(t *testing.T) {
 		{"HELLO, settings between the two", cat(TypeHello, field(3, settingsWith(0)[:57]...)), &Hello{Settings: older}},
 		{"HELLO, the longest name", cat(TypeHello, field(4, bytes.Repeat([]byte{'~'}, 32)...)), &Hello{Software: strings.Repeat("~", 32)}},
 		{"HELLO, generation", cat(TypeHello, field(5, 0, 0, 1, 2, 9)), &Hello{Generation: 258}},
+		{"HELLO, a mode without keys", cat(TypeHello, field(7, 0)), &Hello{Security: NewSecurity(SecurityOff)}},
+		{"HELLO, four keys, one of them 0", cat(TypeHello, field(7, 3, 9, 0, 255, 1)), &Hello{Security: NewSecurity(SecurityRequire, 9, 0, 255, 1)}},
+		{"HELLO, the last of two modes", cat(TypeHello, field(7, 3, 9, 8), field(7, 1, 7)), &Hello{Security: NewSecurity(SecurityAccept, 7)}},
 		{"HELLO, dropping", cat(TypeHello, field(1, 2, 1, 7, 9)), &Hello{Dropping: true, Sync: SyncYes, NextIn: 7}},
 		{"HELLO, the last of two", cat(TypeHello, field(1, 1, 1), field(1, 0, 2)), &Hello{Sync: SyncAlone}},
 		{"unknown tags", cat(TypeSolicit, field(0), field(99, 1, 2, 3), numbers(1, 9), field(255, bytes.Repeat([]byte{1}, 900)...)), &Solicit{To: 9}},
@@ -182,6 +198,12 @@ func TestParseAccepts(t *testing.T) {
 		{"BEGIN, the least", cat(TypeBegin, numbers(1, 42, 0), field(4, settingsWith(0)...)), &Begin{Resync: 42, Settings: exampleSettings}},
 		{"BEGIN, longer", cat(TypeBegin, numbers(1, 42, 3, 9), field(2, 2, 9), numbers(3, 9), field(4, append(settingsWith(0), 9)...)),
 			&Begin{Resync: 42, Sessions: 3, Why: WhyAdvertise, Audience: []ID{9}, Settings: exampleSettings}},
+		{"BEGIN, the fewest sessions in a BULK", cat(TypeBegin, numbers(1, 42, 0), field(4, settingsWith(0)...), field(6, 1, 9)), &Begin{Resync: 42, Settings: exampleSettings, PerBulk: 1}},
+		{"BEGIN, as many in a BULK as without the field", cat(TypeBegin, numbers(1, 42, 0), field(4, settingsWith(0)...), field(6, 39)), &Begin{Resync: 42, Settings: exampleSettings, PerBulk: 39}},
+		{"HELLO, nobody heard", cat(TypeHello, field(8)), &Hello{Heard: []Heard{}}},
+		{"HELLO, heard", cat(TypeHello, field(8, 0, 0, 0, 9, 5, 0xac, 0, 0, 0, 0, 0, 0)), &Hello{Heard: []Heard{{9, 1452}, {}}}},
+		{"HELLO, padded with anything", cat(TypeHello, field(9, 1, 2, 3)), &Hello{Padded: true, Padding: 3}},
+		{"HELLO, padded with nothing", cat(TypeHello, field(9)), &Hello{Padded: true}},
 		{"BULK, any index", cat(TypeBulk, numbers(1, 42, 1<<32-1), field(2, exampleRecord()...)), &Bulk{Resync: 42, Index: 1<<32 - 1, Records: exampleRecord()}},
 		{"END, nothing", cat(TypeEnd, numbers(1, 42, 0, 0)), &End{Resync: 42}},
 		{"END, doubtful", cat(TypeEnd, numbers(1, 42, 0, 0), field(2, 1)), &End{Resync: 42, Doubtful: true}},
@@ -233,20 +255,42 @@ func randomBody(r *rand.Rand, big bool) Body {
 		}
 		vector = append(vector, c)
 	}
+	var heard []Heard
+	if big || r.IntN(2) == 0 {
+		heard = []Heard{}
+		for range n(MaxHeard) {
+			heard = append(heard, Heard{id(), uint16(r.Uint32())})
+		}
+	}
 	records := make([]byte, (1+n(MaxBulk-1))*RecordLen)
 	for i := range records {
 		records[i] = byte(r.Uint32())
 	}
 	bulks := r.Uint32N(1 << 26)
 	return []Body{
-		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32)), r.IntN(2) == 0, uint8(r.Uint32()), r.Uint32(), vector},
+		&Hello{r.IntN(2) == 0, Sync(r.IntN(3)), r.Uint32(), r.Uint32(), settings, strings.Repeat("x", n(32)), r.IntN(2) == 0, uint8(r.Uint32()), r.Uint32(), vector, randomSecurity(r, big), heard, !big && r.IntN(2) == 0, 0},
 		&Solicit{id()},
 		&Nack{id(), r.Uint32(), ranges},
 		&Gone{id(), r.Uint32(), ranges, big || r.IntN(2) == 0},
-		&Begin{r.Uint32() | 1, Why(r.IntN(3)), audience, r.Uint32(), settings, vector},
+		&Begin{r.Uint32() | 1, Why(r.IntN(3)), audience, r.Uint32(), settings, vector, uint8(n(MaxBulk))},
 		&Bulk{r.Uint32() | 1, r.Uint32(), records},
 		&End{r.Uint32() | 1, uint32(min(1<<32-1, uint64(bulks)*MaxBulk)), bulks, r.IntN(2) == 0},
 	}[r.IntN(7)]
+}
+
+// randomSecurity is unknown at times.
+func randomSecurity(r *rand.Rand, big bool) Security {
+	if !big && r.IntN(4) == 0 {
+		return Security{}
+	}
+	ids := make([]uint8, MaxKeyIDs)
+	for i := range ids {
+		ids[i] = uint8(i*50 + r.IntN(50))
+	}
+	if !big {
+		ids = ids[:r.IntN(MaxKeyIDs+1)]
+	}
+	return NewSecurity(SecurityMode(r.IntN(4)), ids...)
 }
 
 // TestMessages makes all kinds: each comes back as it was, fits a frame, and is
@@ -278,8 +322,8 @@ func TestMessages(t *testing.T) {
 		}
 	}
 	full := Message{1, 0, &Bulk{1, 1, make([]byte, MaxBulk*RecordLen)}}
-	if n := len(full.Append(nil)); n != longest || n+RecordLen <= MaxMessage {
-		t.Errorf("a full BULK has %d bytes, the longest message %d; another session would fit, or it is not the longest", n, longest)
+	if n := len(full.Append(nil)); n > longest || n+RecordLen <= MaxMessage {
+		t.Errorf("a full BULK has %d bytes, the longest message %d; another session would fit, or the messages were short", n, longest)
 	}
 }
 
@@ -462,7 +506,11 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		again := m.Append(nil)
-		if len(again) > MaxMessage || !isMark(again) {
+		padding := 0
+		if h, is := m.Body.(*Hello); is {
+			padding = h.Padding
+		}
+		if len(again) > MaxMessage+padding || !isMark(again) {
 			t.Errorf("%+v takes %d bytes", m, len(again))
 		}
 		got, err := Parse(again)
@@ -491,7 +539,7 @@ func bounded(t *testing.T, m Message) {
 	}
 	switch b := m.Body.(type) {
 	case *Hello:
-		if len(b.Software) > 32 || b.Sync > SyncAlone || b.Settings.SSFlushASAP > SwitchOn {
+		if len(b.Heard) > MaxHeard || b.Padding > maxPadding || b.Padding > 0 && !b.Padded || len(b.Software) > 32 || b.Sync > SyncAlone || b.Settings.SSFlushASAP > SwitchOn {
 			t.Errorf("%+v", b)
 		}
 		boundedVector(t, b.Vector)
@@ -500,7 +548,7 @@ func bounded(t *testing.T, m Message) {
 	case *Gone:
 		ranges(b.Ranges)
 	case *Begin:
-		if len(b.Audience) > MaxAudience || b.Resync == 0 || slices.Contains(b.Settings.TTLs[:], 0) {
+		if b.PerBulk > MaxBulk || len(b.Audience) > MaxAudience || b.Resync == 0 || slices.Contains(b.Settings.TTLs[:], 0) {
 			t.Errorf("%+v", b)
 		}
 		boundedVector(t, b.Vector)

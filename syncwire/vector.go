@@ -2,7 +2,7 @@ package syncwire
 
 import "encoding/binary"
 
-// MaxComponents is how many components a vector has at most: as many fit MaxMessage beside the other fields.
+// MaxComponents is how many components a vector has at most. Limits.Shorten leaves as many as fit beside the other fields.
 const MaxComponents = 48
 
 // Position says how much of an origin's sessions a table contains.

@@ -102,9 +102,9 @@ type Body interface {
 	check() error
 }
 
-// MaxMessage is the length of the longest message that is sent: what an
-// Ethernet frame carries in IPv6 and UDP.
-const MaxMessage = 1452
+// MaxMessage is what an Ethernet frame carries in IPv6 and UDP. Limits.Message
+// says how long the messages of a host are.
+const MaxMessage = DefaultMTU - headers6
 
 // Append writes the message.
 func (m Message) Append(dst []byte) []byte {
@@ -187,6 +187,9 @@ func newBody(t Type) Body {
 	}
 	return nil
 }
+
+// fieldHead is the length of a field's tag and length.
+const fieldHead = 3
 
 func appendField(dst []byte, tag uint8, value ...byte) []byte {
 	dst = append(dst, tag)

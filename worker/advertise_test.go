@@ -83,7 +83,7 @@ func TestAdvertise(t *testing.T) {
 				}
 				records, trailers := p.advertised(version.Format(), n)
 				took := time.Since(began)
-				if size := version.Format().PerDatagram(maxSessionBytes); took < time.Duration(n-2*size)*time.Millisecond {
+				if size := frame(false).Sessions(version.Format()); took < time.Duration(n-2*size)*time.Millisecond {
 					t.Errorf("%d sessions took %v at 1000 a second", n, took)
 				}
 				for i := 1; i < len(records); i++ {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/configdir"
 	"joolctl/joolnl"
 	"joolctl/replication"
 	"joolctl/seal"
@@ -53,6 +54,29 @@ func TestNoAllocations(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMTUNoAllocations checks that reports allocate no memory, neither as long datagrams nor if they are divided.
+func TestMTUNoAllocations(t *testing.T) {
+	const runs = 50
+	driveSpec(t, jool419, func(s *configdir.Spec) { s.MTU = 9000 }, func(d *driven) {
+		for _, together := range []int{1, batch + 2} {
+			d.outNoAllocations(jool419, together, runs)
+		}
+	})
+	driveSpec(t, jool4115, func(s *configdir.Spec) { s.MTU = 1280 }, func(d *driven) {
+		for _, together := range []int{1, batch + 2} {
+			var messages [][]byte
+			for range together * (runs + 1) {
+				messages = append(messages, workertest.Multicast(jool4115, "nat", inFormat(d.t, d.format, d.first, 36)))
+				d.first += 36
+			}
+			d.none(fmt.Sprintf("%d reports that are divided", together), runs, func(i int) {
+				d.multicast(messages[together*i : together*(i+1)]...)
+				d.sentAre(2*together, 6*d.format.EntryLen())
+			})
+		}
+	})
 }
 
 // outNoAllocations checks that reports allocate no memory. The worker reads together reports at a time.

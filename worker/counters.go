@@ -23,6 +23,7 @@ type Counters struct {
 	unconfirmed     atomic.Uint64
 	throttled       atomic.Uint64
 	clearRefused    atomic.Uint64
+	unlisted        atomic.Uint64
 	kernelErrors    atomic.Uint64
 	sendErrors      atomic.Uint64
 
@@ -138,6 +139,8 @@ type Losses struct {
 	Throttled uint64 `json:"throttled_datagrams"`
 	// ClearRefused counts clear datagrams that were dropped because "security" is "require".
 	ClearRefused uint64 `json:"refused_clear_datagrams"`
+	// Unlisted counts datagrams that were dropped because "peers" does not list the address of their sender.
+	Unlisted uint64 `json:"unlisted_datagrams"`
 	// KernelErrors counts requests to which the module replied with an error.
 	KernelErrors uint64 `json:"kernel_errors"`
 	// SendErrors counts datagrams that could not be sent, because the network socket returned an error.
@@ -175,6 +178,7 @@ func (c *Counters) Losses() Losses {
 		Unconfirmed:     c.unconfirmed.Load(),
 		Throttled:       c.throttled.Load(),
 		ClearRefused:    c.clearRefused.Load(),
+		Unlisted:        c.unlisted.Load(),
 		KernelErrors:    c.kernelErrors.Load(),
 		SendErrors:      c.sendErrors.Load(),
 	}

@@ -144,12 +144,17 @@ func driveSpec(t testing.TB, v joolnl.Version, change func(*configdir.Spec), do 
 
 // newLists returns n lists of new sessions in a format; each list has as many sessions as fit into a datagram.
 func (d *driven) newLists(f session.Format, n int) (lists [][]byte) {
-	size := f.PerDatagram(maxSessionBytes)
+	size := d.host.Limits.Sessions(f)
 	for range n {
 		lists = append(lists, append(make([]byte, 0, datagramSize), inFormat(d.t, f, d.first, size)...))
 		d.first += size
 	}
 	return lists
+}
+
+// frame returns the limits of Ethernet with IPv6.
+func frame(sealed bool) syncwire.Limits {
+	return syncwire.NewLimits(syncwire.DefaultMTU, false, sealed)
 }
 
 // numbered appends trailers to lists of sessions, which thereby become a peer's next live datagrams.

@@ -34,14 +34,14 @@ func (e effects) Lookup(r *session.Record) (own session.Record, there bool, err 
 	return e.p.lookup(r)
 }
 
-func (e effects) Transmit(entries []byte, t syncwire.Trailer) { e.p.sendDatagram(entries, t) }
-func (e effects) Message(m syncwire.Message)                  { e.p.sendMessage(m) }
-func (e effects) Hold()                                       { e.p.hold() }
-func (e effects) Flush()                                      { e.p.flush() }
-func (e effects) Push()                                       { e.p.sendBatch() }
-func (e effects) Scratch() *replication.Scratch               { return &e.p.scratch.Scratch }
-func (e effects) Wake(at time.Time)                           { e.p.wakeAt(at) }
-func (e effects) Progressed(now time.Time)                    { e.p.publishSync(now) }
+func (e effects) Transmit(entries []byte, t syncwire.Trailer)  { e.p.sendDatagram(entries, t) }
+func (e effects) Message(m syncwire.Message, to []syncwire.ID) { e.p.sendMessage(m, to) }
+func (e effects) Hold()                                        { e.p.hold() }
+func (e effects) Flush()                                       { e.p.flush() }
+func (e effects) Push()                                        { e.p.sendBatch() }
+func (e effects) Scratch() *replication.Scratch                { return &e.p.scratch.Scratch }
+func (e effects) Wake(at time.Time)                            { e.p.wakeAt(at) }
+func (e effects) Progressed(now time.Time)                     { e.p.publishSync(now) }
 
 // Count adds n to a counter.
 func (e effects) Count(counter replication.Counter, n uint64) {
@@ -114,8 +114,12 @@ func (e effects) Emit(event replication.Event) {
 		c.writtenOff.Add(ev.Datagrams)
 	case replication.VerdictChanged:
 		p.logVerdict(ev)
+	case replication.PathChanged:
+		p.pathChanged(ev.PathTrouble)
 	case replication.MayLackMore:
 		p.w.change(p.do.now(), (*SyncState).restartCount)
+	case replication.PeerSecured:
+		p.w.event(eventlog.PeerSecured(ev))
 	case replication.PeerComplete:
 		now := p.do.now()
 		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })

@@ -27,10 +27,10 @@ func receiverKey(ns nsthread.ID, instance string) string {
 
 func (p *pumps) receiverDetail() string { return fmt.Sprintf("%d-%d", p.conn.Family, p.conn.Group) }
 
-// netKey returns the store's name for the network socket. Its detail is the index of the interface on which it is a member of
-// the group, and the number of its drops that have been counted.
-func netKey(ns nsthread.ID, group netip.Addr, port uint16) string {
-	return fmt.Sprintf("net/%d-%d/%s/%d", ns.Dev, ns.Ino, hex.EncodeToString(group.AsSlice()), port)
+// netKey returns the store's name for the network socket that is bound to an address. Its detail is the index of the interface on
+// which it is a member of the group, and the number of its drops that have been counted.
+func netKey(ns nsthread.ID, at netip.AddrPort) string {
+	return fmt.Sprintf("net/%d-%d/%s/%d", ns.Dev, ns.Ino, hex.EncodeToString(at.Addr().AsSlice()), at.Port())
 }
 
 // leaveSockets puts the netlink socket and the network socket into the store, if the process is about to end. The next process
@@ -43,7 +43,7 @@ func (p *pumps) leaveSockets() {
 	}
 	spec := p.w.spec()
 	store.Keep(receiverKey(p.thread.ID(), spec.Instance), p.receiverDetail(), p.conn.Receiver())
-	store.Keep(netKey(p.socket.thread.ID(), spec.Group, spec.Port), fmt.Sprintf("%d-%d", p.socket.in, p.drops), p.socket.fd)
+	store.Keep(netKey(p.socket.thread.ID(), spec.Bound()), fmt.Sprintf("%d-%d", p.socket.in, p.drops), p.socket.fd)
 }
 
 // takeReceiver replaces the connection's netlink socket by the one that the previous process left, if that one belongs to the
@@ -69,17 +69,17 @@ func (p *pumps) takeReceiver(spec configdir.Spec) {
 	}
 }
 
-// adopt uses the socket that the previous process left for the group and port, and moves its membership if it was a member on
+// adopt uses the socket that the previous process left for the same address and port, and moves its membership if it was a member on
 // another interface. It returns false if there is no such socket, or if that cannot be used; then adopt has closed it.
 func (s *netSocket) adopt(store *fdstore.Store, spec configdir.Spec, in, out *net.Interface) bool {
-	fd, detail, ok := store.Take(netKey(s.thread.ID(), spec.Group, spec.Port))
+	fd, detail, ok := store.Take(netKey(s.thread.ID(), spec.Bound()))
 	if !ok {
 		return false
 	}
 	s.fd = fd
 	if _, err := fmt.Sscanf(detail, "%d-%d", &s.in, &s.drops); err == nil && boundTo(fd, spec) {
 		// With a sender, set treats it as a live socket whose configuration changes: it is a member of the group already.
-		s.sender = packetio.NewSender(netip.AddrPortFrom(spec.Group, spec.Port), s.in)
+		s.sender = packetio.NewSender(spec.Bound(), s.in)
 		if s.set(spec, in, out) == nil {
 			return true
 		}
@@ -89,17 +89,18 @@ func (s *netSocket) adopt(store *fdstore.Store, spec configdir.Spec, in, out *ne
 	return false
 }
 
-// boundTo reports whether a socket is bound to the spec's group and port.
+// boundTo reports whether a socket is bound to the spec's address and port.
 func boundTo(fd int, spec configdir.Spec) bool {
+	at := spec.Bound()
 	name, err := unix.Getsockname(fd)
 	if err != nil {
 		return false
 	}
 	switch a := name.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrFrom4(a.Addr) == spec.Group && a.Port == int(spec.Port)
+		return netip.AddrFrom4(a.Addr) == at.Addr() && a.Port == int(at.Port())
 	case *unix.SockaddrInet6:
-		return netip.AddrFrom16(a.Addr) == spec.Group && a.Port == int(spec.Port)
+		return netip.AddrFrom16(a.Addr) == at.Addr() && a.Port == int(at.Port())
 	}
 	return false
 }

@@ -8,6 +8,7 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
+	"joolctl/seal"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -30,6 +31,7 @@ func (p *pumps) fromNetwork() {
 			p.take(p.received.Datagram(i), now)
 		}
 		p.toKernel()
+		p.publishRefused(now)
 		if n < p.received.Batch() {
 			return
 		}
@@ -51,6 +53,10 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	if !p.socket.hears(d.Interface) {
 		return
 	}
+	if !p.socket.lists(d.From.Addr()) {
+		p.unlisted(d.From, now)
+		return
+	}
 	if d.Truncated {
 		p.host.Garbled(d.From.Addr(), now)
 		c.malformed.Add(1)
@@ -58,6 +64,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 		return
 	}
 	ok := false
+	p.host.Sealed = p.channel != nil && seal.IsSealed(d.Data)
 	if d.Data, ok = p.clear(d, now); !ok {
 		return
 	}

@@ -34,8 +34,16 @@ func (l *limitedLog) to() *slog.Logger { return l.logger.Load() }
 
 // warn logs a message with its attributes. The limit applies to each message separately, so messages must be constants.
 func (l *limitedLog) warn(message string, args ...any) {
-	now := time.Now()
+	if before, due := l.due(message, time.Now()); due {
+		l.put(message, before, args...)
+	}
+}
+
+// due reports whether a message is to be logged now, and how many were suppressed before it. A caller that logs for each of many
+// datagrams asks before it makes the attributes, which cost more, and passes suppressed to put.
+func (l *limitedLog) due(message string, now time.Time) (suppressed int, due bool) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	last := l.last[message]
 	if last == nil {
 		last = &lastLogged{}
@@ -43,13 +51,17 @@ func (l *limitedLog) warn(message string, args ...any) {
 	}
 	if now.Sub(last.at) < logEvery {
 		last.suppressed++
-		l.mu.Unlock()
-		return
+		return 0, false
 	}
-	if last.suppressed > 0 {
-		args = append(args, "left out before", last.suppressed)
-	}
+	suppressed = last.suppressed
 	last.at, last.suppressed = now, 0
-	l.mu.Unlock()
+	return suppressed, true
+}
+
+// put logs a message that is due.
+func (l *limitedLog) put(message string, suppressed int, args ...any) {
+	if suppressed > 0 {
+		args = append(args, "left out before", suppressed)
+	}
 	l.to().Warn(message, args...)
 }

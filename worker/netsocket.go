@@ -23,32 +23,38 @@ import (
 const sendBuffer = 4 << 20
 
 // netSocket is a pair's UDP socket. It is bound to the group's address, so that it receives no other datagrams, and is a member
-// of the group on one interface.
+// of the group on one interface. Without a group, it is bound to an address of this host, or to none.
 type netSocket struct {
 	thread  *nsthread.Thread // of the socket's namespace
 	fd      int
 	in, out int // interface indices; 0: the kernel chooses
+	only    int // index of the only interface whose datagrams are taken; 0: all
+	// peers are the sender's destinations; empty: the group is the only one. listed are those whose datagrams are taken; empty:
+	// everybody's.
+	peers  []netip.AddrPort
+	listed configdir.Peers
 	// drops is the kernel's count of the socket's dropped datagrams when it was opened or adopted.
 	drops  uint32
 	sender *packetio.Sender
 	// trouble says why no datagram can pass its interfaces; "" if they are up and have a carrier.
 	trouble string
-	// former is the previous value of in, while the socket may still hold datagrams that arrived there; nil if it does not.
+	mtu     int // of the interface that datagrams leave by; 0: not known
+	// former is the previous value of only, while the socket may still hold datagrams that arrived there; nil if it does not.
 	former *int
 	owner  *Worker
-	claim  *claim // reserves the group and port on in for this worker
+	claim  *claim // reserves the address and port for this worker
 }
 
 // hears reports whether a datagram that arrived on an interface is meant for this socket. An IPv6 socket also receives
 // datagrams that arrived on interfaces where only other sockets of this host are members of the group.
 func (s *netSocket) hears(index int) bool {
-	member := func(in int) bool { return in == 0 || index == 0 || index == in }
-	return member(s.in) || s.former != nil && member(*s.former)
+	member := func(only int) bool { return only == 0 || index == 0 || index == only }
+	return member(s.only) || s.former != nil && member(*s.former)
 }
 
 // openNetSocket opens the network socket in the spec's network namespace, or adopts the one that the previous process left for
-// the same namespace, group and port.
-func openNetSocket(w *Worker, spec configdir.Spec) (*netSocket, error) {
+// the same namespace, address and port. beside is a socket of this worker that may be bound to the same port; nil: there is none.
+func openNetSocket(w *Worker, spec configdir.Spec, beside *netSocket) (*netSocket, error) {
 	thread, err := getThread(w.env.Threads, spec.NetNamespace)
 	if err != nil {
 		return nil, err
@@ -60,7 +66,7 @@ func openNetSocket(w *Worker, spec configdir.Spec) (*netSocket, error) {
 			s.close()
 		}
 	}()
-	if doErr := thread.Do(func() { err = s.open(spec) }); doErr != nil {
+	if doErr := thread.Do(func() { err = s.open(spec, beside) }); doErr != nil {
 		err = doErr
 	}
 	if err != nil {
@@ -71,9 +77,9 @@ func openNetSocket(w *Worker, spec configdir.Spec) (*netSocket, error) {
 }
 
 // open does the part of openNetSocket that must run on the namespace's thread.
-func (s *netSocket) open(spec configdir.Spec) error {
+func (s *netSocket) open(spec configdir.Spec, beside *netSocket) error {
 	family := unix.AF_INET6
-	if spec.Group.Is4() {
+	if spec.Is4() {
 		family = unix.AF_INET
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -89,6 +95,7 @@ func (s *netSocket) open(spec configdir.Spec) error {
 		unix.Close(fd)
 		return err
 	}
+	s.mtu = linkMTU(fd, spec, in, out)
 	trouble := linkTrouble(fd, spec.NetNamespace, in, out)
 	if s.adopt(s.owner.env.Store, spec, in, out) {
 		unix.Close(fd)
@@ -96,10 +103,38 @@ func (s *netSocket) open(spec configdir.Spec) error {
 		return nil
 	}
 	s.fd, s.trouble = fd, trouble
-	if err := s.bind(spec, index(in)); err != nil {
+	if err := s.bindBeside(beside, spec, index(in)); err != nil {
 		return socketError(spec, err)
 	}
 	return socketError(spec, s.set(spec, in, out))
+}
+
+// bindBeside binds the socket. If another socket of the worker is in the way, because both are bound to one port and one of
+// them to no address, both share the port until the other one is closed.
+func (s *netSocket) bindBeside(beside *netSocket, spec configdir.Spec, in int) error {
+	old := s.owner.spec()
+	if beside == nil || beside.thread != s.thread || !overlap(old.Bound(), spec.Bound()) {
+		return s.bind(spec, in)
+	}
+	was, err := unix.GetsockoptInt(beside.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR)
+	if err != nil {
+		return fmt.Errorf("asking for SO_REUSEADDR: %w", err)
+	}
+	if err := unix.SetsockoptInt(beside.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return fmt.Errorf("setting SO_REUSEADDR: %w", err)
+	}
+	shared := spec
+	shared.ReuseAddr = true
+	if err := s.bind(shared, in); err != nil {
+		_ = unix.SetsockoptInt(beside.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, was)
+		return err
+	}
+	return nil
+}
+
+// overlap reports whether the kernel refuses to bind two sockets to these addresses unless both set SO_REUSEADDR.
+func overlap(a, b netip.AddrPort) bool {
+	return a.Port() == b.Port() && a.Addr().Is4() == b.Addr().Is4() && (a.Addr() == b.Addr() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified())
 }
 
 func (s *netSocket) close() {
@@ -110,12 +145,13 @@ func (s *netSocket) close() {
 	s.thread.Release()
 }
 
-// socketError adds the socket's group, port and namespace to an error. A *Missing names them already.
+// socketError adds the socket's address, port and namespace to an error. A *Missing names them already.
 func socketError(spec configdir.Spec, err error) error {
 	if err == nil || errors.As(err, new(*Missing)) {
 		return err
 	}
-	return fmt.Errorf("network socket for %v port %d %s: %w", spec.Group, spec.Port, inNamespace(spec.NetNamespace), err)
+	at := spec.Bound()
+	return fmt.Errorf("network socket for %v port %d %s: %w", at.Addr(), at.Port(), inNamespace(spec.NetNamespace), err)
 }
 
 // findInterfaces looks up the input and the output interface. The calling thread and the socket fd must be in the same
@@ -157,8 +193,9 @@ func arrived(d packetio.Datagram, now time.Time, stood time.Duration) time.Time 
 	return now.Add(-waited)
 }
 
-// bind binds the socket to the group. Before that it restricts the socket to its own memberships: by default, a socket receives
-// the groups of all members on the host.
+// bind binds the socket to the group, or without a group to an address of this host or to none. Before that it restricts the
+// socket to its own memberships, of which there are none without a group: by default, a socket receives the groups of all members
+// on the host.
 func (s *netSocket) bind(spec configdir.Spec, in int) error {
 	type option struct {
 		level, opt, val int
@@ -169,7 +206,7 @@ func (s *netSocket) bind(spec configdir.Spec, in int) error {
 		{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1, "SO_RXQ_OVFL"},
 		{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS"},
 	}
-	if spec.Group.Is4() {
+	if spec.Is4() {
 		opts = append(opts, option{unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL"})
 	} else {
 		opts = append(opts, option{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0, "IPV6_MULTICAST_ALL"},
@@ -183,7 +220,7 @@ func (s *netSocket) bind(spec configdir.Spec, in int) error {
 	if in == 0 && needsInterface(spec.Group) {
 		return errors.New("bind: a link-local or interface-local group needs an \"in interface\" in netsocket")
 	}
-	err := unix.Bind(s.fd, groupAddress(spec, in))
+	err := unix.Bind(s.fd, boundAddress(spec, in))
 	if errors.Is(err, unix.EADDRINUSE) {
 		return fmt.Errorf("bind: %w: another program is bound to it, and this pair or that program does not set \"reuseaddr\": 1", err)
 	}
@@ -213,6 +250,9 @@ func (s *netSocket) set(spec configdir.Spec, in, out *net.Interface) error {
 	if err := forceBuffers(s.fd, spec.ReceiveBuffer); err != nil {
 		return fmt.Errorf("setting the buffers: %w", err)
 	}
+	if spec.Unicast() {
+		return s.setUnicast(spec, in, out)
+	}
 	sendBy := out
 	if out == nil && needsInterface(spec.Group) {
 		sendBy = in
@@ -232,7 +272,8 @@ func (s *netSocket) set(spec configdir.Spec, in, out *net.Interface) error {
 	if err != nil {
 		return err
 	}
-	s.in, s.out = index(in), index(out)
+	s.in, s.out, s.only = index(in), index(out), index(in)
+	s.listed = spec.Peers
 	s.sender = packetio.NewSender(netip.AddrPortFrom(spec.Group, spec.Port), index(sendBy))
 	return nil
 }
@@ -339,12 +380,13 @@ func forceBuffers(fd, receive int) error {
 	return nil
 }
 
-func groupAddress(spec configdir.Spec, in int) unix.Sockaddr {
-	if spec.Group.Is4() {
-		return &unix.SockaddrInet4{Port: int(spec.Port), Addr: spec.Group.As4()}
+func boundAddress(spec configdir.Spec, in int) unix.Sockaddr {
+	at := spec.Bound()
+	if at.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
 	}
-	sa := &unix.SockaddrInet6{Port: int(spec.Port), Addr: spec.Group.As16()}
-	if needsInterface(spec.Group) {
+	sa := &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
+	if needsInterface(at.Addr()) || at.Addr().IsLinkLocalUnicast() {
 		sa.ZoneId = uint32(in)
 	}
 	return sa
@@ -377,6 +419,7 @@ func (s *netSocket) stillThere(spec configdir.Spec) error {
 	if index(in) != s.in || index(out) != s.out {
 		return &Missing{What: fmt.Sprintf("an interface was recreated %s", inNamespace(spec.NetNamespace))}
 	}
+	s.mtu = linkMTU(s.fd, spec, in, out)
 	s.trouble = linkTrouble(s.fd, spec.NetNamespace, in, out)
 	return nil
 }

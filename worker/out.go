@@ -7,11 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"joolctl/nsthread"
+	"joolctl/packetio"
 	"joolctl/syncwire"
 )
-
-// maxSessionBytes bounds the sessions of a datagram. With the trailer, such a datagram just fits into an Ethernet frame.
-const maxSessionBytes = syncwire.MaxMessage - syncwire.TrailerLen
 
 // fromKernel processes the reports that are queued on the netlink socket, and sends their sessions to the group.
 func (p *pumps) fromKernel() {
@@ -142,5 +140,5 @@ func (p *pumps) sendDatagram(entries []byte, t syncwire.Trailer) {
 	if p.host.Sequence {
 		b = t.Append(b)
 	}
-	p.put(b, note{kind: t.Kind, bytes: len(entries)})
+	p.put(b, packetio.All, note{kind: t.Kind, bytes: len(entries)})
 }

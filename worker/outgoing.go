@@ -1,16 +1,27 @@
 package worker
 
 import (
+	"errors"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"joolctl/packetio"
 	"joolctl/syncwire"
 )
 
-// outgoing selects how datagrams are sent to the group: each one at once, or several with one system call. Several are collected
-// in a batch, whose memory belongs to the thread and is shared by its workers.
+// outgoing selects how datagrams are sent: each one at once, or several with one system call. Several are collected in a batch,
+// whose memory belongs to the thread and is shared by its workers.
 type outgoing struct {
-	held  int       // how many calls of flush are due; 0: datagrams are sent at once
-	since time.Time // when the first datagram of the batch was added
+	held    int             // how many calls of flush are due; 0: datagrams are sent at once
+	since   time.Time       // when the first datagram of the batch was added
+	single  *packetio.Batch // of a datagram that is sent at once
+	lone    [1]note         // its description
+	sending []note          // descriptions of the datagrams that are being sent
+	untaken [batch]int      // for how many destinations the kernel has not taken each of them
+	whole   bool            // neither the kernel nor a router may divide the datagram that is sent
+	// failedFn is failedTo, made once because a method value costs an allocation.
+	failedFn func(datagram, destination int, err error)
 }
 
 // note describes a datagram for the counters.
@@ -39,29 +50,42 @@ func (p *pumps) room(own []byte) []byte {
 	return own[:0]
 }
 
-// sendMessage sends a control message to the group.
-func (p *pumps) sendMessage(m syncwire.Message) {
+// sendMessage sends a control message to some peers; none: to all.
+func (p *pumps) sendMessage(m syncwire.Message, to []syncwire.ID) {
+	if h, is := m.Body.(*syncwire.Hello); is && h.Padded {
+		p.sendPadded(m)
+		return
+	}
 	b := m.Append(p.room(p.messages))
 	if p.held == 0 {
 		p.messages = b
 	}
-	p.put(b, note{control: true})
+	p.put(b, p.destinations(to), note{control: true})
 }
 
 // put sends a datagram, or adds it to the batch.
-func (p *pumps) put(b []byte, n note) {
-	if p.held == 0 {
-		p.account(n, p.do.transmit(p.wire(b)))
-		return
+func (p *pumps) put(b []byte, to packetio.Set, n note) {
+	switch {
+	case to == 0: // its peers were removed from the configuration
+	case p.held == 0:
+		p.sendOne(p.wire(b), to, n)
+	default:
+		if p.batch.Len() == 0 {
+			p.since = p.do.now()
+		}
+		p.notes[p.batch.Len()] = n
+		if p.batch.Add(b, to); p.batch.Full() {
+			p.sendBatch()
+		}
 	}
-	if p.batch.Len() == 0 {
-		p.since = p.do.now()
-	}
-	p.notes[p.batch.Len()] = n
-	p.batch.Add(b)
-	if p.batch.Full() {
-		p.sendBatch()
-	}
+}
+
+// sendOne sends a datagram at once, as it is.
+func (p *pumps) sendOne(b []byte, to packetio.Set, n note) {
+	p.single.Add(b, to)
+	p.lone[0] = n
+	p.transmit(p.single, p.lone[:])
+	p.single.Reset()
 }
 
 // sendBatch sends the batch. If the kernel refuses a datagram, only this datagram is lost: sending continues with the next.
@@ -70,17 +94,7 @@ func (p *pumps) sendBatch() {
 		return
 	}
 	out := p.wireBatch()
-	for i := 0; i < out.Len(); {
-		n, err := p.do.transmitBatch(out, i)
-		for range n {
-			p.account(p.notes[i], nil)
-			i++
-		}
-		if err != nil {
-			p.account(p.notes[i], err)
-			i++
-		}
-	}
+	p.transmit(out, p.notes[:out.Len()])
 	took := p.do.now().Sub(p.since)
 	for i := range p.batch.Len() {
 		if n := p.notes[i]; !n.control && n.kind == syncwire.Live {
@@ -91,23 +105,49 @@ func (p *pumps) sendBatch() {
 	p.forgetSealed()
 }
 
-// account counts a datagram as sent, or as lost if err is not nil.
-func (p *pumps) account(n note, err error) {
-	c := p.w.counters
-	sessions := uint64(n.bytes / p.format.EntryLen())
-	switch {
-	case err != nil && n.control:
-		c.sendErrors.Add(1)
-		p.w.log.warn("a control message could not be sent to the group", "group", p.w.spec().Group, "error", err)
+// transmit sends datagrams, and counts them.
+func (p *pumps) transmit(b *packetio.Batch, notes []note) {
+	p.sending = notes
+	clear(p.untaken[:b.Len()])
+	if p.whole {
+		p.do.sendWhole(b)
+	} else {
+		p.do.sendOut(b)
+	}
+	for i := range notes {
+		p.account(notes[i], p.untaken[i] > 0 && p.untaken[i] == p.socket.count(b.To(i)))
+	}
+}
+
+// failedTo notes that the kernel has not taken a datagram for a destination.
+func (p *pumps) failedTo(datagram, destination int, err error) {
+	if p.whole && errors.Is(err, unix.EMSGSIZE) {
+		return // longer than the interface's MTU: as good as lost on its way
+	}
+	p.untaken[datagram]++
+	p.w.counters.sendErrors.Add(1)
+	what := "datagram with sessions"
+	if p.sending[datagram].control {
+		what = "control message"
+	}
+	if peers := p.socket.peers; len(peers) > 0 {
+		p.w.log.warn("a "+what+" could not be sent to a peer", "peer", peers[destination], "error", err)
 		return
-	case err != nil:
-		c.sendErrors.Add(1)
+	}
+	p.w.log.warn("a "+what+" could not be sent to the group", "group", p.w.spec().Group, "error", err)
+}
+
+// account counts a datagram as sent, or as lost if no destination gets it.
+func (p *pumps) account(n note, lost bool) {
+	c := p.w.counters
+	if n.control {
+		return
+	}
+	sessions := uint64(n.bytes / p.format.EntryLen())
+	if lost {
 		if n.kind == syncwire.Live {
 			c.unsent.Add(sessions)
 		}
-		p.w.log.warn("a datagram with sessions could not be sent to the group", "group", p.w.spec().Group, "error", err)
-		return
-	case n.control:
 		return
 	}
 	c.netSentPackets.Add(1)
@@ -120,4 +160,24 @@ func (p *pumps) account(n note, err error) {
 	default:
 		c.sentSessions.Add(sessions)
 	}
+}
+
+// destinations returns the destinations of peers; none: all. Several destinations may have one address, and only the datagrams tell
+// which of them a peer is. A message for a peer that was never heard goes to all.
+func (p *pumps) destinations(ids []syncwire.ID) (to packetio.Set) {
+	if len(ids) == 0 || len(p.socket.peers) == 0 {
+		return packetio.All
+	}
+	for _, id := range ids {
+		known := p.host.Peers.WithID(id)
+		if known == nil {
+			return packetio.All
+		}
+		for i, peer := range p.socket.peers {
+			if peer.Addr() == known.Address {
+				to |= 1 << i
+			}
+		}
+	}
+	return to
 }

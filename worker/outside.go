@@ -36,10 +36,10 @@ type outside interface {
 	post(fn func())
 	// background calls fn in a goroutine of its own. fn must not use data that belongs to the instance's thread.
 	background(fn func())
-	// transmit sends a datagram to the group. transmitBatch sends the datagrams of a batch, beginning with number i, and returns
-	// how many were sent before the error.
-	transmit(b []byte) error
-	transmitBatch(b *packetio.Batch, i int) (sent int, err error)
+	// sendOut sends the datagrams of a batch to their destinations. It calls failedTo for what the kernel has not taken.
+	sendOut(b *packetio.Batch)
+	// sendWhole is sendOut for datagrams that neither the kernel nor a router may divide.
+	sendWhole(b *packetio.Batch)
 	// drain processes the reports that are queued on the netlink socket.
 	drain()
 	// readTable reads the instance's whole table and passes it to done on the instance's thread. The times left are those at
@@ -61,10 +61,12 @@ type alarm interface {
 
 func (p *pumps) now() time.Time { return time.Now() }
 
-func (p *pumps) transmit(b []byte) error { return p.socket.sender.Send(p.socket.fd, b) }
+func (p *pumps) sendOut(b *packetio.Batch) { p.socket.sender.SendBatch(p.socket.fd, b, p.failedFn) }
 
-func (p *pumps) transmitBatch(b *packetio.Batch, i int) (sent int, err error) {
-	return p.socket.sender.SendBatch(p.socket.fd, b, i)
+func (p *pumps) sendWhole(b *packetio.Batch) {
+	if err := whole(p.socket.fd, func() { p.sendOut(b) }); err != nil {
+		p.w.log.warn("a padded HELLO could not be sent", "error", err)
+	}
 }
 
 func (p *pumps) drain() { p.takeReports() }

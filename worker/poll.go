@@ -64,6 +64,8 @@ func (p *pumps) tick() {
 			p.greetWhenDue(now)
 			next = replication.Soonest(next, p.host.Tick(now))
 			p.timer.Set(replication.Soonest(next, p.greetWhenDue(now)))
+			p.publishRefused(now)
+			p.publishLinks(now)
 		})
 	})
 	p.w.turns.Add(1)

@@ -14,6 +14,7 @@ import (
 	"joolctl/replication"
 	"joolctl/seal"
 	"joolctl/session"
+	"joolctl/syncwire"
 )
 
 const (
@@ -22,8 +23,12 @@ const (
 	// batch is how many datagrams one recvmmsg reads, and how many JOOLD_ADDs one sendmsg sends. 16 of them are much shorter than
 	// the limit of a netlink message, 200 KiB.
 	batch = 16
-	// datagramSize is longer than any datagram of a module: 41 sessions of 40 bytes, or an Ethernet frame of longer sessions.
+	// datagramSize is the memory for a datagram that is sent. It is longer than an Ethernet frame, and than any datagram of a module
+	// from 4.1.12 on: 41 sessions of 40 bytes. A pair with a larger MTU needs largeSize, for 41 sessions of 140 bytes.
 	datagramSize = 2048
+	largeSize    = 6 << 10
+	// receivedSize is longer than any datagram that a host receives.
+	receivedSize = syncwire.MaxMTU
 	// multicasts is how many of the module's messages one recvmmsg reads, and multicastSize is the size of the buffer for each.
 	multicasts    = joolnl.MaxAcks
 	multicastSize = 16 << 10
@@ -41,6 +46,7 @@ type scratch struct {
 	headers             []byte          // the headers of the JOOLD_ADDs in adds
 	opened              []byte          // the clear datagrams for the received sealed ones
 	batch               *packetio.Batch // datagrams to send to the network
+	slot                int             // the memory for each of them
 	sealed              *packetio.Batch // those of batch, sealed; empty but while they are sent; nil before the first
 	notes               [batch]note     // a description of each datagram in batch
 }
@@ -48,11 +54,12 @@ type scratch struct {
 func newScratch() any {
 	return &scratch{
 		reports:  packetio.NewReceiver(multicasts, multicastSize),
-		received: packetio.NewReceiver(batch, datagramSize),
+		received: packetio.NewReceiver(batch, receivedSize),
 		adds:     packetio.NewGather(2 * batch),
 		headers:  make([]byte, 0, batch*joolnl.AddHeaderLen),
 		Scratch:  replication.Scratch{Out: make([]byte, 0, 2*datagramSize)},
 		batch:    packetio.NewBatch(batch, datagramSize),
+		slot:     datagramSize,
 	}
 }
 
@@ -96,6 +103,7 @@ type pumps struct {
 	*scratch
 	outgoing
 	sealing
+	large         bool               // datagrams may be longer than datagramSize
 	lifetimes     *session.Lifetimes // the timeouts of the instance's settings
 	messages      []byte             // memory for a control message
 	injectBuf     []byte             // memory for the sessions of an injection
@@ -115,6 +123,7 @@ type pumps struct {
 	sent          sentAdds
 	adopted       bool      // the netlink socket is that of the previous process
 	passed        time.Time // when the sessions of the last report had been sent
+	unlistedAt    time.Time // when SyncState.Unlisted last changed
 	drops         uint32    // the kernel's count of the network socket's dropped datagrams (SO_RXQ_OVFL), as last read
 
 	failed chan error
@@ -125,7 +134,7 @@ type pumps struct {
 
 func newPumps(w *Worker) *pumps {
 	p := &pumps{w: w, failed: make(chan error, 1), random: newRandom(), beats: replication.Beats{Epoch: epoch}}
-	p.do, p.newChannel = p, seal.NewChannel
+	p.do, p.single, p.failedFn, p.newChannel = p, packetio.NewBatch(1, 0), p.failedTo, seal.NewChannel
 	return p
 }
 
@@ -143,7 +152,7 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 		return err
 	}
 	p.takeReceiver(spec)
-	if p.socket, err = openNetSocket(p.w, spec); err != nil {
+	if p.socket, err = openNetSocket(p.w, spec, nil); err != nil {
 		return err
 	}
 	p.drops = p.socket.drops
@@ -200,12 +209,14 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	p.format = p.version.Format()
 	p.host = replication.NewHost(effects{p}, replication.Config{
 		Sequence: spec.Sequence, Refresh: spec.RefreshPeriod, Verify: spec.VerifyPeriod, Format: p.format, Software: software,
-		Module: uint32(p.version), MaxBytes: maxSessionBytes, Beats: p.beats, Random: p.random,
+		Module: uint32(p.version), Limits: limits(spec, p.socket.mtu), Beats: p.beats, Random: p.random,
 		Explains: p.explains,
 	}, now)
 	p.askDue, p.settingsAsked = p.beats.At(now.Add(askEvery), replication.Beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))
 	p.checkDue = now.Add(checkEvery - askIdle)
+	p.tellSecurity(spec, now)
 	p.setSecurity(spec, now)
+	p.large = p.host.Limits.MTU > datagramSize
 }
 
 // post calls fn on the instance's thread, unless the worker ends before.
@@ -261,6 +272,9 @@ func (p *pumps) borrow(fn func()) {
 	}
 	before := p.scratch
 	p.scratch = p.thread.Scratch(newScratch).(*scratch)
+	if p.large {
+		p.scratch.enlarge()
+	}
 	well := false
 	defer func() {
 		if !well {

@@ -8,8 +8,8 @@ import (
 )
 
 // Reconfigure changes the spec of a running worker without an interruption. The instance and its namespace must stay the same. If
-// the network namespace, group and port stay the same too, the worker keeps its network socket and changes its interface, ttl and
-// buffers. Otherwise it opens a new socket before it closes the old one.
+// the network namespace, and the group or address and the port stay the same too, the worker keeps its network socket and changes
+// its interface, peers, ttl and buffers. Otherwise it opens a new socket before it closes the old one.
 //
 // On an error the worker keeps its configuration. Reconfigure returns ErrNotRunning if the worker is not running.
 func (w *Worker) Reconfigure(spec configdir.Spec) (err error) {
@@ -46,7 +46,7 @@ func (w *Worker) Reconfigure(spec configdir.Spec) (err error) {
 
 // reconfigure changes or replaces the network socket, and then changes the other settings. changing must be held.
 func (p *pumps) reconfigure(old, spec configdir.Spec) error {
-	if spec.NetNamespace == old.NetNamespace && spec.Group == old.Group && spec.Port == old.Port {
+	if spec.NetNamespace == old.NetNamespace && spec.Bound() == old.Bound() && spec.Unicast() == old.Unicast() {
 		if err := p.resetSocket(spec); err != nil {
 			return err
 		}
@@ -59,7 +59,9 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 	return p.standing(func() error {
 		p.tellTrouble()
 		now := time.Now()
+		p.tellSecurity(spec, now)
 		p.setSecurity(spec, now)
+		p.setLimits(spec, p.socket.mtu)
 		p.host.SetPeriods(spec.RefreshPeriod, spec.VerifyPeriod, now)
 		p.host.SetSequence(spec.Sequence, now)
 		return nil
@@ -78,6 +80,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		if changed.claim, err = p.w.claimSocket(changed.thread.ID(), index(in), spec); err != nil {
 			return err
 		}
+		changed.mtu = linkMTU(changed.fd, spec, in, out)
 		changed.trouble = linkTrouble(changed.fd, spec.NetNamespace, in, out)
 		if err := changed.set(spec, in, out); err != nil {
 			p.w.env.Claims.drop(changed.claim)
@@ -86,7 +89,8 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		return nil
 	}
 	take := func() error {
-		former, moved := p.socket.in, p.socket.in != changed.in || p.w.spec().OutInterface != spec.OutInterface
+		old := p.w.spec()
+		former, moved := p.socket.only, !spec.Unicast() && (p.socket.in != changed.in || old.OutInterface != spec.OutInterface)
 		p.w.env.Claims.drop(p.socket.claim)
 		*p.socket = changed
 		p.socket.former = &former
@@ -95,6 +99,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		if moved {
 			p.host.Moved(time.Now())
 		}
+		p.relist(old, spec, time.Now())
 		return nil
 	}
 	if changed.thread == p.thread {
@@ -126,7 +131,7 @@ func (p *pumps) standing(fn func() error) error {
 
 // replaceSocket opens a new network socket, processes the datagrams that are queued on the old one, and then closes the old one.
 func (p *pumps) replaceSocket(spec configdir.Spec) error {
-	socket, err := openNetSocket(p.w, spec)
+	socket, err := openNetSocket(p.w, spec, p.socket)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ func (c *Counters) saved() map[string]*atomic.Uint64 {
 		"netlink_overruns": &c.netlinkOverruns, "socket_drops": &c.socketDrops,
 		"malformed": &c.malformed, "not_understood": &c.notUnderstood,
 		"forged": &c.forged, "replayed": &c.replayed, "unknown_key": &c.unknownKey,
-		"unconfirmed": &c.unconfirmed, "throttled": &c.throttled, "clear_refused": &c.clearRefused,
+		"unconfirmed": &c.unconfirmed, "throttled": &c.throttled, "clear_refused": &c.clearRefused, "unlisted": &c.unlisted,
 		"kernel_errors": &c.kernelErrors, "send_errors": &c.sendErrors,
 		"reported": &c.reported, "coalesced": &c.coalesced, "refreshed": &c.refreshed,
 		"sent": &c.sentSessions, "retransmitted": &c.retransmitted,

@@ -271,17 +271,12 @@ func (r *simulated) background(fn func()) {
 	})
 }
 
-func (r *simulated) transmit(b []byte) error {
-	r.env.Send(b)
-	return nil
-}
+func (r *simulated) sendWhole(b *packetio.Batch) { r.sendOut(b) }
 
-func (r *simulated) transmitBatch(b *packetio.Batch, i int) (sent int, err error) {
-	for ; i < b.Len(); i++ {
+func (r *simulated) sendOut(b *packetio.Batch) {
+	for i := range b.Len() {
 		r.env.Send(b.Datagram(i))
-		sent++
 	}
-	return sent, nil
 }
 
 func (r *simulated) readTable(_ int, base time.Time, stop func() bool, done func(replication.Snapshot, error)) {

@@ -10,6 +10,7 @@ import (
 
 	"joolctl/eventlog"
 	"joolctl/replication"
+	"joolctl/seal"
 	"joolctl/syncwire"
 )
 
@@ -54,10 +55,22 @@ type SyncState struct {
 	// Broken has a line for each pair of counters that should agree and do not; since BrokenSince there has been one.
 	Broken      []string
 	BrokenSince time.Time
+	// Unlisted is the last address that sent a datagram and that the spec's peers do not list, as far as one a second is noted, and
+	// UnlistedAt is when. It may be a peer's: behind a NAT, or with several addresses.
+	Unlisted   netip.Addr
+	UnlistedAt time.Time
 	// Advertise is the state of the last advertise, which may be under way; nil: there was none.
 	Advertise *replication.Advertise
+	// Path says that packets of the pair's MTU do not reach a peer.
+	Path replication.PathTrouble
 	// Exposure is how long a new session exists on this host only.
 	Exposure Exposure
+	// SecuritySince is since when the host has had its present mode and keys.
+	SecuritySince time.Time
+	// Refused are the datagrams that were refused within the last minute, the addresses of peers first. Anybody can send such datagrams.
+	Refused []Refused
+	// Links are the peers whose sealed datagrams this host opens.
+	Links []seal.Link
 }
 
 // Incomplete reports whether a full sync is under way because this host lacks sessions, or may lack some, or live updates wait for it.

@@ -57,10 +57,14 @@ func (p *pumps) stillThere() error {
 	if err != nil {
 		return err
 	}
+	mtu := p.socket.mtu
 	if doErr := p.socket.thread.Do(func() { err = p.socket.stillThere(spec) }); doErr != nil {
 		return doErr
 	}
 	p.tellTrouble()
+	if now := p.socket.mtu; now != mtu {
+		p.post(func() { p.setLimits(p.w.spec(), now) })
+	}
 	return err
 }
 
@@ -103,7 +107,12 @@ func (p *pumps) checkWhenDue(now time.Time) error {
 		}
 	}
 	defer p.tellTrouble()
-	return p.socket.stillThere(spec)
+	mtu := p.socket.mtu
+	err := p.socket.stillThere(spec)
+	if p.socket.mtu != mtu {
+		p.setLimits(spec, p.socket.mtu)
+	}
+	return err
 }
 
 // tellTrouble publishes and logs a change of the network socket's trouble. changing must be held, unless no other goroutine can

@@ -59,6 +59,10 @@ func TestWireDocumentation(t *testing.T) {
 		{"sessions reported meanwhile that are left alone", fmt.Sprint(replication.MaxReported)},
 		{"pause between resyncs for one reason", fmt.Sprintf("%v to %v", replication.FirstPause, replication.LongestPause)},
 		{"a reason that comes back within that time after a resync that has stored nothing is the same", fmt.Sprint(replication.LastingFor)},
+		{"a padded HELLO is confirmed for", fmt.Sprint(replication.PaddedKept)},
+		{"a padded HELLO of the MTU is sent every", fmt.Sprint(replication.PathEvery)},
+		{"a search for another MTU is repeated after", fmt.Sprint(replication.SearchEvery)},
+		{"padded HELLOs of the MTU, and of another length, until it counts as too long", fmt.Sprintf("%d and %d", replication.PathTries, replication.SearchTries)},
 		{"peers known at a time", fmt.Sprint(replication.MaxPeers)},
 	}
 	rows := 0

@@ -46,13 +46,14 @@ func newCommand(stderr io.Writer) *cobra.Command {
 		Use:   "joold [NETSOCKET [MODSOCKET [STATSPORT]]]",
 		Short: "Keeps one Jool instance in step with its peers",
 		Long: `Keeps the sessions of one Jool instance in step with its peers' over a multicast
-group: what the kernel module reports goes to the group, and what the group says
-goes to the module. Runs in the foreground and logs to stderr; SIGTERM and SIGINT
+group, or by unicast: what the kernel module reports goes to the peers, and what
+they send goes to the module. Runs in the foreground and logs to stderr; SIGTERM and SIGINT
 end it, SIGUSR1 switches the log to debug and back. What is missing (module,
 instance, interface) is waited for.
 
   NETSOCKET  the file that describes the network socket: "multicast address",
-             "multicast port", "in interface", "out interface", "reuseaddr", "ttl"
+             "multicast port" (or "peers" and "port"), "in interface", "out interface",
+             "reuseaddr", "ttl"
              (default: netsocket.json in the current directory)
   MODSOCKET  the file that names the "instance", and its "namespace" if that is
              not the one joold is started in

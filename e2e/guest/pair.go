@@ -25,12 +25,14 @@ type pair struct {
 	name          string
 	namespace     string // "" leaves it to where the program runs
 	instance      string
-	group         string
+	group         string // "": there is none, but peers
 	port          uint16
+	peers         []string
 	link          string // the value of both interface keys; "": the files do not have these keys
 	statsPort     uint16 // 0: none
 	enableSS      bool
 	tuneSS        bool
+	mtu           int
 	receiveBuffer int  // 0: the default
 	verifyPeriod  int  // in seconds; 0: the default
 	ttl           int  // 0: 3
@@ -60,12 +62,16 @@ func (top *topology) pairs(group string) (j, k pair) {
 // write writes the files and returns their names.
 func (p pair) write(t testing.TB, dir string) (netsocket, modsocket string) {
 	t.Helper()
-	net := map[string]any{
-		"multicast address": p.group, "multicast port": strconv.Itoa(int(p.port)),
-		"reuseaddr": 1, "ttl": cmp.Or(p.ttl, 3),
+	port := strconv.Itoa(int(p.port))
+	net := map[string]any{"multicast address": p.group, "multicast port": port, "reuseaddr": 1, "ttl": cmp.Or(p.ttl, 3)}
+	if p.group == "" {
+		net = map[string]any{"peers": p.peers, "port": port, "reuseaddr": 1}
 	}
 	if p.link != "" {
 		net["in interface"], net["out interface"] = p.link, p.link
+	}
+	if p.mtu != 0 {
+		net["mtu"] = p.mtu
 	}
 	if p.receiveBuffer != 0 {
 		net["receive buffer"] = p.receiveBuffer

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,12 +14,24 @@ import (
 // Detail is a line about a pair.
 type Detail struct{ Subject, Text string }
 
-// Details are lines about a pair: one for each peer, the exposure, the last full sync, the sessions of each stage, and the module's
+// Details are lines about a pair: one for each peer, its security if it has keys, the exposure, the last full sync, the sessions of each stage, and the module's
 // counters.
 func Details(row *supervisor.Row, now time.Time) (details []Detail) {
 	add := func(subject, text string) { details = append(details, Detail{subject, text}) }
 	for _, peer := range row.Peers {
 		add("peer "+peer.Address, describePeer(peer))
+	}
+	for _, peer := range row.ConfiguredPeers {
+		if !peer.Heard {
+			add("peer "+peer.Address, "is configured, and has not been heard")
+		}
+	}
+	if u := row.UnlistedSender; u != nil {
+		add("unlisted "+u.Address, fmt.Sprintf("has sent %s ago and is not among the configured peers; a peer may send from an unlisted address",
+			Age(time.Duration(u.LastHeardSeconds*float64(time.Second)))))
+	}
+	if len(row.KeyIDs) > 0 {
+		add("security", keysOf(row.Security, row.KeyIDs))
 	}
 	if e := row.Exposure; e != nil {
 		add("exposure", exposure(*e))
@@ -54,6 +67,23 @@ func exposure(e supervisor.Exposure) string {
 	return text
 }
 
+// keysOf describes a mode and keys: "require, keys 2 and 1".
+func keysOf(mode string, ids []int) string {
+	text := Cell(mode)
+	for i, id := range ids {
+		switch {
+		case i > 0:
+			text += " and "
+		case len(ids) == 1:
+			text += ", key "
+		default:
+			text += ", keys "
+		}
+		text += strconv.Itoa(id)
+	}
+	return text
+}
+
 // describePeer says what is known of a peer.
 func describePeer(peer supervisor.Peer) string {
 	heard := fmt.Sprintf(", heard %s ago", Age(time.Duration(peer.LastHeardSeconds*float64(time.Second))))
@@ -71,6 +101,12 @@ func describePeer(peer supervisor.Peer) string {
 		text += fmt.Sprintf(", lag %d sessions and %s", peer.Lag.Sessions, shortSeconds(peer.Lag.Seconds))
 	}
 	text += fmt.Sprintf(", lost %d datagrams, repaired %d", *peer.Lost, *peer.Repaired)
+	if peer.Security != "" && (peer.Security != "off" || len(peer.KeyIDs) > 0) {
+		text += ", security " + keysOf(peer.Security, peer.KeyIDs)
+		if peer.SealingKeyID != nil {
+			text += fmt.Sprintf(", seals with key %d", *peer.SealingKeyID)
+		}
+	}
 	if len(peer.Differs) > 0 {
 		text += ", differs in " + strings.Join(peer.Differs, " and ")
 	}
@@ -115,7 +151,7 @@ func stages(row *supervisor.Row) []stage {
 		}},
 		{"datagrams", []counter{
 			{"network lost", x.NetworkLost}, {"repaired", x.Repaired}, {"written off", x.WrittenOff}, {"socket dropped", x.SocketDrops},
-			{"malformed", x.Malformed}, {"not understood", x.NotUnderstood}, {"unsent", x.SendErrors},
+			{"malformed", x.Malformed}, {"unlisted", x.Unlisted}, {"not understood", x.NotUnderstood}, {"unsent", x.SendErrors},
 		}},
 		{"sealed", []counter{
 			{"forged", x.Forged}, {"replayed", x.Replayed}, {"unknown key", x.UnknownKey}, {"unconfirmed", x.Unconfirmed}, {"throttled", x.Throttled}, {"refused clear", x.ClearRefused},

@@ -76,11 +76,18 @@ func (m model) cells() (lines []string) {
 			lines, line = append(lines, line), text
 		}
 	}
+	text := ""
 	if group := m.row().Group; group != "" {
-		if text := "GROUP " + group; utf8.RuneCountInString(line+gap+text) <= m.width {
-			return append(lines, line+gap+text)
-		}
-		return append(lines, line, clip("GROUP "+group, m.width))
+		text = "GROUP " + group
+	} else if peers := m.row().PeerNames(); peers != "" {
+		text = "UNICAST " + peers
+	}
+	switch {
+	case text == "":
+	case utf8.RuneCountInString(line+gap+text) <= m.width:
+		return append(lines, line+gap+text)
+	default:
+		return append(lines, line, clip(text, m.width))
 	}
 	return append(lines, strings.TrimRight(line, " "))
 }

@@ -28,8 +28,9 @@ func snapshot(second int) supervisor.Status {
 		running("violet", second, wave{90, 90}, wave{}),
 		running("white", second, wave{}, wave{}),
 		{
-			Name: "yellow", Namespace: "customer-yellow", Instance: "nat", Group: "[ff08::db8:64:64]:6469", State: supervisor.Waiting,
-			Since: begin.Add(-time.Hour), Synced: "no",
+			Name: "yellow", Namespace: "customer-yellow", Instance: "nat", State: supervisor.Waiting,
+			ConfiguredPeers: []supervisor.ConfiguredPeer{{Address: "[2001:db8::2]:6469", Heard: true}, {Address: "[2001:db8::3]:6469"}},
+			Since:           begin.Add(-time.Hour), Synced: "no",
 			Reason:  `instance "nat" does not exist in namespace "customer-yellow"; type: ip netns exec customer-yellow jool instance add nat --netfilter --pool6 64:ff9b::/96`,
 			Reasons: []replication.Reason{{Code: replication.NotRunning, Text: "the worker does not run"}},
 		},

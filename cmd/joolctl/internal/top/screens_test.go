@@ -45,6 +45,7 @@ func TestScreens(t *testing.T) {
 		{"scrolled", 80, 12, []any{"end"}},
 		{"details", 80, 24, []any{"n", "down", "down", "down", "enter"}},
 		{"details.end", 80, 16, []any{"n", "down", "down", "enter", "end"}},
+		{"details.unicast", 80, 16, []any{"enter"}},
 		{"help", 80, 24, []any{"?"}},
 		{"gone", 80, 24, []any{answer{at: later, err: errGone}}},
 		{"silent", 80, 24, []any{tick(later), tick(later.Add(2 * time.Second))}},

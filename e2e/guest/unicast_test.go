@@ -1,0 +1,145 @@
+package guest
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"joolctl/session"
+)
+
+// The router's links to J and K, and the addresses of both there. The router's own addresses end in 1.
+const (
+	routedLink = "routed"
+	routedJ4   = "10.64.4.2"
+	routedK4   = "10.64.5.2"
+	routedJ6   = "2001:db8:64:4::2"
+	routedK6   = "2001:db8:64:5::2"
+)
+
+// route connects J and K by a router, which it returns.
+func (top *topology) route(t testing.TB) *namespace {
+	t.Helper()
+	router := newNamespaces(t, strings.Replace(top.j.name, "J", "router", 1))[0]
+	router.sysctl(t, [2]string{"ipv4/conf/all/forwarding", "1"}, [2]string{"ipv6/conf/all/forwarding", "1"})
+	for _, end := range []struct {
+		n           *namespace
+		port        string
+		four, six   string
+		four2, six2 string // networks behind the router
+	}{
+		{top.j, "j", "10.64.4", "2001:db8:64:4", "10.64.5", "2001:db8:64:5"},
+		{top.k, "k", "10.64.5", "2001:db8:64:5", "10.64.4", "2001:db8:64:4"},
+	} {
+		ip(t, fmt.Sprintf("link add %s netns %s type veth peer name %s netns %s\n", routedLink, end.n.name, end.port, router.name))
+		router.ip(t, fmt.Sprintf("address add %s.1/24 dev %[2]s\naddress add %[3]s::1/64 dev %[2]s nodad\nlink set %[2]s up\n", end.four, end.port, end.six))
+		end.n.ip(t, fmt.Sprintf("address add %s.2/24 dev %[2]s\naddress add %[3]s::2/64 dev %[2]s nodad\nlink set %[2]s up\nroute add %[4]s.0/24 via %[1]s.1\nroute add %[5]s::/64 via %[3]s::1\n",
+			end.four, routedLink, end.six, end.four2, end.six2))
+	}
+	return router
+}
+
+// TestUnicast has two NAT64s exchange sealed datagrams by unicast, across a router: the table at the start, live sessions, and what
+// they say of each other. A third host that is not listed changes only a counter.
+func TestUnicast(t *testing.T) {
+	enter(t, "test")
+	for _, c := range []struct{ name, j, k, source string }{
+		{"IPv6", routedJ6, routedK6, "2001:db8:64:5::1"},
+		{"IPv4", routedJ4, routedK4, "10.64.5.1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			top := newTopology(t)
+			router := top.route(t)
+			top.serveEcho(t)
+			keys := genkey(t, "1")
+			pairJ := pair{name: top.j.name, instance: "nat", port: groupPort, link: routedLink, peers: []string{c.k}}
+			pairK := pair{name: top.k.name, instance: "nat", port: groupPort, link: c.k, peers: []string{c.j}}
+
+			j := startSealed(t, pairJ.in(top.j), keys)
+			j.awaitRunning(t, 1, listensWithin)
+			if out, _ := j.command(t, "status", "-o", "wide"); !strings.Contains(out, "is configured, and has not been heard") {
+				t.Errorf("J does not say that K has not been heard: %s", out)
+			}
+			top.keep(map[session.Proto]int{session.TCP: 20}, func() {
+				for n := range 20 {
+					top.connect(t, uint16(40000+n)).mustEcho(t, "before K starts")
+				}
+			})
+			k := startSealed(t, pairK.in(top.k), keys)
+			k.awaitRunning(t, 1, listensWithin)
+			top.awaitSynced(t)
+			if out, _ := k.command(t, "status", "-o", "json"); !strings.Contains(out, `"received_sessions": 20,`) {
+				t.Errorf("K has not got J's 20 sessions by a full sync: %s", out)
+			}
+
+			top.keep(map[session.Proto]int{session.TCP: 10}, func() {
+				for n := range 10 {
+					top.connect(t, uint16(41000+n)).mustEcho(t, "live")
+				}
+			})
+			top.awaitSynced(t)
+			for _, s := range []struct {
+				supervisor
+				peer string
+			}{{j, c.k}, {k, c.j}} {
+				if out, code := s.command(t, "ready", "--all", "--wait", "30s"); code != exitOK {
+					t.Errorf("not ready: %s", out)
+				}
+				configured := fmt.Sprintf("\"address\": %q,\n          \"heard\": true", netip.AddrPortFrom(netip.MustParseAddr(s.peer), groupPort))
+				if out, _ := s.command(t, "status", "-o", "json"); !strings.Contains(out, `"group": ""`) || !strings.Contains(out, configured) ||
+					!strings.Contains(out, `"unlisted_datagrams": 0`) || !strings.Contains(out, fmt.Sprintf(`"address": %q`, s.peer)) {
+					t.Errorf("the status is: %s", out)
+				}
+			}
+
+			router.do(t, func() error {
+				conn, err := net.Dial("udp", netip.AddrPortFrom(netip.MustParseAddr(c.k), groupPort).String())
+				if err != nil {
+					return err
+				}
+				defer conn.Close()
+				for range 20 {
+					if _, err := conn.Write([]byte("forged")); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			eventually(t, syncedWithin, "K counts the datagrams of the router, and names its address", func() string {
+				out, _ := k.command(t, "status", "-o", "json")
+				if !strings.Contains(out, `"unlisted_datagrams": 20`) || !strings.Contains(out, "\"unlisted_sender\": {\n        \"address\": \""+c.source+`"`) {
+					return "the status is: " + out
+				}
+				return ""
+			})
+		})
+	}
+}
+
+// TestUnicastJoold has two joolds exchange clear datagrams by unicast, across a router.
+func TestUnicastJoold(t *testing.T) {
+	enter(t, "test")
+	t.Parallel()
+	top := newTopology(t)
+	top.route(t)
+	top.serveEcho(t)
+	run := func(n *namespace, peer string) worker {
+		p := pair{name: n.name, instance: "nat", port: groupPort, link: routedLink, peers: []string{peer}}
+		netsocket, modsocket := p.write(t, t.TempDir())
+		return worker{process: start(t, n, joold, netsocket, modsocket), kind: oneJoold, namespace: n, pair: p}
+	}
+	j := run(top.j, routedK6)
+	k := run(top.k, routedJ6)
+	k.awaitComplete(t)
+	j.awaitComplete(t)
+	top.mixedTraffic(t)
+	top.awaitSynced(t)
+	j.stop(t)
+	k.stop(t)
+	if !strings.Contains(j.log.String(), "without a key, whoever can send from such an address can insert sessions") {
+		t.Errorf("no warning: %s", j.log.String())
+	}
+}

@@ -1,0 +1,379 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"joolctl/internal/await"
+	"joolctl/nsthread"
+	"joolctl/nsthread/nstest"
+	"joolctl/replication"
+	"joolctl/seal"
+	"joolctl/session"
+	"joolctl/syncwire"
+	"joolctl/worker/workertest"
+)
+
+// securityCodes are the codes of reasons and warnings that concern the sealing of datagrams.
+var securityCodes = []replication.Code{
+	replication.SecurityDiffers, replication.KeyMissing, replication.PeerLacksKey, replication.OneWay, replication.ClearRefused, replication.SealedRefused,
+	replication.Forged, replication.Replayed, replication.UnknownKey,
+}
+
+// side describes one of two hosts.
+type side struct {
+	hears             bool // the other host
+	warnings, reasons string
+}
+
+// TestModes runs two workers in each combination of modes, and in some combinations of keys. It checks which host hears the other one,
+// and which warnings and reasons each host has.
+func TestModes(t *testing.T) {
+	const slowest = time.Minute // greetings without HELLOs count after muteAfter
+	one, two := seal.NewKey(1), seal.NewKey(2)
+	same := [2][]seal.Key{{one}, {one}}
+	apart, early := [2][]seal.Key{{two}, {one}}, [2][]seal.Key{{two, one}, {one}}
+	good := side{hears: true}
+	cases := []struct {
+		modes [2]string
+		keys  [2][]seal.Key
+		want  [2]side
+	}{
+		{[2]string{"off", "off"}, same, [2]side{good, good}},
+		{[2]string{"off", "accept"}, same, [2]side{good, good}},
+		{[2]string{"off", "send"}, same, [2]side{{false, "sealed-refused", ""}, {true, "security-differs", ""}}},
+		{[2]string{"off", "require"}, same, [2]side{{false, "sealed-refused", ""}, {false, "clear-refused", ""}}},
+		{[2]string{"accept", "accept"}, same, [2]side{good, good}},
+		{[2]string{"accept", "send"}, same, [2]side{good, good}},
+		{[2]string{"accept", "require"}, same, [2]side{{true, "security-differs", ""}, {false, "clear-refused", "security-differs"}}},
+		{[2]string{"send", "send"}, same, [2]side{good, good}},
+		{[2]string{"send", "require"}, same, [2]side{good, good}},
+		{[2]string{"require", "require"}, same, [2]side{good, good}},
+
+		{[2]string{"off", "accept"}, apart, [2]side{good, {true, "peer-lacks-key", ""}}},
+		{[2]string{"accept", "accept"}, apart, [2]side{{true, "peer-lacks-key unknown-key", ""}, {true, "peer-lacks-key unknown-key", ""}}},
+		{[2]string{"send", "accept"}, apart, [2]side{{true, "peer-lacks-key unknown-key", ""}, {false, "unknown-key", ""}}},
+		{[2]string{"send", "send"}, apart, [2]side{{false, "unknown-key", ""}, {false, "unknown-key", ""}}},
+		{[2]string{"require", "require"}, apart, [2]side{{false, "unknown-key", ""}, {false, "unknown-key", ""}}},
+		{[2]string{"require", "require"}, early, [2]side{{false, "one-way", ""}, {false, "unknown-key", ""}}},
+	}
+	nstest.Need(t)
+	namespaces := [2]string{nstest.New(t), nstest.New(t)}
+	nstest.Veth(t, nstest.End{Namespace: namespaces[0], Name: "sync", Addrs: []string{"10.64.0.1/24"}}, nstest.End{Namespace: namespaces[1], Name: "sync", Addrs: []string{"10.64.0.2/24"}})
+	name := func(i, which int) string { return fmt.Sprintf("p%d-%d", i, which) }
+	instances := make(map[string]*workertest.Instance)
+	r := startReal(t, func(r *real) {
+		for i, c := range cases {
+			for which, ns := range namespaces {
+				var text strings.Builder
+				for _, key := range c.keys[which] {
+					text.WriteString(key.Line() + "\n")
+				}
+				n := name(i, which)
+				writePairFor(t, r.dir, n, ns, n, "sync", 6464+i)
+				must(t, os.WriteFile(filepath.Join(r.dir, n+".key"), []byte(text.String()), 0o600))
+				file := filepath.Join(r.dir, n+".netsocket.json")
+				netsocket, err := os.ReadFile(file)
+				must(t, err)
+				must(t, os.WriteFile(file, []byte(strings.Replace(string(netsocket), "{", fmt.Sprintf(`{"key file": %q, "security": %q, `, n+".key", c.modes[which]), 1)), 0o644))
+				instances[n] = r.kernel.Add(t, ns, n)
+				instances[n].Sessions = workertest.NewTable()
+			}
+		}
+	})
+	sides := func() map[string]side {
+		s, err := r.Status(context.Background(), nil)
+		must(t, err)
+		got := make(map[string]side)
+		for _, row := range s.Workers {
+			got[row.Name] = side{
+				hears:    slices.ContainsFunc(row.Peers, func(p Peer) bool { return p.Live && p.Software != "" }),
+				warnings: securityIn(row.Warnings), reasons: securityIn(row.Reasons),
+			}
+		}
+		return got
+	}
+	wrong := func() (lines []string) {
+		got := sides()
+		for i, c := range cases {
+			for which := range c.want {
+				if is, want := got[name(i, which)], c.want[which]; is != want {
+					lines = append(lines, fmt.Sprintf("%s beside %s, keys %v beside %v: %+v, want %+v", c.modes[which], c.modes[1-which], c.keys[which], c.keys[1-which], is, want))
+				}
+			}
+		}
+		return lines
+	}
+	until(t, slowest, "all hosts say what is expected", func() string { return strings.Join(wrong(), "\n") })
+
+	// Each host reports a session. The other one has it if it hears that host.
+	report := func(n string, number byte) session.Record {
+		s := session.Session{Proto: session.UDP, Src6: netip.AddrPortFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 15: number}), 1000),
+			Src4: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, number}), 2000), Dst4: netip.MustParseAddrPort("192.0.2.1:53"), Expires: time.Minute}
+		record := s.Record()
+		entry, err := r.kernel.Format().AppendRecord(nil, &record, workertest.Pool6)
+		must(t, err)
+		instances[n].Sessions.Put(record)
+		instances[n].Multicast(entry)
+		return record
+	}
+	for i, c := range cases {
+		var reported [2]session.Record
+		for which := range c.want {
+			reported[which] = report(name(i, which), byte(1+which))
+		}
+		for which, want := range c.want {
+			table := instances[name(i, which)].Sessions
+			has := func() bool { _, has := table.Get(reported[1-which].Key()); return has }
+			what := fmt.Sprintf("%s beside %s, keys %v beside %v: the host has the other one's session", c.modes[which], c.modes[1-which], c.keys[which], c.keys[1-which])
+			if want.hears {
+				await.Within(t, 10*time.Second, what, has)
+			} else if has() {
+				t.Error(what)
+			}
+		}
+	}
+}
+
+// securityIn lists the codes of reasons that concern the sealing of datagrams, in alphabetical order.
+func securityIn(reasons []replication.Reason) string {
+	var codes []string
+	for _, r := range reasons {
+		if slices.Contains(securityCodes, r.Code) {
+			codes = append(codes, string(r.Code))
+		}
+	}
+	slices.Sort(codes)
+	return strings.Join(codes, " ")
+}
+
+// group is a supervisor with pairs in namespaces of their own, on one link.
+type group struct {
+	*real
+	names []string
+	hub   string
+}
+
+// startGroup starts a group of three pairs with a mode and keys.
+func startGroup(t *testing.T, mode string, keys ...seal.Key) *group {
+	nstest.Need(t)
+	g := &group{names: []string{"a", "b", "c"}, hub: nstest.New(t)}
+	nstest.IP(t, g.hub, "link add lan type bridge mcast_snooping 0", "link set lan up")
+	startReal(t, func(r *real) {
+		g.real = r
+		for i, name := range g.names {
+			ns := g.join(i, fmt.Sprintf("10.64.0.%d/24", i+1))
+			writePairFor(t, r.dir, name, ns, name, "sync", 6464)
+			g.write(name, mode, keys...)
+			r.kernel.Add(t, ns, name).Sessions = workertest.NewTable()
+		}
+	})
+	return g
+}
+
+// join makes a namespace on the group's link. n is another number for each.
+func (g *group) join(n int, addresses ...string) string {
+	ns, port := nstest.New(g.t), fmt.Sprintf("port%d", n)
+	nstest.Veth(g.t, nstest.End{Namespace: ns, Name: "sync", Addrs: addresses}, nstest.End{Namespace: g.hub, Name: port})
+	nstest.IP(g.t, g.hub, "link set "+port+" master lan")
+	return ns
+}
+
+// write writes the netsocket file and the key file of a pair; without keys, the pair has no key file.
+func (g *group) write(name, mode string, keys ...seal.Key) {
+	g.t.Helper()
+	secure, text := "", ""
+	for _, key := range keys {
+		secure = fmt.Sprintf(`, "key file": %q, "security": %q`, name+".key", mode)
+		text += key.Line() + "\n"
+	}
+	must(g.t, os.WriteFile(filepath.Join(g.dir, name+".key"), []byte(text), 0o600))
+	must(g.t, os.WriteFile(filepath.Join(g.dir, name+".netsocket.json"), fmt.Appendf(nil,
+		`{"multicast address": "233.252.0.64", "multicast port": "6464", "in interface": "sync", "out interface": "sync", "reuseaddr": 1%s}`, secure), 0o644))
+}
+
+// set changes the mode and the keys of a pair.
+func (g *group) set(name, mode string, keys ...seal.Key) {
+	g.t.Helper()
+	g.write(name, mode, keys...)
+	g.reread()
+}
+
+// says has the codes and peers of the reasons of pairs, or of their warnings.
+func (g *group) says(warnings bool, names ...string) string {
+	g.t.Helper()
+	var parts []string
+	ready, err := g.Ready(context.Background(), names, false, ReadyOptions{})
+	must(g.t, err)
+	for _, p := range ready.Pairs {
+		list := p.Reasons
+		if warnings {
+			list = p.Warnings
+		}
+		part := p.Name
+		for _, reason := range list {
+			part += fmt.Sprintf(" %s(%s)", reason.Code, reason.Peer)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// groupPatience is more than the 12 s after which a peer is not live.
+const groupPatience = time.Minute
+
+// ready waits until the reasons of pairs are as wanted.
+func (g *group) ready(what, want string, names ...string) {
+	g.t.Helper()
+	until(g.t, groupPatience, what, func() string {
+		if got := g.says(false, names...); got != want {
+			return fmt.Sprintf("%q, want %q", got, want)
+		}
+		return ""
+	})
+}
+
+// hear waits until pairs have each other, and nobody else, as live peers, and are complete. Each peer has the given mode and keys; "":
+// any.
+func (g *group) hear(what, mode string, ids []int, names ...string) {
+	g.t.Helper()
+	until(g.t, groupPatience, what, func() string {
+		status, err := g.Status(context.Background(), names)
+		must(g.t, err)
+		for _, row := range status.Workers {
+			live := slices.DeleteFunc(row.Peers, func(p Peer) bool { return !p.Live })
+			other := func(p Peer) bool {
+				return mode != "" && (p.Security != mode || !slices.Equal(p.KeyIDs, ids) || mode != "off" && (p.SealingKeyID == nil || *p.SealingKeyID != ids[0]))
+			}
+			if row.Synced != "yes" || len(live) != len(names)-1 || slices.ContainsFunc(live, other) {
+				return fmt.Sprintf("%s: synced %s, peers %+v", row.Name, row.Synced, live)
+			}
+		}
+		return ""
+	})
+}
+
+// TestReadyAndSecurity runs three hosts with a key. An attacker without the key has the address of one of them. The attacker causes
+// warnings, and changes neither the verdict nor ready. When one host changes its key or its mode, the two others do not hear it any more,
+// and are not ready. They are ready again when that host has its old key again.
+func TestReadyAndSecurity(t *testing.T) {
+	one, two := seal.NewKey(1), seal.NewKey(2)
+	g := startGroup(t, "require", one)
+	g.hear("the start", "require", []int{1}, g.names...)
+	g.ready("all is well", "a, b", "a", "b")
+
+	attacker := g.join(9, "10.64.0.9/24", "10.64.0.3/24") // also the address of c
+	nstest.IP(t, attacker, "route add 224.0.0.0/4 dev sync")
+	forged := attack(t, attacker, "10.64.0.3")
+	until(t, groupPatience, "the hosts warn", func() string {
+		forged()
+		if got := g.says(false, "a", "b"); got != "a, b" {
+			t.Fatalf("forged datagrams make ready say %q", got)
+		}
+		warnings := g.says(true, "a", "b")
+		for _, code := range []replication.Code{replication.ClearRefused, replication.Forged, replication.UnknownKey} {
+			if strings.Count(warnings, fmt.Sprintf("%s(10.64.0.3)", code)) != 2 {
+				return warnings
+			}
+		}
+		return ""
+	})
+	g.hear("the attack", "require", []int{1}, g.names...)
+
+	g.set("c", "require", two)
+	g.ready("c has another key", "a key-missing(10.64.0.3), b key-missing(10.64.0.3)", "a", "b")
+	g.hear("the others have each other", "", nil, "a", "b")
+	g.set("c", "require", one)
+	g.hear("c is back", "require", []int{1}, g.names...)
+	g.ready("c has the key again", "a, b", "a", "b")
+	g.set("c", "off", one)
+	g.ready("c is clear", "a security-differs(10.64.0.3), b security-differs(10.64.0.3)", "a", "b")
+	g.hear("the others have each other", "", nil, "a", "b")
+}
+
+// TestDocumentedSteps follows the steps of docs/configuration.md from clear to sealed datagrams, to another key, and back. status shows at
+// each step what is said there.
+func TestDocumentedSteps(t *testing.T) {
+	one, two := seal.NewKey(1), seal.NewKey(2)
+	lacks := func(peers ...string) (text string) {
+		for _, peer := range peers {
+			text += fmt.Sprintf(" peer-lacks-key(10.64.0.%s)", peer)
+		}
+		return text
+	}
+	g := startGroup(t, "")
+	g.hear("the start", "off", nil, g.names...)
+	for _, step := range []struct {
+		what, mode string
+		keys       []seal.Key
+		warnings   [3]string // of all hosts, after each host's change
+	}{
+		{"accept", "accept", []seal.Key{one}, [3]string{"a" + lacks("2", "3") + ", b, c", "a" + lacks("3") + ", b" + lacks("3") + ", c", "a, b, c"}},
+		{"send", "send", []seal.Key{one}, [3]string{}},
+		{"require", "require", []seal.Key{one}, [3]string{}},
+		{"a new key", "require", []seal.Key{one, two}, [3]string{}},
+		{"it is moved to the first line", "require", []seal.Key{two, one}, [3]string{}},
+		{"the old one is removed", "require", []seal.Key{two}, [3]string{}},
+		{"back to send", "send", []seal.Key{two}, [3]string{}},
+		{"back to accept", "accept", []seal.Key{two}, [3]string{}},
+		{"back to off", "off", nil, [3]string{"a, b" + lacks("1") + ", c" + lacks("1"), "a, b, c" + lacks("1", "2"), "a, b, c"}},
+	} {
+		var ids []int
+		for _, key := range step.keys {
+			ids = append(ids, int(key.ID))
+		}
+		for i, name := range g.names {
+			g.set(name, step.mode, step.keys...)
+			want := step.warnings[i]
+			if want == "" {
+				want = "a, b, c"
+			}
+			until(t, groupPatience, step.what+": "+name, func() string {
+				status, err := g.Status(context.Background(), g.names)
+				must(t, err)
+				for _, row := range status.Workers {
+					at := slices.IndexFunc(row.Peers, func(p Peer) bool { return p.Live && p.Address == fmt.Sprintf("10.64.0.%d", i+1) })
+					if row.Name != name && (at < 0 || row.Peers[at].Security != step.mode || !slices.Equal(row.Peers[at].KeyIDs, ids)) {
+						return fmt.Sprintf("%s: peers %+v", row.Name, row.Peers)
+					}
+				}
+				if got := g.says(true, g.names...); got != want {
+					return fmt.Sprintf("warnings %q, want %q", got, want)
+				}
+				return ""
+			})
+		}
+		g.hear(step.what, step.mode, ids, g.names...)
+		g.ready(step.what, "a, b, c", g.names...)
+	}
+}
+
+// attack returns a function that sends clear datagrams, forged ones, and ones with a key that nobody has, from an address to the group.
+func attack(t *testing.T, ns, from string) (send func()) {
+	t.Helper()
+	pool := nsthread.NewPool()
+	thread, err := pool.Get(ns)
+	must(t, err)
+	t.Cleanup(thread.Release)
+	var conn *net.UDPConn
+	must(t, thread.Do(func() {
+		conn, err = net.DialUDP("udp4", &net.UDPAddr{IP: net.ParseIP(from)}, &net.UDPAddr{IP: net.ParseIP("233.252.0.64"), Port: 6464})
+	}))
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	hello := syncwire.Message{Sender: 666, Body: &syncwire.Hello{Sync: syncwire.SyncNo, Sessions: 1000, Generation: 9, Security: syncwire.NewSecurity(syncwire.SecurityOff)}}.Append(nil)
+	sealed := func(id byte) []byte { return append([]byte{0, 0, 2, id}, make([]byte, 100)...) }
+	return func() {
+		for _, b := range [][]byte{hello, sealed(1), sealed(77)} {
+			_, _ = conn.Write(b)
+		}
+	}
+}

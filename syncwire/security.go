@@ -1,0 +1,101 @@
+package syncwire
+
+import (
+	"slices"
+	"strconv"
+)
+
+// MaxKeyIDs is how many keys a HELLO names at most.
+const MaxKeyIDs = 4
+
+// SecurityMode says which datagrams a sender sends and takes.
+type SecurityMode uint8
+
+// The modes. Their numbers are those of the wire.
+const (
+	SecurityOff     SecurityMode = 0 // sends and takes clear datagrams
+	SecurityAccept  SecurityMode = 1 // takes clear and sealed ones, sends clear ones
+	SecuritySend    SecurityMode = 2 // takes both, sends sealed ones
+	SecurityRequire SecurityMode = 3 // takes and sends sealed ones
+)
+
+// Seals reports whether a host in this mode sends sealed datagrams.
+func (m SecurityMode) Seals() bool { return m >= SecuritySend }
+
+// TakesClear reports whether a host in this mode takes clear datagrams.
+func (m SecurityMode) TakesClear() bool { return m != SecurityRequire }
+
+// TakesSealed reports whether a host in this mode takes sealed datagrams.
+func (m SecurityMode) TakesSealed() bool { return m != SecurityOff }
+
+// String is the mode's name in the configuration.
+func (m SecurityMode) String() string { return [...]string{"off", "accept", "send", "require"}[m] }
+
+// Security is a sender's mode, and the IDs of its keys. Two of them are == if they say the same.
+type Security struct {
+	// Known is false if the sender does not say.
+	Known bool
+	Mode  SecurityMode
+	// Keys is how many keys the sender has, and KeyIDs has their IDs in the order of the key file: the first key seals.
+	Keys   uint8
+	KeyIDs [MaxKeyIDs]uint8
+}
+
+// NewSecurity returns a known Security with at most MaxKeyIDs keys.
+func NewSecurity(mode SecurityMode, ids ...uint8) Security {
+	s := Security{Known: true, Mode: mode}
+	s.Keys = uint8(copy(s.KeyIDs[:], ids))
+	return s
+}
+
+// String has the mode, and the IDs of the keys: "require (keys 2, 1)".
+func (s Security) String() string {
+	if !s.Known {
+		return "unknown"
+	}
+	text := s.Mode.String()
+	for i, id := range s.IDs() {
+		switch {
+		case i > 0:
+			text += ", "
+		case s.Keys == 1:
+			text += " (key "
+		default:
+			text += " (keys "
+		}
+		text += strconv.Itoa(int(id))
+	}
+	if s.Keys > 0 {
+		text += ")"
+	}
+	return text
+}
+
+// IDs returns the IDs of the keys in their order. The slice points into s.
+func (s *Security) IDs() []uint8 { return s.KeyIDs[:s.Keys] }
+
+// Has reports whether the sender has a key with an ID.
+func (s *Security) Has(id uint8) bool { return slices.Contains(s.IDs(), id) }
+
+// First returns the ID of the key that seals. ok is false if there is no key.
+func (s *Security) First() (id uint8, ok bool) { return s.KeyIDs[0], s.Keys > 0 }
+
+// parse reads the field of a HELLO: the mode (1), then the IDs (1 each).
+func (s *Security) parse(b []byte) error {
+	switch {
+	case len(b) < 1 || len(b) > 1+MaxKeyIDs:
+		return errLength
+	case b[0] > byte(SecurityRequire):
+		return errRange
+	}
+	for i, id := range b[1:] {
+		if slices.Contains(b[1:1+i], id) {
+			return errRange
+		}
+	}
+	*s = NewSecurity(SecurityMode(b[0]), b[1:]...)
+	return nil
+}
+
+// append writes the field's content.
+func (s *Security) append(dst []byte) []byte { return append(append(dst, byte(s.Mode)), s.IDs()...) }
