@@ -470,15 +470,15 @@ func BenchmarkRefused(b *testing.B) {
 		for _, mode := range []configdir.Security{configdir.SecurityRequire, configdir.SecurityOff} {
 			b.Run(c.name+", "+mode.String(), func(b *testing.B) {
 				driveSpec(b, jool4115, func(spec *configdir.Spec) {
-					spec.Security, spec.Keys = configdir.SecurityRequire, seal.NewKeys(seal.NewKey(1))
+					spec.Security, spec.Keys = configdir.SecurityAccept, seal.NewKeys(seal.NewKey(1))
 				}, func(d *driven) {
 					peer := d.peer(b)
 					if peer == nil {
 						return
 					}
 					known := peer.Seal(nil, make([]byte, 1400), time.Now())
-					if mode == configdir.SecurityOff {
-						d.mode, d.channel = mode, nil
+					if d.mode = mode; mode == configdir.SecurityOff {
+						d.channel = nil
 					}
 					d.greetAt = time.Now().Add(time.Hour)
 					together := make([][]byte, batch)
