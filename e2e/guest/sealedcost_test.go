@@ -116,8 +116,12 @@ func sealedLatency(t *testing.T, opened int) {
 		}
 		return m
 	})
+	bound := 1.1
+	if testing.Short() {
+		bound = 1.5 // the few longest times depend on when the packets come between two flush deadlines of the module
+	}
 	for _, q := range []float64{0.5, 0.99} {
-		ratio(t, fmt.Sprintf("latency, quantile %v", q), quantile(with.Times(), q), quantile(without.Times(), q), 1.1)
+		ratio(t, fmt.Sprintf("latency, quantile %v", q), quantile(with.Times(), q), quantile(without.Times(), q), bound)
 	}
 }
 
