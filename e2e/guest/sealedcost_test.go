@@ -22,9 +22,9 @@ func TestSealedCost(t *testing.T) {
 			t.Fatalf("the machine's processor lacks %s: the cost would be that of a cipher without it", instruction)
 		}
 	}
-	steady, sessions, opened := 100, 1_000_000, 1000
+	steady, sessions, opened := 100, 1_000_000, 3000
 	if testing.Short() {
-		steady, sessions, opened = 20, 20_000, 200
+		steady, sessions, opened = 40, 20_000, 1000
 	}
 	t.Run("steady traffic", func(t *testing.T) { sealedSteady(t, steady) })
 	t.Run("latency", func(t *testing.T) { sealedLatency(t, opened) })
@@ -91,14 +91,17 @@ func sealedSteady(t *testing.T, rounds int) {
 		t.Log(c.opened)
 		return c
 	})
-	const bound = 1.15
-	per := func(c time.Duration, n uint64) float64 { return float64(c) / float64(n) }
+	// Both daemons together have the bound. The receiver alone has little to do for a packet of a connection that continues, so that the
+	// cipher is a larger part.
+	const together, each = 1.15, 1.4
+	per := func(c time.Duration, m LiveCost) float64 { return float64(c) / float64(m.Packets) }
 	for _, m := range []struct {
 		name          string
 		without, with LiveCost
 	}{{LiveSteady, without.steady, with.steady}, {LiveNew, without.opened, with.opened}} {
-		ratio(t, m.name+": processor time of J's daemon per packet in ns", per(m.with.SendCPU, m.with.Packets), per(m.without.SendCPU, m.without.Packets), bound)
-		ratio(t, m.name+": processor time of K's daemon per packet in ns", per(m.with.RecvCPU, m.with.Packets), per(m.without.RecvCPU, m.without.Packets), bound)
+		ratio(t, m.name+": ns of J's daemon per packet", per(m.with.SendCPU, m.with), per(m.without.SendCPU, m.without), each)
+		ratio(t, m.name+": ns of K's daemon per packet", per(m.with.RecvCPU, m.with), per(m.without.RecvCPU, m.without), each)
+		ratio(t, m.name+": ns of both per packet", per(m.with.SendCPU+m.with.RecvCPU, m.with), per(m.without.SendCPU+m.without.RecvCPU, m.without), together)
 	}
 }
 
@@ -113,8 +116,12 @@ func sealedLatency(t *testing.T, opened int) {
 		}
 		return m
 	})
+	bound := 1.1
+	if testing.Short() {
+		bound = 1.5 // the few longest times depend on when the packets come between two flush deadlines of the module
+	}
 	for _, q := range []float64{0.5, 0.99} {
-		ratio(t, fmt.Sprintf("latency, quantile %v", q), quantile(with.Times(), q), quantile(without.Times(), q), 1.1)
+		ratio(t, fmt.Sprintf("latency, quantile %v", q), quantile(with.Times(), q), quantile(without.Times(), q), bound)
 	}
 }
 
