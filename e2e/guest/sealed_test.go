@@ -29,7 +29,7 @@ func TestSealed(t *testing.T) {
 			j, k := startSealed(t, pairJ.in(top.j), keys), startSealed(t, pairK.in(top.k), keys)
 			j.awaitRunning(t, 1, listensWithin)
 			k.awaitRunning(t, 1, listensWithin)
-			top.keep(map[session.Proto]int{session.TCP: 1}, func() { top.connect(t, 40000).mustEcho(t, "sealed") })
+			top.keepConnections(t, 40000, 1)
 			top.awaitSynced(t)
 
 			top.forge(t, group)
@@ -47,11 +47,7 @@ func TestSealed(t *testing.T) {
 			lines := strings.SplitAfter(keys, "\n")
 			for i, s := range []supervisor{j, k} {
 				writeKeys(t, s.dir, lines[1]+lines[0])
-				top.keep(map[session.Proto]int{session.TCP: 10}, func() {
-					for n := range 10 {
-						top.connect(t, uint16(41000+100*i+n)).mustEcho(t, "with another key")
-					}
-				})
+				top.keepConnections(t, uint16(41000+100*i), 10)
 				top.awaitSynced(t)
 			}
 			if out, code := k.command(t, "ready", "--all", "--wait", "30s"); code != exitOK {
