@@ -3,7 +3,6 @@ export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
 GOVULNCHECK ?= v1.9.0
-VULNDB ?= https://vuln.go.dev
 
 .PHONY: vulncheck sim sim-mutations stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm test-long lab demo bench bench-many packages release clean
 
@@ -40,8 +39,8 @@ sim: ## simulates SEEDS groups of hosts with faults, in virtual time; a failing 
 	$(GO) test -count=1 -timeout 6h -v -run '^TestSealedSimulation$$' ./worker -sim.seeds $$(($(or $(SEEDS),2000) / 20))
 
 vulncheck: ## looks up known vulnerabilities of the modules and of Go; skips if the database cannot be reached (VULNDB chooses another one)
-	@out=$$($(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) -db $(VULNDB) ./... 2>&1); status=$$?; echo "$$out"; \
-	case "$$out" in *"fetching vulnerabilities: "*) echo "vulncheck: SKIPPED, nothing was checked: the vulnerability database $(VULNDB) cannot be reached; run make vulncheck where it can be, or set VULNDB to a copy of it"; exit 0;; esac; \
+	@out=$$($(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) ./... 2>&1); status=$$?; echo "$$out"; \
+	case "$$out" in *"fetching vulnerabilities: "*) echo "vulncheck: SKIPPED, nothing was checked: the vulnerability database cannot be reached; run make vulncheck where it can be, or set VULNDB to a copy of it"; exit 0;; esac; \
 	exit $$status
 
 sim-mutations: ## how many seeds the simulation needs to find each of some defects; fails if it does not find one
