@@ -153,7 +153,7 @@ func (p *place) leave() {
 	}
 }
 
-// links listens for news of links and addresses inside a namespace.
+// links is a netlink socket that receives the changes of links and addresses inside a namespace.
 type links struct {
 	thread *nsthread.Thread
 	fd     int
