@@ -60,7 +60,7 @@ type Requests struct {
 }
 
 // Hello appends a request whether the instance exists. If it does not, the module writes no line to the kernel
-// log, unlike for other requests.
+// log.
 func (r Requests) Hello(dst []byte, seq uint32) []byte {
 	return r.message(dst, InstanceHello, seq, nil)
 }

@@ -36,8 +36,8 @@ type Thread struct {
 	stopped bool
 	done    chan struct{}
 
-	// running is locked while a user's function runs, either on the thread itself or on the clock's thread. For
-	// users both are "the thread". It guards the fields below.
+	// running is locked while the thread runs code, either on its own operating system thread or on the clock's.
+	// For users both are "the thread". It guards the fields below.
 	running  sync.Mutex
 	ended    bool
 	byClock  bool // the function runs on the clock's thread

@@ -65,8 +65,8 @@ func (l Limits) Bulk() int {
 	return min((l.content()-bulkRecords)/RecordLen, MaxBulk)
 }
 
-// Message returns the length of the longest control message, as Append writes it. BULKs are shorter when they are sealed, and may be
-// longer.
+// Message returns the length of the longest control message, as Append writes it. It does not bound BULKs of a
+// host that seals: their sealed form is shorter than the message that Append writes.
 func (l Limits) Message() int {
 	if l.sealed {
 		return l.content() - 1
