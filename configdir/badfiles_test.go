@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// badFiles are files with something to say about; testdata/messages.golden has
-// what. The fuzzer starts from them too.
+// badFiles are files with problems. testdata/messages.golden has their messages. The fuzz tests use them as
+// seeds.
 var badFiles = func() []badFile {
 	net := func(more string) badFile { return badFile{netsocket, fmt.Sprintf(full, more)} }
 	mod := func(text string) badFile { return badFile{modsocket, text} }
@@ -24,20 +24,20 @@ var badFiles = func() []badFile {
 		return all(`{"peers": ` + list + `, "port": "6464", "reuseaddr": 1, "key file": "x"}`)
 	}
 	return []badFile{
-		// Not an object, or not to its end.
+		// Not an object, or an incomplete one.
 		all(""), all(" \n\t\n"), mod(""), all("\xef\xbb\xbf{}"), all("\x00"), all("\xff\xfe{"),
 		all("[]"), all(`"x"`), all("null"), all("3"), mod("true"), all("["), all("]"), all("}"),
 		all("{"), all("{\n"), all(`{"multicast address"`), all(`{"multicast address": `), all("{\"multicast address\": \"ff08::1\",\n"),
 		all(`{"multicast address": "ff08:`), all("{\"multicast address\": \"ff08::1\"\n\n\n"),
 		mod("{}{}"), mod("{}\n\nx"), mod(`{"instance": "nat"}}`), mod("{}\x00"),
-		// Slips of the hand.
+		// Typing mistakes.
 		mod("{\n  \"instance\": \"nat\",\n}"), mod("{\n  \"instance\": \"nat\"\n  \"namespace\": \"blue\"\n}"),
 		mod(`{"instance" "nat"}`), mod(`{"instance" = "nat"}`), mod(`{instance: "nat"}`), mod(`{'instance': 'nat'}`),
 		mod(`{"instance": 'nat'}`), mod(`{"instance": nat}`), mod("{\n  // which\n  \"instance\": \"nat\"}"), mod("# x\n{}"),
 		mod("{\"instance\": \"nat\n\"}"), mod(`{"namespace": "\b\lue"}`), mod(`{1: 2}`), mod(`{,}`), mod(`{"instance": }`),
 		net(`, "ttl": 01`), net(`, "ttl": +1`), net(`, "ttl": 0x10`), net(`, "ttl": .5`), net(`, "ttl": [1 2]`), net(`, "ttl": {"a":}`),
 		net(`, "ttl": ` + strings.Repeat("[", 20_000)),
-		// What comes before a syntax error is told, what may come after is not.
+		// Problems before a syntax error are reported, those behind it may not be.
 		all("{\"ttl\": 300, \"x\": 1,\n \"reuseaddr\": yes, \"multicast address\": 7}"),
 		// Keys.
 		all(`{}`), all(`{` + group + `}`), all(`{"multicast address": "233.252.0.64", "multicast port": "6464", "reuseaddr": 1}`),

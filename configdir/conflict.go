@@ -6,30 +6,27 @@ import (
 	"slices"
 )
 
-// Conflict is one reason why a pair can't run beside another.
+// Conflict is a reason why a pair cannot run at the same time as another pair.
 type Conflict struct {
-	// Key is the key in which the two collide; Pair.Place finds where the
-	// pair's files say so.
+	// Key is the key whose values collide. Pair.Place returns its place in the pair's files.
 	Key string
-	// Other is the other pair's name.
+	// Other is the name of the other pair.
 	Other string
-	// Message names the other pair, what is shared and what to do.
+	// Message says which resource the pair shares with the other one, and what to do.
 	Message string
 }
 
-// Conflicts judges the specs that are desired beside each other and returns,
-// by name, why some may not run. Names are unique among desired, which holds
-// one spec for each pair that shall run: for one whose files are broken, the
-// spec that runs on. running has what runs now, by pair name; nil at a cold
-// start. Pairs that run and are not desired are about to stop and do not
-// count, but one that was merely renamed keeps its rights.
+// Conflicts compares the desired specs with each other and returns, by pair name, the reasons why specs must be
+// refused. desired has one spec for each pair that shall run, with unique names; for a pair whose files are
+// broken, it has the spec that keeps running. running has the specs of the pairs that run now, by pair name; it
+// is nil at a cold start. A running pair that is not desired is about to stop, so it collides with no other. But
+// a renamed pair counts as running under its new name.
 //
-// Who already runs with what two pairs claim keeps it, and the newcomer is
-// refused. Where neither does, as at a cold start, both are. A refused pair
-// that runs with an older spec keeps running with that, so this older spec is
-// then judged against the rest in its place.
+// If two specs collide, the pair that already runs with the contested resource keeps it, and the other spec is
+// refused. If neither pair runs with it, as at a cold start, both are refused. A refused pair that runs with an
+// older spec keeps running with that, so Conflicts then compares the older spec with the others.
 //
-// The function is pure. It is quadratic in the number of pairs.
+// The function is pure. Its running time is quadratic in the number of pairs.
 func Conflicts(desired []Spec, running map[string]Spec) map[string][]Conflict {
 	refused := make(map[string][]Conflict)
 	contenders := newContenders(desired, running)
@@ -48,7 +45,7 @@ func Conflicts(desired []Spec, running map[string]Spec) map[string][]Conflict {
 	}
 }
 
-// claim is what a spec needs for itself, in a form that compares.
+// claim is the set of resources that a spec needs for itself, in a comparable form.
 type claim struct {
 	instance instanceClaim
 	socket   socketClaim
@@ -57,9 +54,10 @@ type claim struct {
 
 type instanceClaim struct{ namespace, instance string }
 
-// socketClaim is what a network socket is bound to. inInterface is empty for a socket that hears on every interface or, by unicast,
-// on every address. By unicast, the group is the unspecified address of the family, and inInterface is an address: the kernel
-// gives a datagram to one socket only, whatever interfaces the sockets hear on.
+// socketClaim is the address that a network socket is bound to. inInterface is empty for a socket that receives
+// on every interface or, by unicast, on every address. By unicast, group is the unspecified address of the
+// family and inInterface is an address: the kernel delivers a unicast datagram to one socket only, even if the
+// sockets have different interfaces.
 type socketClaim struct {
 	namespace   string
 	group       netip.Addr
@@ -94,7 +92,7 @@ func socketClaimOf(s Spec) socketClaim {
 	return c
 }
 
-// rule is one thing that two pairs can't share.
+// rule describes one resource that two pairs cannot share.
 type rule struct {
 	key     func(s Spec) string
 	collide func(a, b *claim) bool
@@ -155,7 +153,8 @@ func onAddress(address netip.Addr) string {
 	return " on " + address.String()
 }
 
-// overlaps is true if two sockets would hear the same: one without an interface hears what comes by any.
+// overlaps reports whether two sockets would receive the same datagrams. A socket without an interface receives
+// those of all interfaces.
 func (a socketClaim) overlaps(b socketClaim) bool {
 	if a.inInterface == "" || b.inInterface == "" {
 		a.inInterface, b.inInterface = "", ""
@@ -163,7 +162,7 @@ func (a socketClaim) overlaps(b socketClaim) bool {
 	return a == b
 }
 
-// overlaps is true if two stats servers would want one socket.
+// overlaps reports whether two stats servers would bind the same address and port.
 func (a statsClaim) overlaps(b statsClaim) bool {
 	if a.port == 0 || a.port != b.port {
 		return false
@@ -182,8 +181,8 @@ func (a statsClaim) addresses() []netip.Addr {
 	return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 }
 
-// covers is true if a is a wildcard that takes b's datagrams: a socket on ::
-// usually takes IPv4 as well.
+// covers reports whether a is a wildcard address that also receives b's datagrams. A socket on :: usually
+// receives IPv4 datagrams too.
 func covers(a, b netip.Addr) bool {
 	return a == netip.IPv6Unspecified() || a == netip.IPv4Unspecified() && b.Is4()
 }

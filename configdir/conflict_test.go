@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// specOf is a spec that shares nothing with one of another name.
+// specOf returns a spec that shares no resource with a spec of another name.
 func specOf(name string, changes ...func(*Spec)) Spec {
 	s := Defaults()
 	s.Name, s.Instance = name, name
@@ -45,7 +45,7 @@ func unicast(port uint16, peer, in string) func(*Spec) {
 
 func ttl(n int) func(*Spec) { return func(s *Spec) { s.TTL = n } }
 
-// keysOf reduces conflicts to "key other" by name.
+// keysOf returns the conflicts of each pair as "key other".
 func keysOf(conflicts map[string][]Conflict) map[string][]string {
 	keys := make(map[string][]string)
 	for name, list := range conflicts {
@@ -56,13 +56,13 @@ func keysOf(conflicts map[string][]Conflict) map[string][]string {
 	return keys
 }
 
-// TestCollisions: what two pairs can't share, at a cold start.
+// TestCollisions compares two pairs at a cold start that share a resource, or do not.
 func TestCollisions(t *testing.T) {
 	type change = func(*Spec)
 	for _, c := range []struct {
 		name string
 		a, b change
-		key  string // empty: they get along
+		key  string // empty: no conflict
 	}{
 		{"nothing shared", ttl(1), ttl(1), ""},
 		{"instance", instance("nat", ""), instance("nat", ""), "instance"},
@@ -119,7 +119,7 @@ func TestCollisions(t *testing.T) {
 	}
 }
 
-// TestWhoStays: who runs stays, and who comes is refused.
+// TestWhoStays checks that running pairs keep their resources, and that new ones are refused.
 func TestWhoStays(t *testing.T) {
 	named := func(specs ...Spec) map[string]Spec {
 		m := make(map[string]Spec)

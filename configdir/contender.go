@@ -1,11 +1,10 @@
 package configdir
 
-// contender is a desired spec and what its pair holds already.
+// contender is a desired spec, together with the spec that its pair already runs with.
 type contender struct {
 	spec  Spec
 	wants claim
-	// held is what the pair, under this name or its former one, runs with;
-	// nil if it does not run.
+	// held is the spec that the pair runs with, under this name or its former one; nil if the pair does not run.
 	held    *Spec
 	holds   claim
 	renamed bool
@@ -18,7 +17,7 @@ func newContenders(desired []Spec, running map[string]Spec) contenders {
 	for _, spec := range desired {
 		wanted[spec.Name] = true
 	}
-	// What runs under a name that is gone may run on under a new one.
+	// A pair that runs under a name that is no longer desired may have been renamed.
 	orphans := make(map[instanceClaim]Spec)
 	for name, spec := range running {
 		if !wanted[name] {
@@ -42,7 +41,7 @@ func newContenders(desired []Spec, running map[string]Spec) contenders {
 	return all
 }
 
-// round compares every two contenders once and returns who is refused.
+// round compares every two contenders and returns the conflicts of the refused ones, by pair name.
 func (all contenders) round() map[string][]Conflict {
 	found := make(map[string][]Conflict)
 	for i := range all {
@@ -62,7 +61,7 @@ func (all contenders) round() map[string][]Conflict {
 	return found
 }
 
-// judge says who of two contenders has to yield under a rule.
+// judge reports which of two contenders must be refused under a rule.
 func (r *rule) judge(a, b *contender) (aYields, bYields bool) {
 	if !r.collide(&a.wants, &b.wants) {
 		return false, false
@@ -73,7 +72,7 @@ func (r *rule) judge(a, b *contender) (aYields, bYields bool) {
 		return bHolds, aHolds
 	}
 	if aHolds && !a.renamed && !b.renamed && r.collide(&a.holds, &b.holds) {
-		return false, false // both run with it as they are: nothing is new
+		return false, false // both already run with these resources
 	}
 	return true, true
 }
@@ -85,7 +84,7 @@ func (r *rule) conflict(loser, winner *contender) Conflict {
 	}
 }
 
-// without drops the refused; those that run with an older spec go back to it.
+// without removes the refused contenders. A refused pair that runs stays, with the spec that it runs with.
 func (all contenders) without(refused map[string][]Conflict) contenders {
 	var rest contenders
 	for _, c := range all {

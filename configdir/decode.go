@@ -10,13 +10,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// decode reads one file's text into a spec: all that is wrong with it goes
-// into the report, the values' places into places.
+// decode parses the text of one file into a spec. It adds all problems to the report, and the places of all
+// values to places.
 func decode(r *report, of kind, spec *Spec, places places) {
 	d := decoding{report: r, of: of, spec: spec, places: places,
 		first: make(map[string]int), values: make(map[string]int)}
-	// Repeated names and bad UTF-8 are told by decode itself, which can go on
-	// behind them.
+	// decode itself reports repeated names and invalid UTF-8, so that it can continue after them.
 	d.json = jsontext.NewDecoder(bytes.NewReader(r.data),
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if d.object() {
@@ -27,25 +26,25 @@ func decode(r *report, of kind, spec *Spec, places places) {
 	}
 }
 
-// decoding is the work on one file.
+// decoding is the state of decode for one file.
 type decoding struct {
 	*report
 	of     kind
 	spec   *Spec
 	places places
 	json   *jsontext.Decoder
-	// first has the offset of each key that was met, values that of its last value.
+	// first has the offset of the first occurrence of each key, values that of its last value.
 	first, values map[string]int
 }
 
-// met is true if the file has a key.
+// met reports whether the file has a key.
 func (d *decoding) met(name string) bool {
 	_, ok := d.first[name]
 	return ok
 }
 
-// object reads the file's one object. It is true if the object came to its
-// end, so that a key that was not met is not there.
+// object parses the file's single object. It returns true if it reached the object's end, so that keys that it
+// did not find are missing.
 func (d *decoding) object() bool {
 	if kind := d.json.PeekKind(); kind != '{' {
 		return d.notObject(kind)
@@ -68,8 +67,8 @@ func (d *decoding) object() bool {
 	return true
 }
 
-// notObject reports a file that is something else. A syntax error comes first,
-// because the rest would mislead.
+// notObject reports a file that is not an object. It reports a syntax error first, because other messages would
+// mislead.
 func (d *decoding) notObject(kind jsontext.Kind) bool {
 	if kind == 0 {
 		_, err := d.json.ReadToken()
@@ -85,7 +84,7 @@ func (d *decoding) notObject(kind jsontext.Kind) bool {
 	return false
 }
 
-// member reads a key and its value; false if the text can't be read on.
+// member parses a key and its value. It returns false if the decoder cannot continue.
 func (d *decoding) member() bool {
 	raw, err := d.json.ReadValue()
 	if err != nil {
@@ -106,7 +105,7 @@ func (d *decoding) member() bool {
 	return true
 }
 
-// key reports what is wrong with a key's name.
+// key reports problems of a key's name.
 func (d *decoding) key(start, end int, name string, err error) {
 	if err != nil {
 		at := max(0, invalidUTF8(d.data[start:end]))
@@ -129,7 +128,7 @@ func (d *decoding) key(start, end int, name string, err error) {
 	d.first[name] = start
 }
 
-// value checks a known key's value and notes where it stands.
+// value checks the value of a known key and records its place.
 func (d *decoding) value(k *key, start int, raw []byte) {
 	d.places[k.keyID], d.values[k.name] = place{positionOf(d.data, start), string(raw)}, start
 	if c := k.set(d.spec, value{raw}); c != nil {
@@ -137,7 +136,7 @@ func (d *decoding) value(k *key, start int, raw []byte) {
 	}
 }
 
-// missing reports the keys that are mandatory or advised, and not there.
+// missing reports the mandatory and the advised keys that the file does not have.
 func (d *decoding) missing() {
 	for i := range keys {
 		k := &keys[i]
@@ -153,9 +152,8 @@ func (d *decoding) missing() {
 	}
 }
 
-// syntax reports an error of the decoder, which is the end of the work on the
-// file: hence always false. behindKey is where the key ended whose value could
-// not be read; 0: it was no value.
+// syntax reports an error of the decoder. Decoding ends with it, so it always returns false. behindKey is the
+// offset behind the key whose value is invalid; 0: the error is not in a value.
 func (d *decoding) syntax(err error, behindKey int) bool {
 	offset := int(d.json.InputOffset())
 	var syntactic *jsontext.SyntacticError
@@ -166,7 +164,8 @@ func (d *decoding) syntax(err error, behindKey int) bool {
 		offset = int(syntactic.ByteOffset)
 	}
 	offset, message := syntaxMessage(d.data, offset, behindKey, d.of)
-	// Of "ttl": 01 the 0 was taken for a value: what was said of it is moot.
+	// In "ttl": 01, the decoder has accepted 0 as a value. The syntax error replaces a problem at the same
+	// place.
 	at := positionOf(d.data, offset)
 	d.problems = slices.DeleteFunc(d.problems, func(p Problem) bool {
 		return p.Line == at.line && p.Column == at.column
@@ -175,7 +174,7 @@ func (d *decoding) syntax(err error, behindKey int) bool {
 	return false
 }
 
-// remove takes back what was said of a key's value, because there is something worse to say.
+// remove removes the problems of a key's value, because a worse problem replaces them.
 func (d *decoding) remove(name string) {
 	d.problems = slices.DeleteFunc(d.problems, func(p Problem) bool { return p.Key == name })
 }

@@ -14,7 +14,7 @@ import (
 	"joolctl/internal/golden"
 )
 
-// address compares netip.Addr, which has unexported fields, by ==.
+// address compares values of netip.Addr, which has unexported fields, by ==.
 var address = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
 // read decodes a text as one of a pair's files.
@@ -37,7 +37,7 @@ func peersOf(peers ...string) Peers {
 
 const group = `"multicast address": "ff08::db8:64:64", "multicast port": "6464"`
 
-// full has every key that is advised; %s is room for more.
+// full is a netsocket file with every advised key; %s is the place for others.
 const full = `{` + group + `, "in interface": "eth0", "out interface": "eth0", "reuseaddr": 1%s}`
 
 func TestSpec(t *testing.T) {
@@ -135,8 +135,8 @@ func TestModsocketSpec(t *testing.T) {
 	}
 }
 
-// TestMessages holds what is said of each bad file against a golden file,
-// which is there to be read: go test -update writes it anew.
+// TestMessages compares the messages about each bad file with a golden file, which reviewers read. go test
+// -update writes the file.
 func TestMessages(t *testing.T) {
 	var out bytes.Buffer
 	for _, c := range badFiles {
@@ -169,7 +169,7 @@ func abridged(s string) string {
 	return s[:300] + "[...]"
 }
 
-// TestProblemsAreBounded: a file of nothing but mistakes must not flood a log.
+// TestProblemsAreBounded checks that a file with thousands of mistakes does not flood a log.
 func TestProblemsAreBounded(t *testing.T) {
 	text := "{" + strings.TrimSuffix(strings.Repeat(`"x":1,`, 10_000), ",") + "}"
 	_, problems := read(netsocket, text)

@@ -21,8 +21,8 @@ func readDocs(t *testing.T) string {
 	return string(text)
 }
 
-// TestDocumentedKeys: the documentation's table has the keys of ours, no more
-// and no less, in its order, with the defaults, meanings and examples.
+// TestDocumentedKeys checks that the documentation's table has exactly the keys of the code, in the same order,
+// with their defaults, meanings and examples.
 func TestDocumentedKeys(t *testing.T) {
 	var want, got []string
 	for _, k := range keys {
@@ -43,8 +43,8 @@ func TestDocumentedKeys(t *testing.T) {
 	}
 }
 
-// TestKeyTable: the table's own examples and defaults are good values, and a
-// key has a default or says what holds without.
+// TestKeyTable checks that the examples and defaults in the table of keys are valid values, and that each key
+// has either a default or a description of the behaviour without it.
 func TestKeyTable(t *testing.T) {
 	for _, k := range keys {
 		if (k.preset == "") == (k.absent == "") {
@@ -70,8 +70,8 @@ func TestKeyTable(t *testing.T) {
 	}
 }
 
-// TestDocumentedExamples: each JSON block of the documentation is a good file
-// of the kind that the line above it names.
+// TestDocumentedExamples checks that each JSON block of the documentation is a valid file of the kind that the
+// line above names.
 func TestDocumentedExamples(t *testing.T) {
 	blocks := strings.Split(readDocs(t), "```json\n")
 	for i, block := range blocks[1:] {

@@ -2,20 +2,20 @@ package configdir
 
 import "fmt"
 
-// form is which JSON values a key takes. It decides the column "type" of the documentation and the JSON Schema; the key's set function
-// checks a value more closely.
+// form describes the JSON values that a key accepts. It determines the column "type" of the documentation and
+// the JSON Schema. The key's set function checks values more closely.
 type form struct {
-	// docs is the documentation's name for it.
+	// docs is the name of the form in the documentation.
 	docs string
-	// types are the types of JSON Schema.
+	// types are the JSON Schema types.
 	types []string
-	// low and high bound a number.
+	// low and high are the bounds of a number.
 	low, high int
-	// longest bounds a string, in bytes; 0: nothing does.
+	// longest is the greatest length of a string in bytes; 0: no limit.
 	longest int
-	// most bounds the number of strings of an array.
+	// most is the greatest number of strings in an array.
 	most int
-	// enum are the strings that are allowed; nil: all.
+	// enum are the allowed strings; nil: all.
 	enum []string
 }
 

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// FuzzDecode: whatever a file holds, each problem is one line at a place in
-// the file, and a spec without an error survives being written and read again.
+// FuzzDecode checks for arbitrary files that each problem has one line and a place in the file, and that a spec
+// without errors is the same after it is written to files and read again.
 func FuzzDecode(f *testing.F) {
 	for _, c := range badFiles {
 		f.Add(c.of == modsocket, []byte(c.text))
@@ -53,7 +53,8 @@ func checkPlace(t *testing.T, p Problem, text string) {
 	}
 }
 
-// FuzzPeers: a list of peers that is taken names hosts of one family, each once, in any order.
+// FuzzPeers checks that an accepted list of peers has addresses of one family, each once, and that their order
+// does not matter.
 func FuzzPeers(f *testing.F) {
 	for _, seed := range []string{
 		"192.0.2.2|192.0.2.3:9", "2001:db8::2|[2001:db8::2]:6464|[fe80::1%eth0]:1", "::ffff:192.0.2.1", "0.0.0.0|::|255.255.255.255", "ff02::1|233.252.0.1",
@@ -100,7 +101,7 @@ func FuzzPeers(f *testing.F) {
 	})
 }
 
-// marshal writes a spec as a file of a kind.
+// marshal encodes a spec as a file of a kind.
 func marshal(t *testing.T, of kind, s Spec) string {
 	t.Helper()
 	file := map[string]any{"instance": s.Instance}

@@ -1,12 +1,12 @@
 package configdir
 
-// kind is which of a pair's two files.
+// kind is the kind of a file: one of a pair's two files, or a key file.
 type kind int
 
 const (
 	netsocket kind = iota
 	modsocket
-	keyFile // of keys for sealed datagrams; not one of kinds
+	keyFile // with the keys for sealed datagrams; not in kinds
 )
 
 var kinds = [...]kind{netsocket, modsocket}
@@ -15,7 +15,7 @@ func (k kind) String() string { return [...]string{"netsocket", "modsocket", "ke
 
 func (k kind) fileName() string { return k.String() + ".json" }
 
-// example is a small file of the kind.
+// example returns a small file of this kind, or the command that creates one.
 func (k kind) example() string {
 	switch k {
 	case modsocket:
@@ -27,34 +27,33 @@ func (k kind) example() string {
 		`"in interface": "eth0", "out interface": "eth0", "reuseaddr": 1}`
 }
 
-// keyID names a key of a file; both files have a "namespace".
+// keyID identifies a key of a file. Both files have a key "namespace", so the kind is part of it.
 type keyID struct {
 	of   kind
 	name string
 }
 
-// key is one key of a file and everything that is to know about it. Decoding,
-// defaults, advice, the manual page and the test of the documentation all go by
-// this table.
+// key describes one key of a file. Decoding, defaults, warnings about missing keys, the manual page, and the
+// test of the documentation use this table.
 type key struct {
 	keyID
-	// form is which JSON values the key takes.
+	// form is the form of the JSON values that the key accepts.
 	form form
-	// want completes "write …", example is a JSON value to write.
+	// want is the end of the sentence "write …" in messages. example is a valid JSON value.
 	want, example string
-	// preset is the default as a JSON value. Where there is none, absent says
-	// in the documentation's words what holds without the key.
+	// preset is the default as a JSON value. If it is empty, absent describes the behaviour without the key in
+	// the documentation's words.
 	preset, absent string
-	// meaning is the documentation's explanation, in Markdown.
+	// meaning is the documentation's description, in Markdown.
 	meaning   string
 	mandatory bool
-	// set checks a value and puts it into a spec.
+	// set checks a value and stores it in a spec.
 	set func(*Spec, value) *complaint
-	// missing is the advice to who left the key out; nil: none.
+	// missing returns the warning about a missing key; nil: there is none.
 	missing func(*Spec) *complaint
 }
 
-// keys are all keys, in the order of the documentation.
+// keys lists all keys in the order of the documentation.
 var keys = []key{
 	{
 		keyID:   keyID{netsocket, groupKey},
@@ -239,13 +238,13 @@ var keys = []key{
 	},
 }
 
-// Key is a key of a file as the documentation has it.
+// Key is a key of a file as in the documentation.
 type Key struct {
 	// File is "netsocket" or "modsocket".
 	File, Name string
-	// Meaning is a phrase in Markdown; Want says which values are good.
+	// Meaning is a phrase in Markdown. Want describes the valid values.
 	Meaning, Want string
-	// Default is a JSON value, or words if the key has no default.
+	// Default is a JSON value, or a phrase if the key has no default.
 	Default string
 	// Example is a JSON value.
 	Example string
@@ -260,7 +259,7 @@ func Keys() []Key {
 	return all
 }
 
-// find gives a key of a file by its exact name, or nil.
+// find returns the key of a file with this exact name, or nil.
 func find(name string, of kind) *key {
 	for i := range keys {
 		if keys[i].keyID == (keyID{of, name}) {
@@ -270,8 +269,8 @@ func find(name string, of kind) *key {
 	return nil
 }
 
-// Defaults is what a pair asks for that sets no key. It is no valid spec: the
-// mandatory keys have no default.
+// Defaults returns the spec of a pair that sets no keys. It is not a valid spec, because the mandatory keys have
+// no default.
 func Defaults() Spec {
 	var spec Spec
 	for _, k := range keys {

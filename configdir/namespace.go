@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// setNamespace takes a name under /run/netns or an absolute path, as it is.
+// setNamespace accepts a name under /run/netns or an absolute path, and stores it unchanged.
 func setNamespace(target *string, v value) *complaint {
 	text, c := v.text()
 	if c != nil {
@@ -36,8 +36,9 @@ func setNamespace(target *string, v value) *complaint {
 // OwnNamespace is the path of the namespace that the program runs in.
 const OwnNamespace = "/proc/self/ns/net"
 
-// ofProcess refuses a path that leads to a process's namespace: the kernel opens another process's only for
-// CAP_SYS_PTRACE, which joolctl.service does not have, and a process's number is used again after its end.
+// ofProcess returns the error for a path to the namespace of a process. The kernel opens another process's
+// namespace only with CAP_SYS_PTRACE, which joolctl.service does not have, and it reuses the process's number
+// later.
 func ofProcess(text string) *complaint {
 	pid := "PID"
 	if second := strings.Split(path.Clean(text), "/")[2]; second != "" && strings.Trim(second, "0123456789") == "" {
@@ -50,9 +51,8 @@ func ofProcess(text string) *complaint {
 	}
 }
 
-// sameNamespace gives one text for all the ways to spell a namespace that can
-// be told without a kernel: "blue", "/run/netns/blue" and
-// "/var/run/netns/blue" are one.
+// sameNamespace returns one spelling for all equivalent spellings of a namespace, as far as they are known
+// without asking the kernel: "blue", "/run/netns/blue" and "/var/run/netns/blue" are the same.
 func sameNamespace(namespace string) string {
 	if !strings.HasPrefix(namespace, "/") {
 		return namespace

@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// NaturalCompare orders names as people count: "p2" before "p10". Runs of
-// digits compare by value, whatever their length, all else by bytes; names
-// that differ only in leading zeros ("p1", "p01") fall back to plain order, so
-// that only equal names compare as equal.
+// NaturalCompare compares names in natural order: "p2" before "p10". It compares runs of digits by value,
+// without a limit of their length, and all other bytes by their values. Names that differ only in leading zeros
+// ("p1", "p01") have plain string order, so the result is 0 only for equal names.
 func NaturalCompare(a, b string) int {
 	restA, restB := a, b
 	for restA != "" && restB != "" {
@@ -28,7 +27,7 @@ func NaturalCompare(a, b string) int {
 	return cmp.Or(cmp.Compare(len(restA), len(restB)), strings.Compare(a, b))
 }
 
-// digits is the length of the run of digits that s begins with.
+// digits returns the length of the run of digits at the start of s.
 func digits(s string) int {
 	n := 0
 	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
@@ -37,7 +36,7 @@ func digits(s string) int {
 	return n
 }
 
-// compareNumbers compares two runs of digits by value, without a limit.
+// compareNumbers compares two runs of digits by value. Their length is not limited.
 func compareNumbers(a, b string) int {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))

@@ -19,7 +19,7 @@ func TestNaturalCompare(t *testing.T) {
 	}
 }
 
-// FuzzNaturalCompare: sorting needs an order that contradicts itself nowhere.
+// FuzzNaturalCompare checks that NaturalCompare is a total order, which sorting needs.
 func FuzzNaturalCompare(f *testing.F) {
 	f.Add("p1", "p01", "p1a")
 	f.Add("1-", "01", "1")

@@ -7,29 +7,29 @@ import (
 	"slices"
 )
 
-// Result is what a directory holds.
+// Result has the pairs of a directory.
 type Result struct {
-	// Pairs are in natural order of their names, which are unique.
+	// Pairs are in the natural order of their unique names.
 	Pairs []Pair
 }
 
-// Pair is one name of a directory, read.
+// Pair is the result of reading one pair of a directory.
 type Pair struct {
 	Name string
-	// Netsocket and Modsocket are the paths of the two files, also of one
-	// that is missing: where it belongs.
+	// Netsocket and Modsocket are the paths of the two files. For a missing file, it is the path where the file
+	// belongs.
 	Netsocket, Modsocket string
-	// Spec is what the files ask for. Meaningful only if OK.
+	// Spec is the configuration in the files. It is meaningful only if OK.
 	Spec Spec
-	// Problems are all errors and warnings of the files: the netsocket's
-	// first, then those of its key file, each file's from top to bottom.
+	// Problems are all errors and warnings: first those of the netsocket file, then of its key file, then of the
+	// modsocket file, each file's from top to bottom.
 	Problems []Problem
 
 	places places
 }
 
-// places has each key's value and where it stands, for Settings and for problems that show only when
-// pairs are compared.
+// places has the value of each key and its place in a file, for Settings, and for problems that become known
+// only when pairs are compared.
 type places map[keyID]place
 
 // place is the value of a key in a file.
@@ -38,15 +38,14 @@ type place struct {
 	raw string // in JSON
 }
 
-// OK is true if the pair is fit to run: it has warnings at most.
+// OK reports whether the pair can run: its problems are warnings only.
 func (p Pair) OK() bool {
 	return !slices.ContainsFunc(p.Problems, func(p Problem) bool { return !p.Warning })
 }
 
-// Read reads every pair of a directory, each by itself: conflicts between
-// pairs depend on what runs and are Conflicts' matter (or Check's). Broken
-// pairs are in the result, with their problems. The error is for a directory
-// that can't be read at all; it wraps the cause.
+// Read reads every pair of a directory on its own. It does not check for conflicts between pairs, which depend
+// on the running pairs (see Conflicts and Check). Broken pairs are in the result, with their problems. The error
+// is for a directory that cannot be read at all; it wraps the cause.
 func Read(dir string) (Result, error) {
 	candidates, err := scan(dir)
 	if err != nil {
@@ -59,8 +58,8 @@ func Read(dir string) (Result, error) {
 	return result, nil
 }
 
-// Check is Read and the conflicts that a cold start of the directory would
-// meet, among the pairs that are OK otherwise.
+// Check is Read, and adds the conflicts that a cold start of the directory would cause among the pairs that are
+// OK.
 func Check(dir string) (Result, error) {
 	result, err := Read(dir)
 	if err != nil {
@@ -86,9 +85,8 @@ func Check(dir string) (Result, error) {
 	return result, nil
 }
 
-// ReadPair reads one pair from two files, wherever they are. The name is the
-// caller's and taken as it is. An empty modsocketPath stands for a file without
-// keys.
+// ReadPair reads one pair from two files at any path. It does not check the name. An empty modsocketPath means a
+// file without keys.
 func ReadPair(name, netsocketPath, modsocketPath string) Pair {
 	pair := Pair{
 		Name: name, Netsocket: netsocketPath, Modsocket: modsocketPath,
@@ -110,7 +108,7 @@ func ReadPair(name, netsocketPath, modsocketPath string) Pair {
 		pair.Problems = append(pair.Problems, report.problems...)
 	}
 	pair.secure()
-	// Last, because the modsocket's comes after.
+	// Last, because the modsocket file is read after the netsocket file.
 	if pair.Spec.NetNamespace == "" {
 		pair.Spec.NetNamespace = pair.Spec.Namespace
 	}
@@ -118,7 +116,7 @@ func ReadPair(name, netsocketPath, modsocketPath string) Pair {
 	return pair
 }
 
-// Place puts a conflict where the pair's files say what collides.
+// Place returns a conflict as a Problem, at the place of the key in the pair's files.
 func (p Pair) Place(c Conflict) Problem {
 	of := kinds[0]
 	if find(c.Key, of) == nil {
@@ -145,7 +143,7 @@ func (p Pair) sort() {
 	})
 }
 
-// read reads what scan has found under one name.
+// read reads the files that scan has found for one name.
 func (c *candidate) read(dir string) Pair {
 	inside, beside := c.inside != [2]string{}, c.beside != [2]string{}
 	paths := [2]string{}
@@ -167,8 +165,8 @@ func (c *candidate) read(dir string) Pair {
 	return pair
 }
 
-// adviseStats tells of a stats address without a port. That is no matter for
-// ReadPair: without a directory the port may come from elsewhere.
+// adviseStats warns of a stats address without a port. ReadPair does not, because outside a directory the port
+// may come from a command line.
 func (p *Pair) adviseStats() {
 	at, address := p.places[keyID{modsocket, "stats address"}]
 	_, port := p.places[keyID{modsocket, "stats port"}]
@@ -181,8 +179,8 @@ func (p *Pair) adviseStats() {
 	})
 }
 
-// spelledTwice refuses a name in both spellings, whole or in part: neither is
-// more right than the other.
+// spelledTwice returns a pair with an error, because the directory has files for the name in both spellings and
+// neither has priority.
 func (c *candidate) spelledTwice(paths [2]string) Pair {
 	pair := Pair{Name: c.name, Netsocket: paths[netsocket], Modsocket: paths[modsocket]}
 	message := fmt.Sprintf("pair %s is spelled both as %s/*.json and as %s.*.json; remove one spelling, or rename it",

@@ -11,29 +11,30 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxPeers is how many peers a pair has at most.
+// MaxPeers is the greatest number of peers of a pair.
 const MaxPeers = 16
 
-// Peers are the addresses of a pair's peers, sorted. Two Peers are == if they have the same addresses.
+// Peers are the addresses of a pair's peers, sorted. Two values are == if they have the same addresses and
+// ports.
 type Peers struct {
 	list [MaxPeers]netip.AddrPort
 	n    int
 }
 
-// NewPeers returns Peers. There must be at most MaxPeers.
+// NewPeers returns Peers with these addresses, at most MaxPeers.
 func NewPeers(peers ...netip.AddrPort) (p Peers) {
 	p.n = copy(p.list[:], peers)
 	slices.SortFunc(p.list[:p.n], netip.AddrPort.Compare)
 	return p
 }
 
-// Len returns how many peers there are.
+// Len returns the number of peers.
 func (p *Peers) Len() int { return p.n }
 
-// All returns the peers in their order. The port is 0 if only the address counts.
+// All returns the peers in their order. A port of 0 means that only the address counts.
 func (p *Peers) All() iter.Seq[netip.AddrPort] { return slices.Values(p.list[:p.n]) }
 
-// Has reports whether a peer has an address, with any port.
+// Has reports whether a peer has this address, with any port.
 func (p *Peers) Has(address netip.Addr) bool {
 	for _, peer := range p.list[:p.n] {
 		if peer.Addr() == address {
@@ -43,7 +44,7 @@ func (p *Peers) Has(address netip.Addr) bool {
 	return false
 }
 
-// Names returns the peers as a configuration has them. The port is left out if only the address counts.
+// Names returns the peers as in a configuration file. It leaves out the port if only the address counts.
 func (p *Peers) Names() []string {
 	names := make([]string, 0, p.n)
 	for peer := range p.All() {
@@ -52,13 +53,13 @@ func (p *Peers) Names() []string {
 	return names
 }
 
-// String returns the names in one line.
+// String returns the names on one line.
 func (p Peers) String() string { return strings.Join(p.Names(), ", ") }
 
-// Equal is ==, for cmp.
+// Equal is ==, for package cmp.
 func (p Peers) Equal(other Peers) bool { return p == other }
 
-// PeerName returns a peer as a configuration has it.
+// PeerName returns a peer as in a configuration file.
 func PeerName(peer netip.AddrPort) string {
 	if peer.Port() == 0 {
 		return peer.Addr().String()
@@ -66,10 +67,10 @@ func PeerName(peer netip.AddrPort) string {
 	return peer.String()
 }
 
-// Unicast reports whether the pair sends to each of its peers instead of a group.
+// Unicast reports whether the pair sends to each of its peers instead of to a group.
 func (s *Spec) Unicast() bool { return !s.Group.IsValid() && s.Peers.n > 0 }
 
-// Is4 reports whether the pair's datagrams are those of IPv4.
+// Is4 reports whether the pair's datagrams are IPv4 ones.
 func (s *Spec) Is4() bool {
 	if s.Unicast() {
 		return s.Peers.list[0].Addr().Is4()
@@ -77,8 +78,9 @@ func (s *Spec) Is4() bool {
 	return s.Group.Is4()
 }
 
-// Bound is the address and port that the network socket is bound to: the group's, or by unicast that of "in interface" if it is an
-// address of the peers' family, and otherwise the unspecified address.
+// Bound returns the address and port that the network socket binds to. With a group, it is the group's. By
+// unicast, it is the address in "in interface" if this has an address of the peers' family, and otherwise the
+// unspecified address.
 func (s *Spec) Bound() netip.AddrPort {
 	if !s.Unicast() {
 		return netip.AddrPortFrom(s.Group, s.Port)
@@ -92,13 +94,13 @@ func (s *Spec) Bound() netip.AddrPort {
 	return netip.AddrPortFrom(netip.IPv6Unspecified(), s.Port)
 }
 
-// setPeers takes the peers as they are written. together adds the port to those that have none.
+// setPeers stores the peers as the file has them. address adds the port to the peers without one later.
 func setPeers(s *Spec, v value) *complaint {
 	if jsontext.Value(v.raw).Kind() != '[' {
 		return v.wrongType("an array")
 	}
 	d := jsontext.NewDecoder(bytes.NewReader(v.raw), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	_, _ = d.ReadToken() // the array was read as a whole before
+	_, _ = d.ReadToken() // cannot fail: the decoder has already read the whole array
 	var peers []netip.AddrPort
 	for d.PeekKind() != ']' {
 		raw, err := d.ReadValue()
@@ -130,7 +132,7 @@ func setPeers(s *Spec, v value) *complaint {
 	return nil
 }
 
-// peer is the value as ADDRESS or ADDRESS:PORT. The port is 0 if there is none.
+// peer parses the value as ADDRESS or ADDRESS:PORT. The port is 0 if it is missing.
 func (v value) peer() (netip.AddrPort, *complaint) {
 	text, c := v.text()
 	if c != nil {
@@ -151,7 +153,7 @@ func (v value) peer() (netip.AddrPort, *complaint) {
 	return netip.AddrPortFrom(address, port), refusePeer(address, port)
 }
 
-// splitPort separates the port from IPV4:PORT or [IPV6]:PORT.
+// splitPort splits IPV4:PORT or [IPV6]:PORT.
 func splitPort(text string) (host, port string, found bool) {
 	if rest, ok := strings.CutPrefix(text, "["); ok {
 		host, port, found = strings.Cut(rest, "]:")
@@ -161,7 +163,7 @@ func splitPort(text string) (host, port string, found bool) {
 	return host, port, found && !strings.Contains(port, ":")
 }
 
-// refusePeer says why an address cannot be a peer's; nil: it can.
+// refusePeer returns why an address cannot be a peer's address, or nil.
 func refusePeer(address netip.Addr, port uint16) *complaint {
 	again := func(a netip.Addr) string { return quote(PeerName(netip.AddrPortFrom(a, port))) }
 	switch {
@@ -190,14 +192,14 @@ const (
 	outKey       = "out interface"
 )
 
-// unicastTTL is the default of "ttl" without a group: peers may be behind routers.
+// unicastTTL is the default of "ttl" without a group, because routers may lie between the peers.
 const unicastTTL = 64
 
-// grouped reports whether the file names a group, or a part of it.
+// grouped reports whether the file has a key of a group.
 func (d *decoding) grouped() bool { return d.met(groupKey) || d.met(groupPortKey) }
 
-// excused reports whether a key may be missing that is mandatory or advised otherwise. Without a group, "peers" and "port" replace
-// the group, and the routes to the peers replace the interfaces.
+// excused reports whether the file may omit a key that is mandatory or advised otherwise. Without a group,
+// "peers" and "port" replace the group, and the routes to the peers replace the interfaces.
 func (d *decoding) excused(k *key) bool {
 	switch k.name {
 	case groupKey, groupPortKey, inKey, outKey:
@@ -208,7 +210,7 @@ func (d *decoding) excused(k *key) bool {
 	return false
 }
 
-// together checks the keys of a netsocket file that depend on each other, once all are read.
+// together checks the keys of a netsocket file that depend on each other, after all keys are read.
 func (d *decoding) together() {
 	complain := func(key string, c *complaint) { d.add(d.values[key], key, c.what+"; "+c.write, c.advice) }
 	if d.met(portKey) && (d.grouped() || !d.met(peersKey)) {
@@ -256,7 +258,7 @@ func (s *Spec) restrict() *complaint {
 	return nil
 }
 
-// address gives the port to the peers that have none, and checks the peers of a spec without a group.
+// address adds the pair's port to the peers without one, and checks the peers of a spec without a group.
 func (s *Spec) address() *complaint {
 	peers := slices.Collect(s.Peers.All())
 	for i, peer := range peers {

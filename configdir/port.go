@@ -11,9 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ParsePort reads a UDP port, as upstream's joold takes it in its files and as
-// its third argument: a number from 1 to 65535, or a service's name as in
-// /etc/services. The error says what to write.
+// ParsePort parses a UDP port as upstream's joold accepts it in its files and as its third argument: a number
+// from 1 to 65535, or a service's name as in /etc/services. The error says which values are valid.
 func ParsePort(s string) (uint16, error) {
 	port, wrong := parsePort(s)
 	if wrong != "" {
@@ -22,8 +21,7 @@ func ParsePort(s string) (uint16, error) {
 	return port, nil
 }
 
-// parsePort returns what is wrong instead of an error, for messages that go
-// on in their own way.
+// parsePort returns a description of the problem instead of an error, because each caller adds its own advice.
 func parsePort(s string) (port uint16, wrong string) {
 	if s != "" && strings.Trim(s, "0123456789") == "" {
 		number, err := strconv.ParseUint(s, 10, 16)
@@ -34,11 +32,10 @@ func parsePort(s string) (port uint16, wrong string) {
 	}
 	unknown := fmt.Sprintf("%s is neither a port number nor a UDP service in /etc/services", quote(s))
 	if s == "" || strings.ContainsAny(s[:1], "+-0123456789") && strings.Trim(s[1:], "0123456789") == "" {
-		// The resolver would take signs.
+		// The resolver would accept a sign.
 		return 0, unknown
 	}
-	// Go's own resolver reads /etc/services and nothing else: no name service
-	// that may hang.
+	// Go's own resolver reads only /etc/services, and asks no name service, which could hang.
 	number, err := (&net.Resolver{PreferGo: true}).LookupPort(context.Background(), "udp", s)
 	if err != nil || number < 1 || number > 65535 {
 		return 0, unknown
@@ -78,7 +75,7 @@ func setStatsPort(s *Spec, v value) *complaint {
 	return nil
 }
 
-// port is the value as a port: a string or a number.
+// port parses the value as a port: a string or a number.
 func (v value) port() (uint16, *complaint) {
 	switch jsontext.Value(v.raw).Kind() {
 	case '0':

@@ -9,27 +9,25 @@ import (
 	"unicode/utf8"
 )
 
-// Problem is one thing that is wrong, or only unwise, in a file of a pair.
-// It is an error that fits one line:
+// Problem is an error or a warning about a pair's file. As an error it has one line, with the mistake and the
+// remedy:
 //
 //	FILE:LINE:COL: KEY: what is wrong; what to write
 type Problem struct {
-	// File is the file's path, as the directory was given.
+	// File is the path of the file. It begins with the directory as the caller of Read spells it.
 	File string
-	// Line and Column count from 1, columns in bytes. What is not there (a
-	// missing key, a missing file) is at line 1, column 1.
+	// Line and Column count from 1, columns in bytes. A missing key or file is reported at line 1, column 1.
 	Line, Column int
-	// Key is the key concerned; empty where the file as a whole is.
+	// Key is the key that the problem concerns; empty if it concerns the whole file.
 	Key string
-	// Message says what is wrong and, behind a semicolon, what to write.
+	// Message says what is wrong and, after a semicolon, what to write.
 	Message string
-	// Warning marks what is unwise but works: a pair with warnings alone is
-	// fit to run.
+	// Warning is true for a problem that does not keep the pair from running.
 	Warning bool
 }
 
-// Error gives the whole problem on one line. It does not tell warnings from
-// errors: whoever prints a mixture looks at Warning.
+// Error returns the problem on one line. The text is the same for errors and warnings; callers that print both
+// must check Warning.
 func (p Problem) Error() string {
 	place := fmt.Sprintf("%s:%d:%d: ", plain(p.File), p.Line, p.Column)
 	if p.Key == "" {
@@ -42,19 +40,19 @@ func (p Problem) Error() string {
 	return place + key + ": " + p.Message
 }
 
-// String is Error.
+// String returns the same as Error.
 func (p Problem) String() string { return p.Error() }
 
-// byPlace orders the problems of one file from top to bottom.
+// byPlace compares two problems of one file by their places, from top to bottom.
 func byPlace(a, b Problem) int {
 	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 }
 
-// longest is how much of somebody's text a message repeats.
+// longest is the greatest length in bytes of a quotation from a file in a message.
 const longest = 64
 
-// plain gives s as it is if it can't break the line or fool a terminal, else
-// quoted: names come from files that anybody may have written.
+// plain returns s unchanged if all its characters are printable, and otherwise quoted. Names come from files
+// that any user may have written, and must neither break the line nor send control characters to a terminal.
 func plain(s string) string {
 	if isPlain(s) {
 		return s
@@ -66,8 +64,7 @@ func isPlain(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
-// quote gives s in double quotes, on one line and shortened to a size that
-// fits one.
+// quote returns s in double quotes, on one line and shortened to longest.
 func quote(s string) string {
 	return strconv.Quote(shorten(s))
 }

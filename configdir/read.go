@@ -9,13 +9,13 @@ import (
 	"syscall"
 )
 
-// maxSize is the most that is read of one file. A pair's files are a few
-// hundred bytes.
+// maxSize is the greatest length in bytes of a file that readFile reads. A pair's files have a few hundred
+// bytes.
 const maxSize = 64 << 10
 
-// readFile reads a regular file of at most maxSize bytes, behind links too. It
-// never blocks and never opens what acts on being opened (a FIFO, a device).
-// Where it fails, it returns what is wrong and what to do about it.
+// readFile reads a regular file of at most maxSize bytes, and follows links. It never blocks, and never opens a
+// file whose opening has an effect (a FIFO, a device). On an error it returns what is wrong and what to do about
+// it.
 func readFile(path string, of kind) (data []byte, wrong string) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -24,8 +24,8 @@ func readFile(path string, of kind) (data []byte, wrong string) {
 	if wrong := notReadable(path, info, of); wrong != "" {
 		return nil, wrong
 	}
-	// The file may have been replaced since, by a FIFO for instance: hence
-	// O_NONBLOCK and a second look.
+	// Meanwhile the file may have been replaced, for example by a FIFO. So the file is opened with O_NONBLOCK,
+	// and its type checked again.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, openMessage(path, err, of)
@@ -49,7 +49,7 @@ func readFile(path string, of kind) (data []byte, wrong string) {
 
 var tooLarge = fmt.Sprintf("file is larger than %d bytes; write the pair's keys and nothing else", maxSize)
 
-// notReadable says why a file should not be read; empty if it should.
+// notReadable returns why a file must not be read, or an empty string.
 func notReadable(path string, info fs.FileInfo, of kind) string {
 	is := ""
 	switch mode := info.Mode(); {
@@ -75,14 +75,15 @@ func notReadable(path string, info fs.FileInfo, of kind) string {
 	return "this is " + is + ", not a file; put a regular file or a link to one in its place"
 }
 
-// notOurs reports whether a file belongs neither to root nor to the user that runs the program. The directories of the path need no
-// check, and ssh checks none for a private key: a user with write access to one can replace the file, but owns the new file then.
+// notOurs reports whether a file belongs neither to root nor to the user that runs the program. The directories
+// of the path are not checked, as ssh does not check those of a private key: a user with write access to one can
+// replace the file, but is then the owner of the new file.
 func notOurs(info fs.FileInfo, user int) bool {
 	stat, known := info.Sys().(*syscall.Stat_t)
 	return known && stat.Uid != 0 && int(stat.Uid) != user
 }
 
-// openMessage puts the operating system's refusal into words.
+// openMessage returns a message for an error of the operating system.
 func openMessage(path string, err error, of kind) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -99,7 +100,7 @@ func openMessage(path string, err error, of kind) string {
 	return "cannot be read (" + plain(cause(err)) + "); put a readable regular file in its place"
 }
 
-// cause strips the operation and the path, which a Problem shows anyway.
+// cause returns the text of an error without the operation and the path. A Problem shows the path anyway.
 func cause(err error) string {
 	var path *fs.PathError
 	if errors.As(err, &path) {

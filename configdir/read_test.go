@@ -18,7 +18,7 @@ const (
 	goodMod = `{"instance": "nat"}`
 )
 
-// write makes a directory of files; their paths may have folders.
+// write creates a directory with these files. Their paths may contain directories.
 func write(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,8 +34,8 @@ func write(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// told reads a directory and gives every problem by the pair's name, without
-// the directory's path; a pair without any has an empty list.
+// told reads a directory and returns all problems by pair name, without the directory's path. The list of a pair
+// without problems is empty.
 func told(t *testing.T, dir string, read func(string) (Result, error)) map[string][]string {
 	t.Helper()
 	result, err := read(dir)
@@ -192,7 +192,7 @@ func TestCheckAddsConflicts(t *testing.T) {
 	}
 }
 
-// TestPlaceOfDefault: what a file leaves to the default is at its top.
+// TestPlaceOfDefault checks that a conflict about a key that the file does not have is at the top of the file.
 func TestPlaceOfDefault(t *testing.T) {
 	got := Pair{Name: "a", Netsocket: "n", Modsocket: "m"}.Place(Conflict{Key: "instance", Message: "x; y"}).String()
 	if want := "m:1:1: instance: x; y"; got != want {
@@ -239,8 +239,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestUnreadable: nothing that lies in place of a file blocks, or is read to
-// its end. Were one opened wrongly, the test would hang.
+// TestUnreadable checks that files of other types and large files neither block readFile nor are read
+// completely. The test would hang if readFile opened one of them.
 func TestUnreadable(t *testing.T) {
 	dir := write(t, map[string]string{
 		"large": strings.Repeat(" ", maxSize+1), "fits": goodMod + strings.Repeat(" ", maxSize-len(goodMod)), "huge": "", "folder/x": "",
@@ -266,7 +266,7 @@ func TestUnreadable(t *testing.T) {
 			t.Errorf("%s: %d bytes, %q", file, len(data), wrong)
 		}
 	}
-	// Root may read everything, so the refusal itself is put in.
+	// Root may read every file, so the test makes the error itself.
 	got := openMessage("x", &fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, modsocket)
 	if want := "permission denied; let this user read it (chmod, chown), or run as root"; got != want {
 		t.Errorf("permission: %s", got)

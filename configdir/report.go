@@ -1,7 +1,7 @@
 package configdir
 
-// maxProblems is how many problems of one file are told; more than a person
-// reads at once come from something that is no configuration.
+// maxProblems is the greatest number of problems that are reported of one file. A file with more is not a
+// configuration.
 const maxProblems = 100
 
 // report collects the problems of one file.
@@ -11,7 +11,7 @@ type report struct {
 	problems []Problem
 }
 
-// add notes a problem at an offset, cut off with a last line at maxProblems.
+// add adds a problem at an offset. The last of maxProblems says that others are left out.
 func (r *report) add(offset int, key, message string, warning bool) {
 	if r.full() {
 		return

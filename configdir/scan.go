@@ -13,8 +13,8 @@ import (
 	"unicode"
 )
 
-// candidate is a name under which a directory holds files of a pair: which
-// files, as paths, empty where there is none.
+// candidate is a name for which a directory has files of a pair. The fields have the files' paths, empty for a
+// missing file.
 type candidate struct {
 	name string
 	// inside are NAME/netsocket.json and NAME/modsocket.json, beside are
@@ -22,8 +22,7 @@ type candidate struct {
 	inside, beside [2]string
 }
 
-// scan finds the candidates of a directory, in natural order, without opening
-// any file.
+// scan returns the candidates in a directory, in natural order. It opens no file.
 func scan(dir string) ([]*candidate, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -61,7 +60,7 @@ func scan(dir string) ([]*candidate, error) {
 	}), nil
 }
 
-// flatName splits NAME.netsocket.json and NAME.modsocket.json.
+// flatName parses NAME.netsocket.json and NAME.modsocket.json.
 func flatName(entry string) (name string, of kind, ok bool) {
 	for _, of := range kinds {
 		if name, ok := strings.CutSuffix(entry, "."+of.fileName()); ok && name != "" {
@@ -71,9 +70,8 @@ func flatName(entry string) (name string, of kind, ok bool) {
 	return "", 0, false
 }
 
-// ignored tells hidden files and backups, which editors and package managers
-// leave behind. It holds for a pair's NAME as well, so that both spellings
-// agree.
+// ignored reports whether a name is that of a hidden file, or of a backup of an editor or package manager. It
+// also applies to a pair's NAME, so that both spellings have the same rules.
 func ignored(name string) bool {
 	extension := filepath.Ext(name)
 	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") ||
@@ -81,15 +79,15 @@ func ignored(name string) bool {
 		strings.HasPrefix(extension, ".dpkg-") || strings.HasPrefix(extension, ".rpm")
 }
 
-// mayExist is false only where a file is known not to be there. What can't be
-// looked at counts as there: taking it for deleted would stop a worker.
+// mayExist returns false only if a file certainly does not exist. If the check fails, the file counts as
+// existing, because a pair that counts as deleted would lose its worker.
 func mayExist(path string) bool {
 	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
 }
 
-// badName says what is wrong with a pair's name; empty if nothing is. Names
-// are typed into commands and shown in tables.
+// badName returns what is wrong with a pair's name, or an empty string. Users type names in commands and see
+// them in tables.
 func badName(name string) string {
 	switch {
 	case len(name) > 64:
@@ -100,7 +98,7 @@ func badName(name string) string {
 	return ""
 }
 
-// directoryError says what to type next.
+// directoryError returns the error for a directory that cannot be read, with the command to type next.
 func directoryError(dir string, err error) error {
 	next := "name a directory that can be read"
 	switch {
@@ -115,6 +113,6 @@ func directoryError(dir string, err error) error {
 	if errors.As(err, &path) {
 		err = path.Err
 	}
-	// Wrapped, because a caller may wait for a directory that is yet to come.
+	// Wrapped, because callers wait for a directory that does not exist yet.
 	return fmt.Errorf("cannot read directory %s: %w; %s", plain(dir), err, next)
 }

@@ -5,11 +5,12 @@ import (
 	"slices"
 )
 
-// schemaKey names the JSON Schema of a file, for editors. A pair ignores it.
+// schemaKey is the key with the URL of the file's JSON Schema, for editors. joolctl ignores it.
 const schemaKey = "$schema"
 
-// Schemas returns the JSON Schemas of both files by the names "netsocket" and "modsocket". A file that joolctl accepts without a warning
-// conforms to its schema; the opposite need not hold, because a schema does not know which names and addresses are valid.
+// Schemas returns the JSON Schemas of both files by the names "netsocket" and "modsocket". Each file that
+// joolctl accepts without a warning conforms to its schema. A file that conforms may still be invalid, because a
+// schema does not know which names and addresses are valid.
 func Schemas() map[string]any {
 	all := make(map[string]any)
 	for _, of := range kinds {
@@ -31,7 +32,7 @@ func (k kind) schema() map[string]any {
 		properties[keys[i].name] = keys[i].schema()
 	}
 	if object["properties"] = properties; k == netsocket {
-		object["anyOf"] = []any{ // the mandatory keys of a group, or of unicast
+		object["anyOf"] = []any{ // the mandatory keys with a group, and by unicast
 			map[string]any{"required": []string{groupKey, groupPortKey}}, map[string]any{"required": []string{peersKey, portKey}},
 		}
 	}

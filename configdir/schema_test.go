@@ -8,8 +8,8 @@ import (
 	"joolctl/internal/golden"
 )
 
-// TestSchemas compares the schemas with those that are published, and the bounds of each key with what the key takes: a value at a bound is
-// good, and the next one behind it is an error.
+// TestSchemas compares the schemas with the published ones, and their bounds with the values that the keys
+// accept: a value at a bound is valid, and the next one beyond it is an error.
 func TestSchemas(t *testing.T) {
 	for name, schema := range Schemas() {
 		b, err := json.MarshalIndent(schema, "", "  ")
@@ -51,7 +51,7 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// TestSchemaKey has both files name their schemas, as editors want it.
+// TestSchemaKey checks that both files may name their schemas.
 func TestSchemaKey(t *testing.T) {
 	for _, of := range kinds {
 		text := `{"$schema": "https://example.net/x.json", ` + of.example()[1:]

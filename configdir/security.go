@@ -7,17 +7,17 @@ import (
 	"joolctl/seal"
 )
 
-// Security says which datagrams a pair sends and takes.
+// Security is which datagrams, clear or sealed ones, a pair sends and accepts.
 type Security uint8
 
 const (
-	// SecurityOff sends and takes clear datagrams only.
+	// SecurityOff sends and accepts clear datagrams only.
 	SecurityOff Security = iota
-	// SecurityAccept takes both clear and sealed datagrams, and sends clear ones.
+	// SecurityAccept accepts both clear and sealed datagrams, and sends clear ones.
 	SecurityAccept
-	// SecuritySend takes both, and sends sealed ones.
+	// SecuritySend accepts both, and sends sealed ones.
 	SecuritySend
-	// SecurityRequire takes and sends sealed datagrams only.
+	// SecurityRequire sends and accepts sealed datagrams only.
 	SecurityRequire
 )
 
@@ -25,7 +25,7 @@ var securities = [...]string{"off", "accept", "send", "require"}
 
 func (s Security) String() string { return securities[s] }
 
-// Keyed reports whether the pair takes sealed datagrams.
+// Keyed reports whether the pair accepts sealed datagrams.
 func (s Security) Keyed() bool { return s != SecurityOff }
 
 // Seals reports whether the pair sends sealed datagrams.
@@ -67,7 +67,8 @@ func keyFilePath(netsocketPath, name string) string {
 	return filepath.Join(filepath.Dir(netsocketPath), name)
 }
 
-// secure checks the keys of the netsocket file that concern its key file, and reads that file. The netsocket file must have been read.
+// secure checks the keys of the netsocket file that concern its key file, and reads the key file. It must be
+// called after the netsocket file is read.
 func (p *Pair) secure() {
 	file, keyed := p.places[keyID{netsocket, keyFileKey}]
 	security, moded := p.places[keyID{netsocket, securityKey}]
@@ -107,15 +108,15 @@ func (p *Pair) readKeys() {
 	}
 	keys, err := seal.ParseKeys(data)
 	if err != nil {
-		mistake := err.(*seal.LineError) // ParseKeys returns no other
+		mistake := err.(*seal.LineError) // ParseKeys returns no other type
 		at(mistake.Line, mistake.Column, mistake.Text)
 		return
 	}
 	p.Spec.Keys = keys
 }
 
-// KeyFiles returns the paths of the key files that the netsocket files of a directory name, each once. It ignores everything that is
-// wrong with the files.
+// KeyFiles returns the paths of the key files that the netsocket files of a directory name, each once. It
+// ignores all problems of these files.
 func KeyFiles(dir string) []string {
 	candidates, err := scan(dir)
 	if err != nil {

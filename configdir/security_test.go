@@ -13,10 +13,10 @@ import (
 	"joolctl/seal"
 )
 
-// keyed is a netsocket file with more keys.
+// keyed returns a netsocket file with additional keys.
 func keyed(more string) string { return strings.Replace(goodNet, "{", "{"+more+", ", 1) }
 
-// writeKeys makes key files.
+// writeKeys creates key files.
 func writeKeys(t *testing.T, dir string, files map[string]string) {
 	t.Helper()
 	for name, text := range files {
@@ -139,7 +139,7 @@ func TestKeyFileProblems(t *testing.T) {
 	}
 }
 
-// TestKeyFileOwner has a key file belong to another user, behind a link and in a directory of that user.
+// TestKeyFileOwner checks the owner of a key file behind a link, which lies in another user's directory.
 func TestKeyFileOwner(t *testing.T) {
 	nstest.NeedRoot(t, "to give files away")
 	const other = 1000

@@ -53,7 +53,7 @@ func setInterface(target *string, v value) *complaint {
 			what: quote(text) + " names the interface twice", write: "write the name alone: " + quote(address.Zone()),
 		}
 	case address.IsUnspecified():
-		// As for C joold, this leaves the choice to the kernel.
+		// As in C joold, this leaves the choice to the kernel.
 		*target = ""
 		return &complaint{
 			what: address.String() + " leaves the choice to the kernel", advice: true,
@@ -66,14 +66,14 @@ func setInterface(target *string, v value) *complaint {
 	return nil
 }
 
-// interfaceName holds a name against Linux's rules, and against control
-// characters, which Linux would take.
+// interfaceName reports whether Linux accepts an interface's name. It also refuses control characters, which
+// Linux accepts.
 func interfaceName(name string) bool {
 	if name == "" || len(name) > 15 || name == "." || name == ".." {
 		return false
 	}
 	if strings.Count(name, ".") == 3 && strings.Trim(name, ".0123456789") == "" {
-		return false // Linux would take it, but this is an address with a typo
+		return false // Linux accepts it, but it is a mistyped address
 	}
 	return !strings.ContainsFunc(name, func(r rune) bool {
 		return r == '/' || r == ':' || r == ' ' || isControl(r)
@@ -122,7 +122,7 @@ func setTTL(s *Spec, v value) *complaint {
 	return nil
 }
 
-// setInstance takes what the kernel module takes for a name.
+// setInstance accepts the names that the kernel module accepts.
 func setInstance(s *Spec, v value) *complaint {
 	text, c := v.line(15, "an instance's name can have")
 	if c == nil {

@@ -1,18 +1,19 @@
 package configdir
 
-// Setting is the value that a key has for a pair.
+// Setting is the value of a key for a pair.
 type Setting struct {
 	// File is "netsocket" or "modsocket".
 	File, Key string
-	// Value is in JSON. It is empty if the pair's files do not have the key and the key has no default value; Without then says what
-	// holds.
+	// Value is the value in JSON. It is empty if the pair's files do not have the key and the key has no
+	// default. Then Without describes the behaviour.
 	Value, Without string
-	// Path and Line are where the value stands; Path is empty if the files do not have the key.
+	// Path and Line are the place of the value. Path is empty if the files do not have the key.
 	Path string
 	Line int
 }
 
-// Settings returns the values of all keys, in the order of Keys. A value that is wrong is among them: see Problems.
+// Settings returns the values of all keys, in the order of Keys. It includes invalid values, which Problems
+// reports.
 func (p Pair) Settings() []Setting {
 	var all []Setting
 	for _, k := range keys {

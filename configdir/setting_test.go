@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestSettings has each key of a pair once, with its value and where it comes from.
+// TestSettings checks that Settings has each key of a pair once, with its value and its place.
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()
 	netsocketPath, modsocketPath := filepath.Join(dir, "a.netsocket.json"), filepath.Join(dir, "a.modsocket.json")

@@ -1,8 +1,8 @@
-// Package configdir turns a directory of netsocket/modsocket pairs into
-// validated specs, and says of every bad file what is wrong in it, and where.
+// Package configdir reads a directory of netsocket/modsocket pairs into validated specs, and reports all
+// problems of a file with their places.
 //
-// The files are upstream joold's (see docs/configuration.md); the keys that
-// upstream does not know, it ignores, so one pair serves both programs.
+// The files are those of upstream's joold (see docs/configuration.md). Upstream ignores the keys that it does
+// not know, so one pair serves both programs.
 package configdir
 
 import (
@@ -12,74 +12,69 @@ import (
 	"joolctl/seal"
 )
 
-// Spec is what one pair of files asks for: one Jool instance, kept in step
-// over one multicast group, or by unicast with its peers. All fields are comparable: specs are == if their
-// files mean the same, however they are laid out. (Namespaces alone are kept as
-// written; Conflicts knows their other spellings.)
+// Spec is the configuration in one pair of files: one Jool instance, whose sessions are synchronised over one
+// multicast group, or by unicast with its peers. All fields are comparable: two specs are == if their files have
+// the same meaning, even in a different layout. (Only namespaces are spelled as in the files; Conflicts knows
+// their equivalent spellings.)
 type Spec struct {
-	// Name is the pair's: the part of the file names (or the directory) that
-	// both files share.
+	// Name is the pair's name: the common part of both file names, or the directory's name.
 	Name string
 
-	// Group and Port are where sessions are sent to and heard from.
-	// Group is a multicast address, IPv4 or IPv6, never IPv4-mapped, no zone.
-	// Without a Group, datagrams go to each of the Peers, and Port is the own one.
+	// Group is the group to which sessions are sent and from which they are received: an IPv4 or IPv6 multicast
+	// address, never IPv4-mapped, without a zone. Port is its UDP port. Without a Group, datagrams go to each of
+	// the Peers, and Port is the port of this host.
 	Group netip.Addr
 	Port  uint16
-	// Peers are the hosts whose datagrams are taken; none: everybody's.
-	// All are of one family. Beside a Group their ports are 0.
+	// Peers are the hosts whose datagrams are accepted; none: all hosts. All have the same address family. With
+	// a Group their ports are 0.
 	Peers Peers
-	// InInterface and OutInterface are an interface's name or one of its
-	// addresses (in netip.Addr's spelling, without a zone); empty leaves the
-	// choice to the kernel.
+	// InInterface and OutInterface are the name of an interface or one of its addresses (in netip.Addr's
+	// spelling, without a zone); empty: the kernel chooses.
 	InInterface  string
 	OutInterface string
 	// ReuseAddr sets SO_REUSEADDR before bind.
 	ReuseAddr bool
 	// TTL is the IPv4 TTL or IPv6 hop limit, 0 to 255.
 	TTL int
-	// MTU is the length of the longest IP packet that is sent, in bytes; 0: the MTU
-	// of the output interface, but at most 1500.
+	// MTU is the length in bytes of the longest IP packet to send; 0: the MTU of the output interface, at most
+	// 1500.
 	MTU int
-	// ReceiveBuffer is SO_RCVBUFFORCE's argument for the network and the
-	// netlink socket, in bytes.
+	// ReceiveBuffer is the argument of SO_RCVBUFFORCE for the network and the netlink socket, in bytes.
 	ReceiveBuffer int
-	// RefreshPeriod is how often a session that changes nothing but its time left
-	// is passed on at most; 0: every time.
+	// RefreshPeriod is the minimum time between two datagrams with a session of which only the time left has
+	// changed; 0: each report is sent.
 	RefreshPeriod time.Duration
-	// VerifyPeriod is how often the whole table is compared with a peer's; 0:
-	// only when something seems to be missing.
+	// VerifyPeriod is the time between two comparisons of the whole table with that of a peer; 0: a comparison
+	// takes place only when sessions seem to be missing.
 	VerifyPeriod time.Duration
-	// AdvertiseRate is how many sessions per second "joolctl advertise" sends to
-	// upstream's peers.
+	// AdvertiseRate is the number of sessions per second that "joolctl advertise" sends to upstream's peers.
 	AdvertiseRate int
-	// Sequence puts a trailer behind what is sent and exchanges control messages
-	// with peers that do so too; without it there are upstream's bytes only.
+	// Sequence adds a trailer to datagrams, and exchanges control messages with peers that do the same. Without
+	// it the host sends only the bytes that upstream sends.
 	Sequence bool
-	// KeyFile is the path of the file with Keys; empty if there is none.
+	// KeyFile is the path of the file with Keys; empty: there is none.
 	KeyFile string
-	// Keys seal and open datagrams. There is at least one if KeyFile is not empty.
+	// Keys seal and open datagrams. There is at least one key if KeyFile is not empty.
 	Keys seal.Keys
-	// Security says which datagrams are sealed.
+	// Security is which datagrams are sealed.
 	Security Security
-	// NetNamespace is where the network socket lives: a namespace as in
-	// Namespace. It is equal to Namespace where netsocket names none.
+	// NetNamespace is the namespace of the network socket, as in Namespace. It is equal to Namespace if the
+	// netsocket file names none.
 	NetNamespace string
 
-	// Instance is the Jool instance's name, 1 to 15 bytes.
+	// Instance is the name of the Jool instance, 1 to 15 bytes.
 	Instance string
-	// Namespace is where the instance lives: a name under /run/netns, an
-	// absolute path, or empty for the namespace that the program runs in.
+	// Namespace is the namespace of the instance: a name under /run/netns, an absolute path, or empty for the
+	// namespace in which the program runs.
 	Namespace string
-	// EnableSS turns the instance's ss-enabled on where it is off.
+	// EnableSS turns the instance's ss-enabled on if it is off.
 	EnableSS bool
-	// TuneSS sets the instance's ss-* settings that still have the module's
-	// default values to values that report new sessions within milliseconds.
+	// TuneSS changes the instance's ss-* settings that have the module's default values, so that the module
+	// reports new sessions within milliseconds.
 	TuneSS bool
 
 	// StatsPort is the UDP port of the stats server; 0: none.
 	StatsPort uint16
-	// StatsAddress is where the stats server listens; the zero Addr: on both
-	// loopback addresses.
+	// StatsAddress is the address of the stats server; the zero Addr: both loopback addresses.
 	StatsAddress netip.Addr
 }

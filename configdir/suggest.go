@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// unknownKey says what to do about a key that its file does not have.
+// unknownKey returns the message about a key that the file must not have.
 func unknownKey(name string, of kind) string {
 	for _, other := range kinds {
 		if other != of && find(name, other) != nil {
@@ -22,8 +22,8 @@ func unknownKey(name string, of kind) string {
 	return fmt.Sprintf("unknown key; write %q", near.name)
 }
 
-// nearest is the key that somebody may have meant, of the same file if that is
-// no farther; nil if none is near.
+// nearest returns the key with the most similar name, or nil if no name is similar. Of equally similar names it
+// prefers that of the same file.
 func nearest(name string, of kind) *key {
 	if len(name) > longest {
 		return nil
@@ -55,7 +55,7 @@ func list(of kind) string {
 	return strings.Join(names, ", ")
 }
 
-// distance is Levenshtein's: how many bytes to insert, delete or change.
+// distance returns the Levenshtein distance: the number of bytes to insert, delete or change.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// blanks is JSON's white space.
+// blanks are the white space characters of JSON.
 const blanks = " \t\r\n"
 
-// syntaxMessage words a syntax error for people who edit by hand. The usual
-// slips are told by the byte at the offset and the one before; the place may
-// move to where the slip is. behindKey is where a key ended whose value could
-// not be read; 0: it was no value.
+// syntaxMessage returns the offset and the text of the message about a syntax error, for files that are edited
+// by hand. It recognises frequent mistakes by the byte at the offset and the byte before. The returned offset is
+// that of the mistake, which may lie before the decoder's. behindKey is the offset behind the key whose value is
+// invalid; 0: the error is not in a value.
 func syntaxMessage(data []byte, offset, behindKey int, of kind) (int, string) {
 	text := bytes.TrimRight(data, blanks)
 	switch {
@@ -59,7 +59,7 @@ func syntaxMessage(data []byte, offset, behindKey int, of kind) (int, string) {
 	return offset, fmt.Sprintf("%q can't stand here; write one object, as in %s", r, of.example())
 }
 
-// inString is true if text, JSON as far as it goes, ends within a string.
+// inString reports whether text, the beginning of a JSON text, ends within a string.
 func inString(text []byte) bool {
 	in := false
 	for i := 0; i < len(text); i++ {
@@ -73,7 +73,7 @@ func inString(text []byte) bool {
 	return in
 }
 
-// last is the last byte before an offset that is not blank; 0: none.
+// last returns the last byte before an offset that is not white space; 0: there is none.
 func last(text []byte, offset int) byte {
 	before := bytes.TrimRight(text[:offset], blanks)
 	if len(before) == 0 {
@@ -82,7 +82,7 @@ func last(text []byte, offset int) byte {
 	return before[len(before)-1]
 }
 
-// wordAt is the bare word (a number, a name without quotes) around an offset.
+// wordAt returns the bare word (a number, or a name without quotes) around an offset.
 func wordAt(text []byte, offset int) (start int, word string) {
 	isWord := func(c byte) bool { return c > ' ' && bytes.IndexByte([]byte(`{}[],:"'/#`), c) < 0 }
 	start, end := offset, offset

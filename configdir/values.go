@@ -11,17 +11,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// value is a key's value as the file has it: one JSON value.
+// value is the value of a key in a file: one JSON value.
 type value struct{ raw []byte }
 
-// complaint is what is wrong with a value.
+// complaint is a problem of a value.
 type complaint struct {
 	what string
-	// write is what to write instead; empty: what the key's entry wants.
+	// write says which value to write instead; empty: the message takes want of the key's entry.
 	write string
-	// advice: the value is taken nonetheless.
+	// advice is true for a warning: the value is used nevertheless.
 	advice bool
-	// offset is where in the value, if not at its start.
+	// offset is the place of the problem in the value, in bytes.
 	offset int
 }
 
@@ -29,7 +29,7 @@ func wrong(format string, arguments ...any) *complaint {
 	return &complaint{what: fmt.Sprintf(format, arguments...)}
 }
 
-// message words a complaint about a key's value.
+// message returns the text of a complaint about a key's value.
 func (c *complaint) message(k *key) string {
 	write := c.write
 	if write == "" {
@@ -38,7 +38,8 @@ func (c *complaint) message(k *key) string {
 	return c.what + "; " + write
 }
 
-// line is the value as a string of 1 to limit bytes without control characters. A longer one has more bytes than what can have.
+// line parses the value as a string of 1 to limit bytes without control characters. The parameter what ends the
+// message about a longer string, which says that it has more bytes than "a path can have", for example.
 func (v value) line(limit int, what string) (string, *complaint) {
 	text, c := v.text()
 	if c != nil {
@@ -55,7 +56,7 @@ func (v value) line(limit int, what string) (string, *complaint) {
 	return text, nil
 }
 
-// text is the value as a string.
+// text parses the value as a string.
 func (v value) text() (string, *complaint) {
 	if jsontext.Value(v.raw).Kind() != '"' {
 		return "", v.wrongType("a string")
@@ -64,7 +65,7 @@ func (v value) text() (string, *complaint) {
 	if err == nil {
 		return string(text), nil
 	}
-	// What is no Unicode at all is an escaped half of a surrogate pair.
+	// Strings that are not Unicode have an invalid byte or an escaped half of a surrogate pair.
 	if at := invalidUTF8(v.raw); at >= 0 {
 		return "", &complaint{
 			what: fmt.Sprintf("byte 0x%02x is not UTF-8", v.raw[at]), write: "write the file as UTF-8", offset: at,
@@ -73,7 +74,7 @@ func (v value) text() (string, *complaint) {
 	return "", wrong(`half of a \u surrogate pair is no character`)
 }
 
-// whole puts a whole number between two bounds into target.
+// whole stores a whole number between two bounds in target.
 func (v value) whole(target *int, low, high int) *complaint {
 	if jsontext.Value(v.raw).Kind() != '0' {
 		return v.wrongType("a number")
@@ -89,7 +90,7 @@ func (v value) whole(target *int, low, high int) *complaint {
 	return nil
 }
 
-// seconds puts a whole number of seconds from 0 to high into target.
+// seconds stores a whole number of seconds from 0 to high in target.
 func (v value) seconds(target *time.Duration, high int) *complaint {
 	n := 0
 	if c := v.whole(&n, 0, high); c != nil {
@@ -99,7 +100,7 @@ func (v value) seconds(target *time.Duration, high int) *complaint {
 	return nil
 }
 
-// boolean puts true or false into target.
+// boolean stores true or false in target.
 func (v value) boolean(target *bool) *complaint {
 	switch jsontext.Value(v.raw).Kind() {
 	case 't', 'f':
@@ -109,8 +110,8 @@ func (v value) boolean(target *bool) *complaint {
 	return v.wrongType("true or false")
 }
 
-// wrongType complains about the value's type. The right value is often the
-// same with or without quotes, so the message shows what was found.
+// wrongType returns the complaint about a value of the wrong type. The message shows the value, because the
+// right one often differs only in the quotes.
 func (v value) wrongType(want string) *complaint {
 	is := ""
 	switch jsontext.Value(v.raw).Kind() {
@@ -130,13 +131,13 @@ func (v value) wrongType(want string) *complaint {
 	return wrong("must be %s, not %s", want, is)
 }
 
-// show is a string's value as a message may repeat it.
+// show returns a string value in the form for messages.
 func (v value) show() string {
 	text, _ := jsontext.AppendUnquote(nil, v.raw)
 	return quote(string(text))
 }
 
-// invalidUTF8 is the offset of the first byte that is not UTF-8; -1: none.
+// invalidUTF8 returns the offset of the first byte that is not valid UTF-8; -1: there is none.
 func invalidUTF8(data []byte) int {
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])

@@ -1,7 +1,7 @@
-// Package events tells when something that workers depend on may have changed:
-// Jool's module, network namespaces, links and their addresses. It tells where
-// to look, never what is there. What the kernel doesn't announce, or announced
-// while nobody listened, is left to its callers' own polls.
+// Package events reports when a resource that workers depend on may have changed: Jool's module, network
+// namespaces, links and their addresses. A report says where to look, not what changed. Some changes go
+// unreported: those that the kernel does not announce, and those while no socket listened. Callers must poll for
+// these.
 package events
 
 import (
@@ -15,7 +15,7 @@ import (
 	"joolctl/nsthread"
 )
 
-// Watcher watches the module and the namespaces that it is told to follow.
+// Watcher watches the module and the namespaces that Follow names.
 type Watcher struct {
 	threads *nsthread.Pool
 	log     *slog.Logger
@@ -23,13 +23,13 @@ type Watcher struct {
 	mu     sync.Mutex
 	wanted map[string]bool
 	places map[string]*place
-	// start is what Run does to a new place; nil while it doesn't run.
+	// start runs a new place; nil while Run does not run.
 	start func(*place)
 	names *names
 }
 
-// New makes a watcher; it does nothing before Run. Threads of followed
-// namespaces come from the pool. A nil log discards.
+// New returns a Watcher, which does nothing before Run. It takes the threads of followed namespaces from the
+// pool. A nil log discards.
 func New(threads *nsthread.Pool, log *slog.Logger) *Watcher {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -37,8 +37,8 @@ func New(threads *nsthread.Pool, log *slog.Logger) *Watcher {
 	return &Watcher{threads: threads, log: log, wanted: make(map[string]bool), places: make(map[string]*place)}
 }
 
-// Follow watches these namespaces (see nsthread.Path), and lets go of all
-// others: of the threads inside them too. It does not wait.
+// Follow sets the namespaces to watch (see nsthread.Path). The Watcher stops watching all others and releases
+// their threads. Follow does not wait.
 func (w *Watcher) Follow(namespaces []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -49,7 +49,7 @@ func (w *Watcher) Follow(namespaces []string) {
 	w.settle()
 }
 
-// settle makes places what is wanted. With mu held.
+// settle starts and stops places so that they match wanted. The caller holds mu.
 func (w *Watcher) settle() {
 	if w.start == nil {
 		return
@@ -70,8 +70,8 @@ func (w *Watcher) settle() {
 	w.names.follow(w.places)
 }
 
-// Run calls changed, from goroutines of its own, whenever something may have
-// changed in a namespace, or, if all is true, anywhere; until ctx ends.
+// Run calls changed when a resource in a namespace may have changed or, if all is true, in any namespace. The
+// calls come from several goroutines. Run returns when ctx ends.
 func (w *Watcher) Run(ctx context.Context, changed func(namespace string, all bool)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -92,7 +92,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(namespace string, all bo
 	w.start = nil
 	clear(w.places)
 	w.mu.Unlock()
-	// A thread that hangs in the kernel is nobody's to wait for.
+	// A thread that hangs in the kernel must not keep Run from returning.
 	ended := make(chan struct{})
 	go func() {
 		running.Wait()
@@ -104,8 +104,8 @@ func (w *Watcher) Run(ctx context.Context, changed func(namespace string, all bo
 	}
 }
 
-// sweep looks at the names of all places every now and then, until ctx ends, and
-// wakes those up whose name leads elsewhere: hundreds of others sleep on.
+// sweep checks the names of all places every sweepPeriod until ctx ends, and wakes only the places whose names
+// lead to another namespace than before, so that hundreds of others stay asleep.
 func (w *Watcher) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepPeriod)
 	defer tick.Stop()
@@ -126,11 +126,10 @@ func (w *Watcher) sweep(ctx context.Context) {
 	}
 }
 
-// grace is what the watcher's parts have to end in.
+// grace bounds how long Run waits for its goroutines at the end.
 const grace = time.Second
 
-// moved has the places look whose names may lead elsewhere now: those of a
-// path, or all of them for "".
+// moved makes places look up their names again: those with this path, or all of them for "".
 func (w *Watcher) moved(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -21,15 +21,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how soon an event has to be told, and quiet how long nothing is
-// told before all is quiet.
+// patience bounds the time from a change to its report. quiet is how long calmDown waits for a further report.
 const (
 	patience = time.Second
 	quiet    = 2 * calm
 )
 
-// watched runs a watcher that follows these namespaces until the test's end,
-// and returns what it tells, once it is quiet.
+// watched runs a Watcher that follows these namespaces until the end of the test. It returns the channel of
+// reports once the initial ones have ended.
 func watched(t *testing.T, namespaces ...string) (*Watcher, chan string) {
 	t.Helper()
 	nstest.Need(t)
@@ -55,7 +54,7 @@ func watched(t *testing.T, namespaces ...string) (*Watcher, chan string) {
 	return w, told
 }
 
-// calmDown waits until nothing is told any more.
+// calmDown discards reports until none arrives for the time quiet.
 func calmDown(told chan string) {
 	for {
 		select {
@@ -66,7 +65,7 @@ func calmDown(told chan string) {
 	}
 }
 
-// wants waits for news of a namespace.
+// wants waits for a report about a namespace.
 func wants(t *testing.T, told chan string, ns string) {
 	t.Helper()
 	for late := time.After(patience); ; {
@@ -100,7 +99,8 @@ func TestLinks(t *testing.T) {
 	wants(t, told, b)
 }
 
-// A namespace that appears, goes, or is made anew is told, and listened in.
+// TestNames checks that the creation, deletion and re-creation of a namespace are reported, and that the Watcher
+// then listens for links inside it.
 func TestNames(t *testing.T) {
 	linked := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink("/run/netns", linked); err != nil {
@@ -134,7 +134,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// A namespace whose name has gone is let go of: what it holds goes with it.
+// TestLetsGo checks that the Watcher releases a namespace whose name is deleted: the kernel removes the
+// namespace and its end of the veth pair.
 func TestLetsGo(t *testing.T) {
 	for name, leave := range map[string]func(*testing.T, *Watcher, string){
 		"deleted": func(t *testing.T, _ *Watcher, ns string) { nstest.Delete(t, ns) },
@@ -155,7 +156,7 @@ func TestLetsGo(t *testing.T) {
 	}
 }
 
-// Many namespaces cost a thread each and end together.
+// TestMany follows many namespaces, each with a thread of its own, and then stops following all but one.
 func TestMany(t *testing.T) {
 	const n = 50
 	var all []string
@@ -164,7 +165,7 @@ func TestMany(t *testing.T) {
 	}
 	w, told := watched(t, all...)
 	nstest.IP(t, all[n-1], "link add sync type veth peer name sync2")
-	for late := time.After(patience); ; { // the others may still tell of their own beginning
+	for late := time.After(patience); ; { // the other places may still report their own start
 		var got string
 		select {
 		case got = <-told:
@@ -204,7 +205,7 @@ func TestModule(t *testing.T) {
 
 func ExampleWatcher() {
 	w := New(nsthread.NewPool(), nil)
-	w.Follow([]string{""}) // this process's own namespace
+	w.Follow([]string{""}) // the namespace of this process
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 	w.Run(ctx, func(ns string, all bool) {})

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// jool is the module's netlink family.
+	// jool is the name of the module's Generic Netlink family.
 	jool = "Jool"
-	// moduleRetry is how long to wait before listening again after a failure.
+	// moduleRetry is the time between a failure and the next attempt to listen.
 	moduleRetry = 5 * time.Second
 )
 
-// watchModule calls changed whenever Jool's netlink family appears or goes. That
-// is told in every namespace.
+// watchModule calls changed when Jool's Generic Netlink family is registered or unregistered. The kernel
+// announces this in every namespace, so one socket is enough.
 func watchModule(ctx context.Context, log *slog.Logger, changed func()) {
 	told := ""
 	for {
@@ -32,7 +32,7 @@ func watchModule(ctx context.Context, log *slog.Logger, changed func()) {
 			log.Warn("a module that is loaded or unloaded is noticed late", "error", err)
 		}
 		pause(ctx, moduleRetry)
-		changed() // for what happened meanwhile
+		changed() // for changes while no socket listened
 	}
 }
 
@@ -54,7 +54,7 @@ func listenForFamily(ctx context.Context, changed func()) error {
 			return fmt.Errorf("generic netlink: %w", err)
 		}
 	}
-	unblock := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) }) // Receive returns
+	unblock := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) }) // makes Receive return
 	defer unblock()
 	for {
 		messages, _, err := c.Receive()
@@ -72,7 +72,7 @@ func listenForFamily(ctx context.Context, changed func()) error {
 	}
 }
 
-// isJools tells whether a message of the controller's is about Jool.
+// isJools reports whether a message from the generic netlink controller concerns Jool's family.
 func isJools(m genetlink.Message) bool {
 	d, err := netlink.NewAttributeDecoder(m.Data)
 	if err != nil {

@@ -12,10 +12,11 @@ import (
 	"joolctl/nsthread"
 )
 
-// namesDir is where `ip netns` keeps names. It is made with the first of them.
+// namesDir is the directory in which `ip netns` mounts namespaces. It does not exist before the first one.
 const namesDir = "/run/netns"
 
-// pathOf is a namespace's file as the kernel names it in events.
+// pathOf returns the path of a namespace's file as the kernel spells it in events, without symbolic links in the
+// directory.
 func pathOf(ns string) string {
 	path := nsthread.Path(ns)
 	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
@@ -24,10 +25,10 @@ func pathOf(ns string) string {
 	return filepath.Clean(path)
 }
 
-// names watches the directories in which namespaces have their names.
+// names watches the directories that contain namespaces' names.
 type names struct {
 	log     *slog.Logger
-	watcher *fsnotify.Watcher // nil: the kernel has none for us
+	watcher *fsnotify.Watcher // nil if the process got no inotify instance
 
 	mu   sync.Mutex
 	dirs map[string]bool
@@ -45,8 +46,8 @@ func newNames(log *slog.Logger) *names {
 	return n
 }
 
-// follow watches the directories of these places too. Directories are few, and
-// stay watched.
+// follow also watches the directories of these places. It never stops watching a directory, because there are
+// few.
 func (n *names) follow(places map[string]*place) {
 	for _, p := range places {
 		if !silent(p.path) {
@@ -55,7 +56,7 @@ func (n *names) follow(places map[string]*place) {
 	}
 }
 
-// silent is true for paths whose changes are not announced.
+// silent reports whether the kernel announces no changes of a path.
 func silent(path string) bool { return strings.HasPrefix(path, "/proc/") }
 
 func (n *names) add(dir string) {
@@ -64,11 +65,11 @@ func (n *names) add(dir string) {
 	if n.watcher == nil || n.dirs[dir] {
 		return
 	}
-	// One that does not exist yet is tried again when something moves.
+	// A directory that does not exist yet is tried again when it is created.
 	n.dirs[dir] = n.watcher.Add(dir) == nil
 }
 
-// again watches a directory that was made anew.
+// again renews the watch of a directory that was deleted and created.
 func (n *names) again(dir string) {
 	n.mu.Lock()
 	known := n.dirs[dir]
@@ -76,15 +77,14 @@ func (n *names) again(dir string) {
 	delete(n.dirs, dir)
 	n.mu.Unlock()
 	if known {
-		_ = n.watcher.Remove(dir) // it may be gone
+		_ = n.watcher.Remove(dir) // an error means that the directory does not exist
 	}
 	if tried {
 		n.add(dir)
 	}
 }
 
-// run calls moved for each path that appears or goes, and with "" if that may
-// have been any.
+// run calls moved for each path that is created, deleted or renamed, and moved("") if any path may be affected.
 func (n *names) run(ctx context.Context, moved func(path string)) {
 	if n.watcher == nil {
 		return
@@ -100,11 +100,11 @@ func (n *names) run(ctx context.Context, moved func(path string)) {
 			}
 			if n.isDir(e.Name) {
 				n.again(e.Name)
-				moved("") // what has happened in it meanwhile
+				moved("") // files may have been created before the watch
 				continue
 			}
 			moved(e.Name)
-		case <-n.watcher.Errors: // an overflow, most likely
+		case <-n.watcher.Errors: // most likely an overflow of the event queue
 			moved("")
 		}
 	}

@@ -14,37 +14,36 @@ import (
 )
 
 const (
-	// sweepPeriod is how often all names are looked at without an event,
-	// silentPeriod the same for a path below /proc, which never has one.
+	// sweepPeriod is the time between two checks of all names without an event. silentPeriod is the same for a
+	// path below /proc, which never causes an event.
 	sweepPeriod  = 15 * time.Second
 	silentPeriod = 2 * time.Second
-	// mountedWithin and mountPeriod are for a name that has appeared: it becomes a
-	// namespace when that is mounted on it, a moment later.
+	// A new name leads to a namespace only once `ip netns add` has mounted the namespace there, a moment later.
+	// A new name is therefore checked every mountPeriod for the time mountedWithin.
 	mountedWithin = 2 * time.Second
 	mountPeriod   = 5 * time.Millisecond
-	// burst is how long to wait for what belongs to an event: an interface comes
-	// with a dozen. calm is how long not to tell again: there are hosts where
-	// links never rest.
+	// burst is the time from an event to its report, so that one report covers the dozen events of a new
+	// interface. calm is the minimum time between two reports, for hosts whose links change all the time.
 	burst = 20 * time.Millisecond
 	calm  = 200 * time.Millisecond
 )
 
-// place is a namespace that is followed.
+// place watches one namespace.
 type place struct {
 	namespace, path string
 	threads         *nsthread.Pool
 	log             *slog.Logger
 	stop            context.CancelFunc
 
-	swept   chan struct{} // it is time to look at its name
-	named   chan struct{} // its name may lead elsewhere
-	stirred chan struct{} // its links or addresses have changed
+	swept   chan struct{} // sweep found that the name leads to another namespace
+	named   chan struct{} // the name may lead to another namespace
+	stirred chan struct{} // links or addresses have changed
 
-	// links is what listens inside; nil while there is no such namespace. at is
-	// that namespace, for others to read.
+	// links listens inside the namespace; nil while the namespace does not exist. at is the ID of that
+	// namespace, for other goroutines to read.
 	links *links
 	at    atomic.Pointer[nsthread.ID]
-	told  string // the last problem in the log
+	told  string // the last logged problem
 }
 
 func newPlace(ns string, threads *nsthread.Pool, log *slog.Logger) *place {
@@ -54,8 +53,8 @@ func newPlace(ns string, threads *nsthread.Pool, log *slog.Logger) *place {
 	}
 }
 
-// settled is true if its name leads where it listens, or nowhere as before. It
-// may be called from anywhere.
+// settled reports whether the name still leads to the namespace that the place listens in or, if it listens in
+// none, still does not exist. Any goroutine may call it.
 func (p *place) settled() bool {
 	id, err := nsthread.Identify(p.namespace)
 	if at := p.at.Load(); at != nil {
@@ -64,13 +63,13 @@ func (p *place) settled() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// look has it look at its name soon.
+// look makes the place look up its name soon.
 func (p *place) look() { signal(p.named) }
 
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
-	default: // it is about to
+	default: // a signal is pending
 	}
 }
 
@@ -78,7 +77,7 @@ func (p *place) run(ctx context.Context, changed func()) {
 	defer p.leave()
 	again := time.NewTimer(0)
 	defer again.Stop()
-	var until time.Time // the name has appeared, and is looked at closely so long
+	var until time.Time // until then, a new name is checked every mountPeriod
 	for {
 		select {
 		case <-ctx.Done():
@@ -107,8 +106,8 @@ func (p *place) run(ctx context.Context, changed func()) {
 	}
 }
 
-// renew listens inside the namespace that the name leads to now, and reports
-// whether that is another one than before, or none.
+// renew looks up the name and listens inside the namespace that it leads to. moved is true if this is another
+// namespace than before, or if there is none any longer.
 func (p *place) renew() (moved bool, err error) {
 	id, err := nsthread.Identify(p.namespace)
 	if p.links != nil {
@@ -116,7 +115,7 @@ func (p *place) renew() (moved bool, err error) {
 			return false, nil
 		}
 		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
-			return false, err // looking needs a descriptor, listening has its own
+			return false, err // Identify needs a descriptor, whereas the open socket stays usable
 		}
 		p.leave()
 		moved = true
@@ -133,8 +132,7 @@ func (p *place) renew() (moved bool, err error) {
 	return moved, err
 }
 
-// tell logs what is wrong, once, unless it is only that there is no namespace:
-// the workers tell that.
+// tell logs an error once, except that the namespace does not exist: the workers log that.
 func (p *place) tell(err error) {
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, nsthread.ErrNotNamespace) {
 		p.told = ""
@@ -146,7 +144,7 @@ func (p *place) tell(err error) {
 	}
 }
 
-// leave lets go of the namespace.
+// leave stops listening and releases the namespace.
 func (p *place) leave() {
 	if p.links != nil {
 		p.links.close()
@@ -155,13 +153,14 @@ func (p *place) leave() {
 	}
 }
 
-// links listens for news of links and addresses inside a namespace.
+// links is a netlink socket that receives the changes of links and addresses inside a namespace.
 type links struct {
 	thread *nsthread.Thread
 	fd     int
 }
 
-// openLinks listens on the namespace's thread; stirred must not block.
+// openLinks opens the socket and watches it on the namespace's thread, which calls stirred for each event.
+// stirred must not block.
 func openLinks(threads *nsthread.Pool, ns string, stirred func()) (*links, error) {
 	thread, err := threads.Get(ns)
 	if err != nil {
@@ -178,7 +177,7 @@ func openLinks(threads *nsthread.Pool, ns string, stirred func()) (*links, error
 	return l, nil
 }
 
-// open is openLinks on the thread.
+// open is the part of openLinks that runs on the thread.
 func (l *links) open(stirred func()) (err error) {
 	l.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -189,8 +188,7 @@ func (l *links) open(stirred func()) (err error) {
 		return err
 	}
 	return l.thread.Watch(l.fd, func() {
-		// What it says does not matter, only that it says something; nor does it
-		// if some of it was lost (ENOBUFS).
+		// Any message means a change, and so does an overrun (ENOBUFS). The content is not needed.
 		var first [1]byte
 		for range 64 {
 			if _, _, err := unix.Recvfrom(l.fd, first[:], unix.MSG_TRUNC); err == unix.EAGAIN {
@@ -202,7 +200,7 @@ func (l *links) open(stirred func()) (err error) {
 }
 
 func (l *links) close() {
-	_ = l.thread.Do(func() { // it can't have ended before its last user
+	_ = l.thread.Do(func() { // fails only after the last Release
 		if l.fd >= 0 {
 			l.thread.Unwatch(l.fd)
 			unix.Close(l.fd)
@@ -211,7 +209,7 @@ func (l *links) close() {
 	l.thread.Release()
 }
 
-// pause waits, unless ctx ends.
+// pause sleeps for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

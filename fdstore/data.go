@@ -8,11 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// most bounds what KeepData takes and TakeData reads.
+// most is the largest number of bytes that KeepData and TakeData handle.
 const most = 16 << 20
 
-// KeepData leaves bytes to the next process, in a file in memory: it comes and
-// goes with the descriptors, and nothing on disk can be older than they are.
+// KeepData stores bytes for the next process of the service, in a memory file (memfd) whose descriptor is passed
+// like a socket's. The bytes have the same lifetime as the stored sockets, so they can never be older than
+// these, as a file on disk could. Before Leave, KeepData does nothing. It returns an error for more than 16 MiB.
 func (s *Store) KeepData(key string, data []byte) error {
 	if !s.Leaving() {
 		return nil
@@ -33,7 +34,8 @@ func (s *Store) KeepData(key string, data []byte) error {
 	return nil
 }
 
-// TakeData gives what KeepData left, or nil.
+// TakeData returns the bytes that the previous process stored with KeepData under this key, or nil if there are
+// none.
 func (s *Store) TakeData(key string) ([]byte, error) {
 	fd, _, ok := s.Take(key)
 	if !ok {
@@ -41,6 +43,6 @@ func (s *Store) TakeData(key string) ([]byte, error) {
 	}
 	f := os.NewFile(uintptr(fd), mark)
 	defer f.Close()
-	// The offset is where the process before stopped writing.
+	// The descriptor's file offset is at the end, because the previous process wrote through it.
 	return io.ReadAll(io.NewSectionReader(f, 0, most))
 }

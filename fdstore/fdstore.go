@@ -1,9 +1,9 @@
-// Package fdstore leaves open descriptors with the service manager, for the
-// next process of the service to go on with: systemd's descriptor store.
+// Package fdstore passes open descriptors to the next process of the service through the service manager:
+// systemd's descriptor store (FDSTORE=1 in sd_notify(3)).
 //
-// What was left is taken out of the store as soon as the next process has it.
-// The store would otherwise keep alive what this process lets go of: a deleted
-// namespace, a group's membership.
+// The next process removes all its descriptors from the store when it starts. Otherwise the store would keep
+// kernel objects alive after this process has closed them: a deleted namespace, or the membership in a multicast
+// group.
 package fdstore
 
 import (
@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// firstFD is where the manager puts what it passes on.
+	// firstFD is the number of the first descriptor that the manager passes (sd_listen_fds(3)).
 	firstFD = 3
-	// patience is how long the manager may take to make room for a message.
+	// patience bounds how long a message waits for room in the manager's receive queue.
 	patience = 250 * time.Millisecond
-	// mark begins all our names.
+	// mark is the first part of the name of every descriptor that this package stores.
 	mark = "joolctl"
-	// longest is what the manager takes for a name.
+	// longest is the length in bytes of the longest descriptor name that the manager accepts.
 	longest = 255
 )
 
-// Store is the manager's store for this service. A nil Store is that of a
-// process without a manager: nothing is in it, and it keeps nothing.
+// Store is the manager's descriptor store for this service. A nil Store belongs to a process without a manager:
+// it is empty, and its methods store nothing.
 type Store struct {
 	log     *slog.Logger
 	fd      int
@@ -44,18 +44,18 @@ type Store struct {
 	troubled bool
 }
 
-// passed is a descriptor of the process before, until somebody takes it.
+// passed is a descriptor that the previous process stored. It stays open until Take or Discard.
 type passed struct {
 	fd     int
 	detail string
 }
 
-// Open takes over what the process before has left. It returns nil where there
-// is no manager.
+// Open returns the Store with the descriptors of the previous process. It returns nil and no error if the
+// environment has no NOTIFY_SOCKET, that is without a manager.
 func Open(log *slog.Logger) (*Store, error) { return OpenFrom(log, os.Getenv, firstFD) }
 
-// OpenFrom is Open with other variables than the environment's, and with another
-// number for the first descriptor that was passed.
+// OpenFrom is Open with another source of environment variables and another number of the first passed
+// descriptor.
 func OpenFrom(log *slog.Logger, environ func(string) string, first int) (*Store, error) {
 	path := environ("NOTIFY_SOCKET")
 	if path == "" {
@@ -75,7 +75,8 @@ func OpenFrom(log *slog.Logger, environ func(string) string, first int) (*Store,
 	return s, nil
 }
 
-// receive notes what was passed to this process, and empties the store.
+// receive records the descriptors that the manager passed to this process, and removes them from the store. It
+// ignores variables that are meant for another process (LISTEN_PID).
 func (s *Store) receive(environ func(string) string, first int) {
 	if pid, err := strconv.Atoi(environ("LISTEN_PID")); err != nil || pid != os.Getpid() {
 		return
@@ -89,7 +90,7 @@ func (s *Store) receive(environ func(string) string, first int) {
 		fd := first + i
 		unix.CloseOnExec(fd)
 		if i >= len(names) || !strings.HasPrefix(names[i], mark+"/") {
-			continue // some other unit's, such as a socket's
+			continue // not stored by this package: for example the socket of a .socket unit
 		}
 		s.send("FDSTOREREMOVE=1\nFDNAME=" + names[i])
 		key, detail, _ := strings.Cut(strings.TrimPrefix(names[i], mark+"/"), "+")
@@ -97,14 +98,14 @@ func (s *Store) receive(environ func(string) string, first int) {
 			unix.Close(fd)
 			continue
 		}
-		// Whoever takes it would block its thread otherwise, should somebody on the
-		// way have changed that.
-		_ = unix.SetNonblock(fd, true) // it fails only for what is no descriptor
+		// Namespace threads read these descriptors and must not block. O_NONBLOCK belongs to the open file,
+		// which other processes share, so it is set again.
+		_ = unix.SetNonblock(fd, true) // fails only for an invalid descriptor
 		s.passed[key] = passed{fd, detail}
 	}
 }
 
-// Passed is how many descriptors of the process before nobody has taken.
+// Passed returns how many descriptors of the previous process are neither taken nor discarded.
 func (s *Store) Passed() int {
 	if s == nil {
 		return 0
@@ -114,8 +115,8 @@ func (s *Store) Passed() int {
 	return len(s.passed)
 }
 
-// Take gives the descriptor that was left under a key, and its detail. It is the
-// caller's from now on.
+// Take returns the descriptor that the previous process stored under a key, and its detail. The caller owns the
+// descriptor. ok is false if there is none.
 func (s *Store) Take(key string) (fd int, detail string, ok bool) {
 	if s == nil {
 		return -1, "", false
@@ -130,7 +131,7 @@ func (s *Store) Take(key string) (fd int, detail string, ok bool) {
 	return p.fd, p.detail, true
 }
 
-// Discard closes what nobody has taken.
+// Discard closes the descriptors that are not taken.
 func (s *Store) Discard() {
 	if s == nil {
 		return
@@ -143,7 +144,7 @@ func (s *Store) Discard() {
 	}
 }
 
-// Leave tells the Store that the process ends. The Store leaves the descriptors that it gets from now on to the next process.
+// Leave tells the Store that the process is about to end. Keep and KeepData store descriptors only after Leave.
 func (s *Store) Leave() {
 	if s == nil {
 		return
@@ -153,7 +154,7 @@ func (s *Store) Leave() {
 	s.leaving = true
 }
 
-// Leaving is true after Leave.
+// Leaving reports whether Leave was called.
 func (s *Store) Leaving() bool {
 	if s == nil {
 		return false
@@ -163,10 +164,9 @@ func (s *Store) Leaving() bool {
 	return s.leaving
 }
 
-// Keep leaves a copy of the descriptor to the next process, where Take(key)
-// gives it together with the detail. Before Leave it does nothing, so that
-// whoever closes a descriptor can call it always. Key and detail are of
-// letters, digits and / . - alone.
+// Keep stores a copy of the descriptor for the next process, where Take(key) returns it together with the
+// detail. Before Leave, Keep does nothing, so code that closes a descriptor can always call it first. Key and
+// detail consist of letters, digits, "/", "." and "-". Errors are logged, the first one only.
 func (s *Store) Keep(key, detail string, fd int) {
 	if !s.Leaving() {
 		return
@@ -176,13 +176,13 @@ func (s *Store) Keep(key, detail string, fd int) {
 		s.complain(fmt.Errorf("the name %q is too long", name))
 		return
 	}
-	// FDPOLL=0: the manager would drop a socket with an error on it, such as a
-	// netlink socket that overran meanwhile.
+	// FDPOLL=0, because the manager otherwise drops a socket with a pending error, such as a netlink socket
+	// whose receive buffer has overrun.
 	s.send("FDSTORE=1\nFDNAME="+name+"\nFDPOLL=0", fd)
 }
 
-// send tells the manager one thing, unless it has been deaf before: hundreds of
-// workers would have to wait for it.
+// send sends a message with descriptors to the manager. After one timeout it sends nothing, because hundreds of
+// workers would each wait for the manager.
 func (s *Store) send(message string, fds ...int) {
 	if s.deaf.Load() {
 		return
@@ -204,7 +204,7 @@ func (s *Store) send(message string, fds ...int) {
 	}
 }
 
-// complain logs the first problem.
+// complain logs the first problem and ignores the others.
 func (s *Store) complain(err error) {
 	s.mu.Lock()
 	told := s.troubled

@@ -22,7 +22,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	await.Within(t, 10*time.Second, what, holds)
 }
 
-// TestStore leaves a pipe and some bytes, and takes them as the next process.
+// TestStore stores a pipe and some bytes in one process, and takes them in the next.
 func TestStore(t *testing.T) {
 	m := fdstoretest.New(t)
 	first := m.Open(t, slog.New(slog.DiscardHandler))
@@ -81,8 +81,8 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// TestStoreOfOthers: what was passed to another process, or has another unit's
-// name, is not touched.
+// TestStoreOfOthers checks that OpenFrom ignores descriptors if LISTEN_PID names another process or is missing,
+// or if LISTEN_FDS is malformed.
 func TestStoreOfOthers(t *testing.T) {
 	for _, variables := range []map[string]string{
 		{"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "joolctl/a+"},
@@ -98,8 +98,7 @@ func TestStoreOfOthers(t *testing.T) {
 	}
 }
 
-// TestNoManager: without one there is no store, and everything about it does
-// nothing.
+// TestNoManager checks that there is no Store without a manager, and that the methods of a nil Store do nothing.
 func TestNoManager(t *testing.T) {
 	s, err := fdstore.OpenFrom(slog.New(slog.DiscardHandler), func(string) string { return "" }, 500)
 	if s != nil || err != nil {
@@ -116,8 +115,8 @@ func TestNoManager(t *testing.T) {
 	}
 }
 
-// TestDeafManager: a manager that takes nothing costs no more than patience, and
-// is complained about once.
+// TestDeafManager has a manager that reads no messages. Only the first message that finds the queue full waits
+// (patience), and the log has one line.
 func TestDeafManager(t *testing.T) {
 	path := t.TempDir() + "/notify"
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

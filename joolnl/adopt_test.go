@@ -12,7 +12,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// genericSocket is a real netlink socket.
+// genericSocket opens a Generic Netlink socket.
 func genericSocket(t *testing.T) int {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_GENERIC)
@@ -25,9 +25,8 @@ func genericSocket(t *testing.T) int {
 	return fd
 }
 
-// TestAdopt has a Conn go on with a socket that has waited for somebody: what is
-// on it comes, it is a member of the group, and from now on it hears one instance
-// only.
+// TestAdopt makes a Conn adopt a socket with waiting messages. Receive returns these messages, the socket is a
+// member of the group, and its filter accepts the messages of one instance only.
 func TestAdopt(t *testing.T) {
 	nstest.NeedRoot(t, "messages from one netlink socket to another")
 	controller, err := genetlink.Dial(nil)
@@ -84,7 +83,7 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// TestAdoptOther: what is no netlink socket is not taken, and the Conn keeps its
+// TestAdoptOther checks that Adopt refuses a socket that is not a netlink socket, and that the Conn keeps its
 // own.
 func TestAdoptOther(t *testing.T) {
 	c := joolnl.NewConn(joolnl.Requests{Family: workertest.Family, Instance: "nat"}, genericSocket(t), genericSocket(t))

@@ -7,7 +7,7 @@ import (
 	"joolctl/session"
 )
 
-// TestNoAllocations holds the path of every session to zero.
+// TestNoAllocations checks that the functions on the path of live sessions allocate no memory.
 func TestNoAllocations(t *testing.T) {
 	for _, v := range []Version{0x04010900, 0x04010c00, 0x04010f00} {
 		f := v.Format()

@@ -18,10 +18,10 @@ import (
 // equal compares the address types, whose fields are private, by ==.
 var equal = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
 
-// capturePool6 is the prefix of the instances that were captured.
+// capturePool6 is the pool6 of the captured instances.
 var capturePool6 = netip.MustParsePrefix("64:ff9b::/96")
 
-// captures are the directories of testdata, by the module's version.
+// captures are the captured versions of the module, which are the names of directories in testdata.
 var captures = []Version{0x04010900, 0x04010d00, 0x04010f00}
 
 // captured is one line of a netlink-*.txt.
@@ -85,14 +85,14 @@ func readDatagrams(tb testing.TB, v Version) [][]byte {
 	return list
 }
 
-// exchange is a request in netlink-J.txt and the replies to it.
+// exchange is a request in netlink-J.txt and its replies.
 type exchange struct {
 	request captured
 	replies []Message
 	refusal error
 }
 
-// exchanges pairs the requests of one operation with their replies, in order.
+// exchanges returns the requests of one operation with their replies, in order.
 func exchanges(tb testing.TB, v Version, op string) []exchange {
 	tb.Helper()
 	var list []exchange
@@ -121,7 +121,7 @@ func exchanges(tb testing.TB, v Version, op string) []exchange {
 	return list
 }
 
-// only is the one successful reply to op.
+// only returns the single successful reply to op.
 func only(tb testing.TB, v Version, op string) Message {
 	tb.Helper()
 	list := exchanges(tb, v, op)

@@ -19,45 +19,44 @@ import (
 	"joolctl/session"
 )
 
-// Reasons that Dial fails for, beside the system's own.
+// Errors of Dial, beside those of the operating system.
 var (
-	// ErrNoModule: no NAT64 Jool is loaded.
+	// ErrNoModule is returned if no NAT64 Jool is loaded.
 	ErrNoModule = errors.New("the kernel module jool is not loaded")
-	// ErrNoVersion: it is loaded, and does not say which version it is.
+	// ErrNoVersion is returned if the module is loaded, but reports no version.
 	ErrNoVersion = errors.New("the version of the kernel module jool is unknown")
 )
 
-// replyTimeout bounds the wait for a reply. The module answers inside the
-// request's own system call, so it is never reached in practice.
+// replyTimeout bounds the wait for a reply. The module replies inside the request's own system call, so in
+// practice the wait never gets that long.
 const replyTimeout = 2 * time.Second
 
-// largestReply has room for the largest message of the module's: a page of 26
-// nested sessions, or of instances.
+// largestReply is a buffer size for the largest message that the module sends: a page of 26 nested sessions, or
+// of instances.
 const largestReply = 32 << 10
 
 var replyBuffers = sync.Pool{New: func() any { b := make([]byte, largestReply); return &b }}
 
-// Conn reaches one Jool instance by two sockets: the receiving one hears its
-// multicasts, the asking one sends every request and hears the replies.
+// Conn is a connection to one Jool instance. It has two sockets: the receiving one receives the instance's
+// multicasts, the asking one sends all requests and receives their replies.
 //
-// Jool judges a request by the namespace of the thread that sends it. So Dial
-// and every method but Close must be called on a thread inside the instance's
-// namespace, and not by two goroutines at once.
+// Jool looks for the instance in the namespace of the thread that sends a request. So Dial and every method but
+// Close must be called on a thread inside the instance's namespace, and not by two goroutines at once.
 type Conn struct {
 	Requests
-	// Group is the number of the multicast group that the receiving socket hears.
+	// Group is the number of the multicast group that the receiving socket joins.
 	Group           uint32
 	receiver, asker int
 	seq             uint32
-	acks            []byte // MaxAcks JOOLD_ACKs, ready but for their numbers
-	request         []byte // the memory of the last request
+	acks            []byte // MaxAcks complete JOOLD_ACKs, apart from their sequence numbers
+	request         []byte // reused buffer for requests
 
-	// OnError, if not nil, gets what the module reports about requests that are
-	// not answered otherwise: JOOLD_ADD and JOOLD_ACK.
+	// OnError, if not nil, receives the errors of requests that the module does not reply to otherwise:
+	// JOOLD_ADD and JOOLD_ACK. seq is the request's sequence number; 0: error reports were lost.
 	OnError func(seq uint32, err error)
 }
 
-// ModuleVersion reads the loaded module's version, or returns ErrNoModule or
+// ModuleVersion reads the version of the loaded module from /sys/module/jool/version, or returns ErrNoModule or
 // ErrNoVersion.
 func ModuleVersion() (Version, error) {
 	b, err := os.ReadFile("/sys/module/jool/version")
@@ -73,10 +72,9 @@ func ModuleVersion() (Version, error) {
 	return 0, ErrNoVersion
 }
 
-// Dial finds the module and opens both sockets in the calling thread's
-// namespace. The receiving one gets a buffer of receiveBuffer bytes, past the
-// system's limit where the process may. It does not ask whether the instance
-// exists.
+// Dial looks up the module's family and opens both sockets in the calling thread's namespace. The receiving
+// socket gets a buffer of receiveBuffer bytes, beyond the system's limit if the process has the privilege
+// (SO_RCVBUFFORCE). Dial does not check that the instance exists.
 func Dial(instance string, receiveBuffer int) (*Conn, error) {
 	if err := CheckInstanceName(instance); err != nil {
 		return nil, fmt.Errorf("instance %q: %w", instance, err)
@@ -114,11 +112,10 @@ func Dial(instance string, receiveBuffer int) (*Conn, error) {
 	return c, nil
 }
 
-// Adopt replaces the Conn's receiving socket by another one, for example a socket
-// that the previous process has left and in which multicasts wait. It closes the
-// Conn's former socket. The new one must belong to the instance's namespace. Adopt
-// sets its filter and its membership again, because a family that was registered
-// anew has no members. On an error the Conn keeps its former socket.
+// Adopt replaces the Conn's receiving socket by another one, for example a socket of the previous process, with
+// multicasts in its buffer. It closes the former socket. The new one must belong to the instance's namespace.
+// Adopt sets its filter and its group membership again, because memberships end when the module is unloaded. On
+// an error the Conn keeps its former socket.
 func (c *Conn) Adopt(receiver int) error {
 	filter := instanceFilter(c.Instance)
 	prog := make([]unix.SockFilter, len(filter))
@@ -138,8 +135,7 @@ func (c *Conn) Adopt(receiver int) error {
 	return nil
 }
 
-// NewConn makes a Conn of two open, non-blocking sockets, which it owns from
-// now on.
+// NewConn returns a Conn that owns two open, non-blocking sockets.
 func NewConn(r Requests, receiver, asker int) *Conn {
 	c := &Conn{Requests: r, receiver: receiver, asker: asker}
 	for range MaxAcks {
@@ -154,14 +150,14 @@ func (c *Conn) Close() {
 	unix.Close(c.asker)
 }
 
-// Receiver is the descriptor that can be read when a multicast waits.
+// Receiver returns the receiving socket, which is readable when multicasts are waiting.
 func (c *Conn) Receiver() int { return c.receiver }
 
-// Asker is the descriptor that can be read when ReadErrors has something to do.
+// Asker returns the asking socket, which is readable when ReadErrors has errors to read.
 func (c *Conn) Asker() int { return c.asker }
 
-// SetReceiveBuffer sets the receiving socket's buffer, in bytes, past the
-// system's limit where the process may. It may be called from anywhere.
+// SetReceiveBuffer sets the size in bytes of the receiving socket's buffer, beyond the system's limit if the
+// process has the privilege. It may be called from any goroutine.
 func (c *Conn) SetReceiveBuffer(bytes int) error {
 	if unix.SetsockoptInt(c.receiver, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes) == nil {
 		return nil
@@ -172,7 +168,7 @@ func (c *Conn) SetReceiveBuffer(bytes int) error {
 	return nil
 }
 
-// resolve asks genetlink's controller for Jool's family and group.
+// resolve asks the generic netlink controller for the numbers of Jool's family and group.
 func resolve() (family uint16, group uint32, err error) {
 	c, err := genetlink.Dial(nil)
 	if err != nil {
@@ -194,9 +190,9 @@ func resolve() (family uint16, group uint32, err error) {
 	return 0, 0, fmt.Errorf("the netlink family %q has no group %q", FamilyName, GroupName)
 }
 
-// open makes a netlink socket with the library and takes its descriptor out of
-// the library's hands, and so out of Go's poller: who waits for it waits with
-// an epoll of its own, and a message would wake two threads otherwise.
+// open creates a netlink socket with the library and returns a duplicate of its descriptor, which Go's poller
+// does not watch. Namespace threads wait in an epoll of their own. With Go's poller, each message would wake two
+// threads.
 func open(setup func(*netlink.Conn) error) (int, error) {
 	c, err := netlink.Dial(unix.NETLINK_GENERIC, nil)
 	if err != nil {
@@ -215,8 +211,8 @@ func open(setup func(*netlink.Conn) error) (int, error) {
 	return fd, errors.Join(err, dupErr)
 }
 
-// instanceFilter lets pass what names this instance, its NUL included; what
-// stands behind the NUL may be anything.
+// instanceFilter returns a socket filter that accepts the messages with this instance's name, including its NUL.
+// The bytes behind the NUL are arbitrary.
 func instanceFilter(instance string) []bpf.RawInstruction {
 	want := append([]byte(instance), 0)
 	var prog []bpf.Instruction
@@ -244,17 +240,17 @@ func instanceFilter(instance string) []bpf.RawInstruction {
 	prog = append(prog, bpf.RetConstant{Val: 1 << 18}, bpf.RetConstant{Val: 0})
 	raw, err := bpf.Assemble(prog)
 	if err != nil {
-		panic(err) // the program is ours alone
+		panic(err) // cannot fail: the program is constant but for the name
 	}
 	return raw
 }
 
-// Receive takes the multicasts that wait, as many as r has room for, and returns
-// their number. EAGAIN says that none waits, ENOBUFS that some were lost.
+// Receive reads as many waiting multicasts as r has room for, and returns their number. The error is EAGAIN if
+// none is waiting, and ENOBUFS if the kernel has dropped some because the buffer was full.
 func (c *Conn) Receive(r *packetio.Receiver) (int, error) { return r.Receive(c.receiver) }
 
-// Multicast returns the sessions' bytes of a multicast, which point into b, and the
-// version of the module that sent it.
+// Multicast returns the sessions of a multicast, as bytes that point into b, and the version of the module that
+// sent it.
 func (c *Conn) Multicast(b []byte) (entries []byte, from Version, err error) {
 	m, _, err := ParseMulticast(b)
 	if err != nil {
@@ -266,12 +262,12 @@ func (c *Conn) Multicast(b []byte) (entries []byte, from Version, err error) {
 	return SessionEntries(m.Attrs), m.Header.Version, nil
 }
 
-// MaxAcks is how many JOOLD_ACKs SendAcks can send together.
+// MaxAcks is the largest number of JOOLD_ACKs that one SendAcks sends.
 const MaxAcks = 8
 
-// SendAcks sends n JOOLD_ACKs, 1 to MaxAcks, with one system call. The module reports a full packet, or what has waited
-// for longer than its deadline, inside that call for each of them, as far as it has some; the others do nothing more
-// than one does.
+// SendAcks sends n JOOLD_ACKs, 1 to MaxAcks, with one system call. For each of them, the module multicasts a
+// pending packet inside that call if the packet is full or older than ss-flush-deadline. Without such a packet,
+// further JOOLD_ACKs have the effect of a single one.
 func (c *Conn) SendAcks(n int) error {
 	size := len(c.acks) / MaxAcks
 	for i := range n {
@@ -281,23 +277,23 @@ func (c *Conn) SendAcks(n int) error {
 	return err
 }
 
-// AppendAdd begins a JOOLD_ADD in dst (see Requests.AddHeader) and returns the
-// number that an error report about it will have.
+// AppendAdd appends the header of a JOOLD_ADD to dst (see Requests.AddHeader), and returns the sequence number
+// that an error report about it has.
 func (c *Conn) AppendAdd(dst []byte, entriesLen int) ([]byte, uint32) {
 	seq := c.nextSeq()
 	return c.AddHeader(dst, seq, entriesLen), seq
 }
 
-// SendAdds sends a batch of whole JOOLD_ADDs, at most about 200 KiB.
+// SendAdds sends a batch of complete JOOLD_ADDs, at most about 200 KiB.
 func (c *Conn) SendAdds(batch *packetio.Gather) error { return batch.Send(c.asker) }
 
-// ReadErrors reads what waits on the asking socket and hands it to OnError.
+// ReadErrors reads the messages that wait on the asking socket, and passes their errors to OnError.
 func (c *Conn) ReadErrors() {
 	buf := replyBuffers.Get().(*[]byte)
 	defer replyBuffers.Put(buf)
 	for {
 		n, err := readFD(c.asker, *buf)
-		if err == unix.ENOBUFS { // some reports are lost: that is an error each, at least one
+		if err == unix.ENOBUFS { // at least one error report was lost
 			c.report(0, err)
 			continue
 		}
@@ -308,7 +304,7 @@ func (c *Conn) ReadErrors() {
 	}
 }
 
-// handleUnasked hands the errors in a datagram of replies to OnError.
+// handleUnasked passes the errors in a datagram of replies to OnError.
 func (c *Conn) handleUnasked(b []byte) {
 	for len(b) >= unix.NLMSG_HDRLEN {
 		m, rest, err := ParseMessage(b)
@@ -328,8 +324,7 @@ func (c *Conn) report(seq uint32, err error) {
 	}
 }
 
-// ask sends a request and hands its reply to use. The reply's bytes are gone
-// when use returns.
+// ask sends a request and passes its reply to use. The bytes of the reply are invalid when use returns.
 func (c *Conn) ask(build func(dst []byte, seq uint32) ([]byte, error), use func(Message) error) error {
 	seq := c.nextSeq()
 	req, err := build(c.request[:0], seq)
@@ -352,7 +347,7 @@ func (c *Conn) ask(build func(dst []byte, seq uint32) ([]byte, error), use func(
 				return errors.New("asking Jool: no reply")
 			}
 			fds := []unix.PollFd{{Fd: int32(c.asker), Events: unix.POLLIN}}
-			_, _ = unix.Poll(fds, int(left.Milliseconds())+1) // the next read tells
+			_, _ = unix.Poll(fds, int(left.Milliseconds())+1) // the next read reports an error
 		case err == unix.ENOBUFS:
 			c.report(0, err)
 		case err != nil:
@@ -361,8 +356,8 @@ func (c *Conn) ask(build func(dst []byte, seq uint32) ([]byte, error), use func(
 	}
 }
 
-// readReply reads one datagram, and hands it to use if it is the reply with that
-// number. The buffer is not kept over a wait: hundreds of threads may wait.
+// readReply reads one datagram, and passes it to use if it is the reply with this sequence number. It does not
+// keep a buffer while the caller waits, because hundreds of threads may wait.
 func (c *Conn) readReply(seq uint32, use func(Message) error) (found bool, err error) {
 	buf := replyBuffers.Get().(*[]byte)
 	defer replyBuffers.Put(buf)
@@ -383,14 +378,14 @@ func (c *Conn) readReply(seq uint32, use func(Message) error) (found bool, err e
 
 func (c *Conn) nextSeq() uint32 {
 	c.seq++
-	if c.seq == 0 { // multicasts have 0
+	if c.seq == 0 { // 0 is the sequence number of multicasts
 		c.seq = 1
 	}
 	return c.seq
 }
 
-// AskHello tells whether the instance exists. An *Error with ENOENT says that
-// the family has gone: the module was unloaded, and perhaps loaded again.
+// AskHello reports whether the instance exists. An *Error with ENOENT means that the family does not exist any
+// longer: the module was unloaded, and perhaps loaded again under another number.
 func (c *Conn) AskHello() (alive bool, err error) {
 	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Hello(dst, seq), nil }, func(m Message) error {
 		var err error
@@ -410,7 +405,7 @@ func (c *Conn) AskGlobals() (g Globals, err error) {
 	return g, err
 }
 
-// AskStats reads the instance's counters that concern sessions.
+// AskStats reads those of the instance's counters that concern sessions.
 func (c *Conn) AskStats() (stats Stats, err error) {
 	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Stats(dst, seq), nil }, func(m Message) error {
 		var err error
@@ -420,8 +415,8 @@ func (c *Conn) AskStats() (stats Stats, err error) {
 	return stats, err
 }
 
-// AskSessions appends a page of a protocol's table to dst: what comes behind
-// after, or the first page. more says that there is another.
+// AskSessions appends a page of a protocol's session table to dst: the sessions that follow after in the
+// module's order, or the first page if after is nil. more reports whether further pages follow.
 func (c *Conn) AskSessions(dst []session.Session, p session.Proto, after *session.Session) (page []session.Session, more bool, err error) {
 	page = dst
 	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Sessions(dst, seq, p, after) }, func(m Message) error {
@@ -432,18 +427,18 @@ func (c *Conn) AskSessions(dst []session.Session, p session.Proto, after *sessio
 	return page, more, err
 }
 
-// AskRemoveBIB ends a BIB entry and its sessions.
+// AskRemoveBIB removes a BIB entry and its sessions.
 func (c *Conn) AskRemoveBIB(p session.Proto, src4 netip.AddrPort) error {
 	return c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.RemoveBIB(dst, seq, p, src4) }, func(Message) error { return nil })
 }
 
-// AskAdvertise has the module multicast its whole table.
+// AskAdvertise makes the module multicast its whole session table.
 func (c *Conn) AskAdvertise() error {
 	return c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Advertise(dst, seq) }, func(Message) error { return nil })
 }
 
-// IsNotLoaded reports whether an error of the module's says that the NAT64
-// part of it is gone: "rmmod jool" leaves jool_common behind, which answers.
+// IsNotLoaded reports whether an error of the module means that its NAT64 part is not loaded: "rmmod jool"
+// leaves jool_common, which still replies.
 func IsNotLoaded(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -470,18 +465,18 @@ func writeFD(fd int, b []byte) (int, error) {
 	}
 }
 
-// Untaken reports whether an error of the module's says that it did not look at
-// the request's sessions at all: no such instance, synchronisation off, the
-// module gone. Other errors concern single sessions, and the rest is stored.
+// Untaken reports whether an error of the module means that it ignored all sessions of a JOOLD_ADD, because the
+// instance does not exist, ss-enabled is off, or the module is not loaded. Other errors concern single sessions;
+// the module has stored the others.
 func Untaken(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Text == "" || IsNotLoaded(err) ||
 		strings.Contains(e.Text, "lacks an instance") || strings.Contains(e.Text, "disabled"))
 }
 
-// NoMemory reports whether an error of the module's says that it had no memory for some of a JOOLD_ADD's sessions, so
-// that the same sessions can be stored later. For others of its errors they can't. The module reports EINVAL and names
-// the cause in the text only, which is empty if there was no memory for that either.
+// NoMemory reports whether an error of the module means that it had no memory for some sessions of a JOOLD_ADD,
+// so that a retry can succeed. After other errors a retry fails too. The module reports EINVAL and names the
+// cause only in the text, which is empty if there was no memory for the text either.
 func NoMemory(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Code == unix.ENOMEM || e.Code == unix.EINVAL && e.Text == unix.EINVAL.Error() ||

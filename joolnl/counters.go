@@ -9,8 +9,9 @@ import (
 	"joolctl/session/attr"
 )
 
-// moduleCounters are the names of the counters of all versions of the module, in the order of their numbers. No version has all of
-// them: see lacks. The order is that of src/common/stats.h in the module's sources, 4.1.0 to 4.2.0-rc3.
+// moduleCounters are the names of the counters of all versions of the module, in the order of their numbers. No
+// version has all of them (see lacks). The order is that of src/common/stats.h in the module's sources, 4.1.0 to
+// 4.2.0-rc3.
 var moduleCounters = [...]string{
 	"JSTAT_RECEIVED6", "JSTAT_RECEIVED4", "JSTAT_SUCCESS", "JSTAT_BIB_ENTRIES", "JSTAT_SESSIONS", "JSTAT_ENOMEM",
 	"JSTAT_XLATOR_DISABLED", "JSTAT_POOL6_UNSET", "JSTAT_SKB_SHARED", "JSTAT_L3HDR_OFFSET", "JSTAT_SKB_TRUNCATED",
@@ -62,9 +63,10 @@ func (v Version) lacks(name string) bool {
 	return false
 }
 
-// counterPlaces returns, for each number from 1 on, the index in moduleCounters of the counter that has this number in the module.
+// counterPlaces maps counter numbers to counters: element n is the index in moduleCounters of the module's
+// counter number n.
 func (v Version) counterPlaces() []uint8 {
-	places := []uint8{0} // no counter has the number 0
+	places := []uint8{0} // the number 0 is unused
 	for i, name := range moduleCounters {
 		if !v.lacks(name) {
 			places = append(places, uint8(i))
@@ -77,11 +79,11 @@ func (v Version) counterPlaces() []uint8 {
 type ModuleCounters struct {
 	values [len(moduleCounters)]uint64
 	has    [len(moduleCounters)]bool
-	// Unnamed are those that the module has in addition: it is newer than CounterNames.
+	// Unnamed are the counters of a module that is newer than CounterNames.
 	Unnamed []UnnamedCounter
 }
 
-// UnnamedCounter is a counter of which only the number is known.
+// UnnamedCounter is a counter of which joolctl knows only the number.
 type UnnamedCounter struct {
 	Number int
 	Value  uint64

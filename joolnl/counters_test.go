@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestCountersVectors decodes the captured counters to the names and values that jool printed.
+// TestCountersVectors compares the decoded counters of the captures with the names and values that jool printed.
 func TestCountersVectors(t *testing.T) {
 	forEachCapture(t, func(t *testing.T, v Version) {
 		want := make(map[string]uint64)
@@ -38,7 +38,8 @@ func TestCountersVectors(t *testing.T) {
 	})
 }
 
-// TestCounterNumbers has the number of counters of each version, and the places of some, as its sources have them.
+// TestCounterNumbers checks the number of counters of each version, and the numbers of some, against the
+// module's sources.
 func TestCounterNumbers(t *testing.T) {
 	for _, c := range []struct {
 		version string
@@ -77,7 +78,7 @@ func TestCounterNumbers(t *testing.T) {
 	}
 }
 
-// TestUnnamedCounters has counters of a newer module keep their numbers.
+// TestUnnamedCounters checks that counters of a newer module are reported by their numbers.
 func TestUnnamedCounters(t *testing.T) {
 	v, _ := ParseVersion("4.1.16")
 	var attrs []byte

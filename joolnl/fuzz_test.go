@@ -11,7 +11,7 @@ import (
 	"joolctl/session/attr"
 )
 
-// seedMessages gives a target every captured message from its byte at on.
+// seedMessages adds the bytes of every captured message, from offset at on, to a target's seeds.
 func seedMessages(f *testing.F, at int) {
 	for _, v := range captures {
 		for _, name := range []string{"netlink-J.txt", "netlink-K.txt"} {
@@ -50,7 +50,7 @@ func compareFast(t *testing.T, b []byte, m Message, rest []byte) {
 	}
 }
 
-// parseAll runs every reply's parser: none may panic or read past the bytes.
+// parseAll runs the parsers of all replies. None may panic or read beyond the bytes.
 func parseAll(t *testing.T, m Message) {
 	t.Helper()
 	_, _ = ParseHello(m.Attrs)
@@ -71,7 +71,7 @@ func parseAll(t *testing.T, m Message) {
 		t.Errorf("%d sessions in %d bytes, %v", len(sessions), len(m.Attrs), err)
 	}
 	r := Requests{Family: 32, Version: 0x04010f00, Instance: "nat"}
-	for _, s := range sessions { // any of them can be the one to go on behind
+	for _, s := range sessions { // the next page can begin after any of them
 		if _, err := r.Sessions(nil, 1, session.TCP, &s); err != nil {
 			t.Errorf("behind %+v: %v", s, err)
 		}

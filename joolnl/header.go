@@ -1,15 +1,13 @@
-// Package joolnl speaks the Generic Netlink protocol of the NAT64 Jool kernel
-// module, versions 4.1.0 to 4.1.15 and 4.2.0-rc: its header, the operations
-// that session synchronisation needs, and the connection. Package session has
-// the forms that sessions take.
+// Package joolnl implements the Generic Netlink protocol of the NAT64 Jool kernel module, versions 4.1.0 to
+// 4.1.15 and 4.2.0-rc: its header, the operations that session synchronisation needs, and the connection.
+// Package session has the encodings of sessions.
 //
-// A message is an nlmsghdr (16 bytes), a genlmsghdr (4), Jool's own header
-// (28) and attributes. Attribute headers and the integers inside attributes
-// are in host byte order, as everywhere in netlink; addresses, and all of a
-// packed session, are big endian.
+// A message consists of an nlmsghdr (16 bytes), a genlmsghdr (4), Jool's own header (28) and attributes.
+// Attribute headers and the integers inside attributes are in host byte order, as usual in netlink. Addresses,
+// and all fields of a packed session, are big endian.
 //
-// The facts come from the module's sources (src/common/config.h,
-// src/mod/common/nl) and from captured messages (testdata).
+// The sources of these facts are the module's source code (src/common/config.h, src/mod/common/nl) and captured
+// messages (testdata).
 package joolnl
 
 import (
@@ -22,8 +20,8 @@ import (
 )
 
 const (
-	// FamilyName and GroupName are what genetlink's controller knows Jool and
-	// its multicasts of sessions by.
+	// FamilyName and GroupName are the names under which the generic netlink controller lists Jool's family and
+	// its multicast group for sessions.
 	FamilyName = "Jool"
 	GroupName  = "joold"
 
@@ -31,9 +29,9 @@ const (
 	headerLen = 28
 	// nlHeaderLen is the length of the nlmsghdr and the genlmsghdr before it.
 	nlHeaderLen = unix.NLMSG_HDRLEN + unix.GENL_HDRLEN
-	// attrsAt is where a message's attributes begin.
+	// attrsAt is the offset of a message's attributes.
 	attrsAt = nlHeaderLen + headerLen
-	// inameAt is where a message has its instance's name.
+	// inameAt is the offset of the instance's name in a message.
 	inameAt  = nlHeaderLen + 12
 	inameLen = 16
 
@@ -59,11 +57,10 @@ type Header struct {
 	Instance string
 }
 
-// ParseHeader reads Jool's header and returns it with the attributes behind
-// it. b is a message from Jool's header on.
+// ParseHeader parses Jool's header and returns it with the attributes behind it. b begins with Jool's header.
 //
-// The name ends at its first NUL: what follows is uninitialised memory in some
-// kernels' multicasts.
+// The name ends at its first NUL. The bytes behind the NUL are uninitialised memory in the multicasts of some
+// kernels.
 func ParseHeader(b []byte) (Header, []byte, error) {
 	if len(b) < headerLen {
 		return Header{}, nil, fmt.Errorf("Jool's header takes %d bytes, this message has %d", headerLen, len(b))
@@ -94,11 +91,10 @@ func (h Header) append(dst []byte) []byte {
 	return append(dst, b[:]...)
 }
 
-// ErrInstanceName is the reason that a name can't be an instance's.
+// ErrInstanceName is returned for a name that an instance cannot have.
 var ErrInstanceName = errors.New("an instance name has 1 to 15 bytes, none of them NUL")
 
-// CheckInstanceName returns ErrInstanceName where the kernel would refuse the
-// name, or take another one for it.
+// CheckInstanceName returns ErrInstanceName if the kernel would refuse the name, or cut it off at a NUL.
 func CheckInstanceName(name string) error {
 	if name == "" || len(name) > MaxInstanceName || bytes.IndexByte([]byte(name), 0) >= 0 {
 		return ErrInstanceName

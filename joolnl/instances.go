@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LocalInstances returns the names of the instances in the calling thread's namespace, sorted. The module lists the instances of all
-// namespaces and does not say which namespace each belongs to, so LocalInstances asks for each name whether this namespace has it.
+// LocalInstances returns the names of the instances in the calling thread's namespace, sorted. The module lists
+// the instances of all namespaces without their namespaces' names, so LocalInstances asks for each name whether
+// the instance exists in this namespace.
 func LocalInstances() ([]string, error) {
 	version, err := ModuleVersion()
 	if err != nil {

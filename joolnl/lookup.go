@@ -7,8 +7,9 @@ import (
 	"joolctl/session"
 )
 
-// AskSession looks a session up in the instance's table, under the same mask. It asks for the page that begins behind
-// the session's predecessor in the module's order. buf is memory for that page.
+// AskSession looks a session up in the instance's table, by protocol, IPv4 source (Jool's "mask") and IPv4
+// destination. It asks for the page that follows the session's predecessor in the module's order. buf is memory
+// for that page.
 func (c *Conn) AskSession(buf []session.Session, want *session.Record) (got session.Record, there bool, page []session.Session, err error) {
 	before := predecessor(want)
 	page, _, err = c.AskSessions(buf, want.Proto(), &before)
@@ -19,8 +20,9 @@ func (c *Conn) AskSession(buf []session.Session, want *session.Record) (got sess
 	return got, got.Src4() == want.Src4() && got.Key() == want.Key(), page, nil
 }
 
-// predecessor returns a session that sorts right before r in the module's order, whether the table has it or not: the
-// same mask, and the IPv4 address and port before r's own. ICMP has one identifier for both ends.
+// predecessor returns a session that sorts right before r in the module's order, whether or not the table
+// contains it: the same IPv4 source, and the IPv4 destination address and port before those of r. ICMP sessions
+// have one identifier for both ends.
 func predecessor(r *session.Record) session.Session {
 	src6, src6Port := netip.AddrFrom16([16]byte(r[:16])), binary.BigEndian.Uint16(r[28:])
 	dst4, port := binary.BigEndian.Uint32(r[20:]), binary.BigEndian.Uint16(r[32:])

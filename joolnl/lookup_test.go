@@ -7,7 +7,8 @@ import (
 	"joolctl/session"
 )
 
-// TestPredecessor: what the module is asked to begin behind has the session next, and can be written.
+// TestPredecessor checks that the predecessor of a session sorts right before the session, and that a request
+// can contain it.
 func TestPredecessor(t *testing.T) {
 	for _, c := range []struct {
 		proto session.Proto

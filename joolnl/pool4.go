@@ -14,16 +14,15 @@ import (
 	"joolctl/session/attr"
 )
 
-// Pool4Foreach is the operation that pages through pool4. Its replies, and its
-// offset, hold entries in the same form in every version
-// (src/common/config.h, src/mod/common/nl/pool4.c, attribute.c).
+// Pool4Foreach is the operation that reads pool4 page by page. The entries in its replies and in its offset have
+// the same encoding in every version (src/common/config.h, src/mod/common/nl/pool4.c, attribute.c).
 const Pool4Foreach Op = 18
 
 // Pool4Entry is one range of pool4.
 type Pool4Entry struct {
 	Mark       uint32
 	Iterations uint32
-	Flags      uint8 // of Iterations
+	Flags      uint8 // flags of Iterations
 	Proto      session.Proto
 	Prefix     netip.Prefix // IPv4
 	PortMin    uint16
@@ -32,8 +31,8 @@ type Pool4Entry struct {
 
 var errPool4 = errors.New("a pool4 entry without protocol, prefix or ports")
 
-// Pool4 asks for a page of one protocol's pool4: the first one if after is nil,
-// else what comes behind that entry.
+// Pool4 appends a request for a page of one protocol's pool4: the entries that follow after, or the first page
+// if after is nil.
 func (r Requests) Pool4(dst []byte, seq uint32, p session.Proto, after *Pool4Entry) ([]byte, error) {
 	if !p.Valid() {
 		return dst, fmt.Errorf("POOL4_FOREACH: %w %v", session.ErrProto, p)
@@ -49,8 +48,8 @@ func (r Requests) Pool4(dst []byte, seq uint32, p session.Proto, after *Pool4Ent
 	return r.message(dst, Pool4Foreach, seq, attr.Append(nil, offsetType|attr.Nested, entry...)), nil
 }
 
-// append writes the entry's attributes: mark (1), iterations (2), flags (3),
-// protocol (4), prefix (5, nested: address 1, length 2), ports (6 and 7).
+// append encodes the entry's attributes: mark (1), iterations (2), flags (3), protocol (4), prefix (5, nested:
+// address 1, length 2), ports (6 and 7).
 func (e *Pool4Entry) append(dst []byte) ([]byte, error) {
 	if !e.Prefix.IsValid() || !e.Prefix.Addr().Is4() {
 		return dst, errPool4
@@ -67,8 +66,7 @@ func (e *Pool4Entry) append(dst []byte) ([]byte, error) {
 	return attr.Append(dst, 7, u16(e.PortMax)...), nil
 }
 
-// ParsePool4 appends a page of POOL4_FOREACH to dst. more says that there is
-// another page.
+// ParsePool4 appends a page of POOL4_FOREACH to dst. more reports whether further pages follow.
 func ParsePool4(dst []Pool4Entry, m Message) (entries []Pool4Entry, more bool, err error) {
 	entries = dst
 	err = attr.Each(m.Attrs, func(typ int, p []byte) error {
@@ -115,11 +113,11 @@ func parsePool4Entry(b []byte) (e Pool4Entry, err error) {
 	return e, err
 }
 
-// parsePrefix4 reads a prefix: address (attribute 1) and length (2).
+// parsePrefix4 parses a prefix: address (attribute 1) and length (2). It returns an invalid Prefix on an error.
 func parsePrefix4(b []byte) netip.Prefix {
 	var addr netip.Addr
 	bits := -1
-	_ = attr.Each(b, func(typ int, p []byte) error { // a broken one stays invalid
+	_ = attr.Each(b, func(typ int, p []byte) error { // the prefix stays invalid on an error
 		switch {
 		case typ == 1 && len(p) == 4:
 			addr = netip.AddrFrom4([4]byte(p))
@@ -134,8 +132,8 @@ func parsePrefix4(b []byte) netip.Prefix {
 	return netip.PrefixFrom(addr, bits)
 }
 
-// AskPool4 appends a page of a protocol's pool4 to dst: what comes behind after,
-// or the first page. more says that there is another.
+// AskPool4 appends a page of a protocol's pool4 to dst: the entries that follow after, or the first page if
+// after is nil. more reports whether further pages follow.
 func (c *Conn) AskPool4(dst []Pool4Entry, p session.Proto, after *Pool4Entry) (page []Pool4Entry, more bool, err error) {
 	page = dst
 	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Pool4(dst, seq, p, after) }, func(m Message) error {
@@ -146,9 +144,9 @@ func (c *Conn) AskPool4(dst []Pool4Entry, p session.Proto, after *Pool4Entry) (p
 	return page, more, err
 }
 
-// Pool4Digest is a number that two pools have in common if, and as good as only
-// if, they hold the same ranges by mark and protocol, in whatever order. It is
-// never 0. How often a mask is looked for (iterations) is no part of it.
+// Pool4Digest returns a hash of the ranges of a pool4, with their marks and protocols. It does not depend on the
+// order of the entries or on max-iterations. Pools with the same ranges have the same digest, and in practice no
+// others have it. It is never 0.
 func Pool4Digest(entries []Pool4Entry) uint32 {
 	lines := make([][16]byte, len(entries))
 	for i, e := range entries {
@@ -161,15 +159,15 @@ func Pool4Digest(entries []Pool4Entry) uint32 {
 	return digest(lines)
 }
 
-// What Flags says of Iterations, beside bit 0: the module has computed it, or it
-// has no bound. It means nothing then.
+// Bits of Pool4Entry.Flags beside bit 0: the module has computed the value of Iterations, or there is no limit.
+// With either bit, Iterations has no meaning.
 const (
 	iterationsAuto     = 2
 	iterationsInfinite = 4
 )
 
-// IterationsDigest is that of how often, at most, a mask is looked for: a number for
-// each mark and protocol.
+// IterationsDigest returns a hash of max-iterations, the limit of attempts to find a free IPv4 address and port,
+// for each mark and protocol.
 func IterationsDigest(entries []Pool4Entry) uint32 {
 	lines := make([][16]byte, len(entries))
 	for i, e := range entries {
@@ -183,7 +181,7 @@ func IterationsDigest(entries []Pool4Entry) uint32 {
 	return digest(lines)
 }
 
-// digest is FNV-1a over the lines in their order; never 0.
+// digest returns FNV-1a over the sorted lines, or 1 instead of 0.
 func digest(lines [][16]byte) uint32 {
 	slices.SortFunc(lines, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
 	h := fnv.New32a()

@@ -12,8 +12,8 @@ import (
 	"joolctl/session"
 )
 
-// pool4Wire is an entry as a little-endian kernel writes it: 192.0.2.0/24, ports
-// 1024 to 65535, UDP, mark 7, 1024 iterations.
+// pool4Wire is an entry as a little-endian kernel encodes it: 192.0.2.0/24, ports 1024 to 65535, UDP, mark 7,
+// 1024 iterations.
 var pool4Wire = bare(`
 	5000 0100
 	0800 0100 07000000
@@ -123,7 +123,7 @@ func TestIterationsDigest(t *testing.T) {
 	}
 	tcp := with(9, 1)
 	tcp.Proto = session.TCP
-	for i, pool := range [][]Pool4Entry{{with(1024, 3)}, {with(7, 3)}, {with(7, 2)}} { // the module's own numbers
+	for i, pool := range [][]Pool4Entry{{with(1024, 3)}, {with(7, 3)}, {with(7, 2)}} { // values computed by the module
 		if got := IterationsDigest(pool); got != 0xee0359eb {
 			t.Errorf("pool %d: %#x: a peer of another version would take it for another one", i, got)
 		}
@@ -141,7 +141,7 @@ func TestIterationsDigest(t *testing.T) {
 	}
 }
 
-// FuzzParsePool4: whatever is parsed can be asked for.
+// FuzzParsePool4 checks that an entry that was parsed can be the offset of a request.
 func FuzzParsePool4(f *testing.F) {
 	f.Add(pool4Wire)
 	f.Fuzz(func(t *testing.T, b []byte) {

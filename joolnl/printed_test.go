@@ -16,7 +16,7 @@ import (
 	"joolctl/session/attr"
 )
 
-// These tests compare replies with what Jool's own tool printed of them.
+// The tests in this file compare parsed replies with the output of Jool's own tool for the same replies.
 
 func TestSessionsVectors(t *testing.T) {
 	forEachCapture(t, func(t *testing.T, v Version) {
@@ -37,7 +37,7 @@ func TestSessionsVectors(t *testing.T) {
 		for p := range session.ICMP + 1 {
 			want := readCSV(t, captureFile(t, v, "sessions-"+strings.ToLower(p.String())+".csv"))
 			for i := range got[p] {
-				got[p][i].Timer = 0 // not printed
+				got[p][i].Timer = 0 // the tool does not print the timer
 			}
 			if diff := cmp.Diff(want, got[p], equal); diff != "" {
 				t.Errorf("%v sessions (-printed +decoded):\n%s", p, diff)
@@ -49,7 +49,7 @@ func TestSessionsVectors(t *testing.T) {
 func readCSV(t *testing.T, text string) []session.Session {
 	t.Helper()
 	r := csv.NewReader(strings.NewReader(text))
-	r.FieldsPerRecord = -1 // what has no state has a field less
+	r.FieldsPerRecord = -1 // sessions without a state have one field fewer
 	rows, err := r.ReadAll()
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func readCSV(t *testing.T, text string) []session.Session {
 	return list
 }
 
-// stateOf is the last column, which only TCP has.
+// stateOf returns the state in the last column, which only TCP sessions have.
 func stateOf(row []string) string {
 	if len(row) < 11 {
 		return session.Established.String()
@@ -104,7 +104,7 @@ func byName[T interface {
 	return end
 }
 
-// clockTime reads hours:minutes:seconds with an optional fraction.
+// clockTime parses hours:minutes:seconds with an optional fraction.
 func clockTime(t *testing.T, s string) time.Duration {
 	t.Helper()
 	parts := strings.Split(s, ":")

@@ -14,8 +14,8 @@ import (
 	"joolctl/session/attr"
 )
 
-// Error is what the kernel answers to a request that it refuses: Jool's own
-// report, or a plain netlink one where Text is empty.
+// Error is the kernel's refusal of a request: Jool's own error report, or a plain netlink error if Text is
+// empty.
 type Error struct {
 	Code unix.Errno
 	Text string
@@ -28,13 +28,12 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("Jool: %s (error %d)", e.Text, int(e.Code))
 }
 
-// Unwrap gives the errno.
+// Unwrap returns the errno.
 func (e *Error) Unwrap() error { return e.Code }
 
-// Message is one message of the kernel's, taken apart as far as its
-// attributes. It points into the bytes that it was read from.
+// Message is one message from the kernel, parsed up to its attributes. It points into the parsed bytes.
 type Message struct {
-	Type   uint16 // the genetlink family's id, or one of netlink's own types
+	Type   uint16 // the Generic Netlink family's number, or one of netlink's own types
 	Seq    uint32 // 0 in multicasts
 	Header Header
 	Attrs  []byte
@@ -42,9 +41,8 @@ type Message struct {
 
 var errShort = errors.New("a netlink message is shorter than it says")
 
-// ParseMessage reads the first netlink message of b and returns it with what
-// follows it. An *Error is the kernel's refusal of request Seq, and the
-// Message's Seq is set then too.
+// ParseMessage parses the first netlink message of b, and returns it with the bytes that follow it. If the
+// kernel has refused request Seq, the error is an *Error and the Message's Seq is set.
 func ParseMessage(b []byte) (Message, []byte, error) {
 	if len(b) < unix.NLMSG_HDRLEN {
 		return Message{}, nil, errShort
@@ -82,7 +80,7 @@ func ParseMessage(b []byte) (Message, []byte, error) {
 	return m, rest, nil
 }
 
-// errorReport reads Jool's error report: code (attribute 1, u16) and text (2).
+// errorReport parses Jool's error report: code (attribute 1, u16) and text (2).
 func errorReport(attrs []byte) error {
 	e := &Error{Code: unix.EINVAL}
 	err := attr.Each(attrs, func(typ int, p []byte) error {
@@ -103,8 +101,8 @@ func errorReport(attrs []byte) error {
 	return e
 }
 
-// SessionEntries is the list of sessions in a multicast's attributes: what
-// joolds exchange in their datagrams. nil where there is none.
+// SessionEntries returns the list of sessions in a multicast's attributes, which joolds exchange in their
+// datagrams, or nil if there is none.
 func SessionEntries(attrs []byte) []byte {
 	if len(attrs) < attr.HeaderLen {
 		return nil
@@ -117,7 +115,7 @@ func SessionEntries(attrs []byte) []byte {
 	return attrs[attr.HeaderLen:n]
 }
 
-// ParseHello reads INSTANCE_HELLO's reply: whether the instance exists.
+// ParseHello parses the reply to INSTANCE_HELLO: whether the instance exists.
 func ParseHello(attrs []byte) (bool, error) {
 	alive, seen := false, false
 	err := attr.Each(attrs, func(typ int, p []byte) error {
@@ -132,13 +130,12 @@ func ParseHello(attrs []byte) (bool, error) {
 	return alive, err
 }
 
-// ParseSessions appends a page of SESSION_FOREACH to dst. The entries are
-// nested in every version. more says that there is another page.
+// ParseSessions appends a page of SESSION_FOREACH to dst. The entries are nested in every version. more reports
+// whether further pages follow.
 //
-// A session's state and timer are as the table has them, even where they don't
-// belong together: a peer of another version may have left such a session
-// there, and the pages behind it must stay in reach. Append of package session
-// refuses it.
+// ParseSessions accepts each combination of state and timer. A peer of another version may have left a session
+// with an invalid combination in the table, and the pages behind this session must stay readable. Append of
+// package session refuses it.
 func ParseSessions(dst []session.Session, m Message) (sessions []session.Session, more bool, err error) {
 	for b := m.Attrs; len(b) >= attr.HeaderLen; b = b[session.Nested.EntryLen():] {
 		s, err := session.DecodeNested(b)
@@ -150,7 +147,7 @@ func ParseSessions(dst []session.Session, m Message) (sessions []session.Session
 	return dst, m.Header.Flags&flagMore != 0, nil
 }
 
-// The values of an instance's framework.
+// Values of an instance's framework.
 const (
 	netfilter = 1 << 2
 	iptables  = 1 << 3
@@ -158,14 +155,14 @@ const (
 
 // Instance is one entry of INSTANCE_FOREACH.
 type Instance struct {
-	// NamespaceHandle is the low half of a kernel pointer: equal for the
-	// instances of one namespace, and no more use than that.
+	// NamespaceHandle is the low half of a kernel pointer. It is equal for all instances of one namespace, and
+	// has no other meaning.
 	NamespaceHandle uint32
 	Name            string
-	Iptables        bool // else netfilter
+	Iptables        bool // false: netfilter
 }
 
-// ParseInstances reads a page of INSTANCE_FOREACH.
+// ParseInstances parses a page of INSTANCE_FOREACH.
 func ParseInstances(attrs []byte) ([]Instance, error) {
 	var list []Instance
 	err := attr.Each(attrs, func(typ int, entry []byte) error {
@@ -190,7 +187,7 @@ func ParseInstances(attrs []byte) ([]Instance, error) {
 	return list, err
 }
 
-// Globals are those of an instance's settings that matter to synchronisation.
+// Globals are those of an instance's settings that concern synchronisation.
 type Globals struct {
 	Pool6           netip.Prefix
 	TCPEstablished  time.Duration
@@ -202,11 +199,10 @@ type Globals struct {
 	SSFlushDeadline time.Duration
 	SSCapacity      uint32
 	SSMaxPayload    uint32
-	SSMaxSessions   uint32 // per packet; 0 where the module has no such setting
+	SSMaxSessions   uint32 // per packet; 0 if the module has no such setting
 }
 
-// ParseGlobals reads GLOBAL_FOREACH's reply. A setting of an unexpected length
-// is left at its zero value.
+// ParseGlobals parses the reply to GLOBAL_FOREACH. A setting of an unexpected length keeps its zero value.
 func ParseGlobals(attrs []byte) (Globals, error) {
 	var g Globals
 	err := attr.Each(attrs, func(typ int, p []byte) error {
@@ -239,11 +235,11 @@ func ParseGlobals(attrs []byte) (Globals, error) {
 	return g, err
 }
 
-// parsePrefix6 reads a prefix: address (attribute 1) and length (2).
+// parsePrefix6 parses a prefix: address (attribute 1) and length (2). It returns an invalid Prefix on an error.
 func parsePrefix6(b []byte) netip.Prefix {
 	var addr netip.Addr
 	bits := -1
-	_ = attr.Each(b, func(typ int, p []byte) error { // a broken one stays invalid
+	_ = attr.Each(b, func(typ int, p []byte) error { // the prefix stays invalid on an error
 		switch {
 		case typ == 1 && len(p) == 16:
 			addr = netip.AddrFrom16([16]byte(p))
@@ -265,11 +261,10 @@ func u32(p []byte) uint32 {
 	return binary.NativeEndian.Uint32(p)
 }
 
-// ParseStats reads the reply of this version's module to STATS_FOREACH. It
-// allocates nothing.
+// ParseStats parses the reply of a module of this version to STATS_FOREACH. It allocates no memory.
 func (v Version) ParseStats(attrs []byte) (stats Stats, err error) {
 	const whole = attr.HeaderLen + 8
-	for len(attrs) >= whole && binary.NativeEndian.Uint16(attrs) == whole { // all there is, as a rule
+	for len(attrs) >= whole && binary.NativeEndian.Uint16(attrs) == whole { // the usual form of a counter
 		if k, ok := v.Stat(int(binary.NativeEndian.Uint16(attrs[2:]) & 0x3fff)); ok {
 			stats.Set(k, binary.NativeEndian.Uint64(attrs[attr.HeaderLen:]))
 		}
@@ -284,8 +279,8 @@ func (v Version) ParseStats(attrs []byte) (stats Stats, err error) {
 	return stats, err
 }
 
-// ParseMulticast is ParseMessage for the hot path: the Message's Header has no
-// Instance, and nothing is allocated.
+// ParseMulticast is ParseMessage for multicasts. It allocates no memory, and so leaves out the Header's
+// Instance.
 func ParseMulticast(b []byte) (Message, []byte, error) {
 	if len(b) < attrsAt {
 		return Message{}, nil, errShort

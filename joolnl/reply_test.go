@@ -16,7 +16,7 @@ import (
 	"joolctl/session/attr"
 )
 
-// netlinkMessage is a message of a type with a body and no padding.
+// netlinkMessage returns a netlink message of a type with a body and without padding.
 func netlinkMessage(typ uint16, seq uint32, body ...byte) []byte {
 	b := binary.NativeEndian.AppendUint32(nil, uint32(unix.NLMSG_HDRLEN+len(body)))
 	b = binary.NativeEndian.AppendUint16(b, typ)
@@ -26,7 +26,7 @@ func netlinkMessage(typ uint16, seq uint32, body ...byte) []byte {
 	return append(b, body...)
 }
 
-// joolMessage is a message of the kernel's in family 32.
+// joolMessage returns a message from the kernel in family 32.
 func joolMessage(flags uint8, attrs ...byte) []byte {
 	body := Header{Version: 0x04010f00, Flags: flags, Instance: "nat"}.append([]byte{0, 2, 0, 0})
 	return netlinkMessage(32, 7, append(body, attrs...)...)
@@ -172,7 +172,7 @@ func TestParseSessions(t *testing.T) {
 	}
 }
 
-// TestParseGlobalsNext has a setting of 4.2.0-rc1 whose number became another's.
+// TestParseGlobalsNext parses a setting of 4.2.0-rc1 whose number later became that of another setting.
 func TestParseGlobalsNext(t *testing.T) {
 	b := append(attr.Append(nil, 27, 1), attr.Append(nil, 32, 3)...)
 	got, err := ParseGlobals(append(b, attr.Append(nil, 2)...))

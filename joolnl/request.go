@@ -12,7 +12,7 @@ import (
 	"joolctl/session/attr"
 )
 
-// Op is an operation of Jool's, in 4.1's numbers.
+// Op is an operation of Jool's protocol, with its number in 4.1.
 type Op uint8
 
 const (
@@ -28,8 +28,8 @@ const (
 	JooldAck        Op = 29
 )
 
-// command is the operation's number in this module's protocol: 4.2 moved the
-// last three, and gave their old numbers to others.
+// command returns the operation's number in this version's protocol. 4.2 moved the last three operations, and
+// reused their old numbers.
 func (v Version) command(op Op) uint8 {
 	if v.next() && op >= JooldAdd {
 		return uint8(op) + 4
@@ -37,7 +37,7 @@ func (v Version) command(op Op) uint8 {
 	return uint8(op)
 }
 
-// rootAttrs are the types of SESSION_FOREACH's attributes.
+// rootAttrs returns the types of the attributes of SESSION_FOREACH.
 func (v Version) rootAttrs() (offset, proto int) {
 	if v.next() {
 		return 9, 12
@@ -45,28 +45,28 @@ func (v Version) rootAttrs() (offset, proto int) {
 	return 8, 11
 }
 
-// Requests builds the messages to one instance of a module of one version.
-// Every message is whole, from the nlmsghdr on; its sequence number tells its
-// reply, and its sender's port is left to the kernel.
+// Requests builds messages to one instance of a module of one version. Every message is complete, from the
+// nlmsghdr on. The reply has the same sequence number. The sender's netlink port is 0, so the kernel fills it
+// in.
 //
-// What would harm the kernel can't be built with it: a JOOLD_ADD without
-// sessions or with entries that Format.Check refuses, or a SESSION_FOREACH for
-// a protocol above 2.
+// Requests does not build messages that harm the kernel: a JOOLD_ADD without sessions or with entries that
+// Format.Check refuses, or a SESSION_FOREACH for a protocol above 2.
 type Requests struct {
-	// Family is the genetlink family's id, which changes with every load.
+	// Family is the Generic Netlink family's number, which changes each time the module is loaded.
 	Family  uint16
 	Version Version
 	// Instance must pass CheckInstanceName.
 	Instance string
 }
 
-// Hello asks whether the instance exists. It leaves no line in dmesg when it
-// does not.
+// Hello appends a request whether the instance exists. If it does not, the module writes no line to the kernel
+// log.
 func (r Requests) Hello(dst []byte, seq uint32) []byte {
 	return r.message(dst, InstanceHello, seq, nil)
 }
 
-// Instances asks for a page of the instances of all namespaces: the first one if after is nil, else what comes behind that instance.
+// Instances appends a request for a page of the instances of all namespaces: those that follow after, or the
+// first page if after is nil.
 func (r Requests) Instances(dst []byte, seq uint32, after *Instance) []byte {
 	if after == nil {
 		return r.message(dst, InstanceForeach, seq, nil)
@@ -82,19 +82,18 @@ func (r Requests) Instances(dst []byte, seq uint32, after *Instance) []byte {
 	return r.message(dst, InstanceForeach, seq, attr.Append(nil, offsetType|attr.Nested, entry...))
 }
 
-// Stats asks for the instance's counters.
+// Stats appends a request for the instance's counters.
 func (r Requests) Stats(dst []byte, seq uint32) []byte {
 	return r.message(dst, StatsForeach, seq, nil)
 }
 
-// Globals asks for the instance's settings.
+// Globals appends a request for the instance's settings.
 func (r Requests) Globals(dst []byte, seq uint32) []byte {
 	return r.message(dst, GlobalForeach, seq, nil)
 }
 
-// Sessions asks for a page of one protocol's table, which is ordered by src4
-// and dst4: the first page if after is nil, else what comes behind that
-// session, whether it still exists or not.
+// Sessions appends a request for a page of one protocol's session table, which is ordered by src4 and dst4: the
+// sessions that follow after, whether or not the table still contains after, or the first page if after is nil.
 func (r Requests) Sessions(dst []byte, seq uint32, p session.Proto, after *session.Session) ([]byte, error) {
 	if !p.Valid() {
 		return dst, fmt.Errorf("SESSION_FOREACH: %w %v", session.ErrProto, p)
@@ -104,15 +103,14 @@ func (r Requests) Sessions(dst []byte, seq uint32, p session.Proto, after *sessi
 	if after != nil {
 		last := *after
 		if last.Check() != nil {
-			// The module reads no more of it than src4 and dst4.
+			// The module reads only src4 and dst4 of the offset.
 			last.Proto, last.State, last.Timer = p, session.Established, session.TimerEstablished
 		}
 		entry, err := session.Nested.Append(nil, last)
 		if err != nil {
 			return dst, fmt.Errorf("SESSION_FOREACH: %w", err)
 		}
-		// The offset's body is an entry's without its timer, as Jool's own
-		// tool sends it.
+		// The offset is an entry without its timer, as in the requests of Jool's own tool.
 		attrs = attr.AppendHeader(attrs, session.Nested.EntryLen()-8, offsetType|attr.Nested)
 		attrs = append(attrs, entry[attr.HeaderLen:124]...)
 		attrs = append(attrs, entry[132:]...)
@@ -120,8 +118,7 @@ func (r Requests) Sessions(dst []byte, seq uint32, p session.Proto, after *sessi
 	return r.message(dst, SessionForeach, seq, attrs), nil
 }
 
-// RemoveBIB asks for the end of a BIB entry, known by its mask, and of all its
-// sessions.
+// RemoveBIB appends a request to remove the BIB entry with this IPv4 address and port, and all its sessions.
 func (r Requests) RemoveBIB(dst []byte, seq uint32, p session.Proto, src4 netip.AddrPort) ([]byte, error) {
 	if !p.Valid() || !src4.Addr().Is4() {
 		return dst, fmt.Errorf("BIB_RM: no such entry: %v %v", p, src4)
@@ -138,7 +135,7 @@ func (r Requests) RemoveBIB(dst []byte, seq uint32, p session.Proto, src4 netip.
 	return r.message(dst, BIBRemove, seq, attr.Append(nil, operandType|attr.Nested, entry...)), nil
 }
 
-// Advertise asks the module to multicast its whole table.
+// Advertise appends a request to multicast the instance's whole session table.
 func (r Requests) Advertise(dst []byte, seq uint32) ([]byte, error) {
 	if !r.Version.HasAdvertise() {
 		return dst, fmt.Errorf("Jool %v has no advertise that works; it came with 4.1.11", r.Version)
@@ -146,19 +143,19 @@ func (r Requests) Advertise(dst []byte, seq uint32) ([]byte, error) {
 	return r.message(dst, JooldAdvertise, seq, nil), nil
 }
 
-// Ack tells the module that its last multicast has been taken.
+// Ack appends a JOOLD_ACK, which acknowledges the module's last multicast.
 func (r Requests) Ack(dst []byte, seq uint32) []byte {
 	return r.message(dst, JooldAck, seq, nil)
 }
 
-// AddHeaderLen is how many bytes of a JOOLD_ADD stand before its sessions.
+// AddHeaderLen is the number of bytes of a JOOLD_ADD before its sessions.
 const AddHeaderLen = attrsAt + attr.HeaderLen
 
-// ErrNoSessions is why an empty JOOLD_ADD is refused.
+// ErrNoSessions is returned for a JOOLD_ADD without sessions.
 var ErrNoSessions = errors.New("a JOOLD_ADD without sessions")
 
-// Add gives sessions to the instance. entries is a list of the module's own
-// format, as in a datagram; it is looked at whole before anything is built.
+// Add appends a JOOLD_ADD, which stores sessions in the instance. entries is a list of sessions in the module's
+// own format, as in a datagram. Add checks the whole list before it builds the message.
 func (r Requests) Add(dst []byte, seq uint32, entries []byte) ([]byte, error) {
 	f := r.Version.Format()
 	n, err := f.CheckList(entries)
@@ -175,9 +172,8 @@ func (r Requests) Add(dst []byte, seq uint32, entries []byte) ([]byte, error) {
 	return append(dst, entries...), nil
 }
 
-// AddHeader is a JOOLD_ADD up to its sessions, for a caller that sends these
-// from another buffer and has had CheckList accept them. entriesLen must be
-// more than 0.
+// AddHeader appends a JOOLD_ADD without its sessions, for a caller that sends these from another buffer. The
+// caller must have checked them with CheckList. entriesLen is their length in bytes, more than 0.
 func (r Requests) AddHeader(dst []byte, seq uint32, entriesLen int) []byte {
 	dst = r.header(dst, JooldAdd, seq, attr.HeaderLen+entriesLen)
 	return attr.AppendHeader(dst, attr.HeaderLen+entriesLen, attrSessionEntries|attr.Nested)

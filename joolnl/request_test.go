@@ -13,8 +13,7 @@ import (
 	"joolctl/session/attr"
 )
 
-// parts takes a built message apart: command, and the attributes' types and
-// payloads.
+// parts parses a built message: command, and the attributes' types and payloads.
 func parts(t *testing.T, r Requests, b []byte) (command byte, types []int, payloads [][]byte) {
 	t.Helper()
 	m, rest, err := ParseMessage(b)
@@ -95,7 +94,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// TestAddRefuses has what would harm the kernel.
+// TestAddRefuses calls Add with entries that would harm the kernel.
 func TestAddRefuses(t *testing.T) {
 	for _, v := range []Version{0x04010900, 0x04010c00, 0x04010f00, 0x0401ff03, 0x0401ff05} {
 		r := Requests{Family: 77, Version: v, Instance: "nat"}
@@ -152,8 +151,8 @@ func TestSessionsRefuses(t *testing.T) {
 	}
 }
 
-// A session that a module took though it makes no sense must not keep the
-// pages behind it out of reach.
+// TestSessionsBehindUnsound checks that a page can begin after a session whose state and timer do not belong
+// together, so that the following pages stay readable.
 func TestSessionsBehindUnsound(t *testing.T) {
 	r := Requests{Family: 77, Version: 0x04010f00, Instance: "nat"}
 	sound := sampleSession()
@@ -203,7 +202,7 @@ func TestInstanceName(t *testing.T) {
 	}
 }
 
-// TestUpdate: the changes in the list of globals, and nothing else.
+// TestUpdate checks that the request contains the changes, in a list of globals, and no other attribute.
 func TestUpdate(t *testing.T) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		t.Skip("the bytes are a little-endian machine's")
@@ -211,7 +210,7 @@ func TestUpdate(t *testing.T) {
 	for _, c := range []struct {
 		changes []Change
 		want    []byte
-		reads   Globals // what the module would read
+		reads   Globals // the settings that the module reads from the request
 	}{
 		{[]Change{{SSEnabled, 1}}, []byte{12, 0, 2, 0x80, 5, 0, 27, 0, 1, 0, 0, 0}, Globals{SSEnabled: true}},
 		{[]Change{{SSFlushDeadline, 4}, {SSCapacity, 0x1234}},

@@ -9,7 +9,7 @@ import (
 	"joolctl/session"
 )
 
-// sampleSession is a UDP session, which every format can hold.
+// sampleSession returns a UDP session, which every format can encode.
 func sampleSession() session.Session {
 	return session.Session{
 		Proto: session.UDP, State: session.Established, Timer: session.TimerEstablished,
@@ -40,7 +40,7 @@ func mustAppend(tb testing.TB, f session.Format, s session.Session) []byte {
 	return b
 }
 
-// setKind writes protocol, state and timer into an entry.
+// setKind sets the protocol, state and timer of an entry.
 func setKind(f session.Format, b []byte, p session.Proto, s session.State, timer session.Timer) {
 	if f == session.Nested {
 		b[112], b[120], b[128] = byte(p), byte(s), byte(timer)

@@ -6,17 +6,17 @@ import (
 	"joolctl/session/attr"
 )
 
-// Setting is the number of an instance's setting in GLOBAL_FOREACH and GLOBAL_UPDATE.
+// Setting is the number of a setting of an instance in GLOBAL_FOREACH and GLOBAL_UPDATE.
 type Setting int
 
-// Settings that joolctl changes. SSEnabled is one byte, the others are 32-bit numbers in host byte order.
+// The settings that joolctl changes. SSEnabled is one byte, the others are 32-bit numbers in host byte order.
 const (
 	SSEnabled       Setting = 27
 	SSFlushDeadline Setting = 29 // milliseconds
 	SSCapacity      Setting = 30 // sessions
 )
 
-// String is the setting's name in `jool global`.
+// String returns the setting's name in `jool global`.
 func (s Setting) String() string {
 	switch s {
 	case SSEnabled:
@@ -35,8 +35,8 @@ type Change struct {
 	Value   uint32
 }
 
-// Update asks for changes of settings, which the module applies all together or not at all. The module walks over every
-// BIB entry meanwhile, and refuses with EINVAL while one lies outside pool4.
+// Update appends a request to change settings. The module applies all changes or none. It checks every BIB entry
+// first, and refuses with EINVAL if one is outside pool4.
 func (r Requests) Update(dst []byte, seq uint32, changes ...Change) []byte {
 	var settings []byte
 	for _, c := range changes {

@@ -2,11 +2,11 @@ package joolnl
 
 import "joolctl/session"
 
-// Stat is one of an instance's counters that concern sessions.
+// Stat identifies one of an instance's counters that concern sessions.
 type Stat uint8
 
-// The counters in the order of their numbers in the module's list; the first five
-// have the same in every version.
+// The counters, in the order of their numbers in the module. The numbers of the first five are the same in every
+// version.
 const (
 	StatReceived6 Stat = iota
 	StatReceived4
@@ -27,7 +27,7 @@ const (
 	StatPacketsRcvd
 	StatAds
 	StatAcks
-	StatFlushASAP // 4.1.12 only, in fifth place of those of session synchronisation
+	StatFlushASAP // 4.1.12 only, where it is the fifth counter of session synchronisation
 	statCount
 )
 
@@ -39,11 +39,11 @@ var statNames = [statCount]string{
 	"JSTAT_JOOLD_ADS", "JSTAT_JOOLD_ACKS", "JSTAT_JOOLD_FLUSH_ASAP",
 }
 
-// String is the counter's name as Jool spells it.
+// String returns the counter's name in Jool (JSTAT_…).
 func (s Stat) String() string { return statNames[s] }
 
-// Stat is the counter with number id in this module's list, and false for those
-// that have nothing to do with sessions.
+// Stat returns the counter with the number id in this version, and false for a counter that does not concern
+// sessions.
 func (v Version) Stat(id int) (Stat, bool) {
 	if id >= 1 && id <= int(StatSessions)+1 {
 		return Stat(id - 1), true
@@ -54,7 +54,7 @@ func (v Version) Stat(id int) (Stat, bool) {
 	}
 	switch {
 	case v.next() && v.Format() == session.Nested, !v.next() && v.revision() < 12:
-		return 0, false // the module has none
+		return 0, false // the module has no such counters
 	case v.next():
 		n = id - 78
 	case v.revision() == 12:
@@ -71,26 +71,25 @@ func (v Version) Stat(id int) (Stat, bool) {
 	return StatEmpty + Stat(n), true
 }
 
-// Stats are an instance's counters that concern sessions, as many of them as its
-// module has.
+// Stats are the counters of an instance that concern sessions, as many as its module has.
 type Stats struct {
 	values [statCount]uint64
-	has    uint32 // a bit for each
+	has    uint32 // bit k: the module has counter k
 }
 
-// Set gives a counter a value.
+// Set sets the value of a counter.
 func (s *Stats) Set(k Stat, value uint64) {
 	s.values[k] = value
 	s.has |= 1 << k
 }
 
-// Get is a counter's value; 0 where the module has none.
+// Get returns a counter's value; 0 if the module has no such counter.
 func (s *Stats) Get(k Stat) uint64 { return s.values[k] }
 
-// Has says whether the module has the counter.
+// Has reports whether the module has the counter.
 func (s *Stats) Has(k Stat) bool { return s.has&(1<<k) != 0 }
 
-// Named are the counters that the module has, by Jool's names (JSTAT_…).
+// Named returns the values of the module's counters by Jool's names (JSTAT_…).
 func (s *Stats) Named() map[string]uint64 {
 	named := make(map[string]uint64)
 	for k := range statCount {

@@ -20,10 +20,10 @@ func forEachCapture(t *testing.T, fn func(t *testing.T, v Version)) {
 	}
 }
 
-// TestRequestVectors builds every captured request anew.
+// TestRequestVectors builds every captured request again and compares the bytes.
 func TestRequestVectors(t *testing.T) {
 	forEachCapture(t, func(t *testing.T, v Version) {
-		var last *session.Session // the last one of the page before
+		var last *session.Session // the last session of the previous page
 		for _, name := range []string{"netlink-J.txt", "netlink-K.txt"} {
 			for i, c := range readCapture(t, v, name) {
 				m, rest, err := ParseMessage(c.bytes)
@@ -45,7 +45,7 @@ func TestRequestVectors(t *testing.T) {
 				if got == nil {
 					continue
 				}
-				copy(got[12:16], c.bytes[12:16]) // the sender's port
+				copy(got[12:16], c.bytes[12:16]) // the sender's netlink port
 				if !bytes.Equal(got, c.bytes) {
 					t.Errorf("%s, message %d, %s:\n got %x\nwant %x", name, i, c.op, got, c.bytes)
 				}
@@ -89,13 +89,13 @@ func rebuild(r Requests, op string, m Message, last *session.Session) ([]byte, e
 			return nil, err
 		}
 		return r.Advertise(nil, m.Seq)
-	case "GLOBAL_UPDATE": // joolctl changes no setting
+	case "GLOBAL_UPDATE": // not compared
 		return nil, nil
 	}
 	return nil, errors.New("an operation that the test does not know")
 }
 
-// TestKernelVectors takes every message of the kernel's apart.
+// TestKernelVectors parses every captured message from the kernel.
 func TestKernelVectors(t *testing.T) {
 	forEachCapture(t, func(t *testing.T, v Version) {
 		for i, c := range readCapture(t, v, "netlink-J.txt") {
@@ -114,7 +114,7 @@ func TestKernelVectors(t *testing.T) {
 			if len(m.Attrs) != len(c.bytes)-attrsAt || m.Type != 32 {
 				t.Errorf("message %d: type %d, %d bytes of attributes of %d", i, m.Type, len(m.Attrs), len(c.bytes))
 			}
-			// Behind the name's NUL there may be anything.
+			// The bytes behind the name's NUL are arbitrary.
 			header := c.bytes[nlHeaderLen : inameAt+len(m.Header.Instance)+1]
 			if got := m.Header.append(nil); !bytes.HasPrefix(got, header) {
 				t.Errorf("message %d: header\n got %x\nwant %x", i, got, header)
@@ -129,7 +129,7 @@ func TestKernelVectors(t *testing.T) {
 	})
 }
 
-// checkMulticast decodes and encodes a multicast's sessions.
+// checkMulticast decodes the sessions of a multicast and encodes them again.
 func checkMulticast(t *testing.T, v Version, m Message, raw []byte) {
 	t.Helper()
 	if m.Seq != 0 || m.Header.Instance != "nat" {
@@ -175,8 +175,8 @@ func checkEntries(t *testing.T, f session.Format, list []byte) {
 	}
 }
 
-// TestDatagramVectors follows sessions from the kernel of J through the
-// network into the kernel of K.
+// TestDatagramVectors compares the sessions that the kernel of J reported with the captured datagrams, and with
+// the sessions that the kernel of K got.
 func TestDatagramVectors(t *testing.T) {
 	forEachCapture(t, func(t *testing.T, v Version) {
 		sent := entryLists(t, v, "netlink-J.txt", "MULTICAST")
@@ -184,7 +184,7 @@ func TestDatagramVectors(t *testing.T) {
 		if diff := cmp.Diff(sent, received); diff != "" {
 			t.Errorf("J's multicasts and what K's kernel was given (-sent +given):\n%s", diff)
 		}
-		at := 0 // the capture of 4.1.9's datagrams misses one
+		at := 0 // the capture of 4.1.9 lacks one datagram
 		for i, d := range readDatagrams(t, v) {
 			checkEntries(t, v.Format(), d)
 			for at < len(sent) && !bytes.Equal(d, sent[at]) {

@@ -8,16 +8,16 @@ import (
 	"joolctl/session"
 )
 
-// Version is a Jool module's version as it stands in every message:
-// major<<24 | minor<<16 | revision<<8 | dev.
+// Version is the version of a Jool module as in the header of every message: major<<24 | minor<<16 | revision<<8
+// | dev.
 type Version uint32
 
 // Tested returns the versions of Jool on whose modules the tests in virtual
 // machines ran, oldest first.
 func Tested() []string { return []string{"4.1.9", "4.1.13", "4.1.15"} }
 
-// ParseVersion reads the form of /sys/module/jool/version: up to four decimal
-// numbers of 0 to 255 with dots between them, such as "4.1.15.0".
+// ParseVersion parses the content of /sys/module/jool/version: two to four decimal numbers of 0 to 255,
+// separated by dots, such as "4.1.15.0".
 func ParseVersion(s string) (Version, error) {
 	parts := strings.Split(strings.TrimSpace(s), ".")
 	if len(parts) < 2 || len(parts) > 4 {
@@ -38,8 +38,7 @@ func ParseVersion(s string) (Version, error) {
 	return v, nil
 }
 
-// String is the dotted form; the last number is left out where it is 0, as
-// Jool's own tools do.
+// String returns the dotted form. It leaves out the last number if it is 0, as Jool's own tools do.
 func (v Version) String() string {
 	s := fmt.Sprintf("%d.%d.%d", v>>24, v>>16&0xff, v>>8&0xff)
 	if dev := v & 0xff; dev != 0 {
@@ -50,16 +49,15 @@ func (v Version) String() string {
 
 func (v Version) revision() int { return int(v >> 8 & 0xff) }
 
-// next reports whether v speaks 4.2's shifted numbers. Its release candidates
-// call themselves 4.1.255.
+// next reports whether v uses the numbers of 4.2's protocol. The release candidates of 4.2.0 report 4.1.255.
 func (v Version) next() bool { return v>>16 > 4<<8|1 || v>>16 == 4<<8|1 && v.revision() == 255 }
 
-// earlyNext reports whether v is 4.2.0-rc1 or rc2, whose session
-// synchronisation is 4.1.9's. They are 4.1.255.2 and .3; rc3 is .5.
+// earlyNext reports whether v is 4.2.0-rc1 or rc2, whose session synchronisation is that of 4.1.9. They report
+// 4.1.255.2 and 4.1.255.3; rc3 reports 4.1.255.5.
 func (v Version) earlyNext() bool { return v.next() && v>>16 == 4<<8|1 && v&0xff < 4 }
 
-// Supported says why sessions of this module can't be synchronised, or nil.
-// Jool before 4.1 speaks another protocol.
+// Supported returns nil, or an error if joolctl cannot synchronise sessions of this module. Jool before 4.1 uses
+// another protocol.
 func (v Version) Supported() error {
 	if v>>16 < 4<<8|1 || v>>24 != 4 {
 		return fmt.Errorf("Jool %v speaks a protocol that joolctl does not; install Jool 4.1.0 or later", v)
@@ -67,7 +65,7 @@ func (v Version) Supported() error {
 	return nil
 }
 
-// Format is the form in which this module sends and wants sessions.
+// Format returns the encoding of sessions in this module's multicasts and in JOOLD_ADD.
 func (v Version) Format() session.Format {
 	switch {
 	case v.next():
@@ -84,12 +82,12 @@ func (v Version) Format() session.Format {
 	}
 }
 
-// FlushesASAP reports whether the module's ss-flush-asap has any effect. From
-// 4.1.13 on the setting is there, with another default, and has none.
+// FlushesASAP reports whether the module's ss-flush-asap has an effect. 4.1.13 and later versions have the
+// setting, with another default and without effect.
 func (v Version) FlushesASAP() bool { return v.Format() != session.Packed40 }
 
-// ChecksCapacity reports whether the module drops sessions beyond ss-capacity. Up to 4.1.10 it has the setting, but does
-// not look at it.
+// ChecksCapacity reports whether the module drops sessions beyond ss-capacity. Versions up to 4.1.10 have the
+// setting, but do not use it.
 func (v Version) ChecksCapacity() bool { return v.HasAdvertise() }
 
 // HasAdvertise reports whether the module's JOOLD_ADVERTISE works. 4.1.9,
@@ -98,8 +96,9 @@ func (v Version) HasAdvertise() bool {
 	return v.next() && !v.earlyNext() || !v.next() && v.revision() >= 11
 }
 
-// Defects returns the known defects of this module's session synchronisation, each as the rest of a sentence about the module. They are
-// read in its source and were seen in virtual machines (docs/reliability.md).
+// Defects returns the known defects of this module's session synchronisation, each as the predicate of a
+// sentence about the module. The defects are visible in the module's source, and tests in virtual machines have
+// shown them (docs/reliability.md).
 func (v Version) Defects() (defects []string) {
 	old := func(revision int) bool { return v.earlyNext() || !v.next() && v.revision() <= revision }
 	if old(10) {

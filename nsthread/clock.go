@@ -12,21 +12,22 @@ import (
 )
 
 const (
-	// near is from when on a thread waits for its next timer itself.
+	// near is the shortest wait for which the clock fires a thread's next timer. For a shorter one, the thread
+	// waits itself.
 	near = 250 * time.Millisecond
-	// grace is how late the clock may be before the thread fires its timers itself.
+	// grace is the delay after which a thread fires its timers itself, because the clock has not fired them.
 	grace = 2 * time.Second
 )
 
-// clock fires the timers of threads that wait for long, on a thread of its own,
-// which enters one namespace after the other. Hundreds of threads that wake up every
-// few seconds to ask something cost several times what the asking does: each is
-// switched to, waits for one of Go's processors, and keeps Go's monitor awake.
+// clock fires the timers of threads whose next timer is far away. It runs on one operating system thread of its
+// own, which enters each thread's namespace in turn. Hundreds of threads that wake up every few seconds to send
+// a request cost several times the processor time of the requests: each needs a context switch, waits for one of
+// Go's processors, and keeps Go's monitor thread awake.
 type clock struct {
-	wake chan struct{} // something is planned earlier than all before
+	wake chan struct{} // signals a due time before all others
 	home netns.NsHandle
-	tid  int32 // of its thread
-	// at is where its thread is, atHome where it began.
+	tid  int32 // the clock's operating system thread
+	// at is the namespace that the clock's thread is in, atHome the one in which it started.
 	at, atHome ID
 
 	mu      sync.Mutex
@@ -34,11 +35,11 @@ type clock struct {
 
 	end, done chan struct{}
 
-	// It waits, or is at work, since then, and is to have done so by until; 0: it waits
-	// for nothing. In nanoseconds of the process. Both change with mu held.
+	// Stall detection. The clock has been waiting or running since since, and should wake up or finish by until;
+	// 0: the clock waits for no timer. In nanoseconds since epoch. Both change with mu held.
 	since    time.Duration
 	until    atomic.Int64
-	stoodAt  atomic.Int64 // when it last found that it had stood still
+	stoodAt  atomic.Int64 // when the clock last detected a stall
 	stoodFor time.Duration
 }
 
@@ -54,7 +55,7 @@ func startClock() (*clock, error) {
 	}
 	c := &clock{wake: make(chan struct{}, 1), home: home, at: id, atHome: id, end: make(chan struct{}), done: make(chan struct{})}
 	go func() {
-		// Never unlocked, like a Thread's.
+		// Never unlocked, as for a Thread.
 		runtime.LockOSThread()
 		c.tid = int32(unix.Gettid())
 		c.run()
@@ -64,7 +65,7 @@ func startClock() (*clock, error) {
 	return c, nil
 }
 
-// stop ends it, and waits for its end.
+// stop ends the clock and waits for its goroutine.
 func (c *clock) stop() {
 	close(c.end)
 	<-c.done
@@ -95,8 +96,8 @@ func (c *clock) run() {
 	}
 }
 
-// next is the thread whose timers are due, or how long to wait for one; negative: for
-// ever.
+// next returns a thread whose timers are due, or nil and the time to wait for the next one; negative: there is
+// none.
 func (c *clock) next() (*Thread, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,14 +117,14 @@ func (c *clock) next() (*Thread, time.Duration) {
 	return first, 0
 }
 
-// seen notes whether it has stood still since next.
+// seen checks for a stall since the last call of next.
 func (c *clock) seen() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.note(sinceEpoch())
 }
 
-// note notes a standstill, once. With mu held.
+// note records a stall, once. The caller holds mu.
 func (c *clock) note(now time.Duration) {
 	if until := time.Duration(c.until.Load()); until != 0 && now > until+Standstill {
 		c.stoodFor = now - c.since
@@ -132,8 +133,8 @@ func (c *clock) note(now time.Duration) {
 	}
 }
 
-// stood is for how long the process may have stood still at a time between two
-// moments, the second being now.
+// stood returns the length of the last stall of the process if it overlaps the time between from and now; 0:
+// there was none. now must be the current time.
 func (c *clock) stood(from, now time.Duration) time.Duration {
 	until := time.Duration(c.until.Load())
 	if (until == 0 || now <= until+Standstill) && time.Duration(c.stoodAt.Load()) <= from {
@@ -141,14 +142,14 @@ func (c *clock) stood(from, now time.Duration) time.Duration {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.note(now) // the clock has perhaps not come to it yet
+	c.note(now) // the clock may not have checked yet
 	if time.Duration(c.stoodAt.Load()) <= from {
 		return 0
 	}
 	return c.stoodFor
 }
 
-// plan has the thread's timers fired at that moment, or earlier.
+// plan makes the clock fire the thread's timers at due, unless it is planned to do so earlier.
 func (c *clock) plan(t *Thread, due time.Duration) {
 	if at := time.Duration(t.plannedFor.Load()); at != 0 && at <= due {
 		return
@@ -166,19 +167,19 @@ func (c *clock) plan(t *Thread, due time.Duration) {
 	case until == 0:
 		c.since = sinceEpoch()
 		c.until.Store(int64(due))
-	case due < until: // it is to wake up sooner than it knows yet
+	case due < until: // the clock must wake up sooner than planned
 		c.until.Store(int64(due))
 	}
 	c.mu.Unlock()
 	if first {
 		select {
 		case c.wake <- struct{}{}:
-		default: // it is awake
+		default: // a wake-up is pending
 		}
 	}
 }
 
-// forget takes the thread's plan back.
+// forget removes the thread from the plan.
 func (c *clock) forget(t *Thread) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -187,8 +188,7 @@ func (c *clock) forget(t *Thread) {
 	}
 }
 
-// fire fires the thread's timers, unless the thread is at work: then it does so
-// itself.
+// fire fires the thread's timers, unless the thread itself is running: then it fires them itself.
 func (c *clock) fire(t *Thread) {
 	if !t.running.TryLock() {
 		return
@@ -213,18 +213,19 @@ func (c *clock) fire(t *Thread) {
 	if due, far := t.farTimer(now); far {
 		c.plan(t, due)
 	} else if len(t.timers) > 0 {
-		t.interrupt() // it will be busy for a while
+		t.interrupt() // timers follow soon: the thread waits for them itself
 	}
 }
 
-// goHome leaves the last thread's namespace, which must be free to end.
+// goHome returns to the clock's own namespace, because the kernel does not delete a namespace that a thread is
+// in.
 func (c *clock) goHome() {
 	if c.at != c.atHome && netns.Set(c.home) == nil {
 		c.at = c.atHome
 	}
 }
 
-// clockHeap has the threads whose timers the clock fires, the next first.
+// clockHeap contains the threads whose timers the clock fires, the earliest first.
 type clockHeap []*Thread
 
 func (h clockHeap) Len() int           { return len(h) }

@@ -12,17 +12,17 @@ import (
 	"joolctl/nsthread/nstest"
 )
 
-// far is so long that the clock fires the timer.
+// far is a wait long enough for the clock to fire the timer.
 const far = 400 * time.Millisecond
 
-// fired is where a timer's function has run.
+// fired is the operating system thread, the namespace and the time in which a timer's function ran.
 type fired struct {
 	tid int
 	in  nsthread.ID
 	at  time.Time
 }
 
-// setFar has a timer of the thread tell where it fires, after far.
+// setFar sets a timer of the thread to the time far, and returns a channel that reports its firing.
 func setFar(t *testing.T, th *nsthread.Thread, fn func()) <-chan fired {
 	t.Helper()
 	told := make(chan fired, 1)
@@ -48,7 +48,7 @@ func await(t *testing.T, told <-chan fired) fired {
 
 func nothing() {}
 
-// TestClock has one thread fire the timers of several, in each one's namespace.
+// TestClock checks that the clock's thread fires the timers of several threads, each in its thread's namespace.
 func TestClock(t *testing.T) {
 	nstest.Need(t)
 	pool := nsthread.NewPool()
@@ -79,8 +79,8 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestClockLeavesWorkAlone has a timer come due while its thread is at work, which
-// fires it then.
+// TestClockLeavesWorkAlone checks that a timer that is due while its thread runs a function is fired by this
+// thread, after the function.
 func TestClockLeavesWorkAlone(t *testing.T) {
 	nstest.Need(t)
 	t.Parallel()
@@ -106,8 +106,8 @@ func TestClockLeavesWorkAlone(t *testing.T) {
 	}
 }
 
-// TestBlockedClock has what one thread's timer calls block. The others fire theirs
-// themselves, soon after.
+// TestBlockedClock blocks the clock in one thread's timer function. The other threads fire their timers
+// themselves, with a delay of about 2 s.
 func TestBlockedClock(t *testing.T) {
 	nstest.Need(t)
 	t.Parallel()
@@ -133,7 +133,7 @@ func TestBlockedClock(t *testing.T) {
 	other.Release()
 }
 
-// TestQuietly has the clock read what the thread watches.
+// TestQuietly checks that the thread does not wake up for a message that a timer function on the clock reads.
 func TestQuietly(t *testing.T) {
 	nstest.Need(t)
 	t.Parallel()
@@ -171,15 +171,15 @@ func TestQuietly(t *testing.T) {
 			t.Error("the thread was woken")
 		}
 	}))
-	write() // and it watches as before
+	write() // the thread watches the descriptor again
 	if n := <-woken; n != 1 {
 		t.Errorf("the thread read %d bytes, want 1; it was woken for what was read already", n)
 	}
 	do(t, th, func() { th.Unwatch(pipe[0]) })
 }
 
-// TestClockGoesHome deletes a namespace whose timers the clock has fired: neither
-// holds it.
+// TestClockGoesHome checks that the clock leaves a namespace after it has fired a timer there, so that the
+// namespace can be deleted.
 func TestClockGoesHome(t *testing.T) {
 	nstest.Need(t)
 	pool := nsthread.NewPool()

@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// usage is what the kernel says about an operating system thread at one moment.
+// usage is the state and the processor time of an operating system thread at one moment.
 type usage struct {
-	state        byte   // R: runs, S: sleeps, D: sleeps and takes no signals, …
+	state        byte   // R: running, S: sleeping, D: sleeping uninterruptibly, …
 	user, system uint64 // processor time, in the kernel's clock ticks
 }
 
@@ -22,7 +22,8 @@ func usageOf(tid int32) (usage, error) {
 	return parseUsage(b)
 }
 
-// parseUsage reads a line of /proc/PID/stat, see proc(5). The thread's name is in parentheses, and may contain some itself.
+// parseUsage parses a line of /proc/PID/stat, see proc(5). The thread's name is in parentheses, and may contain
+// parentheses.
 func parseUsage(stat []byte) (u usage, err error) {
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 13 || len(fields[0]) != 1 {
@@ -33,14 +34,14 @@ func parseUsage(stat []byte) (u usage, err error) {
 	return u, err
 }
 
-// looks has the usage that the last InKernel of a thread read.
+// looks keeps the usage that the thread's last InKernel has read.
 type looks struct {
 	mu   sync.Mutex
 	tid  int32
 	last usage
 }
 
-// inKernel compares a usage with the one before.
+// inKernel evaluates the usage now against that of the previous call.
 func (l *looks) inKernel(tid int32, now usage) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -52,9 +53,10 @@ func (l *looks) inKernel(tid int32, now usage) bool {
 	return now.state == 'R' && known && now.system-before.system > now.user-before.user
 }
 
-// InKernel reports whether a function that the thread calls is busy inside the kernel: it sleeps there without taking signals,
-// or has spent more processor time there than outside since the InKernel before. The kernel takes no signal meanwhile, not even
-// SIGKILL, so nothing that this process could do ends the function. InKernel may be called from anywhere; it waits for nothing.
+// InKernel reports whether a function that the thread calls is busy inside the kernel: it sleeps there
+// uninterruptibly, or has used more processor time inside the kernel than outside since the previous call of
+// InKernel. The kernel delivers no signal meanwhile, not even SIGKILL, so this process cannot end the function.
+// InKernel may be called from any goroutine and does not wait.
 func (t *Thread) InKernel() bool {
 	tid := t.worksAt.Load()
 	if tid == 0 {

@@ -61,7 +61,7 @@ func TestLooks(t *testing.T) {
 	}
 }
 
-// TestInKernel has a thread wait, compute, and have the kernel compute.
+// TestInKernel calls InKernel while a thread waits, computes, and keeps the kernel computing.
 func TestInKernel(t *testing.T) {
 	ns := nstest.New(t)
 	pool := NewPool()
@@ -75,7 +75,8 @@ func TestInKernel(t *testing.T) {
 	}
 	var end atomic.Bool
 	random := make([]byte, 1<<20)
-	// busy calls fn on the thread again and again, and returns what InKernel says once the thread has used processor time.
+	// busy calls fn on the thread repeatedly, and returns the result of InKernel once the thread has used
+	// processor time.
 	busy := func(fn func()) bool {
 		t.Helper()
 		end.Store(false)
@@ -112,7 +113,7 @@ func TestInKernel(t *testing.T) {
 			}
 		}
 	}
-	// Not by unix.Getrandom, which would compute in this process.
+	// Not with unix.Getrandom, which computes in this process (vDSO).
 	if !busy(func() {
 		_, _, _ = unix.Syscall(unix.SYS_GETRANDOM, uintptr(unsafe.Pointer(&random[0])), uintptr(len(random)), 0)
 	}) {

@@ -1,9 +1,8 @@
-// Package nsthread owns the operating system threads that live inside network
-// namespaces. It is the only place that enters one.
+// Package nsthread owns the operating system threads that run inside network namespaces. No other package enters
+// a namespace.
 //
-// Jool carries out a request in the namespace of the calling thread, whatever
-// namespace the socket was opened in. So everything that is sent to a module
-// is sent from a Thread of the instance's namespace.
+// Jool handles a request in the namespace of the calling thread, not in the one in which the socket was opened.
+// So every request to the module is sent from a Thread of the instance's namespace.
 package nsthread
 
 import (
@@ -18,19 +17,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dir is where `ip netns` keeps namespaces by name.
+// dir is the directory in which `ip netns` mounts namespaces by name.
 const dir = "/run/netns"
 
-// ID tells namespaces apart for as long as one of them is held; the kernel may
-// use the number again afterwards.
+// ID identifies a namespace by the device and inode of its file. It is unique while a descriptor or thread keeps
+// the namespace alive; afterwards the kernel may reuse the number.
 type ID struct{ Dev, Ino uint64 }
 
-// ErrNotNamespace is why a path that exists can't be entered. A name under
-// /run/netns appears before its namespace is mounted there.
+// ErrNotNamespace is wrapped by errors about an existing path that is not a network namespace. A name under
+// /run/netns exists for a moment before its namespace is mounted there.
 var ErrNotNamespace = errors.New("is not a network namespace")
 
-// Path is the file that a namespace is known by: a name under /run/netns, an
-// absolute path as it is, or, for "", the namespace of this process.
+// Path returns the path of a namespace's file: that of a name under /run/netns, an absolute path unchanged, or
+// for "" the namespace of this process.
 func Path(ns string) string {
 	switch {
 	case ns == "":
@@ -41,14 +40,14 @@ func Path(ns string) string {
 	return filepath.Join(dir, ns)
 }
 
-// open returns a handle of the namespace, which the caller closes, and its ID.
+// open opens the namespace and returns its handle, which the caller closes, and its ID.
 func open(ns string) (netns.NsHandle, ID, error) {
 	path := Path(ns)
-	// O_NONBLOCK: the path may be anything, a FIFO too.
+	// O_NONBLOCK, because the path may be any file, even a FIFO.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	var fs unix.Statfs_t
 	if err == unix.EACCES && unix.Statfs(path, &fs) == nil && fs.Type != unix.NSFS_MAGIC {
-		// Before the mount, `ip netns` leaves a file there that only CAP_DAC_OVERRIDE can open.
+		// Before the mount, `ip netns` leaves a file here that only a process with CAP_DAC_OVERRIDE can open.
 		return netns.None(), ID{}, fmt.Errorf("%s %w", path, ErrNotNamespace)
 	}
 	if err != nil {
@@ -67,7 +66,7 @@ func open(ns string) (netns.NsHandle, ID, error) {
 	return h, ID{st.Dev, st.Ino}, nil
 }
 
-// Identify tells which namespace the name or path leads to now.
+// Identify returns the ID of the namespace that the name or path leads to now.
 func Identify(ns string) (ID, error) {
 	h, id, err := open(ns)
 	if err != nil {
@@ -77,25 +76,25 @@ func Identify(ns string) (ID, error) {
 	return id, nil
 }
 
-// Pool hands out one Thread for each namespace, shared by all who ask for it.
+// Pool gives out Threads, one for each namespace, which all its callers share.
 type Pool struct {
 	mu      sync.Mutex
 	threads map[ID]*Thread
-	clock   *clock    // of these; nil: there are none
-	scratch sync.Pool // what threads have that run
+	clock   *clock    // fires timers of the threads; nil while there are none
+	scratch sync.Pool // the memory of Thread.Scratch
 	stray   func(error)
 }
 
-// NewPool makes an empty pool.
+// NewPool returns an empty pool.
 func NewPool() *Pool { return &Pool{threads: make(map[ID]*Thread)} }
 
-// OnStray has fn told of panics that a thread's user did not catch, with the
-// stack in the lines behind the first. To be called before the first Get.
+// OnStray sets a function that receives panics that a thread's user did not recover. The error's text has the
+// panic in its first line and the stack in the others. OnStray must be called before the first Get.
 func (p *Pool) OnStray(fn func(error)) { p.stray = fn }
 
-// Get returns the thread of the namespace (see Path), started if it is the
-// first to be asked for. The caller gives it back with Release. An error wraps
-// fs.ErrNotExist or ErrNotNamespace where there is no such namespace (yet).
+// Get returns the thread of the namespace (see Path) and starts it for the first caller. The caller must give it
+// back with Release. The error wraps fs.ErrNotExist or ErrNotNamespace if the namespace does not exist or is not
+// mounted yet.
 func (p *Pool) Get(ns string) (*Thread, error) {
 	h, id, err := open(ns)
 	if err != nil {
@@ -115,8 +114,8 @@ func (p *Pool) Get(ns string) (*Thread, error) {
 	return t, nil
 }
 
-// Release gives the thread back. The last one to do so ends it, and with it
-// the pool's hold on the namespace.
+// Release ends the caller's use of the thread. The last Release ends the thread, which then no longer keeps the
+// namespace alive.
 func (t *Thread) Release() {
 	p := t.pool
 	p.mu.Lock()
@@ -138,11 +137,10 @@ func (t *Thread) Release() {
 	}
 }
 
-// ID is the namespace's.
+// ID returns the ID of the thread's namespace.
 func (t *Thread) ID() ID { return t.id }
 
-// Is says whether the name or path leads to the thread's namespace now. It opens
-// nothing.
+// Is reports whether the name or path leads to the thread's namespace now. It opens no file.
 func (t *Thread) Is(ns string) bool {
 	var st unix.Stat_t
 	return unix.Stat(Path(ns), &st) == nil && ID{st.Dev, st.Ino} == t.id

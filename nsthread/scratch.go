@@ -1,10 +1,9 @@
 package nsthread
 
-// Scratch is memory that all users of a thread share, since only one of them
-// runs at a time: buffers, say. It is made by the caller's function, or was by
-// another thread's: all users of a pool want the same. It is the caller's until
-// what it runs in (a function that watches, a timer's, one that was posted)
-// returns. To be called on the thread.
+// Scratch returns memory that all users of a thread share, for example buffers. This is safe because only one of
+// them runs at a time. The memory was made by make, either now or for another thread, so all users of a pool
+// must want the same type. It belongs to the caller until the running function (a descriptor's or timer's
+// function, or a posted one) returns. Scratch must be called on the thread.
 func (t *Thread) Scratch(make func() any) any {
 	if t.scratch == nil {
 		if t.scratch = t.pool.scratch.Get(); t.scratch == nil {
@@ -14,8 +13,7 @@ func (t *Thread) Scratch(make func() any) any {
 	return t.scratch
 }
 
-// returnScratch lends the memory to other threads: most of them wait most of the
-// time.
+// returnScratch returns the memory to the pool, because most threads wait most of the time and need none.
 func (t *Thread) returnScratch() {
 	if t.scratch != nil {
 		t.pool.scratch.Put(t.scratch)

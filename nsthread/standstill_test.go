@@ -15,9 +15,8 @@ import (
 	"joolctl/nsthread/nstest"
 )
 
-// envStopped has a process of the test's own wait on its standard input, and tell
-// of each byte how long the thread has stood still. Its value is the time between the
-// thread's timers.
+// envStopped makes a process of this test binary read its standard input, and print for each byte how long the
+// thread has stalled. The variable's value is the time between the thread's timers.
 const envStopped = "JOOLCTL_TEST_STOPPED"
 
 func tellStandstills() error {
@@ -37,7 +36,7 @@ func tellStandstills() error {
 		var beat *nsthread.Timer
 		beat = th.NewTimer(func() { beat.Set(time.Now().Add(between)) })
 		beat.Set(time.Now())
-		_ = th.Watch(0, func() { // it is a pipe
+		_ = th.Watch(0, func() { // cannot fail: descriptor 0 is a pipe
 			var b [1]byte
 			if n, _ := unix.Read(0, b[:]); n == 0 {
 				th.Unwatch(0)
@@ -46,7 +45,7 @@ func tellStandstills() error {
 			}
 			fmt.Println(th.StoodStill())
 		})
-		fmt.Println(time.Duration(0)) // it is ready
+		fmt.Println(time.Duration(0)) // tells the test that the process is ready
 	}); err != nil {
 		return err
 	}
@@ -54,8 +53,8 @@ func tellStandstills() error {
 	return nil
 }
 
-// TestStoppedProcess stops a process as it waits: what comes meanwhile may have waited
-// as long as that, and what comes later has not.
+// TestStoppedProcess stops a process (SIGSTOP) while it waits. The process reports the stall for a byte that was
+// sent meanwhile, and none for a later byte.
 func TestStoppedProcess(t *testing.T) {
 	nstest.Need(t)
 	for fires, between := range map[string]string{"the thread": "50ms", "the clock": "300ms"} {
@@ -112,13 +111,13 @@ func testStopped(t *testing.T, between string) {
 	told()
 	const still = nsthread.Standstill + 500*time.Millisecond
 	signal(unix.SIGSTOP)
-	if _, err := unix.Wait4(c.Process.Pid, nil, unix.WUNTRACED, nil); err != nil { // until it has stopped
+	if _, err := unix.Wait4(c.Process.Pid, nil, unix.WUNTRACED, nil); err != nil { // returns once the process has stopped
 		t.Fatal(err)
 	}
 	say()
 	<-time.After(still)
 	signal(unix.SIGCONT)
-	// A busy host goes on with it later.
+	// A busy host may resume the process later.
 	if d, most := told(), time.Since(started); d < still-100*time.Millisecond || d > most {
 		t.Errorf("it stood still for %v, want %v to %v", d, still, most)
 	}
@@ -128,7 +127,7 @@ func testStopped(t *testing.T, between string) {
 	}
 }
 
-// TestStandstillAtWork has the thread stand still while it does something else.
+// TestStandstillAtWork checks that a stall of the thread inside a function is reported.
 func TestStandstillAtWork(t *testing.T) {
 	nstest.Need(t)
 	t.Parallel()

@@ -16,13 +16,12 @@ import (
 	"joolctl/timerslack"
 )
 
-// ErrStopped is what a Thread answers once it has been given back.
+// ErrStopped is returned by Post and Do after the last Release.
 var ErrStopped = errors.New("the namespace's thread has ended")
 
-// Thread is one operating system thread inside one namespace. All workers of the
-// namespace share it: it waits for all of their descriptors at once, and calls a
-// descriptor's handler on this thread. The clock fires timers that are far away,
-// and enters the namespace to do so.
+// Thread is one operating system thread inside one namespace. All workers of the namespace share it. It waits
+// for all of their descriptors in one epoll and calls the descriptors' handlers. Timers that are far away are
+// fired by the clock, which enters the namespace for this.
 type Thread struct {
 	pool  *Pool
 	id    ID
@@ -30,47 +29,47 @@ type Thread struct {
 
 	ns          netns.NsHandle
 	epoll, wake int
-	late        int // a timerfd, for when the clock does not fire the timers
+	late        int // a timerfd that expires if the clock fires the timers late
 
 	mu      sync.Mutex
 	posted  []func()
 	stopped bool
 	done    chan struct{}
 
-	// running is held while anything of the thread runs, on it or on the clock's; both
-	// are "the thread" for its users, and what follows is guarded by it.
+	// running is locked while the thread runs code, either on its own operating system thread or on the clock's.
+	// For users both are "the thread". It guards the fields below.
 	running  sync.Mutex
 	ended    bool
-	byClock  bool // it is the clock that runs
+	byClock  bool // the function runs on the clock's thread
 	handlers map[int32]func()
 	scratch  any
 	timers   timerHeap
 	lateAt   time.Duration // when the timerfd late expires; 0: never
 
-	// worksAt is the number of the operating system thread that holds running; 0: none does.
+	// worksAt is the number of the operating system thread that has locked running; 0: none.
 	worksAt atomic.Int32
-	tid     int32 // the thread's own
+	tid     int32 // the number of the thread itself
 	looks   looks
 
 	clock      *clock
-	plannedFor atomic.Int64  // due, as long as the clock has it
+	plannedFor atomic.Int64  // due while the clock has planned the thread, else 0
 	due        time.Duration // guarded by clock.mu
-	index      int           // likewise: in clock.planned, or -1
+	index      int           // guarded by clock.mu: the index in clock.planned, or -1
 
-	// The thread's own:
-	woken     time.Time     // when its last wait ended
-	stood     time.Duration // see StoodStill
-	full      bool          // more may have been there than the last wait has told
-	scheduled time.Time     // see beScheduled
-	wakes     int           // since then
+	// Used by the thread itself only:
+	woken     time.Time     // when the last wait ended
+	stood     time.Duration // the result of StoodStill
+	full      bool          // more descriptors may have been readable than the last wait returned
+	scheduled time.Time     // when beScheduled last checked
+	wakes     int           // wake-ups since scheduled
 }
 
-// The process's first thread can't end: it would stay in the namespace for
-// good, and Path("") would lead there. So it is kept for the main goroutine, as
-// LockOSThread does when an init calls it, and no Thread is ever that one.
+// The process's first thread cannot end. If it were in a namespace, it would stay there forever, and Path("")
+// would lead there. Locking it in an init function keeps it for the main goroutine, so it never becomes a
+// Thread.
 func init() { runtime.LockOSThread() }
 
-// start makes a thread inside h. With mu held.
+// start starts a thread inside h. The caller holds mu.
 func (p *Pool) start(h netns.NsHandle, id ID) (_ *Thread, err error) {
 	if p.clock == nil {
 		if p.clock, err = startClock(); err != nil {
@@ -93,10 +92,10 @@ func (p *Pool) start(h netns.NsHandle, id ID) (_ *Thread, err error) {
 	}
 	entered := make(chan error, 1)
 	go func() {
-		// Never unlocked: the thread ends with this goroutine, and no other
-		// goroutine ever finds itself in a strange namespace.
+		// Never unlocked: the operating system thread ends with this goroutine, and no other goroutine ever runs
+		// in this namespace by accident.
 		runtime.LockOSThread()
-		// The process's slack may be for Go's monitor; this thread's timers must be on time.
+		// The process's timer slack may be coarse for Go's monitor thread; this thread's timers must be on time.
 		err := errors.Join(enter(h, id), timerslack.Fine())
 		t.tid = int32(unix.Gettid())
 		entered <- err
@@ -114,7 +113,8 @@ func (p *Pool) start(h netns.NsHandle, id ID) (_ *Thread, err error) {
 	return t, nil
 }
 
-// enter moves the calling thread to a namespace. A thread that is there already needs no CAP_SYS_ADMIN.
+// enter moves the calling thread to a namespace. It skips the system call if the thread is there already,
+// because setns needs CAP_SYS_ADMIN.
 func enter(h netns.NsHandle, id ID) error {
 	var st unix.Stat_t
 	if unix.Stat("/proc/thread-self/ns/net", &st) == nil && id == (ID{st.Dev, st.Ino}) {
@@ -157,9 +157,8 @@ func (t *Thread) add(fd int) error {
 	return nil
 }
 
-// loop serves descriptors, timers and posted functions until stop. Descriptors
-// come first: after a standstill of the whole process, what has arrived
-// meanwhile is not to be given up for lost.
+// loop handles descriptors, timers and posted functions until stop. Descriptors come before timers. After a
+// stall of the whole process, the datagrams in the sockets are thus read before a timer could declare them lost.
 func (t *Thread) loop() {
 	var events [32]unix.EpollEvent
 	t.begin(t.tid)
@@ -167,7 +166,7 @@ func (t *Thread) loop() {
 		t.ended = true
 		t.pause()
 	}()
-	now := time.Now() // which is read as rarely as possible: a busy thread waits thousands of times a second
+	now := time.Now() // read rarely, because a busy thread wakes up thousands of times a second
 	t.woken = now
 	for {
 		t.returnScratch()
@@ -187,7 +186,7 @@ func (t *Thread) loop() {
 			// A handler may have stopped watching another descriptor.
 			if handle := t.handlers[events[i].Fd]; handle != nil {
 				if !t.safely(handle) {
-					t.Unwatch(int(events[i].Fd)) // it would come again at once
+					t.Unwatch(int(events[i].Fd)) // the descriptor stays readable, so the handler would panic again at once
 				}
 			}
 		}
@@ -195,7 +194,7 @@ func (t *Thread) loop() {
 	}
 }
 
-// begin locks running for an operating system thread, and pause unlocks it.
+// begin locks running on behalf of an operating system thread, and pause unlocks it.
 func (t *Thread) begin(tid int32) {
 	t.running.Lock()
 	t.worksAt.Store(tid)
@@ -206,11 +205,11 @@ func (t *Thread) pause() {
 	t.running.Unlock()
 }
 
-// wait waits for descriptors and timers.
+// wait blocks until descriptors are readable or a timer is due.
 func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
 	before, stood := t.woken, t.stood
 	if !t.full {
-		stood = 0 // what was there then has been read
+		stood = 0 // everything that arrived during the last stall has been read
 	}
 	ready := now
 	if !timerslack.Applies() {
@@ -223,7 +222,7 @@ func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
 	}
 	t.pause()
 	if far {
-		// The clock fires no timers of a thread that is running, so running is unlocked first.
+		// The clock skips a thread that is running, so running is unlocked first.
 		t.clock.plan(t, due)
 	}
 	n, err := unix.EpollWait(t.epoll, events, planned)
@@ -235,12 +234,12 @@ func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
 		n, err = unix.EpollWait(t.epoll, events, left)
 	}
 	if err != nil {
-		panic(fmt.Sprintf("epoll_wait: %v", err)) // only a bug of ours can make it fail
+		panic(fmt.Sprintf("epoll_wait: %v", err)) // can fail only because of a bug
 	}
 	t.begin(t.tid)
 	t.woken, t.stood, t.full = time.Now(), stood, n == len(events)
 	switch waited := t.woken.Sub(now); {
-	case now.Sub(before) > Standstill: // at work
+	case now.Sub(before) > Standstill: // a stall while the thread ran functions
 		t.stood = t.woken.Sub(before)
 	case far:
 		t.stood = max(t.stood, t.clock.stood(now.Sub(epoch), t.woken.Sub(epoch)))
@@ -250,27 +249,26 @@ func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
 	return n
 }
 
-// Standstill is from when on a delay means that the process has been stopped, or its
-// host.
+// Standstill is the delay from which on the thread assumes that its process or its host was stopped.
 const Standstill = time.Second
 
-// StoodStill is how long what is there to be read now may have waited, because the
-// thread stood still meanwhile; 0: it didn't. To be called on the thread.
+// StoodStill returns how long the readable data may have waited in the sockets because the thread stalled; 0: it
+// did not stall. StoodStill must be called on the thread.
 func (t *Thread) StoodStill() time.Duration { return t.stood }
 
 const (
-	// scheduledEvery is how often a busy thread lets itself be scheduled, and busy how
-	// many times it must have woken up meanwhile.
+	// scheduledEvery is the time between two yields of a busy thread. busy is the number of wake-ups in this
+	// time that make a thread a busy one.
 	scheduledEvery = 8 * time.Millisecond
 	busy           = 4
 )
 
-// beScheduled keeps Go's monitor away from a thread that wakes up often, on hosts with one
-// processor, where the monitor is as fast as Go makes it (see package timerslack). If the
-// scheduler has not run a thread's goroutine for 10 ms, the monitor takes the thread for one
-// that runs all the time, and takes Go's processor away when it finds the thread in a system
-// call; as long as it succeeds it looks every 20 µs. beScheduled returns the time after that, because other goroutines may have run
-// for long.
+// beScheduled keeps Go's monitor thread from watching a thread that wakes up often. This matters on hosts with
+// one processor, where the monitor polls as fast as Go makes it (see package timerslack). If the scheduler has
+// not switched a thread's goroutine for 10 ms, the monitor considers the goroutine as running all the time, and
+// takes Go's processor away when it finds the thread in a system call. While this succeeds, the monitor polls
+// every 20 µs. beScheduled yields to the scheduler, and returns the time afterwards, because other goroutines
+// may have run for long.
 func (t *Thread) beScheduled(now time.Time) time.Time {
 	t.wakes++
 	if now.Sub(t.scheduled) < scheduledEvery {
@@ -285,9 +283,9 @@ func (t *Thread) beScheduled(now time.Time) time.Time {
 	return time.Now()
 }
 
-// runPosted runs the first of what was posted. The others have their turn after the
-// descriptors: a thousand pairs that try to start keep none that runs from its ACK.
-// false: the thread is to end.
+// runPosted runs the first posted function only. Descriptors are handled before the next one, so that a thousand
+// pairs that are starting do not delay the JOOLD_ACKs of a running pair. It returns false if the thread must
+// end.
 func (t *Thread) runPosted() bool {
 	t.mu.Lock()
 	if len(t.posted) == 0 {
@@ -307,20 +305,20 @@ func (t *Thread) runPosted() bool {
 	return true
 }
 
-// rest takes signal back. With mu held.
+// rest clears the wake-up of signal. The caller holds mu.
 func (t *Thread) rest() {
 	reset(t.wake)
 }
 
-// reset has the descriptor's counter begin again.
+// reset sets the counter of an eventfd or timerfd to 0.
 func reset(fd int) {
 	var buf [8]byte
 	_, _ = unix.Read(fd, buf[:])
 }
 
-// safely calls what a user of the thread gave it, and reports whether it
-// returned. Users catch their own panics, since only they know what has to end
-// then; one that got away must still not end the others' thread.
+// safely calls a user's function and reports whether it returned. Users recover their own panics, since only
+// they know which worker must end. A panic that they do not recover must still not end the thread, because
+// others share it.
 func (t *Thread) safely(fn func()) (well bool) {
 	defer func() {
 		if r := recover(); r != nil && t.pool.stray != nil {
@@ -331,7 +329,7 @@ func (t *Thread) safely(fn func()) (well bool) {
 	return true
 }
 
-// Post has the thread call fn soon, and returns at once.
+// Post makes the thread call fn soon, and returns at once. The error is ErrStopped or nil.
 func (t *Thread) Post(fn func()) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -343,9 +341,8 @@ func (t *Thread) Post(fn func()) error {
 	return nil
 }
 
-// Do has the thread call fn and waits for it. It must not be called on the
-// thread itself. A panic in fn is handed on to the
-// caller, as its text and stack.
+// Do makes the thread call fn and waits for its end. It must not be called on the thread itself. If fn panics,
+// Do panics in the caller with the text and stack of that panic.
 func (t *Thread) Do(fn func()) error {
 	done := make(chan any, 1)
 	err := t.Post(func() {
@@ -369,8 +366,8 @@ func (t *Thread) Do(fn func()) error {
 	return nil
 }
 
-// Watch has the thread call ready whenever fd can be read, until Unwatch. fd
-// must be non-blocking. To be called on the thread (in Do or Post).
+// Watch makes the thread call ready whenever fd is readable, until Unwatch. fd must be non-blocking. Watch must
+// be called on the thread (in Do or Post).
 func (t *Thread) Watch(fd int, ready func()) error {
 	if err := t.add(fd); err != nil {
 		return err
@@ -379,29 +376,30 @@ func (t *Thread) Watch(fd int, ready func()) error {
 	return nil
 }
 
-// Quietly calls fn, which reads fd, a watched one, itself. To be called on the thread.
+// Quietly calls fn, which itself reads the watched descriptor fd. Quietly must be called on the thread.
 func (t *Thread) Quietly(fd int, fn func()) {
 	if !t.byClock {
 		fn()
 		return
 	}
-	// What arrives would wake the thread, which waits meanwhile.
+	// On the clock's thread, fn reads the reply itself. The reply would also wake the thread, which waits for
+	// fd.
 	ev := unix.EpollEvent{Fd: int32(fd)}
 	_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_MOD, fd, &ev)
 	defer func() {
 		ev.Events = unix.EPOLLIN
-		_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_MOD, fd, &ev) // it fails only when it is watched no more
+		_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_MOD, fd, &ev) // fails only if fn has called Unwatch
 	}()
 	fn()
 }
 
-// Unwatch ends a Watch; only then may fd be closed. To be called on the thread.
+// Unwatch ends a Watch. fd may be closed only after it. Unwatch must be called on the thread.
 func (t *Thread) Unwatch(fd int) {
 	delete(t.handlers, int32(fd))
-	_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_DEL, fd, nil) // it fails only for what was never watched
+	_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_DEL, fd, nil) // fails only for a descriptor that is not watched
 }
 
-// interrupt has the thread look what it is to wait for.
+// interrupt wakes the thread, so that it waits for its timers according to their current settings.
 func (t *Thread) interrupt() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -410,7 +408,7 @@ func (t *Thread) interrupt() {
 	}
 }
 
-// stop ends the thread after what has been posted, and waits for its end.
+// stop ends the thread after the functions posted so far, and waits for its end.
 func (t *Thread) stop() {
 	t.mu.Lock()
 	t.stopped = true
@@ -419,9 +417,9 @@ func (t *Thread) stop() {
 	<-t.done
 }
 
-// signal wakes the thread. With mu held, so that wake is not closed yet.
+// signal wakes the thread. The caller holds mu, so that wake is still open.
 func (t *Thread) signal() {
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
-	_, _ = unix.Write(t.wake, one[:]) // fails only when it is due anyway
+	_, _ = unix.Write(t.wake, one[:]) // fails only if a wake-up is pending anyway
 }

@@ -20,10 +20,10 @@ import (
 	"joolctl/nsthread/nstest"
 )
 
-// patience is how long a test waits for what must come.
+// patience bounds how long a test waits for an event.
 const patience = 10 * time.Second
 
-// here is the namespace of the calling thread.
+// here returns the ID of the namespace that the calling thread is in.
 func here() nsthread.ID {
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
@@ -116,7 +116,7 @@ func TestPoolSharesThreads(t *testing.T) {
 		})
 	}
 	a.Release()
-	do(t, b, func() {}) // one user is left
+	do(t, b, func() {}) // the thread still runs, because it has another user
 	b.Release()
 	if err := b.Do(func() {}); !errors.Is(err, nsthread.ErrStopped) {
 		t.Errorf("after the last Release, Do: %v", err)
@@ -131,8 +131,8 @@ func TestPoolSharesThreads(t *testing.T) {
 	}
 }
 
-// TestReleaseLetsGo deletes a namespace that a thread is in, and looks at a
-// veth's other end: it goes with the namespace.
+// TestReleaseLetsGo deletes a namespace after the last Release, and checks that the kernel removes it: the other
+// end of a veth pair disappears.
 func TestReleaseLetsGo(t *testing.T) {
 	ns := nstest.New(t)
 	outside := nstest.New(t)
@@ -182,7 +182,7 @@ func TestPostOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	th.Release() // after what has been posted
+	th.Release() // runs the posted functions first
 	if want := 1000; len(got) < want || last == nil && len(got) == want {
 		t.Fatalf("%d functions were called; Post on the thread: %v", len(got), last)
 	}
@@ -198,7 +198,7 @@ func TestPostOrder(t *testing.T) {
 	}
 }
 
-// TestPostedLeavesRoom: what can be read has its turn between what was posted.
+// TestPostedLeavesRoom checks that the thread handles a readable descriptor between two posted functions.
 func TestPostedLeavesRoom(t *testing.T) {
 	nstest.Need(t)
 	th := get(t, nsthread.NewPool(), "")
@@ -226,7 +226,7 @@ func TestPostedLeavesRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	th.Release()
-	if ran != 1000 || readAfter < 10 || readAfter > 11 { // both may be told of at once, in either order
+	if ran != 1000 || readAfter < 10 || readAfter > 11 { // one wait may return both descriptors, in either order
 		t.Errorf("read after %d of %d functions, want 10 or 11 of 1000", readAfter, ran)
 	}
 }
@@ -246,7 +246,7 @@ func TestPanicInDo(t *testing.T) {
 		_ = th.Do(func() { panic("so be it") })
 		t.Error("Do returned")
 	}()
-	do(t, th, func() {}) // the thread goes on
+	do(t, th, func() {}) // the thread still runs
 }
 
 func TestWatch(t *testing.T) {
@@ -296,11 +296,11 @@ func TestWatch(t *testing.T) {
 	do(t, th, func() { th.Unwatch(p[0]) })
 	_, _ = unix.Write(p[1], []byte{'d'})
 	do(t, th, func() {})
-	do(t, th, func() { // two rounds later nothing was read
+	do(t, th, func() { // after two more rounds, the handler has read no byte
 		if len(read) > 0 {
 			t.Error("announced after Unwatch")
 		}
-		th.Unwatch(p[0]) // nothing happens
+		th.Unwatch(p[0]) // a second Unwatch has no effect
 		unix.Close(p[0])
 		if err := th.Watch(p[0], func() {}); !errors.Is(err, unix.EBADF) {
 			t.Errorf("watching a closed descriptor: %v", err)
@@ -308,8 +308,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestUnwatchInHandler has the first of two handlers stop the second, in the
-// same round of events.
+// TestUnwatchInHandler has the first of two handlers call Unwatch for the second one in the same round of
+// events.
 func TestUnwatchInHandler(t *testing.T) {
 	nstest.Need(t)
 	pool := nsthread.NewPool()
@@ -373,7 +373,7 @@ func TestGetErrors(t *testing.T) {
 	if err := os.WriteFile(plain, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// As `ip netns add` leaves it for a moment: there, and nothing mounted on it.
+	// As `ip netns add` leaves the name for a moment: the file exists, and no namespace is mounted on it.
 	unmounted := nstest.Name()
 	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
 		t.Fatal(err)
@@ -431,8 +431,8 @@ func TestRecreatedNamespace(t *testing.T) {
 	}
 }
 
-// TestNobodyIsLost starts and ends threads while other goroutines come and go
-// and look where they are.
+// TestNobodyIsLost starts and ends threads while other goroutines start and end, and checks the namespace of
+// each goroutine.
 func TestNobodyIsLost(t *testing.T) {
 	names := []string{nstest.New(t), nstest.New(t)}
 	base := here()
@@ -444,7 +444,7 @@ func TestNobodyIsLost(t *testing.T) {
 		lookers.Go(func() {
 			for !stop.Load() {
 				var burst sync.WaitGroup
-				for range 8 { // new goroutines, and threads for those that block
+				for range 8 { // goroutines that block make the runtime start threads
 					burst.Go(func() {
 						if here() != base {
 							lost.Add(1)
@@ -469,7 +469,7 @@ func TestNobodyIsLost(t *testing.T) {
 						if here() != th.ID() {
 							lost.Add(1)
 						}
-						// A goroutine of the thread's is not on the thread.
+						// A goroutine that the thread's function starts does not run on the thread.
 						burst := make(chan nsthread.ID)
 						go func() { burst <- here() }()
 						if <-burst != base {
@@ -489,15 +489,15 @@ func TestNobodyIsLost(t *testing.T) {
 	if n := lost.Load(); n > 0 {
 		t.Errorf("%d goroutines found themselves in a strange namespace", n)
 	}
-	// The process's first thread can't end: had a namespace's thread been that
-	// one, the process would be known as a member of the namespace for good.
+	// The process's first thread cannot end. If it had entered a namespace, the process would belong to that
+	// namespace forever.
 	if id := identify(t, ""); id != base {
 		t.Errorf("the process's own namespace is now %v, was %v", id, base)
 	}
 }
 
-// TestStrayPanic has all that a thread calls panic: each is told once, and the
-// thread goes on for everybody else.
+// TestStrayPanic has each kind of function that a thread calls panic. Each panic is reported once, and the
+// thread continues.
 func TestStrayPanic(t *testing.T) {
 	ns := nstest.New(t)
 	pool := nsthread.NewPool()

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Timer has its thread call a function at a moment that is set, and set again,
-// as often as one likes. Its methods are to be called on the thread.
+// Timer makes its thread call a function at a given time. It can be set any number of times. Its methods must be
+// called on the thread.
 type Timer struct {
 	thread *Thread
 	fn     func()
@@ -16,11 +16,10 @@ type Timer struct {
 	index  int // in the thread's heap; -1: not set
 }
 
-// NewTimer makes a timer that is not set. It may be called from anywhere.
+// NewTimer returns a timer that is not set. It may be called from any goroutine.
 func (t *Thread) NewTimer(fn func()) *Timer { return &Timer{thread: t, fn: fn, index: -1} }
 
-// Set has the function called once at, or soon after, that moment, instead of
-// any that was set before.
+// Set makes the thread call the function once, at this time or soon after. It replaces an earlier setting.
 func (m *Timer) Set(at time.Time) {
 	m.at = at
 	if m.index >= 0 {
@@ -30,25 +29,24 @@ func (m *Timer) Set(at time.Time) {
 	heap.Push(&m.thread.timers, m)
 }
 
-// SetSooner is Set unless the timer is set for an earlier moment already.
+// SetSooner is Set, unless the timer is already set to an earlier time.
 func (m *Timer) SetSooner(at time.Time) {
 	if m.index < 0 || at.Before(m.at) {
 		m.Set(at)
 	}
 }
 
-// IsSet reports whether the function is still to be called.
+// IsSet reports whether the timer is set and has not fired.
 func (m *Timer) IsSet() bool { return m.index >= 0 }
 
-// Stop takes the timer back.
+// Stop cancels the timer.
 func (m *Timer) Stop() {
 	if m.index >= 0 {
 		heap.Remove(&m.thread.timers, m.index)
 	}
 }
 
-// untilTimer is how long epoll may wait for the next timer, in milliseconds; -1:
-// for ever.
+// untilTimer returns how long epoll_wait may wait for the next timer, in milliseconds; -1: no timer is set.
 func (t *Thread) untilTimer(now time.Time) int {
 	if len(t.timers) == 0 {
 		return -1
@@ -57,8 +55,8 @@ func (t *Thread) untilTimer(now time.Time) int {
 	return int((wait + time.Millisecond - 1) / time.Millisecond)
 }
 
-// farTimer is when the next timer is due, if that is so far away that the clock is to
-// fire it. The thread will see to it if the clock does not.
+// farTimer returns when the next timer is due, and whether this is so far away that the clock fires it. It also
+// sets the timerfd late, which wakes the thread if the clock does not fire the timer.
 func (t *Thread) farTimer(now time.Time) (due time.Duration, far bool) {
 	if len(t.timers) == 0 {
 		return 0, false
@@ -70,12 +68,12 @@ func (t *Thread) farTimer(now time.Time) (due time.Duration, far bool) {
 	if t.lateAt < due+grace/2 || t.lateAt > due+2*grace {
 		t.lateAt = due + grace
 		at := unix.NsecToTimespec(int64(t.timers[0].at.Sub(now) + grace))
-		_ = unix.TimerfdSettime(t.late, 0, &unix.ItimerSpec{Value: at}, nil) // it fails for no valid time
+		_ = unix.TimerfdSettime(t.late, 0, &unix.ItimerSpec{Value: at}, nil) // cannot fail for a valid time
 	}
 	return due, true
 }
 
-// fireTimers calls what is due, and returns the time after that.
+// fireTimers calls the functions of all due timers, and returns the time afterwards.
 func (t *Thread) fireTimers(now time.Time) time.Time {
 	for len(t.timers) > 0 && !t.timers[0].at.After(now) {
 		first := t.timers[0]
@@ -86,7 +84,7 @@ func (t *Thread) fireTimers(now time.Time) time.Time {
 	return now
 }
 
-// timerHeap has the timers that are set, the next to fire first.
+// timerHeap contains the timers that are set, the earliest first.
 type timerHeap []*Timer
 
 func (h timerHeap) Len() int           { return len(h) }

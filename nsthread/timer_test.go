@@ -40,11 +40,11 @@ func TestTimers(t *testing.T) {
 		second.Set(at(20))
 		stopped.Set(at(15))
 		first.Set(at(10))
-		later.Set(at(5)) // and then another moment
+		later.Set(at(5)) // replaced by the next line
 		later.Set(at(25))
 		sooner.Set(at(1000))
 		sooner.SetSooner(at(22))
-		sooner.SetSooner(at(2000)) // is no change
+		sooner.SetSooner(at(2000)) // later than the current setting: ignored
 		past.SetSooner(at(-5))
 		stopped.Stop()
 		stopped.Stop()
@@ -64,7 +64,7 @@ func TestTimers(t *testing.T) {
 	})
 }
 
-// TestTimerSetsItself has a timer go on while others are served.
+// TestTimerSetsItself checks that a timer whose function sets it again keeps firing while posted functions run.
 func TestTimerSetsItself(t *testing.T) {
 	nstest.Need(t)
 	th := get(t, nsthread.NewPool(), "")
@@ -92,8 +92,7 @@ func TestTimerSetsItself(t *testing.T) {
 	}
 }
 
-// TestTimerSetByAnother has a descriptor's handler set a timer that is sooner
-// than what the thread waits for.
+// TestTimerSetByAnother sets a timer that is due before the one that the thread already waits for.
 func TestTimerSetByAnother(t *testing.T) {
 	nstest.Need(t)
 	th := get(t, nsthread.NewPool(), "")

@@ -13,7 +13,8 @@ import (
 	"joolctl/nsthread/nstest"
 )
 
-// TestNameWithoutMount identifies a name whose namespace is not mounted yet, as the service does, which may not open every file.
+// TestNameWithoutMount identifies a name whose namespace is not mounted yet. It drops its capabilities, because
+// the service lacks CAP_DAC_OVERRIDE too.
 func TestNameWithoutMount(t *testing.T) {
 	nstest.NeedRoot(t, "capabilities")
 	path := filepath.Join(t.TempDir(), "name")
@@ -22,7 +23,7 @@ func TestNameWithoutMount(t *testing.T) {
 	}
 	identified := make(chan error)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with its fewer capabilities
+		runtime.LockOSThread() // never unlocked: the thread without capabilities must end
 		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var data [2]unix.CapUserData
 		if err := unix.Capset(&header, &data[0]); err != nil {

@@ -6,24 +6,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Batch collects datagrams, which a Sender then sends with one system call: by 16
-// each costs a tenth less processor time than alone, by 2 hardly less (BenchmarkSend).
-// So it is for those that are there together, and not worth a wait. Several sockets may
-// share one, as long as what it holds is sent before the next begins.
+// Batch collects datagrams, which a Sender then sends with one system call. In batches of 16, a datagram costs a
+// tenth less processor time than alone; in batches of 2, hardly less (BenchmarkSend). So a caller should batch
+// datagrams that are ready together, and not wait for more. Several sockets may share a Batch if each sends its
+// datagrams before the next one adds its own.
 type Batch struct {
 	size int
 	data []byte
 	iovs []unix.Iovec
-	to   []Set // the destinations of each datagram
+	to   []Set // the destinations of each datagram, by its index in iovs
 	n    int
-	msgs []mmsghdr // a datagram for one destination each
-	ends []ends    // of each of msgs
+	msgs []mmsghdr // one for each pair of a datagram and a destination
+	ends []ends    // the datagram and destination of each of msgs
 }
 
-// ends are a datagram of a batch and one of its destinations.
+// ends is a datagram of a batch, by its index, and one of the Sender's destinations.
 type ends struct{ datagram, destination uint16 }
 
-// NewBatch makes room for batch datagrams of up to size bytes.
+// NewBatch returns a Batch with room for batch datagrams of up to size bytes.
 func NewBatch(batch, size int) *Batch {
 	return &Batch{
 		size: size,
@@ -35,40 +35,40 @@ func NewBatch(batch, size int) *Batch {
 	}
 }
 
-// Next is the memory of the next datagram, of length 0, to append to. There must
-// be room.
+// Next returns an empty slice with the memory of the next datagram, to append to. The batch must not be full.
 func (b *Batch) Next() []byte {
 	at := b.n * b.size
 	return b.data[at : at : at+b.size]
 }
 
-// Add takes a datagram for some of the Sender's destinations. It must not change before it is
-// sent; one that has outgrown Next's memory is taken too. There must be room.
+// Add adds a datagram for some of the Sender's destinations. The datagram must not change before it is sent. It
+// may have outgrown the memory of Next. The batch must not be full.
 func (b *Batch) Add(datagram []byte, to Set) {
 	b.iovs[b.n], b.to[b.n] = iovec(datagram), to
 	b.n++
 }
 
-// Len is how many datagrams it holds.
+// Len returns the number of datagrams in the batch.
 func (b *Batch) Len() int { return b.n }
 
-// Full says that there is no room for another.
+// Full reports whether the batch has no room for another datagram.
 func (b *Batch) Full() bool { return b.n == len(b.iovs) }
 
-// Datagram returns the i-th.
+// Datagram returns the i-th datagram.
 func (b *Batch) Datagram(i int) []byte { return unsafe.Slice(b.iovs[i].Base, b.iovs[i].Len) }
 
-// To returns the destinations of the i-th.
+// To returns the destinations of the i-th datagram.
 func (b *Batch) To(i int) Set { return b.to[i] }
 
-// Reset forgets them.
+// Reset removes all datagrams.
 func (b *Batch) Reset() {
 	clear(b.iovs[:b.n])
 	b.n = 0
 }
 
-// SendBatch sends the datagrams of a batch in their order, each to its destinations, with one sendmmsg. The kernel may not take a
-// datagram for a destination: failed gets its place in the batch, the destination's, and the error. All others are sent all the same.
+// SendBatch sends the datagrams of a batch in their order, each to its destinations, with sendmmsg: one call if
+// there is no error. If the kernel refuses a datagram for a destination, SendBatch calls failed with the index
+// of the datagram in the batch, the index of the destination, and the error, and continues with the next one.
 func (s *Sender) SendBatch(fd int, b *Batch, failed func(datagram, destination int, err error)) {
 	n := b.address(s)
 	if n == 1 {
@@ -83,7 +83,7 @@ func (s *Sender) SendBatch(fd int, b *Batch, failed func(datagram, destination i
 			uintptr(n-i), unix.MSG_DONTWAIT, 0, 0)
 		switch {
 		case errno == unix.EINTR:
-		case errno != 0: // that of the first; it ends before any other that the kernel does not take
+		case errno != 0: // sendmmsg returns the error of its first message only, and otherwise the number of messages before an error
 			failed(int(b.ends[i].datagram), int(b.ends[i].destination), errno)
 			i++
 		default:
@@ -92,9 +92,9 @@ func (s *Sender) SendBatch(fd int, b *Batch, failed func(datagram, destination i
 	}
 }
 
-// address makes a message of each datagram for each of its destinations, and returns how many there are.
+// address fills msgs with a message for each datagram and each of its destinations, and returns their number.
 func (b *Batch) address(s *Sender) (n int) {
-	if most := b.n * len(s.to); most > len(b.msgs) { // once for the most destinations that a Sender has
+	if most := b.n * len(s.to); most > len(b.msgs) { // allocates once, for the Sender with the most destinations
 		b.msgs, b.ends = make([]mmsghdr, len(b.iovs)*len(s.to)), make([]ends, len(b.iovs)*len(s.to))
 	}
 	for i := range b.n {

@@ -13,7 +13,7 @@ import (
 	"joolctl/nsthread/nstest"
 )
 
-// fill puts datagrams of these lengths into a batch, each of bytes that say its place.
+// fill adds datagrams of these lengths to a batch. All bytes of a datagram are its index plus 1.
 func fill(b *Batch, lengths ...int) {
 	for i, n := range lengths {
 		b.Add(append(b.Next(), bytes.Repeat([]byte{byte(i + 1)}, n)...), All)
@@ -29,7 +29,7 @@ func TestSendBatch(t *testing.T) {
 		for _, lengths := range [][]int{
 			{5},
 			{room, 1},
-			{3, 0, room, 900}, // the last has outgrown its memory
+			{3, 0, room, 900}, // the last one is longer than the memory of Next
 			{0},
 			{0, 0},
 			{7, 8, 9},
@@ -60,7 +60,7 @@ func TestSendBatch(t *testing.T) {
 	})
 }
 
-// none fails a test if the kernel does not take a datagram.
+// none returns a function that fails the test if the kernel refuses a datagram.
 func none(t testing.TB) func(datagram, to int, err error) {
 	return func(datagram, to int, err error) {
 		t.Helper()
@@ -68,20 +68,20 @@ func none(t testing.TB) func(datagram, to int, err error) {
 	}
 }
 
-// failure is a datagram that the kernel has not taken for a destination.
+// failure is an error of the kernel for a datagram and a destination.
 type failure struct {
 	datagram, to int
 	err          error
 }
 
-// failures sends a batch, and returns what the kernel has not taken.
+// failures sends a batch and returns the errors.
 func failures(s *Sender, fd int, b *Batch) (all []failure) {
 	s.SendBatch(fd, b, func(datagram, to int, err error) { all = append(all, failure{datagram, to, err}) })
 	b.Reset()
 	return all
 }
 
-// TestSendBatchErrors has the kernel refuse some of a batch.
+// TestSendBatchErrors checks that SendBatch reports the datagrams that the kernel refuses, and sends the others.
 func TestSendBatchErrors(t *testing.T) {
 	const tooLong = 70_000
 	to, toAddr := udp(t, "127.0.0.1")
@@ -90,7 +90,7 @@ func TestSendBatchErrors(t *testing.T) {
 	for _, c := range []struct {
 		lengths  []int
 		failed   []int
-		received []byte // places of those that come
+		received []byte // the first bytes of the datagrams that arrive
 	}{
 		{[]int{tooLong}, []int{0}, nil},
 		{[]int{tooLong, 1, 1}, []int{0}, []byte{2, 3}},
@@ -124,16 +124,16 @@ func TestSendBatchErrors(t *testing.T) {
 	}
 }
 
-// TestSendBatchTo sends each datagram of a batch to some of three destinations, one of which the kernel refuses: the others get theirs
-// in the order of the batch.
+// TestSendBatchTo sends each datagram of a batch to some of three destinations. The kernel refuses one
+// destination; the others receive their datagrams in the order of the batch.
 func TestSendBatchTo(t *testing.T) {
 	eachFamily(t, func(t *testing.T, addr string) {
 		first, firstAddr := udp(t, addr)
 		second, secondAddr := udp(t, addr)
 		from, fromAddr := udp(t, addr)
-		refused := netip.AddrPortFrom(netip.MustParseAddr("255.255.255.255"), 9) // without SO_BROADCAST
+		refused := netip.AddrPortFrom(netip.MustParseAddr("255.255.255.255"), 9) // refused without SO_BROADCAST
 		if fromAddr.Addr().Is6() {
-			refused = netip.MustParseAddrPort("[::ffff:192.0.2.1]:9") // from an IPv6 address
+			refused = netip.MustParseAddrPort("[::ffff:192.0.2.1]:9") // refused as a destination from an IPv6 address
 		}
 		s := NewSenderTo([]netip.AddrPort{firstAddr, refused, secondAddr}, 0, fromAddr.Addr())
 		if s.Destinations() != 3 {
@@ -183,7 +183,8 @@ func TestSendBatchTo(t *testing.T) {
 	})
 }
 
-// TestSource has a socket that is bound to no address send from another address than the kernel would choose.
+// TestSource sets a source address that differs from the kernel's choice, on a socket that is bound to no
+// address.
 func TestSource(t *testing.T) {
 	for _, c := range []struct{ to, source string }{{"127.0.0.1", "127.0.0.9"}, {"::1", "::1"}} {
 		to, toAddr := udp(t, c.to)
@@ -203,8 +204,7 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// linked opens a socket at one end of a link of its own, and returns the interface's
-// index too.
+// linked opens a socket at one end of a new veth pair, and also returns the interface's index.
 func linked(t testing.TB) (fd, ifindex int) {
 	t.Helper()
 	x, y := nstest.New(t), nstest.New(t)
@@ -228,8 +228,8 @@ func linked(t testing.TB) (fd, ifindex int) {
 	return fd, ifindex
 }
 
-// TestSendBatchFull has a send buffer that holds but a part of a batch: what is for a
-// host that does not answer waits in it.
+// TestSendBatchFull fills a send buffer with part of a batch. The datagrams stay in the buffer, because the
+// destination does not answer neighbour solicitations.
 func TestSendBatchFull(t *testing.T) {
 	from, _ := linked(t)
 	set(t, from, unix.SOL_SOCKET, unix.SO_SNDBUF, 16<<10)
@@ -273,8 +273,8 @@ func TestSendBatchNoAllocations(t *testing.T) {
 	})
 }
 
-// BenchmarkSend sends datagrams of a frame's length to a group that nobody listens
-// to, one by one and together.
+// BenchmarkSend sends datagrams of the length of an Ethernet frame to a group without members, one by one and in
+// batches.
 func BenchmarkSend(b *testing.B) {
 	from, ifindex := linked(b)
 	set(b, from, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, ifindex)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// udp opens a socket on a loopback address and returns its address too.
+// udp opens a UDP socket on a loopback address and also returns the socket's address and port.
 func udp(t testing.TB, addr string) (int, netip.AddrPort) {
 	t.Helper()
 	ip := netip.MustParseAddr(addr)
@@ -48,7 +48,7 @@ func set(t testing.TB, fd, level, opt, value int) {
 	}
 }
 
-// loopback is its interface's index.
+// loopback returns the index of the loopback interface.
 func loopback(t testing.TB) int {
 	t.Helper()
 	fd, _ := udp(t, "127.0.0.1")
@@ -59,7 +59,7 @@ func loopback(t testing.TB) int {
 	return i
 }
 
-// index is that of an interface of the socket's namespace.
+// index returns the index of an interface in the socket's namespace.
 func index(fd int, name string) (int, error) {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
@@ -145,12 +145,12 @@ func TestLengths(t *testing.T) {
 	})
 }
 
-// TestDrops overruns a socket and adds up what it tells.
+// TestDrops overruns a socket's receive buffer, and checks that received and dropped datagrams add up.
 func TestDrops(t *testing.T) {
 	to, toAddr := udp(t, "127.0.0.1")
 	from, _ := udp(t, "127.0.0.1")
 	set(t, to, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
-	set(t, to, unix.SOL_SOCKET, unix.SO_RCVBUF, 1) // the smallest there is
+	set(t, to, unix.SOL_SOCKET, unix.SO_RCVBUF, 1) // sets the minimum size
 	s, r := NewSender(toAddr, 0), NewReceiver(64, 256)
 	const sent = 300
 	payload := make([]byte, 200)
@@ -160,7 +160,7 @@ func TestDrops(t *testing.T) {
 		}
 	}
 	got := receiveAll(t, r, to)
-	if err := s.Send(from, payload); err != nil { // tells of those before it
+	if err := s.Send(from, payload); err != nil { // carries the count of the drops before it
 		t.Fatal(err)
 	}
 	if n, err := r.Receive(to); n != 1 || err != nil {
@@ -171,21 +171,20 @@ func TestDrops(t *testing.T) {
 	}
 }
 
-// TestArrived has datagrams wait on a socket that tells when they came, and on
-// one that does not.
+// TestArrived reads datagrams some time after their arrival, with and without SO_TIMESTAMPNS.
 func TestArrived(t *testing.T) {
 	to, toAddr := udp(t, "127.0.0.1")
 	from, _ := udp(t, "127.0.0.1")
 	s, r := NewSender(toAddr, 0), NewReceiver(2, 256)
-	// wait has a datagram lie for a while. Its results are when it had been sent,
-	// when it was read, and when it is said to have arrived.
+	// wait sends a datagram and reads it after the time d. It returns when the datagram was sent, when it was
+	// read, and its Arrived.
 	wait := func(d time.Duration) (sent, read, arrived time.Time) {
 		if err := s.Send(from, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 		sent = time.Now()
 		time.Sleep(d)
-		// A busy kernel before Linux 6.5 delivers it a moment later.
+		// Before Linux 6.5, a busy kernel may deliver the datagram a moment later.
 		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(to), Events: unix.POLLIN}}, 10_000); n != 1 {
 			t.Fatal("the datagram does not arrive: ", err)
 		}
@@ -199,8 +198,8 @@ func TestArrived(t *testing.T) {
 		t.Errorf("it tells %v unasked", arrived)
 	}
 	set(t, to, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
-	// The host begins to stamp what arrives a moment after its first socket
-	// asked; what came before that has the time of its reading.
+	// The kernel starts to stamp datagrams a moment after the first socket has set SO_TIMESTAMPNS. Until then,
+	// Arrived is the time of reading.
 	for began := time.Now(); ; {
 		if _, read, arrived := wait(time.Millisecond); arrived.Before(read) {
 			break
@@ -235,7 +234,7 @@ func TestReceiveErrors(t *testing.T) {
 	if n, err := r.Receive(-1); n != 0 || !errors.Is(err, unix.EBADF) {
 		t.Errorf("no descriptor: %d, %v", n, err)
 	}
-	// Nobody is there: the answer is an ICMP error, which the socket then has.
+	// No socket listens on the port: the host answers with an ICMP error, which becomes an error of the socket.
 	from, _ := udp(t, "127.0.0.1")
 	gone, goneAddr := udp(t, "127.0.0.1")
 	set(t, from, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
@@ -333,7 +332,8 @@ func TestGatherNetlink(t *testing.T) {
 	defer unix.Close(fd)
 	g := NewGather(4)
 	for seq := range byte(2) {
-		// A request of type 0x10 (the controller) with nothing in it: EINVAL or so.
+		// A request of type 0x10 (the generic netlink controller) without a command, which it answers with an
+		// error.
 		g.Add([]byte{20, 0, 0, 0, 0x10, 0, 1, 0})
 		g.Add([]byte{seq + 1, 0, 0, 0, 0, 0, 0, 0, 250, 1, 0, 0})
 	}

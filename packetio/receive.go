@@ -1,8 +1,9 @@
-// Package packetio moves many packets with one system call and without
-// allocating: recvmmsg for datagrams, a gathering sendmsg for
-// netlink. Its descriptors are non-blocking; what would block is EAGAIN. So these are raw
-// system calls, of which Go's scheduler is not told: they end within microseconds. Only
-// Gather.Send, whose receiver may be a module of the kernel's that takes its time, is not.
+// Package packetio sends and receives many packets with one system call and without allocation: recvmmsg and
+// sendmmsg for datagrams, a gathering sendmsg for netlink.
+//
+// Its descriptors are non-blocking; a call that would block returns EAGAIN. The system calls end within
+// microseconds, so they are raw ones, without notice to Go's scheduler. The exception is Gather.Send, because
+// its receiver may be a kernel module that handles the message inside the call and takes longer.
 package packetio
 
 import (
@@ -24,19 +25,18 @@ type mmsghdr struct {
 // controlLen has room for SO_RXQ_OVFL, SO_TIMESTAMPNS and IP_PKTINFO or IPV6_PKTINFO.
 const controlLen = 128
 
-// Receiver holds the buffers of a recvmmsg. Several sockets may share one, as
-// long as they are read by the same goroutine and each batch is done with
-// before the next is read.
+// Receiver has the buffers for recvmmsg. Several sockets may share a Receiver, if one goroutine reads them all
+// and has handled each batch before it reads the next.
 type Receiver struct {
 	size     int
 	data     []byte
 	msgs     []mmsghdr
 	iovs     []unix.Iovec
-	names    []unix.RawSockaddrInet6 // large enough for an IPv4 one
+	names    []unix.RawSockaddrInet6 // has room for a RawSockaddrInet4 too
 	controls [][controlLen]byte
 }
 
-// NewReceiver makes room for batch datagrams of up to size bytes.
+// NewReceiver returns a Receiver with room for batch datagrams of up to size bytes.
 func NewReceiver(batch, size int) *Receiver {
 	r := &Receiver{
 		size:     size,
@@ -58,11 +58,11 @@ func NewReceiver(batch, size int) *Receiver {
 	return r
 }
 
-// Batch is how many datagrams one Receive can return.
+// Batch returns the largest number of datagrams that one Receive reads.
 func (r *Receiver) Batch() int { return len(r.msgs) }
 
-// Receive takes the datagrams that wait, at most Batch of them. Its errors are
-// those of recvmmsg, as a unix.Errno.
+// Receive reads the waiting datagrams, at most Batch of them, and returns their number. The error is that of
+// recvmmsg, as a unix.Errno.
 func (r *Receiver) Receive(fd int) (int, error) {
 	for i := range r.msgs {
 		h := &r.msgs[i].hdr
@@ -83,24 +83,24 @@ func (r *Receiver) Receive(fd int) (int, error) {
 	}
 }
 
-// Datagram is one of a batch. Data is valid until the next Receive.
+// Datagram is one datagram of a batch. Data is valid until the next Receive.
 type Datagram struct {
 	Data      []byte
 	Truncated bool
 	From      netip.AddrPort // without a zone
-	// Interface is the index of the interface that it came by; 0 where the
-	// socket does not tell (IP_PKTINFO, IPV6_RECVPKTINFO).
+	// Interface is the index of the interface on which the datagram arrived; 0 if the socket has neither
+	// IP_PKTINFO nor IPV6_RECVPKTINFO.
 	Interface int
-	// Drops is the socket's count of datagrams dropped for want of room, up to
-	// this one (SO_RXQ_OVFL); it wraps. The kernel leaves it out while it is 0.
+	// Drops is the number of datagrams that the socket has dropped up to this one because its receive buffer was
+	// full (SO_RXQ_OVFL). It wraps at 32 bits. The kernel leaves it out while it is 0.
 	Drops uint32
-	// Arrived is when the host received it, by the wall clock; zero where the
-	// socket does not tell (SO_TIMESTAMPNS). The host stamps what arrives from a
-	// moment after its first socket asked; until then it is when it was read.
+	// Arrived is the wall-clock time at which the host received the datagram; zero if the socket does not have
+	// SO_TIMESTAMPNS. The kernel starts to stamp datagrams a moment after the first socket has set the option;
+	// until then Arrived is the time of reading.
 	Arrived time.Time
 }
 
-// Datagram returns the i-th of the last batch.
+// Datagram returns the i-th datagram of the last batch.
 func (r *Receiver) Datagram(i int) Datagram {
 	h := &r.msgs[i].hdr
 	d := Datagram{
@@ -120,7 +120,7 @@ func (r *Receiver) Datagram(i int) Datagram {
 	return d
 }
 
-// readControl takes what it knows from a datagram's control messages.
+// readControl sets the fields that come from a datagram's control messages.
 func (d *Datagram) readControl(b []byte) {
 	for len(b) >= unix.SizeofCmsghdr {
 		n := int(binary.NativeEndian.Uint64(b))

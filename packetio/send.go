@@ -7,18 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Gather collects the pieces of one message, which is then sent with a single
-// sendmsg. The pieces must not change before that.
+// Gather collects the parts of one message, which it then sends with a single sendmsg. The parts must not change
+// before that.
 type Gather struct {
 	iovs []unix.Iovec
 	hdr  unix.Msghdr
 	len  int
 }
 
-// NewGather makes room for pieces pieces.
+// NewGather returns a Gather with room for so many parts.
 func NewGather(pieces int) *Gather { return &Gather{iovs: make([]unix.Iovec, 0, pieces)} }
 
-// Add appends a piece; an empty one is nothing.
+// Add appends a part. It ignores an empty one.
 func (g *Gather) Add(b []byte) {
 	if len(b) == 0 {
 		return
@@ -27,22 +27,23 @@ func (g *Gather) Add(b []byte) {
 	g.len += len(b)
 }
 
-// Pieces is how many pieces there are, and Piece the i-th.
+// Pieces returns the number of parts, and Piece the i-th part.
 func (g *Gather) Pieces() int { return len(g.iovs) }
 
 func (g *Gather) Piece(i int) []byte { return unsafe.Slice(g.iovs[i].Base, g.iovs[i].Len) }
 
-// Len is the length of the message so far.
+// Len returns the length of the message so far, in bytes.
 func (g *Gather) Len() int { return g.len }
 
-// Reset forgets the pieces.
+// Reset removes all parts.
 func (g *Gather) Reset() {
 	clear(g.iovs)
 	g.iovs, g.len = g.iovs[:0], 0
 }
 
-// Send sends the message by a socket that knows where to. It blocks only as
-// long as the receiver takes to handle it, if that is the kernel itself.
+// Send sends the message on a socket with a default destination: a connected one, or a netlink socket, whose
+// default is the kernel. If the receiver is the kernel itself, Send returns when the kernel has handled the
+// message. The error is that of sendmsg, as a unix.Errno.
 func (g *Gather) Send(fd int) error {
 	if len(g.iovs) == 0 {
 		return nil
@@ -61,7 +62,7 @@ func (g *Gather) Send(fd int) error {
 	}
 }
 
-// Set is a set of a Sender's destinations: bit i stands for the i-th.
+// Set is a set of a Sender's destinations: bit i is the i-th destination.
 type Set uint32
 
 // All is the set of all destinations.
@@ -70,31 +71,30 @@ const All = ^Set(0)
 // Has reports whether the i-th destination is in the set.
 func (t Set) Has(i int) bool { return t>>i&1 != 0 }
 
-// MaxDestinations is how many destinations a Set has room for.
+// MaxDestinations is the largest number of destinations of a Sender.
 const MaxDestinations = 32
 
 // Sender sends datagrams to its destinations.
 type Sender struct {
 	to      []destination
-	control []byte // has the source address; empty: the kernel chooses it
+	control []byte // the control message with the source address; empty: the kernel chooses the address
 	iov     unix.Iovec
 	hdr     unix.Msghdr
 }
 
-// destination is an address as the kernel wants it.
+// destination is a socket address in the kernel's form.
 type destination struct {
-	address unix.RawSockaddrInet6 // large enough for an IPv4 one
+	address unix.RawSockaddrInet6 // has room for a RawSockaddrInet4 too
 	len     uint32
 }
 
-// NewSender makes a Sender with one destination; ifindex is the scope of a
-// link-local IPv6 one.
+// NewSender returns a Sender with one destination. ifindex is the scope of a link-local IPv6 destination.
 func NewSender(to netip.AddrPort, ifindex int) *Sender {
 	return NewSenderTo([]netip.AddrPort{to}, ifindex, netip.Addr{})
 }
 
-// NewSenderTo makes a Sender with 1 to MaxDestinations destinations of one family. source is the address that datagrams
-// come from; the zero Addr leaves the choice to the kernel.
+// NewSenderTo returns a Sender with 1 to MaxDestinations destinations of one address family. source is the
+// source address of the datagrams; with the zero Addr, the kernel chooses it.
 func NewSenderTo(to []netip.AddrPort, ifindex int, source netip.Addr) *Sender {
 	s := &Sender{to: make([]destination, len(to))}
 	for i, a := range to {
@@ -111,7 +111,7 @@ func NewSenderTo(to []netip.AddrPort, ifindex int, source netip.Addr) *Sender {
 	return s
 }
 
-// control is a control message.
+// control returns an encoded control message.
 func control(level, typ int32, data []byte) []byte {
 	b := make([]byte, unix.CmsgSpace(len(data)))
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
@@ -130,14 +130,14 @@ func (d *destination) set(to netip.AddrPort, ifindex int) {
 		d.len = unix.SizeofSockaddrInet6
 		d.address.Family, d.address.Addr, d.address.Scope_id = unix.AF_INET6, to.Addr().As16(), uint32(ifindex)
 	}
-	port := (*[2]byte)(unsafe.Pointer(&d.address.Port)) // the same place in both
+	port := (*[2]byte)(unsafe.Pointer(&d.address.Port)) // at the same offset in both families
 	port[0], port[1] = byte(to.Port()>>8), byte(to.Port())
 }
 
-// Destinations is how many destinations there are.
+// Destinations returns the number of destinations.
 func (s *Sender) Destinations() int { return len(s.to) }
 
-// Send sends one datagram to the first destination. Its errors are those of sendmsg, as a unix.Errno.
+// Send sends one datagram to the first destination. The error is that of sendmsg, as a unix.Errno.
 func (s *Sender) Send(fd int, b []byte) error {
 	s.iov = iovec(b)
 	return s.send(fd, 0)
@@ -157,7 +157,7 @@ func (s *Sender) send(fd, to int) error {
 	}
 }
 
-// header fills in the header of a datagram for a destination.
+// header fills in the message header of a datagram for a destination.
 func (s *Sender) header(h *unix.Msghdr, to int, iov *unix.Iovec) {
 	*h = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&s.to[to].address)), Namelen: s.to[to].len, Iov: iov}
 	h.SetIovlen(1)
@@ -167,7 +167,7 @@ func (s *Sender) header(h *unix.Msghdr, to int, iov *unix.Iovec) {
 	}
 }
 
-// iovec is a piece of memory; an empty one has no address.
+// iovec returns the Iovec of b; that of an empty b has no address.
 func iovec(b []byte) (v unix.Iovec) {
 	if len(b) > 0 {
 		v.Base = &b[0]

@@ -1,8 +1,8 @@
-// Package syncwire is what peers exchange over the network. It is pure: bytes
-// in, values out.
+// Package syncwire encodes and decodes the datagrams that peers exchange. It is pure: bytes in, values out, no
+// I/O.
 //
-// A datagram is upstream's: a list of sessions in the sender's Jool's own
-// format (see session.Format), with nothing around it.
+// A datagram of sessions has upstream's form: a list of sessions in the encoding of the sender's Jool version
+// (see session.Format). joolctl appends a trailer. docs/wire.md describes all datagrams.
 package syncwire
 
 import (
@@ -11,18 +11,18 @@ import (
 	"joolctl/session"
 )
 
-// Reasons not to give a datagram to the kernel.
+// Reasons to drop a datagram instead of passing it to the kernel.
 var (
-	// ErrOtherFormat: it holds sessions of another Jool version's format.
+	// ErrOtherFormat is returned for sessions in the format of another Jool version.
 	ErrOtherFormat = errors.New("sessions in another Jool version's format")
-	// ErrNotUnderstood: it begins with 00 00, as what a newer peer has to say
-	// does. Neither upstream's joolds nor the modules look at such bytes.
+	// ErrNotUnderstood is returned for a datagram that begins with 00 00, as messages of newer peers do.
+	// Upstream's joolds and the modules ignore such bytes.
 	ErrNotUnderstood = errors.New("a message of a newer kind")
-	// ErrMalformed is all else. The errors that wrap it say more.
+	// ErrMalformed is wrapped by all other errors, whose texts name the cause.
 	ErrMalformed = errors.New("malformed")
 )
 
-// malformed is ErrMalformed for a reason; none is made on the hot path.
+// malformed is an ErrMalformed with a reason. All values are made in advance, so the hot path allocates none.
 type malformed struct{ why error }
 
 func (e *malformed) Error() string   { return "malformed: " + e.why.Error() }
@@ -43,9 +43,8 @@ func wrapAll(errs ...error) map[error]error {
 	return m
 }
 
-// Sessions returns the sessions that a datagram holds, all of them fit for a
-// module of format f, and what stands behind them, which begins with 00 00 if
-// it is not empty. It allocates nothing.
+// Sessions splits a datagram into its sessions, all of which a module of format f accepts, and the bytes behind
+// them. The latter are empty or begin with 00 00. Sessions allocates no memory.
 func Sessions(b []byte, f session.Format) (entries, trailer []byte, err error) {
 	if len(b) == 0 {
 		return nil, nil, errEmpty
@@ -67,5 +66,5 @@ func Sessions(b []byte, f session.Format) (entries, trailer []byte, err error) {
 	return entries, trailer, nil
 }
 
-// isMark tells what a module stops at: an attribute of length 0.
+// isMark reports whether b begins with 00 00. A module reads this as an attribute of length 0, and stops there.
 func isMark(b []byte) bool { return len(b) >= 2 && b[0] == 0 && b[1] == 0 }

@@ -12,7 +12,7 @@ import (
 	"joolctl/session"
 )
 
-// session is a valid one, another for each n.
+// exampleSession returns a valid session, a different one for each n.
 func exampleSession(n int) session.Session {
 	dst4 := netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})
 	return session.Session{
@@ -25,7 +25,7 @@ func exampleSession(n int) session.Session {
 	}
 }
 
-// list is n sessions of a format.
+// list returns an encoded list of n sessions in a format.
 func list(t testing.TB, f session.Format, n int) []byte {
 	t.Helper()
 	var b []byte
@@ -40,7 +40,7 @@ func list(t testing.TB, f session.Format, n int) []byte {
 
 var formats = []session.Format{session.Nested, session.Packed52, session.Packed40}
 
-// with returns b with a 16-bit number of the host's order at an offset.
+// with returns a copy of b with a 16-bit number in host byte order at an offset.
 func with(b []byte, at int, v uint16) []byte {
 	b = slices.Clone(b)
 	binary.NativeEndian.PutUint16(b[at:], v)
@@ -121,7 +121,7 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// TestOtherFormat gives every format's sessions to every other format.
+// TestOtherFormat decodes the sessions of every format as every other format.
 func TestOtherFormat(t *testing.T) {
 	for _, theirs := range formats {
 		for _, ours := range formats {

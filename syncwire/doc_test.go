@@ -23,13 +23,13 @@ var exampleSettings = Settings{
 	SSFlushDeadline: 2000, SSMaxPayload: 1452, Iterations: 0x05060708, SSFlushASAP: SwitchOff,
 }
 
-// exampleVector is a sender's own component, and that of an origin that has been dead for a minute.
+// exampleVector has the component of a sender, and that of an origin that has been dead for a minute.
 var exampleVector = []Component{
 	{Origin: 0xdeadbeef, Known: true, Complete: Position{2, 7}, Highest: Position{2, 7}},
 	{Origin: 0x0badf00d, Known: true, Complete: Position{1, 40}, Highest: Position{1, 42}, Age: 60},
 }
 
-// exampleRecord is the one in docs/wire.md.
+// exampleRecord returns the record in docs/wire.md.
 func exampleRecord() []byte {
 	s := session.Session{
 		Proto: session.TCP, State: session.Established, Timer: session.TimerEstablished,
@@ -40,7 +40,7 @@ func exampleRecord() []byte {
 	return r[:]
 }
 
-// examples are the messages of docs/wire.md, by the name of their bytes.
+// examples returns the messages in docs/wire.md, by the names of their code blocks.
 func examples() map[string]Message {
 	const peer ID = 0x0badcafe
 	bodies := map[string]Body{
@@ -60,7 +60,7 @@ func examples() map[string]Message {
 	return messages
 }
 
-// wireDoc has the bytes in docs/wire.md by their names.
+// wireDoc returns the bytes in docs/wire.md, by the names of their code blocks.
 func wireDoc(t testing.TB) map[string][]byte {
 	t.Helper()
 	text, err := os.ReadFile("../docs/wire.md")
@@ -94,7 +94,7 @@ func TestDocumentation(t *testing.T) {
 		t.Errorf("trailer %+v, %v", got, ok)
 	}
 	delete(doc, "trailer")
-	delete(doc, "sealed") // package seal compares it
+	delete(doc, "sealed") // the tests of package seal compare it
 	if len(doc) != len(want) {
 		t.Errorf("docs/wire.md has %d messages, want %d", len(doc), len(want))
 	}

@@ -9,8 +9,8 @@ import (
 	"joolctl/session"
 )
 
-// TestLimits makes the longest datagram of each kind for an MTU: its packet fits, and one more session or component would not fit, unless
-// another bound comes first.
+// TestLimits builds the longest datagram of each kind for several MTUs. Its packet fits the MTU, and with one
+// more session or component it does not, unless another bound is lower.
 func TestLimits(t *testing.T) {
 	for _, mtu := range []int{MinMTU, 1281, 1400, 1420, DefaultMTU, 2000, 4000, MaxMTU} {
 		for _, ipv4 := range []bool{true, false} {
@@ -75,7 +75,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestLimitsRange has MTUs that are out of range.
+// TestLimitsRange checks that MTUs out of range are clamped.
 func TestLimitsRange(t *testing.T) {
 	for mtu, want := range map[int]int{0: MinMTU, 576: MinMTU, MinMTU: MinMTU, 1492: 1492, MaxMTU: MaxMTU, 65536: MaxMTU} {
 		if got := NewLimits(mtu, false, false).MTU; got != want {
@@ -90,7 +90,7 @@ func TestLimitsRange(t *testing.T) {
 	}
 }
 
-// TestFewOrigins checks that a vector of so many components, which each host can have, is never shortened.
+// TestFewOrigins checks that Shorten keeps a vector of 33 components, which every host can have.
 func TestFewOrigins(t *testing.T) {
 	const origins = 33
 	l := NewLimits(MinMTU, false, true)

@@ -7,23 +7,22 @@ import (
 	"time"
 )
 
-// Bounds of what a message may say.
+// Bounds of the lists in messages. A receiver refuses longer ones.
 const (
 	MaxRanges   = 64 // in a NACK or GONE
 	MaxAudience = 32 // in a BEGIN
 	MaxHeard    = 16 // in a HELLO
-	// MaxBulk is how many sessions a BULK holds at most: as many as fit MaxMessage.
+	// MaxBulk is the largest number of sessions in a BULK, so that the message is at most MaxMessage bytes long.
 	MaxBulk = (MaxMessage - TrailerLen - 2*7 - 3) / RecordLen
-	// maxPadding bounds the padding of a HELLO: no datagram is longer.
+	// maxPadding bounds the padding of a HELLO in bytes. No datagram is longer.
 	maxPadding = MaxMTU
 )
 
-// Settings are those of an instance that peers should agree on. What is 0, but for
-// the TTLs and SSCapacity, is not known: the module has no such setting, or the peer's
-// software does not tell.
+// Settings are those settings of an instance that should be equal on all peers. A value of 0 means unknown,
+// except for the TTLs and SSCapacity: the module has no such setting, or the peer's software does not send it.
 type Settings struct {
 	Pool6 netip.Prefix
-	// TTLs are tcp-est, tcp-trans, udp and icmp, in milliseconds.
+	// TTLs are the timeouts tcp-est, tcp-trans, udp and icmp, in milliseconds.
 	TTLs [4]uint32
 	// SSCapacity and SSMaxSessions are ss-capacity and
 	// ss-max-sessions-per-packet.
@@ -33,13 +32,13 @@ type Settings struct {
 	// SSFlushDeadline is ss-flush-deadline in milliseconds, SSMaxPayload
 	// ss-max-payload in bytes.
 	SSFlushDeadline, SSMaxPayload uint32
-	// SSFlushASAP is ss-flush-asap, where that has an effect.
+	// SSFlushASAP is ss-flush-asap, or unknown for versions of the module in which it has no effect.
 	SSFlushASAP Switch
 	// Iterations is a digest of pool4's max-iterations.
 	Iterations uint32
 }
 
-// Switch is a setting that is on or off.
+// Switch is a setting that is on, off or unknown.
 type Switch uint8
 
 const (
@@ -48,7 +47,7 @@ const (
 	SwitchOn      Switch = 2
 )
 
-// SwitchOf is a known one.
+// SwitchOf returns SwitchOn or SwitchOff.
 func SwitchOf(on bool) Switch {
 	if on {
 		return SwitchOn
@@ -56,8 +55,8 @@ func SwitchOf(on bool) Switch {
 	return SwitchOff
 }
 
-// TTL is how long a session lives without a packet, by protocol (0 to 2) and
-// timer. SYN4's is fixed by the module.
+// TTL returns the timeout of a session without packets, by protocol (0 to 2) and timer. The module fixes that of
+// the timer SYN4.
 func (s Settings) TTL(proto, timer uint8) time.Duration {
 	i := 0
 	switch {
@@ -71,16 +70,16 @@ func (s Settings) TTL(proto, timer uint8) time.Duration {
 	return time.Duration(s.TTLs[i]) * time.Millisecond
 }
 
-// Longest is how long a session lives at most without a packet.
+// Longest returns the longest timeout of a session.
 func (s Settings) Longest() time.Duration {
 	return time.Duration(slices.Max(s.TTLs[:])) * time.Millisecond
 }
 
-// PoolIterations is the name of a setting that concerns only how new mappings are
-// found, as those in ss- concern only how sessions are reported.
+// PoolIterations is the name of the setting max-iterations. It affects only the search for new mappings, as the
+// settings whose names begin with ss- affect only the reports of sessions.
 const PoolIterations = "pool4-max-iterations"
 
-// Diff names the settings that are known of both and differ, in Jool's words.
+// Diff returns Jool's names of the settings that both peers have sent and that differ.
 func (s Settings) Diff(t Settings) []string {
 	var names []string
 	add := func(differ bool, name string) {
@@ -99,14 +98,14 @@ func (s Settings) Diff(t Settings) []string {
 	known(uint32(s.SSFlushASAP), uint32(t.SSFlushASAP), "ss-flush-asap")
 	known(s.SSMaxPayload, t.SSMaxPayload, "ss-max-payload")
 	known(s.Pool4, t.Pool4, "pool4")
-	if s.Pool4 == t.Pool4 { // else its numbers are other ones anyway
+	if s.Pool4 == t.Pool4 { // with different pool4 tables, max-iterations differ anyway
 		known(s.Iterations, t.Iterations, PoolIterations)
 	}
 	return names
 }
 
-// settingsLen is the length of what every sender tells, wholeSettings with what
-// came later.
+// settingsLen is the length in bytes of the fields that all senders send. wholeSettings also covers the fields
+// that were added later.
 const (
 	settingsLen   = 17 + 4*7
 	wholeSettings = settingsLen + 4*3 + 1
@@ -151,7 +150,7 @@ func (s *Settings) parse(b []byte) error {
 	return nil
 }
 
-// Sync is how complete a sender holds its own table to be.
+// Sync is a sender's verdict about its own table: does it contain the sessions of all peers?
 type Sync uint8
 
 const (
@@ -160,7 +159,7 @@ const (
 	SyncAlone Sync = 2
 )
 
-// String is yes, no or alone.
+// String returns "yes", "no" or "alone".
 func (s Sync) String() string {
 	switch s {
 	case SyncYes:
@@ -171,41 +170,42 @@ func (s Sync) String() string {
 	return "no"
 }
 
-// Hello says who lives: at the start, every second while busy, every ten when
-// idle.
+// Hello announces its sender. A worker sends it at its start, every second while it is busy, and every ten
+// seconds while it is idle.
 type Hello struct {
-	Asks     bool // for a HELLO back
+	Asks     bool // asks the receivers for a HELLO in return
 	Sync     Sync
-	Sessions uint32 // that the sender's instance holds
-	Module   uint32 // Jool's version, as in its messages
+	Sessions uint32 // number of sessions in the table of the sender's instance
+	Module   uint32 // the sender's Jool version, encoded as in Jool's header
 	Settings Settings
 	Software string // at most 32 bytes
 	// Dropping is true while the sender's module drops sessions that it should report.
 	Dropping bool
-	// NextIn is within how many seconds the sender's next HELLO follows; 0: the sender does not tell.
+	// NextIn is the number of seconds within which the sender's next HELLO follows; 0: unknown.
 	NextIn uint8
-	// Generation is the sender's own; its sequence number is the message's Last.
+	// Generation is the sender's own generation. Its sequence number is Last of the message.
 	Generation uint32
-	// Vector has the other origins.
+	// Vector is the components of the other origins.
 	Vector []Component
 	// Security is how the sender seals datagrams.
 	Security Security
-	// Heard says which padded HELLOs of live peers arrived lately. It is nil if the sender does not tell, as older software.
+	// Heard lists which padded HELLOs of live peers have arrived lately. It is nil if the sender's software is
+	// too old to send it.
 	Heard []Heard
-	// Padded is true for a HELLO that only shows whether a datagram of its length arrives. It follows the same HELLO without padding.
-	// Padding is how many bytes are added for that.
+	// Padded is true for a HELLO that tests whether a datagram of its length arrives. The sender sends the same
+	// HELLO without padding first. Padding is the number of padding bytes.
 	Padded  bool
 	Padding int
 }
 
-// Heard is the length of the last padded HELLO of a sender that arrived whole.
+// Heard is a peer and the length of the last padded HELLO that has completely arrived from it.
 type Heard struct {
 	ID ID
-	// Len is the length as Message.Append writes it; 0: none arrived lately.
+	// Len is the length in bytes as Message.Append encodes the HELLO; 0: none has arrived lately.
 	Len uint16
 }
 
-// heardLen is the length of a Heard: ID (4) and Len (2).
+// heardLen is the length of an encoded Heard: ID (4) and Len (2).
 const heardLen = 6
 
 func (*Hello) messageType() Type { return TypeHello }
@@ -297,7 +297,7 @@ func (h *Hello) setHeard(v []byte) error {
 
 func (h *Hello) check() error { return nil }
 
-// Solicit asks one sender for a resync.
+// Solicit requests a full sync from one sender.
 type Solicit struct{ To ID }
 
 func (*Solicit) messageType() Type                { return TypeSolicit }
@@ -318,11 +318,11 @@ func needID(id ID) error {
 	return nil
 }
 
-// Range is a run of sequences, or of a resync's BULKs, both ends included.
+// Range is a range of sequence numbers, or of the indexes of a full sync's BULKs, both ends included.
 type Range struct{ From, To uint32 }
 
-// Nack asks a sender to repeat: live datagrams by their sequence or, if Resync
-// is not 0, BULKs of that resync by their index.
+// Nack requests retransmissions from a sender: live datagrams by their sequence numbers or, if Resync is not 0,
+// BULKs of that full sync by their indexes.
 type Nack struct {
 	To     ID
 	Resync uint32
@@ -337,9 +337,8 @@ func (n *Nack) setField(tag uint8, v []byte) error {
 	return setRanges(tag, v, &n.To, &n.Resync, &n.Ranges)
 }
 
-// Gone answers a Nack: these ranges can't be repeated or, if Superseded, need
-// not be, because all that was in them has been sent again since. To is who
-// asked.
+// Gone is the reply to a Nack for ranges that the sender does not retransmit, because it no longer has them or,
+// if Superseded is true, because later datagrams contain all their sessions. To is the sender of the Nack.
 type Gone struct {
 	To         ID
 	Resync     uint32
@@ -405,30 +404,31 @@ func checkRanges(to ID, ranges []Range) error {
 	return nil
 }
 
-// Why is the reason for a resync.
+// Why is the reason for a full sync.
 type Why uint8
 
 const (
-	WhyAnswer    Why = 0 // to SOLICITs
-	WhyReturn    Why = 1 // what the one who was answered has and the sender lacked
-	WhyAdvertise Why = 2 // an operator wants it
+	WhyAnswer    Why = 0 // requested by SOLICITs
+	WhyReturn    Why = 1 // the sessions that the receiver of a full sync has and its sender lacks
+	WhyAdvertise Why = 2 // an operator's command
 )
 
-// Begin announces a resync.
+// Begin announces a full sync.
 type Begin struct {
 	Resync   uint32
 	Why      Why
-	Audience []ID // empty: everybody
+	Audience []ID // empty: all receivers
 	Sessions uint32
-	Settings Settings // the sender's: idle times follow from its TTLs
-	// Vector is the sender's from before it read its table, its own component first. A return's is from before the sender
-	// read its table for the comparison, together with that of the table that it compared with.
+	Settings Settings // the sender's. Receivers compute idle times from its TTLs
+	// Vector is the sender's vector from before it read its table; its own component is first. With WhyReturn,
+	// the vector is from before the sender read its table for the comparison, merged with the vector of the full
+	// sync that it compared with.
 	Vector []Component
-	// PerBulk is how many sessions each BULK has but the last, at most MaxBulk; 0 stands for MaxBulk.
+	// PerBulk is the number of sessions in each BULK but the last, at most MaxBulk; 0 means MaxBulk.
 	PerBulk uint8
 }
 
-// SessionsPerBulk returns how many sessions each BULK has but the last.
+// SessionsPerBulk returns the number of sessions in each BULK but the last.
 func (b *Begin) SessionsPerBulk() int {
 	if b.PerBulk == 0 {
 		return MaxBulk
@@ -504,18 +504,18 @@ func (b *Begin) check() error {
 	return nil
 }
 
-// For reports whether the resync is meant for this receiver.
+// For reports whether the full sync is meant for this receiver.
 func (b *Begin) For(id ID) bool { return len(b.Audience) == 0 || slices.Contains(b.Audience, id) }
 
-// RecordLen is the length of a session in a BULK: the body of Jool's own
-// 40-byte entry, whatever the version of the sender's module.
+// RecordLen is the length in bytes of a session in a BULK, for all versions of the sender's module. A record is
+// the body of Jool's own 40-byte entry.
 const RecordLen = 36
 
-// Bulk is a piece of a resync.
+// Bulk is a part of a full sync.
 type Bulk struct {
 	Resync  uint32
 	Index   uint32
-	Records []byte // whole records, at least one
+	Records []byte // complete records, at least one
 }
 
 func (*Bulk) messageType() Type { return TypeBulk }
@@ -548,13 +548,14 @@ func (b *Bulk) check() error {
 	return nil
 }
 
-// End closes a resync.
+// End ends a full sync.
 type End struct {
 	Resync   uint32
 	Sessions uint32
 	Bulks    uint32
-	// Doubtful is true if the sender's table may lack sessions of other origins that BEGIN's vector claims: since BEGIN, the
-	// sender has learned that its module refused some. Then only the sender's own component holds.
+	// Doubtful is true if the sender's table may lack sessions of other origins that BEGIN's vector claims,
+	// because the sender has learned since BEGIN that its module refused some. Then only the sender's own
+	// component is valid.
 	Doubtful bool
 }
 

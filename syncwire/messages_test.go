@@ -25,7 +25,7 @@ func cat(typ Type, fields ...[]byte) []byte { return append(head(typ), slices.Co
 func field(tag uint8, value ...byte) []byte      { return appendField(nil, tag, value...) }
 func numbers(tag uint8, values ...uint32) []byte { return appendField32(nil, tag, values...) }
 
-// settingsWith are the example's with bytes changed.
+// settingsWith returns the encoded exampleSettings with some bytes changed.
 func settingsWith(at int, b ...byte) []byte {
 	s := exampleSettings.append(nil)
 	copy(s[at:], b)
@@ -156,8 +156,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestParseAccepts has what a later version may send, and what is at the edge of
-// what is allowed.
+// TestParseAccepts parses fields that a later version may send, and values at the edges of their ranges.
 func TestParseAccepts(t *testing.T) {
 	older := exampleSettings
 	older.SSFlushDeadline, older.SSMaxPayload, older.Iterations, older.SSFlushASAP = 0, 0, 0, 0
@@ -220,8 +219,7 @@ func TestParseAccepts(t *testing.T) {
 	}
 }
 
-// randomBody makes a message that we could send; big makes it as long as it can
-// be.
+// randomBody returns a message that joolctl could send. big makes it as long as possible.
 func randomBody(r *rand.Rand, big bool) Body {
 	n := func(most int) int {
 		if big {
@@ -278,7 +276,7 @@ func randomBody(r *rand.Rand, big bool) Body {
 	}[r.IntN(7)]
 }
 
-// randomSecurity is unknown at times.
+// randomSecurity returns a random Security, sometimes an unknown one.
 func randomSecurity(r *rand.Rand, big bool) Security {
 	if !big && r.IntN(4) == 0 {
 		return Security{}
@@ -293,8 +291,8 @@ func randomSecurity(r *rand.Rand, big bool) Security {
 	return NewSecurity(SecurityMode(r.IntN(4)), ids...)
 }
 
-// TestMessages makes all kinds: each comes back as it was, fits a frame, and is
-// nothing to a module.
+// TestMessages encodes messages of all kinds. Each one decodes to the same message and fits a frame, and a
+// module finds no session in it.
 func TestMessages(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	longest := 0
@@ -327,7 +325,8 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestTrailerBehindSessions is what a module sees of a datagram with a trailer.
+// TestTrailerBehindSessions checks that a module reads the sessions of a datagram with a trailer, and ignores
+// the trailer.
 func TestTrailerBehindSessions(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, f := range formats {
@@ -339,7 +338,7 @@ func TestTrailerBehindSessions(t *testing.T) {
 			if len(b) != len(want)+TrailerLen {
 				t.Fatalf("a trailer of %d bytes", len(b)-len(want))
 			}
-			for range r.IntN(3) { // a later version's
+			for range r.IntN(3) { // bytes that a later version may add
 				b = append(b, byte(r.Uint32()))
 			}
 			if got, err := f.CheckList(b); got != n || err != nil {
@@ -385,7 +384,7 @@ func TestSeq(t *testing.T) {
 				t.Errorf("%d and %d are in no order", base, base+c.ahead)
 			}
 		}
-		// Half of all numbers away there is no order, but neither is there one both ways.
+		// Two numbers that are 1<<31 apart have no defined order, but not both may come after the other.
 		if far := base + 1<<31; far.After(base) && base.After(far) {
 			t.Errorf("%d and %d come after each other", base, far)
 		}
@@ -420,7 +419,7 @@ func TestSettings(t *testing.T) {
 	if other.Iterations++; !slices.Equal(s.Diff(other), []string{PoolIterations}) {
 		t.Errorf("they differ in %v", s.Diff(other))
 	}
-	// What one of the two does not have, or does not tell, is no difference.
+	// A setting that is unknown on one of the two peers is not reported.
 	for name, forget := range map[string]func(*Settings){
 		"pool4":                      func(s *Settings) { s.Pool4 = 0 },
 		"ss-max-sessions-per-packet": func(s *Settings) { s.SSMaxSessions = 0 },
@@ -447,7 +446,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestParseAllocatesLittle gives Parse the longest of what a peer can send.
+// TestParseAllocatesLittle parses the longest messages that a peer can send.
 func TestParseAllocatesLittle(t *testing.T) {
 	fields := func(f []byte) []byte { return bytes.Repeat(f, 60_000/len(f)) }
 	full := numbers(2, slices.Repeat([]uint32{1}, 2*MaxRanges)...)
@@ -521,7 +520,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// bounded checks what the code behind Parse relies on.
+// bounded checks the bounds that callers of Parse rely on.
 func bounded(t *testing.T, m Message) {
 	t.Helper()
 	if m.Sender == 0 {

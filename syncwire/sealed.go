@@ -7,22 +7,25 @@ import (
 	"joolctl/session"
 )
 
-// The content of a sealed datagram begins with a byte that says what follows. 0 is a greeting, which only package seal reads.
+// The content of a sealed datagram begins with a byte for its kind. Kind 0 is a greeting, which package seal
+// handles.
 const (
-	// sealedList precedes a trailer and the sessions in the form of session.Record.AppendShort, which all versions of the module share.
+	// sealedList is followed by a trailer and then the sessions, encoded by session.Record.AppendShort. This
+	// encoding is the same for all versions of the module.
 	sealedList = 1
-	// sealedBulk precedes the sender, its last sequence number, the full sync and the index, 4 bytes each, and the sessions as in a
-	// list. In this form a BULK with MaxBulk sessions fits into the same frame as a clear one.
+	// sealedBulk is followed by the sender, its last sequence number, the full sync and the index, 4 bytes each,
+	// and then the sessions as in a list. In this form, a BULK with MaxBulk sessions fits into the same frame as
+	// a clear one.
 	sealedBulk = 2
-	// sealedMessage precedes a control message as it is.
+	// sealedMessage is followed by an unchanged control message.
 	sealedMessage = 3
 )
 
 const (
-	// bulkIDs is where a BULK has its full sync and its index, and bulkRecords where its sessions begin.
+	// bulkIDs is the offset of the full sync and the index in a clear BULK, bulkRecords that of its sessions.
 	bulkIDs     = TrailerLen + 3
 	bulkRecords = bulkIDs + 8 + 3
-	// sealedBulkLen is the length of a BULK's content without sessions.
+	// sealedBulkLen is the length of a sealed BULK's content without its sessions.
 	sealedBulkLen = 1 + 16
 )
 
@@ -31,8 +34,8 @@ var (
 	errSealedMark   = &malformed{errMissing}
 )
 
-// AppendSealed appends the content for a sealed datagram to dst: that of a control message, or that of a list of sessions in the format f
-// with a trailer. The sessions must have passed Check.
+// AppendSealed appends the content for a sealed datagram to dst. datagram is a control message, or a list of
+// sessions in the format f with a trailer. The sessions must have passed Check.
 func AppendSealed(dst, datagram []byte, f session.Format) []byte {
 	if !isMark(datagram) {
 		return appendSealedList(dst, datagram, f)
@@ -59,15 +62,16 @@ func appendSealedList(dst, datagram []byte, f session.Format) []byte {
 	return dst
 }
 
-// isPlainBulk reports whether a message is a BULK with the fields, in the order, that Append writes.
+// isPlainBulk reports whether a message is a BULK with exactly the fields that Append writes, in the same order.
 func isPlainBulk(b []byte) bool {
 	return len(b) > bulkRecords && b[2] == Version && Type(b[3]) == TypeBulk && b[TrailerLen] == 1 &&
 		binary.BigEndian.Uint16(b[TrailerLen+1:]) == 8 && b[bulkIDs+8] == 2 &&
 		int(binary.BigEndian.Uint16(b[bulkIDs+9:])) == len(b)-bulkRecords && (len(b)-bulkRecords)%RecordLen == 0
 }
 
-// AppendOpened appends to dst the clear datagram for the content of a sealed one. Its sessions have the format session.Packed40. The
-// error is ErrNotUnderstood for a kind of content that only a newer version knows, and otherwise wraps ErrMalformed.
+// AppendOpened appends to dst the clear datagram for the content of a sealed one. The sessions get the format
+// session.Packed40. The error is ErrNotUnderstood for an unknown kind of content, which a newer version may
+// send, and otherwise wraps ErrMalformed.
 func AppendOpened(dst, content []byte) ([]byte, error) {
 	if len(content) == 0 {
 		return dst, errEmpty

@@ -10,10 +10,10 @@ import (
 	"joolctl/session"
 )
 
-// sealedOverhead is how much longer a sealed datagram is than its content.
+// sealedOverhead is the number of bytes that a sealed datagram is longer than its content.
 const sealedOverhead = 28 + 16
 
-// exampleList is a live datagram with n sessions in a format.
+// exampleList returns a live datagram with n sessions in a format.
 func exampleList(t testing.TB, f session.Format, n int) []byte {
 	t.Helper()
 	r := session.Record(exampleRecord())
@@ -27,7 +27,7 @@ func exampleList(t testing.TB, f session.Format, n int) []byte {
 	return Trailer{Live, 0xdeadbeef, 7}.Append(list)
 }
 
-// TestSealed writes datagrams as contents of sealed ones, and reads them again.
+// TestSealed encodes datagrams as contents of sealed ones, and decodes them again.
 func TestSealed(t *testing.T) {
 	want := exampleList(t, session.Packed40, 10)
 	for _, f := range []session.Format{session.Nested, session.Packed52, session.Packed40} {
@@ -106,7 +106,8 @@ func TestSealedNoAllocations(t *testing.T) {
 	}
 }
 
-// FuzzOpened reads any content. What it accepts is, written again, the same content.
+// FuzzOpened decodes arbitrary content. Content that AppendOpened accepts is the same after decoding and
+// encoding.
 func FuzzOpened(f *testing.F) {
 	f.Add(AppendSealed(nil, exampleList(f, session.Packed40, 2), session.Packed40))
 	for _, m := range examples() {

@@ -5,38 +5,39 @@ import (
 	"strconv"
 )
 
-// MaxKeyIDs is how many keys a HELLO names at most.
+// MaxKeyIDs is the largest number of keys that a HELLO names.
 const MaxKeyIDs = 4
 
-// SecurityMode says which datagrams a sender sends and takes.
+// SecurityMode is which datagrams, clear or sealed ones, a host sends and accepts.
 type SecurityMode uint8
 
-// The modes. Their numbers are those of the wire.
+// The modes, with their numbers in a HELLO.
 const (
-	SecurityOff     SecurityMode = 0 // sends and takes clear datagrams
-	SecurityAccept  SecurityMode = 1 // takes clear and sealed ones, sends clear ones
-	SecuritySend    SecurityMode = 2 // takes both, sends sealed ones
-	SecurityRequire SecurityMode = 3 // takes and sends sealed ones
+	SecurityOff     SecurityMode = 0 // sends and accepts clear datagrams
+	SecurityAccept  SecurityMode = 1 // accepts both kinds, sends clear datagrams
+	SecuritySend    SecurityMode = 2 // accepts both kinds, sends sealed datagrams
+	SecurityRequire SecurityMode = 3 // sends and accepts sealed datagrams
 )
 
 // Seals reports whether a host in this mode sends sealed datagrams.
 func (m SecurityMode) Seals() bool { return m >= SecuritySend }
 
-// TakesClear reports whether a host in this mode takes clear datagrams.
+// TakesClear reports whether a host in this mode accepts clear datagrams.
 func (m SecurityMode) TakesClear() bool { return m != SecurityRequire }
 
-// TakesSealed reports whether a host in this mode takes sealed datagrams.
+// TakesSealed reports whether a host in this mode accepts sealed datagrams.
 func (m SecurityMode) TakesSealed() bool { return m != SecurityOff }
 
-// String is the mode's name in the configuration.
+// String returns the mode's name in the configuration.
 func (m SecurityMode) String() string { return [...]string{"off", "accept", "send", "require"}[m] }
 
-// Security is a sender's mode, and the IDs of its keys. Two of them are == if they say the same.
+// Security is a sender's mode and the IDs of its keys. Two values are == if mode and keys are the same.
 type Security struct {
-	// Known is false if the sender does not say.
+	// Known is false if the sender does not send its mode.
 	Known bool
 	Mode  SecurityMode
-	// Keys is how many keys the sender has, and KeyIDs has their IDs in the order of the key file: the first key seals.
+	// Keys is the number of the sender's keys. KeyIDs are their IDs in the order of the key file: the sender
+	// seals with the first key.
 	Keys   uint8
 	KeyIDs [MaxKeyIDs]uint8
 }
@@ -48,7 +49,7 @@ func NewSecurity(mode SecurityMode, ids ...uint8) Security {
 	return s
 }
 
-// String has the mode, and the IDs of the keys: "require (keys 2, 1)".
+// String returns the mode and the IDs of the keys: "require (keys 2, 1)".
 func (s Security) String() string {
 	if !s.Known {
 		return "unknown"
@@ -74,13 +75,13 @@ func (s Security) String() string {
 // IDs returns the IDs of the keys in their order. The slice points into s.
 func (s *Security) IDs() []uint8 { return s.KeyIDs[:s.Keys] }
 
-// Has reports whether the sender has a key with an ID.
+// Has reports whether the sender has a key with this ID.
 func (s *Security) Has(id uint8) bool { return slices.Contains(s.IDs(), id) }
 
-// First returns the ID of the key that seals. ok is false if there is no key.
+// First returns the ID of the key with which the sender seals. ok is false if there is no key.
 func (s *Security) First() (id uint8, ok bool) { return s.KeyIDs[0], s.Keys > 0 }
 
-// parse reads the field of a HELLO: the mode (1), then the IDs (1 each).
+// parse decodes the field of a HELLO: the mode (1 byte), then the IDs (1 byte each).
 func (s *Security) parse(b []byte) error {
 	switch {
 	case len(b) < 1 || len(b) > 1+MaxKeyIDs:
@@ -97,5 +98,5 @@ func (s *Security) parse(b []byte) error {
 	return nil
 }
 
-// append writes the field's content.
+// append encodes the field's content.
 func (s *Security) append(dst []byte) []byte { return append(append(dst, byte(s.Mode)), s.IDs()...) }

@@ -2,21 +2,23 @@ package syncwire
 
 import "encoding/binary"
 
-// MaxComponents is how many components a vector has at most. Limits.Shorten leaves as many as fit beside the other fields.
+// MaxComponents is the largest number of components in a vector. Limits.Shorten reduces it to as many as fit
+// into the datagram with the other fields.
 const MaxComponents = 48
 
-// Position says how much of an origin's sessions a table contains.
+// Position is how far a table contains the sessions of an origin.
 type Position struct {
-	// Generation counts how often the origin's table got sessions that are in no live datagram of the origin.
+	// Generation is how many times the origin's table may have gained sessions that none of its live datagrams
+	// contains.
 	Generation uint32
-	// Seq is the sequence number of a live datagram of the origin.
+	// Seq is the sequence number of one of the origin's live datagrams.
 	Seq Seq
 }
 
-// Covers reports whether p is not behind q in generation or sequence number.
+// Covers reports whether neither the generation nor the sequence number of p is lower than that of q.
 func (p Position) Covers(q Position) bool { return p.Generation >= q.Generation && !q.Seq.After(p.Seq) }
 
-// Max returns the later generation and the later sequence number of both.
+// Max returns the higher generation and the later sequence number of p and q.
 func (p Position) Max(q Position) Position {
 	if q.Seq.After(p.Seq) {
 		p.Seq = q.Seq
@@ -25,25 +27,26 @@ func (p Position) Max(q Position) Position {
 	return p
 }
 
-// Component is what a host's table contains of one origin's sessions.
+// Component is how far a host's table contains one origin's sessions.
 type Component struct {
 	Origin ID
-	// Known is false if the host does not know up to which position its table is complete; then Complete is zero.
+	// Known is false if the host cannot say up to which position its table is complete; then Complete is zero.
 	Known bool
-	// Complete is the position up to which the table contains everything.
+	// Complete is the position up to which the table contains all sessions.
 	Complete Position
-	// Highest is the last position of which the table contains something.
+	// Highest is the last position from which the table contains some sessions.
 	Highest Position
-	// Age is for how many seconds the origin has been dead; 0: it is live.
+	// Age is the time in seconds since the origin died; 0: it is live.
 	Age uint32
 }
 
-// componentLen is the length of a component: origin (4), flags (1), complete (8), highest (8), age (4), all big endian.
+// componentLen is the length in bytes of an encoded component: origin (4), flags (1), complete (8), highest (8),
+// age (4), all big endian.
 const componentLen = 25
 
 const flagKnown = 1
 
-// appendVector writes a field with components.
+// appendVector appends a field with components.
 func appendVector(dst []byte, tag uint8, components []Component) []byte {
 	if len(components) == 0 {
 		return dst
@@ -65,7 +68,7 @@ func appendVector(dst []byte, tag uint8, components []Component) []byte {
 	return dst
 }
 
-// setVector reads a field with components, of which each origin has at most one. A message has one such field.
+// setVector decodes a field with components. It refuses a second field, and two components of one origin.
 func setVector(to *[]Component, v []byte) error {
 	if len(v)%componentLen != 0 || len(v)/componentLen > MaxComponents || *to != nil {
 		return errLength

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// fullVector has as many components as fit a message, and the highest numbers.
+// fullVector returns as many components as fit a message, with the highest numbers.
 func fullVector() []Component {
 	const most = 1<<32 - 1
 	var components []Component
@@ -43,7 +43,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestVectorsFit writes the longest HELLO and the longest BEGIN. Components beyond MaxComponents are left out.
+// TestVectorsFit encodes the longest HELLO and the longest BEGIN. Components beyond MaxComponents are left out.
 func TestVectorsFit(t *testing.T) {
 	more := append(fullVector(), Component{Origin: 1})
 	for _, body := range []Body{
@@ -75,7 +75,7 @@ func TestVectorsRefused(t *testing.T) {
 	full := appendVector(nil, 6, fullVector())[3:]
 	good := appendVector(nil, 6, exampleVector)[3:]
 	change := func(at int, b byte) []byte { v := slices.Clone(good); v[at] = b; return v }
-	unknown := func(at int) []byte { // a component of zeros but for one byte
+	unknown := func(at int) []byte { // a component of which two bytes are 1, the others 0
 		v := make([]byte, componentLen)
 		v[3], v[at] = 1, 1
 		return v
@@ -143,7 +143,7 @@ func TestPosition(t *testing.T) {
 	}
 }
 
-// boundedVector checks what the code behind Parse relies on.
+// boundedVector checks the bounds that callers of Parse rely on.
 func boundedVector(t *testing.T, vector []Component) {
 	t.Helper()
 	if len(vector) > MaxComponents {

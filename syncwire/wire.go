@@ -6,44 +6,43 @@ import (
 	"fmt"
 )
 
-// Version is that of the trailer and of the control messages. A receiver
-// ignores what has another one.
+// Version is the version of trailers and control messages. Receivers ignore those of another version.
 const Version = 1
 
-// ID names one run of one worker: random, new with every start, never 0.
+// ID identifies an incarnation: one run of a worker. It is random, new at every start, and never 0.
 type ID uint32
 
-// Seq numbers a sender's datagrams, one up for each.
+// Seq is the sequence number of a sender's live datagram. It increases by 1 and wraps.
 type Seq uint32
 
-// After reports whether s comes after t, in the arithmetic of RFC 1982.
+// After reports whether s is later than t in the serial number arithmetic of RFC 1982.
 func (s Seq) After(t Seq) bool { return int32(s-t) > 0 }
 
-// Kind is what a datagram of sessions is.
+// Kind is the kind of a datagram of sessions.
 type Kind uint8
 
 const (
-	Live       Kind = 0 // the kernel has just reported them
-	Repeat     Kind = 1 // somebody missed them
-	Advertised Kind = 2 // part of the sender's whole table
+	Live       Kind = 0 // sessions that the module has just reported
+	Repeat     Kind = 1 // a retransmission of a live datagram
+	Advertised Kind = 2 // part of the sender's whole table, for upstream's peers
 )
 
-// TrailerLen is the length of what stands behind a datagram's sessions: 00 00,
-// version, kind, sender (4), sequence (4), all big endian.
+// TrailerLen is the length in bytes of the trailer behind a datagram's sessions: 00 00, version, kind, sender
+// (4), sequence number (4), all big endian.
 const TrailerLen = 12
 
-// Trailer says whose datagram it is, and which one.
+// Trailer identifies a datagram: its kind, its sender and its sequence number.
 type Trailer struct {
 	Kind   Kind
 	Sender ID
 	Seq    Seq
 }
 
-// Append writes the trailer behind a datagram's sessions.
+// Append appends the encoded trailer to a datagram's sessions.
 func (t Trailer) Append(dst []byte) []byte { return appendHead(dst, uint8(t.Kind), t.Sender, t.Seq) }
 
-// ParseTrailer reads what Sessions found behind a datagram's sessions. A later
-// version may have put more behind it.
+// ParseTrailer decodes the bytes that Sessions has found behind a datagram's sessions. It ignores further bytes,
+// which a later version may send. It returns false for a trailer of another version and for an invalid one.
 func ParseTrailer(b []byte) (Trailer, bool) {
 	kind, sender, seq, ok := parseHead(b)
 	if !ok || sender == 0 || kind > uint8(Advertised) {
@@ -65,7 +64,7 @@ func parseHead(b []byte) (kind uint8, sender ID, seq Seq, ok bool) {
 	return b[3], ID(binary.BigEndian.Uint32(b[4:])), Seq(binary.BigEndian.Uint32(b[8:])), true
 }
 
-// Type is a control message's.
+// Type is the type of a control message.
 type Type uint8
 
 const (
@@ -78,7 +77,7 @@ const (
 	TypeGone    Type = 7
 )
 
-// typeTest is the type of a datagram that `joolctl doctor` sends to its own host. It has no sender.
+// typeTest is the type of the datagram that `joolctl doctor` sends to its own host. Its sender is 0.
 const typeTest = 255
 
 // AppendTest appends a test datagram, which receivers ignore.
@@ -96,9 +95,9 @@ func (t Type) String() string {
 	return [...]string{"HELLO", "SOLICIT", "NACK", "BEGIN", "BULK", "END", "GONE"}[t-1]
 }
 
-// Message is a control message: a head like a trailer's, with the message's
-// type for its kind and the last sequence that the sender used, then fields.
-// Upstream's joolds and modules see nothing in it but a list without entries.
+// Message is a control message. It begins with a head like a trailer, with the message's type in place of the
+// kind and the sender's last sequence number; then fields follow. Upstream's joolds and modules read it as a
+// list without entries.
 type Message struct {
 	Sender ID
 	Last   Seq
@@ -113,11 +112,11 @@ type Body interface {
 	check() error
 }
 
-// MaxMessage is what an Ethernet frame carries in IPv6 and UDP. Limits.Message
-// says how long the messages of a host are.
+// MaxMessage is the length in bytes of the UDP payload of an Ethernet frame with IPv6. Limits.Message returns
+// the length for a host's own MTU.
 const MaxMessage = DefaultMTU - headers6
 
-// Append writes the message.
+// Append appends the encoded message.
 func (m Message) Append(dst []byte) []byte {
 	dst = appendHead(dst, uint8(m.Body.messageType()), m.Sender, m.Last)
 	return m.Body.appendFields(dst)
@@ -133,18 +132,17 @@ var (
 	errRange   = errors.New("a field is out of range")
 )
 
-// Unknown reports whether an error of Parse's means no more than that the
-// sender is newer than we.
+// Unknown reports whether an error of Parse only means that the sender's version is newer.
 func Unknown(err error) bool { return errors.Is(err, errVersion) || errors.Is(err, errType) }
 
-// Parse reads a control message. It points into b.
+// Parse decodes a control message. The result points into b.
 //
-// A field is a tag (1), a length (2, big endian) and so many bytes. Tags that
-// are not known, and bytes behind a field's known ones, are what a later
-// version has added, and skipped.
+// A field consists of a tag (1 byte), a length (2, big endian) and so many bytes. Parse skips unknown tags, and
+// additional bytes at the end of a known field, because later versions may send them.
 func Parse(b []byte) (Message, error) { return ParseWith(nil, b) }
 
-// ParseWith is Parse, and puts a BULK, of which there are many, into bulk.
+// ParseWith is Parse, but decodes a BULK into bulk, if it is not nil. BULKs are frequent, so this saves
+// allocations.
 func ParseWith(bulk *Bulk, b []byte) (Message, error) {
 	typ, sender, last, ok := parseHead(b)
 	if !ok {
@@ -199,7 +197,7 @@ func newBody(t Type) Body {
 	return nil
 }
 
-// fieldHead is the length of a field's tag and length.
+// fieldHead is the length in bytes of a field's tag and length.
 const fieldHead = 3
 
 func appendField(dst []byte, tag uint8, value ...byte) []byte {
@@ -217,7 +215,7 @@ func appendField32(dst []byte, tag uint8, values ...uint32) []byte {
 	return dst
 }
 
-// field32 reads one 32-bit number.
+// field32 decodes a 32-bit number.
 func field32[T ~uint32](value []byte, to *T) error {
 	if len(value) < 4 {
 		return errLength

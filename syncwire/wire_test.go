@@ -2,7 +2,7 @@ package syncwire
 
 import "testing"
 
-// TestTestDatagram has a test datagram be recognised, be no message of another kind, and no other datagram be taken for one.
+// TestTestDatagram checks that IsTest recognises a test datagram and no other one, and that Parse refuses it.
 func TestTestDatagram(t *testing.T) {
 	b := AppendTest(nil)
 	if !IsTest(b) {

@@ -1,5 +1,5 @@
-// Package fdstoretest is a service manager, for tests of what leaves descriptors
-// with it.
+// Package fdstoretest is a service manager with a descriptor store, for tests of packages that store
+// descriptors.
 package fdstoretest
 
 import (
@@ -19,8 +19,7 @@ import (
 	"joolctl/fdstore"
 )
 
-// Manager takes messages of sd_notify's form on a real socket, and keeps what
-// comes with them as systemd does.
+// Manager receives sd_notify(3) messages on a Unix socket and stores their descriptors as systemd does.
 type Manager struct {
 	Path string
 
@@ -35,7 +34,7 @@ type stored struct {
 	file *os.File
 }
 
-// New makes one that lives until the test's end.
+// New starts a Manager that runs until the end of the test.
 func New(t testing.TB) *Manager {
 	t.Helper()
 	m := &Manager{Path: filepath.Join(t.TempDir(), "notify"), done: make(chan struct{})}
@@ -111,14 +110,14 @@ func (m *Manager) take(message string, files []*os.File) {
 	}
 }
 
-// Messages are those that have come so far.
+// Messages returns the messages received so far, in order of arrival.
 func (m *Manager) Messages() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.messages)
 }
 
-// Names are those of what is stored, in order.
+// Names returns the names of the stored descriptors, sorted.
 func (m *Manager) Names() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -130,8 +129,8 @@ func (m *Manager) Names() []string {
 	return names
 }
 
-// Await waits until n are stored: a message may still be on its way when who sent
-// it has ended.
+// Await waits until n descriptors are stored. A message may still be in the socket's queue after its sender has
+// ended.
 func (m *Manager) Await(t testing.TB, n int) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); len(m.Names()) != n; time.Sleep(time.Millisecond) {
@@ -141,8 +140,8 @@ func (m *Manager) Await(t testing.TB, n int) {
 	}
 }
 
-// Pass gives what is stored to another process, which has the files from 3 on
-// and these variables; LISTEN_PID is left to the process.
+// Pass returns the stored files and the environment variables for another process, which gets the files as
+// descriptors from 3 on. The process itself must set LISTEN_PID.
 func (m *Manager) Pass() (files []*os.File, variables []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -156,11 +155,11 @@ func (m *Manager) Pass() (files []*os.File, variables []string) {
 	}
 }
 
-// firstFD is where what is passed to a process inside the test's own begins.
+// firstFD is the number of the first descriptor that Open passes inside the test's own process.
 const firstFD = 500
 
-// Open is what fdstore.Open gives to the next process of the service. Two
-// stores that hold what nobody has taken can't be open at a time.
+// Open returns the Store of the service's next process. Stores of one test process share the descriptor numbers,
+// so all descriptors of one Store must be taken or discarded before the next Open.
 func (m *Manager) Open(t testing.TB, log *slog.Logger) *fdstore.Store {
 	t.Helper()
 	m.mu.Lock()

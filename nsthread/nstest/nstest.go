@@ -1,4 +1,4 @@
-// Package nstest makes network namespaces for tests, with the ip command.
+// Package nstest creates network namespaces for tests with the ip command.
 package nstest
 
 import (
@@ -13,10 +13,11 @@ import (
 
 var made atomic.Int64
 
-// EnvNoRoot, set to anything, makes tests that need root be skipped, as `make check` wants it for every user.
+// EnvNoRoot is an environment variable. If it is not empty, tests that need root are skipped, as in `make
+// check`, which runs the same tests for every user.
 const EnvNoRoot = "JOOLCTL_NO_ROOT"
 
-// Need skips the test where it can't make namespaces, and fails it in CI.
+// Need skips the test if it cannot create namespaces, and fails it in CI.
 func Need(t testing.TB) {
 	t.Helper()
 	NeedRoot(t, "namespaces")
@@ -27,7 +28,8 @@ func Need(t testing.TB) {
 	skip(t, why)
 }
 
-// NeedRoot skips the test for any user but root, and fails it in CI. The test needs root for what it is told.
+// NeedRoot skips the test for all users but root, and fails it in CI. The message begins with the argument: the
+// reason, as the subject of "need root".
 func NeedRoot(t testing.TB, what string) {
 	t.Helper()
 	switch {
@@ -38,7 +40,7 @@ func NeedRoot(t testing.TB, what string) {
 	}
 }
 
-// skip skips the test for a reason, and fails it in CI, where nobody reads skips.
+// skip skips the test unless why is empty. In CI it fails the test, because skips in CI go unnoticed.
 func skip(t testing.TB, why string) {
 	t.Helper()
 	switch {
@@ -50,11 +52,11 @@ func skip(t testing.TB, why string) {
 	}
 }
 
-// Name is one that no other namespace has.
+// Name returns an unused name for a namespace.
 func Name() string { return fmt.Sprintf("joolctl-%d-%d", os.Getpid(), made.Add(1)) }
 
-// New makes a namespace with a loopback interface that is up, and returns its
-// name. It is deleted at the test's end.
+// New creates a namespace with a loopback interface that is up, and returns its name. The namespace is deleted
+// at the end of the test.
 func New(t testing.TB) string {
 	t.Helper()
 	Need(t)
@@ -63,7 +65,7 @@ func New(t testing.TB) string {
 	return ns
 }
 
-// Add makes a namespace of a given name.
+// Add creates a namespace with a given name, which is deleted at the end of the test.
 func Add(t testing.TB, ns string) {
 	t.Helper()
 	ip(t, "", "netns", "add", ns)
@@ -71,7 +73,7 @@ func Add(t testing.TB, ns string) {
 	ip(t, "", "-n", ns, "link", "set", "lo", "up")
 }
 
-// Delete takes a namespace's name away, if it still has it.
+// Delete deletes a namespace's name if it exists.
 func Delete(t testing.TB, ns string) {
 	t.Helper()
 	if _, err := os.Stat("/run/netns/" + ns); err == nil {
@@ -79,25 +81,26 @@ func Delete(t testing.TB, ns string) {
 	}
 }
 
-// IP runs ip commands, one a line, inside a namespace.
+// IP runs ip commands inside a namespace, each line one command.
 func IP(t testing.TB, ns string, lines ...string) {
 	t.Helper()
 	ip(t, strings.Join(lines, "\n"), "-n", ns, "-batch", "-")
 }
 
-// End is one end of a veth pair: where it is, what it is called, and its
-// addresses with their prefixes' lengths.
+// End describes one end of a veth pair: its namespace, its interface name, and its addresses with prefix
+// lengths.
 type End struct {
 	Namespace, Name string
 	Addrs           []string
 }
 
-// Veth joins two namespaces, or two places in one.
+// Veth connects two namespaces, or one namespace with itself, by a veth pair, and waits until both ends can
+// send.
 func Veth(t testing.TB, a, b End) {
 	t.Helper()
 	ip(t, "", "-n", a.Namespace, "link", "add", a.Name, "type", "veth", "peer", "name", b.Name, "netns", b.Namespace)
 	for _, e := range []End{a, b} {
-		// Addresses are good at once, without a search for a double.
+		// Without duplicate address detection, addresses are usable at once.
 		ip(t, "", "netns", "exec", e.Namespace, "sh", "-c", "echo 0 >/proc/sys/net/ipv6/conf/"+e.Name+"/accept_dad")
 		lines := []string{"link set " + e.Name + " up"}
 		for _, addr := range e.Addrs {
@@ -113,8 +116,8 @@ func Veth(t testing.TB, a, b End) {
 	waitUp(t, b)
 }
 
-// waitUp waits for the kernel's own workers to notice that an end has become
-// good for sending: it drops in silence until then.
+// waitUp waits until the kernel has attached a queue to an interface, which happens in the background. Until
+// then the interface silently drops packets.
 func waitUp(t testing.TB, e End) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; {
