@@ -120,7 +120,7 @@ func TestNegotiate(t *testing.T) {
 	}
 }
 
-// TestTooManyScrapes checks that no more scrapes than the limit run at the same time.
+// TestTooManyScrapes checks that scrapes beyond the limit are refused.
 func TestTooManyScrapes(t *testing.T) {
 	s := &source{t: t, block: make(chan struct{}), entered: make(chan struct{}, maxScrapes)}
 	x := New(s, sampleBuild, false)

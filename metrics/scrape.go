@@ -67,9 +67,9 @@ func (s *scrape) encode(e *encoder, f *Family, pairs []string) {
 	}
 }
 
-// withoutDoubles returns the rows with one peer for each address: the peer that was heard last. After a peer's worker
-// has started again, the row has two peers with the same address until the old one is evicted. A scraper refuses two
-// series with the same labels.
+// withoutDoubles returns the rows with one peer for each address: the peer that was heard last. When a peer's worker
+// starts again, the row has two peers with the same address for some time. A scraper refuses two series with the same
+// labels.
 func withoutDoubles(rows []supervisor.Row) []supervisor.Row {
 	cloned := false
 	for i := range rows {

@@ -317,7 +317,7 @@ func TestStreamTail(t *testing.T) {
 	l.idle()
 	l.counts(0, 3)
 
-	// A datagram that states the sender's position ends the wait only for the datagrams up to that position.
+	// A message with the sender's position ends the wait only for the datagrams up to that position.
 	l = newListener(t)
 	l.live(1, 3, 5, 7)
 	l.says(4)

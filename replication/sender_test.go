@@ -27,7 +27,7 @@ type senderHost struct {
 	begins map[uint32]int
 	limits syncwire.Limits
 	sizes  []int // sessions in each BULK
-	per    []int // the number in each BEGIN
+	per    []int // sessions per BULK, according to each BEGIN
 	events []Event
 	// refreshed has, for each time that the refreshes were sent, how many full syncs had begun before.
 	refreshed []int

@@ -167,7 +167,7 @@ func writeAnswer(w http.ResponseWriter, code int, answer any) {
 
 func (h *handler) answer(w http.ResponseWriter, r *http.Request) (code int, answer any) {
 	if r.ContentLength != 0 {
-		// The server discards the request's body before it closes the connection. The deadline limits this.
+		// After this handler, the server reads the rest of the body. The deadline limits the time for that.
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerPatience))
 		return http.StatusRequestEntityTooLarge, failure{Error: "the control API takes no bodies"}
 	}

@@ -232,7 +232,7 @@ func (c Client) call(ctx context.Context, method, path string, query url.Values,
 	return c.understood(refusal(body))
 }
 
-// understood adds the socket's path to an error that shows that the peer's answer is not a supervisor's.
+// understood replaces a JSON syntax error by an error which says that the program behind the socket is not a supervisor.
 func (c Client) understood(err error) error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {

@@ -444,7 +444,8 @@ func TestStrangersMayOnlyRead(t *testing.T) {
 	}
 }
 
-// FuzzRequest sends random requests. Each must get an answer in JSON, and only existing paths may get the status 200.
+// FuzzRequest sends random requests to a supervisor that has stopped. Each must get an answer in JSON, and only /v1/down
+// may succeed.
 func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/v1/status", "name=a&name=b")
 	f.Add("POST", "/v1/restart", "all=true")

@@ -58,8 +58,8 @@ func (p *pair) dependsOn(namespace string) bool {
 		p.target != nil && (p.target.Namespace == namespace || p.target.NetNamespace == namespace)
 }
 
-// nudge makes the workers of a pair check their dependencies: waiting workers try to start, running workers check
-// whether their sockets and interfaces still exist, and a failed reconfiguration is tried again.
+// nudge makes the workers of a pair check their dependencies: waiting workers try to start, running workers check that
+// all they depend on still exists, and a failed reconfiguration is tried again.
 func (s *Supervisor) nudge(p *pair) {
 	for _, k := range []*keeper{p.keeper, p.successor} {
 		if k == nil {

@@ -84,7 +84,7 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		if len(follower.Flows()) > 0 {
-			return nil // the next line reports the end
+			return nil // the next line flushes this one too
 		}
 		return out.Flush()
 	}

@@ -18,8 +18,8 @@ type Snapshot struct {
 	Module []*joolnl.ModuleCounters
 }
 
-// Snapshot describes all pairs. It requests the module's counters only if module is true. A stuck kernel does not block
-// it.
+// Snapshot describes all pairs. It requests the module's counters only if module is true. It waits for a stuck kernel no
+// longer than kernelPatience.
 func (s *Supervisor) Snapshot(ctx context.Context, module bool) (Snapshot, error) {
 	status, workers, err := s.describe(ctx, nil)
 	if err != nil {

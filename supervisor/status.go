@@ -29,7 +29,8 @@ type Status struct {
 	Workers []Row `json:"workers"`
 }
 
-// Status describes the named pairs, or all pairs if no names are given. A stuck kernel does not block it.
+// Status describes the named pairs, or all pairs if no names are given. It waits for a stuck kernel no longer than
+// kernelPatience.
 func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error) {
 	status, workers, err := s.describe(ctx, names)
 	if err != nil {

@@ -140,8 +140,8 @@ func TestPeerEvents(t *testing.T) {
 	})
 }
 
-// TestPeerEventsOfOneAddress checks that, of several peers at one address, one live peer is enough. A peer that was
-// evicted is no longer live.
+// TestPeerEventsOfOneAddress checks that, of several peers at one address, one live peer is enough. A peer that has
+// disappeared from the list is no longer live.
 func TestPeerEventsOfOneAddress(t *testing.T) {
 	withEvents(t, func(r *rig) {
 		var heard atomic.Pointer[[]replication.PeerInfo]
