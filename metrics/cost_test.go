@@ -8,13 +8,14 @@ import (
 )
 
 const (
-	// manyPairs is the size of the largest installation that is measured, and the limits are those of one scrape there.
+	// manyPairs is the number of pairs in the largest installation that is measured. The limits apply to one scrape of
+	// it.
 	manyPairs    = 500
 	scrapeTime   = 50 * time.Millisecond
 	scrapeMemory = 10 << 20
 )
 
-// counting counts what is written.
+// counting is a Writer that counts bytes and lines.
 type counting struct{ bytes, lines int }
 
 func (c *counting) Write(p []byte) (int, error) {
@@ -27,7 +28,7 @@ func (c *counting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestAllocations has a scrape allocate a few times for each pair, and for none of its 190 series.
+// TestAllocations checks that a scrape allocates a few times for each pair, and not for each of its 190 series.
 func TestAllocations(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates")
@@ -39,7 +40,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestScrapeCost measures a scrape of 500 pairs with all counters of the module: the fastest of some, because other programs run too.
+// TestScrapeCost measures a scrape of 500 pairs with all counters of the module. It uses the fastest of several scrapes,
+// because other programs run at the same time.
 func TestScrapeCost(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector takes time and memory")

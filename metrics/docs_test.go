@@ -9,7 +9,7 @@ import (
 	"joolctl/internal/golden"
 )
 
-// TestDocs has docs/metrics.md list all families.
+// TestDocs checks that docs/metrics.md lists all families.
 func TestDocs(t *testing.T) {
 	const docs, mark = "../docs/metrics.md", "<!-- What follows is generated from the table in package metrics: go test ./metrics -run TestDocs -update -->\n\n"
 	page, err := os.ReadFile(docs)

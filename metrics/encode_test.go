@@ -27,12 +27,12 @@ func encoded(t testing.TB, f Format, s *supervisor.Snapshot) string {
 	return out.String()
 }
 
-// ofProcess are the samples that differ from run to run.
+// ofProcess matches the samples that differ between runs.
 var ofProcess = regexp.MustCompile(`(?m)^(joolctl_process_\w+) .*$`)
 
 func stable(text string) string { return ofProcess.ReplaceAllString(text, "$1 1") }
 
-// TestGolden has the whole answer to a scrape in both formats.
+// TestGolden compares the whole answer to a scrape, in both formats, with golden files.
 func TestGolden(t *testing.T) {
 	for name, f := range map[string]Format{"metrics.txt": Text, "metrics.openmetrics": OpenMetrics} {
 		golden.File(t, filepath.Join("testdata", name), stable(encoded(t, f, sample(t))))
@@ -50,7 +50,7 @@ func parse(t testing.TB, text string) map[string]*dto.MetricFamily {
 	return families
 }
 
-// TestLint has promlint find nothing.
+// TestLint checks that promlint finds no problem.
 func TestLint(t *testing.T) {
 	problems, err := promlint.New(strings.NewReader(encoded(t, Text, sample(t)))).Lint()
 	if err != nil {
@@ -61,14 +61,14 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestParsed has each family be what the table says, and no series be there twice.
+// TestParsed checks that each family agrees with the table, and that no series occurs twice.
 func TestParsed(t *testing.T) {
 	families := parse(t, encoded(t, Text, sample(t)))
 	known := 0
 	for _, section := range Sections() {
 		for _, f := range section.Families {
 			got := families[f.Name]
-			if got == nil { // a counter that 4.1.15 does not have
+			if got == nil { // a counter that Jool 4.1.15 does not have
 				if f.module == nil {
 					t.Errorf("%s: the sample does not have it", f.Name)
 				}
@@ -103,7 +103,7 @@ func TestParsed(t *testing.T) {
 	}
 }
 
-// TestOpenMetrics checks what the two formats have different.
+// TestOpenMetrics checks the differences between the two formats.
 func TestOpenMetrics(t *testing.T) {
 	text := encoded(t, OpenMetrics, sample(t))
 	for _, want := range []string{
@@ -121,7 +121,7 @@ func TestOpenMetrics(t *testing.T) {
 	}
 }
 
-// TestNoModule has no family of the module if it was not asked.
+// TestNoModule checks that no family of the module is written if the module was not asked.
 func TestNoModule(t *testing.T) {
 	s := sample(t)
 	s.Module = nil
@@ -130,7 +130,7 @@ func TestNoModule(t *testing.T) {
 	}
 }
 
-// TestPeerTwice has a peer whose worker began anew be one peer.
+// TestPeerTwice checks that a peer whose worker has started again is one peer in the metrics.
 func TestPeerTwice(t *testing.T) {
 	s := sample(t)
 	old := s.Workers[0].Peers[0]
@@ -144,7 +144,7 @@ func TestPeerTwice(t *testing.T) {
 	}
 }
 
-// broken fails after some bytes.
+// broken is a Writer that fails after some bytes.
 type broken struct{ left int }
 
 func (b *broken) Write(p []byte) (int, error) {
@@ -154,7 +154,7 @@ func (b *broken) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestHungUp has the encoder stop when the scraper hangs up.
+// TestHungUp checks that the encoder stops when the scraper closes the connection.
 func TestHungUp(t *testing.T) {
 	w := &broken{left: 100_000}
 	if err := Encode(w, Text, many(t, 100), sampleBuild); err != io.ErrClosedPipe || w.left < -2*flushAt {
@@ -162,7 +162,7 @@ func TestHungUp(t *testing.T) {
 	}
 }
 
-// FuzzLabel has any text in a label come back as it was, as far as it is UTF-8.
+// FuzzLabel writes any text into a label and parses it again. Valid UTF-8 must not change.
 func FuzzLabel(f *testing.F) {
 	f.Add("a\"b\\c\n\xff")
 	f.Fuzz(func(t *testing.T, name string) {

@@ -26,8 +26,8 @@ func (f Format) ContentType() string {
 	return "text/plain; version=0.0.4; charset=utf-8"
 }
 
-// flushAt is how many bytes an encoder gathers before it writes them. A scrape needs no more memory for its text, however many
-// series it has.
+// flushAt is how many bytes an encoder collects before it writes them. It is all the memory that a scrape needs for its
+// text, however many series there are.
 const flushAt = 32 << 10
 
 // encoder writes families of metrics. It allocates nothing for a sample.
@@ -37,7 +37,7 @@ type encoder struct {
 	buf    []byte
 	err    error
 	at     time.Time // the moment of the snapshot
-	// family is the family of the samples that follow, pair the label of their pair; "": they have none.
+	// family is the family of the next samples. pair is the value of their label pair; "": they have no such label.
 	family *Family
 	pair   string
 	begun  bool // the family has a sample
@@ -53,7 +53,7 @@ func (e *encoder) flush() {
 // begin begins a family. A family without a sample is not written.
 func (e *encoder) begin(f *Family) { e.family, e.pair, e.begun = f, "", false }
 
-// head writes the lines before the samples of a family.
+// head writes the lines that precede the samples of a family.
 func (e *encoder) head() {
 	e.begun = true
 	f, name := e.family, e.family.Name
@@ -77,7 +77,7 @@ func (e *encoder) meta(what, name string) {
 	e.buf = append(e.buf, ' ')
 }
 
-// labels writes the name of a sample and its labels; values are those of the family's Labels.
+// labels writes the name of a sample and its labels. values are the values of the family's Labels.
 func (e *encoder) labels(values []string) {
 	if !e.begun {
 		e.head()
@@ -97,7 +97,7 @@ func (e *encoder) labels(values []string) {
 	e.buf = append(e.buf, "} "...)
 }
 
-// appendLabel appends a label. Its value becomes valid UTF-8, because a scraper refuses the whole answer otherwise.
+// appendLabel appends a label. It replaces invalid UTF-8 in the value, because a scraper would refuse the whole answer.
 func appendLabel(dst []byte, name, value string) []byte {
 	if !utf8.ValidString(value) {
 		value = strings.ToValidUTF8(value, string(utf8.RuneError))
@@ -114,7 +114,7 @@ func (e *encoder) end() {
 	}
 }
 
-// count writes a sample that is a whole number.
+// count writes a sample with an integer value.
 func (e *encoder) count(n uint64, values ...string) {
 	e.labels(values)
 	e.buf = strconv.AppendUint(e.buf, n, 10)

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// maxScrapes are answered at a time. One scraper has one scrape under way.
+	// maxScrapes is the number of scrapes served at the same time. One scraper has one scrape under way.
 	maxScrapes = 4
-	// patience bounds what a scrape waits for the supervisor and for the module.
+	// patience limits how long a scrape waits for the supervisor and for the module.
 	patience = 5 * time.Second
 )
 
-// Source is what an Exporter needs of a *supervisor.Supervisor.
+// Source is the part of *supervisor.Supervisor that an Exporter uses.
 type Source interface {
 	Snapshot(ctx context.Context, module bool) (supervisor.Snapshot, error)
 	Ready(ctx context.Context, names []string, all bool, o supervisor.ReadyOptions) (supervisor.Ready, error)
@@ -32,7 +32,8 @@ type Exporter struct {
 	slots  chan struct{}
 }
 
-// New returns an Exporter. With module, each scrape has the counters of the module. Otherwise those have that ask for ?module=true.
+// New returns an Exporter. If module is true, each scrape includes the counters of the module. Otherwise, only scrapes
+// with ?module=true include them.
 func New(source Source, build Build, module bool) *Exporter {
 	return &Exporter{source, build, module, make(chan struct{}, maxScrapes)}
 }
@@ -60,7 +61,7 @@ func (x *Exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	_ = Encode(w, format, &snapshot, x.build) // the scraper has hung up
+	_ = Encode(w, format, &snapshot, x.build) // an error means that the scraper closed the connection
 }
 
 // Handler returns the handler of the server that `joolctl up --metrics` starts: the metrics at /metrics, the supervisor's health at
@@ -90,7 +91,7 @@ const page = `<!DOCTYPE html>
 
 func landing(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = io.WriteString(w, page) // the client has hung up
+	_, _ = io.WriteString(w, page) // an error means that the client closed the connection
 }
 
 func plain(w http.ResponseWriter, code int) {
@@ -99,7 +100,7 @@ func plain(w http.ResponseWriter, code int) {
 	w.WriteHeader(code)
 }
 
-// health answers 200 if the supervisor takes questions.
+// health answers 200 if the supervisor answers requests.
 func (x *Exporter) health(w http.ResponseWriter, r *http.Request) {
 	if _, err := x.source.Ready(r.Context(), nil, true, supervisor.ReadyOptions{}); err != nil {
 		plain(w, http.StatusServiceUnavailable)
@@ -110,7 +111,8 @@ func (x *Exporter) health(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// ready answers as `joolctl ready --all` does: 200 if all pairs are ready, else 503, with the reasons. The query may have the options.
+// ready gives the answer of `joolctl ready --all`: 200 if all pairs are ready, else 503 with the reasons. The query may
+// contain that command's options.
 func (x *Exporter) ready(w http.ResponseWriter, r *http.Request) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	var o supervisor.ReadyOptions

@@ -13,13 +13,13 @@ import (
 	"joolctl/supervisor"
 )
 
-// source is a supervisor with given answers.
+// source is a Source with fixed answers.
 type source struct {
 	t       *testing.T
 	err     error
 	ready   supervisor.Ready
 	options supervisor.ReadyOptions
-	block   chan struct{} // a Snapshot waits for it, unless it is nil
+	block   chan struct{} // Snapshot waits for it, unless it is nil
 	entered chan struct{}
 }
 
@@ -43,7 +43,7 @@ func (s *source) Ready(_ context.Context, names []string, all bool, o supervisor
 	return s.ready, s.err
 }
 
-// get answers a request.
+// get sends a request to a handler and returns the answer.
 func get(h http.Handler, method, target, accept string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, nil)
 	if accept != "" {
@@ -94,7 +94,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// TestReadyOptions has /readyz take the options of `joolctl ready`.
+// TestReadyOptions checks that /readyz accepts the options of `joolctl ready`.
 func TestReadyOptions(t *testing.T) {
 	s := &source{t: t}
 	get(New(s, sampleBuild, false).Handler(), "GET", "/readyz?allow-alone=true&patience=5m&open-after=10m&max-lag=1s", "")
@@ -120,7 +120,7 @@ func TestNegotiate(t *testing.T) {
 	}
 }
 
-// TestTooManyScrapes has no more scrapes than the limit at a time.
+// TestTooManyScrapes checks that scrapes beyond the limit are refused.
 func TestTooManyScrapes(t *testing.T) {
 	s := &source{t: t, block: make(chan struct{}), entered: make(chan struct{}, maxScrapes)}
 	x := New(s, sampleBuild, false)
@@ -144,7 +144,7 @@ func TestTooManyScrapes(t *testing.T) {
 	}
 }
 
-// bodyOf gets a page with a client.
+// bodyOf returns the body of a page.
 func bodyOf(t *testing.T, client *http.Client, url string) string {
 	t.Helper()
 	r, err := client.Get(url)

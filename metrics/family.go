@@ -1,7 +1,7 @@
 // Package metrics encodes the state of a supervisor as metrics for Prometheus, and serves them by HTTP.
 //
-// One table (Sections) has all families. The encoder, docs/metrics.md and the tests derive from it. The names are those of
-// `joolctl status -o json` (docs/json.md).
+// The table returned by Sections defines all families. The encoder, docs/metrics.md and the tests use it. The names are
+// those of `joolctl status -o json` (docs/json.md).
 package metrics
 
 import (
@@ -16,15 +16,15 @@ type Type int
 
 // The types of families.
 const (
-	Counter Type = iota // it only increases, until its pair or the program begins anew
-	Gauge               // it may decrease
-	Info                // its value is 1, and its labels are what matters
-	Unknown             // it is not known whether it may decrease
+	Counter Type = iota // the value only increases; it returns to 0 when the pair or the program starts again
+	Gauge               // the value may decrease
+	Info                // the value is always 1; the labels carry the information
+	Unknown             // the value may or may not decrease
 )
 
 func (t Type) String() string { return [...]string{"counter", "gauge", "info", "unknown"}[t] }
 
-// in returns the name of the type in a format. The text format of Prometheus does not have all types.
+// in returns the name of the type in a format. The text format of Prometheus lacks some types.
 func (t Type) in(f Format) string {
 	switch {
 	case f == OpenMetrics:
@@ -39,7 +39,7 @@ func (t Type) in(f Format) string {
 
 // Label is a label of a family.
 type Label struct {
-	// Name is the name of the label, Values the values that it can have; none: any.
+	// Name is the name of the label. Values are its possible values; none: any.
 	Name   string
 	Values []string
 }
@@ -49,21 +49,22 @@ type Family struct {
 	// Name is the name of the samples.
 	Name string
 	Type Type
-	// Unit is what the metric counts or measures: the end of the name, without _total. It is empty if there is no unit.
+	// Unit is the unit of the metric, or the noun that it counts. It ends the name, before _total. It is empty if there
+	// is no unit.
 	Unit string
-	// Labels are the labels beside pair.
+	// Labels are the labels in addition to pair.
 	Labels []Label
-	// Help says in one sentence what it is.
+	// Help describes the metric in one sentence.
 	Help string
 
-	// One of these functions writes the samples: those of the program, of a pair, or of a pair's module, whose counters are nil if
-	// it has not answered in time.
+	// One of these functions writes the samples: of the program, of a pair, or of a pair's module. The module's counters
+	// are nil if the module did not answer in time.
 	program func(*encoder, *scrape)
 	pair    func(*encoder, *supervisor.Row)
 	module  func(*encoder, *joolnl.ModuleCounters)
 }
 
-// base returns the name of the family in the format of OpenMetrics, where the end of the samples' name depends on the type.
+// base returns the name of the family in OpenMetrics, in which the type determines the ending of the samples' names.
 func (f *Family) base() string {
 	switch f.Type {
 	case Counter:
@@ -80,7 +81,7 @@ func (f *Family) OfPair() bool { return f.program == nil }
 // Section is a part of the table.
 type Section struct {
 	Title string
-	// Text says what the families have in common; "": nothing.
+	// Text describes what all families of the section share; "": nothing.
 	Text     string
 	Families []Family
 }
@@ -88,5 +89,5 @@ type Section struct {
 // Sections returns the table of all families, in the order in which they are written.
 func Sections() []Section { return table }
 
-// table is made once; nobody changes it.
+// table is built once and never changed.
 var table = []Section{programSection, pairSection, verdictSection, tableSection, ledgerSection, lossSection, statsSection, syncSection, peerSection, moduleSection()}

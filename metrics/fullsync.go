@@ -36,7 +36,7 @@ var syncSection = Section{
 	},
 }
 
-// progress is a family of the full sync under way.
+// progress returns a family of the full sync under way.
 func progress(name, help string, value func(*supervisor.FullSyncProgress) int) Family {
 	return Family{Name: "joolctl_full_sync_" + name + "_sessions", Type: Gauge, Unit: "sessions", Help: help, pair: func(e *encoder, r *supervisor.Row) {
 		n := 0
@@ -47,7 +47,7 @@ func progress(name, help string, value func(*supervisor.FullSyncProgress) int) F
 	}}
 }
 
-// last is a family of the last full sync.
+// last returns a family of the last full sync.
 func last(name, unit, help string, value func(*supervisor.FullSync) float64) Family {
 	return Family{Name: "joolctl_last_full_sync_" + name + "_" + unit, Type: Gauge, Unit: unit, Help: help, pair: func(e *encoder, r *supervisor.Row) {
 		if r.LastFullSync != nil {

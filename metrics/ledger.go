@@ -40,7 +40,7 @@ var tableSection = Section{
 	},
 }
 
-// optional is a family of samples that may be missing.
+// optional returns a family whose samples may be missing.
 func optional(name, unit, help string, value func(*supervisor.Row) *uint64) Family {
 	return Family{Name: name, Type: Gauge, Unit: unit, Help: help, pair: func(e *encoder, r *supervisor.Row) {
 		if n := value(r); n != nil {
@@ -49,12 +49,12 @@ func optional(name, unit, help string, value func(*supervisor.Row) *uint64) Fami
 	}}
 }
 
-// counter is a family of counters of sessions, datagrams or other things, which end the name.
+// counter returns a family that counts sessions, datagrams or other items. The item's noun ends the name.
 func counter(name, unit, help string, value func(*supervisor.Row) uint64) Family {
 	return Family{Name: "joolctl_" + name + "_total", Type: Counter, Unit: unit, Help: help, pair: func(e *encoder, r *supervisor.Row) { e.count(value(r)) }}
 }
 
-// stage is a counter of the ledger.
+// stage returns a counter of the ledger.
 func stage(name, help string, value func(*worker.Ledger) uint64) Family {
 	return counter(name+"_sessions", "sessions", help, func(r *supervisor.Row) uint64 { return value(&r.Ledger) })
 }
@@ -80,7 +80,7 @@ var ledgerSection = Section{
 	},
 }
 
-// loss is a counter of losses.
+// loss returns a counter of losses.
 func loss(name, unit, help string, value func(*worker.Losses) uint64) Family {
 	return counter(name, unit, help, func(r *supervisor.Row) uint64 { return value(&r.Losses) })
 }
@@ -113,7 +113,7 @@ var lossSection = Section{
 	},
 }
 
-// stat is one of the counters of upstream's stats server.
+// stat returns one of the counters of upstream's stats server.
 func stat(name, unit, help string, value func(*worker.Stats) uint64) Family {
 	return counter(name+"_"+unit, unit, help, func(r *supervisor.Row) uint64 { return value(&r.Stats) })
 }
@@ -131,5 +131,5 @@ var statsSection = Section{
 	},
 }
 
-// timestamp returns a time in seconds since 1970, of which milliseconds count.
+// timestamp returns a time in seconds since 1970, with a resolution of milliseconds.
 func timestamp(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

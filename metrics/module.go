@@ -7,8 +7,8 @@ import (
 	"joolctl/joolnl"
 )
 
-// moduleSection has a family for each counter of the module, of any version. Their names are made from Jool's: JSTAT_POOL6_UNSET is
-// jool_pool6_unset_total, JSTAT64_SRC is jool_jstat64_src_total.
+// moduleSection returns a family for each counter of the module, of any version. The names follow from Jool's:
+// JSTAT_POOL6_UNSET becomes jool_pool6_unset_total, JSTAT64_SRC becomes jool_jstat64_src_total.
 func moduleSection() Section {
 	s := Section{
 		Title: "Counters of the module",
@@ -48,7 +48,7 @@ func moduleSection() Section {
 	return s
 }
 
-// ModuleName returns the name of the metric of a counter of the module, which has Jool's name (JSTAT…).
+// ModuleName returns the metric's name for a counter of the module. counter is Jool's name (JSTAT…).
 func ModuleName(counter string) string {
 	name := "jool_" + strings.ToLower(strings.TrimPrefix(counter, "JSTAT_"))
 	if !joolnl.IsGauge(counter) {

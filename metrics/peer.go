@@ -69,7 +69,7 @@ var peerSection = Section{
 	},
 }
 
-// ofPeer is a family with the label peer alone.
+// ofPeer returns a family whose only label besides pair is peer.
 func ofPeer(name, unit, help string, write func(*encoder, *supervisor.Peer)) Family {
 	f := Family{Name: name, Type: Gauge, Unit: unit, Labels: []Label{peerLabel}, Help: help, pair: eachPeer(write)}
 	if strings.HasSuffix(name, "_total") {

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process has what the system counts for this program.
+// process contains the kernel's counters of this program.
 type process struct {
 	cpuSeconds                      float64
 	residentBytes                   uint64
 	threads, descriptors, maxOpened uint64
 }
 
-// processNow reads the counters of the system. A counter that can't be read is 0.
+// processNow reads the kernel's counters. A counter that can't be read is 0.
 func processNow() (p process) {
 	var use unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &use) == nil {
@@ -47,6 +47,6 @@ func entries(path string) uint64 {
 		return 0
 	}
 	defer dir.Close()
-	names, _ := dir.Readdirnames(-1) // on an error, those that were read
+	names, _ := dir.Readdirnames(-1) // on an error, the names read so far
 	return uint64(len(names))
 }

@@ -62,7 +62,7 @@ func anyOf(names ...string) (labels []Label) {
 	return labels
 }
 
-// oneOf writes a sample for each value of a label: 1 for the present one, 0 for the others.
+// oneOf writes a sample for each value of a label: 1 for the present value, 0 for the others.
 func oneOf(e *encoder, values []string, present string) {
 	for _, value := range values {
 		e.truth(value == present, value)

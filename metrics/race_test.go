@@ -2,5 +2,5 @@
 
 package metrics
 
-// raceDetector is true if the race detector takes time and memory.
+// raceDetector is true if the race detector is enabled, which makes the measurements invalid.
 const raceDetector = true

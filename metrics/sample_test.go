@@ -16,7 +16,7 @@ var at = time.Date(2026, 11, 29, 12, 0, 0, 123e6, time.UTC)
 
 var sampleBuild = Build{"v0.2.0", "c9c8618f", "go1.26.8"}
 
-// moduleCounters has values for all counters of a version of the module.
+// moduleCounters returns values for all counters of a version of the module.
 func moduleCounters(t testing.TB, version string, first uint64) *joolnl.ModuleCounters {
 	t.Helper()
 	v, err := joolnl.ParseVersion(version)
@@ -36,7 +36,7 @@ func moduleCounters(t testing.TB, version string, first uint64) *joolnl.ModuleCo
 	return &c
 }
 
-// fullRow is a row that has every field.
+// fullRow returns a row with every field.
 func fullRow(name string) supervisor.Row {
 	return supervisor.Row{
 		Name: name, Namespace: "blue", Instance: "nat", Group: "[ff08::db8:64:64]:6464", ConfiguredPeers: []supervisor.ConfiguredPeer{{Address: "2001:db8::1", Heard: true}, {Address: "2001:db8::9"}}, State: supervisor.Running, Since: at.Add(-time.Hour), Restarts: 3,
@@ -63,7 +63,7 @@ func fullRow(name string) supervisor.Row {
 	}
 }
 
-// sample is a snapshot of a pair with every field, and of one that has hardly any.
+// sample returns a snapshot of a pair with every field, and of a pair with almost none.
 func sample(t testing.TB) *supervisor.Snapshot {
 	t.Helper()
 	return &supervisor.Snapshot{
@@ -77,7 +77,7 @@ func sample(t testing.TB) *supervisor.Snapshot {
 	}
 }
 
-// many is a snapshot of n pairs with all counters of the module.
+// many returns a snapshot of n pairs with all counters of the module.
 func many(t testing.TB, n int) *supervisor.Snapshot {
 	t.Helper()
 	s := sample(t)

@@ -20,7 +20,7 @@ type scrape struct {
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, flushAt+4096); return &b }}
 
-// Encode writes a snapshot in a format. The error is that of w.
+// Encode writes a snapshot in a format. It returns the error of w.
 func Encode(w io.Writer, format Format, snapshot *supervisor.Snapshot, build Build) error {
 	s := &scrape{*snapshot, build, processNow()}
 	s.Workers = withoutDoubles(s.Workers)
@@ -67,8 +67,9 @@ func (s *scrape) encode(e *encoder, f *Family, pairs []string) {
 	}
 }
 
-// withoutDoubles returns the rows with one peer for each address: the peer that was heard last. When a peer's worker starts again, the row has two
-// peers with the same address for a while. A scraper refuses two series with the same labels.
+// withoutDoubles returns the rows with one peer for each address: the peer that was heard last. When a peer's worker
+// starts again, the row has two peers with the same address for some time. A scraper refuses two series with the same
+// labels.
 func withoutDoubles(rows []supervisor.Row) []supervisor.Row {
 	cloned := false
 	for i := range rows {

@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	// maxConnections are open at a time; more wait in the socket's queue.
+	// maxConnections is the number of connections open at the same time. More wait in the socket's queue.
 	maxConnections = 32
-	// maxHeader bounds the header of a request, in bytes.
+	// maxHeader limits the header of a request, in bytes.
 	maxHeader = 16 << 10
-	// These bound what a slow client can hold.
+	// These limit how long a slow client can occupy a connection.
 	headerTimeout = 5 * time.Second
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 30 * time.Second
-	// closeTimeout bounds how long the server waits for scrapes under way when it ends.
+	// closeTimeout limits how long the server waits for scrapes under way when it ends.
 	closeTimeout = 300 * time.Millisecond
-	// retryEvery is how often is tried again to listen.
+	// retryEvery is the time between two attempts to listen.
 	retryEvery = time.Second
 )
 
-// Serve serves a handler on an address until ctx ends. If it can't listen there, because another program does or because no interface has
-// the address yet, it logs that once and tries again each second: the pairs do not depend on metrics.
+// Serve serves a handler on an address until ctx ends. If it can't listen there, because another program does or because
+// no interface has the address yet, it logs this once and retries each second: the pairs do not depend on metrics.
 func Serve(ctx context.Context, a Address, handler http.Handler, log *slog.Logger) {
 	l := listen(ctx, a, log)
 	if l == nil {
@@ -37,7 +37,7 @@ func Serve(ctx context.Context, a Address, handler http.Handler, log *slog.Logge
 	serveOn(ctx, l, handler, log)
 }
 
-// listen returns nil if ctx ends before it can listen.
+// listen waits until it can listen. It returns nil if ctx ends first.
 func listen(ctx context.Context, a Address, log *slog.Logger) net.Listener {
 	told := ""
 	for {
@@ -57,7 +57,7 @@ func listen(ctx context.Context, a Address, log *slog.Logger) net.Listener {
 	}
 }
 
-// serveOn serves on a listener, which it closes when ctx ends.
+// serveOn serves on a listener and closes it when ctx ends.
 func serveOn(ctx context.Context, l net.Listener, handler http.Handler, log *slog.Logger) {
 	server := &http.Server{
 		Handler:           handler,

@@ -49,7 +49,7 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
-// free is a port of an address on which nobody listens.
+// free returns a free port of an address.
 func free(t *testing.T, ip string) Address {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
@@ -60,7 +60,7 @@ func free(t *testing.T, ip string) Address {
 	return Address{TCP: l.Addr().(*net.TCPAddr).AddrPort()}
 }
 
-// journal is a log for tests.
+// journal collects the log of a test.
 type journal struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -78,7 +78,7 @@ func (j *journal) has(text string) bool {
 	return strings.Contains(j.b.String(), text)
 }
 
-// served serves the sample on an address until the test's end.
+// served serves the sample on an address until the end of the test.
 func served(t *testing.T, a Address) *journal {
 	t.Helper()
 	log := new(journal)
@@ -116,7 +116,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestTaken has an address that another program has be served once that program ends.
+// TestTaken serves on an address that another program occupies at first. The server must take the address once that
+// program ends.
 func TestTaken(t *testing.T) {
 	a := free(t, "127.0.0.1")
 	other, err := net.Listen("tcp", a.String())
@@ -150,7 +151,7 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
-// TestLargeHeader has the server refuse a large header.
+// TestLargeHeader checks that the server refuses a large header.
 func TestLargeHeader(t *testing.T) {
 	a := free(t, "127.0.0.1")
 	log := served(t, a)

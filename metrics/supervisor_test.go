@@ -22,7 +22,7 @@ import (
 	"joolctl/worker"
 )
 
-// fake is a worker that has a peer, and all counters of a module.
+// fake is a worker with one peer and all counters of a module.
 type fake struct {
 	supervisor.Worker
 	counters *joolnl.ModuleCounters
@@ -50,7 +50,7 @@ func (f fake) Sync() worker.SyncState {
 
 func (f fake) ModuleCounters(context.Context) (*joolnl.ModuleCounters, error) { return f.counters, nil }
 
-// supervise runs a supervisor of many pairs until the test's end.
+// supervise runs a supervisor of many pairs until the end of the test.
 func supervise(t *testing.T, pairs int) *supervisor.Supervisor {
 	t.Helper()
 	dir := t.TempDir()
@@ -88,7 +88,8 @@ func supervise(t *testing.T, pairs int) *supervisor.Supervisor {
 	return s
 }
 
-// TestSupervisorCost measures a whole scrape of a supervisor of 500 pairs, the supervisor's part included: the fastest of some.
+// TestSupervisorCost measures a whole scrape of a supervisor of 500 pairs, including the supervisor's part. It uses the
+// fastest of several scrapes.
 func TestSupervisorCost(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector takes time and memory")
@@ -116,7 +117,7 @@ func TestSupervisorCost(t *testing.T) {
 	}
 }
 
-// discard counts what is written.
+// discard is a Writer that counts bytes.
 type discard struct {
 	*httptest.ResponseRecorder
 	bytes int

@@ -46,7 +46,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestAllCounters has each counter of JSON be a metric of the same name with the same value.
+// TestAllCounters checks that each counter in JSON has a metric with the same name and value.
 func TestAllCounters(t *testing.T) {
 	families := parse(t, encoded(t, Text, sample(t)))
 	value := func(name string) float64 {
@@ -77,7 +77,7 @@ func TestAllCounters(t *testing.T) {
 			name := c.name(key)
 			switch key {
 			case "from", "cause":
-				continue // texts
+				continue // a text, not a counter
 			case "at":
 				if got := value("joolctl_last_full_sync_timestamp_seconds"); got != timestamp(row.LastFullSync.At) {
 					t.Errorf("%s: %v", key, got)
@@ -99,7 +99,7 @@ func TestAllCounters(t *testing.T) {
 	}
 }
 
-// TestEnumerations has the values of labels be all values that JSON has.
+// TestEnumerations checks that labels can have all values that occur in JSON.
 func TestEnumerations(t *testing.T) {
 	describer := jsondoc.New("joolctl", "..")
 	enum := func(of any, object, field string) (values []string) {
@@ -119,8 +119,8 @@ func TestEnumerations(t *testing.T) {
 		slices.Sort(values)
 		return values
 	}
-	files := codes(replication.FilesRefused, replication.CannotStart, replication.NoOutcome)             // only reload's reasons have these
-	all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(reasonCodes, warningCodes, files)))) // some are reasons at times and warnings at others
+	files := codes(replication.FilesRefused, replication.CannotStart, replication.NoOutcome)             // only reasons of reload have these codes
+	all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(reasonCodes, warningCodes, files)))) // some codes are used both for reasons and for warnings
 	if diff := cmp.Diff(enum(replication.Reason{}, "Reason", "code"), all); diff != "" {
 		t.Errorf("codes (-JSON +metrics):\n%s", diff)
 	}
@@ -129,7 +129,7 @@ func TestEnumerations(t *testing.T) {
 	}
 }
 
-// TestModuleNames has names of metrics of the module's counters.
+// TestModuleNames checks the metrics' names of the module's counters.
 func TestModuleNames(t *testing.T) {
 	for counter, want := range map[string]string{
 		"JSTAT_RECEIVED6": "jool_received6_total", "JSTAT_BIB_ENTRIES": "jool_bib_entries", "JSTAT_SESSIONS": "jool_sessions",

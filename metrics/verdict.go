@@ -8,7 +8,7 @@ import (
 
 var verdicts = []string{syncwire.SyncYes.String(), syncwire.SyncNo.String(), syncwire.SyncAlone.String()}
 
-// reasonCodes are the codes that a reason against a takeover can have, warningCodes those of a warning.
+// reasonCodes are the possible codes of a reason against a takeover. warningCodes are those of a warning.
 var (
 	reasonCodes = codes(
 		replication.NotRunning, replication.ModuleSilent, replication.ModuleDrops, replication.Alone, replication.LinkDown, replication.FullSync,
@@ -53,7 +53,7 @@ var verdictSection = Section{
 	},
 }
 
-// present writes for each code whether one of the reasons has it.
+// present writes a sample for each code: 1 if one of the reasons has it, else 0.
 func present(e *encoder, codes []string, reasons []replication.Reason) {
 	for _, code := range codes {
 		found := false
@@ -64,7 +64,7 @@ func present(e *encoder, codes []string, reasons []replication.Reason) {
 	}
 }
 
-// livePeers counts the live peers with a verdict; "": with any, or none.
+// livePeers counts the live peers that have a verdict. If synced is "", it counts all live peers.
 func livePeers(r *supervisor.Row, synced string) (n uint64) {
 	for i := range r.Peers {
 		if p := &r.Peers[i]; p.Live && (synced == "" || p.Synced == synced) {

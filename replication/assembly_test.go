@@ -195,8 +195,8 @@ func TestAssemblyTimes(t *testing.T) {
 	}
 }
 
-// TestTakeKeepsNoRoom takes pieces and keeps them, as an Injection does. Together they need no more memory than their sessions, and
-// the Assembly as much as a piece.
+// TestTakeKeepsNoRoom takes pieces and keeps them, like an Injection. The pieces together must use no more memory than
+// their sessions, and the Assembly no more than one piece.
 func TestTakeKeepsNoRoom(t *testing.T) {
 	const bulks = 5000
 	var data []byte

@@ -16,7 +16,7 @@ func with(r session.Record, s session.State, timer session.Timer) session.Record
 	return r
 }
 
-// passing drives a Coalescer in virtual time and keeps what it lets through.
+// passing drives a Coalescer in virtual time and records the sessions that it passes on.
 type passing struct {
 	*Coalescer
 	t   testing.TB
@@ -296,8 +296,7 @@ func TestCoalesceModel(t *testing.T) {
 				}
 			}
 		}
-		// walk goes from flush to flush, so that p.now is the moment of what is let
-		// through.
+		// walk advances the time from flush to flush, so that p.now is the time at which the sessions are passed on.
 		walk := func(d time.Duration) {
 			for end := p.now.Add(d); ; {
 				p.after(0)

@@ -168,7 +168,7 @@ func randomTable(rnd *rand.Rand, s syncwire.Settings) []session.Record {
 	return table
 }
 
-// overwrite is what a module does with sessions that it is given.
+// overwrite returns the table after a module has stored the given sessions in it.
 func overwrite(table, with []session.Record) map[session.Key]session.Record {
 	m := make(map[session.Key]session.Record)
 	for _, r := range append(slices.Clone(table), with...) {

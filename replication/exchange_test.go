@@ -14,9 +14,9 @@ type lack struct {
 	gap  Gap
 }
 
-// look is what a host does whenever it wakes up: it gives up what no live host has, takes over sessions whose origin is gone,
-// and returns what the table may lack of the live peers' tables, as far as their datagrams tell. A host that listens does not
-// judge.
+// look does the work of each wake-up: the host gives up the sessions that no live host has, takes over sessions whose
+// origin is gone, and returns the sessions that its table may lack of the live peers' tables, according to their
+// datagrams. A listening host does not judge.
 func (h *host) look() (lacks []lack, judges bool) {
 	h.advance()
 	var vectors [][]syncwire.Component
@@ -42,7 +42,7 @@ func (h *host) look() (lacks []lack, judges bool) {
 	return lacks, true
 }
 
-// lacking compares the vector with what the live peers' last datagrams say.
+// lacking compares the vector with the positions in the live peers' last datagrams.
 func (h *host) lacking() (lacks []lack) {
 	for _, n := range h.known {
 		if !n.live {
@@ -77,7 +77,7 @@ func (h *host) behind(of *neighbor) bool {
 	return false
 }
 
-// lackingOfDead compares the vector with what a peer has of origins that are not live.
+// lackingOfDead compares the vector with a peer's positions for origins that are not live.
 func (h *host) lackingOfDead(peer syncwire.ID, vector []syncwire.Component, live func(syncwire.ID) bool) (lacks []lack) {
 	for _, c := range vector {
 		if c.Origin == h.id || time.Duration(c.Age)*time.Second > longest || live(c.Origin) {
@@ -110,8 +110,9 @@ func (h *host) couldLack() (lacks []lack) {
 	return lacks
 }
 
-// settleUnclaimed takes over the sessions of full syncs whose sender is gone before its position counted them. When another
-// peer is gone, the sender may have its sessions, and may be gone itself before it has found that out. So the time begins anew.
+// settleUnclaimed takes over the sessions of full syncs whose sender is gone before its position counted them. When
+// another peer is gone, the sender may hold that peer's sessions, and may itself be gone before it has noticed. So the
+// waiting time starts again.
 func (h *host) settleUnclaimed(lacks []lack) {
 	for id, stored := range h.unclaimed {
 		n := h.find(id)
@@ -388,7 +389,7 @@ func (h *host) inherit() bool {
 	h.advance()
 	vector, unclaimed, left := h.vector.Components(h.w.now), h.unclaimed, h.w.now
 	h.in, h.stored, h.vector, h.doubts, h.evicted = nil, nil, Vector{}, 0, false
-	h.dropped = time.Time{} // what the counter rises by from now on counts
+	h.dropped = time.Time{} // later increases of the counter count
 	h.reset()
 	h.boots++
 	h.vector.Merge(vector, left, func(syncwire.ID) bool { return false })

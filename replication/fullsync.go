@@ -60,8 +60,8 @@ type Module interface {
 
 // Network sends to the peers.
 type Network interface {
-	// Send sends a message to the peers of an audience; none: to all. A message that names one peer goes to that peer, whatever the
-	// audience is. By multicast each message reaches all peers. Send does not keep its arguments.
+	// Send sends a message to the peers of an audience; none: to all. A message that names one peer is sent to that
+	// peer, whatever the audience is. With multicast, each message reaches all peers. Send does not keep its arguments.
 	Send(body syncwire.Body, audience []syncwire.ID)
 	// Reply sends a message that a peer's message causes, unless there were too many of them lately.
 	Reply(body syncwire.Body, now time.Time)

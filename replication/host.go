@@ -195,7 +195,7 @@ func (h *Host) SetPeriods(refresh, verify time.Duration, now time.Time) {
 	h.Receiver.Verify, h.Receiver.Tolerance = verify, 2*refresh
 }
 
-// SetLimits changes Config.Limits. What was sent before keeps its length, in retransmissions and in full syncs that have begun.
+// SetLimits changes Config.Limits. Retransmissions of earlier datagrams and full syncs under way keep the old lengths.
 func (h *Host) SetLimits(l syncwire.Limits) {
 	h.Limits = l
 	h.path.restart()

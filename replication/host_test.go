@@ -189,8 +189,8 @@ func TestPolled(t *testing.T) {
 	}
 }
 
-// TestSequenceSwitchedOn has a host begin to number its datagrams. Its position tells whether it has sessions, and no peer that has
-// heard an earlier position takes its table to be the same.
+// TestSequenceSwitchedOn switches on the numbering of a host's datagrams. The new position must show whether the host
+// has sessions, and the sender ID must change, so that no peer applies an earlier position to the new table.
 func TestSequenceSwitchedOn(t *testing.T) {
 	for _, c := range []struct {
 		name       string

@@ -72,7 +72,7 @@ func TestLastingDifference(t *testing.T) {
 				t.Errorf("another peer waits %v", h.Due().Sub(h.now))
 			}
 
-			// The difference is gone for a while, and then there is another.
+			// The difference disappears, and a new one follows later.
 			h.seconds(10*time.Second, 0, c.stores, func() {})
 			requested = h.seconds(20*time.Second, 10, c.stores, func() {})
 			if len(requested) == 0 || requested[0] > 10*time.Second {
@@ -271,7 +271,7 @@ func TestHelloOvertaken(t *testing.T) {
 // TestLackOfAnother has a peer's module drop sessions, so that the peer is not asked for 30 s. Meanwhile sessions of another peer are
 // missing, which is asked at once.
 func TestLackOfAnother(t *testing.T) {
-	for _, more := range []bool{false, true} { // the first peer has more of what is missing
+	for _, more := range []bool{false, true} { // the first peer has more of the missing sessions
 		h := newReceiverHost()
 		h.finish(h.now)
 		other := h.heard(0x20f, otherAddress)

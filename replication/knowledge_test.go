@@ -8,8 +8,9 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestBestIsTheOneThatTheReasonConcerns has a host lack sessions of two peers. The pause counts for the peer that the reason
-// concerns, so that one is asked, whatever the sizes of the tables, unless the other one is complete.
+// TestBestIsTheOneThatTheReasonConcerns checks the choice of a peer for a host that lacks sessions of two peers. The
+// pause applies to the peer that the reason concerns, so the host asks that peer regardless of the sizes of the tables,
+// unless the other peer is complete.
 func TestBestIsTheOneThatTheReasonConcerns(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	for _, c := range []struct {

@@ -14,8 +14,8 @@ const (
 	// is faster.
 	reportedWithin = 10 * time.Second
 	moduleWithin   = 8 * time.Second
-	// goneAfter is how long a peer must have been silent to be gone, and absentAfter to be absent: what it lacks is not
-	// repeated, and its last HELLO is void.
+	// goneAfter is the silence after which a peer is gone. absentAfter is the silence after which it is absent:
+	// datagrams that it lacks are not retransmitted, and its last HELLO is void.
 	goneAfter   = 12 * time.Second
 	absentAfter = 25 * time.Second
 	// listenFor is how long a host listens after its start.
@@ -25,7 +25,7 @@ const (
 // stamp names a version of a session. A later version replaces an earlier one; 0 is none.
 type stamp int32
 
-// version is what the world knows of a version: its origin, and whether the origin's position counts it.
+// version describes one version of a session: its origin, and whether the origin's position counts it.
 type version struct {
 	at      time.Time
 	origin  syncwire.ID
@@ -42,7 +42,7 @@ type entry struct {
 	stamp stamp
 }
 
-// neighbor is what a host knows of a peer.
+// neighbor is a host's knowledge of a peer.
 type neighbor struct {
 	host     *host // without its state, which belongs to the peer
 	id       syncwire.ID
@@ -61,7 +61,7 @@ type neighbor struct {
 	// Of its live datagrams, each from first on has come or is missing. top is the last one that has come.
 	first, next, top syncwire.Seq
 	missing          []syncwire.Seq
-	absent           bool // what is missing next is lost
+	absent           bool // the datagrams that are missing next are lost
 }
 
 // lastReceived is the last datagram up to which every one from first on has come.
@@ -114,7 +114,7 @@ type host struct {
 	seq        syncwire.Seq
 	sent       map[syncwire.Seq]entry // live datagrams that can be repeated
 	known      []*neighbor            // in the order in which they were first heard
-	listening  time.Time              // since when; zero: no more
+	listening  time.Time              // since when; zero: the host does not listen
 
 	vector    Vector
 	stored    []syncwire.Component // from before live sessions began to wait; nil: none wait
@@ -174,7 +174,7 @@ func (h *host) live(id syncwire.ID) bool {
 	return n != nil && n.live
 }
 
-// advance takes what has come of live datagrams into the vector.
+// advance updates the vector with the live datagrams that have arrived.
 func (h *host) advance() {
 	for _, n := range h.known {
 		if n.live {

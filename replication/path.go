@@ -69,7 +69,7 @@ const (
 	pathAgain                   // those of the host's MTU once more: chance may have lost the first ones
 )
 
-// restart forgets the trouble and begins anew.
+// restart discards the trouble and all measurements.
 func (p *path) restart() { *p = path{} }
 
 // next returns the length of the packet to send a padded HELLO for now, beside a HELLO; 0: none. mtu is the host's, message

@@ -21,7 +21,7 @@ type world struct {
 	returns  []returned
 	versions []version
 	expired  stamp
-	settling bool // nothing fails any more
+	settling bool // from now on, no fault happens
 	actions  []action
 	total    int // weight
 	// keys is how many keys new sessions have. One of so many datagrams is lost, of so many reports dropped, and of so many
@@ -118,7 +118,7 @@ func (w *world) some() *host {
 	}
 }
 
-// pass has time pass, and what must happen by then.
+// pass advances the time and performs all steps that are due by then.
 func (w *world) pass(d time.Duration) {
 	w.now = w.now.Add(d)
 	for int(w.expired)+1 < len(w.versions) && w.now.Sub(w.versions[w.expired+1].at) > longest {
@@ -169,13 +169,14 @@ func (w *world) reports(h *host) {
 	h.report()
 }
 
-// action is what may happen to a host.
+// action is a possible event at a host.
 type action struct {
 	weight int
 	do     func(w *world, h *host)
 }
 
-// actions are all that can happen. Each world has its own weights: what is rare in most is frequent in some.
+// actions returns all possible events. Each world draws its own weights, so that an event that is rare in most worlds is
+// frequent in some.
 func actions() []action {
 	return []action{
 		{10, (*world).open},
@@ -524,7 +525,8 @@ func (w *world) different() error {
 	return nil
 }
 
-// run has hosts become complete again and again: what one host learns late matters most while the others lack nothing.
+// run makes the hosts complete several times, because late knowledge of one host has the largest effect while the others
+// lack nothing.
 func (w *world) run() error {
 	for range 1 + w.rand.IntN(5) {
 		for range w.oneOf(3, 10, 20, 60) {

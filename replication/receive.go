@@ -224,8 +224,9 @@ func (h *Host) send(body syncwire.Body, audience []syncwire.ID) {
 	h.do.Message(syncwire.Message{Sender: h.Knowledge.Self(), Last: h.Knowledge.Position().Seq, Body: body}, audience)
 }
 
-// addressee returns the only peer that a message is for. Other peers ignore it, but for what its head says and for NACKs, which delay
-// their own for the same datagrams. A GONE may spare them a NACK. None of them depends on it.
+// addressee returns the only peer that a message is for. Other peers use only the message's header, and a NACK, which
+// delays their own NACKs for the same datagrams. A GONE may make a NACK of theirs unnecessary, but they do not depend on
+// it.
 func addressee(body syncwire.Body) (id syncwire.ID, one bool) {
 	switch b := body.(type) {
 	case *syncwire.Solicit:

@@ -114,8 +114,8 @@ func TestStreamBegins(t *testing.T) {
 	})
 }
 
-// TestStreamPassed: only originals that were handed on in their turn have passed, a
-// repeat may have less in it. What comes too late, or twice, is dropped.
+// TestStreamPassed checks that only originals that were delivered in order have passed; a retransmission may contain
+// fewer sessions. A datagram that arrives too late, or twice, is dropped.
 func TestStreamPassed(t *testing.T) {
 	l := newListener(t)
 	take := func(kind syncwire.Kind, seq syncwire.Seq, want bool) {
@@ -317,7 +317,7 @@ func TestStreamTail(t *testing.T) {
 	l.idle()
 	l.counts(0, 3)
 
-	// What the sender says ends the wait for what it says, not for more.
+	// A message with the sender's position ends the wait only for the datagrams up to that position.
 	l = newListener(t)
 	l.live(1, 3, 5, 7)
 	l.says(4)

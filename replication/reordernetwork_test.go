@@ -81,7 +81,7 @@ func TestStreamOverBadNetwork(t *testing.T) {
 		now := func() time.Time { return begin.Add(w.at) }
 		var tick func()
 		var next time.Duration = -1
-		wake := func() { // what the worker's timer does
+		wake := func() { // the work of the worker's timer
 			_, again := l.bufferUntil, time.Time{}
 			if len(l.buffered) > 0 {
 				again = l.bufferUntil

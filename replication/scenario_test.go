@@ -84,7 +84,7 @@ func (s *staged) syncs(h, from *host) {
 	s.judged()
 }
 
-// goesOn has a full sync go on until it ends.
+// goesOn runs a full sync to its end.
 func (s *staged) goesOn(h *host) {
 	for h.in != nil {
 		h.step(true)

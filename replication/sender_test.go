@@ -27,7 +27,7 @@ type senderHost struct {
 	begins map[uint32]int
 	limits syncwire.Limits
 	sizes  []int // sessions in each BULK
-	per    []int // what each BEGIN says
+	per    []int // sessions per BULK, according to each BEGIN
 	events []Event
 	// refreshed has, for each time that the refreshes were sent, how many full syncs had begun before.
 	refreshed []int
@@ -349,8 +349,8 @@ func TestReturnIsInAnswer(t *testing.T) {
 	}
 }
 
-// TestRefreshesBeforeTable has a peer request the table. The refreshes that wait leave before BEGIN: the receiver stores what
-// comes behind BEGIN after the table.
+// TestRefreshesBeforeTable checks that waiting refreshes are sent before BEGIN when a peer requests the table, because
+// the receiver stores datagrams after BEGIN later than the table.
 func TestRefreshesBeforeTable(t *testing.T) {
 	h := newSenderHost(0)
 	h.Solicited(7, h.now)
@@ -375,8 +375,9 @@ func TestDoubtful(t *testing.T) {
 	}
 }
 
-// TestServesBounded has a peer stay incomplete after it was sent the table, and return nothing. The host waits for as long as
-// the peer may need for a table that took so long, so that two hosts that wait for each other go on.
+// TestServesBounded serves a peer that stays incomplete after it was sent the table and that returns nothing. The host
+// must wait as long as the peer may need for a table that took this long, but not longer, so that two hosts that wait
+// for each other continue.
 func TestServesBounded(t *testing.T) {
 	for _, c := range []struct{ takes, least, most time.Duration }{
 		{10 * time.Millisecond, LeastTaken, LeastTaken + time.Second},

@@ -18,7 +18,7 @@ func (h *Host) withoutStale(entries []byte, now time.Time) []byte {
 		return entries
 	}
 	if len(h.Peers.Live(now)) == 0 {
-		return entries // nobody requests a full sync: upstream's joolds, and peers without sequence numbers, get what is reported
+		return entries // no peer can request a full sync: upstream's joolds, and peers without sequence numbers, get all reports
 	}
 	before := now.Sub(h.began).Milliseconds()
 	kept, size := 0, h.Format.EntryLen()

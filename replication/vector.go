@@ -9,8 +9,9 @@ import (
 	"joolctl/syncwire"
 )
 
-// MaxOrigins is how many origins a vector remembers, unless more are live. As many fit each message beside the host's own, whatever the
-// host's MTU: peers would not learn of sessions whose origin was left out, and would count as complete.
+// MaxOrigins is how many origins a vector stores, unless more are live. This number of components fits each message
+// beside the host's own, at any MTU of the host. If a message had to leave out an origin, peers would not learn of that
+// origin's sessions and would count as complete.
 const MaxOrigins = 32
 
 // Vector says, for each origin but the host itself, up to which position the host's table contains the origin's sessions.
@@ -29,7 +30,7 @@ type component struct {
 	gaveUp syncwire.Position
 }
 
-// tombstone reports whether the component only keeps what was given up.
+// tombstone reports whether the component only stores a position that was given up.
 func (c *component) tombstone() bool {
 	return !c.known && c.highest == (syncwire.Position{}) && c.gaveUp != (syncwire.Position{})
 }

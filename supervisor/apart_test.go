@@ -22,8 +22,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// apartDir and apartKernel are set in the environment of a process that is
-// only a supervisor.
+// apartDir and apartKernel are environment variables of a child process that runs only a supervisor.
 const (
 	apartDir    = "JOOLCTL_TEST_APART_DIR"
 	apartKernel = "JOOLCTL_TEST_APART_KERNEL"
@@ -40,8 +39,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// beApart is `joolctl up` on a kernel of another process, until stdin ends. On
-// stdout is a line as soon as all pairs run.
+// beApart runs `joolctl up` against the fake kernel of the parent process until stdin ends. It writes a line to stdout
+// as soon as all pairs run.
 func beApart(dir string, kernel worker.Kernel) error {
 	if err := timerslack.Coarsen(); err != nil {
 		return err
@@ -75,7 +74,7 @@ type apartProcess struct {
 	cmd *exec.Cmd
 }
 
-// startApart starts one and waits until all pairs run.
+// startApart starts the process and waits until all pairs run.
 func startApart(t testing.TB, dir string, kernel *workertest.Kernel) *apartProcess {
 	t.Helper()
 	a := &apartProcess{cmd: exec.Command("/proc/self/exe")}
@@ -104,8 +103,8 @@ func startApart(t testing.TB, dir string, kernel *workertest.Kernel) *apartProce
 	return a
 }
 
-// processorTime is what all of the process's threads have used so far, by the
-// scheduler's clock: ticks are too coarse for what hardly ever runs.
+// processorTime is the processor time that all threads of the process have used, from the scheduler's clock: clock ticks
+// are too coarse for threads that hardly ever run.
 func (a *apartProcess) processorTime(t testing.TB) time.Duration {
 	t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", a.cmd.Process.Pid))
@@ -116,7 +115,7 @@ func (a *apartProcess) processorTime(t testing.TB) time.Duration {
 	for _, task := range tasks {
 		b, err := os.ReadFile(task)
 		if err != nil {
-			continue // it has ended
+			continue // the thread has ended
 		}
 		var ns int64
 		if _, err := fmt.Sscan(string(b), &ns); err != nil {
@@ -127,7 +126,7 @@ func (a *apartProcess) processorTime(t testing.TB) time.Duration {
 	return all
 }
 
-// kB is a size of the process's status.
+// kB returns a size from the process's /proc status file.
 func (a *apartProcess) kB(t testing.TB, key string) float64 {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.cmd.Process.Pid))

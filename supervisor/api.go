@@ -10,17 +10,19 @@ import (
 	"time"
 )
 
-// The control API. Questions are in the URL, bodies are not taken; answers are
-// JSON, an error being {"error": "…"} (and for an unknown name the known ones).
+// The control API. Requests have their parameters in the URL and no body. Answers are JSON. An error is {"error": "…"};
+// the error for an unknown name also lists the known names.
 const (
 	pathStatus = "/v1/status" // GET, ?name=…: Status
-	// GET, ?name=… or ?all=true, and &allow-alone=true, &patience=DURATION, &open-after=DURATION, &max-lag=DURATION: Ready
+	// GET, ?name=… or ?all=true, and &allow-alone=true, &patience=DURATION, &open-after=DURATION, &max-lag=DURATION:
+	// Ready
 	pathReady = "/v1/ready"
-	// GET, ?module=true adds the counters of the module: text that Options.Metrics writes, not JSON
+	// GET, ?module=true adds the module's counters: the text that Options.Metrics writes, not JSON
 	pathMetrics = "/v1/metrics"
-	// GET, ?name=…&after=NUMBER&wait=DURATION: EventList; it waits for the first event for so long, 10s at most
+	// GET, ?name=…&after=NUMBER&wait=DURATION: EventList. The request waits up to DURATION (at most 10s) for the first
+	// event.
 	pathEvents = "/v1/events"
-	// GET, ?name=…: Flows, one in a line, for as long as the caller reads and the worker runs
+	// GET, ?name=…: one Flow per line, for as long as the client reads and the worker runs
 	pathFollow    = "/v1/follow"
 	pathAdvertise = "/v1/advertise" // POST, ?name=… or ?all=true: []Outcome
 	pathRestart   = "/v1/restart"   // POST, ?name=… or ?all=true: []Outcome
@@ -30,31 +32,31 @@ const (
 	pathLogLevel = "/v1/log-level"
 )
 
-// Down is the answer to /v1/down, given when the workers have stopped.
+// Down is the answer to /v1/down, sent after the workers have stopped.
 type Down struct {
-	// Hung are those that have not.
+	// Hung lists the workers that have not stopped in time.
 	Hung []string `json:"hung"`
 }
 
-// failure is an error's JSON.
+// failure is the JSON of an error.
 type failure struct {
 	Error string `json:"error"`
-	// Unknown is the name that no pair has, Known has those that pairs have.
+	// Unknown is the requested name that no pair has. Known lists the names of the pairs.
 	Unknown string   `json:"unknown,omitempty"`
 	Known   []string `json:"known,omitempty"`
 }
 
-// handler is the API of one supervisor.
+// handler serves the control API of one supervisor.
 type handler struct {
 	supervisor *Supervisor
 	socket     string
 	endpoints  map[string]endpoint
-	metrics    http.Handler // nil: there is none
+	metrics    http.Handler // nil: the API has no metrics
 }
 
 type endpoint struct {
-	method string // GET, or the method of those who may change the state
-	// get answers GET if method is another one; nil: it is not allowed.
+	method string // GET, or a method that only callers with permission to change the state may use
+	// get answers GET where method is another one; nil: GET is not allowed.
 	get   func(context.Context, url.Values) (any, error)
 	serve func(context.Context, url.Values) (any, error)
 }
@@ -105,7 +107,7 @@ func newHandler(s *Supervisor, socket string) *handler {
 
 var errNoNames = errors.New("name pairs by ?name=…, or all of them by ?all=true")
 
-// errNoDuration is wrapped by the error about a parameter that is no duration.
+// errNoDuration is wrapped by the error about a parameter that is not a duration.
 var errNoDuration = errors.New("wants a duration, as in 5m")
 
 // ParseReadyOptions reads the options from a query: allow-alone=true, patience=DURATION, open-after=DURATION and max-lag=DURATION.
@@ -121,7 +123,7 @@ func ParseReadyOptions(q url.Values) (o ReadyOptions, err error) {
 	return o, err
 }
 
-// duration is a query's parameter; 0: the query has none.
+// duration parses a parameter of a query. It returns 0 if the query does not have the parameter.
 func duration(q url.Values, name string) (time.Duration, error) {
 	text := q.Get(name)
 	if text == "" {
@@ -165,7 +167,7 @@ func writeAnswer(w http.ResponseWriter, code int, answer any) {
 
 func (h *handler) answer(w http.ResponseWriter, r *http.Request) (code int, answer any) {
 	if r.ContentLength != 0 {
-		// The server reads on to the body's end, for so long at most.
+		// After this handler, the server reads the rest of the body. The deadline limits the time for that.
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerPatience))
 		return http.StatusRequestEntityTooLarge, failure{Error: "the control API takes no bodies"}
 	}

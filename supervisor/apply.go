@@ -8,16 +8,16 @@ import (
 	"joolctl/replication"
 )
 
-// scan is the reading of the directory that is under way, if any.
+// scan is the state of reading the directory in the background.
 type scan struct {
 	busy bool
-	// callers wait for the scan that is under way, next for the one after: what
-	// is written while a scan runs may have escaped it.
+	// callers wait for the scan under way. next wait for the scan after it, because the scan under way may miss a file
+	// that was written after the scan began.
 	callers, next []func(Reload, error)
 	again         bool
 }
 
-// changed asks for a scan, without waiting.
+// changed starts a scan and does not wait for it.
 func (s *Supervisor) changed() { s.post(func() { s.rescan(nil) }) }
 
 func (s *Supervisor) rescan(done func(Reload, error)) {
@@ -35,7 +35,7 @@ func (s *Supervisor) rescan(done func(Reload, error)) {
 	if done != nil {
 		s.scan.callers = append(s.scan.callers, done)
 	}
-	// Elsewhere, because a file system may take its time.
+	// On another goroutine, because a file system may block.
 	go func() {
 		result, err := configdir.Read(s.opt.Dir)
 		s.post(func() { s.scanned(result, err) })
@@ -65,8 +65,7 @@ func (s *Supervisor) scanned(result configdir.Result, err error) {
 	}
 }
 
-// apply makes the state what the directory asks for. Workers stop and start in
-// the background.
+// apply makes the pairs match the content of the directory. Workers stop and start in the background.
 func (s *Supervisor) apply(result configdir.Result) Reload {
 	actions := plan(result.Pairs, s.held())
 	before := s.pairs
@@ -97,8 +96,8 @@ func (s *Supervisor) held() map[string]held {
 	return running
 }
 
-// rowsFor are the rows of the actions' pairs: each one that is taken over, the
-// pair's own if nobody else takes it, or a new one.
+// rowsFor returns the row of each action's pair: the row that the pair takes over, the pair's own row if no other pair
+// takes it over, or a new row.
 func (s *Supervisor) rowsFor(actions []action, before map[string]*pair) map[string]*pair {
 	rows, taken := make(map[string]*pair), make(map[*pair]bool)
 	for _, a := range actions {
@@ -120,7 +119,7 @@ func (s *Supervisor) rowsFor(actions []action, before map[string]*pair) map[stri
 	return rows
 }
 
-// dropRows stops what belongs to rows that are no longer there.
+// dropRows stops the workers, successors and stats servers of rows that no longer exist.
 func (s *Supervisor) dropRows(before map[string]*pair) {
 	kept := make(map[*pair]bool)
 	for _, p := range s.pairs {
@@ -134,7 +133,7 @@ func (s *Supervisor) dropRows(before map[string]*pair) {
 	}
 }
 
-// carryOut does what an action asks for; ok if that is a change.
+// carryOut performs an action. ok is true if the action is a change for the operator.
 func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
 	change, ok = a.change()
 	p := s.pairs[a.name]
@@ -169,7 +168,7 @@ func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
 	return change, ok
 }
 
-// refuse notes that a pair's newest files can't be used, or that they can.
+// refuse records that a pair's newest files can't be used, or that they can be used again.
 func (s *Supervisor) refuse(p *pair, problems []string) {
 	before := summary(p.refused)
 	now := summary(problems)

@@ -16,9 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFilesThatAreNone puts in the place of a running pair's file what can't be
-// read as one: it runs on, its reason says what is there, and reading it blocks
-// nobody and takes no memory.
+// TestFilesThatAreNone replaces a file of a running pair by an object that can't be read as a file of a pair. The pair
+// must keep running, its reason must name the object, and the attempt to read it must not block or allocate much memory.
 func TestFilesThatAreNone(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -76,8 +75,8 @@ func TestFilesThatAreNone(t *testing.T) {
 	}
 }
 
-// TestGarbage fills the directory with what does not concern anybody, and with
-// broken pairs: two run on, and whoever asks is answered.
+// TestGarbage fills the directory with files that belong to no pair, and with broken pairs. The two good pairs must keep
+// running, and the control API must answer.
 func TestGarbage(t *testing.T) {
 	inBubble(t, two(t), func(r *rig) {
 		r.fleet.notes()
@@ -114,8 +113,7 @@ func TestGarbage(t *testing.T) {
 	})
 }
 
-// TestDirectoryThatIsNone puts in the place of the directory what can't be read
-// as one.
+// TestDirectoryThatIsNone replaces the directory by objects that can't be read as a directory.
 func TestDirectoryThatIsNone(t *testing.T) {
 	for _, c := range []struct {
 		name string

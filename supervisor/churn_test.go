@@ -12,8 +12,8 @@ import (
 	"joolctl/worker"
 )
 
-// Whatever happens to the files, no instance is ever served twice (inBubble
-// looks), and when they are good again, everything runs.
+// TestChurn changes the files at random. No instance may ever have two workers at a time (inBubble checks this), and
+// once the files are good again, all pairs must run.
 func TestChurn(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { churn(t, rand.New(rand.NewPCG(seed, 0))) })
@@ -26,7 +26,7 @@ func churn(t *testing.T, random *rand.Rand) {
 	inBubble(t, func(dir string, f *fleet) {
 		for i := range 8 {
 			instance := fmt.Sprintf("i%d", i)
-			// Called from many goroutines, hence under the fleet's lock.
+			// The lock is needed because many goroutines call draw.
 			draw := func(n int) bool {
 				f.mu.Lock()
 				defer f.mu.Unlock()
@@ -62,7 +62,7 @@ func churn(t *testing.T, random *rand.Rand) {
 		}
 		for range 60 {
 			name := names[pick(len(names))]
-			_ = os.Remove(r.dir + "/" + name + ".netsocket.json") // may not be there
+			_ = os.Remove(r.dir + "/" + name + ".netsocket.json") // the file may not exist
 			_ = os.Remove(r.dir + "/" + name + ".modsocket.json")
 			if n := pick(8); n > 0 {
 				write(t, r.dir, name, files{

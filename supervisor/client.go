@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// NoSupervisor is the error where none answers.
+// NoSupervisor is the error when no supervisor answers on the control socket.
 type NoSupervisor struct {
 	Socket string
 	Err    error
@@ -26,10 +26,10 @@ func (n *NoSupervisor) Error() string {
 
 func (n *NoSupervisor) Unwrap() error { return n.Err }
 
-// Client asks a supervisor over its control socket.
+// Client sends requests to a supervisor over its control socket.
 type Client struct{ Socket string }
 
-// clientPatience is longer than any answer takes.
+// clientPatience is longer than any answer needs.
 const clientPatience = 20 * time.Second
 
 // Status asks for the named pairs, or for all.
@@ -64,7 +64,7 @@ func (c Client) Events(ctx context.Context, names []string, o EventsOptions) (ev
 	return events, err
 }
 
-// Advertise has the named workers, or all, begin to send their tables.
+// Advertise starts sending the whole tables of the named pairs, or of all.
 func (c Client) Advertise(ctx context.Context, names []string, all bool) (outcomes []Outcome, err error) {
 	err = c.call(ctx, http.MethodPost, pathAdvertise, selectionQuery(names, all), &outcomes)
 	return outcomes, err
@@ -76,7 +76,7 @@ func (c Client) Restart(ctx context.Context, names []string, all bool) (outcomes
 	return outcomes, err
 }
 
-// Reload has the directory read again.
+// Reload makes the supervisor read its directory again.
 func (c Client) Reload(ctx context.Context) (reload Reload, err error) {
 	err = c.call(ctx, http.MethodPost, pathReload, nil, &reload)
 	return reload, err
@@ -131,7 +131,7 @@ func (c Client) Metrics(ctx context.Context, accept string, module bool, w io.Wr
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(response.Body) // what can't be read is no answer
+		body, _ := io.ReadAll(response.Body) // an unreadable body is treated as empty
 		if strings.HasPrefix(response.Header.Get("Content-Type"), "text/plain") {
 			return errors.New(strings.TrimSpace(string(body)))
 		}
@@ -146,11 +146,11 @@ func (c Client) Metrics(ctx context.Context, accept string, module bool, w io.Wr
 	return nil
 }
 
-// silentAfter is how long a supervisor may send no line of /v1/follow.
+// silentAfter is how long /v1/follow may send no line before the client gives up.
 const silentAfter = 3 * tellEvery
 
-// Follow passes the sessions of a pair to take as they come, until ctx ends or take returns an error, which Follow returns too. A
-// supervisor that sends nothing is a *NoSupervisor.
+// Follow passes the sessions of a pair to take as they arrive, until ctx ends or take returns an error, which Follow
+// returns too. A supervisor that sends nothing leads to a *NoSupervisor.
 func (c Client) Follow(ctx context.Context, name string, take func(Flow) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -162,7 +162,7 @@ func (c Client) Follow(ctx context.Context, name string, take func(Flow) error) 
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(response.Body) // what can't be read is no answer
+		body, _ := io.ReadAll(response.Body) // an unreadable body is treated as empty
 		return c.understood(refusal(body))
 	}
 	for lines := json.NewDecoder(response.Body); ; {
@@ -177,7 +177,7 @@ func (c Client) Follow(ctx context.Context, name string, take func(Flow) error) 
 	}
 }
 
-// source remembers the error that ended it.
+// source is a reader that stores the error that ended it.
 type source struct {
 	r   io.Reader
 	err error
@@ -191,7 +191,7 @@ func (s *source) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// send sends one request. Silence is a *NoSupervisor.
+// send sends one request. If no supervisor answers, the error is a *NoSupervisor.
 func (c Client) send(ctx context.Context, method, path string, query url.Values, header http.Header) (*http.Response, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
@@ -212,8 +212,8 @@ func (c Client) send(ctx context.Context, method, path string, query url.Values,
 	return response, nil
 }
 
-// call sends one request. An error of the API comes back in its words, an
-// unknown name as an *UnknownName, silence as a *NoSupervisor.
+// call sends one request and decodes the answer. An error of the API is returned with the API's text, an unknown name as
+// an *UnknownName, a missing answer as a *NoSupervisor.
 func (c Client) call(ctx context.Context, method, path string, query url.Values, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, clientPatience)
 	defer cancel()
@@ -232,7 +232,7 @@ func (c Client) call(ctx context.Context, method, path string, query url.Values,
 	return c.understood(refusal(body))
 }
 
-// understood names the socket if its answer is not what a supervisor says.
+// understood replaces a JSON syntax error by an error which says that the program behind the socket is not a supervisor.
 func (c Client) understood(err error) error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
@@ -241,7 +241,7 @@ func (c Client) understood(err error) error {
 	return err
 }
 
-// reason is what went wrong without what was tried.
+// reason returns the cause of a network error without the operation and the address.
 func reason(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {

@@ -23,19 +23,18 @@ func (u *UnknownName) Error() string {
 	return fmt.Sprintf("there is no pair %q; known are: %s", u.Name, strings.Join(u.Known, ", "))
 }
 
-// Outcome is what a command came to for one pair.
+// Outcome is the result of a command for one pair.
 type Outcome struct {
 	Name string `json:"name"`
-	// Error is one line, empty if all went well.
+	// Error is one line. It is empty if the command succeeded.
 	Error  string `json:"error,omitempty"`
 	State  State  `json:"state"`
 	Reason string `json:"reason,omitempty"`
-	// Advertise is what an advertise has begun to send.
+	// Advertise describes the advertise that the command began.
 	Advertise *replication.Advertise `json:"advertise,omitempty"`
 }
 
-// Advertise has the named workers, or all of them, begin to send their tables;
-// Status tells how far that is.
+// Advertise starts sending the whole tables of the named pairs, or of all pairs. Status reports the progress.
 func (s *Supervisor) Advertise(ctx context.Context, names []string, all bool) ([]Outcome, error) {
 	outcomes := []Outcome{}
 	var lives []*live
@@ -70,10 +69,9 @@ func (s *Supervisor) Advertise(ctx context.Context, names []string, all bool) ([
 	return outcomes, nil
 }
 
-// Restart replaces the workers of the named pairs, or of all, and returns when
-// each has reached a state, or ctx has ended. Failed pairs are left alone. A
-// pair whose new configuration can't start beside the old one starts with the
-// new one.
+// Restart replaces the workers of the named pairs, or of all pairs. It returns when each pair has reached a state, or
+// ctx has ended. Failed pairs are skipped. A pair whose new configuration is waiting, because it can't start beside the
+// old worker, starts with the new configuration.
 func (s *Supervisor) Restart(ctx context.Context, names []string, all bool) ([]Outcome, error) {
 	var rows []*pair
 	err := s.do(ctx, func() (err error) {
@@ -105,14 +103,14 @@ func (s *Supervisor) Restart(ctx context.Context, names []string, all bool) ([]O
 	})
 }
 
-// renew replaces a pair's worker by a new one.
+// renew replaces the worker of a pair.
 func (s *Supervisor) renew(p *pair) {
 	spec := p.spec
 	if p.target != nil {
 		spec = *p.target
 	}
 	s.stop(p)
-	p.counters.Distrust() // or nothing might be read anew
+	p.counters.Distrust() // makes the new worker read the table instead of trusting the checkpoint
 	s.begin(p, spec)
 }
 
@@ -123,15 +121,14 @@ func (p *pair) outcome() Outcome {
 // patience is how long a command waits for workers to reach a state.
 const patience = 5 * time.Second
 
-// waiter waits for pairs to settle.
+// waiter is a caller that waits until pairs have settled.
 type waiter struct {
 	ctx   context.Context
 	pairs []*pair
 	done  chan struct{}
 }
 
-// settle returns when the pairs' workers have all reached a state, or patience
-// or ctx has ended.
+// settle returns when the workers of all pairs have reached a state, or when patience or ctx has ended.
 func (s *Supervisor) settle(ctx context.Context, pairs []*pair) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -146,7 +143,7 @@ func (s *Supervisor) settle(ctx context.Context, pairs []*pair) {
 	}
 }
 
-// wake lets go of the waiters that have nothing left to wait for.
+// wake ends the waits whose pairs have all settled.
 func (s *Supervisor) wake() {
 	var rest []*waiter
 	for _, w := range s.waiters {

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// maxConnections are served at a time; more wait in the socket's queue.
+	// maxConnections is the number of connections served at the same time. Others wait in the socket's queue.
 	maxConnections = 128
-	// headerPatience and answerPatience bound what a slow client can hold.
+	// headerPatience and answerPatience limit how long a slow client can occupy a connection.
 	headerPatience = time.Second
 	answerPatience = 30 * time.Second
 	maxHeader      = 64 << 10
@@ -51,7 +51,7 @@ func listen(path string, log *slog.Logger) (*control, error) {
 
 type callerKey struct{}
 
-// serve answers until release.
+// serve answers requests until release.
 func (c *control) serve(s *Supervisor) {
 	defer close(c.served)
 	c.server.Handler = newHandler(s, c.path)
@@ -60,8 +60,7 @@ func (c *control) serve(s *Supervisor) {
 	c.server.Serve(&limited{UnixListener: c.listener, slots: make(chan struct{}, maxConnections), reserve: reserve})
 }
 
-// release removes the socket, so that nobody else connects, and lets a
-// successor have it.
+// release removes the socket, so that no client connects any longer, and releases the lock for the next supervisor.
 func (c *control) release() {
 	c.released.Do(func() {
 		c.listener.Close()
@@ -69,7 +68,7 @@ func (c *control) release() {
 	})
 }
 
-// finish gives answers that are under way a moment.
+// finish waits a short time for answers under way.
 func (c *control) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
@@ -79,7 +78,7 @@ func (c *control) finish() {
 	<-c.served
 }
 
-// limited accepts no more connections than it has slots.
+// limited is a listener that accepts at most as many connections at a time as it has slots.
 type limited struct {
 	*net.UnixListener
 	slots   chan struct{}
@@ -103,7 +102,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	})}, nil
 }
 
-// slot is a connection that has one.
+// slot is a connection that occupies one slot.
 type slot struct {
 	*net.UnixConn
 	free func()

@@ -25,7 +25,7 @@ import (
 	"joolctl/nsthread/nstest"
 )
 
-// started runs a supervisor with a control socket until the test's end.
+// started runs a supervisor with a control socket until the end of the test.
 func started(t *testing.T, socket string) (Client, *fleet) {
 	t.Helper()
 	dir := t.TempDir()
@@ -54,7 +54,7 @@ func started(t *testing.T, socket string) (Client, *fleet) {
 	return Client{socket}, f
 }
 
-// socketIn is a path of a control socket whose directory is yet to be made.
+// socketIn returns the path of a control socket in a directory that does not exist yet.
 func socketIn(t *testing.T) string { return filepath.Join(t.TempDir(), "run", "s") }
 
 func TestControl(t *testing.T) {
@@ -90,7 +90,7 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// When down answers, a successor can start at once.
+// TestDownAndSuccessor checks that another supervisor can start as soon as down has answered.
 func TestDownAndSuccessor(t *testing.T) {
 	socket := socketIn(t)
 	for range 3 {
@@ -167,7 +167,7 @@ func wantRunError(t *testing.T, socket, want string) {
 	}
 }
 
-// raw sends bytes and returns the whole answer.
+// raw sends bytes to the socket and returns the whole answer.
 func raw(t *testing.T, socket, request string) string {
 	t.Helper()
 	conn, err := net.Dial("unix", socket)
@@ -211,7 +211,7 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// allRun waits until all workers do.
+// allRun waits until all workers run.
 func allRun(t *testing.T, c Client) {
 	t.Helper()
 	until(t, 5*time.Second, "all workers run", func() string {
@@ -228,13 +228,13 @@ func allRun(t *testing.T, c Client) {
 	})
 }
 
-// TestClientsThatTakeTheirTime: who asks for much and reads nothing, or says what no
-// request is, holds up nobody else.
+// TestClientsThatTakeTheirTime has clients that request long answers and do not read them, and clients that send invalid
+// requests. None may delay another client.
 func TestClientsThatTakeTheirTime(t *testing.T) {
 	c, f := started(t, socketIn(t))
 	allRun(t, c)
 	f.notes()
-	// The answer to so long a path does not fit into the socket.
+	// The answer repeats the path, which is too long for the socket's send buffer.
 	for range maxConnections - 1 {
 		conn, err := net.Dial("unix", c.Socket)
 		if err != nil {
@@ -268,7 +268,7 @@ func TestClientsThatTakeTheirTime(t *testing.T) {
 	}
 }
 
-// TestThousandConnections: all that ask are answered, and no worker notices.
+// TestThousandConnections opens a thousand connections. All requests must be answered, and no worker may be affected.
 func TestThousandConnections(t *testing.T) {
 	c, f := started(t, socketIn(t))
 	rows := func() (rows []Row) {
@@ -277,14 +277,14 @@ func TestThousandConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range status.Workers {
-			status.Workers[i].Rates = nil // their window is always another one
+			status.Workers[i].Rates = nil // the time window differs each time
 		}
 		return status.Workers
 	}
 	allRun(t, c)
 	before := rows()
 	f.notes()
-	// Some that say nothing, as many as are served at a time.
+	// Idle connections occupy all slots.
 	for range maxConnections {
 		conn, err := net.Dial("unix", c.Socket)
 		if err != nil {
@@ -309,7 +309,7 @@ func TestThousandConnections(t *testing.T) {
 	}
 }
 
-// TestUsers has other users connect: the kernel says who they are.
+// TestUsers connects as other users. The supervisor learns the users from the kernel.
 func TestUsers(t *testing.T) {
 	nstest.NeedRoot(t, "other users")
 	socket := filepath.Join(openDir(t), "s")
@@ -342,7 +342,7 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// openDir is a directory that everybody may enter.
+// openDir returns a directory that all users may enter.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -354,17 +354,17 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-// asUser calls fn on a thread that belongs to another user, and ends that thread.
+// asUser calls fn on a thread that belongs to another user. The thread then ends.
 func asUser(t *testing.T, uid, gid uint32, groups []uint32, fn func()) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked
+		runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
 		var list unsafe.Pointer
 		if len(groups) > 0 {
 			list = unsafe.Pointer(&groups[0])
 		}
-		// The system's calls change the thread, the library's all of them.
+		// Raw system calls change one thread; the functions of package syscall change all threads.
 		for _, call := range [][4]uintptr{
 			{unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(list), 0},
 			{unix.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid)},
@@ -444,8 +444,8 @@ func TestStrangersMayOnlyRead(t *testing.T) {
 	}
 }
 
-// FuzzRequest: whatever is asked, there is an answer in JSON, and none but a
-// good one for a path that exists.
+// FuzzRequest sends random requests to a supervisor that has stopped. Each must get an answer in JSON, and only /v1/down
+// may succeed.
 func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/v1/status", "name=a&name=b")
 	f.Add("POST", "/v1/restart", "all=true")

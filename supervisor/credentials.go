@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// caller is who is at the other end of a control connection.
+// caller is the process at the other end of a control connection, as the kernel reports it.
 type caller struct {
 	known  bool
 	uid    uint32
 	groups []uint32
 }
 
-// callerOf asks the kernel, which noted it when the connection was made.
+// callerOf reads the peer's credentials, which the kernel recorded when the connection was made.
 func callerOf(c *net.UnixConn) caller {
 	var who caller
 	raw, err := c.SyscallConn()
@@ -37,7 +37,7 @@ func callerOf(c *net.UnixConn) caller {
 	return who
 }
 
-// peerGroups are the supplementary groups, as far as they fit.
+// peerGroups returns the supplementary groups of the peer; nil: there are more than 1024, or the kernel does not say.
 func peerGroups(fd uintptr) []uint32 {
 	groups := make([]uint32, 1024)
 	size := uint32(len(groups)) * 4
@@ -49,8 +49,8 @@ func peerGroups(fd uintptr) []uint32 {
 	return groups[:size/4]
 }
 
-// mayChange is true for root, for the supervisor's own user, and for members
-// of the socket's group, whom an administrator lets in by chgrp.
+// mayChange is true for root, for the supervisor's own user, and for members of the socket's group. An administrator
+// permits other users by changing that group (chgrp).
 func (c caller) mayChange(socket string) bool {
 	if !c.known {
 		return false
@@ -65,7 +65,7 @@ func (c caller) mayChange(socket string) bool {
 	return slices.Contains(c.groups, st.Gid)
 }
 
-// LetIn tells a user who may not use a control socket, or only read, what to do about it.
+// LetIn returns the advice for a user without permission to use the control socket, or with permission only to read.
 func LetIn(socket string) string {
 	var st unix.Stat_t
 	if err := unix.Stat(socket, &st); err != nil || st.Gid == 0 {

@@ -9,8 +9,8 @@ import (
 	"joolctl/replication"
 )
 
-// DryRun returns what Reload would change if the supervisor's directory had the content of dir, and changes nothing. The states in the
-// result are the present ones. dir is an absolute path; "" is the supervisor's directory.
+// DryRun returns the changes that Reload would make if the supervisor's directory had the content of dir. DryRun changes
+// nothing. The states in the result are the present ones. dir is an absolute path; "" is the supervisor's directory.
 func (s *Supervisor) DryRun(ctx context.Context, dir string) (Reload, error) {
 	if dir == "" {
 		dir = s.opt.Dir
@@ -22,7 +22,7 @@ func (s *Supervisor) DryRun(ctx context.Context, dir string) (Reload, error) {
 		err    error
 	}
 	read := make(chan outcome, 1)
-	go func() { // a file system may take its time
+	go func() { // a file system may block
 		result, err := configdir.Read(dir)
 		read <- outcome{result, err}
 	}()
@@ -54,7 +54,7 @@ func (s *Supervisor) DryRun(ctx context.Context, dir string) (Reload, error) {
 	})
 }
 
-// wouldRefuse returns the Refusal of an action. A pair that is not there yet would have failed.
+// wouldRefuse returns the Refusal of an action. A pair that does not exist yet gets the state failed.
 func (s *Supervisor) wouldRefuse(a action) Refusal {
 	p := s.pairs[a.name]
 	if p == nil {

@@ -6,16 +6,15 @@ import (
 	"slices"
 )
 
-// Events is what the supervisor needs of an *events.Watcher.
+// Events is the part of *events.Watcher that the supervisor uses.
 type Events interface {
-	// Follow has it watch these namespaces and let go of all others.
+	// Follow sets the namespaces to watch. Namespaces that are not listed are no longer watched.
 	Follow(namespaces []string)
-	// Run calls changed when something may have changed in a namespace that is
-	// followed, or anywhere.
+	// Run calls changed when something may have changed in a watched namespace, or anywhere (all).
 	Run(ctx context.Context, changed func(namespace string, all bool))
 }
 
-// follow has the namespaces watched that have pairs, and no others.
+// follow watches exactly the namespaces that have pairs.
 func (s *Supervisor) follow() {
 	if s.opt.Events == nil || !s.moving {
 		return
@@ -37,7 +36,7 @@ func (s *Supervisor) follow() {
 	}
 }
 
-// stirred has all workers of a namespace, or all, look at what they depend on.
+// stirred makes all workers of a namespace, or all workers, check their dependencies.
 func (s *Supervisor) stirred(namespace string, all bool) {
 	s.post(func() {
 		if s.closing {
@@ -59,9 +58,8 @@ func (p *pair) dependsOn(namespace string) bool {
 		p.target != nil && (p.target.Namespace == namespace || p.target.NetNamespace == namespace)
 }
 
-// nudge has a pair's workers look: those that wait try to start, those that run
-// look whether they still can, and what could not be reconfigured is tried
-// again.
+// nudge makes the workers of a pair check their dependencies: waiting workers try to start, running workers check that
+// all they depend on still exists, and a failed reconfiguration is tried again.
 func (s *Supervisor) nudge(p *pair) {
 	for _, k := range []*keeper{p.keeper, p.successor} {
 		if k == nil {

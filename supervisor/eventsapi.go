@@ -11,15 +11,17 @@ import (
 )
 
 const (
-	// maxEventsWait is how long a request waits for an event at most: less than a client and the server wait for an answer.
+	// maxEventsWait is the longest time that a request waits for an event. It is shorter than the time limits of client
+	// and server.
 	maxEventsWait = 10 * time.Second
-	// maxFollowers is how many requests wait at a time. Others get an empty answer, so that connections are left for commands.
+	// maxFollowers is the number of requests that may wait at the same time. Others get an empty answer, so that
+	// connections remain free for commands.
 	maxFollowers = maxConnections / 4
 )
 
 // EventList is the answer to /v1/events.
 type EventList struct {
-	// Last is the number to ask for the next events with.
+	// Last is the number after which the next request should ask for events.
 	Last uint64 `json:"last"`
 	// Events are those kept after the number, in the order in which they happened.
 	Events []eventlog.Event `json:"events"`
@@ -27,13 +29,13 @@ type EventList struct {
 
 // EventsOptions select events.
 type EventsOptions struct {
-	// After is the number of the last event that is known; 0 selects all.
+	// After is the number of the last event that the caller knows; 0 selects all events.
 	After uint64
-	// Wait is how long to wait for an event if there is none.
+	// Wait is how long to wait for an event if none is selected.
 	Wait time.Duration
 }
 
-// errNoNumber is the error about a parameter that is no number of an event.
+// errNoNumber is the error about a parameter that is not the number of an event.
 var errNoNumber = errors.New("after wants the number of an event")
 
 // parseEventsOptions reads the options from a query: after=NUMBER and wait=DURATION.
@@ -47,7 +49,7 @@ func parseEventsOptions(q url.Values) (o EventsOptions, err error) {
 	return o, err
 }
 
-// Events returns the events of the named pairs, or of all if no names are given. A name may be that of a pair that is gone.
+// Events returns the events of the named pairs, or of all if no names are given. A name may be that of a removed pair.
 func (s *Supervisor) Events(ctx context.Context, names []string, o EventsOptions) (EventList, error) {
 	if err := s.do(ctx, func() error { return s.knowsAll(names) }); err != nil {
 		return EventList{}, err
@@ -77,7 +79,7 @@ func (s *Supervisor) Events(ctx context.Context, names []string, o EventsOptions
 	}
 }
 
-// knowsAll returns an error if a name is that of no pair and of no event.
+// knowsAll returns an error if a name belongs to no pair and to no event.
 func (s *Supervisor) knowsAll(names []string) error {
 	for _, name := range names {
 		if s.pairs[name] == nil && !s.opt.EventLog.Knows(name) {

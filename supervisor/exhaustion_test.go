@@ -23,16 +23,15 @@ import (
 )
 
 const (
-	// exhaustedIn has this test binary be the supervisor of that directory.
+	// exhaustedIn makes this test binary run a supervisor for the directory in this environment variable.
 	exhaustedIn = "JOOLCTL_TEST_EXHAUSTED_IN"
-	// few descriptors are enough for some of its pairs, many for all.
+	// few descriptors are enough for some of the pairs, many for all of them.
 	few, many = 80, 1000
 	pairs     = 30
 )
 
-// TestExhaustion runs a supervisor that may have too few descriptors for its
-// pairs: some run, others tell what to raise, status answers, and when there are
-// more all run.
+// TestExhaustion runs a supervisor with too few descriptors for its pairs. Some pairs must run, the others must name the
+// limit to raise, and status must answer. After the limit is raised, all pairs must run.
 func TestExhaustion(t *testing.T) {
 	if dir := os.Getenv(exhaustedIn); dir != "" {
 		exhaustedSupervisor(t, dir)
@@ -111,7 +110,7 @@ func TestExhaustion(t *testing.T) {
 		})
 	}
 	order("fill")
-	// One after the other and side by side: each is answered, at once.
+	// Sequential and concurrent requests must all be answered without delay.
 	for range 20 {
 		answers := make(chan error, 4)
 		for range cap(answers) {
@@ -134,8 +133,8 @@ func TestExhaustion(t *testing.T) {
 	settle("all run", func(running, _ int) bool { return running == pairs })
 }
 
-// exhaustedSupervisor runs until stdin ends. When it is told to, it takes all
-// descriptors that are left, and may have more.
+// exhaustedSupervisor runs a supervisor until stdin ends. The line "fill" makes it open all remaining descriptors;
+// "raise" raises the limit.
 func exhaustedSupervisor(t *testing.T, dir string) {
 	limit := func(n uint64) {
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: many}); err != nil {
@@ -166,7 +165,7 @@ func exhaustedSupervisor(t *testing.T, dir string) {
 		} else {
 			limit(many)
 		}
-		if err := os.Mkdir(filepath.Join(dir, lines.Text()), 0o755); err != nil { // takes no descriptor
+		if err := os.Mkdir(filepath.Join(dir, lines.Text()), 0o755); err != nil { // needs no descriptor
 			t.Error(err)
 		}
 	}

@@ -16,14 +16,14 @@ import (
 	"joolctl/worker"
 )
 
-// fleet makes fake workers and remembers them.
+// fleet makes fake workers and records their calls.
 type fleet struct {
 	mu sync.Mutex
-	// runs has what the workers of an instance do instead of running well.
+	// runs maps an instance to the function that its workers run; without one, they run well.
 	runs map[string]func(ctx context.Context, ready func()) error
-	// reconfigures likewise.
+	// reconfigures does the same for Reconfigure.
 	reconfigures map[string]func(configdir.Spec) error
-	// lacking has why a probe of an instance fails.
+	// lacking maps an instance to the error of its probe.
 	lacking   map[string]error
 	kernel    func(ctx context.Context) (map[string]uint64, error)
 	counters  func(ctx context.Context) (*joolnl.ModuleCounters, error)
@@ -31,14 +31,14 @@ type fleet struct {
 	sync      func() worker.SyncState
 	peers     func() []replication.PeerInfo
 	follow    func() *worker.Follower
-	// statsTaken are ports that can't be opened.
+	// statsTaken are the ports that can't be opened.
 	statsTaken map[uint16]bool
 	statsOpen  map[uint16]func() worker.Stats
 	made       []*fakeWorker
 	log        []string
 	active     map[key]int
 	overlap    bool
-	// stuck are the instances whose loops stand still; true: inside the kernel.
+	// stuck maps an instance to the state of its stuck loop; true: the loop is inside the kernel.
 	stuck map[string]bool
 }
 
@@ -69,14 +69,14 @@ func (f *fleet) newWorker(spec configdir.Spec, counters *worker.Counters) Worker
 	return w
 }
 
-// note logs what happened, for tests of the order.
+// note records an event, for tests of the order.
 func (f *fleet) note(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.log = append(f.log, fmt.Sprintf(format, args...))
 }
 
-// notes are those since the last call.
+// notes returns the events since the last call.
 func (f *fleet) notes() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -172,7 +172,7 @@ func (w *fakeWorker) Follow() (*worker.Follower, error) {
 	return nil, worker.ErrNotRunning
 }
 
-// Turns rises with each call.
+// Turns returns a higher number at each call, unless the instance's loop is stuck.
 func (w *fakeWorker) Turns() uint64 {
 	w.fleet.mu.Lock()
 	defer w.fleet.mu.Unlock()
@@ -188,7 +188,7 @@ func (w *fakeWorker) InKernel() bool {
 	return w.fleet.stuck[w.spec.Instance]
 }
 
-// jam has the loop of an instance's workers stand still, and release has it go on.
+// jam stops the loop of an instance's workers; release lets the loop continue.
 func (f *fleet) jam(instance string, kernel bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -234,7 +234,7 @@ func (f *fleet) openStats(spec configdir.Spec, stats func() worker.Stats) (Stats
 	return fakeStats{f, spec.StatsPort}, nil
 }
 
-// rig is a supervisor over a directory, run inside a bubble.
+// rig is a supervisor for a directory, run inside a synctest bubble.
 type rig struct {
 	t     *testing.T
 	dir   string
@@ -242,21 +242,19 @@ type rig struct {
 	*Supervisor
 	end  context.CancelFunc
 	done chan error
-	// moves are all changes of states, those of Run's goroutine: to be read
-	// when it waits.
+	// moves are all changes of states. Run's goroutine appends to it: read it only while that goroutine waits.
 	moves []transition
-	// seen is the number of the last event that happened returned.
+	// seen is the number of the last event that the method happened returned.
 	seen uint64
 }
 
-// inBubble runs a test with a supervisor on fake time. fill writes the
-// directory before the supervisor starts.
+// inBubble runs a test with a supervisor on fake time. fill writes the directory before the supervisor starts.
 func inBubble(t *testing.T, fill func(dir string, f *fleet), test func(*rig)) {
 	t.Helper()
 	inBubbleWith(t, func(*Options) {}, fill, test)
 }
 
-// inBubbleWith is inBubble with other options.
+// inBubbleWith is inBubble with changed options.
 func inBubbleWith(t *testing.T, change func(*Options), fill func(dir string, f *fleet), test func(*rig)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -288,7 +286,7 @@ func inBubbleWith(t *testing.T, change func(*Options), fill func(dir string, f *
 	})
 }
 
-// status is the whole status.
+// status returns the status of all pairs.
 func (r *rig) status() Status {
 	r.t.Helper()
 	status, err := r.Status(context.Background(), nil)
@@ -298,7 +296,7 @@ func (r *rig) status() Status {
 	return status
 }
 
-// row is one pair's row.
+// row returns the row of one pair.
 func (r *rig) row(name string) Row {
 	r.t.Helper()
 	status, err := r.Status(context.Background(), []string{name})
@@ -306,11 +304,11 @@ func (r *rig) row(name string) Row {
 		r.t.Fatalf("Status of %s: %v", name, err)
 	}
 	row := status.Workers[0]
-	row.Rates = nil // their window is always another one
+	row.Rates = nil // the time window differs each time
 	return row
 }
 
-// reload has the directory read again.
+// reload makes the supervisor read the directory again.
 func (r *rig) reload() Reload {
 	r.t.Helper()
 	reload, err := r.Reload(context.Background())
@@ -321,9 +319,9 @@ func (r *rig) reload() Reload {
 	return reload
 }
 
-// files is a pair as it is written.
+// files is the content of a pair's files.
 type files struct {
-	group     string // the last number
+	group     string // the last byte of the group's address
 	instance  string
 	namespace string
 	ttl       int

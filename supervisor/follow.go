@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// maxStreams is how many requests may follow sessions at a time.
+	// maxStreams is how many requests may follow sessions at the same time.
 	maxStreams = 16
-	// readWithin limits the time that a follower takes to read a line.
+	// readWithin is how long a client may take to read a line.
 	readWithin = 5 * time.Second
-	// tellEvery is the longest time between two lines, so that a follower notices the end of a supervisor that was killed, and
-	// the supervisor that of a follower.
+	// tellEvery is the longest time between two lines. It lets the client notice that the supervisor was killed, and
+	// lets the supervisor notice that the client is gone.
 	tellEvery = 10 * time.Second
 )
 
@@ -61,7 +61,7 @@ func (s *Supervisor) Follow(ctx context.Context, name string) (*worker.Follower,
 	return w.Follow()
 }
 
-// follow writes Flows until the worker ends or the caller does not read any more.
+// follow writes Flows until the worker ends or the client stops reading.
 func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 	follower, code, err := h.beginToFollow(r)
 	if err != nil {
@@ -84,7 +84,7 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		if len(follower.Flows()) > 0 {
-			return nil // with the next one
+			return nil // the next line flushes this one too
 		}
 		return out.Flush()
 	}
@@ -103,7 +103,7 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 			for err == nil && len(follower.Flows()) > 0 {
 				err = pass(<-follower.Flows())
 			}
-			_ = write(Flow{Time: time.Now(), Ended: "the worker has stopped", Dropped: follower.Dropped()}) // or the caller sees the end of the connection
+			_ = write(Flow{Time: time.Now(), Ended: "the worker has stopped", Dropped: follower.Dropped()}) // if this fails, the client sees the connection end
 			return
 		case <-h.supervisor.stopped:
 			return
@@ -113,7 +113,8 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// beginToFollow returns a Follower if the caller may have one. code is the status of an error that errorAnswer does not know, or 0.
+// beginToFollow returns a Follower if the client may have one. code is the HTTP status of an error that errorAnswer does
+// not know, or 0.
 func (h *handler) beginToFollow(r *http.Request) (f *worker.Follower, code int, err error) {
 	if who, _ := r.Context().Value(callerKey{}).(caller); !who.mayChange(h.socket) {
 		return nil, http.StatusForbidden, errors.New("you may not see sessions, because they name hosts that talk to each other: " + LetIn(h.socket))

@@ -15,7 +15,7 @@ import (
 	"joolctl/worker"
 )
 
-// TestFollow has a client follow a worker's sessions until the worker ends.
+// TestFollow makes a client follow a worker's sessions until the worker ends.
 func TestFollow(t *testing.T) {
 	c, f := started(t, socketIn(t))
 	closed := new(atomic.Bool)
@@ -52,7 +52,7 @@ func TestFollow(t *testing.T) {
 	await.Within(t, 5*time.Second, "the follower is closed", closed.Load)
 }
 
-// TestFollowIsRefused has requests that can't be followed.
+// TestFollowIsRefused sends requests that must be refused.
 func TestFollowIsRefused(t *testing.T) {
 	c, f := started(t, socketIn(t))
 	none := func(Flow) error { return errors.New("a line came") }
@@ -69,7 +69,7 @@ func TestFollowIsRefused(t *testing.T) {
 	begun := make(chan struct{}, maxStreams)
 	for range maxStreams {
 		go func() {
-			_ = c.Follow(ctx, "a", func(Flow) error { begun <- struct{}{}; return nil }) // ends with ctx
+			_ = c.Follow(ctx, "a", func(Flow) error { begun <- struct{}{}; return nil }) // returns when ctx ends
 		}()
 	}
 	for range maxStreams {

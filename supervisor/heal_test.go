@@ -23,11 +23,10 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// healWithin is how soon a pair has to run again once what it needs is there.
+// healWithin is the time within which a pair must run again once the missing item exists.
 const healWithin = time.Second
 
-// real is a supervisor with real workers, in real namespaces, on a kernel whose
-// Jool is not real.
+// real is a supervisor with real workers in real network namespaces, on a kernel with a fake Jool module.
 type real struct {
 	t      testing.TB
 	dir    string
@@ -36,13 +35,13 @@ type real struct {
 	*Supervisor
 }
 
-// startReal runs one until the test's end. fill writes the directory.
+// startReal starts a supervisor that runs until the end of the test. fill writes the directory.
 func startReal(t testing.TB, fill func(*real)) *real {
 	t.Helper()
 	return startRealWith(t, func(*Options) {}, fill)
 }
 
-// startRealWith is startReal with other options.
+// startRealWith is startReal with changed options.
 func startRealWith(t testing.TB, change func(*Options), fill func(*real)) *real {
 	t.Helper()
 	nstest.Need(t)
@@ -63,7 +62,7 @@ func startRealWith(t testing.TB, change func(*Options), fill func(*real)) *real 
 	return r
 }
 
-// realOptions are those of a supervisor with real workers.
+// realOptions returns options for a supervisor with real workers.
 func realOptions(dir string, env worker.Env) Options {
 	return Options{
 		Dir: dir,
@@ -78,7 +77,7 @@ func realOptions(dir string, env worker.Env) Options {
 	}
 }
 
-// pair writes a pair for a namespace's instance "nat", over one interface.
+// pair writes a pair for the instance "nat" of a namespace, over one interface.
 func (r *real) pair(name, ns, link string) { writeRealPair(r.t, r.dir, name, ns, link) }
 
 func writeRealPair(t testing.TB, dir, name, ns, link string) {
@@ -86,11 +85,11 @@ func writeRealPair(t testing.TB, dir, name, ns, link string) {
 	writePairFor(t, dir, name, ns, "nat", link, 6464)
 }
 
-// writePairFor writes a pair for any instance, with a port of its own.
+// writePairFor writes a pair for any instance, with its own port.
 func writePairFor(t testing.TB, dir, name, ns, instance, link string, port int) {
 	t.Helper()
 	interfaces := fmt.Sprintf(`, "in interface": %q, "out interface": %[1]q`, link)
-	if link == "" { // the kernel's choice
+	if link == "" { // the kernel chooses the interface
 		interfaces = ""
 	}
 	for file, text := range map[string]string{
@@ -103,7 +102,7 @@ func writePairFor(t testing.TB, dir, name, ns, instance, link string, port int) 
 	}
 }
 
-// until waits until nothing is wrong any more.
+// until waits until wrong returns "".
 func until(t testing.TB, limit time.Duration, what string, wrong func() string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -119,7 +118,7 @@ func until(t testing.TB, limit time.Duration, what string, wrong func() string) 
 	}
 }
 
-// only is the one pair's row; empty, if there is none.
+// only returns the row of the only pair; an empty Row if there is none.
 func (r *real) only() Row {
 	r.t.Helper()
 	status, err := r.Status(context.Background(), nil)
@@ -132,8 +131,7 @@ func (r *real) only() Row {
 	return status.Workers[0]
 }
 
-// within waits until the one pair's row is as wanted, and returns how long that
-// took.
+// within waits until the row of the only pair is as wanted, and returns how long that took.
 func (r *real) within(limit time.Duration, state State, restarts int, reason string) time.Duration {
 	r.t.Helper()
 	var row Row
@@ -155,12 +153,11 @@ func (r *real) within(limit time.Duration, state State, restarts int, reason str
 
 const makeSync = "link add sync type veth peer name sync2"
 
-// TestWaitingIsOver makes what a pair waits for.
+// TestWaitingIsOver creates the item that a pair waits for.
 func TestWaitingIsOver(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		// link is the pair's interface; before is done in its namespace at the
-		// start, which is not there if there is nothing to do.
+		// link is the pair's interface. before lists the commands to run in its namespace before the start.
 		link   string
 		before []string
 		off    bool
@@ -203,8 +200,8 @@ func TestWaitingIsOver(t *testing.T) {
 	}
 }
 
-// TestNamespaceComesAndGoes has a pair wait for a namespace, which is then
-// deleted, made anew while it runs, and deleted for good.
+// TestNamespaceComesAndGoes starts a pair whose namespace does not exist. The test creates the namespace, replaces it
+// while the pair runs, and deletes it.
 func TestNamespaceComesAndGoes(t *testing.T) {
 	nstest.Need(t)
 	ns := nstest.Name()
@@ -225,7 +222,7 @@ func TestNamespaceComesAndGoes(t *testing.T) {
 
 		nstest.Delete(t, ns)
 		t.Logf("noticed after %v", r.within(healWithin, Waiting, 0, missing))
-		// The kernel here has each connection's end noticed by a goroutine of its own.
+		// The fake kernel notices the end of each connection on another goroutine.
 		until(t, healWithin, "a namespace that is gone is let go", func() string {
 			if n := r.kernel.Connections(); n != 0 {
 				return fmt.Sprintf("%d connections are left in it", n)
@@ -235,7 +232,7 @@ func TestNamespaceComesAndGoes(t *testing.T) {
 	}
 }
 
-// TestInterfaceMadeAnew has the interface of a running pair go and come.
+// TestInterfaceMadeAnew deletes the interface of a running pair and creates it again.
 func TestInterfaceMadeAnew(t *testing.T) {
 	ns := nstest.New(t)
 	nstest.IP(t, ns, makeSync)
@@ -254,8 +251,8 @@ func TestInterfaceMadeAnew(t *testing.T) {
 	t.Logf("ran after %v", r.within(healWithin, Running, 4, ""))
 }
 
-// TestLinkIsDown has the interface of a running pair go down: it runs on, and its row
-// says what to type.
+// TestLinkIsDown takes down the interface of a running pair. The pair must keep running, and its row must name the
+// command that repairs it.
 func TestLinkIsDown(t *testing.T) {
 	ns := nstest.New(t)
 	nstest.IP(t, ns, makeSync, "link set sync up", "link set sync2 up")
@@ -271,15 +268,15 @@ func TestLinkIsDown(t *testing.T) {
 		t.Errorf("ready: %+v, %v", ready, err)
 	}
 	nstest.IP(t, ns, "link set sync up")
-	// The kernel looks at carriers once a second.
+	// The kernel checks carriers once a second.
 	until(t, healWithin+time.Second, "the row is well again", func() string { return r.only().Reason })
 	if n := r.only().Restarts; n != 0 {
 		t.Errorf("started again %d times", n)
 	}
 }
 
-// TestDeletedNamespaceIsLetGo: the kernel destroys a namespace that nobody holds any
-// more, and with it the other end of a link that led into it.
+// TestDeletedNamespaceIsLetGo deletes the namespace of a running pair. The kernel destroys a namespace once no process
+// holds it, together with the other end of a link that led into it.
 func TestDeletedNamespaceIsLetGo(t *testing.T) {
 	ns, outside := nstest.New(t), nstest.New(t)
 	nstest.Veth(t, nstest.End{Namespace: ns, Name: "sync", Addrs: []string{"10.64.0.1/24"}},
@@ -298,8 +295,8 @@ func TestDeletedNamespaceIsLetGo(t *testing.T) {
 	})
 }
 
-// TestStatsSocketThatCannotBe: a stats port that another program has, or an address
-// that this host has not, is told, and the sessions cross all the same.
+// TestStatsSocketThatCannotBe uses a stats port that another program has, and an address that this host does not have.
+// The row must report the error, and sessions must still reach the peer.
 func TestStatsSocketThatCannotBe(t *testing.T) {
 	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -333,8 +330,7 @@ func TestStatsSocketThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestAddressMoves has the address that names a pair's interface go over to another
-// interface.
+// TestAddressMoves moves the address that selects a pair's interface to another interface.
 func TestAddressMoves(t *testing.T) {
 	ns := nstest.New(t)
 	nstest.IP(t, ns, makeSync, "link set sync up", "link set sync2 up", "address add 192.0.2.1/24 dev sync")
@@ -350,7 +346,7 @@ func TestAddressMoves(t *testing.T) {
 	}
 }
 
-// TestNamespaceMountedLater has the namespace's file appear before it is mounted.
+// TestNamespaceMountedLater creates the namespace's file before it is mounted.
 func TestNamespaceMountedLater(t *testing.T) {
 	nstest.Need(t)
 	ns := nstest.Name()
@@ -363,7 +359,7 @@ func TestNamespaceMountedLater(t *testing.T) {
 	t.Cleanup(func() { nstest.Delete(t, ns) })
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	<-tick.C // it has looked at the file
+	<-tick.C // the supervisor has checked the file
 	if out, err := exec.Command("unshare", "--net="+path, "true").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -372,8 +368,8 @@ func TestNamespaceMountedLater(t *testing.T) {
 	t.Logf("ran after %v", r.within(healWithin, Running, 0, ""))
 }
 
-// TestChangesTakeEffect has files written, changed, broken, repaired and deleted; nobody
-// tells the supervisor, which watches.
+// TestChangesTakeEffect writes, changes, breaks, repairs and deletes files. The supervisor must notice every change by
+// its own watches.
 func TestChangesTakeEffect(t *testing.T) {
 	ns := nstest.New(t)
 	nstest.IP(t, ns, makeSync, "link set sync up", "link set sync2 up")

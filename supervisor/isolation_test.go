@@ -9,8 +9,8 @@ import (
 	"joolctl/configdir"
 )
 
-// TestPanicsOfQuestions has a worker panic when it is asked something, which
-// happens on goroutines that are not its own: everything else goes on.
+// TestPanicsOfQuestions makes a worker panic during requests that run on other goroutines. All other parts must keep
+// working.
 func TestPanicsOfQuestions(t *testing.T) {
 	inBubble(t, func(dir string, f *fleet) {
 		write(t, dir, "a", files{instance: "a"})

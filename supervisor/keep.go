@@ -14,24 +14,23 @@ import (
 	"joolctl/worker"
 )
 
-// Keep keeps one worker running: a new one for each that ended by itself, at
-// once for none of them.
+// Keep keeps one worker running. When a worker ends by itself, Keep starts a new one after a pause.
 type Keep struct {
 	// New makes the worker of each attempt.
 	New func() Worker
-	// Report is told of every change, from Run's goroutine.
+	// Report receives every change, on Run's goroutine.
 	Report func(Condition)
-	// Wake has a worker that waits for something missing look again at once. One
-	// signal should fit into it, so that none is lost; nil: there are none.
+	// Wake makes a worker that waits for something missing check again at once. The channel should have room for one
+	// signal, so that none is lost. nil: there are no signals.
 	Wake <-chan struct{}
-	// Log takes the stacks of panics; nil discards them.
+	// Log receives the stacks of panics; nil discards them.
 	Log *slog.Logger
-	// Jitter draws from [0, 1) for the backoff; nil is the real thing.
+	// Jitter returns a random number in [0, 1) for the backoff; nil uses math/rand.
 	Jitter func() float64
 }
 
-// Run blocks until ctx has ended and the worker with it: as long as the worker
-// takes, so a caller in a hurry does not wait for it.
+// Run blocks until ctx has ended and the worker has stopped. The worker may need long, so a caller with a deadline does
+// not wait for Run.
 func (k *Keep) Run(ctx context.Context) {
 	failures, again := 0, false
 	now, told := Condition{}, Condition{}
@@ -47,13 +46,13 @@ func (k *Keep) Run(ctx context.Context) {
 			failures = 0
 		}
 		var missing *worker.Missing
-		// All at the same moments, because waking up costs more than looking.
+		// All waiting workers check at the same moments, because waking the process costs more than a check.
 		pause := waitingPeriod - time.Duration(time.Now().UnixNano())%waitingPeriod
 		wake := k.Wake
 		if errors.As(err, &missing) {
 			again = ran >= 0
 			if ran > waitingPeriod {
-				pause = 0 // what has gone may be back already, another one
+				pause = 0 // the missing item may exist again already, as another object
 			}
 			now.State, now.Reason = Waiting, missing.Error()
 		} else {
@@ -76,8 +75,7 @@ func (k *Keep) Run(ctx context.Context) {
 	}
 }
 
-// attempt runs one worker to its end. ran is how long it was ready, negative
-// if it never was.
+// attempt runs one worker until it ends. ran is how long it was ready; it is negative if the worker was never ready.
 func (k *Keep) attempt(ctx context.Context, restarts int) (ran time.Duration, err error) {
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	w, err := k.make()
@@ -98,21 +96,20 @@ func (k *Keep) attempt(ctx context.Context, restarts int) (ran time.Duration, er
 	return time.Since(start), err
 }
 
-// make makes a worker, whose panic is its own.
+// make makes a worker. A panic becomes an error.
 func (k *Keep) make() (w Worker, err error) {
 	defer recovered(&err)
 	return k.New(), nil
 }
 
-// recovered, deferred, turns a panic of a worker's into an error: the stack is in
-// the lines behind the first.
+// recovered, deferred, turns a panic of a worker into an error. The stack follows the first line of its text.
 func recovered(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 	}
 }
 
-// guarded runs a worker whose panic is its own.
+// guarded runs a worker. A panic becomes an error.
 func (k *Keep) guarded(ctx context.Context, w Worker, ready func()) (err error) {
 	defer recovered(&err)
 	if err := w.Run(ctx, ready); err != nil {
@@ -121,8 +118,7 @@ func (k *Keep) guarded(ctx context.Context, w Worker, ready func()) (err error) 
 	return errors.New("the worker ended by itself")
 }
 
-// line is an error's first line. What follows, a panic's stack, goes into the
-// log.
+// line returns the first line of an error. The other lines, such as a panic's stack, go to the log.
 func (k *Keep) line(err error) string {
 	first, rest, more := strings.Cut(err.Error(), "\n")
 	if more && k.Log != nil {

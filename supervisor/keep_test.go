@@ -17,8 +17,8 @@ import (
 	"joolctl/worker"
 )
 
-// kept runs a Keep over scripted workers on fake time, for so long, and returns
-// what it reported: seconds since the start, state, restarts, reason.
+// kept runs a Keep over scripted workers on fake time, for the given time, and returns its reports: seconds since the
+// start, state, restarts, reason.
 func kept(t *testing.T, long time.Duration, log *slog.Logger, scripts ...func(context.Context, func()) error) []string {
 	t.Helper()
 	var reports []string
@@ -50,7 +50,7 @@ func kept(t *testing.T, long time.Duration, log *slog.Logger, scripts ...func(co
 	return reports
 }
 
-// good, failing and missing are what a worker may do.
+// runsWell, fails and missing are functions that a fake worker can run.
 func runsWell(ctx context.Context, ready func()) error {
 	ready()
 	<-ctx.Done()
@@ -147,7 +147,7 @@ func TestKeepPanic(t *testing.T) {
 	}
 }
 
-// TestKeepPanicAtMaking has the making of a worker panic.
+// TestKeepPanicAtMaking makes the constructor of a worker panic.
 func TestKeepPanicAtMaking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -166,8 +166,8 @@ func TestKeepPanicAtMaking(t *testing.T) {
 	})
 }
 
-// A signal ends a wait at once, one that comes a moment too early too, but not
-// a backoff.
+// TestKeepWakes checks that a signal ends a wait at once, also a signal that arrives just before the wait. A signal does
+// not end a backoff.
 func TestKeepWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet()
@@ -191,7 +191,7 @@ func TestKeepWakes(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		go func() {
-			for range 3 { // the third comes during the backoff
+			for range 3 { // the third signal arrives during the backoff
 				time.Sleep(10 * time.Millisecond)
 				wake <- struct{}{}
 			}

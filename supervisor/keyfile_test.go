@@ -10,8 +10,8 @@ import (
 	"joolctl/seal"
 )
 
-// TestSharedKeyFile changes the key file of two pairs: both workers take the new keys. While others than its owner have access to the
-// file, both keep running with the keys from before.
+// TestSharedKeyFile changes the key file of two pairs: both workers must use the new keys. While users other than its
+// owner have access to the file, both must keep running with the old keys.
 func TestSharedKeyFile(t *testing.T) {
 	keys := filepath.Join(t.TempDir(), "keys")
 	put := func(mode os.FileMode, list ...seal.Key) {

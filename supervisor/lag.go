@@ -8,10 +8,10 @@ import (
 	"joolctl/replication"
 )
 
-// warnings are what does not keep this host from taking over. A lag is no reason against this host: if the host that serves were not
-// ready because a standby is slow, that standby would take over and lack the sessions. Neither is a datagram that was refused, because
-// anybody can send one; nor is a path on which long packets are lost, because sessions that are missing for that are reasons themselves.
-// reasons are those against this host.
+// warnings returns the warnings, which don't prevent this host from taking over. A lag is a warning: if the active host
+// were not ready because a standby is slow, that standby would take over and lack the sessions. Refused datagrams are a
+// warning, because anybody can send them. A path that loses long packets is a warning, because sessions missing for that
+// cause are reasons themselves. The parameter reasons has the reasons against this host.
 func (st standing) warnings(reasons []replication.Reason, now time.Time, o ReadyOptions) []replication.Reason {
 	list := []replication.Reason{}
 	if st.state != Running {
@@ -25,14 +25,14 @@ func (st standing) warnings(reasons []replication.Reason, now time.Time, o Ready
 		list = append(list, st.sync.Path.Reason())
 	}
 	list = append(list, st.secured(slices.Concat(reasons, list), now)...)
-	if st.tuned && o.MaxLag == 0 { // with MaxLag it is among the reasons
+	if st.tuned && o.MaxLag == 0 { // with MaxLag, the lag is among the reasons
 		list = append(list, st.lags(lagsAfter, now)...)
 	}
 	return list
 }
 
-// unlistedSender returns a reason if a listed peer is not live while datagrams arrive from an address that is not listed: that address
-// may be the peer's.
+// unlistedSender returns a warning if a listed peer is not live while datagrams arrive from an address that is not
+// listed. That address may be the peer's.
 func (st standing) unlistedSender(now time.Time) []replication.Reason {
 	if !st.sync.Unlisted.IsValid() || now.Sub(st.sync.UnlistedAt) > heardWithin {
 		return nil

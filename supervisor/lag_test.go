@@ -12,7 +12,7 @@ import (
 	"joolctl/worker"
 )
 
-// TestLags has peers lag, and compares what a row, ready and its warnings make of it.
+// TestLags gives peers a lag and compares the row, ready and its warnings.
 func TestLags(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	peer := func(id syncwire.ID, lag replication.Lag, change ...func(*replication.PeerInfo)) replication.PeerInfo {
@@ -71,7 +71,8 @@ func TestLags(t *testing.T) {
 	}
 }
 
-// TestPathWarning has packets of the pair's MTU not reach a peer. This is a warning in any case, and no reason against a takeover.
+// TestPathWarning drops packets of the pair's MTU on the path to a peer. This must always cause a warning, and never a
+// reason against a takeover.
 func TestPathWarning(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	peer := netip.MustParseAddr("192.0.2.2")

@@ -8,15 +8,17 @@ import (
 )
 
 const (
-	// countersKey is what the counters are left under. They go on where the sockets
-	// do: a file of the runtime directory would outlive both, or go with every stop.
+	// countersKey is the name of the counters in the descriptor store. The counters are stored with the sockets, so that
+	// both survive the same restarts: a file in the runtime directory would outlive the sockets, or disappear at every
+	// stop.
 	countersKey = "counters"
-	// adoptWithin is how long sockets of the process before wait to be adopted.
-	// Until then they hold their namespaces and are members of their groups.
+	// adoptWithin is how long the sockets of the previous process wait to be adopted. Until then they hold their
+	// namespaces and stay members of their multicast groups.
 	adoptWithin = 5 * time.Second
 )
 
-// takeOverState goes on from what the process before has left.
+// takeOverState loads the counters that the previous process stored, and schedules closing of the sockets that no worker
+// adopts.
 func (s *Supervisor) takeOverState() {
 	store := s.opt.Store
 	n := store.Passed()
@@ -43,7 +45,7 @@ func (s *Supervisor) newPair(name string) *pair {
 	return p
 }
 
-// newCounters are a pair's: those that the process before had for it, if any.
+// newCounters returns the counters of a pair, with the values of the previous process if there are any.
 func (s *Supervisor) newCounters(name string) *worker.Counters {
 	c := new(worker.Counters)
 	if saved, ok := s.counts[name]; ok {
@@ -52,8 +54,7 @@ func (s *Supervisor) newCounters(name string) *worker.Counters {
 	return c
 }
 
-// leaveState leaves the counters to the next process. The workers leave their
-// sockets themselves.
+// leaveState stores the counters for the next process. The workers store their sockets themselves.
 func (s *Supervisor) leaveState() {
 	counts := make(map[string]map[string]uint64)
 	for name, p := range s.pairs {

@@ -10,8 +10,8 @@ import (
 	"joolctl/worker"
 )
 
-// TestCountersGoOn restarts the supervisor under a service manager: counters go
-// on by the pair's name, and those of a pair that is new begin at 0.
+// TestCountersGoOn restarts the supervisor under a service manager. Counters must continue by the pair's name, and the
+// counters of a new pair must start at 0.
 func TestCountersGoOn(t *testing.T) {
 	dir, m := t.TempDir(), fdstoretest.New(t)
 	write(t, dir, "a", files{instance: "a"})
@@ -23,7 +23,7 @@ func TestCountersGoOn(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()
-		if _, err := s.Restart(ctx, nil, true); err != nil { // returns when all run
+		if _, err := s.Restart(ctx, nil, true); err != nil { // returns when all pairs run
 			t.Fatal(err)
 		}
 		f.mu.Lock()

@@ -16,35 +16,35 @@ import (
 const (
 	// kernelPatience is how long status waits for the kernel's counters.
 	kernelPatience = 500 * time.Millisecond
-	// advertisePatience is how long the module may take to tell its table's size.
+	// advertisePatience is how long the module may take to return the size of its table.
 	advertisePatience = 10 * time.Second
 )
 
-// live is a running worker, asked by many at once. A kernel that does not
-// answer costs one goroutine for each kind of question, and nobody more than
-// their patience.
+// live is a running worker that many callers query at the same time. A kernel that does not answer blocks one goroutine
+// for each kind of query, and each caller for at most its own time limit.
 type live struct {
 	Worker
 	stats       enquiry[map[string]uint64]
 	counters    enquiry[*joolnl.ModuleCounters]
 	advertising atomic.Bool
-	// reconfiguring belongs to the supervisor's goroutine.
+	// reconfiguring is used only on the supervisor's goroutine.
 	reconfiguring bool
 }
 
-// enquiry lets callers at the same time share one question to the module.
+// enquiry lets simultaneous callers share one query to the module.
 type enquiry[T any] struct {
 	mu       sync.Mutex
 	question *question[T]
 }
 
-// question is one that is under way: done is closed when answer has the answer, or its zero value if there is none in time.
+// question is a query under way. done is closed when answer is set; answer is the zero value if the module did not
+// answer in time.
 type question[T any] struct {
 	done   chan struct{}
 	answer T
 }
 
-// get returns the answer of a question to the module, or the zero value if there is none in time.
+// get returns the module's answer to a query, or the zero value if there is none in time.
 func (s *enquiry[T]) get(ctx context.Context, ask func(context.Context) (T, error)) (answer T) {
 	ctx, cancel := context.WithTimeout(ctx, kernelPatience)
 	defer cancel()
@@ -79,7 +79,7 @@ func (s *enquiry[T]) ask(ask func(context.Context) (T, error)) *question[T] {
 	return q
 }
 
-// kernel returns the module's counters of sessions, or an empty map if they can't be had in time.
+// kernel returns the module's session counters, or an empty map if the module does not answer in time.
 func (l *live) kernel(ctx context.Context) map[string]uint64 {
 	if stats := l.stats.get(ctx, l.kernelStats); stats != nil {
 		return stats
@@ -87,12 +87,12 @@ func (l *live) kernel(ctx context.Context) map[string]uint64 {
 	return map[string]uint64{}
 }
 
-// moduleCounters returns all counters of the module, or nil if they can't be had in time.
+// moduleCounters returns all counters of the module, or nil if the module does not answer in time.
 func (l *live) moduleCounters(ctx context.Context) *joolnl.ModuleCounters {
 	return l.counters.get(ctx, l.allCounters)
 }
 
-// advertise has the worker begin to advertise.
+// advertise starts the worker's advertise.
 func (l *live) advertise(ctx context.Context) (replication.Advertise, error) {
 	if !l.advertising.CompareAndSwap(false, true) {
 		return replication.Advertise{}, errors.New("it was asked to advertise already, and the module has not answered yet; see `dmesg`")
@@ -118,9 +118,8 @@ func (l *live) advertise(ctx context.Context) (replication.Advertise, error) {
 	}
 }
 
-// What follows is called from goroutines that are nobody's: a panic of the
-// worker's must not be the program's. If anything is wrong with the worker
-// itself, its Run ends and tells the stack.
+// The methods below call the worker on goroutines other than its Run, where a panic would end the program. They turn a
+// panic into an error. If the worker itself is broken, its Run ends and logs the stack.
 
 func (l *live) kernelStats(ctx context.Context) (stats map[string]uint64, err error) {
 	defer refused(&err)
@@ -137,13 +136,13 @@ func (l *live) beginAdvertise(ctx context.Context) (state replication.Advertise,
 	return l.Worker.Advertise(ctx)
 }
 
-// Reconfigure is the worker's.
+// Reconfigure calls the worker's Reconfigure.
 func (l *live) Reconfigure(spec configdir.Spec) (err error) {
 	defer refused(&err)
 	return l.Worker.Reconfigure(spec)
 }
 
-// refused, deferred, makes a panic an error of one line.
+// refused, deferred, turns a panic into an error of one line.
 func refused(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("panic: %v", r)

@@ -32,7 +32,7 @@ func (s *Supervisor) SetLogLevel(ctx context.Context, name string) (LogLevel, er
 	var level slog.Level
 	switch name {
 	case "debug", "info", "warn", "error":
-		_ = level.UnmarshalText([]byte(name)) // it knows these
+		_ = level.UnmarshalText([]byte(name)) // UnmarshalText knows all these names
 	default:
 		return LogLevel{}, fmt.Errorf("there is no level %q; %w", name, errNoLevel)
 	}

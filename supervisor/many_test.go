@@ -12,7 +12,7 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// manyNamespaces makes namespaces that are joined two by two.
+// manyNamespaces makes namespaces that are linked in twos.
 func manyNamespaces(t testing.TB, n int) []string {
 	t.Helper()
 	var all []string
@@ -26,8 +26,7 @@ func manyNamespaces(t testing.TB, n int) []string {
 	return all
 }
 
-// startMany starts a supervisor with a pair in each namespace, and returns how
-// long it took until all ran.
+// startMany starts a supervisor with one pair in each namespace, and returns how long it took until all ran.
 func startMany(t testing.TB, namespaces []string) (*apartProcess, time.Duration) {
 	t.Helper()
 	dir, kernel := t.TempDir(), workertest.NewKernel(0x04010f00)
@@ -40,8 +39,8 @@ func startMany(t testing.TB, namespaces []string) (*apartProcess, time.Duration)
 	return a, time.Since(begin)
 }
 
-// TestFortyStart bounds what forty pairs take to start, on a host that has nothing else to do: the share of the time that other
-// programs have the processors for does not count.
+// TestFortyStart limits the time that forty pairs take to start. The time during which other programs use the processors
+// does not count.
 func TestFortyStart(t *testing.T) {
 	nstest.Need(t)
 	namespaces := manyNamespaces(t, 40)
@@ -60,8 +59,8 @@ func TestFortyStart(t *testing.T) {
 	}
 }
 
-// TestThousandBroken has forty pairs start beside a thousand of one namespace whose
-// instances don't exist, and one more in that namespace.
+// TestThousandBroken starts forty pairs beside a thousand pairs of one namespace whose instances don't exist, and one
+// good pair in that namespace.
 func TestThousandBroken(t *testing.T) {
 	namespaces := manyNamespaces(t, 42)
 	troubled, namespaces := namespaces[0], namespaces[2:]
@@ -91,7 +90,7 @@ func TestThousandBroken(t *testing.T) {
 		}
 		rows := status.Workers
 		others, neighbours := count(rows, "other", Running, ""), count(rows, "neighbour", Running, "")
-		broken := count(rows, "broken", Waiting, "does not exist") // which is known after its turn
+		broken := count(rows, "broken", Waiting, "does not exist") // known after the pair's first attempt
 		if broken == 1000 && others < len(namespaces) {
 			t.Fatalf("the broken pairs have all had their turn, and only %d of %d others run", others, len(namespaces))
 		}
@@ -102,9 +101,8 @@ func TestThousandBroken(t *testing.T) {
 	})
 }
 
-// BenchmarkMany measures start, memory and idleness of a supervisor with many
-// pairs, on a kernel whose Jool is not real and in another process. It wants
-// -benchtime 1x.
+// BenchmarkMany measures the start time, the memory and the idle load of a supervisor with many pairs, in a process of
+// its own, on a kernel with a fake Jool module. It needs -benchtime 1x.
 func BenchmarkMany(b *testing.B) {
 	for _, n := range []int{40, 500} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -7,8 +7,8 @@ import (
 	"joolctl/nsthread/nstest"
 )
 
-// TestMissedEvents: without any event, what a running worker has lost and what a
-// waiting one waits for is found all the same, by the slow look.
+// TestMissedEvents suppresses all events. The periodic check must still find that a running worker has lost something it
+// depends on, and that a missing item of a waiting worker now exists.
 func TestMissedEvents(t *testing.T) {
 	const slowest = 15 * time.Second
 	nstest.Need(t)

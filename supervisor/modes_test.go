@@ -28,9 +28,9 @@ var securityCodes = []replication.Code{
 	replication.Forged, replication.Replayed, replication.UnknownKey,
 }
 
-// side describes one of two hosts.
+// side describes one of the two hosts.
 type side struct {
-	hears             bool // the other host
+	hears             bool // this host hears the other one
 	warnings, reasons string
 }
 
@@ -38,7 +38,7 @@ type side struct {
 // and which warnings and reasons each host has.
 func TestModes(t *testing.T) {
 	t.Parallel()
-	const slowest = time.Minute // greetings without HELLOs count after muteAfter
+	const slowest = time.Minute // a peer that only greets counts after muteAfter
 	one, two := seal.NewKey(1), seal.NewKey(2)
 	same := [2][]seal.Key{{one}, {one}}
 	apart, early := [2][]seal.Key{{two}, {one}}, [2][]seal.Key{{two, one}, {one}}
@@ -115,7 +115,7 @@ func TestModes(t *testing.T) {
 	}
 	until(t, slowest, "all hosts say what is expected", func() string { return strings.Join(wrong(), "\n") })
 
-	// Each host reports a session. The other one has it if it hears that host.
+	// Each host reports a session. The other host must store it if it hears the first one.
 	report := func(n string, number byte) session.Record {
 		s := session.Session{Proto: session.UDP, Src6: netip.AddrPortFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 15: number}), 1000),
 			Src4: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, number}), 2000), Dst4: netip.MustParseAddrPort("192.0.2.1:53"), Expires: time.Minute}
@@ -156,7 +156,7 @@ func securityIn(reasons []replication.Reason) string {
 	return strings.Join(codes, " ")
 }
 
-// group is a supervisor with pairs in namespaces of their own, on one link.
+// group is a supervisor with pairs in several namespaces on one link.
 type group struct {
 	*real
 	names []string
@@ -180,7 +180,7 @@ func startGroup(t *testing.T, mode string, keys ...seal.Key) *group {
 	return g
 }
 
-// join makes a namespace on the group's link. n is another number for each.
+// join makes a namespace on the group's link. n must differ for each.
 func (g *group) join(n int, addresses ...string) string {
 	ns, port := nstest.New(g.t), fmt.Sprintf("port%d", n)
 	nstest.Veth(g.t, nstest.End{Namespace: ns, Name: "sync", Addrs: addresses}, nstest.End{Namespace: g.hub, Name: port})
@@ -208,7 +208,7 @@ func (g *group) set(name, mode string, keys ...seal.Key) {
 	g.reread()
 }
 
-// says has the codes and peers of the reasons of pairs, or of their warnings.
+// says returns the codes and peers of the pairs' reasons, or of their warnings.
 func (g *group) says(warnings bool, names ...string) string {
 	g.t.Helper()
 	var parts []string
@@ -228,7 +228,7 @@ func (g *group) says(warnings bool, names ...string) string {
 	return strings.Join(parts, ", ")
 }
 
-// groupPatience is more than the 12 s after which a peer is not live.
+// groupPatience is longer than the 12 s after which a silent peer is no longer live.
 const groupPatience = time.Minute
 
 // ready waits until the reasons of pairs are as wanted.
@@ -242,8 +242,8 @@ func (g *group) ready(what, want string, names ...string) {
 	})
 }
 
-// hear waits until pairs have each other, and nobody else, as live peers, and are complete. Each peer has the given mode and keys; "":
-// any.
+// hear waits until the pairs have exactly each other as live peers and are complete. Each peer must have the given mode
+// and keys; "": any.
 func (g *group) hear(what, mode string, ids []int, names ...string) {
 	g.t.Helper()
 	until(g.t, groupPatience, what, func() string {
@@ -262,9 +262,9 @@ func (g *group) hear(what, mode string, ids []int, names ...string) {
 	})
 }
 
-// TestReadyAndSecurity runs three hosts with a key. An attacker without the key has the address of one of them. The attacker causes
-// warnings, and changes neither the verdict nor ready. When one host changes its key or its mode, the two others do not hear it any more,
-// and are not ready. They are ready again when that host has its old key again.
+// TestReadyAndSecurity runs three hosts with a key. An attacker without the key uses the address of one of them. The
+// attacker causes warnings, but changes neither the verdict nor ready. When one host changes its key or its mode, the
+// two others no longer hear it and are not ready. They are ready again when that host has its old key again.
 func TestReadyAndSecurity(t *testing.T) {
 	t.Parallel()
 	one, two := seal.NewKey(1), seal.NewKey(2)
@@ -272,7 +272,7 @@ func TestReadyAndSecurity(t *testing.T) {
 	g.hear("the start", "require", []int{1}, g.names...)
 	g.ready("all is well", "a, b", "a", "b")
 
-	attacker := g.join(9, "10.64.0.9/24", "10.64.0.3/24") // also the address of c
+	attacker := g.join(9, "10.64.0.9/24", "10.64.0.3/24") // 10.64.0.3 is also the address of c
 	nstest.IP(t, attacker, "route add 224.0.0.0/4 dev sync")
 	forged := attack(t, attacker, "10.64.0.3")
 	until(t, groupPatience, "the hosts warn", func() string {
@@ -301,8 +301,8 @@ func TestReadyAndSecurity(t *testing.T) {
 	g.hear("the others have each other", "", nil, "a", "b")
 }
 
-// TestDocumentedSteps follows the steps of docs/configuration.md from clear to sealed datagrams, to another key, and back. status shows at
-// each step what is said there.
+// TestDocumentedSteps follows the steps of docs/configuration.md from clear to sealed datagrams, to another key, and
+// back. At each step, status must show the results that the document describes.
 func TestDocumentedSteps(t *testing.T) {
 	t.Parallel()
 	one, two := seal.NewKey(1), seal.NewKey(2)
@@ -359,7 +359,8 @@ func TestDocumentedSteps(t *testing.T) {
 	}
 }
 
-// attack returns a function that sends clear datagrams, forged ones, and ones with a key that nobody has, from an address to the group.
+// attack returns a function that sends datagrams from an address to the group: clear ones, forged ones, and ones sealed
+// with an unknown key.
 func attack(t *testing.T, ns, from string) (send func()) {
 	t.Helper()
 	pool := nsthread.NewPool()

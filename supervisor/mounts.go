@@ -6,13 +6,12 @@ import (
 	"syscall"
 )
 
-// mountTable is readable anew each time that something is mounted or unmounted.
+// mountTable is the kernel's list of mounts. The kernel reports an epoll event on it at each mount and unmount.
 const mountTable = "/proc/self/mountinfo"
 
-// watchMounts returns a channel that gets something each time that something
-// may have been mounted or unmounted, until ctx ends. Of that inotify tells next
-// to nothing: a watch stays on what is hidden beneath. Where the kernel doesn't
-// tell either, nothing comes.
+// watchMounts returns a channel that receives a value each time that a file system may have been mounted or unmounted,
+// until ctx ends. inotify hardly reports mounts: a watch stays on the directory that the mount hides. If /proc is not
+// available, the channel receives nothing.
 func watchMounts(ctx context.Context) <-chan struct{} {
 	told := make(chan struct{}, 1)
 	f, err := os.Open(mountTable)
@@ -25,21 +24,20 @@ func watchMounts(ctx context.Context) <-chan struct{} {
 		return told
 	}
 	go func() {
-		// The runtime watches the edge, which is all that there is: the file
-		// never stops being readable. The first call comes before any waiting, and
-		// stands for what was mounted since the file was opened.
+		// The runtime polls edge-triggered, which is required here: the file is always readable. The first call happens
+		// before any wait; it covers mounts that happened since the file was opened.
 		_ = raw.Read(func(uintptr) bool {
 			select {
 			case told <- struct{}{}:
 			default:
 			}
-			return false // until it is closed
+			return false // Read waits for the next edge, until the file is closed
 		})
 	}()
 	return told
 }
 
-// identity is what a path leads to at the moment.
+// identity is the device and inode number that a path has now; zero: the path can't be read.
 type identity struct{ device, inode uint64 }
 
 func identityOf(path string) identity {
@@ -50,7 +48,7 @@ func identityOf(path string) identity {
 	return identity{stat.Dev, stat.Ino}
 }
 
-// identify notes what the watched directories are.
+// identify records the identities of the watched directories.
 func (w *watch) identify() {
 	w.identities = make(map[string]identity)
 	for _, path := range w.places.all() {
@@ -58,7 +56,7 @@ func (w *watch) identify() {
 	}
 }
 
-// covered says whether one of the watched directories is another one by now.
+// covered reports whether the path of a watched directory now leads to another directory.
 func (w *watch) covered() bool {
 	for path, was := range w.identities {
 		if identityOf(path) != was {

@@ -9,7 +9,8 @@ import (
 	"joolctl/nsthread/nstest"
 )
 
-// A mount on the directory, or on a pair's own, comes and goes; inotify keeps silent of that.
+// TestWatchMounts mounts and unmounts a file system on the directory, and on a pair's own directory. inotify does not
+// report this.
 func TestWatchMounts(t *testing.T) {
 	nstest.NeedRoot(t, "mounts")
 	dir := t.TempDir()

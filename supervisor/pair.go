@@ -12,77 +12,77 @@ import (
 	"joolctl/worker"
 )
 
-// pair is a row: a name of the directory and what it has. It belongs to the
-// supervisor's goroutine, but for the counters.
+// pair is the row of one pair of the directory. Only the supervisor's goroutine uses it, except for the counters.
 type pair struct {
 	name     string
 	counters *worker.Counters
 	meter    meter
 	watched  lookout
-	// spec is what it runs with or is about to; meaningless while failed.
+	// spec is the configuration that the worker runs with or will start with. It is meaningless while the pair is
+	// failed.
 	spec configdir.Spec
-	// keeper has its worker. It is nil while failed, and while pending: another
+	// keeper keeps the pair's worker running. It is nil while the pair is failed, and while it is pending: another
 	// worker has to stop first.
 	keeper  *keeper
 	pending bool
-	// successor runs beside keeper until it is ready to take over: it has the
-	// target, which is another instance.
+	// successor runs the target, another instance, beside keeper until it is ready to take over.
 	successor *keeper
-	// unsettled until the worker has reached its first state.
+	// unsettled is true until the worker has reached its first state.
 	unsettled bool
-	// live is the worker that runs, if one does.
+	// live is the running worker; nil: none runs.
 	live *live
-	// pulse finds out whether its loop makes progress; stuck says why it does not, "" if it does.
+	// pulse finds out whether the worker's loop makes progress. stuck says why it does not; "": it does.
 	pulse Pulse
 	stuck string
-	// ran is true once it was running.
+	// ran is true once the pair's worker was running.
 	ran bool
 
 	state  State
 	reason string
 	since  time.Time
-	// restarts counts those before the present keeper, current the keeper's.
+	// restarts counts the restarts of earlier keepers, current those of the present keeper.
 	restarts, current int
 
-	// refused says why the newest files are not what runs, and since when.
+	// refused says why the newest files are not in use, and refusedSince since when.
 	refused      []string
 	refusedSince time.Time
 
-	// target is the configuration of the pair's files, if a running worker still has an older one. trouble is the reason
-	// why the worker has not changed to it, and troubleSince when that began.
+	// target is the configuration in the pair's files, if the running worker still has an older one. trouble says why
+	// the worker has not changed to it, and troubleSince since when.
 	target       *configdir.Spec
 	trouble      string
 	troubleSince time.Time
-	// blockedBy is the pair that has what the target needs; "": none.
+	// blockedBy is the pair that occupies something that the target needs; "": none.
 	blockedBy string
 
 	stats statsSocket
 }
 
-// keeper is a worker's keeper and the way to stop it.
+// keeper runs a Keep and can stop it.
 type keeper struct {
 	pair *pair
-	// spec changes only its name.
+	// Only the name in spec changes.
 	spec atomic.Pointer[configdir.Spec]
 	stop context.CancelFunc
 	wake chan struct{}
 	ran  bool
-	// restarts are those from before it took over.
+	// restarts counts the restarts before this keeper took over.
 	restarts int
-	// worker is the newest that it made.
+	// worker is the newest worker that the keeper made.
 	worker atomic.Pointer[Worker]
-	// ending is for how long it has been asked to stop; told is true once the log says that the kernel holds it.
+	// ending is how long ago the worker was asked to stop. told is true once the log says that the worker is blocked
+	// inside the kernel.
 	ending time.Duration
 	told   bool
 }
 
-// has is true if the pair has a worker, or is about to.
+// has reports whether the pair has a worker, or will get one.
 func (p *pair) has() bool { return p.keeper != nil || p.pending }
 
 // starting is the reason of a pair whose worker has not reached a state yet.
 const starting = "starting"
 
-// become changes the state; since moves only with it.
+// become changes the state of a pair. since changes only with the state.
 func (s *Supervisor) become(p *pair, state State, reason string) {
 	if p.state == state && p.reason == reason {
 		return
@@ -116,13 +116,13 @@ func (s *Supervisor) become(p *pair, state State, reason string) {
 	}
 }
 
-// begin gives a pair its worker, as soon as nothing is in its way.
+// begin starts the worker of a pair as soon as no other worker is in its way.
 func (s *Supervisor) begin(p *pair, spec configdir.Spec) {
 	p.spec, p.pending, p.unsettled = spec, true, true
 	s.moving = true
 }
 
-// startPending starts the workers that nothing is in the way of any more.
+// startPending starts the pending workers that no other worker blocks any longer.
 func (s *Supervisor) startPending() {
 	if s.closing {
 		return
@@ -141,8 +141,8 @@ func (s *Supervisor) startPending() {
 	}
 }
 
-// inTheWay is a worker, of another pair or stopping, that has what a spec of p
-// needs.
+// inTheWay returns a worker, of another pair or stopping, that occupies something that a spec of p needs; nil: there is
+// none.
 func (s *Supervisor) inTheWay(p *pair, spec configdir.Spec) *keeper {
 	for k := range s.stopping {
 		if collide(spec, *k.spec.Load()) {
@@ -159,9 +159,9 @@ func (s *Supervisor) inTheWay(p *pair, spec configdir.Spec) *keeper {
 	return nil
 }
 
-// collide is true if two workers can't run at the same time.
+// collide reports whether two workers can't run at the same time.
 func collide(a, b configdir.Spec) bool {
-	// Quickly, for most: hundreds of pairs are compared with each other.
+	// A cheap check for most cases: hundreds of pairs are compared with each other.
 	if (a.Instance != b.Instance || apart(a.Namespace, b.Namespace)) &&
 		(a.Group != b.Group || a.Port != b.Port || apart(a.NetNamespace, b.NetNamespace)) {
 		return false
@@ -171,12 +171,12 @@ func collide(a, b configdir.Spec) bool {
 	return len(configdir.Conflicts([]configdir.Spec{a, b}, nil)) > 0
 }
 
-// apart is true for two names of namespaces that can't be the same one.
+// apart reports whether two names certainly denote different namespaces.
 func apart(a, b string) bool {
 	return a != b && !strings.Contains(a, "/") && !strings.Contains(b, "/")
 }
 
-// launch keeps a worker with the spec running.
+// launch starts a keeper that keeps a worker with the spec running.
 func (s *Supervisor) launch(p *pair, spec configdir.Spec) *keeper {
 	ctx, stop := context.WithCancel(context.Background())
 	k := &keeper{pair: p, stop: stop, wake: make(chan struct{}, 1)}
@@ -200,7 +200,7 @@ func (s *Supervisor) launch(p *pair, spec configdir.Spec) *keeper {
 	return k
 }
 
-// report is a keeper's news.
+// report handles a change that a keeper reports.
 func (s *Supervisor) report(k *keeper, c Condition) {
 	p := k.pair
 	if p.successor == k {
@@ -215,10 +215,10 @@ func (s *Supervisor) report(k *keeper, c Condition) {
 	p.live = nil
 	if c.State == Running {
 		p.live = &live{Worker: c.Worker}
-		p.live.Rename(p.name) // it may have started under the name before
+		p.live.Rename(p.name) // it may have started under the old name
 		p.ran, k.ran = true, true
 	} else if p.successor != nil {
-		// Nothing runs that would have to be spared.
+		// No running worker needs to be kept.
 		reason := p.trouble
 		s.takeOver(p, 0)
 		s.become(p, Waiting, cmp.Or(reason, starting))
@@ -231,7 +231,7 @@ func (s *Supervisor) report(k *keeper, c Condition) {
 	s.become(p, c.State, c.Reason)
 }
 
-// stop stops a pair's worker, without waiting for it.
+// stop stops the worker of a pair and does not wait for it.
 func (s *Supervisor) stop(p *pair) {
 	s.moving = true
 	p.pending, p.live = false, nil
@@ -249,14 +249,13 @@ func (s *Supervisor) stop(p *pair) {
 	s.end(k)
 }
 
-// end stops a worker that is no longer any pair's.
+// end stops a worker that no longer belongs to a pair.
 func (s *Supervisor) end(k *keeper) {
 	k.stop()
 	s.stopping[k] = true
 }
 
-// explanation is the row's reason: everything that an operator should know, on
-// one line.
+// explanation returns the reason in the pair's row: all that an operator should know, on one line.
 func (p *pair) explanation() string {
 	var parts []string
 	if p.reason != "" {

@@ -66,7 +66,7 @@ func peersOf(heard []replication.PeerInfo, now time.Time) []Peer {
 	return peers
 }
 
-// isLive reports whether a peer is live; of an upstream joold, whether it was heard lately.
+// isLive reports whether a peer is live. An upstream joold is live if it was heard lately.
 func isLive(p *replication.PeerInfo, now time.Time) bool {
 	if p.ID == 0 {
 		return now.Sub(p.LastHeard) <= heardWithin
@@ -82,7 +82,7 @@ func lagOf(p *replication.PeerInfo) *Lag {
 	return &Lag{Sessions: p.Lag.Sessions, Seconds: seconds(p.Lag.Age)}
 }
 
-// takePeers puts into a row the peers, and the numbers that concern all of them.
+// takePeers copies into a row the peers, and the numbers computed from all of them.
 func (r *Row) takePeers(heard []replication.PeerInfo, now time.Time) {
 	r.Peers = peersOf(heard, now)
 	for i := range r.Peers {
@@ -97,7 +97,7 @@ func (r *Row) takePeers(heard []replication.PeerInfo, now time.Time) {
 	r.Lag = largestLag(heard, now)
 }
 
-// takeLinks puts into a row the keys that the peers seal with.
+// takeLinks copies into a row the keys that the peers seal with.
 func (r *Row) takeLinks(links []seal.Link) {
 	for i := range r.Peers {
 		for _, l := range links {
@@ -108,7 +108,7 @@ func (r *Row) takeLinks(links []seal.Link) {
 	}
 }
 
-// isAt reports whether a configured peer, with a port or without, has an address.
+// isAt reports whether a configured peer, with or without a port, has an address.
 func isAt(configured string, address netip.Addr) bool {
 	if with, err := netip.ParseAddrPort(configured); err == nil {
 		return with.Addr() == address
@@ -116,7 +116,7 @@ func isAt(configured string, address netip.Addr) bool {
 	return configured == address.String()
 }
 
-// largestLag returns the largest lag of a live peer; nil: there is no live peer, or one of them has a lag that is not known.
+// largestLag returns the largest lag of a live peer; nil: no peer is live, or the lag of a live peer is not known.
 func largestLag(heard []replication.PeerInfo, now time.Time) (largest *Lag) {
 	most := replication.Lag{}
 	for i := range heard {
@@ -133,5 +133,5 @@ func largestLag(heard []replication.PeerInfo, now time.Time) (largest *Lag) {
 	return largest
 }
 
-// seconds returns a duration in seconds, of which milliseconds count.
+// seconds returns a duration in seconds, rounded to milliseconds; a negative duration becomes 0.
 func seconds(d time.Duration) float64 { return max(d, 0).Round(time.Millisecond).Seconds() }

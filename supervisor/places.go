@@ -14,29 +14,29 @@ import (
 	"joolctl/configdir"
 )
 
-// isLimit is true for the errors of inotify's limits.
+// isLimit reports whether an error means that a limit of inotify was reached.
 func isLimit(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
-// places are where changes are looked for.
+// places are the files and directories that are watched for changes.
 type places struct {
-	// names are the paths that the directory of pairs goes by, and parents the
-	// directories in which these stand.
+	// names are the paths by which the directory of pairs can be reached. parents are the directories that contain these
+	// paths.
 	names, parents []string
-	// inside are the directory itself and those of its pairs.
+	// inside are the directory of pairs and the directories of its pairs.
 	inside []string
-	// targets are what links in them lead to, elsewhere the directories of
-	// those.
+	// targets are the targets of symbolic links in these directories. elsewhere are the directories that contain the
+	// targets.
 	targets   map[string]bool
 	elsewhere []string
 	// keyFiles are the paths of the key files that the netsocket files name.
 	keyFiles []string
 }
 
-// placesOf finds the directories in which a change can concern the pairs of
-// dir: it, the directories and files in it, and where their links lead. All
-// paths are without links, because inotify knows a directory by one path only.
+// placesOf returns the places where a change can concern the pairs of dir: dir itself, the directories and files in it,
+// and the targets of their symbolic links. The paths contain no symbolic links, because inotify reports each directory
+// under one path only.
 func placesOf(dir string) places {
 	p := places{targets: make(map[string]bool)}
 	dir = filepath.Clean(dir)
@@ -71,13 +71,13 @@ func placesOf(dir string) places {
 	return p
 }
 
-// addKeyFiles notes to watch key files, the directories in which they stand, and where their links lead.
+// addKeyFiles adds key files, the directories that contain them, and the targets of their symbolic links.
 func (p *places) addKeyFiles(files []string) {
 	p.keyFiles = files
 	for _, file := range files {
 		parent, err := filepath.EvalSymlinks(filepath.Dir(file))
 		if err != nil {
-			continue // the next look without an event finds it
+			continue // the next check without an event finds it
 		}
 		file = filepath.Join(parent, filepath.Base(file))
 		p.targets[file] = true
@@ -88,7 +88,7 @@ func (p *places) addKeyFiles(files []string) {
 	}
 }
 
-// follow returns a link's target, and notes to watch where that stands.
+// follow returns the target of a symbolic link, and adds the target's directory to the places.
 func (p *places) follow(path string, kind fs.FileMode) string {
 	if kind&fs.ModeSymlink == 0 {
 		return path
@@ -119,20 +119,20 @@ func (p *places) add(to *[]string, path string) {
 	}
 }
 
-// all are the directories to watch.
+// all returns the directories to watch.
 func (p places) all() []string {
 	return slices.Concat(p.inside, p.parents, p.elsewhere)
 }
 
-// judge tells whether an event concerns the pairs, and whether names have
-// moved, so that watches may stand in the wrong places.
+// judge reports whether an event concerns the pairs (relevant), and whether a watched path may now lead to another
+// directory (moves).
 func (p places) judge(event fsnotify.Event) (relevant, moves bool) {
 	moves = event.Has(fsnotify.Create) || event.Has(fsnotify.Remove) || event.Has(fsnotify.Rename)
 	place := filepath.Dir(event.Name)
 	base := filepath.Base(event.Name)
 	isNetsocket := strings.HasSuffix(base, "netsocket.json")
 	isPairs := isNetsocket || strings.HasSuffix(base, "modsocket.json")
-	moves = moves || isNetsocket || p.targets[event.Name] // it may name another key file
+	moves = moves || isNetsocket || p.targets[event.Name] // a changed netsocket file may name another key file
 	switch {
 	case slices.Contains(p.names, event.Name):
 		return true, true

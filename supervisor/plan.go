@@ -8,46 +8,45 @@ import (
 	"joolctl/configdir"
 )
 
-// held is a pair that has a worker, whatever the worker's state.
+// held describes a pair that has a worker, in any state.
 type held struct {
-	// spec is what the worker runs with, or tries to.
+	// spec is the configuration that the worker runs with or tries to start with.
 	spec configdir.Spec
-	// ran is true once it was running.
+	// ran is true once the worker was running.
 	ran bool
 }
 
-// verb is what an action does to a pair's worker.
+// verb says how an action changes a pair's worker.
 type verb string
 
 const (
-	// keep leaves it alone.
+	// keep does not change the worker.
 	keep verb = "keep"
-	// start makes one for a pair that has none.
+	// start makes a worker for a pair that has none.
 	start verb = "start"
-	// replace changes its configuration.
+	// replace changes the worker's configuration.
 	replace verb = "replace"
-	// fail is for a pair that can't have one: it has a row all the same.
+	// fail is for a pair that can't have a worker. The pair still has a row.
 	fail verb = "fail"
-	// stop takes it and the pair's row away.
+	// stop removes the worker and the row of the pair.
 	stop verb = "stop"
 )
 
-// action is what becomes of one pair.
+// action is the next step for one pair.
 type action struct {
 	verb verb
-	// name is the pair's.
+	// name is the name of the pair.
 	name string
-	// from is the pair whose row and worker it takes over: its own name,
-	// another if it was renamed, none if it has neither (start, fail).
+	// from is the pair whose row and worker the pair takes over: the pair itself, another pair if this one is that pair
+	// under a new name, or "" if it has no row and no worker yet (start, fail).
 	from string
-	// spec is what it runs with from now on; as before, but for the name, if
-	// kept.
+	// spec is the pair's configuration after the action. With keep, only the name may change.
 	spec configdir.Spec
-	// refused says why its newest files are not what runs.
+	// refused says why the pair's newest files are not used.
 	refused []string
 }
 
-// change returns what the action changes for the operator; ok is false if nothing.
+// change returns the action's effect for the operator; ok is false if there is none.
 func (a *action) change() (c Change, ok bool) {
 	c = Change{Name: a.name}
 	if a.from != a.name && a.verb != stop {
@@ -66,12 +65,11 @@ func (a *action) change() (c Change, ok bool) {
 	return c, c.What != ""
 }
 
-// plan turns what the directory holds and what runs into actions: one for
-// each pair that is there, in its order, then one for each that is gone.
+// plan compares the directory's content with the running workers. It returns one action for each pair of the directory,
+// in the directory's order, then one for each pair that was removed.
 //
-// Stopping comes before starting, and taking over happens to all at once (two
-// pairs may take each other's place). A pair with fail whose worker never ran
-// loses it.
+// The caller stops workers before it starts others, and does all takeovers at the same time, because two pairs may swap
+// their workers. A pair with the action fail whose worker was never running loses its worker.
 func plan(pairs []configdir.Pair, running map[string]held) []action {
 	refused := refusals(pairs, running)
 	p := newPlanner(pairs, running, refused)
@@ -92,7 +90,7 @@ func plan(pairs []configdir.Pair, running map[string]held) []action {
 	return actions
 }
 
-// refusals says, by name, why the files of some pairs are not to be used.
+// refusals returns the reasons why the files of some pairs must not be used, by the pair's name.
 func refusals(pairs []configdir.Pair, running map[string]held) map[string][]string {
 	refused := make(map[string][]string)
 	specs := make(map[string]configdir.Spec)
@@ -128,21 +126,20 @@ func refusals(pairs []configdir.Pair, running map[string]held) map[string][]stri
 	return refused
 }
 
-// key is what a worker is known by.
+// key identifies a worker.
 type key struct{ namespace, instance string }
 
 func keyOf(s configdir.Spec) key { return key{s.Namespace, s.Instance} }
 
 type planner struct {
 	running map[string]held
-	// desired has the pairs whose files are to be used.
+	// desired maps the pairs whose files are used to their specs.
 	desired map[string]configdir.Spec
-	// stays has the pairs that keep what they have, though their files are
-	// refused.
+	// stays contains the pairs that keep their worker although their files are refused.
 	stays map[string]bool
-	// byKey has who runs an instance.
+	// byKey maps an instance to the pair that runs it.
 	byKey map[key]string
-	// heir has who takes over the worker of a pair, just as it is.
+	// heir maps a pair to the pair that takes over its worker without a change.
 	heir map[string]string
 }
 
@@ -173,7 +170,7 @@ func newPlanner(pairs []configdir.Pair, running map[string]held, refused map[str
 	return p
 }
 
-// leaver is who has the instance that a pair asks for and gives it up.
+// leaver returns the pair that runs the instance that another pair asks for, if the running pair gives up that instance.
 func (p *planner) leaver(name string, spec configdir.Spec) (other string, ok bool) {
 	other, ok = p.byKey[keyOf(spec)]
 	if !ok || other == name || p.stays[other] {
@@ -207,13 +204,13 @@ func (p *planner) action(pair configdir.Pair) action {
 	return action{verb: start, name: name, spec: spec}
 }
 
-// equal is true if two specs ask for the same under whatever name.
+// equal reports whether two specs are equal apart from the name.
 func equal(a, b configdir.Spec) bool {
 	a.Name, b.Name = "", ""
 	return a == b
 }
 
-// summary is a refusal on one line.
+// summary returns a refusal as one line.
 func summary(refused []string) string {
 	switch len(refused) {
 	case 0:

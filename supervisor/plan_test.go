@@ -9,7 +9,7 @@ import (
 	"joolctl/configdir"
 )
 
-// spec is a spec of its own group, so that only the instances can collide.
+// spec returns a spec with its own group, so that only the instances can collide.
 func spec(name, instance string, ttl int) configdir.Spec {
 	s := configdir.Defaults()
 	s.Name, s.Instance, s.TTL = name, instance, ttl

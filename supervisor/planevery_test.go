@@ -8,9 +8,9 @@ import (
 	"joolctl/configdir"
 )
 
-// TestPlanEvery makes the plan for every combination of a few pairs: each absent,
-// broken or asking for one of some instances in one of two ways, and before that
-// each with no worker, or one that runs or waits with one of them.
+// TestPlanEvery computes the plan for every combination of a few pairs. In the directory, each pair is absent, broken,
+// or asks for one of some instances in one of two ways. Before, each pair has no worker, or a worker that runs, or one
+// that waits, for one of the instances.
 func TestPlanEvery(t *testing.T) {
 	for _, c := range []struct{ names, instances []string }{
 		{[]string{"a", "b"}, []string{"i1", "i2", "i3"}},
@@ -21,7 +21,7 @@ func TestPlanEvery(t *testing.T) {
 			everyDirectory(c.names, c.instances, nil, func(pairs []configdir.Pair) {
 				plans++
 				if t.Failed() {
-					return // one is enough to read
+					return // one error is enough
 				}
 				got := plan(pairs, running)
 				if wrong := planIsWrong(pairs, running, got); wrong != "" {
@@ -41,7 +41,7 @@ func everyRunning(names, instances []string, so map[string]held, fn func(map[str
 	name, rest := names[0], names[1:]
 	everyRunning(rest, instances, so, fn)
 	for _, instance := range instances {
-		taken := false // no two have one instance
+		taken := false // no two workers have the same instance
 		for _, h := range so {
 			taken = taken || h.spec.Instance == instance
 		}
@@ -72,15 +72,15 @@ func everyDirectory(names, instances []string, so []configdir.Pair, fn func([]co
 	}
 }
 
-// planIsWrong says which rule a plan breaks; "": none.
+// planIsWrong returns the rule that a plan breaks; "": none.
 func planIsWrong(pairs []configdir.Pair, running map[string]held, got []action) string {
 	if len(got) < len(pairs) {
 		return "a pair has no action"
 	}
-	from := make(map[string]string)  // whose worker goes to whom
-	holds := make(map[string]string) // who has an instance in the end
+	from := make(map[string]string)  // which pair takes over a pair's worker
+	holds := make(map[string]string) // the pair that has an instance after the plan
 	wanted := make(map[string]int)   // how many pairs ask for an instance
-	there := make(map[string]action) // by pair
+	there := make(map[string]action) // the actions by pair
 	for _, pair := range pairs {
 		if pair.OK() {
 			wanted[pair.Spec.Instance]++
@@ -147,7 +147,7 @@ func planIsWrong(pairs []configdir.Pair, running map[string]held, got []action) 
 		case a.verb == keep && !equal(a.spec, running[a.from].spec):
 			return pair.Name + " keeps a worker that does something else"
 		}
-		// A file under another name is the same pair.
+		// A file under another name denotes the same pair.
 		for other, h := range running {
 			_, stays := there[other]
 			if !stays && pair.OK() && !runs && equal(h.spec, pair.Spec) && wanted[pair.Spec.Instance] == 1 && (a.verb != keep || a.from != other) {
@@ -158,8 +158,8 @@ func planIsWrong(pairs []configdir.Pair, running map[string]held, got []action) 
 	return ""
 }
 
-// heldByRefused says whether another pair may keep the instance that a pair asks for,
-// because its own files are refused.
+// heldByRefused reports whether another pair may keep the instance that a pair asks for, because the files of that other
+// pair are refused.
 func heldByRefused(pair configdir.Pair, pairs []configdir.Pair, running map[string]held) bool {
 	return slices.ContainsFunc(pairs, func(other configdir.Pair) bool {
 		h, runs := running[other.Name]

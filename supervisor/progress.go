@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// checkPeriod is how often the supervisor looks whether the workers' loops make progress. It is half as long as the
-	// longest time that an idle loop rests, and often enough for any watchdog of more than ten seconds.
+	// checkPeriod is how often the supervisor checks that the workers' loops make progress. It is half the longest time
+	// that an idle loop sleeps, and short enough for any watchdog of more than ten seconds.
 	checkPeriod = 5 * time.Second
-	// stuckAfter is how long a loop may make no progress before it counts as stuck: an idle loop rests for five seconds, and a
-	// busy host delays it. It is also how long a worker may take to stop.
+	// stuckAfter is the time without progress after which a loop counts as stuck. It allows for an idle loop, which
+	// sleeps for five seconds, and for delays on a busy host. It also limits how long a worker may take to stop.
 	stuckAfter = 20 * time.Second
 )
 
@@ -23,9 +23,9 @@ type Pulse struct {
 	still  time.Duration
 }
 
-// Check compares the loop with how it was at the check before. passed is the time between the two: the caller counts its own
-// period, not what a clock says, so that a process that was stopped does not take its workers for stuck. Stuck is true once the
-// loop has made no progress for long; kernel is true if it is busy inside the kernel meanwhile.
+// Check compares the loop's state with its state at the previous check. passed is the time since then. The caller passes
+// its own period, not a measured time, so that a process that was suspended does not count its workers as stuck. stuck
+// is true once the loop has made no progress for stuckAfter. kernel is true if the loop is blocked inside the kernel.
 func (p *Pulse) Check(w Worker, passed time.Duration) (stuck, kernel bool) {
 	if w == nil {
 		*p = Pulse{}
@@ -36,12 +36,12 @@ func (p *Pulse) Check(w Worker, passed time.Duration) (stuck, kernel bool) {
 		return false, false
 	}
 	p.still += passed
-	kernel = w.InKernel() // at each check, because it compares with the one before
+	kernel = w.InKernel() // called at each check, because it compares with the previous call
 	return p.still >= stuckAfter, kernel
 }
 
-// CheckPeriod is how often a Pulse is to be checked, for a watchdog that systemd wants to be notified within that time; 0: there
-// is none.
+// CheckPeriod returns the interval between two checks for a watchdog that systemd expects to be notified within the
+// given time; 0: there is no watchdog.
 func CheckPeriod(watchdog time.Duration) time.Duration {
 	if watchdog > 0 {
 		return min(checkPeriod, watchdog/3)
@@ -49,10 +49,10 @@ func CheckPeriod(watchdog time.Duration) time.Duration {
 	return checkPeriod
 }
 
-// checkProgress looks whether all loops make progress, and notifies systemd's watchdog if they do. Of a stuck loop the worker is
-// replaced first. If the worker does not even stop, the watchdog is not notified any more, so that systemd replaces the whole
-// process. A loop that is busy inside the kernel is only reported: no signal would end what it does, and the other workers
-// would lose their process for nothing.
+// checkProgress checks that all loops make progress, and notifies systemd's watchdog if they do. It first replaces the
+// worker of a stuck loop. If that worker does not stop either, it no longer notifies the watchdog, so that systemd
+// restarts the whole process. A loop that is blocked inside the kernel is only reported: no signal would end its system
+// call, and a restart would only interrupt the other workers.
 func (s *Supervisor) checkProgress(passed time.Duration) {
 	for _, p := range s.pairs {
 		s.checkPair(p, passed)
@@ -98,7 +98,7 @@ func (s *Supervisor) checkPair(p *pair, passed time.Duration) {
 	}
 }
 
-// checkStopping is false if a worker that shall stop hangs, and not because of the kernel.
+// checkStopping returns false if a stopping worker hangs for another reason than a blocked kernel.
 func (s *Supervisor) checkStopping(k *keeper, passed time.Duration) bool {
 	w := k.worker.Load()
 	kernel := w != nil && (*w).InKernel()

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// messages collects what systemd is told.
+// messages collects the messages sent to systemd.
 type messages struct {
 	mu  sync.Mutex
 	all []string
@@ -36,7 +36,7 @@ func (m *messages) watchdogs() (n int) {
 	return n
 }
 
-// underWatchdog is a supervisor of two pairs that systemd watches.
+// underWatchdog runs a test with a supervisor of two pairs and a watchdog of systemd.
 func underWatchdog(t *testing.T, test func(r *rig, m *messages)) {
 	t.Helper()
 	m := new(messages)
@@ -78,7 +78,7 @@ func TestWatchdogIsNotified(t *testing.T) {
 	})
 }
 
-// TestShortWatchdog is that of a unit that wants to be notified more often than the supervisor looks by itself.
+// TestShortWatchdog uses a watchdog interval that is shorter than the supervisor's check period.
 func TestShortWatchdog(t *testing.T) {
 	for _, test := range []struct{ watchdog, period time.Duration }{
 		{0, 5 * time.Second}, {time.Hour, 5 * time.Second}, {3 * time.Second, time.Second},
@@ -89,7 +89,8 @@ func TestShortWatchdog(t *testing.T) {
 	}
 }
 
-// TestStuckLoopIsReplaced: a worker whose loop is stuck, but that stops, is replaced; no other one notices.
+// TestStuckLoopIsReplaced checks that a worker whose loop is stuck is replaced if it stops, without effect on other
+// workers.
 func TestStuckLoopIsReplaced(t *testing.T) {
 	underWatchdog(t, func(r *rig, m *messages) {
 		r.fleet.jam("i1", false)
@@ -106,7 +107,7 @@ func TestStuckLoopIsReplaced(t *testing.T) {
 	})
 }
 
-// TestWorkerThatDoesNotStop starves the watchdog, until the worker stops at last.
+// TestWorkerThatDoesNotStop checks that the watchdog is not notified until the worker stops.
 func TestWorkerThatDoesNotStop(t *testing.T) {
 	underWatchdog(t, func(r *rig, m *messages) {
 		hold := make(chan struct{})
@@ -131,7 +132,8 @@ func TestWorkerThatDoesNotStop(t *testing.T) {
 	})
 }
 
-// TestLoopInKernel: no restart ends a request that hangs inside the kernel, so nobody is restarted for it.
+// TestLoopInKernel checks that no worker is restarted for a request that hangs inside the kernel, because a restart does
+// not end it.
 func TestLoopInKernel(t *testing.T) {
 	underWatchdog(t, func(r *rig, m *messages) {
 		r.fleet.jam("i1", true)
@@ -152,7 +154,8 @@ func TestLoopInKernel(t *testing.T) {
 	})
 }
 
-// TestWorkerThatTheKernelHolds: it does not stop, and the other workers keep their process.
+// TestWorkerThatTheKernelHolds has a worker that can't stop because the kernel blocks it. The other workers must keep
+// their process.
 func TestWorkerThatTheKernelHolds(t *testing.T) {
 	underWatchdog(t, func(r *rig, m *messages) {
 		hold := make(chan struct{})
@@ -167,7 +170,7 @@ func TestWorkerThatTheKernelHolds(t *testing.T) {
 	})
 }
 
-// TestStoppedLoop stops the loop of a real worker. No time passes: the test adds it.
+// TestStoppedLoop stops the loop of a real worker. The test passes the time to Check instead of waiting.
 func TestStoppedLoop(t *testing.T) {
 	m := new(messages)
 	var namespaces []string

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// sampleEvery is how often the supervisor samples the counters of all pairs, samplesKept how many samples it keeps of each.
-	// Rates is the documentation of both.
+	// sampleEvery is how often the supervisor samples the counters of all pairs. samplesKept is how many samples it
+	// keeps of each pair. The comment of Rates states the resulting window.
 	sampleEvery = 5 * time.Second
 	samplesKept = 3
 	// shortestWindow is the shortest time to compute a rate over.
@@ -27,13 +27,13 @@ func sampleOf(c *worker.Counters, now time.Time) sample {
 	return sample{now, l.Given, l.Sent}
 }
 
-// meter keeps the last samples of a pair's counters, the newest last.
+// meter stores the latest samples of a pair's counters, newest last.
 type meter struct {
 	samples [samplesKept]sample
 	n       int
 }
 
-// add adds a sample, and drops the oldest one if there is no room.
+// add adds a sample. If there is no room, it drops the oldest one.
 func (m *meter) add(s sample) {
 	if m.n == samplesKept {
 		copy(m.samples[:], m.samples[1:])
@@ -43,7 +43,7 @@ func (m *meter) add(s sample) {
 	m.n++
 }
 
-// rates returns the rates between the oldest sample and a new one; nil: they are too close.
+// rates returns the rates between the oldest sample and a new one; nil: the two are less than shortestWindow apart.
 func (m *meter) rates(s sample) *Rates {
 	if m.n == 0 {
 		return nil

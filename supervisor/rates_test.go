@@ -39,7 +39,7 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// TestRates has a pair's counters rise, and its rates fall back to 0 once these counts are older than the window.
+// TestRates makes a pair's counters rise. The rates must return to 0 once the rise is older than the window.
 func TestRates(t *testing.T) {
 	inBubble(t, func(dir string, f *fleet) { write(t, dir, "a", files{instance: "i1"}) }, func(r *rig) {
 		rates := func() *Rates { return r.status().Workers[0].Rates }

@@ -15,33 +15,33 @@ import (
 )
 
 const (
-	// readyPatience bounds how long an answer to `ready` takes, because keepalived
-	// asks every two seconds.
+	// readyPatience limits the time for an answer to `ready`, because keepalived asks every two seconds.
 	readyPatience = 100 * time.Millisecond
-	// silentFor is from when on a module that does not answer is stuck; a worker
-	// asks it every two seconds.
+	// silentFor is the time without an answer after which the module counts as stuck. A worker asks it every two
+	// seconds.
 	silentFor = 10 * time.Second
-	// heardWithin is how long ago a peer may have been heard that is still there.
+	// heardWithin is the time since a peer's last datagram up to which the peer counts as present.
 	heardWithin = 25 * time.Second
-	// lagsAfter is from which lag on a peer is a warning, if new sessions are reported within milliseconds.
+	// lagsAfter is the lag above which a peer causes a warning, if new sessions are reported within milliseconds.
 	lagsAfter = time.Second
 )
 
-// ReadyOptions make a pair ready that would not be ready without them.
+// ReadyOptions relax or tighten the conditions for a pair to be ready.
 type ReadyOptions struct {
-	// AllowAlone makes a pair ready that hears no peer.
+	// AllowAlone makes a pair ready although it hears no peer.
 	AllowAlone bool
-	// Patience makes a pair ready after it has not been ready for this long, unless a complete peer, which could serve instead, was
-	// heard meanwhile; 0: never.
+	// Patience makes a pair ready after it has not been ready for this long, unless a complete peer, which could be
+	// active instead, was heard during that time; 0: never.
 	Patience time.Duration
-	// OpenAfter makes a pair ready that has not been ready for so long, in any case; 0: never.
+	// OpenAfter makes a pair ready after it has not been ready for this long, in any case; 0: never.
 	OpenAfter time.Duration
-	// MaxLag makes a pair not ready while a live peer lags by more; 0: a lag does not matter.
+	// MaxLag makes a pair not ready while a live peer lags by more than this; 0: a lag does not matter.
 	MaxLag time.Duration
 }
 
-// waited reports whether a pair with these reasons was not ready for so long that it is ready all the same. It has not been ready
-// since the oldest of them. incomplete is since when its table has been incomplete, if that is a reason; zero: it is none.
+// waited reports whether a pair has not been ready for so long that Patience or OpenAfter makes it ready. The time
+// counts from the oldest reason. incomplete is the time since which the table has been incomplete; zero: incompleteness
+// is not among the reasons.
 func (o ReadyOptions) waited(why []replication.Reason, s worker.SyncState, incomplete, now time.Time) bool {
 	since := incomplete
 	for _, r := range why {
@@ -90,21 +90,21 @@ type PairReady struct {
 	Warnings []replication.Reason `json:"warnings"`
 }
 
-// standing is all that decides whether a pair is ready.
+// standing is the state that determines whether a pair is ready.
 type standing struct {
-	name     string // of the pair
+	name     string // the pair's name
 	state    State
 	reason   string
-	sequence bool // of its spec
-	tuned    bool // its spec has "tune ss"
+	sequence bool // from the spec
+	tuned    bool // the spec has "tune ss"
 	security security
 	sync     worker.SyncState
-	listed   configdir.Peers // of its spec
+	listed   configdir.Peers // from the spec
 	peers    []replication.PeerInfo
 }
 
-// Ready tells whether the named pairs, or all, are ready. It reads the state that
-// the workers have published, and asks no kernel.
+// Ready reports whether the named pairs, or all pairs, are ready. It uses the state that the workers have published, and
+// makes no kernel request.
 func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o ReadyOptions) (Ready, error) {
 	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
@@ -136,7 +136,7 @@ func (p *pair) standing() standing {
 	return st
 }
 
-// reasons are all reasons not to fail over to this host; none: it is ready.
+// reasons returns all reasons against a failover to this host; none: it is ready.
 func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 	s := st.sync
 	if st.state != Running {
@@ -150,7 +150,7 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 	if len(why) > 0 {
 		incomplete = s.IncompleteSince
 	}
-	if !o.AllowAlone { // otherwise a peer that is not heard is as good as dead
+	if !o.AllowAlone { // with AllowAlone, a peer that is not heard counts as dead
 		why = append(why, st.unheard(now)...)
 	}
 	for _, peer := range st.peers {
@@ -186,17 +186,17 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 	return why
 }
 
-// incomplete tells why the table may lack sessions.
+// incomplete returns the reasons why the table may lack sessions.
 func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 	s := st.sync
 	alone := s.Synced == syncwire.SyncAlone || !st.sequence
 	if alone && s.Phase == "" {
 		if allowAlone {
-			return nil // no peer could bring what is missing
+			return nil // no peer could send the missing sessions
 		}
 		why = append(why, st.aloneness())
 	}
-	if s.Trouble != "" && !allowAlone { // a peer that is dead may have taken the carrier with it
+	if s.Trouble != "" && !allowAlone { // a peer that failed may have taken the link down
 		why = append(why, replication.Reason{Code: replication.LinkDown, Since: s.IncompleteSince, Text: s.Trouble})
 	}
 	switch {
@@ -216,7 +216,7 @@ func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 	return why
 }
 
-// aloneness is the reason why no peer can tell what this host lacks.
+// aloneness returns the reason why no peer can tell which sessions this host lacks.
 func (st standing) aloneness() replication.Reason {
 	ours := slices.ContainsFunc(st.peers, func(p replication.PeerInfo) bool { return p.ID != 0 })
 	r := replication.Reason{Code: replication.Alone, Since: st.sync.IncompleteSince}

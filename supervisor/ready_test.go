@@ -159,7 +159,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// lines are reasons as an operator reads them.
+// lines returns reasons in the form that an operator reads.
 func lines(reasons []replication.Reason, now time.Time) (lines []string) {
 	for _, r := range reasons {
 		lines = append(lines, r.Line(now))
@@ -167,7 +167,7 @@ func lines(reasons []replication.Reason, now time.Time) (lines []string) {
 	return lines
 }
 
-// A kernel that is stuck is not waited for.
+// TestReadyDoesNotAskTheKernel checks that ready does not wait for a stuck kernel.
 func TestReadyDoesNotAskTheKernel(t *testing.T) {
 	var start time.Time
 	inBubble(t, func(dir string, f *fleet) {

@@ -9,19 +9,19 @@ import (
 	"joolctl/replication"
 )
 
-// Reload is the answer of `joolctl reload -o json`: what came of reading the directory again.
+// Reload is the answer of `joolctl reload -o json`: the changes made after reading the directory again.
 type Reload struct {
-	// Changes are the pairs that are not what they were.
+	// Changes are the pairs that have changed.
 	Changes []Change `json:"changes"`
 	// Refused are the pairs whose files can't be used.
 	Refused []Refusal `json:"refused"`
 }
 
-// Change is one pair that is not what it was.
+// Change describes one pair that has changed.
 type Change struct {
 	// Name is the name of the pair.
 	Name string `json:"name"`
-	// What is started, changed, renamed or stopped.
+	// What is "started", "changed", "renamed" or "stopped".
 	What string `json:"what"`
 	// From is the former name of a renamed pair. It is missing otherwise.
 	From string `json:"from,omitempty"`
@@ -50,8 +50,8 @@ func (p *pair) refusal(code replication.Code, texts ...string) Refusal {
 	return r
 }
 
-// Reload reads the directory and returns when what it asks for is done: when
-// every worker concerned has reached a state, or ctx has ended.
+// Reload reads the directory and applies it. It returns when every worker concerned has reached a state, or ctx has
+// ended.
 func (s *Supervisor) Reload(ctx context.Context) (Reload, error) {
 	s.notify(reloading())
 	defer func() { s.notify("READY=1") }()
@@ -114,7 +114,7 @@ func (s *Supervisor) Reload(ctx context.Context) (Reload, error) {
 	})
 }
 
-// reloading is sd_notify's message of that kind, which wants the time.
+// reloading returns the message RELOADING of sd_notify, which must contain the monotonic time.
 func reloading() string {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {

@@ -10,12 +10,12 @@ import (
 	"joolctl/worker"
 )
 
-// replace has a pair go over to another spec, and returns false if that was
-// under way already. The old worker runs on until the new spec does, wherever
-// that can be: for the same instance it takes it while it runs; for another
-// one a successor is started beside it. Where that needs the same group's socket
-// the old one stops as soon as the new instance is known to be there; at once
-// where it needs what some other worker still has.
+// replace changes a pair's worker to another spec. It returns false if that change was under way already.
+//
+// Where possible, the old worker runs until the new spec works. For the same instance, the running worker is
+// reconfigured. For another instance, a successor starts beside the old worker. If both need the same group's socket,
+// the old worker stops as soon as a probe has found the new instance. If the spec needs something that a third worker
+// occupies, the old worker stops at once.
 func (s *Supervisor) replace(p *pair, spec configdir.Spec) bool {
 	if p.target != nil && equal(*p.target, spec) {
 		return false
@@ -36,8 +36,7 @@ func (s *Supervisor) replace(p *pair, spec configdir.Spec) bool {
 	return true
 }
 
-// pursue tries to reach the target from the worker that runs, unless a successor
-// does.
+// pursue tries to change the running worker to the target. It does nothing while a successor exists.
 func (s *Supervisor) pursue(p *pair) {
 	switch {
 	case p.successor != nil:
@@ -48,13 +47,12 @@ func (s *Supervisor) pursue(p *pair) {
 	}
 }
 
-// inEachOthersWay is true if a worker for the spec can't run beside the pair's.
+// inEachOthersWay reports whether a worker for the spec can't run beside the pair's worker.
 func (s *Supervisor) inEachOthersWay(p *pair, spec configdir.Spec) bool {
 	return collide(p.spec, spec) || s.sharesSocket(p, spec)
 }
 
-// probe looks whether the target's instance is there, and only then stops the worker
-// that runs.
+// probe checks that the target's instance exists before the running worker is stopped.
 func (s *Supervisor) probe(p *pair) {
 	s.attempt(p, func(_ *live, spec configdir.Spec) error { return s.opt.Probe(spec) }, s.probed)
 }
@@ -75,8 +73,8 @@ func (s *Supervisor) probed(p *pair, spec configdir.Spec, err error) {
 	}
 }
 
-// attempt tries something for the target of a running worker, in the background, once
-// at a time, and hands over what came of it if that worker still runs.
+// attempt calls try with the running worker and its target on another goroutine, one call at a time. It passes the
+// result to tried if that worker still runs.
 func (s *Supervisor) attempt(p *pair, try func(*live, configdir.Spec) error, tried func(*pair, configdir.Spec, error)) {
 	l := p.live
 	if l == nil || l.reconfiguring || s.closing {
@@ -99,12 +97,12 @@ func (s *Supervisor) attempt(p *pair, try func(*live, configdir.Spec) error, tri
 	}()
 }
 
-// sharesSocket is true if a spec binds what the pair's worker has bound.
+// sharesSocket reports whether a spec binds the same address as the pair's worker.
 func (s *Supervisor) sharesSocket(p *pair, spec configdir.Spec) bool {
 	return p.spec.NetNamespace == spec.NetNamespace && p.spec.Group == spec.Group && p.spec.Port == spec.Port
 }
 
-// reportSuccessor is news of the worker that shall take over.
+// reportSuccessor handles a change that the successor's keeper reports.
 func (s *Supervisor) reportSuccessor(p *pair, c Condition) {
 	p.unsettled = false
 	if c.State != Running {
@@ -118,7 +116,7 @@ func (s *Supervisor) reportSuccessor(p *pair, c Condition) {
 	s.log.Info("worker for another instance took over", "pair", p.name, "module", p.live.ModuleVersion())
 }
 
-// takeOver makes the successor the pair's worker.
+// takeOver makes the successor the pair's keeper.
 func (s *Supervisor) takeOver(p *pair, restarts int) {
 	k := p.successor
 	p.successor = nil
@@ -129,7 +127,7 @@ func (s *Supervisor) takeOver(p *pair, restarts int) {
 	s.placeStats()
 }
 
-// aim sets or forgets what a running worker shall take.
+// aim sets the target of a running worker; nil removes it.
 func (s *Supervisor) aim(p *pair, target *configdir.Spec) {
 	if p.successor != nil {
 		s.end(p.successor)
@@ -139,7 +137,7 @@ func (s *Supervisor) aim(p *pair, target *configdir.Spec) {
 	s.moving = true
 }
 
-// suffer notes why the target can't be had.
+// suffer records why the target can't be reached.
 func (s *Supervisor) suffer(p *pair, trouble string) {
 	trouble, stack, panicked := strings.Cut(trouble, "\n")
 	if panicked {
@@ -155,7 +153,7 @@ func (s *Supervisor) suffer(p *pair, trouble string) {
 	}
 }
 
-// adopt makes a spec the pair's.
+// adopt makes a spec the pair's configuration.
 func (s *Supervisor) adopt(p *pair, spec configdir.Spec) {
 	if p.spec != spec {
 		p.spec, s.moving = spec, true
@@ -168,7 +166,7 @@ func (s *Supervisor) adopt(p *pair, spec configdir.Spec) {
 	}
 }
 
-// reconfigure gives a running worker its target.
+// reconfigure gives the running worker its target.
 func (s *Supervisor) reconfigure(p *pair) {
 	s.attempt(p, func(l *live, spec configdir.Spec) error { return l.Reconfigure(spec) }, s.reconfigured)
 }
@@ -184,7 +182,7 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 		s.log.Info("worker took its new configuration", "pair", p.name)
 		s.placeStats()
 	case err == nil:
-		// The files have changed meanwhile, perhaps back to what they were.
+		// The files have changed since the attempt began, perhaps back to their earlier content.
 		spec.Name = p.name
 		s.adopt(p, spec)
 		if p.target != nil {
@@ -193,7 +191,7 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 			s.rescan(nil)
 		}
 	case wanted && s.deadlocked(p, err):
-		// One of the two has to let go first.
+		// One of the two workers has to stop first.
 		spec.Name = p.name
 		s.stop(p)
 		s.begin(p, spec)
@@ -206,8 +204,8 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 	}
 }
 
-// deadlocked notes which pair has what a pair's target needs, and reports whether that pair's target needs what this one has:
-// two pairs trade their interfaces.
+// deadlocked records which pair occupies something that the target needs. It reports whether that pair's target needs
+// something that this pair occupies: for example, two pairs that swap their interfaces.
 func (s *Supervisor) deadlocked(p *pair, err error) bool {
 	var missing *worker.Missing
 	p.blockedBy = ""
@@ -218,8 +216,7 @@ func (s *Supervisor) deadlocked(p *pair, err error) bool {
 	return other != nil && other.target != nil && other.blockedBy == p.name
 }
 
-// wantsRepair is true while something could not be done that repair tries
-// again.
+// wantsRepair reports whether repair has something to try again.
 func (s *Supervisor) wantsRepair() bool {
 	for _, p := range s.pairs {
 		if p.trouble != "" && p.successor == nil || p.stats.port != 0 && p.stats.server == nil {

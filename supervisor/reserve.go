@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserved is how many descriptors are held back. More than one: what one gives
-// up, a worker that tries to start may get before the connection does.
+// reserved is the number of descriptors that are reserved. One is not enough: a worker that tries to start may take a
+// released descriptor before the control connection can.
 const reserved = 8
 
-// reserve holds descriptors back for control connections, so that status can
-// tell why workers don't start when there are no more.
+// reserve reserves descriptors for control connections, so that status can answer, and report why workers don't start,
+// when the process has reached its limit.
 type reserve struct {
 	mu     sync.Mutex
 	fds    []int
@@ -25,10 +25,10 @@ func newReserve() *reserve {
 	return r
 }
 
-// exhausted tells whether an error says that no more descriptors can be had.
+// exhausted reports whether an error means that the limit of descriptors is reached.
 func exhausted(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
 
-// refill takes back what was given, as far as there are descriptors.
+// refill opens descriptors until the reserve is full or the limit is reached.
 func (r *reserve) refill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,7 +41,7 @@ func (r *reserve) refill() {
 	}
 }
 
-// give closes one, so that something else can be opened; false: none is left.
+// give closes one reserved descriptor, so that another file can be opened. It returns false if the reserve is empty.
 func (r *reserve) give() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -141,7 +141,7 @@ type Exposure struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// groupOf returns the group and the port of a spec; "": it has none.
+// groupOf returns the group and port of a spec; "": the spec has no group.
 func groupOf(s *configdir.Spec) string {
 	if !s.Group.IsValid() {
 		return ""
@@ -149,13 +149,13 @@ func groupOf(s *configdir.Spec) string {
 	return netip.AddrPortFrom(s.Group, s.Port).String()
 }
 
-// count puts into a row the counters of its pair.
+// count copies the pair's counters into a row.
 func (r *Row) count(c *worker.Counters) {
 	r.Stats, r.Ledger, r.Losses = c.Stats(), c.Ledger(), c.Losses()
 	r.LostSessions, r.FullSyncs = c.LostSessions(), c.FullSyncs()
 }
 
-// take puts into a row what its worker says.
+// take copies the worker's state into a row.
 func (r *Row) take(s worker.SyncState) {
 	r.Synced, r.Advertise = s.Synced.String(), s.Advertise
 	r.FullSync, r.LastFullSync = progressOf(s), fullSyncOf(s.Last)

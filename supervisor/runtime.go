@@ -2,8 +2,8 @@ package supervisor
 
 import "runtime/metrics"
 
-// Runtime is what the supervisor's program takes, all workers together. What the
-// system knows of it (memory, descriptors, threads) is in /proc.
+// Runtime describes the resources of the supervisor's process, all workers together. Memory, descriptors and threads as
+// the kernel counts them are in /proc.
 type Runtime struct {
 	// Goroutines is how many goroutines there are.
 	Goroutines uint64 `json:"goroutines"`
@@ -12,7 +12,7 @@ type Runtime struct {
 	HeapBytes uint64 `json:"heap_bytes"`
 }
 
-// currentRuntime reads it, which stops nobody.
+// currentRuntime reads the numbers without stopping any goroutine.
 func currentRuntime() Runtime {
 	samples := []metrics.Sample{{Name: "/sched/goroutines:goroutines"}, {Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(samples)

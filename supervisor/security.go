@@ -14,18 +14,20 @@ import (
 )
 
 const (
-	// explainFor is for how long after a peer's last datagram a warning says why it may be silent.
+	// explainFor is how long after a peer's last datagram a warning explains why the peer may be silent.
 	explainFor = time.Hour
-	// greetedWithin is how long ago the last greeting of a peer may have arrived that is still there: greetings come every 10 s.
+	// greetedWithin is the time since a peer's last greeting up to which the peer counts as present: greetings are sent
+	// every 10 s.
 	greetedWithin = 25 * time.Second
-	// muteAfter is for how long greetings of a peer must arrive, and no other sealed datagram, until the peer counts as one that sends
-	// clear datagrams. HELLOs come every 10 s, and one of them may get lost.
+	// muteAfter is the time during which only greetings of a peer arrive, and no other sealed datagram, after which the
+	// peer counts as a sender of clear datagrams. HELLOs are sent every 10 s, and one of them may be lost.
 	muteAfter = 25 * time.Second
-	// replaysCount is from how many replayed datagrams on a warning says so: a network may duplicate a few.
+	// replaysCount is the number of replayed datagrams from which on a warning reports them: a network may duplicate a
+	// few.
 	replaysCount = 10
 )
 
-// security is how a pair seals datagrams.
+// security is the pair's configuration for sealing datagrams.
 type security struct {
 	syncwire.Security
 	keyFile string
@@ -35,14 +37,15 @@ func securityOf(spec *configdir.Spec) security {
 	return security{worker.SecurityOf(spec), spec.KeyFile}
 }
 
-// keyed reports whether the pair takes sealed datagrams.
+// keyed reports whether the pair accepts sealed datagrams.
 func (s *security) keyed() bool { return s.Mode.TakesSealed() && s.Keys > 0 }
 
-// unheard returns the reasons why this host's table may lack sessions of a peer that it can't hear because of "security" or the keys.
-// They follow from authentic datagrams only, so that nobody without a key can cause or prevent them.
+// unheard returns the reasons why this host's table may lack sessions of a peer whose datagrams it can't open because of
+// "security" or the keys. The reasons follow from authentic datagrams only, so that nobody without a key can cause or
+// prevent them.
 func (st *standing) unheard(now time.Time) (why []replication.Reason) {
 	if st.security.Mode != syncwire.SecurityRequire {
-		return nil // anybody could have sent what the peers say
+		return nil // without authentication, anybody could have sent the datagrams
 	}
 	for i := range st.peers {
 		p := &st.peers[i]
@@ -68,7 +71,7 @@ func (st *standing) unheard(now time.Time) (why []replication.Reason) {
 	return why
 }
 
-// secured returns the warnings that concern modes, keys and refused datagrams. reasons are the reasons of unheard that are shown
+// secured returns the warnings about modes, keys and refused datagrams. reasons are those of unheard that are shown
 // anyway.
 func (st *standing) secured(reasons []replication.Reason, now time.Time) (warnings []replication.Reason) {
 	add := func(list ...replication.Reason) {
@@ -108,13 +111,13 @@ func (st *standing) secured(reasons []replication.Reason, now time.Time) (warnin
 	return warnings
 }
 
-// since is when this host and a peer last changed their mode or keys.
+// since returns when this host or the peer last changed its mode or keys, whichever is later.
 func (st *standing) since(p *replication.PeerInfo) time.Time {
 	return replication.Latest(p.SecuritySince, st.sync.SecuritySince)
 }
 
-// cannotHear returns the reason why this host can't open the datagrams of a peer, according to the peer's last HELLO. can is true if
-// there is no such reason.
+// cannotHear returns the reason why this host can't open a peer's datagrams, according to the peer's last HELLO. can is
+// true if there is no such reason.
 func (st *standing) cannotHear(p *replication.PeerInfo) (why replication.Reason, can bool) {
 	own, peer := &st.security, &p.Security
 	if !peer.Known {
@@ -139,7 +142,7 @@ func (st *standing) cannotHear(p *replication.PeerInfo) (why replication.Reason,
 	return why, false
 }
 
-// cannotBeHeard returns why a live peer can't open the datagrams of this host, or will not be able to.
+// cannotBeHeard returns why a live peer can't open this host's datagrams, or will soon not be able to.
 func (st *standing) cannotBeHeard(p *replication.PeerInfo) (why []replication.Reason) {
 	own, peer := &st.security, &p.Security
 	add := func(code replication.Code, text, remedy string) {
@@ -164,13 +167,14 @@ func (st *standing) cannotBeHeard(p *replication.PeerInfo) (why []replication.Re
 	return why
 }
 
-// oneWay is the warning that the way from this host to a peer is broken.
+// oneWay returns the warning that datagrams of this host do not reach a peer.
 func oneWay(peer netip.Addr, since time.Time, text string, datagrams uint64) replication.Reason {
 	return replication.Reason{Code: replication.OneWay, Peer: peer.String(), Since: since, Datagrams: datagrams, Text: fmt.Sprintf("peer %v %s", peer, text),
 		Remedy: "look there for this host in `joolctl status -o wide`; check interfaces, snooping and firewalls on the way from this host to it"}
 }
 
-// refused is the warning for datagrams that were refused. Anybody can send them, from any address. ok is false if they need none.
+// refused returns the warning about refused datagrams, which anybody can send from any address. ok is false if no
+// warning is needed.
 func (st *standing) refused(r *worker.Refused, now time.Time) (why replication.Reason, ok bool) {
 	if now.Sub(r.Last) > worker.RefusedFor {
 		return why, false
@@ -183,7 +187,7 @@ func (st *standing) refused(r *worker.Refused, now time.Time) (why replication.R
 		why.Text = fmt.Sprintf(`dropped %s from %v, because "security" is %q`, datagrams(r.Datagrams, "clear "), from, own.Mode)
 		why.Remedy = `if that is a host of the group, write "security": "send" there, or here until it has that; otherwise somebody forges them`
 	case worker.RefusedSealed:
-		if st.speaksClear(from, now) { // only its greetings are sealed
+		if st.speaksClear(from, now) { // only the peer's greetings are sealed
 			return why, false
 		}
 		why.Code = replication.SealedRefused
@@ -213,14 +217,14 @@ func (st *standing) refused(r *worker.Refused, now time.Time) (why replication.R
 	return why, true
 }
 
-// speaksClear reports whether a live peer with an address says that it sends clear datagrams.
+// speaksClear reports whether a live peer with an address announces that it sends clear datagrams.
 func (st *standing) speaksClear(from netip.Addr, now time.Time) bool {
 	return slices.ContainsFunc(st.peers, func(p replication.PeerInfo) bool {
 		return p.Address == from && p.Security.Known && !p.Security.Mode.Seals() && isLive(&p, now)
 	})
 }
 
-// datagrams is a number of datagrams of a kind in words.
+// datagrams returns a number of datagrams of a kind in words.
 func datagrams(n uint64, kind string) string {
 	if n == 1 {
 		return "1 " + kind + "datagram"

@@ -23,7 +23,7 @@ const (
 	require = syncwire.SecurityRequire
 )
 
-// TestModeNumbers has the modes of the configuration be those of the wire.
+// TestModeNumbers checks that the modes of the configuration have the numbers of the wire format.
 func TestModeNumbers(t *testing.T) {
 	for m := configdir.SecurityOff; m <= configdir.SecurityRequire; m++ {
 		spec := configdir.Spec{Security: m, Keys: seal.NewKeys(seal.NewKey(2), seal.NewKey(1))}
@@ -43,7 +43,7 @@ func codesOf(reasons []replication.Reason) string {
 	return strings.Join(codes, " ")
 }
 
-// TestModesAndKeys compares what a host says of a peer, for all modes of both.
+// TestModesAndKeys compares the warnings and reasons about a peer, for all combinations of modes.
 func TestModesAndKeys(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	is := syncwire.NewSecurity
@@ -51,7 +51,7 @@ func TestModesAndKeys(t *testing.T) {
 		name      string
 		own, peer syncwire.Security
 		live      string // the warnings while the peer is live
-		silent    string // the warnings once it is not, if its last HELLO was clear
+		silent    string // the warnings once the peer is not live, if its last HELLO was clear
 		reasons   string // the reasons then, if its last HELLO was sealed; with "": the warnings are those of silent
 	}{
 		{"clear", is(off), is(off), "", "", ""},
@@ -120,7 +120,7 @@ func TestModesAndKeys(t *testing.T) {
 	}
 }
 
-// TestRefusedAndLinks compares the lines for refused datagrams, and for what links say.
+// TestRefusedAndLinks compares the lines about refused datagrams, and about the state of links.
 func TestRefusedAndLinks(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
@@ -188,7 +188,7 @@ func TestRefusedAndLinks(t *testing.T) {
 	}
 }
 
-// TestRefusedLinesAreBounded has many addresses send forged datagrams.
+// TestRefusedLinesAreBounded sends forged datagrams from many addresses.
 func TestRefusedLinesAreBounded(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	st := standing{state: Running, sequence: true, sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now}}

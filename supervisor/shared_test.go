@@ -12,7 +12,7 @@ import (
 	"joolctl/nsthread/nstest"
 )
 
-// shared is a pair's files in these tests: all pairs have one group and port.
+// shared is the content of a pair's files in these tests: all pairs have the same group and port.
 type shared struct{ namespace, instance, in string }
 
 func (r *real) share(name string, s shared) {
@@ -44,7 +44,7 @@ func (r *real) reread() {
 	}
 }
 
-// is waits until a pair's row is as wanted.
+// is waits until the row of a pair is as wanted.
 func (r *real) is(name string, state State, reason string) {
 	r.t.Helper()
 	until(r.t, 5*time.Second, fmt.Sprintf("%s is %s: %s", name, state, reason), func() string {
@@ -106,7 +106,7 @@ func TestSharedBySpelling(t *testing.T) {
 	}
 }
 
-// TestSharedNamesRenamedPair renames the running pair: the reason of the other pair follows.
+// TestSharedNamesRenamedPair renames the running pair. The reason of the other pair must name the new name.
 func TestSharedNamesRenamedPair(t *testing.T) {
 	t.Parallel()
 	r, ns, _ := sharing(t, func(r *real, ns, _ string) { r.share("a", shared{ns, "one", "sync"}) })
@@ -119,7 +119,7 @@ func TestSharedNamesRenamedPair(t *testing.T) {
 	r.is("b", Waiting, `is pair "new"'s too`)
 }
 
-// sharingApart starts two pairs of one namespace, each on an interface of its own.
+// sharingApart starts two pairs of one namespace, each on its own interface.
 func sharingApart(t *testing.T) (r *real, ns string) {
 	t.Helper()
 	r, ns, _ = sharing(t, func(r *real, ns, _ string) {
@@ -131,7 +131,7 @@ func sharingApart(t *testing.T) (r *real, ns string) {
 	return r, ns
 }
 
-// TestChangedOntoShared changes a running pair's interface to another spelling of the other pair's.
+// TestChangedOntoShared changes the interface of a running pair to another spelling of the other pair's interface.
 func TestChangedOntoShared(t *testing.T) {
 	t.Parallel()
 	r, ns := sharingApart(t)
@@ -142,7 +142,7 @@ func TestChangedOntoShared(t *testing.T) {
 	r.is("b", Running, "")
 }
 
-// TestTradedInterfaces has two pairs take each other's interface, by name and by address.
+// TestTradedInterfaces makes two pairs swap their interfaces, by name and by address.
 func TestTradedInterfaces(t *testing.T) {
 	for _, c := range []struct{ name, a, b string }{
 		{"names", "sync2", "sync"},

@@ -8,17 +8,18 @@ import (
 	"joolctl/joolnl"
 )
 
-// Snapshot is the state of all pairs at one moment, for metrics. Its rows lack Kernel.
+// Snapshot is the state of all pairs at one moment, for metrics. Its rows have no Kernel.
 type Snapshot struct {
 	Status
-	// At is the moment, and Started is when the supervisor started.
+	// At is the moment of the snapshot. Started is when the supervisor started.
 	At, Started time.Time
-	// Module has the counters of the module for each row, nil if the module did not answer in time; without rows if they were
-	// not asked for.
+	// Module has the module's counters for each row; an element is nil if the module did not answer in time. Module is
+	// empty if the counters were not requested.
 	Module []*joolnl.ModuleCounters
 }
 
-// Snapshot describes all pairs. It asks the module for its counters only if module is true, and does not wait for a kernel that is stuck.
+// Snapshot describes all pairs. It requests the module's counters only if module is true. It waits for a stuck kernel no
+// longer than kernelPatience.
 func (s *Supervisor) Snapshot(ctx context.Context, module bool) (Snapshot, error) {
 	status, workers, err := s.describe(ctx, nil)
 	if err != nil {

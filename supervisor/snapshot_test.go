@@ -14,7 +14,8 @@ import (
 	"joolctl/joolnl"
 )
 
-// TestSnapshot asks the modules only if it is told to, and does not wait for one that does not answer.
+// TestSnapshot checks that Snapshot asks the modules only if requested, and does not wait for a module that does not
+// answer.
 func TestSnapshot(t *testing.T) {
 	answers := new(joolnl.ModuleCounters)
 	inBubble(t, func(dir string, f *fleet) {
@@ -41,7 +42,7 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
-// TestClientMetrics has the client copy what the handler writes, and report its errors.
+// TestClientMetrics checks that the client copies the handler's output and returns its errors.
 func TestClientMetrics(t *testing.T) {
 	dir, socket := t.TempDir(), filepath.Join(t.TempDir(), "s")
 	f := newFleet()
@@ -79,7 +80,7 @@ func TestClientMetrics(t *testing.T) {
 	}
 }
 
-// TestListenUnix has messages about another socket than the control socket name its flag.
+// TestListenUnix checks that messages about another socket than the control socket name that socket's flag.
 func TestListenUnix(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m")
 	l, err := ListenUnix("metrics socket", "--metrics", path)

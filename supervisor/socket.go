@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketUse says what a Unix socket is for, and which flag names its path.
+// socketUse names the purpose of a Unix socket and the flag that sets its path.
 type socketUse struct{ what, flag string }
 
 var controlSocket = socketUse{"control socket", "--socket"}
@@ -25,14 +25,14 @@ type UnixListener struct {
 	lock *os.File
 }
 
-// Close removes the socket, and lets another supervisor have it.
+// Close removes the socket and releases its lock for another supervisor.
 func (l *UnixListener) Close() error {
 	defer l.lock.Close()
 	return l.UnixListener.Close()
 }
 
-// ListenUnix listens on a Unix socket with the rules of the control socket: its mode is 0660, its group is the program's, and a socket that
-// is left over is replaced. Errors call it what, and name the flag that chooses another path.
+// ListenUnix listens on a Unix socket by the rules of the control socket: its mode is 0660, its group is the program's,
+// and a stale socket file is replaced. Errors name the socket by what, and the flag that sets another path.
 func ListenUnix(what, flag, path string) (*UnixListener, error) {
 	listener, lock, err := claimSocket(socketUse{what, flag}, path)
 	if err != nil {
@@ -41,12 +41,11 @@ func ListenUnix(what, flag, path string) (*UnixListener, error) {
 	return &UnixListener{listener, lock}, nil
 }
 
-// claimSocket makes a socket and holds it against other supervisors.
-// A lock file beside it decides who has it, because the kernel drops a lock
-// with its process: so whoever has the lock may replace a socket that is left
-// over, and two that start at once can't both do so. The lock file stays.
+// claimSocket creates a socket and protects it from other supervisors. The owner of the socket holds a lock on a file
+// next to it. The kernel releases the lock when the process ends. The process that holds the lock may replace a stale
+// socket file, and two processes that start at the same time can't both do so. The lock file is not removed.
 func claimSocket(use socketUse, path string) (listener *net.UnixListener, lock *os.File, err error) {
-	// The kernel's limit, which it reports as an invalid argument.
+	// The kernel reports a longer path as an invalid argument.
 	if limit := len(unix.RawSockaddrUnix{}.Path); len(path) >= limit {
 		return nil, nil, fmt.Errorf("%s %s: the path is longer than %d bytes; use a shorter %s", use.what, path, limit-1, use.flag)
 	}
@@ -65,7 +64,7 @@ func claimSocket(use socketUse, path string) (listener *net.UnixListener, lock *
 	if err := removeStale(use, path); err != nil {
 		return nil, nil, err
 	}
-	// The mode is set before the socket has a name: never is it open to more.
+	// The mode is set before the socket has a path, so that the socket is never open to other users.
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		if e := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o660) }); e != nil {
 			return e
@@ -76,7 +75,7 @@ func claimSocket(use socketUse, path string) (listener *net.UnixListener, lock *
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s %s: %w", use.what, path, err)
 	}
-	// And again, for what the umask took away.
+	// The umask may have removed bits of the mode; set them again.
 	if err := os.Chmod(path, 0o660); err != nil {
 		l.Close()
 		return nil, nil, fmt.Errorf("%s %s: %w", use.what, path, err)
@@ -86,18 +85,18 @@ func claimSocket(use socketUse, path string) (listener *net.UnixListener, lock *
 	return listener, lock, nil
 }
 
-// queue is how many connections may wait to be accepted. The kernel has a limit of its own, net.core.somaxconn.
+// queue is how many connections may wait to be accepted. The kernel's own limit is net.core.somaxconn.
 const queue = 4096
 
-// lengthenQueue has the kernel queue more than 128 connections. Go reads the kernel's limit from /proc/sys, which the service does
-// not see (ProcSubset=pid).
+// lengthenQueue raises the length of the accept queue above 128. Go takes the length from /proc/sys, which the service
+// can't read (ProcSubset=pid).
 func lengthenQueue(l *net.UnixListener) {
 	if raw, err := l.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { _ = unix.Listen(int(fd), queue) }) // otherwise 128 have to do
+		_ = raw.Control(func(fd uintptr) { _ = unix.Listen(int(fd), queue) }) // on an error, the queue keeps its 128 places
 	}
 }
 
-// lockSocket locks the file beside a socket. If another process holds the lock, the error names that process.
+// lockSocket locks the file next to a socket. If another process holds the lock, the error names that process.
 func lockSocket(use socketUse, path string) (*os.File, error) {
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -111,7 +110,7 @@ func lockSocket(use socketUse, path string) (*os.File, error) {
 		lock.Close()
 		return nil, fmt.Errorf("%s %s: %w", use.what, path, err)
 	}
-	// For taken, nothing else.
+	// The process ID in the file is only for the error in taken.
 	if err := lock.Truncate(0); err == nil {
 		fmt.Fprintf(lock, "%d\n", os.Getpid())
 	}
@@ -131,7 +130,7 @@ func taken(use socketUse, path string, lock *os.File) error {
 	return fmt.Errorf("another supervisor%s has it; %s, or use another %s", who, stop, use.flag)
 }
 
-// removeStale removes a socket that nobody listens on.
+// removeStale removes a socket file on which no process listens.
 func removeStale(use socketUse, path string) error {
 	info, err := os.Lstat(path)
 	switch {

@@ -9,22 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settledAfter is how long ago the last change must have been for a stamp to be
-// trusted: within a tick of the file system's clock a second one doesn't show.
+// settledAfter is the age that the last change must have before a stamp is trusted: a second change within the same tick
+// of the file system's clock is invisible.
 const settledAfter = 2 * time.Second
 
 var stampSeed = maphash.MakeSeed()
 
-// stamp is what a directory of pairs looks like from outside, links followed. A
-// change of anything that configdir.Read reads changes it. It costs a small part
-// of reading.
+// stamp is a fingerprint of the metadata of a directory of pairs, symbolic links followed. A change of anything that
+// configdir.Read reads changes the stamp. A stamp costs a small part of reading the directory.
 type stamp struct {
 	sum uint64
-	// newest is when anything has last changed, in nanoseconds since 1970.
+	// newest is the time of the last change, in nanoseconds since 1970.
 	newest int64
 }
 
-// fileStamp is one file's part of it; what can't be looked at has but an error.
+// fileStamp is the part of a stamp for one file. If stat failed, only the error is set.
 type fileStamp struct {
 	path            string
 	device, inode   uint64
@@ -34,7 +33,7 @@ type fileStamp struct {
 	err             unix.Errno
 }
 
-// stampOf looks at a directory and at files elsewhere; ok is false if it can't look at the directory.
+// stampOf makes the stamp of a directory and of files elsewhere; ok is false if the directory can't be read.
 func stampOf(dir string, elsewhere ...string) (s stamp, ok bool) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -59,7 +58,7 @@ func stampOf(dir string, elsewhere ...string) (s stamp, ok bool) {
 	return s, true
 }
 
-// add looks at one file, and returns its type.
+// add adds one file and returns its type.
 func (s *stamp) add(dir int, path string) (kind uint32) {
 	var st unix.Stat_t
 	f := fileStamp{path: path}
@@ -69,10 +68,10 @@ func (s *stamp) add(dir int, path string) (kind uint32) {
 		f.device, f.inode, f.mode, f.size = st.Dev, st.Ino, st.Mode, st.Size
 		f.written, f.change = st.Mtim.Nano(), st.Ctim.Nano()
 	}
-	s.sum += maphash.Comparable(stampSeed, f) // in whatever order the directory has them
+	s.sum += maphash.Comparable(stampSeed, f) // a sum does not depend on the order of the files
 	s.newest = max(s.newest, f.written, f.change)
 	return f.mode & unix.S_IFMT
 }
 
-// settled reports whether a stamp of that moment can be trusted.
+// settled reports whether a stamp made at that time can be trusted.
 func (s stamp) settled(at time.Time) bool { return s.newest < at.Add(-settledAfter).UnixNano() }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// stampedDir has pairs in every form that there is, unchanged for a while.
+// stampedDir returns a directory with pairs in every possible form, old enough for a trusted stamp.
 func stampedDir(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
@@ -23,8 +23,8 @@ func stampedDir(t *testing.T) string {
 	return dir
 }
 
-// awaitTick waits until what changes now has a later time than before: the file
-// system's clock ticks every few milliseconds.
+// awaitTick waits until a new change gets a later time than before: the file system's clock ticks every few
+// milliseconds.
 func awaitTick(t *testing.T, probe string, before int64) {
 	t.Helper()
 	for {
@@ -111,7 +111,7 @@ func TestStampSettles(t *testing.T) {
 	}
 }
 
-// TestUnchanged: when a directory needn't be read though its time has come.
+// TestUnchanged checks when a due reading of the directory can be skipped.
 func TestUnchanged(t *testing.T) {
 	calm := true
 	dir := stampedDir(t)
@@ -133,7 +133,7 @@ func TestUnchanged(t *testing.T) {
 	} {
 		w.dir, w.blind, calm = dir, false, true
 		w.tell()
-		w.certain = true // some seconds later
+		w.certain = true // as if some seconds had passed
 		c.set()
 		if got := w.unchanged(); got != c.want {
 			t.Errorf("%s: %v", c.name, got)

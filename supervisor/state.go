@@ -1,28 +1,27 @@
 package supervisor
 
-// State is what a pair's worker is about.
+// State is the state of a pair's worker.
 type State string
 
 const (
-	// Running: it synchronises. A reason says why its newest files are not
-	// what runs, if they are not.
+	// Running: the worker synchronises. If the newest files are not in use, a reason says why.
 	Running State = "running"
-	// Waiting: something outside is missing; it resumes by itself.
+	// Waiting: something outside joolctl is missing. The worker starts without help once it exists.
 	Waiting State = "waiting"
-	// Backoff: it failed and is tried again.
+	// Backoff: the worker failed and is tried again.
 	Backoff State = "backoff"
-	// Failed: only a changed file helps.
+	// Failed: the pair's files must change before a worker can start.
 	Failed State = "failed"
 )
 
-// Condition is a worker's state and why it is in it.
+// Condition is a worker's state with its reason.
 type Condition struct {
 	State State
 	// Reason is one line for the operator; empty while running.
 	Reason string
-	// Restarts is how often the worker was started again after it had run or
-	// failed. Looking again for what is missing does not count.
+	// Restarts counts how often the worker was started again after it had run or failed. Checks for a missing item do
+	// not count.
 	Restarts int
-	// Worker is the one that runs, nil in the other states.
+	// Worker is the running worker; nil in the other states.
 	Worker Worker
 }

@@ -2,17 +2,17 @@ package supervisor
 
 import "net/netip"
 
-// statsSocket is a pair's stats server: it outlives the pair's workers.
+// statsSocket is a pair's stats server. It stays open when the pair's worker is replaced.
 type statsSocket struct {
 	address netip.Addr
 	port    uint16
-	// server is nil where it could not be opened, and problem says why.
+	// server is nil if it could not be opened; problem says why.
 	server  StatsServer
 	problem string
 }
 
-// placeStats moves every pair's stats server to where its spec wants it. All
-// that go are closed first, so that two pairs can swap their ports.
+// placeStats moves every pair's stats server to the port in its spec. It closes all that move before it opens others, so
+// that two pairs can swap their ports.
 func (s *Supervisor) placeStats() {
 	for _, p := range s.pairs {
 		if p.stats.port != p.statsPort() || p.stats.address != p.spec.StatsAddress {
@@ -41,7 +41,7 @@ func (s *Supervisor) openStats() {
 	}
 }
 
-// statsPort is where the pair's stats server should be, 0 for none.
+// statsPort is the port that the pair's stats server should have; 0: none.
 func (p *pair) statsPort() uint16 {
 	if !p.has() {
 		return 0

@@ -64,8 +64,8 @@ func TestStatsServers(t *testing.T) {
 	})
 }
 
-// A stuck kernel costs status its patience, not more, and no goroutine each
-// time.
+// TestStatusOfAStuckKernel checks that status waits for a stuck kernel no longer than kernelPatience, and that further
+// requests start no more goroutines.
 func TestStatusOfAStuckKernel(t *testing.T) {
 	var release chan struct{}
 	var asked atomic.Int64

@@ -19,7 +19,7 @@ type Status struct {
 	Version string `json:"version"`
 	// UptimeSeconds is how long the supervisor has run.
 	UptimeSeconds float64 `json:"uptime_seconds"`
-	// Runtime is what the program itself uses.
+	// Runtime describes the resources that the program itself uses.
 	Runtime Runtime `json:"runtime"`
 	// Reason is why the directory can't be read at the moment. It is missing if it can.
 	Reason string `json:"reason,omitempty"`
@@ -29,8 +29,8 @@ type Status struct {
 	Workers []Row `json:"workers"`
 }
 
-// Status describes the named pairs, all of them if no names are given. It does
-// not wait for a kernel that is stuck.
+// Status describes the named pairs, or all pairs if no names are given. It waits for a stuck kernel no longer than
+// kernelPatience.
 func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error) {
 	status, workers, err := s.describe(ctx, names)
 	if err != nil {
@@ -46,7 +46,8 @@ func (s *Supervisor) Status(ctx context.Context, names []string) (Status, error)
 	return status, nil
 }
 
-// describe returns the status of the named pairs without the module's counters, and for each row the worker that runs; nil: none does.
+// describe returns the status of the named pairs without the module's counters, and for each row the running worker;
+// nil: none runs.
 func (s *Supervisor) describe(ctx context.Context, names []string) (status Status, workers []*live, err error) {
 	var counters []*worker.Counters
 	err = s.do(ctx, func() error {
@@ -94,7 +95,7 @@ func (p *pair) row() Row {
 	}
 }
 
-// selection is the pairs named, or all, in natural order.
+// selection returns the named pairs, or all pairs, in natural order.
 func (s *Supervisor) selection(names []string, all bool) ([]*pair, error) {
 	if all {
 		names = s.names()

@@ -1,5 +1,5 @@
-// Package supervisor keeps a worker running for every pair of a directory, and
-// answers for them on a control socket.
+// Package supervisor keeps one worker running for every pair of a directory, and answers requests about them on a
+// control socket.
 package supervisor
 
 import (
@@ -20,94 +20,92 @@ import (
 	"joolctl/fdstore"
 )
 
-// Options are what a Supervisor is made of.
+// Options configure a Supervisor.
 type Options struct {
 	// Dir is the directory of pairs.
 	Dir string
-	// Socket is the path of the control socket; "" does without.
+	// Socket is the path of the control socket; "": there is none.
 	Socket string
-	// Version is the program's, as status tells it.
+	// Version is the program's version, for status.
 	Version string
-	// NewWorker and OpenStats make what the pairs need.
+	// NewWorker and OpenStats make the worker and the stats server of a pair.
 	NewWorker NewWorker
 	OpenStats OpenStats
-	// Probe looks whether a pair's instance is there, as worker.Probe does.
+	// Probe checks whether a pair's instance exists, as worker.Probe does.
 	Probe func(configdir.Spec) error
-	// Watch calls changed when the directory may have changed, until ctx ends; calm
-	// says that the last reading found nothing wrong. nil leaves it to Reload.
+	// Watch calls changed when the directory may have changed, until ctx ends. calm reports whether the last reading of
+	// the directory found no error. nil: only Reload reads the directory again.
 	Watch func(ctx context.Context, dir string, changed func(), calm func() bool)
-	// Events tells where something may have appeared or gone that workers depend
-	// on; nil leaves it to polls.
+	// Events reports where objects that workers depend on may have appeared or disappeared; nil: the workers only poll.
 	Events Events
-	// EventLog keeps what happens to the pairs; nil keeps nothing.
+	// EventLog stores the events of the pairs; nil stores none.
 	EventLog *eventlog.Log
-	// Store has what the process before has left, and takes what this one leaves;
-	// nil: there is none.
+	// Store has the sockets and counters of the previous process, and stores those of this one; nil: there is no store.
 	Store *fdstore.Store
-	// Notify takes messages of sd_notify's form; nil discards them.
+	// Notify receives messages in the format of sd_notify; nil discards them.
 	Notify func(message string)
-	// Watchdog is the time within which systemd wants to hear from the supervisor again; 0: systemd does not watch.
+	// Watchdog is the interval in which systemd expects a notification; 0: systemd does not watch.
 	Watchdog time.Duration
-	// Metrics makes the handler that answers /v1/metrics of the control API with the metrics of the supervisor; nil: the API has none.
+	// Metrics makes the handler for /v1/metrics of the control API, which writes the supervisor's metrics; nil: the API
+	// has no metrics.
 	Metrics func(*Supervisor) http.Handler
-	// Log takes what an operator should read; nil discards it.
+	// Log receives the messages for the operator; nil discards them.
 	Log *slog.Logger
-	// LogLevel is the lowest level that Log takes; nil: it cannot be changed.
+	// LogLevel is the lowest level that Log writes; nil: it cannot be changed.
 	LogLevel *slog.LevelVar
 }
 
-// ErrStopping is the answer to whoever asks a supervisor that stops.
+// ErrStopping is returned by the methods of a supervisor that is stopping.
 var ErrStopping = errors.New("the supervisor is stopping")
 
-// Supervisor runs the pairs of one directory. One goroutine, Run's, owns its
-// state; everybody else sends it functions.
+// Supervisor runs the pairs of one directory. Only the goroutine of Run uses its state; other goroutines send functions
+// to it.
 type Supervisor struct {
 	opt     Options
 	log     *slog.Logger
 	started time.Time
 
 	inbox chan func()
-	// downed is closed when somebody asked for an end, stopped when all workers
-	// have ended or been given up, and the socket is free for a successor.
+	// downed is closed when Down was called. stopped is closed when all workers have ended or were given up, and the
+	// socket is free for another supervisor.
 	downed  chan struct{}
 	down    func()
 	stopped chan struct{}
-	// calm is whether the last reading of the directory found nothing wrong.
+	// calm is true if the last reading of the directory found no error.
 	calm atomic.Bool
 
-	// What follows is the owner's.
+	// The fields below are used only on the goroutine of Run.
 
 	pairs    map[string]*pair
 	stopping map[*keeper]bool
 	closing  bool
 	scan     scan
 	waiters  []*waiter
-	// troubled is the directory's own problem, "" if it could be read.
+	// troubled is the error of reading the directory; "": it could be read.
 	troubled string
 	notified string
-	// following are the namespaces that Events follows; moving, that they may be
-	// others by now.
+	// following are the namespaces that Events watches. moving is true when they may have changed.
 	following map[string]bool
 	moving    bool
-	// counts are the pairs' counters as the process before has left them, until the
-	// first reading of the directory.
+	// counts are the pairs' counters that the previous process stored. They are dropped after the first reading of the
+	// directory.
 	counts map[string]map[string]uint64
-	// hung are the workers that did not stop in time.
+	// hung lists the workers that did not stop in time.
 	hung []string
-	// tidy is when memory is given back, and tidies how often yet.
+	// tidy fires when memory should be returned to the system; tidies counts the times left.
 	tidy   <-chan time.Time
 	tidies int
 	// starving is true while the watchdog is not notified.
 	starving bool
-	// followers has an element for each request that waits for events.
+	// followers has one element for each request that waits for events.
 	followers chan struct{}
-	// streams has an element for each request that follows sessions.
+	// streams has one element for each request that follows sessions.
 	streams chan struct{}
-	// moved, in tests, is told of every change of a state.
+	// moved, in tests, is called at every change of a state.
 	moved func(from, to State)
 }
 
-// New makes a supervisor; it does nothing before Run.
+// New makes a supervisor. It does nothing before Run.
 func New(opt Options) *Supervisor {
 	log := opt.Log
 	if log == nil {
@@ -128,22 +126,19 @@ func New(opt Options) *Supervisor {
 }
 
 const (
-	// grace is what workers have to stop in, of the two seconds that the whole
-	// supervisor has.
+	// grace is how long the workers may take to stop. The whole supervisor has two seconds.
 	grace = 1500 * time.Millisecond
-	// tidyAfter is how long after the last worker's start memory that only starting
-	// needed is given back to the system, and tidyTimes how often: a stack shrinks
-	// by half each time.
+	// tidyAfter is how long after the last start of a worker the memory that only the start needed is returned to the
+	// system. tidyTimes is how often that happens: a stack shrinks by half each time.
 	tidyAfter = 10 * time.Second
 	tidyTimes = 3
-	// repairPeriod is how often is tried again what could not be done beside a
-	// running worker.
+	// repairPeriod is how often a change that failed beside a running worker is tried again.
 	repairPeriod = time.Second
 )
 
-// Run supervises until ctx ends or Down is called, then stops every worker;
-// within two seconds, though one of them hangs. It fails if the directory
-// can't be read at the start, or if somebody else has the socket.
+// Run supervises the pairs until ctx ends or Down is called, then stops every worker. The stop takes at most two
+// seconds, even if a worker hangs. Run returns an error if the directory can't be read at the start, or if another
+// supervisor has the socket.
 func (s *Supervisor) Run(ctx context.Context) error {
 	s.started = time.Now()
 	var control *control
@@ -182,8 +177,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	cancel()
 	s.stopAll()
 	if control != nil {
-		// Before anybody is told that it has stopped, so that a successor can
-		// start at once.
+		// Released before callers learn that the supervisor has stopped, so that another one can start at once.
 		control.release()
 	}
 	close(s.stopped)
@@ -195,11 +189,11 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	return nil
 }
 
-// announce tells systemd that the supervisor is ready once each of the first pairs has reached a state, or patience has ended:
-// what follows the start in a script, such as `joolctl status`, finds them running.
+// announce tells systemd that the supervisor is ready once each of the first pairs has reached a state, or patience has
+// ended. A command after the start in a script, such as `joolctl status`, then finds the workers running.
 func (s *Supervisor) announce(ctx context.Context, first []*pair) {
 	s.settle(ctx, first)
-	_ = s.do(ctx, func() error { // not behind STOPPING
+	_ = s.do(ctx, func() error { // READY must not follow STOPPING
 		s.notify("READY=1")
 		return nil
 	})
@@ -242,7 +236,7 @@ func (s *Supervisor) loop(ctx context.Context) {
 	}
 }
 
-// startedOne has memory given back in a while.
+// startedOne schedules the return of memory to the system.
 func (s *Supervisor) startedOne() {
 	s.tidy, s.tidies = time.After(tidyAfter), tidyTimes
 }
@@ -255,7 +249,7 @@ func (s *Supervisor) tidyUp() {
 	}
 }
 
-// stopAll stops every worker at once and waits for as many as end in time.
+// stopAll stops all workers at the same time and waits until they have ended, at most for grace.
 func (s *Supervisor) stopAll() {
 	s.closing = true
 	s.opt.Store.Leave()
@@ -280,7 +274,7 @@ func (s *Supervisor) stopAll() {
 	}
 }
 
-// post sends the owner a function, unless the supervisor has stopped.
+// post sends a function to the goroutine of Run, unless the supervisor has stopped.
 func (s *Supervisor) post(f func()) {
 	select {
 	case s.inbox <- f:
@@ -288,7 +282,7 @@ func (s *Supervisor) post(f func()) {
 	}
 }
 
-// do has the owner run a function and waits for it.
+// do runs a function on the goroutine of Run and waits for it.
 func (s *Supervisor) do(ctx context.Context, f func() error) error {
 	result := make(chan error, 1)
 	ask := func() {
@@ -313,8 +307,7 @@ func (s *Supervisor) do(ctx context.Context, f func() error) error {
 	}
 }
 
-// Down ends Run; it returns when the workers have stopped, with the names of
-// those that did not.
+// Down ends Run. It returns when the workers have stopped, with the names of those that did not stop in time.
 func (s *Supervisor) Down(ctx context.Context) (hung []string, err error) {
 	s.down()
 	select {
@@ -325,14 +318,14 @@ func (s *Supervisor) Down(ctx context.Context) (hung []string, err error) {
 	}
 }
 
-// notify tells systemd what is new.
+// notify sends a message to systemd.
 func (s *Supervisor) notify(message string) {
 	if s.opt.Notify != nil {
 		s.opt.Notify(message)
 	}
 }
 
-// tell gives systemd the number of workers by state when it changes.
+// tell sends systemd the number of workers by state when it changes.
 func (s *Supervisor) tell() {
 	if now := s.summary(); now != s.notified {
 		s.notified = now

@@ -31,7 +31,7 @@ func two(t *testing.T) func(string, *fleet) {
 	return func(dir string, f *fleet) { fillTwo(dir, f)(t) }
 }
 
-// states is every pair's state, in one line.
+// states returns the states of all pairs on one line.
 func (r *rig) states() string {
 	var all []string
 	for _, row := range r.status().Workers {
@@ -162,8 +162,8 @@ func TestLastKnownGood(t *testing.T) {
 	})
 }
 
-// A configuration that can't start leaves the old one running, and is tried
-// until it can.
+// TestTroubledReconfiguration checks that a configuration that can't start leaves the old one running, and is tried
+// again until it can.
 func TestTroubledReconfiguration(t *testing.T) {
 	inBubble(t, two(t), func(r *rig) {
 		r.fleet.notes()
@@ -192,7 +192,7 @@ func TestTroubledReconfiguration(t *testing.T) {
 	})
 }
 
-// A change that the kernel does not get done in time is no success.
+// TestReloadThatHangs checks that a change that the kernel does not complete in time is not reported as a success.
 func TestReloadThatHangs(t *testing.T) {
 	inBubble(t, two(t), func(r *rig) {
 		release := make(chan struct{})
@@ -211,8 +211,8 @@ func TestReloadThatHangs(t *testing.T) {
 	})
 }
 
-// An instance that isn't there does not end the worker that runs, though the new
-// one would need its socket.
+// TestMistypedInstance checks that an instance that does not exist does not end the running worker, although the new
+// worker would need its socket.
 func TestMistypedInstance(t *testing.T) {
 	inBubble(t, two(t), func(r *rig) {
 		r.fleet.notes()
@@ -250,7 +250,7 @@ func TestMistypedInstance(t *testing.T) {
 	})
 }
 
-// A probe that panics is a reason like others.
+// TestPanickingProbe checks that a panic of a probe becomes the pair's reason.
 func TestPanickingProbe(t *testing.T) {
 	inBubble(t, two(t), func(r *rig) {
 		r.opt.Probe = func(configdir.Spec) error { panic("boom") }
@@ -299,7 +299,7 @@ func TestSwappedInstances(t *testing.T) {
 	})
 }
 
-// A worker that does not stop keeps its successor waiting, and nobody else.
+// TestSuccessorWaits checks that a worker that does not stop delays only its own successor.
 func TestSuccessorWaits(t *testing.T) {
 	inBubble(t, func(dir string, f *fleet) {
 		two(t)(dir, f)
@@ -383,8 +383,7 @@ func TestRunFailsWithoutDirectory(t *testing.T) {
 	}
 }
 
-// A pair that goes over to another instance keeps its worker until the new one
-// runs.
+// TestSuccessor checks that a pair that changes to another instance keeps its worker until the new worker runs.
 func TestSuccessor(t *testing.T) {
 	inBubble(t, two(t), func(r *rig) {
 		before := r.row("a")
@@ -403,7 +402,7 @@ func TestSuccessor(t *testing.T) {
 			t.Errorf("reload: %+v", got)
 		}
 		r.wantNotes()
-		// What the old worker has is not another's yet.
+		// No other pair can have the old worker's instance yet.
 		write(t, r.dir, "c", files{instance: "i1", group: "9"})
 		r.reload()
 		r.wantStates("a:running b:running c:waiting")
@@ -419,7 +418,7 @@ func TestSuccessor(t *testing.T) {
 	})
 }
 
-// A successor is given up when the files go back.
+// TestSuccessorGivenUp checks that the successor is stopped when the files return to the old content.
 func TestSuccessorGivenUp(t *testing.T) {
 	inBubble(t, two(t), func(r *rig) {
 		before := r.row("a")
@@ -438,7 +437,7 @@ func TestSuccessorGivenUp(t *testing.T) {
 	})
 }
 
-// Where the old worker is gone, the successor has its place.
+// TestSuccessorOfADeadWorker checks that the successor becomes the pair's worker when the old worker has ended.
 func TestSuccessorOfADeadWorker(t *testing.T) {
 	inBubble(t, func(dir string, f *fleet) {
 		two(t)(dir, f)
@@ -457,7 +456,7 @@ func TestSuccessorOfADeadWorker(t *testing.T) {
 	})
 }
 
-// TestTellsSystemd has a supervisor start, reload and end.
+// TestTellsSystemd starts, reloads and ends a supervisor, and checks the messages to systemd.
 func TestTellsSystemd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, f := t.TempDir(), newFleet()

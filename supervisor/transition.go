@@ -1,15 +1,15 @@
 package supervisor
 
-// transition is a way from one state to another.
+// transition is a change from one state to another.
 type transition struct {
-	// from is "" for a pair that has just appeared.
+	// from is "" for a new pair.
 	from, to State
-	// when says what moves a pair that way.
+	// when says which event causes the transition.
 	when string
 }
 
-// transitions are all of them. docs/architecture.md draws them, and a test
-// compares. A pair goes from every state when its files go.
+// transitions lists all transitions. A test compares the list with the diagram in docs/architecture.md. A pair in any
+// state is removed when its files are removed.
 var transitions = []transition{
 	{"", Waiting, "good files"},
 	{"", Failed, "bad files, or in conflict with another pair"},
@@ -24,7 +24,7 @@ var transitions = []transition{
 	{Failed, Waiting, "files repaired, or the conflict is over"},
 }
 
-// foreseen reports whether a pair may go from one state to another.
+// foreseen reports whether transitions contains a transition.
 func foreseen(from, to State) bool {
 	for _, t := range transitions {
 		if t.from == from && t.to == to {

@@ -17,10 +17,10 @@ import (
 	"joolctl/worker"
 )
 
-// TestTransitions takes pairs through every transition that there is. That no
-// other happens, every test with a rig sees to.
+// TestTransitions moves pairs through every transition in the list. Every test with a rig checks that no other
+// transition happens.
 func TestTransitions(t *testing.T) {
-	var fate atomic.Pointer[error] // what becomes of the worker; nil: it runs
+	var fate atomic.Pointer[error] // the error of the worker's Run; nil: it runs
 	ended := func() error {
 		if err := fate.Load(); err != nil {
 			return *err
@@ -96,7 +96,7 @@ func TestTransitions(t *testing.T) {
 	})
 }
 
-// TestStateDiagram: the documentation's diagram has the transitions of ours.
+// TestStateDiagram checks that the diagram in docs/architecture.md has the same transitions as the code.
 func TestStateDiagram(t *testing.T) {
 	text, err := os.ReadFile("../docs/architecture.md")
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	"joolctl/worker"
 )
 
-// TestUnlistedSender has a warning while a listed peer is not live and datagrams arrive from an address that is not listed.
+// TestUnlistedSender checks the warning while a listed peer is not live and datagrams arrive from an address that is not
+// listed.
 func TestUnlistedSender(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	second, third, stranger := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.3"), netip.MustParseAddr("198.51.100.7")
@@ -47,7 +48,7 @@ func TestUnlistedSender(t *testing.T) {
 	}
 }
 
-// TestConfiguredPeers has a row say which of the configured peers were heard.
+// TestConfiguredPeers checks that a row reports which of the configured peers were heard.
 func TestConfiguredPeers(t *testing.T) {
 	spec := configdir.Spec{Peers: configdir.NewPeers(netip.MustParseAddrPort("[2001:db8::2]:6464"), netip.MustParseAddrPort("[2001:db8::3]:6464"))}
 	beside := configdir.Spec{Peers: configdir.NewPeers(netip.MustParseAddrPort("[2001:db8::2]:0"), netip.MustParseAddrPort("[2001:db8::3]:0"))}

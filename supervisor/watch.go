@@ -11,22 +11,20 @@ import (
 )
 
 const (
-	// quiet is how long nothing has to happen before a change counts as
-	// complete: a file written byte by byte is one change.
+	// quiet is how long no event must occur before a change counts as complete: a file written byte by byte is one
+	// change.
 	quiet = 300 * time.Millisecond
-	// rescanPeriod is how often the directory is looked at without an event;
-	// events get lost.
+	// rescanPeriod is how often the directory is checked without an event, because events can be lost.
 	rescanPeriod = 30 * time.Second
-	// blindPeriod is that where the kernel gives us no events at all.
+	// blindPeriod replaces rescanPeriod where the kernel provides no events.
 	blindPeriod = 2 * time.Second
-	// maxWatches bounds what a directory full of directories can cost.
+	// maxWatches limits the cost of a directory with many directories in it.
 	maxWatches = 4096
 )
 
-// Watch calls changed when a directory of pairs, or a file in it, may have
-// changed, until ctx ends. Events are hints only: whoever is called reads and
-// compares. Every now and then it is called without one, unless all files look
-// as they did and calm says that nothing was wrong with them.
+// Watch calls changed when a directory of pairs, or a file in it, may have changed, until ctx ends. A call is only a
+// hint: changed must read the directory and compare. Watch also calls changed periodically without an event, unless the
+// metadata of all files is unchanged and calm reports that the last reading found no error.
 func Watch(ctx context.Context, log *slog.Logger, dir string, changed func(), calm func() bool) {
 	if absolute, err := filepath.Abs(dir); err == nil {
 		dir = absolute
@@ -34,7 +32,7 @@ func Watch(ctx context.Context, log *slog.Logger, dir string, changed func(), ca
 	w := &watch{dir: dir, log: log, changed: changed, calm: calm, slow: rescanPeriod}
 	defer w.close()
 	w.renew()
-	w.tell() // for what happened before there were watches
+	w.tell() // for changes before the watches were set
 	w.loop(ctx)
 }
 
@@ -46,13 +44,11 @@ type watch struct {
 	watcher *fsnotify.Watcher
 	places  places
 	blind   bool
-	slow    time.Duration // rescanPeriod, but in tests
-	// seen is how the files looked before they were last read, certain that a
-	// later change makes them look otherwise.
+	slow    time.Duration // rescanPeriod, except in tests
+	// seen is the stamp of the files before they were last read. If certain is true, any later change changes the stamp.
 	seen    stamp
 	certain bool
-	// identities are what the watched directories were when the watches were put
-	// on them.
+	// identities are the identities of the watched directories when the watches were set.
 	identities map[string]identity
 }
 
@@ -108,15 +104,15 @@ func (w *watch) loop(ctx context.Context) {
 	}
 }
 
-// tell has the directory read.
+// tell calls changed.
 func (w *watch) tell() {
 	seen, ok := stampOf(w.dir, w.places.keyFiles...)
 	w.seen, w.certain = seen, ok && seen.settled(time.Now())
 	w.changed()
 }
 
-// unchanged reports whether reading the directory again would find what was there
-// the last time. Where there are no events, all is always read.
+// unchanged reports whether reading the directory again would return the same result as the last time. Without events
+// from the kernel it is always false.
 func (w *watch) unchanged() bool {
 	if w.blind || !w.certain || !w.calm() {
 		return false
@@ -132,16 +128,15 @@ func (w *watch) period() time.Duration {
 	return w.slow
 }
 
-// renew watches everything anew. A watch follows the directory that it was put
-// on, not the name, so it is of no use once names have moved; new ones are
-// cheap.
+// renew replaces all watches. A watch follows the directory, not its path, so it is useless once a path leads to another
+// directory. New watches are cheap.
 func (w *watch) renew() {
 	fresh, err := fsnotify.NewWatcher()
 	if err == nil {
 		w.places = placesOf(w.dir)
 		w.identify()
 		for _, place := range w.places.all() {
-			// What is gone again shows in an event of its parent.
+			// If the directory was removed again, its parent gets an event.
 			if e := fresh.Add(place); errors.Is(e, fsnotify.ErrClosed) || isLimit(e) {
 				err = e
 			}

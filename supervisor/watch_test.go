@@ -12,7 +12,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watched watches a directory; the function waits for the next change.
+// watched watches a directory. wait waits for the next change.
 func watched(t *testing.T, dir string) (wait func(what string)) {
 	t.Helper()
 	changes := make(chan struct{}, 100)
@@ -72,7 +72,8 @@ func TestWatch(t *testing.T) {
 	wait("the directory removed")
 }
 
-// A ConfigMap's files are links through one link that is swapped.
+// TestWatchLinkSwap changes files like a Kubernetes ConfigMap does: the files are links through one link, which is
+// replaced.
 func TestWatchLinkSwap(t *testing.T) {
 	dir := t.TempDir()
 	for _, version := range []string{"..1", "..2"} {
@@ -113,7 +114,7 @@ func TestWatchThroughLinks(t *testing.T) {
 	wait("a file in the new directory")
 }
 
-// Many writes shortly after each other are one change.
+// TestWatchDebounces checks that many writes within a short time count as one change.
 func TestWatchDebounces(t *testing.T) {
 	dir := t.TempDir()
 	wait := watched(t, dir)
@@ -131,7 +132,7 @@ func TestWatchDebounces(t *testing.T) {
 	}
 }
 
-// watchedBy runs a watch that a test has its hands on.
+// watchedBy runs a watch that the test has prepared.
 func watchedBy(t *testing.T, w *watch) (told chan time.Time) {
 	t.Helper()
 	told = make(chan time.Time, 100)
@@ -148,13 +149,13 @@ func watchedBy(t *testing.T, w *watch) (told chan time.Time) {
 	return told
 }
 
-// A file written byte by byte is one change, which takes effect within a second of
-// the last write.
+// TestWatchByteByByte checks that a file written byte by byte is one change, which takes effect within a second of the
+// last write.
 func TestWatchByteByByte(t *testing.T) {
 	dir := t.TempDir()
 	told := watchedBy(t, &watch{dir: dir, slow: time.Hour, calm: func() bool { return true }})
 	var late time.Duration
-	for range 3 { // on a busy machine, one of them has its second
+	for range 3 { // on a busy machine, one of three attempts must succeed within a second
 		file, err := os.Create(filepath.Join(dir, "a.netsocket.json"))
 		must(t, err)
 		var last time.Time
@@ -182,7 +183,7 @@ func TestWatchByteByByte(t *testing.T) {
 	t.Errorf("told %v after the last write", late)
 }
 
-// The kernel's queue of events overflows: what happened is unknown, so all is read.
+// TestWatchOverflow lets the kernel's event queue overflow. Events are lost, so the directory must be read again.
 func TestWatchOverflow(t *testing.T) {
 	w := &watch{dir: t.TempDir(), slow: time.Hour, calm: func() bool { return true }}
 	told := watchedBy(t, w)
@@ -194,14 +195,14 @@ func TestWatchOverflow(t *testing.T) {
 	}
 }
 
-// Without any event the directory is looked at every now and then.
+// TestWatchSlowly checks that the directory is checked periodically without any event.
 func TestWatchSlowly(t *testing.T) {
 	told := watchedBy(t, &watch{dir: t.TempDir(), slow: 10 * time.Millisecond, calm: func() bool { return false }})
 	<-told
 	<-told
 }
 
-// Key files count, wherever they are.
+// TestWatchKeyFiles checks that changes of key files are noticed in any directory.
 func TestWatchKeyFiles(t *testing.T) {
 	root := t.TempDir()
 	dir, elsewhere := filepath.Join(root, "joold.d"), filepath.Join(root, "keys")

@@ -11,23 +11,23 @@ import (
 	"joolctl/worker"
 )
 
-// event keeps an event of a pair.
+// event stores an event of a pair.
 func (s *Supervisor) event(p *pair, e eventlog.Event) {
 	e.Pair = p.name
 	s.opt.EventLog.Add(e)
 }
 
-// fileEvent keeps an event about the files of a pair.
+// fileEvent stores an event about the files of a pair.
 func (s *Supervisor) fileEvent(name string, severity eventlog.Severity, text string) {
 	s.opt.EventLog.Add(eventlog.Event{Pair: name, Kind: eventlog.Files, Severity: severity, Text: text})
 }
 
-// stateEvent keeps the event of a pair that comes into a state, or gets another reason in the same state.
+// stateEvent stores the event of a pair that changes its state, or gets another reason in the same state.
 func (s *Supervisor) stateEvent(p *pair, state State, reason string) {
 	severity := eventlog.Error
 	switch {
 	case reason == starting:
-		return // the state that follows has an event
+		return // the next state has an event
 	case state == Running:
 		severity = eventlog.Info
 	case state == Waiting && p.pending: // as planned
@@ -41,23 +41,25 @@ func (s *Supervisor) stateEvent(p *pair, state State, reason string) {
 }
 
 const (
-	// lossesEvery and lossesAtMostEvery are the shortest and the longest time between two events of losses of a pair. While a
-	// pair loses sessions all the time, the time between its events doubles, so that they leave room for its other events.
+	// lossesEvery and lossesAtMostEvery are the shortest and the longest time between two loss events of a pair. While a
+	// pair keeps losing sessions, the time doubles with each event, so that the log has room for the pair's other
+	// events.
 	lossesEvery       = sampleEvery
 	lossesAtMostEvery = 5 * time.Minute
 )
 
-// lookout has the losses and the peers of a pair at the last sample, because no message tells the supervisor that they change.
+// lookout stores the losses and the peers of a pair at the last sample. Their changes are found by comparison, because
+// the worker does not report them.
 type lookout struct {
 	losses worker.Losses
-	pause  time.Duration // between the last event of losses and the next; 0: there was none lately
-	next   time.Time     // when the next event of losses may be
+	pause  time.Duration // between the last loss event and the next; 0: there was none recently
+	next   time.Time     // the earliest time of the next loss event
 
-	live  *live           // the worker whose peers these are
-	peers map[string]bool // the addresses of the live ones
+	live  *live           // the worker that has these peers
+	peers map[string]bool // the addresses of live peers
 }
 
-// watchLosses keeps an event if counters of losses have risen.
+// watchLosses stores an event if loss counters have risen.
 func (s *Supervisor) watchLosses(p *pair, now time.Time) {
 	w := &p.watched
 	if now.Before(w.next) {
@@ -75,10 +77,10 @@ func (s *Supervisor) watchLosses(p *pair, now time.Time) {
 	s.event(p, eventlog.LossesRose(rose))
 }
 
-// repairedKey is the JSON key of Losses.Repaired, which counts datagrams that arrived after all.
+// repairedKey is the JSON key of Losses.Repaired. It counts datagrams that arrived late, so it is not a loss.
 const repairedKey = "repaired_datagrams"
 
-// increases returns by how much each counter of losses has risen, by its key in JSON.
+// increases returns the increase of each loss counter that has risen, by its JSON key.
 func increases(before, after worker.Losses) map[string]uint64 {
 	rose := make(map[string]uint64)
 	b, a := reflect.ValueOf(before), reflect.ValueOf(after)
@@ -91,18 +93,19 @@ func increases(before, after worker.Losses) map[string]uint64 {
 	return rose
 }
 
-// watchPeers keeps an event for each address at which a peer is live now and was not, and for each at which none is live any more.
+// watchPeers stores an event for each address at which a peer has become live, and for each at which no peer is live any
+// longer.
 func (s *Supervisor) watchPeers(p *pair, now time.Time) {
 	w := &p.watched
 	if w.live != p.live {
-		w.live, w.peers = p.live, nil // a new worker has heard nobody yet
+		w.live, w.peers = p.live, nil // a new worker has heard no peer yet
 	}
 	if w.live == nil {
 		return
 	}
 	live := make(map[string]bool)
 	for _, peer := range w.live.Peers() {
-		if isLive(&peer, now) { // of several peers at one address, one is enough
+		if isLive(&peer, now) { // one live peer at an address is enough
 			live[peer.Address.String()] = true
 		}
 	}

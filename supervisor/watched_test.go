@@ -18,7 +18,7 @@ import (
 	"joolctl/worker"
 )
 
-// withEvents has a supervisor of pairs a and b keep events.
+// withEvents runs a test with a supervisor of the pairs a and b that stores events.
 func withEvents(t *testing.T, test func(*rig)) {
 	t.Helper()
 	inBubbleWith(t, func(o *Options) { o.EventLog = eventlog.New(time.Now()) }, two(t), test)
@@ -46,13 +46,13 @@ func (r *rig) wantEvents(want ...string) {
 	r.t.Helper()
 	synctest.Wait()
 	got := r.happened()
-	slices.Sort(got) // pairs are looked at in no order
+	slices.Sort(got) // the order of pairs is not defined
 	if diff := cmp.Diff(want, got); diff != "" {
 		r.t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
-// TestStateEvents follows a pair from its files to their end.
+// TestStateEvents follows the states of a pair from the creation to the removal of its files.
 func TestStateEvents(t *testing.T) {
 	withEvents(t, func(r *rig) {
 		r.happened()
@@ -67,7 +67,7 @@ func TestStateEvents(t *testing.T) {
 			<-ctx.Done()
 			return nil
 		})
-		time.Sleep(10 * time.Second) // it is tried again
+		time.Sleep(10 * time.Second) // the worker is tried again
 		r.wantEvents("c state info running (was waiting)")
 		write(t, r.dir, "c", files{instance: "c", group: "3", broken: true})
 		r.reload()
@@ -90,7 +90,8 @@ func TestStateEvents(t *testing.T) {
 	})
 }
 
-// TestLossEvents: an event says by how much counters rose, and a pair that loses all the time has few events.
+// TestLossEvents checks that an event says by how much counters rose, and that a pair that keeps losing sessions causes
+// few events.
 func TestLossEvents(t *testing.T) {
 	withEvents(t, func(r *rig) {
 		r.happened()
@@ -113,7 +114,8 @@ func TestLossEvents(t *testing.T) {
 	})
 }
 
-// TestPeerEvents: an event says that a peer is live, or is not any more. A new worker has not lost the peers of the one before.
+// TestPeerEvents checks that an event reports that a peer has become live or is no longer live. Peers of the previous
+// worker do not count as lost by a new worker.
 func TestPeerEvents(t *testing.T) {
 	withEvents(t, func(r *rig) {
 		var heard atomic.Pointer[replication.PeerInfo]
@@ -138,7 +140,8 @@ func TestPeerEvents(t *testing.T) {
 	})
 }
 
-// TestPeerEventsOfOneAddress: of several peers at one address, one that is live is enough. A peer that is forgotten is not live any more.
+// TestPeerEventsOfOneAddress checks that, of several peers at one address, one live peer is enough. A peer that has
+// disappeared from the list is no longer live.
 func TestPeerEventsOfOneAddress(t *testing.T) {
 	withEvents(t, func(r *rig) {
 		var heard atomic.Pointer[[]replication.PeerInfo]
@@ -170,7 +173,8 @@ func TestPeerEventsOfOneAddress(t *testing.T) {
 	})
 }
 
-// TestEventsWait: a request waits for an event, but not for ever, and not if too many wait.
+// TestEventsWait checks that a request waits for an event, but only for a limited time, and not if too many requests
+// wait.
 func TestEventsWait(t *testing.T) {
 	withEvents(t, func(r *rig) {
 		r.happened()

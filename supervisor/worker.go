@@ -9,40 +9,40 @@ import (
 	"joolctl/worker"
 )
 
-// Worker is what the supervisor needs of a *worker.Worker.
+// Worker is the part of *worker.Worker that the supervisor uses.
 type Worker interface {
-	// Run works until ctx ends; ready is called once it does. A *worker.Missing
-	// is waited for, any other error leads to a backoff.
+	// Run synchronises until ctx ends; it calls ready once it has started. After a *worker.Missing the supervisor waits
+	// for the missing item; after any other error it backs off.
 	Run(ctx context.Context, ready func()) error
-	// Reconfigure has it go on with another spec for the same instance and
-	// namespace, or, on an error, as before.
+	// Reconfigure changes the running worker to another spec for the same instance and namespace. After an error, the
+	// worker runs with its old spec.
 	Reconfigure(configdir.Spec) error
-	// Rename tells it that its pair has another name.
+	// Rename tells the worker the new name of its pair.
 	Rename(name string)
-	// Check has it look at once whether everything that it depends on is still
-	// there.
+	// Check makes the worker check at once that everything it depends on still exists.
 	Check()
 	Peers() []replication.PeerInfo
-	// Sync is how complete its table is.
+	// Sync returns the state of the synchronisation, with the completeness of the table.
 	Sync() worker.SyncState
 	KernelStats(ctx context.Context) (map[string]uint64, error)
-	// ModuleCounters has all counters of the module.
+	// ModuleCounters returns all counters of the module.
 	ModuleCounters(ctx context.Context) (*joolnl.ModuleCounters, error)
 	ModuleVersion() string
-	// Turns counts how often its loop has done all that was due. While the worker runs, the number rises at least every five seconds.
+	// Turns returns how many iterations the worker's loop has completed. While the worker runs, the number rises at
+	// least every five seconds.
 	Turns() uint64
-	// InKernel reports whether its loop is busy inside the kernel, where nothing ends what it does.
+	// InKernel reports whether the worker's loop is inside a system call that no signal can interrupt.
 	InKernel() bool
-	// Follow returns a copy of all sessions that pass through it.
+	// Follow returns a copy of all sessions that pass through the worker.
 	Follow() (*worker.Follower, error)
-	// Advertise begins to send its whole table; Sync tells how far that is.
+	// Advertise starts sending the whole table; Sync reports the progress.
 	Advertise(ctx context.Context) (replication.Advertise, error)
 }
 
-// StatsServer is what the supervisor needs of a *worker.StatsServer.
+// StatsServer is the part of *worker.StatsServer that the supervisor uses.
 type StatsServer interface{ Close() }
 
-// NewWorker makes a worker for a pair, to be run once.
+// NewWorker makes a worker for a pair. Each worker is run once.
 type NewWorker func(configdir.Spec, *worker.Counters) Worker
 
 // OpenStats opens a pair's stats server, as worker.OpenStats does.

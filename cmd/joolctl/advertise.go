@@ -11,7 +11,7 @@ import (
 	"joolctl/supervisor"
 )
 
-// advertisePeriod is how often advertise --wait asks how far it is.
+// advertisePeriod is how often advertise --wait asks for the progress.
 const advertisePeriod = 200 * time.Millisecond
 
 func newAdvertise(p *program) *cobra.Command {
@@ -41,7 +41,7 @@ Returns as soon as it has begun; "status" shows how far it is.`,
 	return namesOrAll(cmd, p, &all)
 }
 
-// tell prints what a command came to for each pair.
+// tell prints the result of a command for each pair.
 func (p *program) tell(outcomes []supervisor.Outcome, done string) error {
 	var result error
 	for _, o := range outcomes {
@@ -58,7 +58,7 @@ func (p *program) tell(outcomes []supervisor.Outcome, done string) error {
 	return result
 }
 
-// waitAdvertised returns when everything that began has ended.
+// waitAdvertised returns when all advertises that began have ended.
 func (p *program) waitAdvertised(ctx context.Context, outcomes []supervisor.Outcome) error {
 	var names []string
 	for _, o := range outcomes {

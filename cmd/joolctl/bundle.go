@@ -49,7 +49,7 @@ the checks of doctor. Without a supervisor, it has what can be had.`,
 	}
 }
 
-// bundle writes the bundle. It replaces no file.
+// bundle writes the bundle. It does not overwrite a file.
 func (p *program) bundle(ctx context.Context, file, name string, now time.Time) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -81,7 +81,7 @@ type bundlePart struct {
 	content []byte
 }
 
-// bundleParts collects the files of the bundle. A file that cannot be made has the error instead.
+// bundleParts collects the files of the bundle. If a file can't be made, the bundle contains the error instead.
 func (p *program) bundleParts(ctx context.Context) (parts []bundlePart) {
 	add := func(name string, content []byte, err error) {
 		if err != nil {
@@ -120,7 +120,7 @@ func (p *program) bundleParts(ctx context.Context) (parts []bundlePart) {
 	return parts
 }
 
-// readPairFile reads a file of a pair if it is a JSON object: anything else may be something that nobody wants to pass on, such as a key file
+// readPairFile reads a file of a pair if it contains a JSON object. Other content may be secret, such as a key file
 // under a wrong name.
 func readPairFile(name string) ([]byte, error) {
 	content, err := os.ReadFile(name)

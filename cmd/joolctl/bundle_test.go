@@ -16,7 +16,8 @@ import (
 	"joolctl/seal"
 )
 
-// TestBundle looks into bundles, made with and without a supervisor: all files are there, JSON is JSON, and no key is in them.
+// TestBundle checks bundles made with and without a supervisor: they contain all files, the JSON files are valid, and no
+// file contains a key.
 func TestBundle(t *testing.T) {
 	dir, socket := supervised(t, map[string]string{"a": "i"})
 	key := seal.NewKey(1)

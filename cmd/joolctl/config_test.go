@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestConfig has the command show a pair's values and their sources, and exit with 1 if the pair is not fit to run or is not there.
+// TestConfig checks that the command shows a pair's values and their sources, and exits with 1 if the pair is not fit to
+// run or does not exist.
 func TestConfig(t *testing.T) {
 	for _, c := range []struct {
 		args, stdout, stderr string

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestDefaultDirectory has the second directory be the default only if the first one does not exist.
+// TestDefaultDirectory checks that the second directory is the default only if the first one does not exist.
 func TestDefaultDirectory(t *testing.T) {
 	for _, c := range []struct {
 		there []string

@@ -15,11 +15,11 @@ import (
 	"joolctl/seal"
 )
 
-// others are the programs in the documentation that are not ours.
+// others are programs of other projects in the documentation's command lines.
 var others = []string{"apt-get", "cat", "cp", "mkdir", "cd", "install", "ip", "jool", "joold", "/usr/bin/joold", "/usr/libexec/joolctl/joold", "journalctl", "kill", "modprobe", "mv", "nc", "promtool", "rm", "sha256sum", "sysctl", "usermod", "go"}
 
-// TestDocumentedCommands: each command line of the documentation is one that
-// joolctl takes, a target of the Makefile, or a unit that is packaged.
+// TestDocumentedCommands checks that each command line of the documentation is one that joolctl accepts, a target of the
+// Makefile, or names a packaged unit.
 func TestDocumentedCommands(t *testing.T) {
 	ours := 0
 	for _, c := range docstest.Commands(t, "joolctl") {
@@ -44,8 +44,7 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 }
 
-// parses does everything with a command line but run it. A mention has no
-// arguments.
+// parses parses a command line without running it. A mention is a command without its arguments.
 func parses(args []string, mention bool) error {
 	root := newRoot(&program{stdout: io.Discard, stderr: io.Discard})
 	root.InitDefaultHelpCmd()
@@ -81,7 +80,7 @@ func isTarget(args []string) error {
 	return nil
 }
 
-// foreignUnits are those that are not ours to package.
+// foreignUnits are units of other projects.
 var foreignUnits = []string{"joold", "keepalived"}
 
 func isUnit(args []string) error {
@@ -108,8 +107,8 @@ func isUnit(args []string) error {
 	return nil
 }
 
-// TestDocumentedFiles: each JSON block of the documentation that follows a
-// file's name is a good file of that kind.
+// TestDocumentedFiles checks that each JSON block of the documentation that follows a file's name is a valid file of
+// that kind.
 func TestDocumentedFiles(t *testing.T) {
 	good := map[string]string{
 		"netsocket.json": `{"multicast address": "ff08::db8:64:64", "multicast port": "6464", "in interface": "eth1", "out interface": "eth1", "reuseaddr": 1}`,
@@ -146,7 +145,7 @@ func TestDocumentedFiles(t *testing.T) {
 	}
 }
 
-// TestDocumentedLinks: links inside the project lead somewhere.
+// TestDocumentedLinks checks that links inside the project have an existing target.
 func TestDocumentedLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	for _, file := range docstest.Files(t) {

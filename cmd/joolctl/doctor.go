@@ -16,7 +16,7 @@ import (
 
 const (
 	keepalivedConf = "/etc/keepalived/keepalived.conf"
-	// doctorPatience bounds all checks together.
+	// doctorPatience limits the time for all checks together.
 	doctorPatience = 30 * time.Second
 )
 
@@ -57,7 +57,7 @@ func (p *program) doctorOptions(ctx context.Context, args []string) doctor.Optio
 	return o
 }
 
-// levels are the first words of the lines: those that matter are louder.
+// levels are the first words of the lines. Failures are in capital letters.
 var levels = map[doctor.Level]string{doctor.OK: "ok", doctor.Warn: "warn", doctor.Fail: "FAIL"}
 
 func (p *program) tellReport(report doctor.Report, out *output) error {

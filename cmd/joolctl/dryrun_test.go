@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestDryRun has `reload --dry-run` print what another directory would change, and change nothing.
+// TestDryRun checks that `reload --dry-run` prints the changes that another directory would cause, and changes nothing.
 func TestDryRun(t *testing.T) {
 	dir, socket := supervised(t, map[string]string{"a": "i", "b": "j"})
 	other := t.TempDir()

@@ -68,7 +68,7 @@ With -o json, each line is a JSON object.`,
 	return cmd
 }
 
-// events prints the latest events, -1 for all, and with follow also new ones until ctx ends.
+// events prints the latest events; -1 prints all. With follow, it also prints new events until ctx ends.
 func (p *program) events(ctx context.Context, names []string, latest int, follow bool, e eventPrinter) error {
 	events, err := p.client().Events(ctx, names, supervisor.EventsOptions{})
 	if err != nil {
@@ -96,7 +96,7 @@ func (p *program) events(ctx context.Context, names []string, latest int, follow
 			}
 			gone = true
 		default:
-			if events.Last < o.After { // the supervisor has started again, and the clock was set back meanwhile
+			if events.Last < o.After { // the supervisor has started again, and the clock was set back since
 				events.Last = 0
 			}
 			gone, o.After = false, events.Last
@@ -114,7 +114,7 @@ func (p *program) events(ctx context.Context, names []string, latest int, follow
 	return nil
 }
 
-// eventPrinter prints events, one in a line.
+// eventPrinter prints events, one per line.
 type eventPrinter struct {
 	w             io.Writer
 	json, colours bool

@@ -15,7 +15,7 @@ import (
 	"joolctl/replication"
 )
 
-// sampleEvent has every field.
+// sampleEvent returns an event with every field.
 func sampleEvent() eventlog.Event {
 	return eventlog.Event{
 		Number: 1764500000000001, Time: now, Pair: "p1", Kind: eventlog.Verdict, Severity: eventlog.Warning, Setting: "ss-capacity", From: "yes", To: "no", Peer: "2001:db8::2",
@@ -70,7 +70,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// buffer may be written and read at the same time.
+// buffer may be written and read concurrently.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -88,7 +88,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// TestFollowEvents prints new events, also those of a supervisor that starts again.
+// TestFollowEvents checks that new events are printed, also those of a supervisor that starts again.
 func TestFollowEvents(t *testing.T) {
 	dir, socket := supervised(t, map[string]string{"a": "i"})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -98,7 +98,7 @@ func TestFollowEvents(t *testing.T) {
 	go func() {
 		code <- run(ctx, []string{"events", "-f", "-n", "0", "-o", "json", "--socket", socket}, &stdout, &stderr)
 	}()
-	await.Within(t, 20*time.Second, "an event is shown", func() bool { // the command may begin after the first restart
+	await.Within(t, 20*time.Second, "an event is shown", func() bool { // the command may start after the first restart
 		if code, _, said := ran("restart", "a", "--socket", socket); code != 0 {
 			t.Fatal(said)
 		}

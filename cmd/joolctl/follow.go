@@ -65,7 +65,8 @@ With -o csv, the first columns are those of "jool session display --csv". With
 	return cmd
 }
 
-// follow prints the sessions of a pair until ctx ends. It continues with the next worker, and with the next supervisor.
+// follow prints the sessions of a pair until ctx ends. If the worker or the supervisor is replaced, it continues with
+// the new one.
 func (p *program) follow(ctx context.Context, name string, filter sessionFilter, print sessionPrinter) error {
 	began, interrupted := false, ""
 	for {
@@ -106,7 +107,7 @@ func (p *program) follow(ctx context.Context, name string, filter sessionFilter,
 	}
 }
 
-// workerEnded says why the flow of sessions has ended.
+// workerEnded is the error when the worker's stream of sessions has ended.
 type workerEnded struct{ reason string }
 
 func (w *workerEnded) Error() string { return w.reason }
@@ -136,7 +137,7 @@ func (p *program) printFlow(f supervisor.Flow, filter sessionFilter, print sessi
 
 // sessionFilter selects sessions. The zero value selects all.
 type sessionFilter struct {
-	protocol  string // as Proto.String has it
+	protocol  string // in the form of Proto.String
 	prefix    netip.Prefix
 	port      uint16
 	direction worker.Direction
@@ -189,21 +190,21 @@ func (f sessionFilter) selects(d worker.Direction, s session.Session) bool {
 // sessionPrinter prints a session of a Flow.
 type sessionPrinter func(w io.Writer, f supervisor.Flow, s session.Session) error
 
-// sessionPrinters have a constructor for each output.
+// sessionPrinters has a constructor for each value of the flag -o.
 var sessionPrinters = map[string]func() sessionPrinter{
 	"text": func() sessionPrinter { return printSession },
 	"csv":  newCSVPrinter,
 	"json": func() sessionPrinter { return printSessionJSON },
 }
 
-// printSession prints a session in one line: the IPv6 side, then the IPv4 side.
+// printSession prints a session on one line: the IPv6 side, then the IPv4 side.
 func printSession(w io.Writer, f supervisor.Flow, s session.Session) error {
 	_, err := fmt.Fprintf(w, "%s  %-9s  %-4s  %v > %v  %v > %v  %s  %v\n", f.Time.Local().Format("15:04:05.000"), f.Direction, s.Proto,
 		s.Src6, s.Dst6, s.Src4, s.Dst4, stateOf(s), s.Expires)
 	return err
 }
 
-// stateOf is the state of a TCP session; "-": others have none.
+// stateOf returns the state of a TCP session; "-" for other protocols.
 func stateOf(s session.Session) string {
 	if s.Proto != session.TCP {
 		return "-"
@@ -211,11 +212,11 @@ func stateOf(s session.Session) string {
 	return s.State.String()
 }
 
-// csvHead are the columns of `jool session display --csv`, and ours behind them.
+// csvHead has the columns of `jool session display --csv`, followed by joolctl's own.
 const csvHead = "Protocol,IPv6 Remote Address,IPv6 Remote L4-ID,IPv6 Local Address,IPv6 Local L4-ID," +
 	"IPv4 Local Address,IPv4 Local L4-ID,IPv4 Remote Address,IPv4 Remote L4-ID,Expires in,State,Time,Direction\n"
 
-// newCSVPrinter returns a printer that prints the head before the first session.
+// newCSVPrinter returns a printer that prints the column names before the first session.
 func newCSVPrinter() sessionPrinter {
 	head := csvHead
 	return func(w io.Writer, f supervisor.Flow, s session.Session) error {
@@ -230,7 +231,7 @@ func newCSVPrinter() sessionPrinter {
 	}
 }
 
-// clock is a time left as upstream's CSV has it.
+// clock returns a remaining time in the form of upstream's CSV.
 func clock(d time.Duration) string {
 	ms := d.Milliseconds()
 	return fmt.Sprintf("%d:%02d:%02d.%03d", ms/3600000, ms/60000%60, ms/1000%60, ms%1000)

@@ -14,7 +14,7 @@ import (
 	"joolctl/worker"
 )
 
-// Follow has a worker whose only sessions are a TCP and a UDP session, once. The worker of an instance "brief" then ends.
+// Follow returns a stream with a TCP and a UDP session. The worker of the instance "brief" then ends.
 func (f fake) Follow() (*worker.Follower, error) {
 	follower := worker.NewFollower(func(*worker.Follower) {})
 	if f.spec.Instance == "brief" {
@@ -31,9 +31,9 @@ func (f fake) Follow() (*worker.Follower, error) {
 	follower.Offer(flow)
 	if f.spec.Instance == "brief" {
 		broken := slices.Clone(entries)
-		broken[len(broken)-1] = 0xff // a protocol that there is not
+		broken[len(broken)-1] = 0xff // a protocol that does not exist
 		flow.Entries = broken
-		for range 300 { // more than wait for a reader
+		for range 300 { // more than may wait for a reader
 			follower.Offer(flow)
 		}
 	}
@@ -88,7 +88,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestFollowGoesOn follows workers that end, lose sessions, and have one that can't be decoded.
+// TestFollowGoesOn follows workers that end, that drop sessions, and that have a session that can't be decoded.
 func TestFollowGoesOn(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "brief"})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -114,7 +114,7 @@ func TestFollowGoesOn(t *testing.T) {
 	}
 }
 
-// TestFollowErrors can't follow.
+// TestFollowErrors checks cases in which follow fails.
 func TestFollowErrors(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
 	for _, c := range []struct {
@@ -143,7 +143,7 @@ func TestSessionFilter(t *testing.T) {
 		protocol, address string
 		port              uint16
 		direction         string
-		want              string // the selected sessions of followed, by number
+		want              string // the selected sessions of the slice followed, by index
 	}{
 		{"", "", 0, "", "01"},
 		{"tcp", "", 0, "", "0"},

@@ -13,7 +13,7 @@ import (
 	"joolctl/internal/await"
 )
 
-// fullPipe is a pipe that takes nothing more.
+// fullPipe returns a full pipe.
 func fullPipe(t *testing.T) *os.File {
 	t.Helper()
 	var fds [2]int
@@ -33,14 +33,14 @@ func fullPipe(t *testing.T) *os.File {
 	}
 	w := os.NewFile(uintptr(fds[1]), "full pipe")
 	t.Cleanup(func() {
-		unix.Close(fds[0]) // a write that hangs fails
+		unix.Close(fds[0]) // ends a write that hangs
 		w.Close()
 	})
 	return w
 }
 
-// TestFullPipe runs the supervisor with a stderr that nobody reads: it answers,
-// takes new files and stops in time.
+// TestFullPipe runs the supervisor with a stderr that nobody reads. The supervisor must answer, apply new files and stop
+// in time.
 func TestFullPipe(t *testing.T) {
 	dir, socket := t.TempDir(), filepath.Join(t.TempDir(), "s")
 	writePair(t, dir, "a", "absent")
@@ -51,9 +51,9 @@ func TestFullPipe(t *testing.T) {
 	go func() { code <- run(ctx, []string{"up", dir, "--socket", socket}, io.Discard, stderr) }()
 	await.Within(t, 10*time.Second, "the supervisor answers", func() bool {
 		code, _, _ := ran("status", "--socket", socket)
-		return code == exitNotWell // it waits for the module
+		return code == exitNotWell // the worker waits for the module
 	})
-	for range 20 { // several lines each
+	for range 20 { // each writes several lines
 		if err := os.WriteFile(filepath.Join(dir, "a.modsocket.json"), []byte("{"), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -52,7 +52,7 @@ all hosts of a group need the same group, port and key.`,
 	return cmd
 }
 
-// init completes a wish, and writes the pair.
+// init chooses the missing values of a wish, and writes the pair.
 func (p *program) init(ctx context.Context, in io.Reader, wish newpair.Wish) error {
 	host := newpair.Host{
 		Instances:  func() ([]newpair.Instance, error) { return p.idleInstances(ctx, wish.Dir) },
@@ -78,7 +78,8 @@ func (p *program) init(ctx context.Context, in io.Reader, wish newpair.Wish) err
 	return nil
 }
 
-// otherHost returns the command for the other hosts. Their interfaces may have other names, so they have to look.
+// otherHost returns the command for the other hosts. It contains the name of this host's interface, which may differ
+// there, so the operator has to check it.
 func otherHost(wish newpair.Wish) string {
 	words := []string{"joolctl init", wish.Name, "--instance", wish.Instance}
 	if wish.Namespace != "" {
@@ -99,7 +100,7 @@ func otherHost(wish newpair.Wish) string {
 	return strings.Join(words, " ")
 }
 
-// idleInstances returns the instances that no pair of the supervisor, or of the directory if none answers, has.
+// idleInstances returns the instances that belong to no pair of the directory, nor to a pair of the supervisor.
 func (p *program) idleInstances(ctx context.Context, dir string) ([]newpair.Instance, error) {
 	pairs, err := pairsIn(dir)
 	if err != nil {

@@ -68,8 +68,8 @@ are those of the supervisor or, if none answers, of a directory (default
 	return cmd
 }
 
-// pairsOf returns the pairs of the supervisor or, if none answers or a directory is named, of the directory. A directory that does not
-// exist has none.
+// pairsOf returns the pairs of the supervisor. If no supervisor answers or a directory is named, it returns the pairs of
+// the directory. A directory that does not exist has none.
 func (p *program) pairsOf(ctx context.Context, args []string) ([]foundInstance, error) {
 	if len(args) == 0 {
 		var pairs []foundInstance
@@ -91,8 +91,8 @@ func (p *program) pairsOf(ctx context.Context, args []string) ([]foundInstance, 
 	return pairs, err
 }
 
-// findInstances returns the instances of this host with the pairs that they belong to. It writes to stderr which namespace it could not look
-// into.
+// findInstances returns the instances of this host with the pairs that they belong to. It reports on stderr each
+// namespace that it could not enter.
 func (p *program) findInstances(pairs []foundInstance) ([]foundInstance, error) {
 	if _, err := joolnl.ModuleVersion(); errors.Is(err, joolnl.ErrNoModule) {
 		return nil, fmt.Errorf("%w; type: modprobe jool", err)
@@ -104,7 +104,7 @@ func (p *program) findInstances(pairs []foundInstance) ([]foundInstance, error) 
 		order = append(order, pair.Namespace)
 		id, err := nsthread.Identify(pair.Namespace)
 		if err != nil {
-			continue // told below
+			continue // reported below
 		}
 		if owner[id] == nil {
 			owner[id] = make(map[string]foundInstance)

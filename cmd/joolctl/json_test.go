@@ -72,10 +72,10 @@ var documents = []struct {
 	}},
 }
 
-// reasonFields are fields that a reason has in some documents only.
+// reasonFields are the fields of a reason that only some documents contain.
 var reasonFields = []string{"Reason.datagrams", "Reason.peer", "Reason.remedy", "Reason.sessions", "Reason.since"}
 
-// TestJSON has the JSON of each command agree with its golden file, its schema and its documentation, so that none of its fields
+// TestJSON compares the JSON of each command with its golden file, its schema and its documentation, so that no field
 // changes unnoticed.
 func TestJSON(t *testing.T) {
 	describer := jsondoc.New("joolctl", docstest.Root)
@@ -136,7 +136,7 @@ func TestJSON(t *testing.T) {
 	golden.File(t, docs, head+mark+text.String())
 }
 
-// TestKeysOfScripts has the keys that scripts use keep their names.
+// TestKeysOfScripts checks that the keys that scripts use keep their names.
 func TestKeysOfScripts(t *testing.T) {
 	var out bytes.Buffer
 	if err := writeJSON(&out, sample()); err != nil {

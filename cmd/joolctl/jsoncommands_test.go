@@ -15,13 +15,13 @@ import (
 	"joolctl/supervisor"
 )
 
-// TestJSONCommands has commands answer with JSON and the same exit status as with text.
+// TestJSONCommands checks that commands print JSON and exit with the same status as for text.
 func TestJSONCommands(t *testing.T) {
 	dir, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
 	answer := func(code int, into any, args string) {
 		t.Helper()
 		got, stdout, stderr := 3, "", ""
-		for range 50 { // `ready` gives up after 200 ms on a busy machine
+		for range 50 { // on a busy machine, `ready` may exceed its limit of 200 ms
 			if got, stdout, stderr = ran(append(strings.Fields(args), "--socket", socket)...); got != 3 {
 				break
 			}
@@ -66,7 +66,7 @@ func TestJSONCommands(t *testing.T) {
 	}
 }
 
-// TestSort has the command sort.
+// TestSort checks the order of rows that the command prints.
 func TestSort(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
 	for _, c := range []struct{ flags, want string }{{"", "a b"}, {"--sort", "b a"}, {"--sort=severity -o json", "b a"}, {"--sort=name -o json", "a b"}} {
@@ -88,7 +88,7 @@ func TestSort(t *testing.T) {
 	}
 }
 
-// TestScreen has forty pairs with long values, for one reason all of them, fit a screen of 120 columns and 50 lines.
+// TestScreen checks that forty pairs with long values and the same reason fit a screen of 120 columns and 50 lines.
 func TestScreen(t *testing.T) {
 	s := supervisor.Status{}
 	for i := range 40 {

@@ -13,8 +13,8 @@ import (
 
 var keepalivedDir = filepath.Join(docstest.Root, "packaging", "keepalived")
 
-// TestNotify has a host start, begin to serve and step down, as keepalived says it: only while it serves, `ready --vrrp` does not ask the
-// supervisor.
+// TestNotify reports keepalived's states of a host that starts, becomes master and steps down. Only while the host is
+// master, `ready --vrrp` does not ask the supervisor.
 func TestNotify(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
 	states := vrrpStates{filepath.Join(t.TempDir(), "states")}
@@ -54,7 +54,8 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// TestKeepalivedConfiguration has joolctl take what the packaged configuration and the documentation have keepalived call.
+// TestKeepalivedConfiguration checks that joolctl accepts the command lines in the packaged configuration of keepalived
+// and in the documentation.
 func TestKeepalivedConfiguration(t *testing.T) {
 	calls := 0
 	call := regexp.MustCompile(`(?m)^\s*(script|notify) "/usr/bin/joolctl (.*)"$`)

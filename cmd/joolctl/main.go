@@ -1,7 +1,7 @@
 //go:build !manpages
 
-// Command joolctl keeps the session tables of Jool NAT64s in step: `joolctl up`
-// supervises a directory of pairs, the other commands ask and steer it.
+// Command joolctl synchronises the session tables of Jool NAT64s. `joolctl up` supervises a directory of pairs; the
+// other commands query and control it.
 package main
 
 import (

@@ -1,6 +1,7 @@
 //go:build manpages
 
-// With the tag "manpages" this writes the manual pages and the completions: go run -tags manpages ./cmd/joolctl DIR
+// With the tag "manpages", this program writes the manual pages and the completions: go run -tags manpages ./cmd/joolctl
+// DIR
 package main
 
 import (
@@ -19,7 +20,7 @@ func main() {
 }
 
 func generate(dir string) error {
-	os.Unsetenv(socketEnv) // the pages show the default
+	os.Unsetenv(socketEnv) // so that the pages show the default
 	book, err := manual.New(dir)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"joolctl/cmd/internal/manual"
 )
 
-// TestManual: each command has a page that has its flags.
+// TestManual checks that each command has a page that lists its flags.
 func TestManual(t *testing.T) {
 	dir := t.TempDir()
 	root := newRoot(&program{})

@@ -66,7 +66,8 @@ func (p *program) writeMetrics(ctx context.Context, path string, module bool) er
 	})
 }
 
-// replaceFile writes a file that everybody may read under another name, which the textfile collector does not read, and renames it.
+// replaceFile writes a file that all users may read. It writes under another name, which the textfile collector ignores,
+// and renames the file.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {

@@ -59,7 +59,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestMetricsFlags has flags that can't be used.
+// TestMetricsFlags checks the errors about invalid flags.
 func TestMetricsFlags(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"up --metrics localhost", `--metrics "localhost" is not an address`},
@@ -74,7 +74,7 @@ func TestMetricsFlags(t *testing.T) {
 	}
 }
 
-// TestUpServes has `joolctl up` serve metrics on a Unix socket until it ends.
+// TestUpServes checks that `joolctl up` serves metrics on a Unix socket until it ends.
 func TestUpServes(t *testing.T) {
 	dir, sockets := t.TempDir(), t.TempDir()
 	writePair(t, dir, "a", "absent")

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// namesOrAll adds --all to a command that wants NAMEs or everything.
+// namesOrAll adds --all to a command that requires names of pairs or --all.
 func namesOrAll(cmd *cobra.Command, p *program, all *bool) *cobra.Command {
 	cmd.Flags().BoolVar(all, "all", false, "every pair")
 	cmd.Args = func(_ *cobra.Command, args []string) error {
@@ -23,7 +23,7 @@ func namesOrAll(cmd *cobra.Command, p *program, all *bool) *cobra.Command {
 	return cmd
 }
 
-// completeNames gives a shell the pairs' names that are not in args yet.
+// completeNames returns the pairs' names that are not in args yet, for completion in a shell.
 func (p *program) completeNames(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 	status, err := p.client().Status(cmd.Context(), nil)
 	if err != nil {
@@ -42,7 +42,7 @@ func (p *program) completeNames(cmd *cobra.Command, args []string, begun string)
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeOneName is completeNames for a command with one NAME, and files behind it.
+// completeOneName is completeNames for a command with one NAME, followed by files.
 func (p *program) completeOneName(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveFilterDirs

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// notifyPatience bounds what notify asks of the supervisor.
+// notifyPatience limits the requests of notify to the supervisor.
 const notifyPatience = time.Second
 
 func newNotify(p *program) *cobra.Command {
@@ -44,7 +44,7 @@ joolctl request what they lack by themselves. It returns at once.`,
 	return cmd
 }
 
-// notification has the arguments of keepalived about a VRRP instance or group.
+// notification contains the arguments that keepalived passes for a VRRP instance or group.
 type notification struct {
 	pairs       []string
 	vrrp, state string

@@ -12,14 +12,14 @@ import (
 // output is the value of a command's flag -o.
 type output struct {
 	name  string
-	names []string // the possible ones, the default first
+	names []string // the possible values, the default first
 }
 
 // newOutput adds the flag to a command.
 func newOutput(cmd *cobra.Command, names ...string) *output {
 	o := &output{names: names}
 	cmd.Flags().StringVarP(&o.name, "output", "o", names[0], o.list())
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	return o
 }
 
@@ -41,7 +41,7 @@ func (o *output) check() error {
 
 func (o *output) json() bool { return o.name == "json" }
 
-// writeJSON writes a value for people and scripts alike.
+// writeJSON writes an indented value.
 func writeJSON(w io.Writer, v any) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")

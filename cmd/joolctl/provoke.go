@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// A program with the tag "provoke" is for tests: with JOOLCTL_PANICS=DIR in its environment the worker of a pair panics
-// when it logs that a datagram is malformed, once for each file DIR/PID.PAIR.
+// A program with the tag "provoke" is for tests. If JOOLCTL_PANICS=DIR is in its environment, the worker of a pair
+// panics when it logs that a datagram is malformed, once for each file DIR/PID.PAIR.
 func init() {
 	if dir := os.Getenv("JOOLCTL_PANICS"); dir != "" {
 		logTo = func(h slog.Handler) slog.Handler { return panicking{h, dir, ""} }

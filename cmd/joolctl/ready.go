@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// readyPatience bounds one question: keepalived waits for the answer.
+	// readyPatience limits the time of one request, because keepalived waits for the answer.
 	readyPatience = 200 * time.Millisecond
 	// readyPeriod is how often --wait asks.
 	readyPeriod = 200 * time.Millisecond
@@ -93,7 +93,7 @@ has recorded, is not asked: it must not step down because a peer is incomplete.`
 	return namesOrAll(cmd, p, &all)
 }
 
-// tellServes prints that this host serves, so that its pairs were not asked.
+// tellServes prints that this host is the VRRP master, and that its pairs were therefore not asked.
 func (p *program) tellServes(vrrp string, out *output) error {
 	if out.json() {
 		return writeJSON(p.stdout, supervisor.Ready{Ready: true, Pairs: []supervisor.PairReady{}})
@@ -102,8 +102,8 @@ func (p *program) tellServes(vrrp string, out *output) error {
 	return nil
 }
 
-// askReady asks once, or again and again until it is ready or the time is over.
-// Who waits also waits for a supervisor, and sees on a terminal what for.
+// askReady asks the supervisor once, or until all pairs are ready or the time limit has passed. With a time limit, it
+// also waits for a supervisor to start, and shows on a terminal why it waits.
 func (p *program) askReady(ctx context.Context, ask func(context.Context) (supervisor.Ready, error), wait time.Duration) (supervisor.Ready, error) {
 	late := time.After(wait)
 	line := terminal.NewLine(p.stderr, time.Now())
@@ -127,7 +127,7 @@ func (p *program) askReady(ctx context.Context, ask func(context.Context) (super
 	}
 }
 
-// waitsFor says in one line what keeps the pairs from being ready.
+// waitsFor returns one line about why the pairs are not ready.
 func waitsFor(ready supervisor.Ready, err error) string {
 	if err != nil {
 		return table.Cell(err.Error())

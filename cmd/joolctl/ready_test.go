@@ -36,7 +36,7 @@ func TestReady(t *testing.T) {
 		{"a --open-after -1s", 2, "", "joolctl: a duration can't be negative; see `joolctl --help`\n"},
 	} {
 		code, stdout, stderr := 3, "", ""
-		for range 50 { // a busy machine may take longer than it may
+		for range 50 { // on a busy machine, an answer may exceed the time limit
 			if code, stdout, stderr = ran(append(strings.Fields("ready "+test.args), "--socket", socket)...); code != 3 {
 				break
 			}
@@ -57,7 +57,7 @@ func TestReadyOfNobody(t *testing.T) {
 	}
 }
 
-// askReady goes on until it is ready, though there be no supervisor at first.
+// TestAskReady checks that askReady asks until the pairs are ready, even if no supervisor runs at first.
 func TestAskReady(t *testing.T) {
 	answers := []error{&supervisor.NoSupervisor{}, nil, nil}
 	n := 0

@@ -30,16 +30,15 @@ const (
 	otherDir      = "/etc/jool/joold.d"
 )
 
-// errNotWell ends a command whose output has told already what is not well.
+// errNotWell ends a command whose output has already reported the problem.
 var errNotWell = errors.New("not well")
 
-// failed is an error of a command that was used rightly. Cobra's own errors
-// are all about usage.
+// failed is an error of a command that was used correctly. Cobra's own errors are about usage.
 type failed struct{ error }
 
 func (f failed) Unwrap() error { return f.error }
 
-// program is what the commands share.
+// program contains the state that the commands share.
 type program struct {
 	stdout, stderr io.Writer
 	socket         string
@@ -48,7 +47,7 @@ type program struct {
 
 func (p *program) client() supervisor.Client { return supervisor.Client{Socket: p.socket} }
 
-// run is the whole program: it returns the exit code.
+// run is the whole program. It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{stdout: stdout, stderr: stderr, vrrp: vrrpStates{vrrpDir}}
 	root := newRoot(p)
@@ -107,13 +106,13 @@ func (p *program) exit(err error) int {
 		fmt.Fprintf(p.stderr, "joolctl: %v\n", err)
 		return exitNotWell
 	}
-	// Cobra's suggestions come on lines of their own.
+	// Cobra writes suggestions on further lines.
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	fmt.Fprintf(p.stderr, "joolctl: %s; see `joolctl --help`\n", line)
 	return exitUsage
 }
 
-// explain is an error in one line, with what to do where no supervisor answers.
+// explain returns an error on one line. If no supervisor answers, the line says what to do.
 func explain(err error) string {
 	var none *supervisor.NoSupervisor
 	if errors.As(err, &none) {
@@ -122,7 +121,7 @@ func explain(err error) string {
 	return err.Error()
 }
 
-// nextAfter is what to do where no supervisor answers.
+// nextAfter returns what to do if no supervisor answers.
 func nextAfter(none *supervisor.NoSupervisor) string {
 	if errors.Is(none, syscall.EACCES) {
 		return supervisor.LetIn(none.Socket)

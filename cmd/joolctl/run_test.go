@@ -26,7 +26,8 @@ import (
 	"joolctl/worker"
 )
 
-// asProgram is an environment variable that makes the test binary joolctl itself, for tests that need it as a process.
+// asProgram is an environment variable that makes the test binary run as joolctl, for tests that need a separate
+// process.
 const asProgram = "JOOLCTL_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -57,7 +58,8 @@ func (f fake) Peers() []replication.PeerInfo    { return nil }
 func (f fake) ModuleVersion() string            { return "" }
 func (f fake) Turns() uint64                    { return uint64(time.Now().UnixNano()) }
 
-// Sync is of one that is complete and has advertised, or of one that has been neither for half an hour.
+// Sync returns the state of a complete worker that has advertised. For the instance "new", the table has been incomplete
+// for half an hour.
 func (f fake) Sync() worker.SyncState {
 	if f.spec.Instance == "new" {
 		return worker.SyncState{Answered: time.Now(), Phase: "receiving", Done: 63, Total: 100,
@@ -114,7 +116,7 @@ func supervise(t *testing.T, dir, socket string) {
 	if _, err := s.Reload(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Restart(ctx, nil, true); err != nil { // so that every worker has a state
+	if _, err := s.Restart(ctx, nil, true); err != nil { // returns when every worker has a state
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -139,7 +141,7 @@ func writePair(t *testing.T, dir, name, instance string) {
 	}
 }
 
-// ran runs the program.
+// ran runs the program and returns its output.
 func ran(args ...string) (code int, stdout, stderr string) {
 	var out, problems bytes.Buffer
 	code = run(context.Background(), args, &out, &problems)
@@ -305,7 +307,7 @@ func TestCheck(t *testing.T) {
 	golden.Compare(t, "check", stdout)
 }
 
-// up is the real thing, on an empty directory and on none.
+// TestUp runs the command `joolctl up` itself, on a missing directory and on an empty one.
 func TestUp(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	code, _, stderr := ran("up", filepath.Join(t.TempDir(), "none"), "--socket", socket)
@@ -324,8 +326,8 @@ func TestUp(t *testing.T) {
 	}
 }
 
-// TestStatusWatchGoesOn: the second screen comes a while after the first, behind an
-// empty line where there is no terminal.
+// TestStatusWatchGoesOn checks that the second screen follows one period later, after an empty line if the output is not
+// a terminal.
 func TestStatusWatchGoesOn(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i"})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -11,7 +11,7 @@ import (
 // newSort adds the flag --sort to a command.
 func newSort(cmd *cobra.Command, preset string) *string {
 	order := cmd.Flags().String("sort", preset, "order of the rows: "+table.OrderList())
-	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(table.OrderNames(), cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
+	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(table.OrderNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	return order
 }
 

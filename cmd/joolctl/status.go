@@ -11,7 +11,7 @@ import (
 	"joolctl/supervisor"
 )
 
-// formats are how status can be shown.
+// formats are the functions for the values of status's flag -o.
 var formats = map[string]func(w io.Writer, s supervisor.Status, now time.Time, colours bool) error{
 	"table": func(w io.Writer, s supervisor.Status, now time.Time, colours bool) error {
 		return table.Write(w, s, table.Options{Now: now, Colours: colours})

@@ -15,7 +15,7 @@ import (
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// sample is a status with something of everything.
+// sample returns a status that contains every kind of value.
 func sample() supervisor.Status {
 	none := []replication.Reason{}
 	return supervisor.Status{
@@ -108,7 +108,7 @@ func TestEmptyTable(t *testing.T) {
 	golden.Compare(t, "status.empty", out.String())
 }
 
-// Colours change nothing but the colour.
+// TestColours checks that colours do not change the text.
 func TestColours(t *testing.T) {
 	var plain, colourful bytes.Buffer
 	if err := table.Write(&plain, sample(), table.Options{Now: now}); err != nil {

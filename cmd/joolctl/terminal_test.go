@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestTerminal has status write to a terminal: in colours, unless its user has said no.
+// TestTerminal checks that status writes colours to a terminal, unless its user has disabled them.
 func TestTerminal(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i"})
 	for _, c := range []struct {
@@ -35,7 +35,7 @@ func TestTerminal(t *testing.T) {
 			}
 			var seen []byte
 			b := make([]byte, 64<<10)
-			for !bytes.Contains(seen, []byte("1 worker: ")) { // a terminal may have a part of what was written
+			for !bytes.Contains(seen, []byte("1 worker: ")) { // a read may return a part of the output
 				n, err := screen.Read(b)
 				if err != nil {
 					t.Fatal(err)
@@ -49,7 +49,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// TestWatchOnATerminal: each screen is written over the one before.
+// TestWatchOnATerminal checks that each screen overwrites the previous one.
 func TestWatchOnATerminal(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i"})
 	screen, terminal := openTerminal(t)
@@ -71,8 +71,8 @@ func TestWatchOnATerminal(t *testing.T) {
 	}
 }
 
-// TestTerminalIsLeftAlone: a command that is not top writes no escape sequence to its terminal. The packages for top that the program
-// is linked with must not ask the terminal for anything when they are initialised.
+// TestTerminalIsLeftAlone checks that commands other than top write no escape sequence to their terminal. The packages
+// for top that the program links must not query the terminal in their initialisation.
 func TestTerminalIsLeftAlone(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -100,8 +100,7 @@ func TestTerminalIsLeftAlone(t *testing.T) {
 	}
 }
 
-// openTerminal makes a pseudo terminal: what programs write into, and what its user
-// sees of it.
+// openTerminal makes a pseudo terminal. Programs write into terminal; screen returns their output.
 func openTerminal(t *testing.T) (screen, terminal *os.File) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

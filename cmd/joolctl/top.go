@@ -13,7 +13,8 @@ import (
 	"joolctl/supervisor"
 )
 
-// shortestInterval is the shortest time between two questions of top: the supervisor asks each module for its counters.
+// shortestInterval is the shortest time between two requests of top: for each one, the supervisor asks each module for
+// its counters.
 const shortestInterval = 200 * time.Millisecond
 
 func newTop(p *program) *cobra.Command {
@@ -63,7 +64,7 @@ terminal, or the environment has TERM=dumb, top prints a table at each interval.
 	return cmd
 }
 
-// top shows a screen where the terminal can move its cursor.
+// top shows a screen if the terminal can move its cursor, otherwise lines.
 func (p *program) top(ctx context.Context, o top.Options) error {
 	file, is := p.stdout.(*os.File)
 	if term := os.Getenv("TERM"); is && terminal.Is(file) && term != "" && term != "dumb" {

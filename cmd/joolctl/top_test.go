@@ -14,13 +14,14 @@ import (
 	"joolctl/internal/debianprogram"
 )
 
-// tmux is a real terminal, in which joolctl runs.
+// tmux is a real terminal in which joolctl runs.
 type tmux struct {
 	t               *testing.T
 	program, socket string
 }
 
-// newTerminal starts a command line of joolctl in a terminal of tmux. Its exit status is on the screen once it has ended.
+// newTerminal starts a command line of joolctl in a terminal of tmux. Its exit status is on the screen after it has
+// ended.
 func newTerminal(t *testing.T, env string, args ...string) tmux {
 	t.Helper()
 	self, err := os.Executable()
@@ -34,7 +35,7 @@ func newTerminal(t *testing.T, env string, args ...string) tmux {
 	return term
 }
 
-// does has tmux execute a command, and returns its output.
+// does makes tmux execute a command, and returns the output.
 func (term tmux) does(args ...string) string {
 	term.t.Helper()
 	cmd := exec.Command(term.program, append([]string{"-u", "-S", term.socket}, args...)...)
@@ -50,7 +51,7 @@ func (term tmux) press(keys ...string) {
 	term.does(append([]string{"send-keys"}, keys...)...)
 }
 
-// shows waits until the screen has all of some texts.
+// shows waits until the screen contains all of the texts.
 func (term tmux) shows(texts ...string) {
 	term.t.Helper()
 	screen := ""
@@ -70,7 +71,7 @@ func (term tmux) shows(texts ...string) {
 	})
 }
 
-// hides waits until the screen does not have a text any more.
+// hides waits until the screen no longer contains a text.
 func (term tmux) hides(text string) {
 	term.t.Helper()
 	await.Within(term.t, 30*time.Second, "the screen does not show "+text, func() bool {
@@ -108,7 +109,7 @@ func TestTopOnATerminal(t *testing.T) {
 	term.hides("joolctl top")
 }
 
-// TestWaitOnATerminal: ready --wait says what it waits for, and leaves no trace of it.
+// TestWaitOnATerminal checks that ready --wait shows why it waits, and removes that text when it ends.
 func TestWaitOnATerminal(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
 	term := newTerminal(t, "TERM=xterm", "ready", "--all", "--wait", "4s", "--socket", socket)
@@ -117,7 +118,7 @@ func TestWaitOnATerminal(t *testing.T) {
 	term.hides("waiting for b")
 }
 
-// TestTopWithoutColours has NO_COLOR, and ends by ctrl-c.
+// TestTopWithoutColours runs top with NO_COLOR, and ends it with ctrl-c.
 func TestTopWithoutColours(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i"})
 	term := newTerminal(t, "NO_COLOR=1", "top", "--socket", socket)
@@ -129,14 +130,14 @@ func TestTopWithoutColours(t *testing.T) {
 	term.shows("exit status 0")
 }
 
-// TestTopOnADumbTerminal: it prints tables.
+// TestTopOnADumbTerminal checks that top prints tables on a terminal without cursor control.
 func TestTopOnADumbTerminal(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i"})
 	term := newTerminal(t, "TERM=dumb", "top", "--interval", "200ms", "--socket", socket)
 	term.shows("1 worker: 1 running\n\nNAME")
 }
 
-// TestTopLines prints tables, because there is no terminal.
+// TestTopLines checks that top prints tables if the output is not a terminal.
 func TestTopLines(t *testing.T) {
 	_, socket := supervised(t, map[string]string{"a": "i", "b": "absent"})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -76,13 +76,13 @@ With --metrics it serves metrics for Prometheus at /metrics, whether it works at
 	return cmd
 }
 
-// metricsOptions say where metrics are served, if anywhere.
+// metricsOptions say on which address metrics are served, if any.
 type metricsOptions struct {
 	serve, module bool
 	address       metrics.Address
 }
 
-// logTo is where the log goes, by way of what a test may put between.
+// logTo returns the handler for the log. Tests replace it to wrap the handler.
 var logTo = func(h slog.Handler) slog.Handler { return h }
 
 // directory returns the directory of a command: its argument, or the default.
@@ -108,10 +108,11 @@ func (p *program) up(ctx context.Context, dir string, o metricsOptions, logOptio
 	defer out.Close()
 	log := slog.New(logTo(out.Handler()))
 	if os.Getenv("GOGC") == "" {
-		// Carrying sessions allocates nothing, so collecting is cheap and memory dear.
+		// The workers allocate nothing per datagram, so garbage collection costs little time, and a lower target saves
+		// memory.
 		debug.SetGCPercent(50)
 	}
-	// With huge pages, each of hundreds of threads' stacks would be there in whole.
+	// With transparent huge pages, the stack of each of hundreds of threads would occupy its full size.
 	if err := unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0); err != nil {
 		log.Warn("huge pages can't be turned off; this takes more memory", "error", err)
 	}
@@ -129,7 +130,7 @@ func (p *program) up(ctx context.Context, dir string, o metricsOptions, logOptio
 	return p.supervise(ctx, options, o)
 }
 
-// options are those of the supervisor.
+// options returns the options of the supervisor.
 func (p *program) options(dir string, env worker.Env) supervisor.Options {
 	log, store := env.Log, env.Store
 	return supervisor.Options{
@@ -179,7 +180,7 @@ func (p *program) supervise(ctx context.Context, options supervisor.Options, o m
 	return err
 }
 
-// reloadOn has the supervisor read its directory again at every signal.
+// reloadOn makes the supervisor read its directory again at every signal.
 func reloadOn(ctx context.Context, hangup <-chan os.Signal, s *supervisor.Supervisor, log *slog.Logger) {
 	for {
 		select {

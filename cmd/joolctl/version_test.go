@@ -47,7 +47,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestDocumentedVersion: docs/install.md shows the keys that the command prints.
+// TestDocumentedVersion checks that docs/install.md shows the keys that the command prints.
 func TestDocumentedVersion(t *testing.T) {
 	text, err := os.ReadFile("../../docs/install.md")
 	if err != nil {

@@ -8,17 +8,17 @@ import (
 	"path/filepath"
 )
 
-// vrrpDir has a file for each VRRP instance, with its last state. It outlives the service, whose own directory goes with it: a host that
-// serves must not lose its priority while joolctl restarts.
+// vrrpDir contains a file for each VRRP instance, with its last state. It is not the service's runtime directory, which
+// is removed with the service: an active host must not lose its priority while joolctl restarts.
 const vrrpDir = "/run/joolctl-vrrp"
 
-// vrrpMaster is keepalived's name for the state of the host that serves.
+// vrrpMaster is keepalived's name for the state of the active host.
 const vrrpMaster = "MASTER"
 
 // vrrpStates are the states of this host's VRRP instances.
 type vrrpStates struct{ dir string }
 
-// record notes the state of a VRRP instance.
+// record stores the state of a VRRP instance.
 func (v vrrpStates) record(name, state string) error {
 	if err := os.MkdirAll(v.dir, 0o755); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (v vrrpStates) record(name, state string) error {
 	return os.Rename(path+".new", path)
 }
 
-// serves reports whether this host serves for a VRRP instance, by the last state that was recorded.
+// serves reports whether this host is the master of a VRRP instance, by the last state that was recorded.
 func (v vrrpStates) serves(name string) (bool, error) {
 	state, err := os.ReadFile(v.path(name))
 	if errors.Is(err, fs.ErrNotExist) {

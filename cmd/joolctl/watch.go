@@ -11,11 +11,10 @@ import (
 	"joolctl/internal/terminal"
 )
 
-// clear moves a terminal's cursor home and clears what is below.
+// clear moves a terminal's cursor to the first position and clears the screen below it.
 const clear = "\x1b[H\x1b[J"
 
-// watchStatus shows the status again and again, until it is interrupted or the
-// supervisor is gone.
+// watchStatus shows the status periodically until it is interrupted or the supervisor no longer answers.
 func (p *program) watchStatus(ctx context.Context, output string, show func(io.Writer) error) error {
 	for first := true; ; first = false {
 		var screen bytes.Buffer

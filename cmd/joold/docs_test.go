@@ -10,8 +10,7 @@ import (
 	"joolctl/internal/docstest"
 )
 
-// TestDocumentedCommands: each joold command line of the documentation has
-// arguments that ours takes.
+// TestDocumentedCommands checks that joold accepts the arguments of each joold command line in the documentation.
 func TestDocumentedCommands(t *testing.T) {
 	found := 0
 	for _, c := range docstest.Commands(t, "joold") {

@@ -1,7 +1,6 @@
 //go:build !manpages
 
-// Command joold keeps one Jool instance in step with its peers, with upstream
-// joold's arguments and files.
+// Command joold synchronises one Jool instance with its peers. Its arguments and files are those of upstream's joold.
 package main
 
 import (

@@ -1,6 +1,6 @@
 //go:build manpages
 
-// With the tag "manpages" this writes joolctl-joold(8): go run -tags manpages ./cmd/joold DIR
+// With the tag "manpages", this program writes joolctl-joold(8): go run -tags manpages ./cmd/joold DIR
 package main
 
 import (

@@ -11,7 +11,7 @@ import (
 	"joolctl/cmd/internal/manual"
 )
 
-// TestManual: the page has the packages' name and path, not those of upstream's joold.
+// TestManual checks that the page has the packages' name and path, not those of upstream's joold.
 func TestManual(t *testing.T) {
 	dir := t.TempDir()
 	if err := (manual.Book{Dir: dir, Version: "v1.2.3", Date: time.Unix(0, 0)}).Joold(newCommand(io.Discard)); err != nil {

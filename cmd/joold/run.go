@@ -22,10 +22,10 @@ const (
 	exitUsage   = 2
 )
 
-// errBad ends a run whose files are bad; each problem has been told already.
+// errBad ends a run whose files have errors. Each problem has been printed already.
 var errBad = errors.New("bad files")
 
-// run is the whole program: it returns the exit code.
+// run is the whole program. It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd := newCommand(stderr)
 	cmd.SetArgs(args)
@@ -90,13 +90,12 @@ To run many instances on one host, see joolctl.`,
 	return cmd
 }
 
-// readArguments reads the two files. The stats port of the arguments goes
-// before that of the file.
+// readArguments reads the two files. A stats port in the arguments overrides that of the file.
 func readArguments(args []string) (configdir.Pair, error) {
 	paths := []string{"netsocket.json", "modsocket.json"}
 	copy(paths, args)
 	if _, err := os.Lstat(paths[1]); len(args) == 1 && errors.Is(err, fs.ErrNotExist) {
-		paths[1] = "" // upstream up to 4.1.12 serves the instance "default" then
+		paths[1] = "" // upstream up to 4.1.12 then serves the instance "default"
 	}
 	pair := configdir.ReadPair("joold", paths[0], paths[1])
 	if len(args) == 3 {
@@ -109,8 +108,7 @@ func readArguments(args []string) (configdir.Pair, error) {
 	return pair, nil
 }
 
-// tellProblems prints what is wrong with the files, and whether they are fit to
-// run all the same.
+// tellProblems prints the problems of the files. ok is true if the pair can run despite them.
 func tellProblems(stderr io.Writer, pair configdir.Pair) (ok bool) {
 	for _, problem := range pair.Problems {
 		line := problem.Error()

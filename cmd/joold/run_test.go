@@ -24,11 +24,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	goodNetsocket = `{"multicast address": "233.252.0.64", "multicast port": "6464", "in interface": "192.0.2.1",
 		"out interface": "192.0.2.1", "reuseaddr": 1}`
-	// Nobody has this namespace, so the worker waits wherever the test runs.
+	// A namespace that exists on no host, so that the worker waits wherever the test runs.
 	goodModsocket = `{"instance": "nat", "namespace": "joold-test-none"}`
 )
 
-// inDir makes a directory with these files the current one.
+// inDir changes to a new directory with these files.
 func inDir(t *testing.T, netsocket, modsocket string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -64,7 +64,7 @@ func TestArguments(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			inDir(t, test.netsocket, test.modsocket)
 			var stdout, stderr bytes.Buffer
-			// Had it nothing to complain about, it would run on.
+			// Without a problem, run would not return.
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
 			if code := run(ctx, test.args, &stdout, &stderr); code != test.code {
@@ -88,7 +88,7 @@ func contains(t *testing.T, what, text string, parts []string) {
 	}
 }
 
-// log collects what joold says and calls back when it has said all words.
+// log collects joold's output and calls back when it contains all words.
 type log struct {
 	mu    sync.Mutex
 	text  string
@@ -109,8 +109,8 @@ func (l *log) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// What is missing is waited for, and being told to end is no failure. A stats
-// port that is taken is told and stops nothing.
+// TestWaitsAndEnds checks that joold waits for a missing item, that a requested end is no failure, and that an occupied
+// stats port is logged and stops nothing else.
 func TestWaitsAndEnds(t *testing.T) {
 	inDir(t, goodNetsocket, goodModsocket)
 	taken, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -128,7 +128,7 @@ func TestWaitsAndEnds(t *testing.T) {
 	contains(t, "stderr", stderr.text, append(stderr.words, "stopped"))
 }
 
-// The third argument goes before the file's key.
+// TestStatsPort checks that the third argument overrides the file's key.
 func TestStatsPort(t *testing.T) {
 	inDir(t, goodNetsocket, `{"instance": "nat", "stats port": 4000}`)
 	for _, test := range []struct {
@@ -147,7 +147,7 @@ func TestStatsPort(t *testing.T) {
 	}
 }
 
-// TestSwitchLevel: SIGUSR1 switches the log to the level debug and back.
+// TestSwitchLevel checks that SIGUSR1 changes the log level to debug and back.
 func TestSwitchLevel(t *testing.T) {
 	var b bytes.Buffer
 	l := logging.Open("joold", &b, new(logging.Options))
@@ -165,13 +165,13 @@ func TestSwitchLevel(t *testing.T) {
 	}
 }
 
-// TestWithoutModsocket has joold serve the instance "default" if it is given a netsocket file and there is no modsocket file, as upstream's up
-// to 4.1.12 does.
+// TestWithoutModsocket checks that joold with a netsocket file but without a modsocket file serves the instance
+// "default", as upstream's joold does up to 4.1.12.
 func TestWithoutModsocket(t *testing.T) {
 	for _, c := range []struct {
 		modsocket string
 		args      []string
-		instance  string // "": refused
+		instance  string // "": joold refuses to run
 	}{
 		{"", []string{"netsocket.json"}, "default"},
 		{`{"instance": "nat"}`, []string{"netsocket.json"}, "nat"},

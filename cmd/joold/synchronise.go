@@ -22,9 +22,9 @@ import (
 )
 
 const (
-	// grace is what the worker has to stop in.
+	// grace is how long the worker may take to stop.
 	grace = 1500 * time.Millisecond
-	// statsPeriod is how often a stats server that can't be opened is tried.
+	// statsPeriod is the time between two attempts to open a stats server.
 	statsPeriod = time.Second
 )
 
@@ -86,7 +86,7 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer, o *
 	serveStats(ctx, spec, counters, log)
 	servicemanager.Tell(log, "STOPPING=1")
 	notifying.Wait()
-	<-watching // it has a limit of its own
+	<-watching // the watching has its own time limit
 	select {
 	case <-ended:
 		log.Info("stopped")
@@ -95,7 +95,7 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer, o *
 	}
 }
 
-// news keeps the log short: a state and its reason are told once.
+// news keeps the log short: each change of a state or its reason is logged once.
 type news struct {
 	state  supervisor.State
 	reason string
@@ -116,8 +116,8 @@ func (n *news) log(log *slog.Logger, c supervisor.Condition) {
 	}
 }
 
-// serveStats answers for the counters until ctx ends, if the spec has a port.
-// A port that is taken stops nobody: it is tried again.
+// serveStats runs the stats server until ctx ends, if the spec has a port. If the port is occupied, it retries and stops
+// nothing else.
 func serveStats(ctx context.Context, spec configdir.Spec, counters *worker.Counters, log *slog.Logger) {
 	told := ""
 	for spec.StatsPort != 0 && ctx.Err() == nil {
@@ -138,8 +138,8 @@ func serveStats(ctx context.Context, spec configdir.Spec, counters *worker.Count
 	<-ctx.Done()
 }
 
-// switchLevel has SIGUSR1 switch the log to the level debug and back, until stop is called. From debug it goes back to info if the
-// program was started with debug.
+// switchLevel makes SIGUSR1 switch the log level to debug and back, until stop is called. If the program was started
+// with debug, the signal switches to info first.
 func switchLevel(l *logging.Log) (stop func()) {
 	usual, signals := max(l.Level.Level(), slog.LevelInfo), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1)

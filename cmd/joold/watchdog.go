@@ -10,10 +10,10 @@ import (
 	"joolctl/supervisor"
 )
 
-// watchdog notifies systemd's watchdog as long as the loop of the worker that runs makes progress, or is busy inside the kernel,
-// where no restart would help.
+// watchdog notifies systemd's watchdog as long as the loop of the running worker makes progress. It also notifies it
+// while the loop is blocked inside the kernel, because a restart would not help.
 type watchdog struct {
-	limit  time.Duration // of systemd; 0: there is no watchdog
+	limit  time.Duration // systemd's interval; 0: there is no watchdog
 	log    *slog.Logger
 	worker atomic.Pointer[supervisor.Worker]
 	pulse  supervisor.Pulse
@@ -24,7 +24,7 @@ func newWatchdog(limit time.Duration, log *slog.Logger) *watchdog {
 	return &watchdog{limit: limit, log: log}
 }
 
-// watch sets the worker that runs; nil: none does.
+// watch sets the running worker; nil: none runs.
 func (w *watchdog) watch(worker supervisor.Worker) {
 	if worker == nil {
 		w.worker.Store(nil)
@@ -53,7 +53,7 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 }
 
-// alive checks the worker's loop. passed is the time since the check before.
+// alive checks the worker's loop. passed is the time since the last check.
 func (w *watchdog) alive(passed time.Duration) bool {
 	var worker supervisor.Worker
 	if p := w.worker.Load(); p != nil {

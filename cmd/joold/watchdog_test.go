@@ -9,7 +9,7 @@ import (
 	"joolctl/supervisor"
 )
 
-// loop is a worker of which the watchdog sees only the loop.
+// loop is a fake worker with only those methods that the watchdog uses.
 type loop struct {
 	supervisor.Worker
 	turns  uint64

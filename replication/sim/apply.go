@@ -155,7 +155,8 @@ func (s *Simulation) burst(host, n int) {
 	}
 }
 
-// otherWire gives a host another version of the wire format. What it sends is unnumbered for the others, and what they send is for it.
+// otherWire gives a host another version of the wire format. To the other hosts its datagrams are unnumbered, and to it
+// theirs are.
 func (s *Simulation) otherWire(host int) (undo func()) {
 	change := func(by int) {
 		s.Network.ports[host].wires += by
@@ -199,7 +200,7 @@ func (s *Simulation) interrupt(f Fault) (undo func()) {
 			st.kept = n.stop(true)
 		}
 	default:
-		if n.Running() { // else the sockets wait for the next worker, with what the last one has left
+		if n.Running() { // otherwise the last worker's sockets and checkpoint wait for the next worker
 			n.kill()
 			st.kept = nil
 		}

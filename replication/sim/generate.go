@@ -20,7 +20,7 @@ type Plan struct {
 	Takeover float64
 	// Advertise is the share of the seeds in which a host advertises its table, beside the other faults.
 	Advertise float64
-	// OldWire is the share of the seeds in which a host has another version of the wire format for a while.
+	// OldWire is the share of the seeds in which a host temporarily has another version of the wire format.
 	OldWire float64
 }
 

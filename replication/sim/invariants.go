@@ -217,10 +217,11 @@ func (m *Monitor) healed(move Move) bool {
 	return false
 }
 
-// closesOtherwise reports whether a session has the state of one first FIN in place of the other one's, and the last packet of all
-// led there. Around a failover, the two hosts translate one FIN each: the second host does not have the first FIN yet, so that the
-// second FIN leads from ESTABLISHED to a first FIN's state, too, and does not renew the session. No packet came after that, and
-// neither state is further on than the other, so that the hosts are right to hold what the active host holds.
+// closesOtherwise reports whether a session has the state after the first FIN of one side where the active host has that
+// of the other side, and the session's last packet led to this state. Around a failover, each of the two hosts
+// translates one FIN. The second host does not know the first FIN yet, so the second FIN also leads from ESTABLISHED to
+// the state after a first FIN, and does not renew the session. No packet followed, and neither state is further on than
+// the other, so both hosts may hold the active host's state.
 func (m *Monitor) closesOtherwise(own *tableEntry, old Version) bool {
 	led := m.s.Ledger.led[own.id]
 	return old.finished() && led.finished() && led.State != old.State && own.State == led.State && own.Updated.Sub(led.Updated).Abs() <= sameMoment
@@ -273,11 +274,12 @@ func (m *Monitor) checkYes(n *Node) {
 	}
 }
 
-// checkEarly checks a host that has just begun to say yes. It holds what peers had that it heard before it received its
-// last full sync, because the tables of these peers had that then. A peer whose worker stands still has told nobody what
-// its module reports meanwhile, so the host must have heard the peer since a session became known there. Of several peers,
-// another one's table may lack what a module lost in silence and a full sync brought one of them: only a verification finds
-// that. It may also hold a session that is older by a tolerance.
+// checkEarly checks a host that has just changed its verdict to yes. The host must hold all sessions of peers that it
+// heard before it received its last full sync, because these peers' tables held them at that time. A peer whose worker
+// is stalled has not announced the sessions that its module reported during the stall, so the host must have heard the
+// peer after a session became known there. With several peers, another peer's table may lack a session that a module
+// lost silently and that a full sync gave to one peer; only a verification finds that. The host may also hold a session
+// that is older by a tolerance.
 func (m *Monitor) checkEarly(n *Node) {
 	if n.received.IsZero() || n.received.Before(n.since) {
 		return

@@ -12,7 +12,7 @@ import (
 type Ledger struct {
 	ids   map[session.Key]int
 	last  []time.Time                   // by number: when a module last translated a packet of the session
-	led   []Version                     // by number: what that packet led to in that module
+	led   []Version                     // by number: the state after that packet in that module
 	masks map[endpoint][]netip.AddrPort // by IPv6 endpoint
 	// unnumbered is, by number, when a worker last took a report of the session that it sends without a sequence number: an upstream joold,
 	// or one with another version of the wire format than its peers.

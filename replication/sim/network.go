@@ -37,7 +37,7 @@ type port struct {
 	segment, group int
 	down           bool
 	wires          int         // faults that give the host another version of the wire format
-	plain          func() bool // what the host sends has no trailers; nil: it has
+	plain          func() bool // whether the host's datagrams have no trailers; nil: they have trailers
 	deliver        func(Datagram) (kept bool)
 }
 
@@ -204,7 +204,7 @@ func (n *Network) translate(from, to int, data []byte) []byte {
 const (
 	// trailerLen is the length of the trailer behind a datagram's sessions.
 	trailerLen = 12
-	// otherVersion is in what bits the other version of the wire format differs.
+	// otherVersion are the bits in which the other version of the wire format differs.
 	otherVersion = 0x40
 )
 

@@ -72,7 +72,7 @@ type Simulation struct {
 	forged  time.Time // when a host last received a forged datagram
 }
 
-// hostState counts what faults do to a host.
+// hostState counts the faults under way at a host.
 type hostState struct {
 	downs     int // faults that keep the worker from running
 	crashes   int

@@ -45,7 +45,7 @@ func (v Version) Beats(old Version, tolerance time.Duration) bool {
 	case v.State == session.Trans && old.State == session.Established: // else a packet has led back from TRANS
 		return later > -transit
 	}
-	// Nothing leads back to the opening states.
+	// No packet leads back to the opening states.
 	return old.opening() || later > -sameMoment
 }
 

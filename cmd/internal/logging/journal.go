@@ -18,7 +18,8 @@ import (
 // journalSocket is where systemd's journal takes messages with fields: https://systemd.io/JOURNAL_NATIVE_PROTOCOL
 const journalSocket = "/run/systemd/journal/socket"
 
-// isJournal reports whether systemd has connected a file to the journal: it tells the device and the inode in $JOURNAL_STREAM.
+// isJournal reports whether systemd has connected a file to the journal. systemd passes the device and inode in
+// $JOURNAL_STREAM.
 func isJournal(w io.Writer) bool {
 	file, is := w.(*os.File)
 	if !is {
@@ -28,11 +29,12 @@ func isJournal(w io.Writer) bool {
 	return unix.Fstat(int(file.Fd()), &stat) == nil && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
 }
 
-// maxJournal is the length of the longest message, in bytes. It is well below what a datagram of Linux's default limits can have.
+// maxJournal is the length of the longest message, in bytes. It is well below the longest datagram that Linux's default
+// limits permit.
 const maxJournal = 64 << 10
 
-// journalConn is a connection to the journal. Each Write is a message. If the journal has another socket meanwhile, it connects again.
-// If there is none, the text of the message goes to stderr.
+// journalConn is a connection to the journal. Each Write sends one message. If the journal has a new socket, journalConn
+// connects again. If it has none, the text of the message goes to stderr.
 type journalConn struct {
 	path   string
 	conn   *net.UnixConn
@@ -49,7 +51,7 @@ func (j *journalConn) dial() (err error) {
 	return err
 }
 
-// Write sends a message. One goroutine at a time may call it.
+// Write sends a message. It must not be called by two goroutines at the same time.
 func (j *journalConn) Write(b []byte) (int, error) {
 	err := net.ErrClosed
 	if j.conn != nil {
@@ -57,7 +59,7 @@ func (j *journalConn) Write(b []byte) (int, error) {
 	}
 	if err != nil {
 		if j.conn != nil {
-			_ = j.conn.Close() // its socket is gone
+			_ = j.conn.Close() // the journal's socket is gone
 		}
 		if err = j.dial(); err == nil {
 			_, err = j.conn.Write(b)
@@ -86,14 +88,15 @@ func priorityOf(l slog.Level) int {
 	return 7
 }
 
-// journalHandler writes messages with fields. MESSAGE has the attributes too, because journalctl shows only that.
+// journalHandler writes messages with fields. MESSAGE also contains the attributes, because journalctl shows only
+// MESSAGE.
 type journalHandler struct {
 	mu     *sync.Mutex
 	to     io.Writer
 	line   slog.Handler  // writes the text of MESSAGE to lines
 	lines  *bytes.Buffer // guarded by mu
 	head   string        // fields that each message has
-	fields []byte        // those of WithAttrs
+	fields []byte        // the attributes of WithAttrs, as fields
 	group  string
 }
 
@@ -103,7 +106,7 @@ func newJournalHandler(to io.Writer, program string, level slog.Leveler) *journa
 		line: slog.NewTextHandler(lines, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutHead})}
 }
 
-// withoutHead removes what the journal shows by itself from a line.
+// withoutHead removes the attributes that the journal shows separately.
 func withoutHead(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey) {
 		return slog.Attr{}
@@ -171,7 +174,7 @@ func appendField(b []byte, group string, a slog.Attr) []byte {
 	return appendValue(b, "JOOLCTL_"+fieldName(group+a.Key), value.String())
 }
 
-// fieldName returns a key in the letters that the names of fields may have.
+// fieldName replaces the characters of a key that are not permitted in names of fields.
 func fieldName(key string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -184,7 +187,7 @@ func fieldName(key string) string {
 	}, key)
 }
 
-// appendValue appends a field. A value with line feeds has its length before it.
+// appendValue appends a field. If the value contains line feeds, its length precedes it.
 func appendValue(b []byte, name, value string) []byte {
 	b = append(b, name...)
 	if !strings.Contains(value, "\n") {

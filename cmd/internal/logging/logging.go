@@ -43,7 +43,7 @@ func complete(cmd *cobra.Command, flag string, values []string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
 }
 
-// format is a pflag.Value.
+// format is the value of a flag (pflag.Value).
 type format string
 
 var formats = []string{asAuto, asText, asJSON, asJournal}
@@ -72,7 +72,7 @@ func ParseLevel(name string) (l slog.Level, err error) {
 // LevelName returns the name of a level.
 func LevelName(l slog.Level) string { return strings.ToLower(l.String()) }
 
-// level is a pflag.Value. Its zero value is info.
+// level is the value of a flag (pflag.Value). Its zero value is info.
 type level slog.Level
 
 func (l *level) String() string { return LevelName(slog.Level(*l)) }
@@ -99,8 +99,8 @@ type Log struct {
 	out   *pipelog.Writer
 }
 
-// Open makes a log. program is the name of the program, for the journal. If the journal is wanted and cannot be reached, the log
-// goes to stderr and says so.
+// Open makes a log. program is the name of the program, for the journal. If the journal is requested and can't be
+// reached, the log goes to stderr and says so.
 func Open(program string, stderr io.Writer, o *Options) *Log {
 	l := &Log{Level: new(slog.LevelVar)}
 	l.Level.Set(slog.Level(o.level))
@@ -130,7 +130,7 @@ func Open(program string, stderr io.Writer, o *Options) *Log {
 	return l
 }
 
-// lineHandler writes a line for each message. On the journal's stderr a line begins with its priority.
+// lineHandler writes a line for each message. If stderr is connected to the journal, a line begins with its priority.
 func (l *Log) lineHandler(w io.Writer, kind format, journal bool) slog.Handler {
 	if journal {
 		w = &prefixer{w: w}
@@ -148,7 +148,7 @@ func (l *Log) lineHandler(w io.Writer, kind format, journal bool) slog.Handler {
 	return h
 }
 
-// noteOf returns the function that words, in the form of a handler, that lines of the log are missing.
+// noteOf returns a function that makes the line about dropped lines, in the format of a handler.
 func noteOf(handler func(io.Writer) slog.Handler) func(lines int) []byte {
 	return func(lines int) []byte {
 		var b buffer
@@ -157,7 +157,7 @@ func noteOf(handler func(io.Writer) slog.Handler) func(lines int) []byte {
 	}
 }
 
-// buffer is an io.Writer that appends to itself.
+// buffer is a byte slice with a Write method that appends.
 type buffer []byte
 
 func (b *buffer) Write(p []byte) (int, error) {
@@ -165,5 +165,5 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close writes what waits, as far as it is taken in time.
+// Close writes the waiting lines, within a time limit.
 func (l *Log) Close() { l.out.Close() }

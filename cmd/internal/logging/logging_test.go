@@ -115,7 +115,7 @@ func fieldsOf(t *testing.T, b []byte) map[string]string {
 	return fields
 }
 
-// TestJournal has a log go to a socket as the journal has one.
+// TestJournal sends a log to a socket in place of the journal's.
 func TestJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -163,7 +163,7 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// TestJournalStartsAgain has the journal end and start again.
+// TestJournalStartsAgain stops the journal and starts it again.
 func TestJournalStartsAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	listen := func() *net.UnixConn {
@@ -198,7 +198,7 @@ func TestJournalStartsAgain(t *testing.T) {
 	}
 }
 
-// journalFile returns a file that systemd would have connected to the journal.
+// journalFile returns a file for which $JOURNAL_STREAM says that it is connected to the journal.
 func journalFile(t *testing.T) *os.File {
 	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
@@ -214,7 +214,7 @@ func journalFile(t *testing.T) *os.File {
 	return file
 }
 
-// TestPriorities: lines on the journal's stderr begin with their priorities.
+// TestPriorities checks that lines begin with their priorities if stderr is connected to the journal.
 func TestPriorities(t *testing.T) {
 	for _, kind := range []string{"text", "json"} {
 		file := journalFile(t)
@@ -244,7 +244,7 @@ func TestPriorities(t *testing.T) {
 	}
 }
 
-// TestNoJournal has no journal to go to.
+// TestNoJournal runs without a journal.
 func TestNoJournal(t *testing.T) {
 	if _, err := os.Stat(journalSocket); err == nil {
 		t.Skip("there is a journal")
@@ -259,7 +259,7 @@ func TestNoJournal(t *testing.T) {
 	}
 }
 
-// TestNote: the line about missing lines has the form of the log.
+// TestNote checks that the line about dropped lines has the format of the log.
 func TestNote(t *testing.T) {
 	note := noteOf(func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) })(7)
 	var line struct{ Lines int }

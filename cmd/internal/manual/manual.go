@@ -20,14 +20,13 @@ import (
 
 // Book holds the values that all pages share.
 type Book struct {
-	// Dir gets one file for each page.
+	// Dir is the directory that receives one file for each page.
 	Dir     string
 	Version string
 	Date    time.Time
 }
 
-// The packages install joold under a path of its own, because upstream's
-// packages own /usr/bin/joold and joold(8).
+// The packages install joold in a directory of their own, because upstream's packages own /usr/bin/joold and joold(8).
 const (
 	jooldPage = "joolctl-joold"
 	jooldPath = "/usr/libexec/joolctl/joold"
@@ -107,7 +106,7 @@ const rootFiles = `
 : the control socket, if **--socket** is not given
 `
 
-// Files writes joolctl.d(5), whose keys are those that configdir reads.
+// Files writes joolctl.d(5), with the keys that configdir knows.
 func (b Book) Files() error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%% %q %q %q %q %q\n", "JOOLCTL.D", "5", b.Date.Format("Jan 2006"), "joolctl "+b.Version, title)

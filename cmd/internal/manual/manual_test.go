@@ -13,7 +13,8 @@ import (
 	"joolctl/configdir"
 )
 
-// TestFiles: joolctl.d(5) has the keys that configdir reads, file by file, and an example that configdir accepts.
+// TestFiles checks that joolctl.d(5) lists the keys of each file that configdir knows, and an example that configdir
+// accepts.
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := (Book{Dir: dir, Version: "v1.2.3", Date: time.Unix(0, 0)}).Files(); err != nil {

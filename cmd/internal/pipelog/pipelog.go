@@ -1,5 +1,5 @@
-// Package pipelog writes a log that nobody may take: to a full pipe, or to a
-// journal whose disk is full. Whoever logs never waits for it.
+// Package pipelog writes a log to a file that may block: a pipe that is full, or a journal whose disk is full. Writers
+// of log lines never wait.
 package pipelog
 
 import (
@@ -12,13 +12,12 @@ const (
 	// room is how many bytes may wait to be written, and lines how many lines.
 	room  = 256 << 10
 	lines = 4096
-	// patience is what Close gives to what waits.
+	// patience is how long Close waits for the remaining lines to be written.
 	patience = 200 * time.Millisecond
 )
 
-// Writer hands lines on to another writer in the background. When more waits than
-// there is room for, new lines are dropped, and once there is room again a line
-// tells how many.
+// Writer passes lines to another writer in the background. When the queue is full, new lines are dropped. Once there is
+// room again, a line reports how many were dropped.
 type Writer struct {
 	to   io.Writer
 	note func(lines int) []byte
@@ -32,19 +31,19 @@ type Writer struct {
 	done    chan struct{}
 }
 
-// New makes a Writer; Close ends it. note returns the line that says how many lines were dropped.
+// New makes a Writer; Close ends it. note returns the line that reports how many lines were dropped.
 func New(to io.Writer, note func(lines int) []byte) *Writer {
 	w := &Writer{to: to, note: note, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go w.run()
 	return w
 }
 
-// Write takes a line, or drops it. It never fails and never waits.
+// Write queues a line or drops it. It never fails and never blocks.
 func (w *Writer) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// As long as the note of what was dropped before waits for room, what comes
-	// behind it is dropped too: the note then stands where lines are missing.
+	// While the note about earlier dropped lines waits for room, later lines are dropped too. The note then appears
+	// where the lines are missing.
 	if w.closed || w.dropped > 0 || w.waiting+len(line) > room || len(w.queue) >= lines {
 		w.dropped++
 		return len(line), nil
@@ -53,7 +52,7 @@ func (w *Writer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// add queues a line. With mu held.
+// add queues a line. The caller holds mu.
 func (w *Writer) add(line []byte) {
 	w.queue = append(w.queue, line)
 	w.waiting += len(line)
@@ -63,7 +62,7 @@ func (w *Writer) add(line []byte) {
 	}
 }
 
-// run writes what waits, until Close.
+// run writes the queued lines until Close.
 func (w *Writer) run() {
 	defer close(w.done)
 	for {
@@ -75,12 +74,12 @@ func (w *Writer) run() {
 			<-w.wake
 			continue
 		}
-		_, _ = w.to.Write(line) // there is nobody to tell
+		_, _ = w.to.Write(line) // an error can't be reported anywhere
 		w.written(len(line))
 	}
 }
 
-// next is the line to write, nil if there is none.
+// next waits for the next line. It returns nil if there is none, and ended after Close.
 func (w *Writer) next() (line []byte, ended bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -90,8 +89,8 @@ func (w *Writer) next() (line []byte, ended bool) {
 	return w.queue[0], false
 }
 
-// written makes room. Half of it has to be free before the note goes in, so that
-// there is not a note for each line.
+// written frees the room of a written line. The note waits until half of the room is free, so that there is not a note
+// for each line.
 func (w *Writer) written(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -108,8 +107,7 @@ func (w *Writer) written(n int) {
 	}
 }
 
-// Close writes what waits, as far as it is taken in time. A write that hangs is
-// left behind.
+// Close writes the queued lines, within a time limit. It does not wait for a write that hangs.
 func (w *Writer) Close() {
 	w.mu.Lock()
 	w.closed = true

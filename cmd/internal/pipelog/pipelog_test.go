@@ -15,12 +15,12 @@ import (
 	"joolctl/internal/await"
 )
 
-// note is the line about dropped lines.
+// note returns the line about dropped lines.
 func note(lines int) []byte { return fmt.Appendf(nil, "lines are missing here lines=%d\n", lines) }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestInOrder: all is written, in order, before Close returns.
+// TestInOrder checks that all lines are written, in order, before Close returns.
 func TestInOrder(t *testing.T) {
 	var got, want bytes.Buffer
 	w := New(&got, note)
@@ -38,9 +38,9 @@ func TestInOrder(t *testing.T) {
 	}
 }
 
-const many = 50_000 // lines, far more than a pipe and the queue hold
+const many = 50_000 // number of lines, far more than a pipe and the queue can store
 
-// flood logs them and fails the test if one had to wait.
+// flood logs many lines and fails the test if a call has to wait.
 func flood(t *testing.T, w *Writer) {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(w, nil))
@@ -70,7 +70,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// TestPipeNobodyReads: who logs does not wait, and Close gives up.
+// TestPipeNobodyReads writes to a pipe without a reader. Logging must not block, and Close must give up.
 func TestPipeNobodyReads(t *testing.T) {
 	r, to := pipe(t)
 	w := New(to, note)
@@ -80,12 +80,11 @@ func TestPipeNobodyReads(t *testing.T) {
 	if took := time.Since(begin); took < patience || took > 10*patience {
 		t.Errorf("Close took %v", took)
 	}
-	r.Close() // what hangs fails
+	r.Close() // ends a write that hangs
 	<-w.done
 }
 
-// TestPipeReadLate: once the pipe is read, the log tells how many lines are
-// missing, and where.
+// TestPipeReadLate reads the pipe late. The log must then report how many lines are missing, and where.
 func TestPipeReadLate(t *testing.T) {
 	r, to := pipe(t)
 	w := New(to, note)

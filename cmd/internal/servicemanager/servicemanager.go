@@ -1,4 +1,4 @@
-// Package servicemanager tells systemd how a service is, as sd_notify(3) and sd_watchdog_enabled(3) do.
+// Package servicemanager reports the state of a service to systemd, as sd_notify(3) and sd_watchdog_enabled(3) describe.
 package servicemanager
 
 import (
@@ -24,14 +24,14 @@ func Notify(message string) error {
 	return err
 }
 
-// Tell sends a message, and logs if it cannot be sent.
+// Tell sends a message, and logs an error.
 func Tell(log *slog.Logger, message string) {
 	if err := Notify(message); err != nil {
 		log.Warn("systemd could not be told", "error", err)
 	}
 }
 
-// Watchdog returns the time within which systemd wants WATCHDOG=1 from this process again and again; 0: it does not.
+// Watchdog returns the interval within which systemd expects WATCHDOG=1 from this process; 0: systemd does not watch it.
 func Watchdog() time.Duration {
 	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return 0

@@ -38,7 +38,7 @@ func TestWatchdog(t *testing.T) {
 	}{
 		{"30000000", own, 30 * time.Second},
 		{"30000000", "", 30 * time.Second},
-		{"30000000", "1", 0}, // that of another process
+		{"30000000", "1", 0}, // for another process
 		{"", own, 0},
 		{"0", own, 0},
 		{"-5", own, 0},

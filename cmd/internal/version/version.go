@@ -9,26 +9,25 @@ import (
 	"joolctl/syncwire"
 )
 
-// release and commit are set by the linker when a package is built. A build
-// from a checkout has them from the go command instead.
+// release and commit are set by the linker when a package is built. For a build from a checkout, the go command records
+// them.
 var release, commit string
 
-// Info is what `joolctl version -o json` prints (docs/install.md).
+// Info is the output of `joolctl version -o json` (docs/install.md).
 type Info struct {
 	// Version is the release's tag, a pseudo-version of the commit, or "devel".
 	Version string `json:"version"`
-	// Commit is the commit's full hash, with "+dirty" if files were changed;
-	// empty if unknown.
+	// Commit is the full hash of the commit, with "+dirty" if files were changed; empty if unknown.
 	Commit string `json:"commit"`
 	// Go is the version of the compiler and its runtime.
 	Go string `json:"go"`
 	// Wire is the version of the trailer and of the control messages.
 	Wire int `json:"wire"`
-	// Jool are the versions of Jool that joolctl is tested with, oldest first.
+	// Jool lists the versions of Jool that joolctl is tested with, oldest first.
 	Jool []string `json:"jool"`
 }
 
-// Get returns what is known of this build.
+// Get returns the available information on this build.
 func Get() Info {
 	build, _ := debug.ReadBuildInfo()
 	info := of(build, release, commit)
@@ -36,10 +35,10 @@ func Get() Info {
 	return info
 }
 
-// String is the version alone.
+// String returns the version alone.
 func String() string { return Get().Version }
 
-// of prefers what the linker set over what the go command noted; build may be nil.
+// of prefers the linker's values over those recorded by the go command. build may be nil.
 func of(build *debug.BuildInfo, release, commit string) Info {
 	info := Info{Version: release, Commit: commit}
 	if build == nil {

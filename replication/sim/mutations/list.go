@@ -5,7 +5,7 @@ import "strings"
 // mutation is a defect.
 type mutation struct {
 	name   string
-	breaks string // what goes wrong
+	breaks string // the defect that the mutation causes
 	edits  []edit
 }
 
@@ -44,8 +44,8 @@ var mutations = []mutation{
 	{"merge-of-unknown", "a full sync makes complete what its sender holds in part", []edit{
 		{"		if !w.Known {\n			continue\n		}\n		c := v.at(w.Origin)", "		c := v.at(w.Origin)"},
 		{"c.known, c.complete = true, w.Complete", "c.known, c.complete = true, w.Highest"}}},
-	// A merge after the comparison, but before the injection, changes nothing: until the injection has ended, the verdict
-	// is no because of the full sync under way, and whatever goes wrong meanwhile forgets the vector.
+	// A merge after the comparison, but before the injection, changes nothing: until the injection has ended, the
+	// verdict is no because of the full sync under way, and any failure in between discards the vector.
 	{"merge-at-begin", "the host counts sessions of a full sync as soon as it begins", []edit{{
 		"	r.knowledge.Wait(now)\n	r.reported.Start()", "	r.knowledge.Merge(b.Vector, r.knowledge.Doubts(), now)\n	r.knowledge.Wait(now)\n	r.reported.Start()"}}},
 	{"vector-after-table", "a full sync claims sessions that came after the table was read", []edit{

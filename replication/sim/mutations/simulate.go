@@ -77,7 +77,7 @@ func (m mutation) apply(files map[string]string) (map[string]string, error) {
 	return changed, nil
 }
 
-// result is what became of a mutation.
+// result is the outcome of a mutation.
 type result struct{ seed, rule string }
 
 func (r result) found() bool { return r.seed != "" }

@@ -15,7 +15,7 @@ import (
 	"joolctl/seal"
 )
 
-// Written is what Write has made.
+// Written is the result of Write.
 type Written struct {
 	// Paths are the new files.
 	Paths []string
