@@ -17,8 +17,8 @@ const (
 	// healsWithin and, where it has to be asked for, polledWithin are how soon they have to.
 	healsWithin  = time.Second
 	polledWithin = 5 * time.Second
-	// oldBackWithin is how soon the standby has to hold everything: what the two tables that are read take included,
-	// half a second each after the largest burst.
+	// oldBackWithin is the time within which the standby must have all sessions. It includes reading both tables, which
+	// takes half a second each after the largest burst.
 	oldBackWithin = 3 * time.Second
 	// oldWithin is how long that is waited for.
 	oldWithin = 30 * time.Second
@@ -38,7 +38,7 @@ func TestChaos(t *testing.T) {
 	}
 	c.befallAll(t, "one of many", sites, faults(sizes))
 	if testing.Short() {
-		sites = 2 // what befalls the module befalls all the same
+		sites = 2 // faults of the module concern both sites
 	}
 	c.befallAll(t, "module", sites, moduleFaults(module(t).String(), otherVersion(t)))
 	writeJSON(t, "/out/chaos.json", c.rows)

@@ -9,10 +9,10 @@ type ChaosRow struct {
 	Upstream *ChaosResult // nil: there is no such thing with C joold
 }
 
-// ChaosResult is what became of one pair of instances.
+// ChaosResult is the effect of a fault on one pair of instances.
 type ChaosResult struct {
-	// Crosses is whether new sessions cross again, and After how long it took from the moment
-	// that what was missing is back.
+	// Crosses is whether new sessions cross again. After is the time that this took from the moment at which the
+	// missing part was back.
 	Crosses bool
 	After   time.Duration
 	// Opened is how many sessions were opened while the fault lasted, beside a burst.

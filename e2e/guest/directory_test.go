@@ -123,9 +123,8 @@ func (f *fleet) visit(t *testing.T, p pair) {
 	})
 }
 
-// lostNothing checks that no session of a topology's got lost on its way: a
-// resync would have brought it, and hidden that. What a module that loses
-// sessions itself says of them does not count.
+// lostNothing checks that no session of a topology was lost between the modules. A full sync would have brought such a
+// session, and hidden the loss. Losses that a module itself reports are not counted.
 func (f *fleet) lostNothing(t testing.TB, top *topology) {
 	t.Helper()
 	for _, n := range []*namespace{top.j, top.k} {

@@ -65,7 +65,7 @@ func (r *reader) follow(document string) {
 	document = filepath.Join(Documentation, document)
 	const netsocket = `{"multicast address": "ff08::db8:64:64", "multicast port": "6464", "in interface": "eth1", "out interface": "eth1", "reuseaddr": 1}`
 	const modsocket = `{"instance": "nat"}`
-	r.write("netsocket.json", netsocket) // those of who has used joold
+	r.write("netsocket.json", netsocket) // those of a user of joold
 	r.write("modsocket.json", modsocket)
 	for _, b := range docstest.Blocks(r.t, "json") {
 		if path := strings.Trim(b.Before[strings.LastIndex(b.Before, " ")+1:], "`:"); b.File == document && filepath.IsAbs(path) {
@@ -161,7 +161,7 @@ func (r *reader) typeIn(line string) {
 	r.typed++
 }
 
-// inNamespaceOf is what a command line begins with to run in a namespace.
+// inNamespaceOf returns the start of a command line that runs a program in a namespace.
 func inNamespaceOf(words []string) []string {
 	if len(words) > 4 && words[0] == "ip" {
 		return words[:4]
@@ -182,7 +182,7 @@ func (r *reader) systemctl(words []string) {
 	case "disable":
 		r.end(&r.up)
 	case "reload":
-		r.typeIn("joolctl reload") // what the unit does
+		r.typeIn("joolctl reload") // as the unit does
 	default:
 		r.t.Fatalf("systemctl %s is not known here", words[1])
 	}

@@ -54,7 +54,7 @@ func moduleFaults(version, other string) []fault {
 	return all
 }
 
-// newInstances gives every NAT64 of the site's hosts its instance anew, the site's own last.
+// newInstances recreates the instance of every NAT64 of the site's hosts, the site's own last.
 func (s *site) newInstances(t testing.TB) {
 	t.Helper()
 	for _, h := range []*host{s.hostJ, s.hostK} {

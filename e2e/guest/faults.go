@@ -11,8 +11,7 @@ import (
 // fault is something that goes wrong, and is put right.
 type fault struct {
 	name string
-	// breaks takes something away, or disturbs; repairs puts it back. What is missing
-	// is back when repairs returns.
+	// breaks removes or disturbs a part of the site; repairs restores it. The part is back when repairs returns.
 	breaks, repairs func(t testing.TB, s *site)
 	// ends cleans up when all has been measured; nil: there is nothing.
 	ends func(t testing.TB, s *site)
@@ -105,9 +104,9 @@ func instanceFaults() []fault {
 		{
 			name: "standby's namespace deleted and recreated", short: time.Second, full: 5 * time.Second, onK: true,
 			breaks: func(t testing.TB, s *site) {
-				// Before whoever stays in it keeps them.
+				// Before the namespace is deleted, because a process in it would keep the links.
 				for _, link := range []string{"e6", "e4", syncLink} {
-					if s.k.hasLink(t, link) { // one that was made anew has but the last
+					if s.k.hasLink(t, link) { // a recreated one has only the last link
 						s.k.ip(t, "link del "+link)
 					}
 				}

@@ -40,7 +40,7 @@ func startFleet(t testing.TB, pairs []pair) *fleet {
 	return f
 }
 
-// rows are what the supervisor says, by the pairs' names.
+// rows returns the rows of the supervisor's status, keyed by the pairs' names.
 func (f *fleet) rows(t testing.TB) map[string]control.Row {
 	t.Helper()
 	f.running(t)
@@ -128,8 +128,8 @@ func (f *fleet) change(t testing.TB, what string, p pair) {
 	})
 }
 
-// addsUp waits until the totals that the supervisor tells are the sum of its
-// rows, and both are what the pairs' stats servers say.
+// addsUp waits until the supervisor's totals are the sum of its rows, and both equal the statistics of the pairs' stats
+// servers.
 func (f *fleet) addsUp(t testing.TB) {
 	t.Helper()
 	eventually(t, time.Minute, "the stats servers say what the rows say", func() string {

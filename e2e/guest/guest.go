@@ -15,7 +15,7 @@ import (
 	"joolctl/session"
 )
 
-// EnvRun is set inside the machine. Its value chooses what to run: what a test gives to enter.
+// EnvRun is set inside the machine. Its value chooses the test to run: the purpose that a test passes to enter.
 const EnvRun = "JOOLCTL_GUEST"
 
 // Where the programs are in the machine. The C joold of the module's own
@@ -71,8 +71,8 @@ func losesBursts(v joolnl.Version) bool { return !v.HasAdvertise() }
 // pollEvery is how often a condition is looked at, if looking takes no time to speak of.
 const pollEvery = 100 * time.Millisecond
 
-// eventually polls until the condition holds, which it says by returning "", and
-// fails the test with what it said last if that takes longer than limit.
+// eventually polls until the condition holds. The condition returns "" if it holds, and otherwise the reason. If it
+// does not hold within limit, eventually fails the test with the last reason.
 func eventually(t testing.TB, limit time.Duration, what string, condition func() string) {
 	t.Helper()
 	deadline := time.Now().Add(limit)

@@ -19,7 +19,7 @@ type host struct {
 	kind  daemon
 	pairs []placed
 
-	// Of ours: dir is what the supervisor is given, files where it leads.
+	// With joolctl: dir is the directory that the supervisor is given, files is the target of dir if dir is a link.
 	dir, files, socket string
 	processes          []*process
 	// mute is where what they say goes, unless it is nil.
@@ -93,7 +93,7 @@ func (h *host) end(s syscall.Signal) {
 	}
 }
 
-// rows are what the supervisor says of each pair, by name, as soon as all of them run.
+// rows returns the supervisor's row for each pair, keyed by name, as soon as all pairs run.
 func (h *host) rows(t testing.TB) map[string]control.Row {
 	t.Helper()
 	var rows map[string]control.Row
@@ -117,7 +117,7 @@ func (h *host) rows(t testing.TB) map[string]control.Row {
 	return rows
 }
 
-// rewrite writes a pair's files anew, after a change.
+// rewrite writes a pair's files again, after a change.
 func (h *host) rewrite(t testing.TB, p pair, n *namespace, receiveBuffer int) {
 	t.Helper()
 	p.namespace, p.receiveBuffer = n.name, receiveBuffer

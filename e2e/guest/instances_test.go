@@ -39,7 +39,7 @@ func testTwoInstances(t *testing.T, kind daemon) {
 	top.mixedTraffic(t)
 	top.j.addSessions(t, "ipt", madeUp(iptPool6, iptSessions, nil)...)
 	top.awaitSynced(t)
-	if !module(t).HasAdvertise() { // nothing else makes an added session go out
+	if !module(t).HasAdvertise() { // only an advertise sends an added session
 		if got := top.k.sessions(t, "ipt"); len(got) > 0 {
 			t.Errorf("K's ipt has sessions that nobody sent: %v", got)
 		}
@@ -81,8 +81,8 @@ func (top *topology) runAll(t *testing.T, kind daemon, inJ, inK []pair) (adverti
 	}
 }
 
-// madeUp is n UDP sessions that no packet has opened, with addresses on pool4
-// that none of the others has: the module would take no notice of them else.
+// madeUp returns n UDP sessions that no packet has opened. Their addresses on pool4 differ from those of all others,
+// because the module would ignore them otherwise.
 func madeUp(pool6 string, n int, others []session.Session) []session.Session {
 	dst4 := netip.MustParseAddr(addr4)
 	dst6, err := session.Embed(netip.MustParsePrefix(pool6), dst4)

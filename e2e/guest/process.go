@@ -39,14 +39,14 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// start starts a program, inside n unless n is nil. It is killed when the test
-// ends, and what it said is printed if the test has failed.
+// start starts a program, inside n unless n is nil. The program is killed when the test ends, and its output is printed
+// if the test has failed.
 func start(t testing.TB, n *namespace, args ...string) *process {
 	t.Helper()
 	return startWith(t, n, func(*exec.Cmd) {}, args...)
 }
 
-// startMuted is start, but what the program says goes to a file unless that is nil.
+// startMuted is start, but writes the program's output to the file out unless that is nil.
 func startMuted(t testing.TB, n *namespace, out *os.File, args ...string) *process {
 	t.Helper()
 	return startWith(t, n, func(cmd *exec.Cmd) {

@@ -128,7 +128,7 @@ func (w worker) awaitSynced(t testing.TB, synced string) {
 	})
 }
 
-// lossy drops part of what both ends of the link "sync" send.
+// lossy makes both ends of the link "sync" drop a part of the packets that they send.
 func (top *topology) lossy(t testing.TB, percent int) {
 	t.Helper()
 	for _, n := range []*namespace{top.j, top.k} {
@@ -136,8 +136,8 @@ func (top *topology) lossy(t testing.TB, percent int) {
 	}
 }
 
-// settledCount waits until K's table has not grown for a while, or is full, but
-// not for longer than limit: C joold may go on for ever. It took until it last grew.
+// settledCount waits until K's table has not grown for the time quiet, or is full, but at most for limit, because C
+// joold may never finish. took is the time until the table last grew.
 func (top *topology) settledCount(t testing.TB, full int, quiet, limit time.Duration) (n int, took time.Duration) {
 	t.Helper()
 	began, last, since := time.Now(), -1, time.Now()

@@ -10,9 +10,8 @@ import (
 	"joolctl/session"
 )
 
-// TestStandby has a standby that missed something come to hold what the active
-// NAT64 holds, in each of the ways in which it can have missed it. The sizes
-// and bounds are those of a busy test machine; docs/benchmarks.md has the rest.
+// TestStandby checks that a standby that missed sessions gets all sessions of the active NAT64, for each way in which
+// it can have missed them. The sizes and bounds are those of a busy test machine; docs/benchmarks.md has the others.
 func TestStandby(t *testing.T) {
 	enter(t, "test")
 	t.Parallel()
@@ -128,8 +127,8 @@ func testBurst(t *testing.T) {
 	top.awaitSameCount(t, sources*ports/2, 2*time.Minute)
 }
 
-// testStale has a standby rejoin that was cut off while mappings changed: what
-// is newer wins on both sides, whoever starts last.
+// testStale reconnects a standby that was cut off while mappings changed. The newer record wins on both sides,
+// whichever starts last.
 func testStale(t *testing.T) {
 	top := newTopology(t)
 	pairJ, pairK := top.pairs(group6)

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestStandbyBench measures what a standby comes to hold, with C joold and with
-// ours, checks that ours stays within the bounds and leaves the rows in /out. Short, it measures
-// less, C joold only where ours is compared with it, and nothing that TestStandby has.
+// TestStandbyBench measures the table of a standby with C joold and with joolctl, checks that joolctl stays within the
+// bounds, and writes the rows to /out. With -short it measures less: C joold only for comparison with joolctl, and no
+// row that TestStandby has.
 func TestStandbyBench(t *testing.T) {
 	enter(t, "standby")
 	b := standbyBench{t: t, short: testing.Short(), lossy: losesBursts(module(t))}

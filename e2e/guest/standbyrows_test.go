@@ -11,7 +11,8 @@ import (
 	control "joolctl/supervisor"
 )
 
-// cold starts an empty standby, then starts it again. Memory is beside that of the active side's worker before.
+// cold starts an empty standby, then starts it again. The row compares its memory with that of the active side's worker
+// before.
 func (b *standbyBench) cold(n int) {
 	const most = 200_000 // more would take C joold too long
 	upstreams := func(t *testing.T, top *topology) string {
@@ -139,7 +140,7 @@ func afterTheLast(t *testing.T, top *topology, kind daemon, n int, bound time.Du
 	got, took := top.settledCount(t, n, 20*time.Second, time.Minute)
 	opened := top.j.sessionCount(t, "nat")
 	if kind.ours() {
-		if got != opened || opened < n/2 { // what is sent at once may not come through J whole
+		if got != opened || opened < n/2 { // J may lose a part of the packets that are sent at once
 			t.Errorf("%d of %d; %d were to be opened", got, opened, n)
 		}
 		atMost(t, "the last session", took, bound)
@@ -204,7 +205,7 @@ func (b *standbyBench) advertise(n int) {
 			top.j.fill(t, "nat", n)
 			j := startWorker(t, supervised, top.j, pairJ)
 			startWorker(t, upstream, top.k, pairK)
-			// C joold joins the group before it reads what arrives, on trixie's kernel by a second.
+			// C joold joins the group before it reads the socket. On trixie's kernel the difference is a second.
 			eventually(t, time.Minute, "C joold stores what J sends", func() string {
 				top.sendUDP(t, portRange(20000, 1), 1, pace{})
 				if top.k.sessionCount(t, "nat") == 0 {

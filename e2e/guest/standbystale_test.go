@@ -12,9 +12,8 @@ import (
 	"joolctl/session"
 )
 
-// What a side misses that is cut off: of every four sources of n6's, one is
-// used all the time, one was last used through the side that is cut off, one gets another mask,
-// and the mask of one goes to another host.
+// The groups of connections of a host that is cut off: of every four sources of n6's, one is used all the time, one was
+// last used through the host that is cut off, one gets another mask, and the mask of one goes to another host.
 const (
 	staleSources, stalePorts = 40, 10
 	staleFirst               = 10000
@@ -176,8 +175,8 @@ func (s stale) rejoin(t *testing.T) string {
 	return fmt.Sprintf("%s; %s after the return", text, seconds(time.Since(at)))
 }
 
-// fresh counts the sessions that a table has, with the same addresses and as much time left but for
-// what has passed. How exact that is stands in docs/wire.md.
+// fresh counts the sessions that a table has with the same addresses and the same time left, minus the time that has
+// passed. docs/wire.md says how exact that is.
 func fresh(want, have []session.Session, ago time.Duration) (n int) {
 	const tolerance = 3 * time.Second
 	type addresses struct{ src6, src4, dst4 netip.AddrPort }

@@ -82,7 +82,7 @@ func (w worker) askStatsByNC(t testing.TB) map[string]uint64 {
 	return parseStats(t, run(t, "bash", "-c", script))
 }
 
-// status is what the tests read of `joolctl status -o json`.
+// status has the parts of `joolctl status -o json` that the tests read.
 type status struct {
 	Directory string            `json:"directory"`
 	Totals    map[string]uint64 `json:"totals"`

@@ -63,7 +63,7 @@ func (s supervisor) command(t testing.TB, args ...string) (string, int) {
 	return command(t, append([]string{joolctl, "--socket", s.socket}, args...)...)
 }
 
-// status is what the supervisor says of all its workers, which all run.
+// status returns the supervisor's status of all its workers, which must all run.
 func (s supervisor) status(t testing.TB) status {
 	t.Helper()
 	st, code := statusOf(t, s.socket)

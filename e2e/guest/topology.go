@@ -64,7 +64,7 @@ func newTopology(t testing.TB) *topology {
 	return top
 }
 
-// loadLinks loads the kernel's modules for links. The kernel loads them by itself, but fails whoever asks meanwhile.
+// loadLinks loads the kernel's modules for links. The kernel loads them by itself, but a request fails while it does.
 func loadLinks(t testing.TB) {
 	t.Helper()
 	modprobe.Do(func() { run(t, "modprobe", "-a", "bridge", "veth") })
@@ -85,8 +85,7 @@ link set k4 master br4 up
 link set br6 up
 link set br4 up
 `)
-	// What is sent at full rate would not fit the queue in which packets wait for
-	// the neighbour's address.
+	// Packets at full rate would overflow the queue of packets that wait for the neighbour's address.
 	top.n6.ip(t, fmt.Sprintf(`
 link set lo up
 address add %s/96 dev e6 nodad

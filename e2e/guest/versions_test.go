@@ -37,7 +37,7 @@ func (n *namespace) snapshot(t testing.TB, file string) {
 	writeJSON(t, "/out/"+file, Snapshot{At: time.Now(), Sessions: n.sessions(t, "nat")})
 }
 
-// What the standby's test tells the active host's.
+// Messages from the standby's test to the active host's.
 const (
 	toldListening = "listening"
 	toldCold      = "cold" // it has started with an empty table
