@@ -63,8 +63,7 @@ func TestMakeBeforeBreak(t *testing.T) {
 	f.stop(t)
 }
 
-// flows waits until a pair has received something more, which its socket of
-// before can't have.
+// flows waits until a pair has received more sessions. Only its new socket can have received them.
 func (f *fleet) flows(t testing.TB, name string) {
 	t.Helper()
 	f.look(t)

@@ -12,8 +12,8 @@ import (
 	"joolctl/internal/docstest"
 )
 
-// TestDocumentation runs the command lines of the README and of the way from joold
-// and back, in their order, as they stand there.
+// TestDocumentation runs the command lines of the README and of the migration from joold and back, unchanged and in
+// their order.
 func TestDocumentation(t *testing.T) {
 	enter(t, "test")
 	docstest.Root = Documentation
@@ -29,7 +29,7 @@ func TestDocumentation(t *testing.T) {
 // reader types the commands of the documentation on a host that has a Jool instance "nat" in its own namespace and in "blue".
 type reader struct {
 	t *testing.T
-	// dir is where the shell is; up and single are the programs that run.
+	// dir is the shell's working directory; up and single are the running programs.
 	dir        string
 	up, single *process
 	typed      int
@@ -104,7 +104,7 @@ func (r *reader) write(path, text string) {
 	}
 }
 
-// typeIn runs one line.
+// typeIn runs one command line.
 func (r *reader) typeIn(line string) {
 	r.t.Helper()
 	words := strings.Fields(line)
@@ -206,7 +206,7 @@ func (r *reader) start(words []string) *process {
 	return startWith(r.t, nil, func(cmd *exec.Cmd) { cmd.Dir = r.dir }, words...)
 }
 
-// end ends a program if it runs.
+// end ends a program if it is running.
 func (r *reader) end(p **process) {
 	r.t.Helper()
 	if *p != nil {

@@ -79,7 +79,7 @@ func (top *topology) grownOld(t testing.TB, port, other uint16, silent time.Dura
 	return fresh
 }
 
-// session is the one session of a port of n6's.
+// session returns the only session of a port of n6.
 func (n *namespace) session(t testing.TB, instance string, proto session.Proto, port uint16) session.Session {
 	t.Helper()
 	from := netip.AddrPortFrom(netip.MustParseAddr(addr6), port)

@@ -10,8 +10,8 @@ import (
 	"joolctl/session"
 )
 
-// TestTwoInstances has two instances in each NAT64's namespace, which share
-// nothing but the link: neither gets the other's sessions.
+// TestTwoInstances has two instances in each NAT64's namespace, which share only the link. Neither may get the other's
+// sessions.
 func TestTwoInstances(t *testing.T) {
 	enter(t, "test")
 	t.Parallel()

@@ -146,7 +146,7 @@ type vrrpHost struct {
 	worker, keepalived *process
 }
 
-// newVRRPHost makes one of the priority. Nothing runs on it.
+// newVRRPHost creates a host with that priority. It starts no program.
 func newVRRPHost(t testing.TB, n *namespace, priority int) *vrrpHost {
 	t.Helper()
 	dir := t.TempDir()

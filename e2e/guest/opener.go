@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// opener opens UDP sessions through J, one after the other, until it is told to
-// stop.
+// opener opens UDP sessions through J, one after the other, until it is stopped.
 type opener struct {
 	quit  chan struct{}
 	ended chan struct{}

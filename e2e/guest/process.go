@@ -102,8 +102,7 @@ func (p *process) running(t testing.TB) {
 // but in a machine that is many times slower than the host, on a busy host.
 const stopWithin = 10 * time.Second
 
-// stop ends a program of ours by SIGTERM, which has to take it to exit status
-// 0 in time.
+// stop ends a program of this project by SIGTERM. It must exit with status 0 in time.
 func (p *process) stop(t testing.TB) {
 	t.Helper()
 	p.running(t)

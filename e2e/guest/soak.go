@@ -116,7 +116,7 @@ func (s *soak) as(f soakFault) *site {
 // elapsed is the time since the beginning, by the monotonic clock: faults change the wall clock.
 func (s *soak) elapsed() time.Duration { return time.Since(s.began) }
 
-// round has faults befall the groups, and waits until all are over.
+// round causes faults in the groups, and waits until all are repaired.
 func (s *soak) round(faults []soakFault) {
 	type step struct {
 		at time.Duration
@@ -162,7 +162,8 @@ func (s *soak) busy(host int) bool {
 	return slices.ContainsFunc(s.befallen, func(b *soakBefallen) bool { return b.host && b.victim() == host && b.over == 0 })
 }
 
-// excused says whether a fault since a look may have touched a worker; any of the host's with a negative instance.
+// excused reports whether a fault since the given moment may have affected a worker; with a negative instance, any
+// worker of the host.
 func (s *soak) excused(host, instance int, since time.Duration) bool {
 	return slices.ContainsFunc(s.befallen, func(b *soakBefallen) bool {
 		recent := b.over == 0 || since <= b.over+soakExcused

@@ -88,7 +88,8 @@ const (
 	flatKiB = 4 << 10
 )
 
-// leaks says what has grown, "" if nothing has. The memory of a program that was started again meanwhile tells nothing.
+// leaks describes the resources that have grown, "" if none have. It ignores the memory of a program that was restarted
+// meanwhile.
 func (u SoakUse) leaks(startedAgain bool) string {
 	var grown []string
 	for _, g := range []struct {

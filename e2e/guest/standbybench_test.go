@@ -63,7 +63,7 @@ func (b *standbyBench) row(what string, upstream, ours measurement) {
 	b.compare(what, upstream, ours)
 }
 
-// compare is row, but C joold's measurement is needed to judge ours.
+// compare is row for measurements whose bound is relative to C joold.
 func (b *standbyBench) compare(what string, upstream, ours measurement) {
 	r := StandbyRow{What: what}
 	for _, m := range []struct {
@@ -79,7 +79,7 @@ func (b *standbyBench) compare(what string, upstream, ours measurement) {
 	b.rows = append(b.rows, r)
 }
 
-// atMost fails the test if something took longer than it may.
+// atMost fails the test if a time exceeds its bound.
 func atMost(t *testing.T, what string, took, bound time.Duration) {
 	t.Helper()
 	if took > bound {
@@ -87,5 +87,5 @@ func atMost(t *testing.T, what string, took, bound time.Duration) {
 	}
 }
 
-// seconds words a duration.
+// seconds returns a duration as text.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

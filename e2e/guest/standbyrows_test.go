@@ -57,7 +57,7 @@ func (b *standbyBench) cold(n int) {
 			k.stop(t)
 			kept := top.keptRestart(t, pairK)
 			if kept.Cause == nothingMissed {
-				// It listens for other peers, too.
+				// The host also waits for HELLOs of other peers.
 				atMost(t, "a restart with nothing missed", kept.Duration(), max(first.Duration()/4, 2*replication.ListenForMore))
 			}
 			return text + fmt.Sprintf("; again: %d injected, full sync %s", again.Injected, seconds(again.Duration())) +
@@ -65,7 +65,8 @@ func (b *standbyBench) cold(n int) {
 		})
 }
 
-// awaitMemory words how much more memory a full sync of n sessions took, once it has been given back.
+// awaitMemory returns as text how much more memory a full sync of n sessions took, and waits until it has been given
+// back.
 func awaitMemory(t *testing.T, n int, before int64, j, k worker) string {
 	t.Helper()
 	const (
@@ -134,7 +135,8 @@ func (b *standbyBench) loss(percent int) {
 	b.row(fmt.Sprintf("%d new sessions at up to 2000/s, %d %% loss both ways", sources*ports, percent), run(upstream), run(supervised))
 }
 
-// afterTheLast words how many of n sessions that have been opened the standby gets, and when it had them. Ours has to get all in time.
+// afterTheLast returns as text how many of n opened sessions the standby gets, and when it had them. With joolctl it
+// must get all in time.
 func afterTheLast(t *testing.T, top *topology, kind daemon, n int, bound time.Duration) string {
 	t.Helper()
 	got, took := top.settledCount(t, n, 20*time.Second, time.Minute)
@@ -225,7 +227,7 @@ func (b *standbyBench) advertise(n int) {
 		})
 }
 
-// burst opens sessions at once, faster than an old module can tell of them.
+// burst opens sessions at once, faster than an old module can report them.
 func (b *standbyBench) burst() {
 	const sources, ports = 40, 100
 	run := func(kind daemon) measurement {
@@ -240,7 +242,7 @@ func (b *standbyBench) burst() {
 	b.row(fmt.Sprintf("%d sessions opened at once", sources*ports), run(upstream), run(supervised))
 }
 
-// away opens sessions while the active side's worker is not there.
+// away opens sessions while the active host's worker does not run.
 func (b *standbyBench) away() {
 	const sources, ports = 40, 100
 	run := func(kind daemon) measurement {

@@ -21,8 +21,8 @@ const (
 	staleTimeout             = time.Hour
 )
 
-// stale cuts a side off for ten minutes of changes, and lets it rejoin: the standby, then an active side whose place the
-// standby has taken.
+// stale cuts a host off for ten minutes of changes, and reconnects it: first the standby, then an active host that the
+// standby has replaced.
 func (b *standbyBench) stale(minutes int) {
 	for _, way := range []struct {
 		what     string
@@ -113,7 +113,7 @@ func (s stale) change(t *testing.T, minute, of int) {
 	<-next
 }
 
-// ofAnotherHost are the sessions of a source's port at a host beside n6, behind a mask.
+// ofAnotherHost returns the sessions of a source's port for another host than n6, behind the given mask.
 func ofAnotherHost(mask netip.AddrPort, port uint16) (sessions []session.Session) {
 	host := netip.MustParseAddr(addr6).As16()
 	host[15]++

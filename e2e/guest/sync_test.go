@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// statsPorts are given away once each: a supervisor's are all in one namespace.
+// statsPorts are used once each, because all stats servers of a supervisor are in one namespace.
 var statsPorts atomic.Int32
 
 func newStatsPort() uint16 { return uint16(4000 + statsPorts.Add(1)) }

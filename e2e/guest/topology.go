@@ -48,7 +48,7 @@ var (
 	modprobe   sync.Once
 )
 
-// newTopology makes one, whose namespaces' names no other has.
+// newTopology returns a new topology, whose namespaces have unique names.
 func newTopology(t testing.TB) *topology {
 	t.Helper()
 	loadLinks(t)
@@ -168,7 +168,7 @@ func addInstanceBy(t testing.TB, tool string, n *namespace, i instance) {
 	n.exec(t, tool, "file", "handle", file)
 }
 
-// failOver ends J, all at once, and gives its place to K.
+// failOver sets all links of J down, and those of K to the hosts up.
 func (top *topology) failOver(t testing.TB) {
 	t.Helper()
 	top.j.ip(t, "link set e6 down\nlink set e4 down\nlink set "+syncLink+" down")
