@@ -46,8 +46,8 @@ func Build(ctx context.Context, dir string) (Programs, error) {
 	return programs, programs.addTree(ctx)
 }
 
-// addTree adds what the guest's tests read of the module's tree: the README, docs, the files for keepalived, Prometheus and Grafana, and what
-// fuzzing has kept.
+// addTree adds the files of the module's tree that the guest's tests read: the README, docs, the files for keepalived,
+// Prometheus and Grafana, and the inputs that fuzzing has kept.
 func (p Programs) addTree(ctx context.Context) error {
 	dir, err := moduleRoot(ctx)
 	if err != nil {
@@ -78,7 +78,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 // Guest is what to run in one machine.
 type Guest struct {
 	Jool    string            // the module's version
-	Other   []string          // further versions that the machine has at hand
+	Other   []string          // further versions to install in the machine
 	Purpose string            // guest.EnvRun's value
 	Args    []string          // of the test binary
 	Command []string          // in place of the test binary

@@ -29,8 +29,8 @@ func OldAndNew(l *lab.Lab) []Hosts {
 	return []Hosts{{Active: l.Oldest(), Standby: l.Newest()}, {Active: l.Newest(), Standby: l.Oldest()}}
 }
 
-// Tables are what they hold: the active one in the end, the standby after sessions have been opened, and after
-// it has started again with an empty table.
+// Tables has the sessions of two tables: the active host's at the end, and the standby's twice: after sessions were
+// opened, and after a start with an empty table.
 type Tables struct {
 	Active, Live, Cold guest.Snapshot
 }

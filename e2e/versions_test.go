@@ -6,9 +6,9 @@ import (
 	"joolctl/e2e/lab/labtest"
 )
 
-// TestVersions has two machines with different versions of Jool, joined by a
-// cable, as a cluster is that gets upgraded host by host: a standby of the
-// newest holds what an active of the oldest has, and the other way round.
+// TestVersions runs two machines with different versions of Jool, joined by a cable, like a cluster that is upgraded
+// host by host. A standby with the newest version gets all sessions of an active NAT64 with the oldest version, and the
+// other way round.
 func TestVersions(t *testing.T) {
 	l := labtest.Prepare(t)
 	if len(OldAndNew(l)) == 0 {

@@ -8,10 +8,9 @@ import (
 	control "joolctl/supervisor"
 )
 
-// TestMakeBeforeBreak changes the files of both hosts in turn while sessions
-// are opened through one of them. What both were configured to exchange is
-// never lost, whatever the change; what they could not exchange while one had
-// gone over and the other not yet, comes afterwards.
+// TestMakeBeforeBreak changes the files of both hosts in turn while sessions are opened through one of them. Sessions
+// that both hosts were configured to exchange are never lost, for any change. Sessions that they could not
+// exchange while their files differed arrive afterwards.
 func TestMakeBeforeBreak(t *testing.T) {
 	enter(t, "fleet")
 	const otherLink, otherGroup = "sync2", "ff08::db8:64:65"
@@ -64,8 +63,7 @@ func TestMakeBeforeBreak(t *testing.T) {
 	f.stop(t)
 }
 
-// flows waits until a pair has received something more, which its socket of
-// before can't have.
+// flows waits until a pair has received more sessions. Only its new socket can have received them.
 func (f *fleet) flows(t testing.TB, name string) {
 	t.Helper()
 	f.look(t)

@@ -10,24 +10,25 @@ import (
 	control "joolctl/supervisor"
 )
 
-// How long things may take, where the machine's clock counts instructions.
+// Time limits, where the machine's clock counts instructions.
 const (
-	// crossesWithin is how long new sessions are waited for.
+	// crossesWithin is how long the test waits for a new session to cross.
 	crossesWithin = 10 * time.Second
-	// healsWithin and, where it has to be asked for, polledWithin are how soon they have to.
+	// healsWithin is the time within which new sessions must cross. polledWithin is that time for faults whose end only
+	// polling detects.
 	healsWithin  = time.Second
 	polledWithin = 5 * time.Second
-	// oldBackWithin is how soon the standby has to hold everything: what the two tables that are read take included,
-	// half a second each after the largest burst.
+	// oldBackWithin is the time within which the standby must have all sessions. It includes reading both tables, which
+	// takes half a second each after the largest burst.
 	oldBackWithin = 3 * time.Second
-	// oldWithin is how long that is waited for.
+	// oldWithin is how long the test waits for that.
 	oldWithin = 30 * time.Second
-	// upstreamWithin is how long C joold is waited for.
+	// upstreamWithin is how long the test waits for C joold.
 	upstreamWithin = 10 * time.Second
 )
 
-// TestChaos makes every fault in one pair of NAT64s while other pairs run. The pair recovers, and the other pairs are not
-// affected. TestChaos writes its measurements to /out. Its short form leaves out C joold.
+// TestChaos causes every fault in one pair of NAT64s while other pairs run. The pair recovers, and the other pairs are
+// not affected. TestChaos writes its measurements to /out. Its short form leaves out C joold.
 func TestChaos(t *testing.T) {
 	enter(t, "chaos")
 	t.Setenv(envPanics, t.TempDir())
@@ -38,13 +39,13 @@ func TestChaos(t *testing.T) {
 	}
 	c.befallAll(t, "one of many", sites, faults(sizes))
 	if testing.Short() {
-		sites = 2 // what befalls the module befalls all the same
+		sites = 2 // faults of the module concern both sites
 	}
 	c.befallAll(t, "module", sites, moduleFaults(module(t).String(), otherVersion(t)))
 	writeJSON(t, "/out/chaos.json", c.rows)
 }
 
-// befallAll has faults befall ours, then C joold.
+// befallAll causes each fault in a pair with joolctl, then in a pair with C joold.
 func (c *chaos) befallAll(t *testing.T, name string, sites int, all []fault) {
 	rows := make([]ChaosRow, len(all))
 	t.Run(name, func(t *testing.T) {
@@ -72,14 +73,14 @@ func (c *chaos) befallAll(t *testing.T, name string, sites int, all []fault) {
 	c.rows = append(c.rows, slices.DeleteFunc(rows, func(r ChaosRow) bool { return r.Fault == "" })...) // not asked for
 }
 
-// newSites makes some, the first with an IPv4 group, each with sessions that cross.
+// newSites returns new sites, the first with an IPv4 group. It waits until sessions cross in each.
 func (c *chaos) newSites(t *testing.T, n int) {
 	groups := slices.Repeat([]string{group6}, n)
 	groups[0] = group4
 	c.sites = newSites(t, groups...)
 	serve(t, supervised, c.sites)
 	for _, s := range c.sites {
-		// All resyncs of the start come at once, and sessions wait already.
+		// All full syncs of the start run at the same time, and sessions already wait.
 		if _, ok := s.awaitCrossing(t, s.probe, time.Minute); !ok {
 			t.Fatalf("%s: no session crosses", s.j.name)
 		}
@@ -103,7 +104,7 @@ type chaos struct {
 	rows  []ChaosRow
 }
 
-// ours has a fault befall one of the supervisors' sites.
+// ours causes a fault in one of the supervisors' sites.
 func (c *chaos) ours(t *testing.T, f fault, s *site) ChaosResult {
 	before := rowsOf(t, s)
 	patience := max(1, f.patience)
@@ -126,7 +127,7 @@ func (c *chaos) ours(t *testing.T, f fault, s *site) ChaosResult {
 	return r
 }
 
-// upstream has a fault befall a pair of C joolds.
+// upstream causes a fault in a pair of C joolds.
 func (c *chaos) upstream(t *testing.T, f fault) *ChaosResult {
 	group := group6
 	if f.ipv4 {
@@ -141,7 +142,7 @@ func (c *chaos) upstream(t *testing.T, f fault) *ChaosResult {
 	return &r
 }
 
-// befall has a fault befall a site, and sees what becomes of its sessions.
+// befall causes a fault in a site, and measures when its sessions cross again.
 func befall(t *testing.T, f fault, s *site, crosses, old time.Duration) ChaosResult {
 	if _, ok := s.awaitCrossing(t, s.probe, crosses); !ok {
 		t.Fatal("no session crosses before the fault")
@@ -173,7 +174,7 @@ func befall(t *testing.T, f fault, s *site, crosses, old time.Duration) ChaosRes
 	}
 }
 
-// rowsOf are the rows of all workers, of both hosts.
+// rowsOf returns the rows of all workers of both hosts.
 func rowsOf(t *testing.T, s *site) map[string]control.Row {
 	rows := s.hostJ.rows(t)
 	for name, r := range s.hostK.rows(t) {
@@ -182,8 +183,8 @@ func rowsOf(t *testing.T, s *site) map[string]control.Row {
 	return rows
 }
 
-// agree fails the test if a worker's counters, or a peer's and ours, do not add up: nothing
-// that befalls them is a reason for that.
+// agree fails the test if the counters of a worker, or those of two peers, do not agree. No fault is a reason for a
+// difference.
 func agree(t *testing.T, s *site) {
 	for name, r := range rowsOf(t, s) {
 		for _, text := range r.DifferingCounters {
@@ -194,7 +195,7 @@ func agree(t *testing.T, s *site) {
 	}
 }
 
-// untouched fails the test if a worker was started again, or left its state, that the fault doesn't concern.
+// untouched fails the test if a worker that the fault does not concern was restarted, or left its state.
 func untouched(t *testing.T, f fault, s *site, before map[string]control.Row) {
 	if f.machine {
 		return

@@ -6,21 +6,21 @@ import "time"
 type ChaosRow struct {
 	Fault    string
 	Ours     ChaosResult
-	Upstream *ChaosResult // nil: there is no such thing with C joold
+	Upstream *ChaosResult // nil: C joold does not have the feature
 }
 
-// ChaosResult is what became of one pair of instances.
+// ChaosResult is the effect of a fault on one pair of instances.
 type ChaosResult struct {
-	// Crosses is whether new sessions cross again, and After how long it took from the moment
-	// that what was missing is back.
+	// Crosses is whether new sessions cross again. After is the time that this took from the moment at which the
+	// missing part was back.
 	Crosses bool
 	After   time.Duration
-	// Opened is how many sessions were opened while the fault lasted, beside a burst.
+	// Opened is the number of sessions that were opened during the fault, without those of a burst.
 	Opened int
-	// Missing is how many of the sessions that the active NAT64 holds, opened before and during
-	// the fault, the standby lacks in the end.
+	// Missing is the number of sessions of the active NAT64's table, opened before and during the fault, that the
+	// standby lacks at the end.
 	Missing int
-	// OldAfter is how long after that moment none was missing any more, as far as the tables
-	// that were read one after the other tell.
+	// OldAfter is the time from that moment until two readings of the tables, one after the other, showed that no
+	// session was missing.
 	OldAfter time.Duration
 }

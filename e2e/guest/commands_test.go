@@ -13,7 +13,7 @@ import (
 	"joolctl/session"
 )
 
-// TestCommands asks a supervisor of a real pair what an operator asks.
+// TestCommands runs the commands of an operator against a supervisor of a real pair.
 func TestCommands(t *testing.T) {
 	enter(t, "test")
 	t.Parallel()

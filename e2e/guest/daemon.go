@@ -11,12 +11,12 @@ import (
 type daemon string
 
 const (
-	oneJoold   daemon = "joold"      // ours, alone in the namespace
-	upstream   daemon = "C joold"    // the module's own
-	supervised daemon = "joolctl up" // ours, from outside of the namespace
+	oneJoold   daemon = "joold"      // this project's, alone in the namespace
+	upstream   daemon = "C joold"    // Jool's own
+	supervised daemon = "joolctl up" // this project's supervisor, from outside of the namespace
 )
 
-// ours says whether it is a program of this project.
+// ours reports whether the daemon is a program of this project.
 func (d daemon) ours() bool { return d != upstream }
 
 // worker is a running daemon that serves one pair.
@@ -28,8 +28,8 @@ type worker struct {
 	socket    string // of a supervisor
 }
 
-// startWorker starts a daemon for a pair of the namespace's and waits until it
-// listens. Ours has a stats server if the pair has a port for it.
+// startWorker starts a daemon for a pair of the namespace and waits until it listens. A daemon of this project has a
+// stats server if the pair has a port for it.
 func startWorker(t testing.TB, kind daemon, n *namespace, p pair) worker {
 	t.Helper()
 	w := worker{kind: kind, namespace: n, pair: p}
@@ -58,7 +58,7 @@ func startWorker(t testing.TB, kind daemon, n *namespace, p pair) worker {
 	return w
 }
 
-// stop ends the worker; ours has to end well.
+// stop ends the worker. A daemon of this project must exit without an error.
 func (w worker) stop(t testing.TB) {
 	t.Helper()
 	if w.kind.ours() {
@@ -68,7 +68,7 @@ func (w worker) stop(t testing.TB) {
 	w.process.kill()
 }
 
-// awaitComplete waits until ours has nothing to make up for any more.
+// awaitComplete waits until a worker of this project logs that its table is complete.
 func (w worker) awaitComplete(t testing.TB) {
 	t.Helper()
 	if !w.kind.ours() {

@@ -11,7 +11,7 @@ import (
 // say prints a line of the demo.
 func say(format string, args ...any) { fmt.Printf("\n"+format+"\n", args...) }
 
-// show runs one of joolctl's commands, and prints it and what it says.
+// show runs one of joolctl's commands, and prints the command and its output.
 func (s supervisor) show(t *testing.T, args ...string) {
 	t.Helper()
 	fmt.Printf("$ joolctl %s\n", strings.Join(args, " "))

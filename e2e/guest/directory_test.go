@@ -10,10 +10,9 @@ import (
 	control "joolctl/supervisor"
 )
 
-// TestDirectory has one supervisor with 40 workers, through three of which
-// sessions are opened all the time, while another pair comes, changes, breaks,
-// is repaired, gets another name and goes. It shares a namespace, and so a
-// thread, with a busy one. The 40 notice nothing.
+// TestDirectory runs one supervisor with 40 workers. Sessions are opened through three of them all the time, while
+// another pair is added, changed, made invalid, repaired, renamed and removed. That pair shares a namespace, and so a
+// thread, with a busy pair. The 40 workers must not be affected.
 func TestDirectory(t *testing.T) {
 	enter(t, "fleet")
 	const idle = 34
@@ -54,7 +53,7 @@ func TestDirectory(t *testing.T) {
 	f.stop(t)
 }
 
-// visit has a pair of nobody else's come, change, and go.
+// visit adds, changes and removes a pair that is not the fleet's.
 func (f *fleet) visit(t *testing.T, p pair) {
 	var first control.Row
 	runs := func(name, reason string) func(map[string]control.Row) string {
@@ -123,9 +122,8 @@ func (f *fleet) visit(t *testing.T, p pair) {
 	})
 }
 
-// lostNothing checks that no session of a topology's got lost on its way: a
-// resync would have brought it, and hidden that. What a module that loses
-// sessions itself says of them does not count.
+// lostNothing checks that no session of a topology was lost between the modules. A full sync would have brought such a
+// session, and hidden the loss. Losses that a module itself reports are not counted.
 func (f *fleet) lostNothing(t testing.TB, top *topology) {
 	t.Helper()
 	for _, n := range []*namespace{top.j, top.k} {

@@ -12,8 +12,8 @@ import (
 	"joolctl/internal/docstest"
 )
 
-// TestDocumentation runs the command lines of the README and of the way from joold
-// and back, in their order, as they stand there.
+// TestDocumentation runs the command lines of the README and of the migration from joold and back, unchanged and in
+// their order.
 func TestDocumentation(t *testing.T) {
 	enter(t, "test")
 	docstest.Root = Documentation
@@ -29,7 +29,7 @@ func TestDocumentation(t *testing.T) {
 // reader types the commands of the documentation on a host that has a Jool instance "nat" in its own namespace and in "blue".
 type reader struct {
 	t *testing.T
-	// dir is where the shell is; up and single are the programs that run.
+	// dir is the shell's working directory; up and single are the running programs.
 	dir        string
 	up, single *process
 	typed      int
@@ -65,7 +65,7 @@ func (r *reader) follow(document string) {
 	document = filepath.Join(Documentation, document)
 	const netsocket = `{"multicast address": "ff08::db8:64:64", "multicast port": "6464", "in interface": "eth1", "out interface": "eth1", "reuseaddr": 1}`
 	const modsocket = `{"instance": "nat"}`
-	r.write("netsocket.json", netsocket) // those of who has used joold
+	r.write("netsocket.json", netsocket) // those of a user of joold
 	r.write("modsocket.json", modsocket)
 	for _, b := range docstest.Blocks(r.t, "json") {
 		if path := strings.Trim(b.Before[strings.LastIndex(b.Before, " ")+1:], "`:"); b.File == document && filepath.IsAbs(path) {
@@ -104,7 +104,7 @@ func (r *reader) write(path, text string) {
 	}
 }
 
-// typeIn runs one line.
+// typeIn runs one command line.
 func (r *reader) typeIn(line string) {
 	r.t.Helper()
 	words := strings.Fields(line)
@@ -161,7 +161,7 @@ func (r *reader) typeIn(line string) {
 	r.typed++
 }
 
-// inNamespaceOf is what a command line begins with to run in a namespace.
+// inNamespaceOf returns the start of a command line that runs a program in a namespace.
 func inNamespaceOf(words []string) []string {
 	if len(words) > 4 && words[0] == "ip" {
 		return words[:4]
@@ -182,7 +182,7 @@ func (r *reader) systemctl(words []string) {
 	case "disable":
 		r.end(&r.up)
 	case "reload":
-		r.typeIn("joolctl reload") // what the unit does
+		r.typeIn("joolctl reload") // as the unit does
 	default:
 		r.t.Fatalf("systemctl %s is not known here", words[1])
 	}
@@ -206,7 +206,7 @@ func (r *reader) start(words []string) *process {
 	return startWith(r.t, nil, func(cmd *exec.Cmd) { cmd.Dir = r.dir }, words...)
 }
 
-// end ends a program if it runs.
+// end ends a program if it is running.
 func (r *reader) end(p **process) {
 	r.t.Helper()
 	if *p != nil {

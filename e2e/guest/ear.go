@@ -9,7 +9,7 @@ import (
 	"joolctl/syncwire"
 )
 
-// listenGroup takes what comes to the IPv6 group.
+// listenGroup opens a socket that receives the datagrams of the IPv6 group.
 func (n *namespace) listenGroup(t testing.TB) *net.UDPConn {
 	t.Helper()
 	var c *net.UDPConn
@@ -26,7 +26,7 @@ func (n *namespace) listenGroup(t testing.TB) *net.UDPConn {
 	return c
 }
 
-// ear listens to a group, and counts what ours say there.
+// ear listens to a group, and counts the control messages of joolctl's workers.
 type ear struct {
 	socket    *net.UDPConn
 	ended     chan struct{}
@@ -75,7 +75,7 @@ func (e *ear) count(b []byte, format session.Format) {
 	}
 }
 
-// stop ends it. What it has counted may be read from then on.
+// stop ends the ear. Its counts may be read after that.
 func (e *ear) stop() {
 	e.socket.Close()
 	<-e.ended

@@ -51,10 +51,9 @@ func testFailover(t *testing.T, kind daemon) {
 	workerK.stop(t)
 }
 
-// grownOld makes both NAT64s believe that a TCP session has been silent for so
-// long, and returns K's of another port, to compare with. What was under way
-// when it was silenced may still come and make it young again, within the
-// module's deadline and the refresh period; so it has to stay old for longer.
+// grownOld makes both NAT64s believe that a TCP session has been silent for that time, and returns K's session of
+// another port for comparison. Reports that were in flight at that moment may still renew the session, within the
+// module's deadline and the refresh period, so the session has to stay old for longer than that.
 func (top *topology) grownOld(t testing.TB, port, other uint16, silent time.Duration) session.Session {
 	t.Helper()
 	const quiet = 5 * time.Second
@@ -80,7 +79,7 @@ func (top *topology) grownOld(t testing.TB, port, other uint16, silent time.Dura
 	return fresh
 }
 
-// session is the one session of a port of n6's.
+// session returns the only session of a port of n6.
 func (n *namespace) session(t testing.TB, instance string, proto session.Proto, port uint16) session.Session {
 	t.Helper()
 	from := netip.AddrPortFrom(netip.MustParseAddr(addr6), port)

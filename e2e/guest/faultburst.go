@@ -25,7 +25,7 @@ func burstFaults(sizes burstSizes) []fault {
 	return []fault{
 		{
 			name: fmt.Sprintf("burst of %d new sessions", sizes.burst), nobody: true,
-			patience: 6, // what the module drops of the burst comes by a resync, and what is new behind it
+			patience: 6, // a full sync brings the sessions that the module dropped, and newer ones follow after it
 			breaks:   func(t testing.TB, s *site) { burst(t, s, sizes.burst) },
 			repairs:  func(t testing.TB, s *site) { prompt(t, s.j) },
 		},

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// directoryFaults happen to the directory of the standby's supervisor.
+// directoryFaults are faults of the directory of the standby's supervisor.
 func directoryFaults() []fault {
 	check := func(t testing.TB, err error) {
 		t.Helper()
@@ -22,7 +22,7 @@ func directoryFaults() []fault {
 	mount := func(t testing.TB, h *host) {
 		check(t, syscall.Mount(h.files+".full", h.files, "", syscall.MS_BIND, ""))
 	}
-	// swapLink has the directory's link lead to a new one, and returns where it has led.
+	// swapLink makes the directory's link point to a new directory, and returns its previous target.
 	swapLink := func(t testing.TB, h *host) (old string) {
 		old = h.files
 		h.files += "+"

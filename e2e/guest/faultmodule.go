@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// moduleFaults befall everything in the machine.
+// moduleFaults are faults that concern the whole machine.
 func moduleFaults(version, other string) []fault {
 	unload := func(t testing.TB) { run(t, "rmmod", "jool", "jool_common") }
 	load := func(t testing.TB, version string) {
@@ -54,7 +54,7 @@ func moduleFaults(version, other string) []fault {
 	return all
 }
 
-// newInstances gives every NAT64 of the site's hosts its instance anew, the site's own last.
+// newInstances recreates the instance of every NAT64 of the site's hosts, the site's own last.
 func (s *site) newInstances(t testing.TB) {
 	t.Helper()
 	for _, h := range []*host{s.hostJ, s.hostK} {
@@ -69,7 +69,7 @@ func (s *site) newInstances(t testing.TB) {
 	s.probe.src4 = netip.AddrPort{} // another one now
 }
 
-// otherVersion is a version of Jool that the machine has beside the one that is loaded, "" if there is none.
+// otherVersion returns a version of Jool that the machine has besides the loaded one, or "".
 func otherVersion(t testing.TB) string {
 	t.Helper()
 	entries, err := os.ReadDir("/jool")

@@ -8,33 +8,32 @@ import (
 	"time"
 )
 
-// fault is something that goes wrong, and is put right.
+// fault is a fault of a site and its repair.
 type fault struct {
 	name string
-	// breaks takes something away, or disturbs; repairs puts it back. What is missing
-	// is back when repairs returns.
+	// breaks removes or disturbs a part of the site; repairs restores it. The part is back when repairs returns.
 	breaks, repairs func(t testing.TB, s *site)
-	// ends cleans up when all has been measured; nil: there is nothing.
+	// ends cleans up after all measurements; nil: no cleanup is needed.
 	ends func(t testing.TB, s *site)
-	// away is how long it is gone, short and in full.
+	// short and full are how long the fault lasts, in the two forms of TestChaos.
 	short, full time.Duration
-	// everyone: it befalls all sites of its host. machine: and of the other host. nobody: no worker may be started
-	// again, not even the site's own.
+	// everyone: the fault concerns all sites of its host. machine: it also concerns the other host. nobody: no worker
+	// may be restarted, not even the site's own.
 	everyone, machine, nobody bool
-	onK                       bool // it is K, or K's host, that it befalls, not J
+	onK                       bool // the fault concerns K or K's host, not J
 	either                    bool // J may be a standby, too
-	host                      bool // it befalls a host, by way of one of its pairs, or needs the host's program
-	polled                    bool // only asking finds out that it is back
+	host                      bool // the fault concerns a host, through one of its pairs, or needs the host's program
+	polled                    bool // only polling detects the repair
 	ipv4                      bool // needs an IPv4 group
-	onlyOurs                  bool // C joold has no such thing
+	onlyOurs                  bool // C joold does not have the feature
 
-	// patience is how many times as long as usual new and old sessions may take; 0: once.
+	// patience is the factor by which the time limits of new and old sessions are longer than usual; 0: 1.
 	patience time.Duration
 	// overruns: the burst must have overrun J's netlink socket.
 	overruns bool
 }
 
-// faults are those that leave the module loaded.
+// faults returns the faults that leave the module loaded.
 func faults(sizes burstSizes) []fault {
 	var all []fault
 	for _, group := range []struct {
@@ -105,9 +104,9 @@ func instanceFaults() []fault {
 		{
 			name: "standby's namespace deleted and recreated", short: time.Second, full: 5 * time.Second, onK: true,
 			breaks: func(t testing.TB, s *site) {
-				// Before whoever stays in it keeps them.
+				// Before the namespace is deleted, because a process in it would keep the links.
 				for _, link := range []string{"e6", "e4", syncLink} {
-					if s.k.hasLink(t, link) { // one that was made anew has but the last
+					if s.k.hasLink(t, link) { // a recreated one has only the last link
 						s.k.ip(t, "link del "+link)
 					}
 				}
@@ -169,7 +168,7 @@ func processFaults() []fault {
 	}
 }
 
-// fullPipe is the end to write of a pipe that has no room and that nobody reads.
+// fullPipe returns the writing end of a full pipe that nobody reads.
 func fullPipe(t testing.TB) *os.File {
 	t.Helper()
 	var ends [2]int

@@ -10,17 +10,15 @@ import (
 	control "joolctl/supervisor"
 )
 
-// fleet is a supervisor whose pairs are looked at again and again: nothing may
-// happen to those that are not meant.
+// fleet is a supervisor whose pairs the test checks again and again: a change of one pair must not affect the others.
 type fleet struct {
 	supervisor
 	pairs []pair
-	// seen is how the pairs were when they were last looked at.
+	// seen has the pairs' rows at the last check.
 	seen map[string]control.Row
 }
 
-// startFleet starts a supervisor and waits until its workers run and have all
-// that their peers have.
+// startFleet starts a supervisor and waits until its workers run and have all sessions of their peers.
 func startFleet(t testing.TB, pairs []pair) *fleet {
 	t.Helper()
 	begin := time.Now()
@@ -40,7 +38,7 @@ func startFleet(t testing.TB, pairs []pair) *fleet {
 	return f
 }
 
-// rows are what the supervisor says, by the pairs' names.
+// rows returns the rows of the supervisor's status, keyed by the pairs' names.
 func (f *fleet) rows(t testing.TB) map[string]control.Row {
 	t.Helper()
 	f.running(t)
@@ -55,8 +53,7 @@ func (f *fleet) rows(t testing.TB) map[string]control.Row {
 	return rows
 }
 
-// look fails the test if anything has happened to the fleet's pairs, and
-// returns the rows of all others.
+// look fails the test if the fleet's pairs were affected, and returns the rows of all other pairs.
 func (f *fleet) look(t testing.TB) map[string]control.Row {
 	t.Helper()
 	now := f.rows(t)
@@ -76,7 +73,7 @@ func (f *fleet) look(t testing.TB) map[string]control.Row {
 	return now
 }
 
-// touched says what has happened to a pair that nobody has touched.
+// touched returns what has changed in a pair that should be unaffected, or "".
 func touched(was, is control.Row) string {
 	switch {
 	case is.State != control.Running || is.Reason != "":
@@ -95,18 +92,17 @@ func touched(was, is control.Row) string {
 	return ""
 }
 
-// sixOf are a pair's counters, in the order of statNames.
+// sixOf returns a pair's counters, in the order of statNames.
 func sixOf(r control.Row) [6]uint64 {
 	s := r.Stats
 	return [...]uint64{s.KernelSentPackets, s.KernelSentBytes, s.NetRcvdPackets, s.NetRcvdBytes, s.NetSentPackets, s.NetSentBytes}
 }
 
-// takesEffectWithin is how long a change of the files may take, where the machine's
-// clock counts instructions.
+// takesEffectWithin is the limit for a change of the files to take effect, where the machine's clock counts
+// instructions.
 const takesEffectWithin = time.Second
 
-// await looks until the rows that are not the fleet's are as they should be,
-// which the condition says by returning "".
+// await polls the rows of the pairs that are not the fleet's until the condition returns "".
 func (f *fleet) await(t testing.TB, what string, condition func(map[string]control.Row) string) {
 	t.Helper()
 	begin := time.Now()
@@ -114,8 +110,7 @@ func (f *fleet) await(t testing.TB, what string, condition func(map[string]contr
 	t.Logf("%s: after %v", what, time.Since(begin).Round(time.Millisecond))
 }
 
-// change rewrites a running pair's files and waits until its worker has taken
-// them.
+// change rewrites a running pair's files and waits until its worker has applied them.
 func (f *fleet) change(t testing.TB, what string, p pair) {
 	t.Helper()
 	before := f.changes(p.name)
@@ -128,8 +123,8 @@ func (f *fleet) change(t testing.TB, what string, p pair) {
 	})
 }
 
-// addsUp waits until the totals that the supervisor tells are the sum of its
-// rows, and both are what the pairs' stats servers say.
+// addsUp waits until the supervisor's totals are the sum of its rows, and both equal the statistics of the pairs' stats
+// servers.
 func (f *fleet) addsUp(t testing.TB) {
 	t.Helper()
 	eventually(t, time.Minute, "the stats servers say what the rows say", func() string {

@@ -32,7 +32,7 @@ func floodFrom(source uint16, messages []ipv6.Message) error {
 	return writeAll(c, messages)
 }
 
-// messagesTo is a datagram to each of so many destination ports.
+// messagesTo returns a datagram to each of that many destination ports.
 func messagesTo(ports int) []ipv6.Message {
 	messages := make([]ipv6.Message, ports)
 	for i := range messages {

@@ -15,7 +15,7 @@ import (
 	"joolctl/session"
 )
 
-// EnvRun is set inside the machine. Its value chooses what to run: what a test gives to enter.
+// EnvRun is set inside the machine. Its value chooses the test to run: the purpose that a test passes to enter.
 const EnvRun = "JOOLCTL_GUEST"
 
 // Where the programs are in the machine. The C joold of the module's own
@@ -48,10 +48,10 @@ func enter(t testing.TB, purpose string) {
 	entered.Store(true)
 }
 
-// entered says whether any test was for the purpose.
+// entered reports whether any test ran for the purpose.
 var entered atomic.Bool
 
-// module is the version of the module that is loaded.
+// module returns the version of the loaded module.
 func module(t testing.TB) joolnl.Version {
 	t.Helper()
 	v, err := joolnl.ModuleVersion()
@@ -61,18 +61,18 @@ func module(t testing.TB) joolnl.Version {
 	return v
 }
 
-// countsJoold says whether the module has counters of its synchronisation.
+// countsJoold reports whether the module has counters of its synchronisation.
 func countsJoold(v joolnl.Version) bool { return v.Format() != session.Nested }
 
-// losesBursts says whether the module itself loses sessions that are opened
-// at once. Traffic has to be paced, and repeated where it can't be.
+// losesBursts reports whether the module itself loses sessions that are opened at once. Tests then send traffic slowly,
+// or send it again.
 func losesBursts(v joolnl.Version) bool { return !v.HasAdvertise() }
 
-// pollEvery is how often a condition is looked at, if looking takes no time to speak of.
+// pollEvery is the pause between two checks of a condition, if a check takes very little time.
 const pollEvery = 100 * time.Millisecond
 
-// eventually polls until the condition holds, which it says by returning "", and
-// fails the test with what it said last if that takes longer than limit.
+// eventually polls until the condition holds. The condition returns "" if it holds, and otherwise the reason. If it
+// does not hold within limit, eventually fails the test with the last reason.
 func eventually(t testing.TB, limit time.Duration, what string, condition func() string) {
 	t.Helper()
 	deadline := time.Now().Add(limit)

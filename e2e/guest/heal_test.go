@@ -12,10 +12,9 @@ import (
 	control "joolctl/supervisor"
 )
 
-// TestHeal takes away, one after the other, everything that a pair depends on,
-// and gives it back: joolctl notices both, that it is back within a second. It has
-// the machine for itself, since it unloads the module. The machine's clock counts
-// instructions.
+// TestHeal removes, one after the other, everything that a pair depends on, and restores it. joolctl must notice both,
+// and the restoration within a second. The test needs a machine of its own, because it unloads the module. The
+// machine's clock counts instructions.
 func TestHeal(t *testing.T) {
 	enter(t, "heal")
 	version := module(t).String()
@@ -103,7 +102,7 @@ func TestHeal(t *testing.T) {
 	link()
 	runs("interface made anew at once")
 
-	// It runs on, and says what to type.
+	// The worker continues to run, and its reason names the command.
 	n.ip(t, "link set "+syncLink+" down")
 	s.await(t, control.Running, "ip link set "+syncLink+" up", restarts-1, healsWithin)
 	n.ip(t, "link set "+syncLink+" up")
@@ -178,8 +177,7 @@ func TestHeal(t *testing.T) {
 	ip(t, "netns del before")
 }
 
-// await waits until the only pair is in a state, for a reason, and has been
-// started again so often at least.
+// await waits until the only pair is in the state, for the reason, and has been restarted at least that often.
 func (s supervisor) await(t testing.TB, state control.State, reason string, restarts int, limit time.Duration) {
 	t.Helper()
 	client := control.Client{Socket: s.socket}

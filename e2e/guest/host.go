@@ -13,20 +13,20 @@ import (
 	control "joolctl/supervisor"
 )
 
-// host is where workers run, one for each of its pairs: a supervisor of ours for all of them, or C joolds.
+// host runs a worker for each of its pairs: one supervisor for all of them, or one C joold each.
 type host struct {
 	t     testing.TB // the processes end with it
 	kind  daemon
 	pairs []placed
 
-	// Of ours: dir is what the supervisor is given, files where it leads.
+	// With joolctl: dir is the directory that the supervisor is given, files is the target of dir if dir is a link.
 	dir, files, socket string
 	processes          []*process
-	// mute is where what they say goes, unless it is nil.
+	// mute is the file for the processes' output, unless it is nil.
 	mute *os.File
 }
 
-// newHost makes one and starts it. The directory of ours is a link.
+// newHost returns a new host with running processes. A supervisor's directory is a link.
 func newHost(t testing.TB, kind daemon, pairs []placed) *host {
 	t.Helper()
 	base := t.TempDir()
@@ -56,7 +56,7 @@ func (h *host) write(dir string) {
 	}
 }
 
-// start starts what ended, without waiting for it.
+// start starts the processes that have ended, without waiting for them.
 func (h *host) start() {
 	h.t.Helper()
 	if h.kind == supervised {
@@ -80,7 +80,7 @@ func (h *host) signal(s syscall.Signal) {
 	}
 }
 
-// end ends all processes by a signal and waits for that.
+// end ends all processes by a signal and waits until they have ended.
 func (h *host) end(s syscall.Signal) {
 	h.t.Helper()
 	h.signal(s)
@@ -93,7 +93,7 @@ func (h *host) end(s syscall.Signal) {
 	}
 }
 
-// rows are what the supervisor says of each pair, by name, as soon as all of them run.
+// rows returns the supervisor's row for each pair, keyed by name, as soon as all pairs run.
 func (h *host) rows(t testing.TB) map[string]control.Row {
 	t.Helper()
 	var rows map[string]control.Row
@@ -117,15 +117,15 @@ func (h *host) rows(t testing.TB) map[string]control.Row {
 	return rows
 }
 
-// rewrite writes a pair's files anew, after a change.
+// rewrite writes a pair's files again, after a change.
 func (h *host) rewrite(t testing.TB, p pair, n *namespace, receiveBuffer int) {
 	t.Helper()
 	p.namespace, p.receiveBuffer = n.name, receiveBuffer
 	p.write(t, h.files)
 }
 
-// receiveBuffers forces those of a pair's sockets, in bytes; 0: the usual ones. A C
-// joold has the host's default from its start on.
+// receiveBuffers sets the receive buffers of a pair's sockets, in bytes; 0: the usual sizes. A C joold has the host's
+// default from its start on.
 func (h *host) receiveBuffers(t testing.TB, p pair, n *namespace, bytes int) {
 	t.Helper()
 	if h.kind == supervised {
@@ -155,7 +155,7 @@ func (h *host) receiveBuffers(t testing.TB, p pair, n *namespace, bytes int) {
 	n.awaitListening(t, h.processes[0], p.group, p.port, 1)
 }
 
-// netsocket is one of a pair's files.
+// netsocket returns the path of a pair's netsocket file.
 func (h *host) netsocket(p pair) string { return filepath.Join(h.files, p.name+".netsocket.json") }
 
 // reload waits until a supervisor has read its directory.

@@ -10,8 +10,8 @@ import (
 	"joolctl/session"
 )
 
-// TestTwoInstances has two instances in each NAT64's namespace, which share
-// nothing but the link: neither gets the other's sessions.
+// TestTwoInstances has two instances in each NAT64's namespace, which share only the link. Neither may get the other's
+// sessions.
 func TestTwoInstances(t *testing.T) {
 	enter(t, "test")
 	t.Parallel()
@@ -39,7 +39,7 @@ func testTwoInstances(t *testing.T, kind daemon) {
 	top.mixedTraffic(t)
 	top.j.addSessions(t, "ipt", madeUp(iptPool6, iptSessions, nil)...)
 	top.awaitSynced(t)
-	if !module(t).HasAdvertise() { // nothing else makes an added session go out
+	if !module(t).HasAdvertise() { // only an advertise sends an added session
 		if got := top.k.sessions(t, "ipt"); len(got) > 0 {
 			t.Errorf("K's ipt has sessions that nobody sent: %v", got)
 		}
@@ -81,8 +81,8 @@ func (top *topology) runAll(t *testing.T, kind daemon, inJ, inK []pair) (adverti
 	}
 }
 
-// madeUp is n UDP sessions that no packet has opened, with addresses on pool4
-// that none of the others has: the module would take no notice of them else.
+// madeUp returns n UDP sessions that no packet has opened. Their addresses on pool4 differ from those of all others,
+// because the module would ignore them otherwise.
 func madeUp(pool6 string, n int, others []session.Session) []session.Session {
 	dst4 := netip.MustParseAddr(addr4)
 	dst6, err := session.Embed(netip.MustParsePrefix(pool6), dst4)

@@ -146,7 +146,7 @@ type vrrpHost struct {
 	worker, keepalived *process
 }
 
-// newVRRPHost makes one of the priority. Nothing runs on it.
+// newVRRPHost creates a host with that priority. It starts no program.
 func newVRRPHost(t testing.TB, n *namespace, priority int) *vrrpHost {
 	t.Helper()
 	dir := t.TempDir()
@@ -193,7 +193,7 @@ func (h *vrrpHost) crash(t testing.TB) {
 	h.exec(t, "jool", "instance", "remove", "nat")
 }
 
-// boot brings up what a host has that starts anew, but not the link "sync".
+// boot sets up a restarted host, but not the link "sync".
 func (h *vrrpHost) boot(t testing.TB) {
 	t.Helper()
 	run(t, "rm", "-rf", h.run)
@@ -204,7 +204,7 @@ func (h *vrrpHost) boot(t testing.TB) {
 	addInstance(t, h.namespace, instance{name: "nat", framework: "netfilter", pool6: pool6})
 }
 
-// state is what keepalived last told joolctl.
+// state returns the last state of which keepalived notified joolctl.
 func (h *vrrpHost) state(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(h.run, "joolctl-vrrp", "nat64.state"))
@@ -214,8 +214,8 @@ func (h *vrrpHost) state(t testing.TB) string {
 	return strings.TrimSpace(string(text))
 }
 
-// awaitState waits for a change that keepalived makes by itself: its script is
-// asked every 2 s and has to answer twice, and it waits 3 s for who is silent.
+// awaitState waits for a change that keepalived makes by itself. keepalived runs its script every 2 s and needs two
+// equal results, and it waits 3 s for a silent peer.
 func (h *vrrpHost) awaitState(t testing.TB, want string) {
 	t.Helper()
 	eventually(t, 30*time.Second, h.name+" is "+want, func() string {

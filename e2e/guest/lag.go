@@ -15,8 +15,8 @@ type lag struct {
 	samples  int
 }
 
-// sample looks once: the greatest difference of a session's time left, and the time that a session which K lacks has
-// been in J's table. What reading the tables takes counts too.
+// sample reads both tables once. It returns the greatest difference of a session's time left; for a session that K
+// lacks, this is the time for which it has been in J's table. The time of reading the tables is included.
 func (l *lag) sample(t testing.TB) (behind time.Duration) {
 	t.Helper()
 	key := func(s session.Session) string { return s.Proto.String() + s.Src6.String() + s.Dst4.String() }

@@ -9,8 +9,7 @@ import (
 	"joolctl/fdstore/fdstoretest"
 )
 
-// managed is a supervisor of one pair under a service manager, which keeps what it
-// leaves to the next.
+// managed is a supervisor of one pair under a service manager, which passes its sockets to the next supervisor.
 type managed struct {
 	worker
 	manager *fdstoretest.Manager

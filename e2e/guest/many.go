@@ -5,10 +5,9 @@ import "time"
 // IdlePeriod is how long idleness is measured.
 const IdlePeriod = time.Minute
 
-// Many is what a number of pairs costs. The test TestMany leaves a list of them
-// in /out/many.json.
+// Many is the cost of a number of pairs. TestMany writes a list of them to /out/many.json.
 type Many struct {
-	// Case is what runs, in the reader's words.
+	// Case names the running program, in the reader's words.
 	Case  string
 	Pairs int
 	// Started is from the program's start until every pair runs.

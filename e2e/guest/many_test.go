@@ -126,8 +126,7 @@ func joolds(t *testing.T, name string, pairs []placed) Many {
 	return m
 }
 
-// measure takes the memory of processes that have started, and what they do
-// afterwards without traffic.
+// measure measures the memory of running processes, and their processor time without traffic.
 func (m *Many) measure(t *testing.T, all ...*process) {
 	t.Helper()
 	<-time.After(memoryAfter)

@@ -56,7 +56,7 @@ func (e *moduleEar) reported(t testing.TB) map[session.Key]bool {
 	}
 }
 
-// lacks says how many of the sessions that the module has reported an instance of the namespace lacks, "" if none.
+// lacks describes how many of the sessions that the module has reported an instance of the namespace lacks, "" if none.
 func (n *namespace) lacks(t testing.TB, e *moduleEar, instance string) string {
 	t.Helper()
 	reported, missing := e.reported(t), 0

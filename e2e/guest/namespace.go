@@ -13,16 +13,16 @@ import (
 	"joolctl/nsthread"
 )
 
-// threads are the test program's own, in the namespaces of the topologies.
+// threads are the test program's threads inside the topologies' namespaces.
 var threads = nsthread.NewPool()
 
-// namespace is a network namespace made by a test, gone when the test ends.
+// namespace is a network namespace that a test has created. It is deleted when the test ends.
 type namespace struct {
 	name   string
 	thread *nsthread.Thread
 }
 
-// newNamespaces makes some.
+// newNamespaces creates namespaces.
 func newNamespaces(t testing.TB, names ...string) []*namespace {
 	t.Helper()
 	made := make([]*namespace, len(names))
@@ -49,7 +49,7 @@ func newNamespaces(t testing.TB, names ...string) []*namespace {
 	return made
 }
 
-// newNamespace makes one that is the caller's to delete.
+// newNamespace creates a namespace that the caller must delete.
 func newNamespace(t testing.TB, name string) *namespace {
 	t.Helper()
 	ip(t, "netns add "+name)
@@ -137,7 +137,7 @@ func run(t testing.TB, args ...string) string {
 	return string(out)
 }
 
-// hasLink says whether it has an interface of a name.
+// hasLink reports whether the namespace has an interface of that name.
 func (n *namespace) hasLink(t testing.TB, name string) (has bool) {
 	t.Helper()
 	n.do(t, func() error {

@@ -85,9 +85,8 @@ func (n *namespace) openGroup(t testing.TB, group string) net.Conn {
 	return c
 }
 
-// forged are control messages and trailers of senders that don't exist, to each
-// other and to those who do, most of them with bytes changed or cut off. None holds a
-// session that a kernel could take.
+// forged returns a control message or a trailer of a sender that does not exist, to another such sender or to a real
+// one. Most have changed or missing bytes. None contains a session that a kernel could store.
 func forged(r *rand.Rand, known []syncwire.ID) []byte {
 	of := syncwire.ID(1 + r.Uint32N(100))
 	id := func() syncwire.ID {
@@ -140,8 +139,8 @@ func mutated(r *rand.Rand, b []byte) []byte {
 	return b
 }
 
-// keptControls are the inputs that fuzzing of syncwire has kept, but for what
-// upstream's joolds would give to their kernels: they check nothing.
+// keptControls returns the inputs that fuzzing of syncwire has kept, without those that upstream's joolds would give to
+// their kernels, because these joolds check nothing.
 func keptControls(t testing.TB) (controls [][]byte) {
 	t.Helper()
 	for _, b := range fuzztest.Kept(t, Kept+"/*/*", 1) {

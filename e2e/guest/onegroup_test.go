@@ -11,10 +11,9 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestOneGroup has two of ours, J and L, and a C joold, K, on one group for more
-// than a minute of traffic. L loses one datagram in ten, is cut off for a while and starts again
-// with an empty table, so that every message there is gets sent; then somebody forges
-// them. K's kernel must not notice, and all three must have J's sessions.
+// TestOneGroup has two joolctls, J and L, and a C joold, K, on one group for more than a minute of traffic. L loses one
+// datagram in ten, is cut off for some time and starts again with an empty table, so that every type of message is
+// sent. Then a forger sends such messages. They must not change K's kernel, and all three must have J's sessions.
 func TestOneGroup(t *testing.T) {
 	enter(t, "standby")
 	top := newTopology(t)
@@ -66,7 +65,7 @@ func TestOneGroup(t *testing.T) {
 
 	traffic(5, quietly)
 	top.mixedTraffic(t)
-	loseToL(100) // what it asks for then has been sent again since
+	loseToL(100) // the sessions that L then requests have been sent again since
 	traffic(5, quietly)
 	loseToL(10)
 	traffic(5, quietly)
@@ -128,7 +127,7 @@ func TestOneGroup(t *testing.T) {
 	}
 }
 
-// all ends the listening and returns who has spoken. Everything that there is must have been heard.
+// all stops listening and returns the senders that were heard. It fails unless every type of message was heard.
 func (e *ear) all(t *testing.T) (ids []syncwire.ID) {
 	t.Helper()
 	e.stop()

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// opener opens UDP sessions through J, one after the other, until it is told to
-// stop.
+// opener opens UDP sessions through J, one after the other, until it is stopped.
 type opener struct {
 	quit  chan struct{}
 	ended chan struct{}
@@ -34,8 +33,8 @@ func (top *topology) sources(t testing.TB, ports []uint16) []*net.UDPConn {
 	return conns
 }
 
-// openSteadily starts one, for so many sessions a second, a packet each. What a
-// slow machine has no time for is left out, not made up for in a burst.
+// openSteadily starts an opener, which opens that many sessions a second with one packet each. A slow machine opens
+// fewer sessions. It does not open the others later in a burst.
 func (top *topology) openSteadily(t testing.TB, perSecond int) *opener {
 	t.Helper()
 	const sources, mostTicks = 40, 200 // more of them wear the machine out

@@ -67,21 +67,21 @@ func (p *probe) open(c *net.UDPConn) {
 	_, _ = c.WriteToUDPAddrPort([]byte("x"), dst6(uint16(probePorts+place)))
 }
 
-// next is the place of the session that is opened next.
+// next returns the number of the session that is opened next.
 func (p *probe) next() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.opened)
 }
 
-// openedAt is when the session of a place was opened.
+// openedAt returns when the session of that number was opened.
 func (p *probe) openedAt(place int) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.opened[place]
 }
 
-// placeOf is the place of a session, or false if it is none of the probe's.
+// placeOf returns the number of a session, or false if it is not the probe's.
 func placeOf(s session.Session) (int, bool) {
 	if s.Proto != session.UDP || s.Src6.Port() != probeSource {
 		return 0, false
@@ -89,8 +89,8 @@ func placeOf(s session.Session) (int, bool) {
 	return int(s.Dst4.Port()) - probePorts, true
 }
 
-// crossed says whether K has one of the probe's sessions from a place on. All of them have the same address on J's
-// pool, so that they follow each other in the table, and it need not be read from its beginning.
+// crossed reports whether K has one of the probe's sessions with a number of at least from. All of them have the same
+// address on J's pool, so they are adjacent in the table, and the table need not be read from its beginning.
 func (top *topology) crossed(t testing.TB, p *probe, from int) bool {
 	t.Helper()
 	if !p.src4.IsValid() {

@@ -39,14 +39,14 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// start starts a program, inside n unless n is nil. It is killed when the test
-// ends, and what it said is printed if the test has failed.
+// start starts a program, inside n unless n is nil. The program is killed when the test ends, and its output is printed
+// if the test has failed.
 func start(t testing.TB, n *namespace, args ...string) *process {
 	t.Helper()
 	return startWith(t, n, func(*exec.Cmd) {}, args...)
 }
 
-// startMuted is start, but what the program says goes to a file unless that is nil.
+// startMuted is start, but writes the program's output to the file out unless that is nil.
 func startMuted(t testing.TB, n *namespace, out *os.File, args ...string) *process {
 	t.Helper()
 	return startWith(t, n, func(cmd *exec.Cmd) {
@@ -102,8 +102,7 @@ func (p *process) running(t testing.TB) {
 // but in a machine that is many times slower than the host, on a busy host.
 const stopWithin = 10 * time.Second
 
-// stop ends a program of ours by SIGTERM, which has to take it to exit status
-// 0 in time.
+// stop ends a program of this project by SIGTERM. It must exit with status 0 in time.
 func (p *process) stop(t testing.TB) {
 	t.Helper()
 	p.running(t)

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// TestRestart restarts J's supervisor under a service manager that keeps its sockets. Without resync and repeats, what
-// J's module reports while no supervisor runs reaches K by these sockets alone. The oldest module reports only a part
-// of the sessions that are opened while nobody acknowledges.
+// TestRestart restarts J's supervisor under a service manager that keeps its sockets. Full syncs and retransmissions
+// are off, so the sessions that J's module reports while no supervisor runs reach K through these sockets only. The
+// oldest module reports only a part of the sessions that are opened while no ACKs arrive.
 func TestRestart(t *testing.T) {
 	enter(t, "heal")
 	const before, meanwhile = 20, 400

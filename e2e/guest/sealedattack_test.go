@@ -23,7 +23,7 @@ const (
 const (
 	// assaultEach is the standby's processor time for each refused datagram, where an instruction takes a nanosecond.
 	assaultEach = 10 * time.Microsecond
-	// assaultTimes is how much more that is than what a host without a key takes for the same datagram.
+	// assaultTimes bounds that cost as a multiple of the cost of the same datagram on a host without a key.
 	assaultTimes = 2.0
 	// assaultMemory is by how much the standby's memory may grow.
 	assaultMemory = 8 << 20
@@ -74,7 +74,7 @@ func TestSealedAttack(t *testing.T) {
 	}
 }
 
-// assaulted is what an assault did to the standby.
+// assaulted has the effects of an assault on the standby.
 type assaulted struct {
 	sent   uint64
 	cpu    time.Duration

@@ -78,7 +78,7 @@ func (h *watched) change(t *testing.T, write func()) {
 	})
 }
 
-// row is what a host's supervisor says of its pair.
+// row returns the row of the host's pair in the supervisor's status.
 func (h *watched) row(t *testing.T) control.Row {
 	t.Helper()
 	s, err := control.Client{Socket: h.socket}.Status(context.Background(), nil)

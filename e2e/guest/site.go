@@ -21,7 +21,7 @@ type site struct {
 
 	floods int
 
-	// replug, if there is one, is what makes lost links "sync" anew where J and K are not alone on theirs.
+	// replug recreates lost links "sync" where J and K share theirs with other hosts. nil: they do not.
 	replug func(t testing.TB)
 }
 
@@ -64,8 +64,8 @@ func serve(t testing.TB, kind daemon, sites []*site) {
 	}
 }
 
-// prompt has an instance report each session by itself. By default it would wait up to 4 s for others, which
-// is the module's time, not that of who synchronises it.
+// prompt makes an instance report each session by itself. By default the module waits up to 4 s for other sessions, a
+// time that does not depend on the daemon.
 func prompt(t testing.TB, n *namespace) { n.perReport(t, 1) }
 
 // usualReport is how many sessions a report holds by default.
@@ -78,8 +78,8 @@ func (n *namespace) perReport(t testing.TB, sessions int) {
 	}
 }
 
-// keepAddresses has interfaces keep their addresses while they are down, and use new ones at once: what the kernel
-// takes for its checks is not the fault's.
+// keepAddresses makes interfaces keep their addresses while they are down, and use new ones at once, because the time
+// of the kernel's checks is not caused by the fault.
 func keepAddresses(t testing.TB, n *namespace, interfaces ...string) {
 	t.Helper()
 	for _, i := range interfaces {
@@ -87,7 +87,7 @@ func keepAddresses(t testing.TB, n *namespace, interfaces ...string) {
 	}
 }
 
-// newInstance gives a NAT64 its instance anew.
+// newInstance recreates the instance of a NAT64.
 func newInstance(t testing.TB, n *namespace) {
 	t.Helper()
 	addInstanceBy(t, tool(t), n, instance{name: "nat", framework: "netfilter", pool6: pool6})
@@ -100,7 +100,7 @@ func tool(t testing.TB) string {
 	return "/jool/" + module(t).String() + "/jool"
 }
 
-// linkSync makes the link between J and K anew.
+// linkSync recreates the link between J and K.
 func (s *site) linkSync(t testing.TB) {
 	t.Helper()
 	if s.replug != nil {

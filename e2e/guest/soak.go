@@ -52,7 +52,7 @@ type soakBefallen struct {
 	began, over time.Duration // 0: it is not over
 }
 
-// soakSeen is what a host was seen to have at the last look.
+// soakSeen is the state of a host at the last check.
 type soakSeen struct {
 	at       time.Duration
 	process  *process
@@ -113,10 +113,10 @@ func (s *soak) as(f soakFault) *site {
 	return &view
 }
 
-// elapsed is the time since the beginning, whatever the clock shows.
+// elapsed is the time since the beginning, by the monotonic clock: faults change the wall clock.
 func (s *soak) elapsed() time.Duration { return time.Since(s.began) }
 
-// round has faults befall the groups, and waits until all are over.
+// round causes faults in the groups, and waits until all are repaired.
 func (s *soak) round(faults []soakFault) {
 	type step struct {
 		at time.Duration
@@ -157,12 +157,13 @@ func (s *soak) breaks(b *soakBefallen) {
 	s.report.Faults++
 }
 
-// busy says whether a fault that befalls a host has it in hand.
+// busy reports whether a fault in progress concerns the host.
 func (s *soak) busy(host int) bool {
 	return slices.ContainsFunc(s.befallen, func(b *soakBefallen) bool { return b.host && b.victim() == host && b.over == 0 })
 }
 
-// excused says whether a fault since a look may have touched a worker; any of the host's with a negative instance.
+// excused reports whether a fault since the given moment may have affected a worker; with a negative instance, any
+// worker of the host.
 func (s *soak) excused(host, instance int, since time.Duration) bool {
 	return slices.ContainsFunc(s.befallen, func(b *soakBefallen) bool {
 		recent := b.over == 0 || since <= b.over+soakExcused
@@ -246,7 +247,7 @@ func (s *soak) awaitWell(what string) {
 // compare has the traffic pause, and sees to it that each host has each session.
 func (s *soak) compare() {
 	s.t.Helper()
-	const traffic = 3 * time.Second // goes on for so long after the last fault
+	const traffic = 3 * time.Second // the time for which traffic continues after the last fault
 	for end := time.Now().Add(traffic); time.Now().Before(end); <-time.After(pollEvery) {
 		s.look()
 	}
@@ -285,8 +286,8 @@ func (s *soak) compare() {
 	}
 }
 
-// unlike are the sessions of J's that a standby has not, or otherwise, in words too, and how many were compared. What is about
-// to expire doesn't count.
+// unlike returns the sessions of J that a standby lacks or holds in another state, the same as text, and the number of
+// compared sessions. Sessions that are about to expire are not compared.
 func (g *soakGroup) unlike(t testing.TB, standby *namespace) (sessions []session.Session, text string, n int) {
 	t.Helper()
 	const soon = 20 * time.Second

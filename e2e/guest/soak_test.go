@@ -11,7 +11,7 @@ var (
 	soakMinutes = flag.Int("soak.minutes", 1, "how many minutes of faults TestSoak has")
 )
 
-// TestSoak has random faults befall three hosts with five instances each, and compares their tables after each round.
+// TestSoak causes random faults in three hosts with five instances each, and compares their tables after each round.
 func TestSoak(t *testing.T) {
 	enter(t, "soak")
 	t.Setenv(envPanics, t.TempDir())

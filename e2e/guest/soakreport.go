@@ -2,7 +2,7 @@ package guest
 
 import "time"
 
-// SoakReport is what TestSoak leaves in /out/soak.json.
+// SoakReport is the content of /out/soak.json, which TestSoak writes.
 type SoakReport struct {
 	Seed                uint64
 	Jool                string
@@ -16,8 +16,9 @@ type SoakReport struct {
 	Hosts               []SoakUse
 }
 
-// SoakUse is what a supervisor's program used: the medians over the first third of the settled time, and the last.
+// SoakUse has the resources of a supervisor's process: the medians over the first third of the settled time, and over
+// the last.
 type SoakUse struct{ First, Last Use }
 
-// Use is what a program uses at a moment.
+// Use has the resources that a process uses at one moment.
 type Use struct{ Goroutines, Descriptors, Threads, ResidentKiB int }

@@ -36,7 +36,7 @@ func (f soakFault) victim() int {
 	return f.hostJ
 }
 
-// locks are what two faults must not have in hand at the same time.
+// locks returns the resources that two faults must not use at the same time.
 func (f soakFault) locks() []string {
 	locks := []string{fmt.Sprint("instance ", f.instance)}
 	if f.host {
@@ -63,8 +63,8 @@ func (f soakFault) String() string {
 	return fmt.Sprintf("%s: instance %d, host %d, for %v", f.name, f.instance, f.victim(), f.away.Round(time.Millisecond))
 }
 
-// soakRounds are so many minutes of faults; what comes between two rounds is not counted. They depend on nothing but the arguments: first by round, then by time. The supervisor of
-// host 0 is never ended, so that a leak of its shows.
+// soakRounds returns faults for that many minutes, without the time between rounds: first by round, then by time. They
+// depend on the arguments only. The supervisor of host 0 is never stopped, so that a leak in it becomes visible.
 func soakRounds(seed uint64, minutes int, kinds []fault) [][]soakFault {
 	r := rand.New(rand.NewPCG(seed, 0))
 	rounds := make([][]soakFault, (minutes+1)/2)

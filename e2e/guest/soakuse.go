@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// useOf is what a process uses; Goroutines are left to others.
+// useOf measures the resources that a process uses, but not Goroutines.
 func useOf(t testing.TB, p *process) (u Use) {
 	t.Helper()
 	proc := fmt.Sprintf("/proc/%d/", p.cmd.Process.Pid)
@@ -39,7 +39,7 @@ func useOf(t testing.TB, p *process) (u Use) {
 	return u
 }
 
-// usedAt is what was used so long after the beginning.
+// usedAt has the resources that were used at that time after the beginning.
 type usedAt struct {
 	at time.Duration
 	Use
@@ -88,7 +88,8 @@ const (
 	flatKiB = 4 << 10
 )
 
-// leaks says what has grown, "" if nothing has. The memory of a program that was started again meanwhile tells nothing.
+// leaks describes the resources that have grown, "" if none have. It ignores the memory of a program that was restarted
+// meanwhile.
 func (u SoakUse) leaks(startedAgain bool) string {
 	var grown []string
 	for _, g := range []struct {

@@ -30,13 +30,13 @@ func madeUpUDP(place int, left time.Duration) session.Session {
 	}
 }
 
-// fill gives an instance n made-up sessions, oldest first, as fast as it takes
-// them. Their age has nothing to do with their place in the table, as in life.
+// fill adds n made-up sessions to an instance, oldest first, as fast as the module accepts them. Their age is unrelated
+// to their place in the table, as in a real table.
 func (n *namespace) fill(t testing.TB, instance string, sessions int) {
 	n.fillFrom(t, instance, 0, sessions)
 }
 
-// fillFrom is fill for the sessions of other places, from the first on.
+// fillFrom is fill for sessions with other addresses: those with the numbers from first on.
 func (n *namespace) fillFrom(t testing.TB, instance string, first, sessions int) {
 	t.Helper()
 	n.fillWith(t, instance, sessions, func(i int) session.Session {
@@ -46,7 +46,7 @@ func (n *namespace) fillFrom(t testing.TB, instance string, first, sessions int)
 	})
 }
 
-// fillWith gives an instance n sessions, as fast as it takes them. The oldest must come first.
+// fillWith adds n sessions to an instance, as fast as the module accepts them. The oldest must come first.
 func (n *namespace) fillWith(t testing.TB, instance string, sessions int, each func(i int) session.Session) {
 	t.Helper()
 	n.onInstance(t, instance, func(c *joolnl.Conn) error {
@@ -74,14 +74,14 @@ func (n *namespace) fillWith(t testing.TB, instance string, sessions int, each f
 	})
 }
 
-// sessionCount is how many sessions an instance says that it has.
+// sessionCount returns the number of sessions in an instance, as the module counts them.
 func (n *namespace) sessionCount(t testing.TB, instance string) int {
 	t.Helper()
 	return int(n.stats(t, instance)["JSTAT_SESSIONS"])
 }
 
-// awaitSameCount waits until J and K have as many sessions, and J has at least
-// so many. J may still be opening some when the traffic has been sent.
+// awaitSameCount waits until J and K have equally many sessions, and J has at least that many. J may still be opening
+// some after the traffic has been sent.
 func (top *topology) awaitSameCount(t testing.TB, least int, limit time.Duration) {
 	t.Helper()
 	before := -1
@@ -96,8 +96,7 @@ func (top *topology) awaitSameCount(t testing.TB, least int, limit time.Duration
 	})
 }
 
-// awaitFullSync waits until a supervised worker has ended a full sync since another
-// one, and is at rest.
+// awaitFullSync waits until a supervised worker has ended another full sync than the given one, and runs none.
 func (w worker) awaitFullSync(t testing.TB, since *control.FullSync, limit time.Duration) *control.FullSync {
 	t.Helper()
 	var last *control.FullSync
@@ -116,7 +115,7 @@ func (w worker) awaitFullSync(t testing.TB, since *control.FullSync, limit time.
 	return last
 }
 
-// awaitSynced waits until a supervised worker says so of itself.
+// awaitSynced waits until a supervised worker says that it is complete.
 func (w worker) awaitSynced(t testing.TB, synced string) {
 	t.Helper()
 	eventually(t, time.Minute, w.namespace.name+" is synced: "+synced, func() string {
@@ -128,7 +127,7 @@ func (w worker) awaitSynced(t testing.TB, synced string) {
 	})
 }
 
-// lossy drops part of what both ends of the link "sync" send.
+// lossy makes both ends of the link "sync" drop a part of the packets that they send.
 func (top *topology) lossy(t testing.TB, percent int) {
 	t.Helper()
 	for _, n := range []*namespace{top.j, top.k} {
@@ -136,8 +135,8 @@ func (top *topology) lossy(t testing.TB, percent int) {
 	}
 }
 
-// settledCount waits until K's table has not grown for a while, or is full, but
-// not for longer than limit: C joold may go on for ever. It took until it last grew.
+// settledCount waits until K's table has not grown for the time quiet, or is full, but at most for limit, because C
+// joold may never finish. took is the time until the table last grew.
 func (top *topology) settledCount(t testing.TB, full int, quiet, limit time.Duration) (n int, took time.Duration) {
 	t.Helper()
 	began, last, since := time.Now(), -1, time.Now()

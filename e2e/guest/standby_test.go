@@ -10,9 +10,8 @@ import (
 	"joolctl/session"
 )
 
-// TestStandby has a standby that missed something come to hold what the active
-// NAT64 holds, in each of the ways in which it can have missed it. The sizes
-// and bounds are those of a busy test machine; docs/benchmarks.md has the rest.
+// TestStandby checks that a standby that missed sessions gets all sessions of the active NAT64, for each way in which
+// it can have missed them. The sizes and bounds are those of a busy test machine; docs/benchmarks.md has the others.
 func TestStandby(t *testing.T) {
 	enter(t, "test")
 	t.Parallel()
@@ -71,7 +70,7 @@ func testLoss(t *testing.T) {
 	})
 }
 
-// testAway opens sessions while the active NAT64's worker is away.
+// testAway opens sessions while the active NAT64's worker does not run.
 func testAway(t *testing.T) {
 	const sources, ports = 40, 25
 	top := newTopology(t)
@@ -84,8 +83,8 @@ func testAway(t *testing.T) {
 	top.awaitSameCount(t, sources*ports/2, time.Minute)
 }
 
-// testSilentLoss takes sessions from the standby that nobody tells of, while new
-// ones are opened all the time, so that the tables' sizes don't tell either.
+// testSilentLoss removes sessions from the standby without a report, while new ones are opened all the time, so that
+// the tables' sizes do not show the loss.
 func testSilentLoss(t *testing.T) {
 	const others, sessions = 5000, 20 // too few of all to be noticed
 	top := newTopology(t)
@@ -117,7 +116,7 @@ func testSilentLoss(t *testing.T) {
 	eventually(t, syncedWithin, "the standby has them again", arrived)
 }
 
-// testBurst opens sessions faster than an old module can tell of them.
+// testBurst opens sessions faster than an old module can report them.
 func testBurst(t *testing.T) {
 	const sources, ports = 40, 100
 	top := newTopology(t)
@@ -128,8 +127,8 @@ func testBurst(t *testing.T) {
 	top.awaitSameCount(t, sources*ports/2, 2*time.Minute)
 }
 
-// testStale has a standby rejoin that was cut off while mappings changed: what
-// is newer wins on both sides, whoever starts last.
+// testStale reconnects a standby that was cut off while mappings changed. The newer record wins on both sides,
+// whichever starts last.
 func testStale(t *testing.T) {
 	top := newTopology(t)
 	pairJ, pairK := top.pairs(group6)
@@ -174,7 +173,7 @@ func testStale(t *testing.T) {
 	t.Logf("%+v", report)
 }
 
-// missingIn says which of the newest sessions a table has not, or has older.
+// missingIn returns which of the newest sessions a table lacks, or has in an older state.
 func missingIn(want map[string]session.Session, have []session.Session, where string) string {
 	byKey := make(map[string]session.Session)
 	for _, s := range have {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestStandbyBench measures what a standby comes to hold, with C joold and with
-// ours, checks that ours stays within the bounds and leaves the rows in /out. Short, it measures
-// less, C joold only where ours is compared with it, and nothing that TestStandby has.
+// TestStandbyBench measures the table of a standby with C joold and with joolctl, checks that joolctl stays within the
+// bounds, and writes the rows to /out. With -short it measures less: C joold only for comparison with joolctl, and no
+// row that TestStandby has.
 func TestStandbyBench(t *testing.T) {
 	enter(t, "standby")
 	b := standbyBench{t: t, short: testing.Short(), lossy: losesBursts(module(t))}
@@ -63,7 +63,7 @@ func (b *standbyBench) row(what string, upstream, ours measurement) {
 	b.compare(what, upstream, ours)
 }
 
-// compare is row, but C joold's measurement is needed to judge ours.
+// compare is row for measurements whose bound is relative to C joold.
 func (b *standbyBench) compare(what string, upstream, ours measurement) {
 	r := StandbyRow{What: what}
 	for _, m := range []struct {
@@ -79,7 +79,7 @@ func (b *standbyBench) compare(what string, upstream, ours measurement) {
 	b.rows = append(b.rows, r)
 }
 
-// atMost fails the test if something took longer than it may.
+// atMost fails the test if a time exceeds its bound.
 func atMost(t *testing.T, what string, took, bound time.Duration) {
 	t.Helper()
 	if took > bound {
@@ -87,5 +87,5 @@ func atMost(t *testing.T, what string, took, bound time.Duration) {
 	}
 }
 
-// seconds words a duration.
+// seconds returns a duration as text.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

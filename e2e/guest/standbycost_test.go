@@ -11,7 +11,7 @@ import (
 	"joolctl/joolnl"
 )
 
-// stall measures how long a packet takes through J while J's table goes to a standby.
+// stall measures how long a packet takes through J during a full sync of J's table.
 func (b *standbyBench) stall(n int) {
 	baseline := time.Duration(b.size(10_000, 500)) * time.Millisecond
 	// during pings before and while do runs, and words the difference.
@@ -43,7 +43,7 @@ func (b *standbyBench) stall(n int) {
 			pairJ, pairK := top.pairs(group6)
 			top.j.fill(t, "nat", n)
 			startWorker(t, supervised, top.j, pairJ).awaitSynced(t, "alone")
-			// K's program starts before: that is work for the same processor, and not what is measured.
+			// K's program starts before the measurement, because its start uses the same processor and is not measured.
 			top.k.ip(t, "link set "+syncLink+" down")
 			startWorker(t, supervised, top.k, pairK).awaitSynced(t, "alone")
 			return during(t, top, 10*time.Millisecond, func() {
@@ -53,8 +53,8 @@ func (b *standbyBench) stall(n int) {
 		})
 }
 
-// latency measures how long a new session takes from its first packet to the
-// datagram on the link: the kernel's part is the same for both.
+// latency measures the time from a new session's first packet to the datagram on the link. The kernel's part is the
+// same for both daemons.
 func (b *standbyBench) latency() {
 	const (
 		samples = 1000
@@ -105,7 +105,7 @@ func (b *standbyBench) latency() {
 	b.compare("a session's first packet to its datagram on the link", run(upstream), run(supervised))
 }
 
-// processorTime has as many new sessions as the machine can open go to K, and compares the daemons' processor time.
+// processorTime opens new sessions as fast as the machine can, and compares the daemons' processor time.
 func (b *standbyBench) processorTime(n int) {
 	const most = 2 // times C joold's
 	var base Measurement
@@ -118,7 +118,7 @@ func (b *standbyBench) processorTime(n int) {
 		if m.Stored != m.Opened {
 			t.Errorf("%+v", m)
 		}
-		// By session: C joold's module may drop some, and its K may lose some.
+		// The time is per session, because C joold's module and its K may lose some.
 		sender := float64(m.SendCPU) / float64(m.Sent) / (float64(base.SendCPU) / float64(base.Sent))
 		receiver := float64(m.RecvCPU) / float64(m.Stored) / (float64(base.RecvCPU) / float64(base.Stored))
 		took := fmt.Sprintf("%.2f for J's, %.2f for K's", sender, receiver)

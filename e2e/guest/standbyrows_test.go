@@ -11,7 +11,8 @@ import (
 	control "joolctl/supervisor"
 )
 
-// cold starts an empty standby, then starts it again. Memory is beside that of the active side's worker before.
+// cold starts an empty standby, then starts it again. The row compares its memory with that of the active side's worker
+// before.
 func (b *standbyBench) cold(n int) {
 	const most = 200_000 // more would take C joold too long
 	upstreams := func(t *testing.T, top *topology) string {
@@ -56,7 +57,7 @@ func (b *standbyBench) cold(n int) {
 			k.stop(t)
 			kept := top.keptRestart(t, pairK)
 			if kept.Cause == nothingMissed {
-				// It listens for other peers, too.
+				// The host also waits for HELLOs of other peers.
 				atMost(t, "a restart with nothing missed", kept.Duration(), max(first.Duration()/4, 2*replication.ListenForMore))
 			}
 			return text + fmt.Sprintf("; again: %d injected, full sync %s", again.Injected, seconds(again.Duration())) +
@@ -64,7 +65,8 @@ func (b *standbyBench) cold(n int) {
 		})
 }
 
-// awaitMemory words how much more memory a full sync of n sessions took, once it has been given back.
+// awaitMemory returns as text how much more memory a full sync of n sessions took, and waits until it has been given
+// back.
 func awaitMemory(t *testing.T, n int, before int64, j, k worker) string {
 	t.Helper()
 	const (
@@ -133,13 +135,14 @@ func (b *standbyBench) loss(percent int) {
 	b.row(fmt.Sprintf("%d new sessions at up to 2000/s, %d %% loss both ways", sources*ports, percent), run(upstream), run(supervised))
 }
 
-// afterTheLast words how many of n sessions that have been opened the standby gets, and when it had them. Ours has to get all in time.
+// afterTheLast returns as text how many of n opened sessions the standby gets, and when it had them. With joolctl it
+// must get all in time.
 func afterTheLast(t *testing.T, top *topology, kind daemon, n int, bound time.Duration) string {
 	t.Helper()
 	got, took := top.settledCount(t, n, 20*time.Second, time.Minute)
 	opened := top.j.sessionCount(t, "nat")
 	if kind.ours() {
-		if got != opened || opened < n/2 { // what is sent at once may not come through J whole
+		if got != opened || opened < n/2 { // J may lose a part of the packets that are sent at once
 			t.Errorf("%d of %d; %d were to be opened", got, opened, n)
 		}
 		atMost(t, "the last session", took, bound)
@@ -204,7 +207,7 @@ func (b *standbyBench) advertise(n int) {
 			top.j.fill(t, "nat", n)
 			j := startWorker(t, supervised, top.j, pairJ)
 			startWorker(t, upstream, top.k, pairK)
-			// C joold joins the group before it reads what arrives, on trixie's kernel by a second.
+			// C joold joins the group before it reads the socket. On trixie's kernel the difference is a second.
 			eventually(t, time.Minute, "C joold stores what J sends", func() string {
 				top.sendUDP(t, portRange(20000, 1), 1, pace{})
 				if top.k.sessionCount(t, "nat") == 0 {
@@ -224,7 +227,7 @@ func (b *standbyBench) advertise(n int) {
 		})
 }
 
-// burst opens sessions at once, faster than an old module can tell of them.
+// burst opens sessions at once, faster than an old module can report them.
 func (b *standbyBench) burst() {
 	const sources, ports = 40, 100
 	run := func(kind daemon) measurement {
@@ -239,7 +242,7 @@ func (b *standbyBench) burst() {
 	b.row(fmt.Sprintf("%d sessions opened at once", sources*ports), run(upstream), run(supervised))
 }
 
-// away opens sessions while the active side's worker is not there.
+// away opens sessions while the active host's worker does not run.
 func (b *standbyBench) away() {
 	const sources, ports = 40, 100
 	run := func(kind daemon) measurement {

@@ -12,9 +12,8 @@ import (
 	"joolctl/session"
 )
 
-// What a side misses that is cut off: of every four sources of n6's, one is
-// used all the time, one was last used through the side that is cut off, one gets another mask,
-// and the mask of one goes to another host.
+// The groups of connections of a host that is cut off: of every four sources of n6's, one is used all the time, one was
+// last used through the host that is cut off, one gets another mask, and the mask of one goes to another host.
 const (
 	staleSources, stalePorts = 40, 10
 	staleFirst               = 10000
@@ -22,8 +21,8 @@ const (
 	staleTimeout             = time.Hour
 )
 
-// stale cuts a side off for ten minutes of changes, and lets it rejoin: the standby, then an active side whose place the
-// standby has taken.
+// stale cuts a host off for ten minutes of changes, and reconnects it: first the standby, then an active host that the
+// standby has replaced.
 func (b *standbyBench) stale(minutes int) {
 	for _, way := range []struct {
 		what     string
@@ -114,7 +113,7 @@ func (s stale) change(t *testing.T, minute, of int) {
 	<-next
 }
 
-// ofAnotherHost are the sessions of a source's port at a host beside n6, behind a mask.
+// ofAnotherHost returns the sessions of a source's port for another host than n6, behind the given mask.
 func ofAnotherHost(mask netip.AddrPort, port uint16) (sessions []session.Session) {
 	host := netip.MustParseAddr(addr6).As16()
 	host[15]++
@@ -176,8 +175,8 @@ func (s stale) rejoin(t *testing.T) string {
 	return fmt.Sprintf("%s; %s after the return", text, seconds(time.Since(at)))
 }
 
-// fresh counts the sessions that a table has, with the same addresses and as much time left but for
-// what has passed. How exact that is stands in docs/wire.md.
+// fresh counts the sessions that a table has with the same addresses and the same time left, minus the time that has
+// passed. docs/wire.md says how exact that is.
 func fresh(want, have []session.Session, ago time.Duration) (n int) {
 	const tolerance = 3 * time.Second
 	type addresses struct{ src6, src4, dst4 netip.AddrPort }

@@ -35,7 +35,7 @@ func parseStats(t testing.TB, text string) map[string]uint64 {
 	return stats
 }
 
-// server is the namespace that a worker's stats server is in; nil: the machine's own.
+// server is the namespace of a worker's stats server; nil: the machine's own.
 func (w worker) server() *namespace {
 	if w.kind == supervised {
 		return nil
@@ -43,7 +43,7 @@ func (w worker) server() *namespace {
 	return w.namespace
 }
 
-// askStats asks a stats server by a datagram.
+// askStats sends a request to a stats server and returns the answer.
 func (w worker) askStats(t testing.TB) map[string]uint64 {
 	t.Helper()
 	var answer string
@@ -82,7 +82,7 @@ func (w worker) askStatsByNC(t testing.TB) map[string]uint64 {
 	return parseStats(t, run(t, "bash", "-c", script))
 }
 
-// status is what the tests read of `joolctl status -o json`.
+// status has the parts of `joolctl status -o json` that the tests read.
 type status struct {
 	Directory string            `json:"directory"`
 	Totals    map[string]uint64 `json:"totals"`
@@ -95,7 +95,7 @@ type status struct {
 		Since     time.Time `json:"since"`
 		Restarts  int       `json:"restarts"`
 		Synced    string    `json:"synced"`
-		// FullSync is nil unless one is under way, and LastFullSync before the first.
+		// FullSync is nil unless a full sync is in progress. LastFullSync is nil before the first one.
 		FullSync     *control.FullSyncProgress `json:"full_sync"`
 		LastFullSync *control.FullSync         `json:"last_full_sync"`
 		Stats        map[string]uint64         `json:"stats"`
@@ -107,7 +107,7 @@ type status struct {
 	} `json:"workers"`
 }
 
-// statusOf asks the supervisor at a socket, and returns joolctl's exit status too.
+// statusOf runs `joolctl status` with a supervisor's socket, and also returns joolctl's exit status.
 func statusOf(t testing.TB, socket string) (status, int) {
 	t.Helper()
 	return readStatus(t, joolctl, "status", "-o", "json", "--socket", socket)
@@ -135,7 +135,7 @@ func command(t testing.TB, args ...string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// statistics are the six numbers of a worker of ours.
+// statistics returns the six numbers of a worker of this project.
 func (w worker) statistics(t testing.TB) map[string]uint64 {
 	t.Helper()
 	if w.pair.statsPort != 0 {

@@ -40,7 +40,7 @@ type blowing struct {
 	err         error
 }
 
-// start begins to send so many packets a second. The storm leaves out the packets for which a slow machine has no time.
+// start begins to send that many packets a second. A slow machine sends fewer.
 func (s *storm) start(t testing.TB, perSecond int) *blowing {
 	b := &blowing{quit: make(chan struct{}), ended: make(chan struct{})}
 	go func() {

@@ -15,8 +15,8 @@ type supervisor struct {
 	dir, socket string
 }
 
-// startSupervisor starts one, in the machine's own namespace, for pairs that
-// name theirs. It doesn't wait for their workers.
+// startSupervisor starts a supervisor in the machine's own namespace, for pairs that name their namespaces. It does not
+// wait for their workers.
 func startSupervisor(t testing.TB, pairs ...pair) supervisor {
 	t.Helper()
 	return startSupervisorWith(t, func(*exec.Cmd) {}, pairs...)
@@ -34,7 +34,7 @@ func startSupervisorWith(t testing.TB, prepare func(*exec.Cmd), pairs ...pair) s
 	return s
 }
 
-// awaitRunning waits until so many workers run, and no other is there.
+// awaitRunning waits until that many workers run, and there are no others.
 func (s supervisor) awaitRunning(t testing.TB, workers int, limit time.Duration) {
 	t.Helper()
 	eventually(t, limit, fmt.Sprintf("%d workers run", workers), func() string {
@@ -63,7 +63,7 @@ func (s supervisor) command(t testing.TB, args ...string) (string, int) {
 	return command(t, append([]string{joolctl, "--socket", s.socket}, args...)...)
 }
 
-// status is what the supervisor says of all its workers, which all run.
+// status returns the supervisor's status of all its workers, which must all run.
 func (s supervisor) status(t testing.TB) status {
 	t.Helper()
 	st, code := statusOf(t, s.socket)
@@ -73,12 +73,12 @@ func (s supervisor) status(t testing.TB) status {
 	return st
 }
 
-// changes is how often a pair's worker has taken another configuration.
+// changes returns how often a pair's worker has applied another configuration.
 func (s supervisor) changes(name string) int {
 	return strings.Count(s.log.String(), `msg="worker took its new configuration" pair=`+name+"\n")
 }
 
-// in is the pair for an instance of another namespace.
+// in returns the pair for an instance of another namespace.
 func (p pair) in(n *namespace) pair {
 	p.namespace = n.name
 	return p

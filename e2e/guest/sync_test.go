@@ -6,14 +6,13 @@ import (
 	"testing"
 )
 
-// statsPorts are given away once each: a supervisor's are all in one namespace.
+// statsPorts are used once each, because all stats servers of a supervisor are in one namespace.
 var statsPorts atomic.Int32
 
 func newStatsPort() uint16 { return uint16(4000 + statsPorts.Add(1)) }
 
-// TestSync has the standby know every session of the active NAT64, whoever
-// carries them: our joold, our supervisor, or the joold of Jool itself on one
-// side; by an IPv6 group, then by an IPv4 one.
+// TestSync checks that the standby gets every session of the active NAT64. The sessions are carried by this project's
+// joold, by its supervisor, or on one side by Jool's own joold, over an IPv6 group and then over an IPv4 group.
 func TestSync(t *testing.T) {
 	enter(t, "test")
 	t.Parallel()
@@ -50,8 +49,8 @@ func testSync(t *testing.T, top *topology, group string, kindJ, kindK daemon) {
 	workerK.stop(t)
 }
 
-// checkCounters compares the counters of both workers with each other and with
-// what K's kernel has counted since before, once nothing is on its way any more.
+// checkCounters compares the counters of both workers with each other and with the increase of the counters of K's
+// kernel since before. It waits until no datagram is in flight.
 func checkCounters(t testing.TB, j, k worker, before map[string]uint64) {
 	t.Helper()
 	eventually(t, syncedWithin, "counters agree", func() string {

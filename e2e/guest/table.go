@@ -13,7 +13,7 @@ import (
 	"joolctl/session"
 )
 
-// onInstance has fn speak to an instance's module.
+// onInstance calls fn with a connection to an instance's module.
 func (n *namespace) onInstance(t testing.TB, instance string, fn func(*joolnl.Conn) error) {
 	t.Helper()
 	n.do(t, func() error {
@@ -66,7 +66,7 @@ func (n *namespace) stats(t testing.TB, instance string) (stats map[string]uint6
 	return stats
 }
 
-// addSessions gives an instance sessions by JOOLD_ADD, which it takes and tells nobody of.
+// addSessions adds sessions to an instance by JOOLD_ADD. The module does not report such sessions.
 func (n *namespace) addSessions(t testing.TB, instance string, sessions ...session.Session) {
 	t.Helper()
 	const perMessage = 8 // fits every format
@@ -94,19 +94,18 @@ func (n *namespace) addSessions(t testing.TB, instance string, sessions ...sessi
 	})
 }
 
-// expiresTolerance is how far the times left may be apart: the tables are read
-// one after the other, and a session that waits for its batch to fill, up to 4 s in the kernel, is sent with
-// the time left that it had at the beginning.
+// expiresTolerance is the allowed difference of the times left. The tables are read one after the other, and a session
+// that waits in the kernel for its batch to fill, for up to 4 s, is sent with its time left at the beginning.
 const expiresTolerance = 6 * time.Second
 
-// diff says what is different between the tables of two instances, "" if
-// nothing is but the time left, within the tolerance.
+// diff describes the differences between the tables of two instances. It returns "" if they differ only in the times
+// left, within the tolerance.
 func diff(j, k []session.Session) string {
 	_, text := unlike(j, k)
 	return text
 }
 
-// unlike returns the sessions of J that K lacks or holds differently, and the text of diff.
+// unlike returns the sessions of J that K lacks or has in another state, and the text of diff.
 func unlike(j, k []session.Session) (ofJ []session.Session, text string) {
 	type key struct {
 		proto session.Proto

@@ -13,7 +13,7 @@ import (
 // echoPort is where n4 echoes what TCP connections bring.
 const echoPort = 7000
 
-// serveEcho has n4 echo until the test ends.
+// serveEcho makes n4 echo until the test ends.
 func (top *topology) serveEcho(t testing.TB) {
 	t.Helper()
 	top.n4.do(t, func() error {
@@ -41,7 +41,7 @@ func (top *topology) serveEcho(t testing.TB) {
 // connection is a TCP connection from n6 to n4's echo.
 type connection struct{ *net.TCPConn }
 
-// connect opens one from a port of n6's. It is closed when the test ends.
+// connect opens a connection from a port of n6. It is closed when the test ends.
 func (top *topology) connect(t testing.TB, source uint16) connection {
 	t.Helper()
 	var c *net.TCPConn

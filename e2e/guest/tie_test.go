@@ -9,8 +9,8 @@ import (
 	"joolctl/session"
 )
 
-// TestTie: both hosts have the same sessions, idle for as long, in other states or under other masks. A full sync makes
-// them equal: the state that is further on, and the lower mask.
+// TestTie has two hosts with the same sessions, idle for the same time, in different states or under different masks. A
+// full sync makes the tables equal: the state that is further on and the lower mask win.
 func TestTie(t *testing.T) {
 	enter(t, "test")
 	t.Parallel()

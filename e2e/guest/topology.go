@@ -48,7 +48,7 @@ var (
 	modprobe   sync.Once
 )
 
-// newTopology makes one, whose namespaces' names no other has.
+// newTopology returns a new topology, whose namespaces have unique names.
 func newTopology(t testing.TB) *topology {
 	t.Helper()
 	loadLinks(t)
@@ -64,7 +64,7 @@ func newTopology(t testing.TB) *topology {
 	return top
 }
 
-// loadLinks loads the kernel's modules for links. The kernel loads them by itself, but fails whoever asks meanwhile.
+// loadLinks loads the kernel's modules for links. The kernel loads them by itself, but a request fails while it does.
 func loadLinks(t testing.TB) {
 	t.Helper()
 	modprobe.Do(func() { run(t, "modprobe", "-a", "bridge", "veth") })
@@ -85,8 +85,7 @@ link set k4 master br4 up
 link set br6 up
 link set br4 up
 `)
-	// What is sent at full rate would not fit the queue in which packets wait for
-	// the neighbour's address.
+	// Packets at full rate would overflow the queue of packets that wait for the neighbour's address.
 	top.n6.ip(t, fmt.Sprintf(`
 link set lo up
 address add %s/96 dev e6 nodad
@@ -169,7 +168,7 @@ func addInstanceBy(t testing.TB, tool string, n *namespace, i instance) {
 	n.exec(t, tool, "file", "handle", file)
 }
 
-// failOver ends J, all at once, and gives its place to K.
+// failOver sets all links of J down, and those of K to the hosts up.
 func (top *topology) failOver(t testing.TB) {
 	t.Helper()
 	top.j.ip(t, "link set e6 down\nlink set e4 down\nlink set "+syncLink+" down")

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// dst6 is a port of n4's, as n6 sees it.
+// dst6 returns a port of n4, as n6 sees it.
 func dst6(port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr(addr4in6), port)
 }
@@ -19,8 +19,8 @@ func dst6(port uint16) netip.AddrPort {
 // firstPort is the first destination port of UDP flows.
 const firstPort = 20000
 
-// sendUDP sends a datagram from each source port to each of ports destination
-// ports, so that as many UDP sessions come about. Nobody takes them.
+// sendUDP sends a datagram from each source port to each of ports destination ports, and so opens that many UDP
+// sessions. No program receives the datagrams.
 func (top *topology) sendUDP(t testing.TB, sources []uint16, ports int, p pace) {
 	t.Helper()
 	top.n6.do(t, func() error {
@@ -41,7 +41,7 @@ func (top *topology) sendUDP(t testing.TB, sources []uint16, ports int, p pace) 
 	})
 }
 
-// portRange is n ports from first on.
+// portRange returns n ports from first on.
 func portRange(first uint16, n int) []uint16 {
 	ports := make([]uint16, n)
 	for i := range ports {

@@ -9,8 +9,8 @@ import (
 	"joolctl/joolnl"
 )
 
-// TestTuneSS changes the settings of a real instance: at the start, after the instance was made anew, and at a start after
-// `jool file handle` has reset them. A value of the operator's stays.
+// TestTuneSS changes the settings of a real instance: at the start, after the instance was recreated, and at a start
+// after `jool file handle` has reset them. An operator's own value stays.
 func TestTuneSS(t *testing.T) {
 	enter(t, "test")
 	t.Parallel()

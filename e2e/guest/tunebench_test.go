@@ -11,7 +11,8 @@ import (
 
 var tuneRows = flag.String("tune.rows", strings.Join(TuneRows, ","), "which rows TestTune measures")
 
-// TestTune measures other values of the settings that "tune ss" sets, and what a change of the settings costs.
+// TestTune compares other values of the settings that "tune ss" sets, and measures the cost of a change of the
+// settings.
 func TestTune(t *testing.T) {
 	enter(t, "tune")
 	var all Tune

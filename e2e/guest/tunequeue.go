@@ -15,8 +15,9 @@ import (
 // never is a deadline after which the module never flushes its queue.
 const never = 1<<32 - 1
 
-// measureQueues fills J's queue with more and more sessions and measures the kernel's memory. J needs no worker:
-// without ACKs, the module keeps what it queues. Packets of open connections fill the queue, so the tables of sessions do not grow.
+// measureQueues fills J's queue with more and more sessions and measures the kernel's memory. J has no worker, because
+// the module keeps its queue as long as no ACK arrives. Packets of open connections fill the queue, so the tables of
+// sessions do not grow.
 func (top *topology) measureQueues(t testing.TB, capacities ...uint64) (all []TuneQueue) {
 	t.Helper()
 	top.j.changeSettings(t, map[string]uint64{"ss-flush-deadline": never, "ss-capacity": capacities[0]})

@@ -55,8 +55,8 @@ func (top *topology) keepConnections(t testing.TB, first uint16, n int) {
 	})
 }
 
-// TestUnicast has two NAT64s exchange sealed datagrams by unicast, across a router: the table at the start, live sessions, and what
-// they say of each other. A third host that is not listed changes only a counter.
+// TestUnicast has two NAT64s exchange sealed datagrams by unicast, across a router: the table at the start, live
+// sessions, and the state of each other in status. A third host that is not listed changes only a counter.
 func TestUnicast(t *testing.T) {
 	enter(t, "test")
 	for _, c := range []struct{ name, j, k, source string }{

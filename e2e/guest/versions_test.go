@@ -10,8 +10,8 @@ import (
 	"joolctl/joolnl"
 )
 
-// Two machines that are hosts of one pair, each with a version of Jool of its
-// own, and their sync link: the machines' only network card.
+// The tests of two machines that are the hosts of one pair, each with its own version of Jool. The sync link is the
+// machines' only network card.
 const (
 	card      = "eth0"
 	donePort  = 9 // where the active host's test is told how far the standby's is
@@ -37,14 +37,14 @@ func (n *namespace) snapshot(t testing.TB, file string) {
 	writeJSON(t, "/out/"+file, Snapshot{At: time.Now(), Sessions: n.sessions(t, "nat")})
 }
 
-// What the standby's test tells the active host's.
+// Messages from the standby's test to the active host's.
 const (
 	toldListening = "listening"
 	toldCold      = "cold" // it has started with an empty table
 	toldDone      = "done"
 )
 
-// tell tells the active host's test a word, until it says it back.
+// tell sends a word to the active host's test until that test returns it.
 func (n *namespace) tell(t testing.TB, word string) {
 	t.Helper()
 	var c net.Conn

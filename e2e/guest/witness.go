@@ -367,7 +367,8 @@ func (w *witness) lackedBy(h *watched, at time.Time) (l lacking) {
 	return l
 }
 
-// enter begins another phase. It calls change, which may move hosts to other segments. The time of a wrong yes counts anew.
+// enter begins another phase. It calls change, which may move hosts to other segments. The time of a wrong yes starts
+// at 0 again.
 func (w *witness) enter(phase string, bound time.Duration, change func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -17,15 +17,17 @@ import (
 	"time"
 )
 
-// Machine is what to boot, and what to run inside as root. Exactly one of Command and Script is given.
+// Machine describes the machine to boot and the command to run inside as root. Exactly one of Command and Script is
+// given.
 //
 // The command finds bash, ip, ss, bridge, tc, tcpdump, nc, busybox's applets, and the C jool and joold of the chosen
-// version, unless the machine has a System. Its standard input is empty, unless it has a terminal. What it starts in the background is killed when it ends.
+// version, unless the machine has a System. Its standard input is empty, unless it has a terminal. Processes that it
+// starts in the background are killed when it ends.
 type Machine struct {
-	// System boots the Debian of the lab's suite, with systemd as the first process, from a disk that forgets at the end what
-	// was written. The command starts once the system is up, in a service of its own. It finds the suite's programs, not
-	// busybox's, and Jool is installed but not loaded. Of what Files has below /run and /tmp it may see nothing, because there
-	// systemd mounts file systems of its own. The lab is one of [PrepareSuite].
+	// System boots the Debian of the lab's suite, with systemd as the first process. Changes of its disk are lost at
+	// the end. The command starts once the system is up, in a service of its own. It finds the suite's programs, not
+	// busybox's, and Jool is installed but not loaded. It may not see the Files below /run and /tmp, because systemd
+	// mounts file systems of its own there. The lab is one of [PrepareSuite].
 	System bool
 	// Jool is the version that is loaded and whose tools are in the PATH. Empty means the newest.
 	Jool string
@@ -64,7 +66,7 @@ type Machine struct {
 	QEMUArgs []string
 }
 
-// Result is what a machine left.
+// Result is the outcome of a machine's command.
 type Result struct {
 	// Exit is the command's exit status; 128 + n if signal n killed it. -1 if it didn't get to its end.
 	Exit int
@@ -123,8 +125,8 @@ func (l *Lab) Boot(ctx context.Context, m Machine) (Result, error) {
 	}
 }
 
-// bootAttempts is how often a machine is switched on until its command starts: an emulated one hangs now and then before
-// its kernel has started all processors, and nothing of what is to be tested has begun then.
+// bootAttempts is how often a machine is switched on until its command starts. An emulated machine sometimes hangs
+// before its kernel has started all processors. The tests have not begun then.
 const bootAttempts = 3
 
 var errHangs = errors.New("it hangs while it boots")
@@ -211,7 +213,8 @@ func (l *Lab) complete(m *Machine) error {
 const kernelArgs = "console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog rcupdate.rcu_cpu_stall_suppress=1 " +
 	"random.trust_cpu=on tsc=reliable no_timer_check cryptomgr.notests"
 
-// systemArgs: what systemd starts is shown on the console, to see where it hangs.
+// systemArgs are kernel arguments. systemd shows on the console which unit it starts, so that the place of a hang is
+// visible.
 const systemArgs = " net.ifnames=0 systemd.show_status=1 systemd.getty_auto=no TERM=dumb systemd.wants=" + systemUnit
 
 func (m Machine) kernelArgs() string {

@@ -59,7 +59,7 @@ func (l *Lab) overlay(c *cpioWriter, m Machine, marks marks) error {
 	return nil
 }
 
-// runScript is what bash runs in the guest.
+// runScript returns the script that bash runs in the guest.
 func runScript(m Machine) string {
 	if m.Script != "" {
 		return m.Script
@@ -116,8 +116,8 @@ func (s *script) openPort(marks marks) {
 	s.line(`fail() { echo "%s$*"; while :; do sleep 1000; done; }`, marks.fail)
 }
 
-// command runs /lab/run, of which dir is the directory in the guest, and sends what is left. killOthers is the line that
-// kills all that the command left behind.
+// command adds the lines that run /lab/run and then send the files that it left. dir is the directory of /lab/run in
+// the guest. killOthers is the line that kills all processes that the command left behind.
 func (s *script) command(m Machine, marks marks, dir, killOthers string) {
 	for _, env := range m.Env {
 		key, value, _ := strings.Cut(env, "=")

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// joolFiles is what the lab keeps of a version of Jool: the kernel modules in the order in which to load them, and
-// the tools.
+// joolFiles are the files of a version of Jool that the lab keeps: the kernel modules in the order in which to load
+// them, and the tools.
 var (
 	joolModules = []string{"jool_common.ko", "jool.ko"}
 	joolTools   = []string{"jool", "joold"}

@@ -26,8 +26,8 @@ var ErrUnavailable = errors.New("lab unavailable")
 // EnvDir is the environment variable that overrides where the lab is kept.
 const EnvDir = "JOOLCTL_LAB"
 
-// schema names the recipe by which the lab's files are made. Change it with the recipe: labs of another
-// schema are built anew.
+// schema names the recipe by which the lab's files are made. Change it with the recipe: a lab of another schema is
+// built again.
 const schema = "v3"
 
 // Lab is a prepared lab: a kernel and one or more versions of Jool. Its methods may be called concurrently.

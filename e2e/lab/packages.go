@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// hostPackages is what preparing and running the lab needs of the host, besides the kernel's headers.
+// hostPackages are the packages that the host needs to prepare and run the lab, besides the kernel's headers.
 var hostPackages = []string{
 	"qemu-system-x86", "busybox-static", "bash", "iproute2", "tcpdump", "netcat-openbsd",
 	"kmod", "make", "gcc", "binutils", "xz-utils", "debian-archive-keyring",
@@ -20,7 +20,7 @@ var hostPackages = []string{
 // kernelPackage depends on Debian's newest cloud kernel, which has what a virtual machine needs built in.
 const kernelPackage = "linux-image-cloud-amd64"
 
-// run runs a command of the host and returns its standard output. An error has the end of what it said.
+// run runs a command of the host and returns its standard output. An error has the end of its standard error.
 func run(ctx context.Context, dir, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir

@@ -35,7 +35,7 @@ func Prepare(ctx context.Context, log Logf) (*Lab, error) {
 
 // labKind is one of the labs of a cache directory.
 type labKind struct {
-	family string // what the names of the labs of all its schemas begin with
+	family string // prefix of the names of the labs of all its schemas
 	name   string // the directory of the present schema
 	// make does all the work that isn't done yet. Its caller holds the lock, and has made the directory tmp.
 	make func(l *Lab, ctx context.Context, log Logf) error
@@ -147,8 +147,8 @@ func (l *Lab) logSkipped(log Logf) {
 	}
 }
 
-// prepareHost installs what the host lacks. It forgets what an interrupted run left if that was made for another
-// kernel, and returns the release of the kernel to use.
+// prepareHost installs the packages that the host lacks. It removes the files of an interrupted run if they were made
+// for another kernel, and returns the release of the kernel to use.
 func (l *Lab) prepareHost(ctx context.Context, log Logf) (release string, err error) {
 	updateLists(ctx, log)
 	release, err = kernelRelease(ctx)

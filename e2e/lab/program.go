@@ -43,8 +43,8 @@ func (l *Lab) Program(ctx context.Context, log Logf, pkg, program string) (map[s
 	return files, nil
 }
 
-// prepareProgram downloads a package with what the host lacks of its dependencies, and keeps the program with its
-// libraries in the directory kept. There "start" is a script that starts the program in the machine.
+// prepareProgram downloads a package and those of its dependencies that the host lacks, and stores the program with its
+// libraries in the directory kept. The script "start" in that directory starts the program in the machine.
 func (l *Lab) prepareProgram(ctx context.Context, pkg, program, kept string) error {
 	name := path.Base(program)
 	tmp := l.path("tmp-" + name)

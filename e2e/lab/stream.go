@@ -22,9 +22,9 @@ func newMarks() marks {
 	return marks{begin: "@begin-" + id, end: "@end-" + id + " ", done: "@done-" + id, fail: "@fail-" + id + " "}
 }
 
-// guestStream takes what the guest writes to its virtio serial port: the begin mark on a line, the command's output,
-// the end mark with the exit status on the rest of its line, a tar archive of /out, and the done mark on a line. Or, if
-// the guest couldn't be set up: noise, and the fail mark with the reason.
+// guestStream reads the output of the guest's virtio serial port: the begin mark on a line, the command's output, the
+// end mark with the exit status on the rest of its line, a tar archive of /out, and the done mark on a line. If the
+// guest could not be set up, the output is noise and the fail mark with the reason.
 type guestStream struct {
 	marks    marks
 	out      io.Writer
@@ -62,7 +62,7 @@ func newGuestStream(m marks, out io.Writer) *guestStream {
 	return &guestStream{marks: m, out: out, booted: func() {}, ended: func() {}, start: time.Now(), exit: -1}
 }
 
-// Write never fails: the machine goes on even if nobody can take its output.
+// Write never fails, because the machine has to continue even if its output cannot be written.
 func (s *guestStream) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 && s.phase < phaseFiles {

@@ -29,7 +29,7 @@ func (t *terminal) qemuArgs() []string {
 	return []string{"-chardev", "socket,id=terminal,path=" + t.listener.Addr().String(), "-serial", "chardev:terminal"}
 }
 
-// join copies between the machine and rw until the listener is closed. What rw has to say before the machine is
+// join copies between the machine and rw until the listener is closed. Input from rw that arrives before the machine is
 // switched on waits in rw.
 func (t *terminal) join(ctx context.Context, rw io.ReadWriter) {
 	typed := make(chan []byte)
@@ -54,7 +54,7 @@ func (t *terminal) join(ctx context.Context, rw io.ReadWriter) {
 	}
 }
 
-// read reads what is typed until the context ends. A read that waits then ends with the next key.
+// read sends the input of r to typed until the context ends. A read that is blocked then ends with the next key.
 func read(ctx context.Context, r io.Reader, typed chan<- []byte) {
 	for {
 		b := make([]byte, 1024)

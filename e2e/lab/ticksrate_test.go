@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestHostTicksRate: the clock and the counter go on together, however busy the host.
+// TestHostTicksRate checks that the clock and the counter advance at the same rate, also on a busy host.
 func TestHostTicksRate(t *testing.T) {
 	start, from := readTicks()
 	time.Sleep(time.Second)

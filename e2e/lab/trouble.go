@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// troubleStart matches the first line of what a kernel reports that should never happen.
+// troubleStart matches the first line of a kernel report that must never appear.
 var troubleStart = regexp.MustCompile(`Kernel panic|\bBUG:|kernel BUG at|\bWARNING:|\bOops:|general protection fault|` +
 	`unable to handle|UBSAN:|refcount_t:|unregister_netdevice: waiting|blocked for more than|Out of memory:|double free|` +
 	`scheduling while atomic`)

@@ -1,6 +1,5 @@
-// Command benchstandby measures what a standby comes to hold, with ours and
-// with Jool's own joold, on the newest and the oldest Jool, and writes the
-// result into docs/benchmarks.md:
+// Command benchstandby measures the table of a standby, with joolctl and with Jool's own joold, on the newest and the
+// oldest Jool, and writes the result into docs/benchmarks.md:
 //
 //	go run ./e2e/cmd/benchstandby
 package main

@@ -1,9 +1,9 @@
-// Command benchtune measures other values of the settings that "tune ss" sets, and what a change of the settings costs.
-// It writes the result into docs/benchmarks.md:
+// Command benchtune compares other values of the settings that "tune ss" sets, and measures the cost of a change of the
+// settings. It writes the result into docs/benchmarks.md:
 //
 //	go run ./e2e/cmd/benchtune
 //
-// With -rows it prints the result and leaves the document alone.
+// With -rows it prints the result and does not change the document.
 package main
 
 import (

@@ -49,7 +49,7 @@ func table(version string, rows []guest.ChaosRow) string {
 	return text.String()
 }
 
-// cells are what a result says in the table.
+// cells returns the cells of the table for a result.
 func cells(r guest.ChaosResult) (crosses, old string) {
 	crosses, old = "never", fmt.Sprintf("all, within %.1f s", r.OldAfter.Seconds())
 	if r.Crosses {

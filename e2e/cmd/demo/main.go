@@ -1,6 +1,5 @@
-// Command demo shows the main job in a virtual machine: two NAT64s with the real Jool
-// module, kept in step by joolctl; the active one dies, and its connections go on
-// through the other.
+// Command demo shows a failover in a virtual machine: two NAT64s with the real Jool module, synchronised by joolctl.
+// The active one dies, and its connections continue through the other one.
 //
 //	go run ./e2e/cmd/demo
 //

@@ -89,9 +89,9 @@ func openTerminal(t *testing.T) (near, far *os.File) {
 	return near, far
 }
 
-// screen is what a terminal shows.
+// screen collects the output of a terminal.
 type screen struct {
-	typed chan []byte // what comes; closed at the terminal's end
+	typed chan []byte // the output, piece by piece; closed at the terminal's end
 	shown string
 	found int // where the text that was found last ends
 }
