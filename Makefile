@@ -63,8 +63,8 @@ lab: ## prepares kernel and Jool modules for the virtual machines, once
 COUNTED := ^(TestChaos|TestCompleteness|TestDrill|TestFleet|TestHeal|TestKeepalived|TestRates|TestSealed|TestSealedAttack|TestSealedCost|TestStandby)$$
 
 vm: lab ## tests on the real Jool module; of two machines in real time at once each would take more than twice as long
-	$(GO) test -count=1 -timeout 20m -parallel 2 -run '$(COUNTED)' ./e2e
-	$(GO) test -count=1 -timeout 20m -parallel 1 -skip '^TestSoak$$|$(COUNTED)' ./e2e/...
+	$(GO) test -count=1 -timeout 40m -parallel 2 -run '$(COUNTED)' ./e2e
+	$(GO) test -count=1 -timeout 40m -parallel 1 -skip '^TestSoak$$|$(COUNTED)' ./e2e/...
 
 # They boot one machine after the other, in real time; those of TestTrixie that count instructions share the processors.
 test-long: ## package and units in Debian bookworm and trixie with systemd; sync, standby and heal on trixie's kernel
