@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"math"
 	"testing"
 	"time"
 
@@ -114,18 +115,16 @@ func (b *standbyBench) processorTime(n int) {
 		return "1"
 	}
 	oursTakes := func(t *testing.T, top *topology) string {
-		m := measure(t, top, oneJoold, n/benchPorts)
-		if m.Stored != m.Opened {
-			t.Errorf("%+v", m)
-		}
-		// The time is per session, because C joold's module and its K may lose some.
-		sender := float64(m.SendCPU) / float64(m.Sent) / (float64(base.SendCPU) / float64(base.Sent))
-		receiver := float64(m.RecvCPU) / float64(m.Stored) / (float64(base.RecvCPU) / float64(base.Stored))
-		took := fmt.Sprintf("%.2f for J's, %.2f for K's", sender, receiver)
-		if sender > most || receiver > most {
-			t.Errorf("times C joold's, may be %d: %s; C joold %+v, ours %+v", most, took, base, m)
-		}
-		return took
+		return leastTime(t, top, most, most, func(top *topology) (sender, receiver float64) {
+			m := measure(t, top, oneJoold, n/benchPorts)
+			if m.Stored != m.Opened {
+				t.Errorf("%+v", m)
+			}
+			t.Logf("C joold %+v, ours %+v", base, m)
+			// The time is per session, because C joold's module and its K may lose some.
+			return float64(m.SendCPU) / float64(m.Sent) / (float64(base.SendCPU) / float64(base.Sent)),
+				float64(m.RecvCPU) / float64(m.Stored) / (float64(base.RecvCPU) / float64(base.Stored))
+		})
 	}
 	b.compare(fmt.Sprintf("%d new sessions at full rate: processor time of the daemon, beside C joold's", n), upstreamTakes, oursTakes)
 }
@@ -157,14 +156,36 @@ func (b *standbyBench) steadyTime(rounds int) {
 			return "1"
 		},
 		func(t *testing.T, top *topology) string {
-			m := cost(t, top, LiveOurs)
-			per := func(c time.Duration, packets uint64) float64 { return float64(c) / float64(packets) }
-			sender := per(m.SendCPU, m.Packets) / per(base.SendCPU, base.Packets)
-			receiver := per(m.RecvCPU, m.Packets) / per(base.RecvCPU, base.Packets)
-			took := fmt.Sprintf("%.2f for J's, %.2f for K's", sender, receiver)
-			if sender > mostSender || receiver > mostReceiver {
-				t.Errorf("times C joold's, may be %v and %v: %s; C joold: %v; ours: %v", mostSender, mostReceiver, took, base, m)
-			}
-			return took
+			return leastTime(t, top, mostSender, mostReceiver, func(top *topology) (sender, receiver float64) {
+				m := cost(t, top, LiveOurs)
+				per := func(c time.Duration, packets uint64) float64 { return float64(c) / float64(packets) }
+				return per(m.SendCPU, m.Packets) / per(base.SendCPU, base.Packets), per(m.RecvCPU, m.Packets) / per(base.RecvCPU, base.Packets)
+			})
 		})
+}
+
+// attempts is how often leastTime measures at most.
+const attempts = 3
+
+// leastTime measures the processor time of joolctl's daemons, as multiples of C joold's, until both are within their bounds. The least times
+// count, because other work can only add to them: on the machine's one processor, Go's monitor thread wakes up every 20 µs in some runs (see
+// package timerslack, which has no effect there), and takes as much time as the daemons' work.
+func leastTime(t *testing.T, top *topology, mostSender, mostReceiver float64, measure func(*topology) (sender, receiver float64)) string {
+	t.Helper()
+	sender, receiver := math.Inf(1), math.Inf(1)
+	for i := range attempts {
+		if i > 0 {
+			top = newTopology(t)
+		}
+		s, r := measure(top)
+		if sender, receiver = min(sender, s), min(receiver, r); sender <= mostSender && receiver <= mostReceiver {
+			break
+		}
+		t.Logf("attempt %d: %.2f for J's, %.2f for K's", i+1, s, r)
+	}
+	took := fmt.Sprintf("%.2f for J's, %.2f for K's", sender, receiver)
+	if sender > mostSender || receiver > mostReceiver {
+		t.Errorf("times C joold's, may be %.2f and %.2f: %s", mostSender, mostReceiver, took)
+	}
+	return took
 }
