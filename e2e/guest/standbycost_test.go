@@ -3,9 +3,9 @@ package guest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
-	"math"
 	"testing"
 	"time"
 
