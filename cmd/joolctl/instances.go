@@ -115,6 +115,9 @@ func (p *program) findInstances(pairs []foundInstance) ([]foundInstance, error) 
 	seen := make(map[nsthread.ID]bool)
 	for _, ns := range append(append([]string{""}, namedNamespaces()...), order...) {
 		id, err := nsthread.Identify(ns)
+		if isGone(err) {
+			continue
+		}
 		if err != nil {
 			fmt.Fprintf(p.stderr, "joolctl: namespace %q: %v\n", ns, err)
 			continue
@@ -124,6 +127,9 @@ func (p *program) findInstances(pairs []foundInstance) ([]foundInstance, error) 
 		}
 		seen[id] = true
 		names, err := instancesIn(pool, ns)
+		if isGone(err) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -137,6 +143,11 @@ func (p *program) findInstances(pairs []foundInstance) ([]foundInstance, error) 
 		return cmp.Or(configdir.NaturalCompare(a.Namespace, b.Namespace), configdir.NaturalCompare(a.Instance, b.Instance))
 	})
 	return found, nil
+}
+
+// isGone reports whether a namespace has been deleted since it was listed: it has no instances.
+func isGone(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, nsthread.ErrNotNamespace)
 }
 
 // namedNamespaces returns the named network namespaces.
