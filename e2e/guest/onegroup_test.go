@@ -134,7 +134,7 @@ func (e *ear) all(t *testing.T) (ids []syncwire.ID) {
 	t.Logf("heard %v, datagrams %v, of %v", e.messages, e.datagrams, e.senders)
 	for typ := syncwire.TypeHello; typ <= syncwire.TypeGone; typ++ {
 		if e.messages[typ] == 0 {
-			t.Errorf("nobody has said %v", typ)
+			t.Errorf("no host sent a %v", typ)
 		}
 	}
 	for kind := syncwire.Live; kind <= syncwire.Advertised; kind++ {

@@ -112,6 +112,6 @@ func TestPipeReadLate(t *testing.T) {
 	}
 	note, after := strings.Index(text, "missing here"), strings.Index(text, "msg=afterwards")
 	if last := strings.LastIndex(text, "is wrong"); last > note || note > after {
-		t.Errorf("the last line is at %d, the note at %d, what came afterwards at %d", last, note, after)
+		t.Errorf("the last written line is at byte %d, the note about the missing lines at %d, and the next line at %d", last, note, after)
 	}
 }
