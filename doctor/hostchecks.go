@@ -131,7 +131,7 @@ func checkDescriptors(_ context.Context, h *host) []Finding {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return warn("the limit of descriptors is unknown: "+err.Error(), "")
 	}
-	if pid := h.supervisorPID(); pid > 0 {
+	if pid := h.pid(); pid > 0 {
 		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit); err == nil {
 			owner = "the supervisor"
 		}

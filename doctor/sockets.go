@@ -3,6 +3,7 @@ package doctor
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -75,8 +76,8 @@ type process struct {
 
 func (p process) String() string { return fmt.Sprintf("%s (%d)", p.name, p.pid) }
 
-// owners returns the processes that have a socket, by the socket's inode. Only root sees those of other users.
-func owners(inodes map[uint64]bool) map[uint64][]process {
+// socketOwners returns the processes that have each socket, by the socket's inode. Only root sees those of other users.
+func socketOwners() map[uint64][]process {
 	found := make(map[uint64][]process)
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // fails for bad patterns only
 	for _, link := range links {
@@ -86,7 +87,7 @@ func owners(inodes map[uint64]bool) map[uint64][]process {
 		}
 		text, is := strings.CutPrefix(target, "socket:[")
 		inode, err := strconv.ParseUint(strings.TrimSuffix(text, "]"), 10, 64)
-		if !is || err != nil || !inodes[inode] {
+		if !is || err != nil {
 			continue
 		}
 		dir := filepath.Dir(filepath.Dir(link))
@@ -98,6 +99,29 @@ func owners(inodes map[uint64]bool) map[uint64][]process {
 		}
 	}
 	return found
+}
+
+// others returns the processes, apart from this one and the supervisor, that have one of the sockets.
+func (h *host) others(inodes map[uint64]bool) (all []process) {
+	owners := h.owners()
+	for inode := range inodes {
+		for _, p := range owners[inode] {
+			if p.pid != h.pid() && p.pid != os.Getpid() && !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b process) int { return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.pid, b.pid)) })
+	return all
+}
+
+// list returns the names of processes.
+func list(all []process) string {
+	var names []string
+	for _, p := range all {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 func checkPort(_ context.Context, s *subject) []Finding {
@@ -119,20 +143,11 @@ func checkPort(_ context.Context, s *subject) []Finding {
 			drops += u.drops
 		}
 	}
-	own := s.supervisorPID()
-	var others []string
-	for _, list := range owners(inodes) {
-		for _, p := range list {
-			if p.pid != own && p.pid != os.Getpid() {
-				others = append(others, p.String())
-			}
-		}
-	}
-	slices.Sort(others)
+	others := s.others(inodes)
 	where := fmt.Sprintf("%v port %d", bound.Addr(), bound.Port())
 	switch {
 	case len(others) > 0:
-		return warn(fmt.Sprintf("%s also has %s on this host", strings.Join(others, ", "), where), "stop it, or give one of them another port")
+		return warn(fmt.Sprintf("%s also has %s on this host", list(others), where), "stop it, or give one of them another port")
 	case drops > 0:
 		return warn(fmt.Sprintf("%d datagrams have overrun the socket of %s", drops, where), `write a larger "receive buffer" in `+s.pair.Netsocket)
 	}
@@ -153,29 +168,20 @@ func checkOtherDaemons(_ context.Context, s *subject) []Finding {
 	inodes := make(map[uint64]bool)
 	if doErr := thread.Do(func() {
 		var group uint32
-		var list []byte
+		var sockets []byte
 		if group, err = joolnl.MulticastGroup(); err == nil {
-			if list, err = os.ReadFile("/proc/thread-self/net/netlink"); err == nil {
-				inodes = members(list, group)
+			if sockets, err = os.ReadFile("/proc/thread-self/net/netlink"); err == nil {
+				inodes = members(sockets, group)
 			}
 		}
 	}); doErr != nil || err != nil {
 		return nil // checkModule and checkInstance say why
 	}
-	own := s.supervisorPID()
-	var others []string
-	for _, list := range owners(inodes) {
-		for _, p := range list {
-			if p.pid != own && p.pid != os.Getpid() && p.name != "joolctl" {
-				others = append(others, p.String())
-			}
-		}
-	}
+	others := slices.DeleteFunc(s.others(inodes), func(p process) bool { return p.name == "joolctl" })
 	if len(others) == 0 {
 		return ok("no other daemon hears the module's reports in this namespace")
 	}
-	slices.Sort(others)
-	return warn(strings.Join(others, ", ")+" also hears the module's reports in this namespace: it must serve another instance", "stop it if it serves "+s.place())
+	return warn(list(others)+" also hears the module's reports in this namespace: it must serve another instance", "stop it if it serves "+s.place())
 }
 
 // members returns the inodes of the sockets that are members of a Generic Netlink multicast group, by the text of /proc/net/netlink, which
