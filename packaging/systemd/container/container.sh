@@ -12,7 +12,7 @@ if [ -n "$cgroups" ]; then
 fi
 (
 	[ -z "$group" ] || echo $BASHPID >"$group/cgroup.procs"
-	exec unshare --fork --pid --mount --uts --ipc --cgroup --kill-child --propagation private bash -e -c '
+	exec unshare --fork --pid --mount --net --uts --ipc --cgroup --kill-child --propagation private bash -e -c '
 dir=$1
 over=$(mktemp -d)
 mount -t tmpfs tmpfs "$over"
