@@ -15,6 +15,8 @@ type LiveBounds struct {
 	NoWorse bool
 	// Sender and Receiver are the greatest ratios of processor time, Packets is the smallest ratio of packets.
 	Sender, Receiver, Packets float64
+	// Key bounds what a key costs.
+	Key KeyBounds
 	// Survives is the age from which on every connection must survive a crash.
 	Survives time.Duration
 }
@@ -37,6 +39,7 @@ var (
 		Single: LatencyBounds{P50: 10 * time.Millisecond, P99: 30 * time.Millisecond, Late: 0.001},
 		Burst:  LatencyBounds{P50: 30 * time.Millisecond, P99: 60 * time.Millisecond},
 		Sender: 1.3, Receiver: 1.15, Packets: 0.92,
+		Key:      KeyBounds{Latency: 1.1, CPU: 1.15},
 		Survives: 100 * time.Millisecond,
 	}
 	// OlderBounds are the bounds on older versions of Jool.
@@ -62,11 +65,12 @@ func (b LiveBounds) Broken(live guest.Live) (broken []string) {
 	}
 	for _, r := range LiveRatios {
 		for _, beside := range guest.LiveVariants[:2] {
-			if ratios := Ratios(live, beside, r); len(ratios) > 0 {
+			if ratios := Ratios(live, guest.LiveOurs, beside, r); len(ratios) > 0 {
 				broken = append(broken, b.ratio(r, beside, Median(ratios))...)
 			}
 		}
 	}
+	broken = append(broken, b.Key.Broken(live)...)
 	for _, m := range live.Crashes {
 		if m.Variant == guest.LiveOurs && len(m.Lost) > 0 && m.Lost[0] > b.Survives {
 			broken = append(broken, fmt.Sprintf("TCP connections opened at %s: one was lost that was %v old at the crash, older than %v", m.Traffic, m.Lost[0].Round(100*time.Microsecond), b.Survives))

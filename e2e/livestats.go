@@ -101,15 +101,15 @@ func (all LiveCrashes) Whole(older time.Duration) (n int) {
 	return n
 }
 
-// Ratios divides joolctl's value by another variant's in each slice. The result is sorted.
-func Ratios(live guest.Live, beside string, r LiveRatio) []float64 {
-	return slices.Sorted(maps.Values(ratiosBySlice(live, beside, r)))
+// Ratios divides a variant's value by another variant's in each slice. The result is sorted.
+func Ratios(live guest.Live, variant, beside string, r LiveRatio) []float64 {
+	return slices.Sorted(maps.Values(ratiosBySlice(live, variant, beside, r)))
 }
 
 // RoundRatios are the median ratios of the rounds, sorted.
-func RoundRatios(live guest.Live, beside string, r LiveRatio) (medians []float64) {
+func RoundRatios(live guest.Live, variant, beside string, r LiveRatio) (medians []float64) {
 	rounds := make(map[int][]float64)
-	for slice, ratio := range ratiosBySlice(live, beside, r) {
+	for slice, ratio := range ratiosBySlice(live, variant, beside, r) {
 		rounds[slice.round] = append(rounds[slice.round], ratio)
 	}
 	for _, ratios := range rounds {
@@ -122,7 +122,7 @@ func RoundRatios(live guest.Live, beside string, r LiveRatio) (medians []float64
 
 type slice struct{ round, slice int }
 
-func ratiosBySlice(live guest.Live, beside string, r LiveRatio) map[slice]float64 {
+func ratiosBySlice(live guest.Live, variant, beside string, r LiveRatio) map[slice]float64 {
 	value := func(variant string) map[slice]float64 {
 		values := make(map[slice]float64)
 		for _, c := range live.Costs {
@@ -132,10 +132,10 @@ func ratiosBySlice(live guest.Live, beside string, r LiveRatio) map[slice]float6
 		}
 		return values
 	}
-	ours, bases := value(guest.LiveOurs), value(beside)
+	values, bases := value(variant), value(beside)
 	ratios := make(map[slice]float64)
 	for at, base := range bases {
-		if v, ok := ours[at]; ok {
+		if v, ok := values[at]; ok {
 			ratios[at] = v / base
 		}
 	}
@@ -156,7 +156,7 @@ func liveUnits(c guest.LiveCost) uint64 {
 	return max(1, c.Packets)
 }
 
-// LiveRatio is a value of joolctl's in relation to C joold's.
+// LiveRatio is a value of one variant in relation to another's.
 type LiveRatio struct {
 	Traffic, Name string
 	Of            func(guest.LiveCost) float64

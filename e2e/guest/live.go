@@ -12,9 +12,10 @@ const (
 	LiveUpstream = "C joold"                // with the module's default settings
 	LiveSame     = "C joold, same settings" // with the ss-* settings that "tune ss" sets
 	LiveOurs     = "joolctl"                // supervised, with "tune ss"
+	LiveKeyed    = "joolctl with a key"     // the same, with "security" "require"
 )
 
-// LiveVariants lists the variants.
+// LiveVariants lists the variants that are compared with C joold. LiveKeyed is compared with LiveOurs.
 var LiveVariants = []string{LiveUpstream, LiveSame, LiveOurs}
 
 // LiveRows lists the rows that TestLive measures. J and K share a machine.

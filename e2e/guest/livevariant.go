@@ -75,7 +75,12 @@ type liveHosts struct {
 // newLiveHosts starts a variant's daemons on J and K, and waits until the first session has reached K and joolctl's full sync is over.
 func newLiveHosts(t testing.TB, variant string, tuned map[string]uint64) *liveHosts {
 	t.Helper()
-	return startLiveHosts(t, newTopology(t), variant, func(n *namespace, p pair) worker { return n.startVariant(t, p, variant, tuned) })
+	change := func(p pair) pair { return p }
+	if variant == LiveKeyed {
+		dir := keyDirectory(t)
+		change = func(p pair) pair { return p.withKey(t, dir) }
+	}
+	return startLiveHosts(t, newTopology(t), variant, func(n *namespace, p pair) worker { return n.startVariant(t, change(p), variant, tuned) })
 }
 
 // startLiveHosts is newLiveHosts for a variant that start starts in a topology.
@@ -100,7 +105,7 @@ func startLiveHosts(t testing.TB, top *topology, variant string, start func(*nam
 func (n *namespace) startVariant(t testing.TB, p pair, variant string, tuned map[string]uint64) worker {
 	t.Helper()
 	switch variant {
-	case LiveOurs:
+	case LiveOurs, LiveKeyed:
 		return n.startTuned(t, p)
 	case LiveSame:
 		n.changeSettings(t, tuned)

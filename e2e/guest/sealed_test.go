@@ -63,15 +63,6 @@ func startSealed(t *testing.T, p pair, keys string) supervisor {
 	return startKeyed(t, p.secured("require"), keys)
 }
 
-// secured is the pair with the key "security", and with a key file unless that is empty.
-func (p pair) secured(security string) pair {
-	p.keyFile, p.security = "", security
-	if security != "" {
-		p.keyFile = keyFile
-	}
-	return p
-}
-
 // startKeyed starts a supervisor of a pair, beside whose files it writes a key file.
 func startKeyed(t *testing.T, p pair, keys string) supervisor {
 	t.Helper()
@@ -82,9 +73,6 @@ func startKeyed(t *testing.T, p pair, keys string) supervisor {
 	s.process = start(t, nil, joolctl, "up", dir, "--socket", s.socket)
 	return s
 }
-
-// keyFile is the name of the key file beside the pair's files.
-const keyFile = "nat.key"
 
 // writeKeys replaces the key file.
 func writeKeys(t *testing.T, dir, keys string) {

@@ -3,7 +3,6 @@ package guest
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,24 +28,6 @@ func TestSealedCost(t *testing.T) {
 	t.Run("steady traffic", func(t *testing.T) { sealedSteady(t, steady) })
 	t.Run("latency", func(t *testing.T) { sealedLatency(t, opened) })
 	t.Run("full sync", func(t *testing.T) { sealedFullSync(t, sessions) })
-}
-
-// withKey is a pair that requires sealed datagrams, with a key file of its own.
-func (p pair) withKey(t testing.TB, dir string) pair {
-	t.Helper()
-	p = p.secured("require")
-	p.keyFile = filepath.Join(dir, keyFile)
-	return p
-}
-
-// keyDirectory is a directory with a key file.
-func keyDirectory(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, keyFile), []byte(run(t, joolctl, "genkey", "1")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 // withoutAndWith runs a measurement without a key and with one.

@@ -57,6 +57,7 @@ type bench struct {
 	load     hostload.Measurement
 	others   float64    // share of the host's processors that other programs used
 	measured []measured // one for each version of Jool
+	keyed    []measured // joolctl with a key and without
 	broken   []string   // descriptions of broken bounds
 }
 
@@ -72,7 +73,7 @@ func (b *bench) part(ctx context.Context, o e2e.LiveOptions) error {
 	return errors.Join(err, b.judge())
 }
 
-// whole measures all rows on the newest Jool, and those that need one machine on older versions. It writes the document.
+// whole measures all rows on the newest Jool, those that need one machine on older versions, and what a key costs. It writes the document.
 func (b *bench) whole(ctx context.Context, o e2e.LiveOptions) error {
 	versions := b.lab.Versions() // oldest first
 	slices.Reverse(versions)
@@ -84,6 +85,10 @@ func (b *bench) whole(ctx context.Context, o e2e.LiveOptions) error {
 		if err := b.run(ctx, o); err != nil {
 			return err
 		}
+	}
+	o.Jool, o.Variants, o.Traffic = b.lab.Newest(), []string{guest.LiveOurs, guest.LiveKeyed}, []string{"10/s", "100/s"}
+	if err := b.run(ctx, o); err != nil {
+		return err
 	}
 	text, err := b.print()
 	if err != nil {
@@ -101,7 +106,7 @@ func (b *bench) print() (string, error) {
 	if b.others, err = b.load.Others(0); err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors.\n\n%s", kernel, 100*b.others, tables(b.measured))
+	text := fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors.\n\n%s", kernel, 100*b.others, tables(b.measured, b.keyed))
 	fmt.Print("\n", text)
 	return text, nil
 }
@@ -114,7 +119,11 @@ func (b *bench) run(ctx context.Context, o e2e.LiveOptions) error {
 	if b.verbose {
 		writeThreads(os.Stdout, live)
 	}
-	b.measured = append(b.measured, measured{o.Jool, live})
+	if m := (measured{o.Jool, live}); slices.Contains(o.Variants, guest.LiveKeyed) {
+		b.keyed = append(b.keyed, m)
+	} else {
+		b.measured = append(b.measured, m)
+	}
 	bounds := e2e.OlderBounds
 	if o.Jool == b.lab.Newest() {
 		bounds = e2e.NewestBounds

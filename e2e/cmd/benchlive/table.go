@@ -17,12 +17,15 @@ type measured struct {
 }
 
 // tables has all tables.
-func tables(all []measured) string {
+func tables(all, keyed []measured) string {
 	var parts []string
 	for _, table := range []func([]measured) string{settings, latency, crashes, costs, counts} {
 		if text := table(all); text != "" {
 			parts = append(parts, text)
 		}
+	}
+	if text := keys(keyed); text != "" {
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, "\n")
 }
@@ -173,7 +176,7 @@ func costs(all []measured) string {
 		for _, r := range e2e.LiveRatios {
 			cells := []string{m.jool, r.Traffic, r.Name}
 			for _, beside := range guest.LiveVariants[:2] {
-				cells = append(cells, spread(e2e.Ratios(m.live, beside, r), e2e.RoundRatios(m.live, beside, r)))
+				cells = append(cells, spread(m.live, guest.LiveOurs, beside, r))
 			}
 			if cells[3]+cells[4] != "" {
 				rows = append(rows, row(cells...))
@@ -222,8 +225,9 @@ func medianCount(live guest.Live, variant, traffic string, of func(guest.LiveCos
 	return fmt.Sprintf("%.0f (%.0f–%.0f)", e2e.Median(values), values[0], values[len(values)-1])
 }
 
-// spread shows the median of all slices, and the range of the rounds' medians.
-func spread(all, rounds []float64) string {
+// spread shows the median ratio of all slices, and the range of the rounds' medians.
+func spread(live guest.Live, variant, beside string, r e2e.LiveRatio) string {
+	all, rounds := e2e.Ratios(live, variant, beside, r), e2e.RoundRatios(live, variant, beside, r)
 	if len(all) == 0 {
 		return ""
 	}

@@ -14,7 +14,7 @@ import (
 // writeThreads writes the processor time of each thread of the daemons, in all slices together.
 func writeThreads(w io.Writer, live guest.Live) {
 	for _, traffic := range []string{guest.LiveSteady, guest.LiveNew} {
-		for _, variant := range guest.LiveVariants {
+		for _, variant := range append(slices.Clone(guest.LiveVariants), guest.LiveKeyed) {
 			var packets uint64
 			j, k := make(map[int]guest.ThreadUse), make(map[int]guest.ThreadUse)
 			for _, c := range live.Costs {
