@@ -64,6 +64,8 @@ var purposes = map[string]purpose{
 	"versions standby": {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestVersions"},
 	"install":          {Guest: Guest{Timeout: 30 * time.Minute, System: true}},
 	"upgrade":          {Guest: Guest{Timeout: 30 * time.Minute, System: true}},
+	"five minutes, A":  {Guest: Guest{Timeout: 30 * time.Minute, System: true}, test: "TestFiveMinutes"},
+	"five minutes, B":  {Guest: Guest{Timeout: 30 * time.Minute, System: true}, test: "TestFiveMinutes"},
 	"shell":            {Guest: Guest{Timeout: 24 * time.Hour}},
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // others are programs of other projects in the documentation's command lines.
-var others = []string{"apt-get", "cat", "cp", "mkdir", "cd", "install", "ip", "jool", "joold", "/usr/bin/joold", "/usr/libexec/joolctl/joold", "journalctl", "kill", "modprobe", "mv", "nc", "promtool", "rm", "sha256sum", "sysctl", "usermod", "go"}
+var others = []string{"apt-get", "cat", "cp", "mkdir", "cd", "install", "ip", "jool", "joold", "/usr/bin/joold", "/usr/libexec/joolctl/joold", "journalctl", "kill", "modprobe", "mv", "nc", "printf", "promtool", "rm", "sha256sum", "sysctl", "usermod", "go"}
 
 // TestDocumentedCommands checks that each command line of the documentation is one that joolctl accepts, a target of the
 // Makefile, or names a packaged unit.
@@ -81,7 +81,7 @@ func isTarget(args []string) error {
 }
 
 // foreignUnits are units of other projects.
-var foreignUnits = []string{"joold", "keepalived"}
+var foreignUnits = []string{"jool", "joold", "keepalived"}
 
 func isUnit(args []string) error {
 	units := 0

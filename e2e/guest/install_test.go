@@ -3,7 +3,6 @@ package guest
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -72,36 +71,16 @@ func (i *installation) prepare() {
 	i.before = systemFiles(i.t)
 }
 
-// follow runs a block in a shell. Its standard input answers apt-get, which asks whether to continue.
+// follow runs a block in a shell.
 func (i *installation) follow(b docstest.Block) {
 	i.t.Helper()
-	cmd := exec.Command("bash", "-e")
-	cmd.Args = append(cmd.Args, "-c", strings.Join(b.Lines, "\n"))
-	cmd.Dir = i.dir
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive") // there is no terminal
-	cmd.Stdin = strings.NewReader("y\n")
-	out, err := cmd.CombinedOutput()
-	i.t.Logf("docs/install.md:%d: %s\n%s", b.Line, strings.Join(b.Lines, "\n"), out)
-	if err != nil {
-		i.t.Fatalf("docs/install.md:%d: %v", b.Line, err)
-	}
+	typeBlock(i.t, i.dir, b)
 }
 
 // download puts the package of a directory, and its checksums, where the shell is.
 func (i *installation) download(version string) {
 	i.t.Helper()
-	left, err := filepath.Glob(filepath.Join(i.dir, "*"))
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	for _, file := range left {
-		if err := os.Remove(file); err != nil {
-			i.t.Fatal(err)
-		}
-	}
-	if err := os.CopyFS(i.dir, os.DirFS(filepath.Join(Packages, version))); err != nil {
-		i.t.Fatal(err)
-	}
+	download(i.t, version, i.dir)
 }
 
 // installed: "The installation starts nothing and enables nothing."

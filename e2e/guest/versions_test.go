@@ -47,9 +47,15 @@ const (
 // tell sends a word to the active host's test until that test returns it.
 func (n *namespace) tell(t testing.TB, word string) {
 	t.Helper()
+	n.tellAt(t, syncJ, word)
+}
+
+// tellAt is tell for another address of the active host's test.
+func (n *namespace) tellAt(t testing.TB, address, word string) {
+	t.Helper()
 	var c net.Conn
 	n.do(t, func() (err error) {
-		c, err = net.Dial("udp4", net.JoinHostPort(syncJ, strconv.Itoa(donePort)))
+		c, err = net.Dial("udp4", net.JoinHostPort(address, strconv.Itoa(donePort)))
 		return err
 	})
 	defer c.Close()
