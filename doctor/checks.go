@@ -29,6 +29,7 @@ var pairChecks = []struct {
 	{"settings", false, checkSettings},
 	{"packet-size", false, checkPacketSize},
 	{"interface", false, checkInterfaces},
+	{"vrf", false, checkVRF},
 	{"source-address", false, checkSource},
 	{"routes", false, checkRoutes},
 	{"hop-limit", false, checkHopLimit},

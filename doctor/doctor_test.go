@@ -179,6 +179,7 @@ func TestFaults(t *testing.T) {
 		{"interface", "by its address", func(w *ward) { w.change(`"sync"`, `"fd64::1"`) }, OK, "sync is up", ""},
 		{"interface", "down", ip("link set sync down"), Fail, "sync is down", "link set sync up"},
 		{"interface", "not named", func(w *ward) { w.change(`"in interface": "sync", `, ``) }, Warn, "the kernel chooses", `write "in interface"`},
+		{"vrf", "none", func(*ward) {}, OK, "belongs to no VRF", ""},
 		{"source-address", "there", func(*ward) {}, OK, "fd64::1", ""},
 		{"source-address", "missing", func(w *ward) {
 			w.change("ff08::db8:64:64", "233.252.0.64")

@@ -265,6 +265,9 @@ func checkFirewall(_ context.Context, s *subject) []Finding {
 	if err != nil || in == nil || in.Flags&net.FlagUp == 0 {
 		return nil // checkInterfaces says why
 	}
+	if vrf, accepts, err := s.vrfOf(in.Index); err == nil && vrf != "" && !accepts {
+		return nil // checkVRF says why
+	}
 	p, err := s.openProbe(in)
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
