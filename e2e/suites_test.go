@@ -9,7 +9,7 @@ import (
 	"joolctl/e2e/lab/labtest"
 )
 
-// TestTrixie runs the tests of synchronisation, standbys and healing on trixie's kernel with trixie's Jool. The other tests of
+// TestTrixie runs the tests of synchronisation, standbys, healing and sizing on trixie's kernel with trixie's Jool. The other tests of
 // this package run on the kernel of the host's suite.
 func TestTrixie(t *testing.T) {
 	l := labtest.PrepareSuite(t, "trixie")
@@ -17,6 +17,7 @@ func TestTrixie(t *testing.T) {
 		"test":    {"-test.run=^(TestSync|TestStandby)$"},
 		"standby": nil,
 		"heal":    nil,
+		"sizing":  nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
