@@ -17,11 +17,19 @@ type Ledger struct {
 	// unnumbered is, by number, when a worker last took a report of the session that it sends without a sequence number: an upstream joold,
 	// or one with another version of the wire format than its peers.
 	unnumbered map[int]time.Time
+	// reported is, by number, the last version that left a module in a report.
+	reported map[int]departure
+}
+
+// departure is a version that left a module.
+type departure struct {
+	Version
+	at time.Time
 }
 
 // NewLedger returns an empty Ledger.
 func NewLedger() *Ledger {
-	return &Ledger{ids: make(map[session.Key]int), masks: make(map[endpoint][]netip.AddrPort), unnumbered: make(map[int]time.Time)}
+	return &Ledger{ids: make(map[session.Key]int), masks: make(map[endpoint][]netip.AddrPort), unnumbered: make(map[int]time.Time), reported: make(map[int]departure)}
 }
 
 // phantom is the number of a session that no packet opened.

@@ -182,6 +182,7 @@ func (m *Module) flush() {
 			panic(err) // the module's own sessions always have a form
 		}
 		r.session.leave(r.Version, now)
+		m.ledger.reported[r.session.id] = departure{r.Version, now}
 		if m.Upstream || m.unnumbered > 0 {
 			m.ledger.unnumbered[r.session.id] = now
 		}

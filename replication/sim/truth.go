@@ -164,8 +164,9 @@ func (t *Truth) Lacks(host int) (lacks []Lack) {
 		for id := range behind.all {
 			if l, is := t.compare(own, p.Module, id); is {
 				l.Host, l.Peer, l.Silent = host, p.ID, l.Origin == Stored && t.vanished(id, p.Module.sessionByID(id).Version)
-				t.date(&l, own, id, since)
-				lacks = append(lacks, l)
+				if t.date(&l, own, id, since) {
+					lacks = append(lacks, l)
+				}
 			}
 		}
 	}
@@ -214,14 +215,37 @@ func (t *Truth) update() {
 	}
 }
 
-// date moves a Lack's Since to the moment from which the host could have known, and finds when it did.
-func (t *Truth) date(l *Lack, own *Module, id int, live time.Time) {
+// date moves a Lack's Since to the moment from which the host could have known, and finds when it did. It returns false if no host
+// can know yet: a full sync has brought the peer a version that still waits in a module to be reported.
+func (t *Truth) date(l *Lack, own *Module, id int, live time.Time) bool {
+	if l.Origin == Stored {
+		v := t.s.Nodes[l.Peer].Module.sessionByID(id).Version
+		if t.waits(id, v) {
+			return false
+		}
+		if r := t.s.Ledger.reported[id]; r.Updated.Sub(v.Updated).Abs() <= sameMoment {
+			l.Since = latest(l.Since, r.at)
+		}
+	}
 	l.First, l.Live = l.Since, live
 	if emptied := latest(own.created, own.evicted[id]); emptied.After(l.Since) && emptied.After(live) {
 		l.Since, l.Emptied = emptied, true
 	}
 	l.Since = latest(l.Since, live)
 	l.Known, _ = t.s.Network.Knows(l.Peer, l.Host, l.Since)
+	return true
+}
+
+// waits reports whether about that version of a session waits in a module to be reported.
+func (t *Truth) waits(id int, v Version) bool {
+	for _, n := range t.s.Nodes {
+		for _, r := range n.Module.queue.reports {
+			if r.session.id == id && r.Updated.Sub(v.Updated).Abs() <= sameMoment {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // compare reports whether a module lacks what has become known of a peer's session.

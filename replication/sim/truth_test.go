@@ -84,6 +84,25 @@ func TestLacks(t *testing.T) {
 				packet(s, opening(session.UDP, 1))
 			}, look: 30 * time.Second,
 		},
+		"a report waits in the module, and a full sync brings the session to one host": {
+			do: func(s *Simulation) {
+				s.Nodes[0].Module.Globals.SSFlushDeadline = time.Hour
+				packet(s, opening(session.UDP, 1))
+				_ = s.Nodes[2].Module.Add(entries(t, session.Packed40, s.Nodes[0].Module.Records()[0]))
+			}, look: 30 * time.Second,
+		},
+		"and then the report leaves": {
+			do: func(s *Simulation) {
+				s.Nodes[0].Module.Globals.SSFlushDeadline = time.Hour
+				packet(s, opening(session.UDP, 1))
+				_ = s.Nodes[2].Module.Add(entries(t, session.Packed40, s.Nodes[0].Module.Records()[0]))
+				s.Run(12 * time.Second)
+				s.Nodes[1].Module.NoMemory = 1
+				s.Nodes[0].Module.Globals.SSFlushDeadline = 0
+				s.Nodes[0].Module.Ack()
+			}, look: 14500 * ms,
+			want: []lack{{Origin: Reported, Since: 12, Known: 13}, {Peer: 2, Origin: Stored, Since: 12, Known: 13}},
+		},
 		"the module drops it, counted": {
 			do: func(s *Simulation) {
 				s.Nodes[0].Module.Globals.SSCapacity = 0
@@ -177,8 +196,9 @@ func TestLacksFindsAll(t *testing.T) {
 					for id := range p.Module.byID {
 						if l, lacks := s.Truth.compare(own.Module, p.Module, id); live && lacks {
 							l.Host, l.Peer = host, p.ID
-							s.Truth.date(&l, own.Module, id, since)
-							want = append(want, fmt.Sprint(l))
+							if s.Truth.date(&l, own.Module, id, since) {
+								want = append(want, fmt.Sprint(l))
+							}
 						}
 					}
 				}
