@@ -35,9 +35,9 @@ type place struct {
 	log             *slog.Logger
 	stop            context.CancelFunc
 
-	swept   chan struct{} // sweep found that the name leads to another namespace
-	named   chan struct{} // the name may lead to another namespace
-	stirred chan struct{} // links or addresses have changed
+	swept        chan struct{} // sweep found that the name leads to another namespace
+	named        chan struct{} // the name may lead to another namespace
+	linksChanged chan struct{} // links or addresses have changed
 
 	// links listens inside the namespace; nil while the namespace does not exist. at is the ID of that
 	// namespace, for other goroutines to read.
@@ -49,7 +49,7 @@ type place struct {
 func newPlace(ns string, threads *nsthread.Pool, log *slog.Logger) *place {
 	return &place{
 		namespace: ns, path: pathOf(ns), threads: threads, log: log,
-		swept: make(chan struct{}, 1), named: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
+		swept: make(chan struct{}, 1), named: make(chan struct{}, 1), linksChanged: make(chan struct{}, 1),
 	}
 }
 
@@ -82,9 +82,9 @@ func (p *place) run(ctx context.Context, changed func()) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.stirred:
+		case <-p.linksChanged:
 			pause(ctx, burst)
-			drain(p.stirred)
+			drain(p.linksChanged)
 			changed()
 			pause(ctx, calm)
 			continue
@@ -121,7 +121,7 @@ func (p *place) renew() (moved bool, err error) {
 		moved = true
 	}
 	if err == nil {
-		p.links, err = openLinks(p.threads, p.namespace, func() { signal(p.stirred) })
+		p.links, err = openLinks(p.threads, p.namespace, func() { signal(p.linksChanged) })
 		if err == nil {
 			id := p.links.thread.ID()
 			p.at.Store(&id)

@@ -67,7 +67,7 @@ func (s *Supervisor) scanned(result configdir.Result, err error) {
 
 // apply makes the pairs match the content of the directory. Workers stop and start in the background.
 func (s *Supervisor) apply(result configdir.Result) Reload {
-	actions := plan(result.Pairs, s.held())
+	actions := plan(result.Pairs, s.current())
 	before := s.pairs
 	s.pairs = s.rowsFor(actions, before)
 	s.dropRows(before)
@@ -85,12 +85,12 @@ func (s *Supervisor) apply(result configdir.Result) Reload {
 	return reload
 }
 
-// held returns the pairs that have a worker.
-func (s *Supervisor) held() map[string]held {
-	running := make(map[string]held)
+// current returns the pairs that have a worker.
+func (s *Supervisor) current() map[string]current {
+	running := make(map[string]current)
 	for name, p := range s.pairs {
 		if p.has() {
-			running[name] = held{spec: p.spec, ran: p.ran}
+			running[name] = current{spec: p.spec, ran: p.ran}
 		}
 	}
 	return running
@@ -99,11 +99,11 @@ func (s *Supervisor) held() map[string]held {
 // rowsFor returns the row of each action's pair: the row that the pair takes over, the pair's own row if no other pair
 // takes it over, or a new row.
 func (s *Supervisor) rowsFor(actions []action, before map[string]*pair) map[string]*pair {
-	rows, taken := make(map[string]*pair), make(map[*pair]bool)
+	rows, reused := make(map[string]*pair), make(map[*pair]bool)
 	for _, a := range actions {
 		if a.verb != stop && a.from != "" {
 			p := before[a.from]
-			p.name, taken[p], rows[a.name] = a.name, true, p
+			p.name, reused[p], rows[a.name] = a.name, true, p
 		}
 	}
 	for _, a := range actions {
@@ -111,7 +111,7 @@ func (s *Supervisor) rowsFor(actions []action, before map[string]*pair) map[stri
 			continue
 		}
 		p := before[a.name]
-		if p == nil || taken[p] || p.has() && a.verb != fail {
+		if p == nil || reused[p] || p.has() && a.verb != fail {
 			p = s.newPair(a.name)
 		}
 		rows[a.name] = p
@@ -160,7 +160,7 @@ func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
 		return change, ok
 	}
 	s.adopt(p, a.spec)
-	s.aim(p, nil)
+	s.setTarget(p, nil)
 	if ok {
 		s.log.Info("pair renamed", "pair", a.name, "before", a.from)
 		s.fileEvent(a.name, eventlog.Info, "the pair was named "+a.from+" before")

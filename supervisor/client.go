@@ -147,7 +147,7 @@ func (c Client) Metrics(ctx context.Context, accept string, module bool, w io.Wr
 }
 
 // silentAfter is how long /v1/follow may send no line before the client gives up.
-const silentAfter = 3 * tellEvery
+const silentAfter = 3 * reportEvery
 
 // Follow passes the sessions of a pair to take as they arrive, until ctx ends or take returns an error, which Follow
 // returns too. A supervisor that sends nothing leads to a *NoSupervisor.

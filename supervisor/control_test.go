@@ -35,7 +35,11 @@ func started(t *testing.T, socket string) (Client, *fleet) {
 	var once sync.Once
 	s := New(Options{
 		Dir: dir, Socket: socket, Version: "1.2.3", NewWorker: f.newWorker, OpenStats: f.openStats, Probe: f.probe,
-		Notify: func(string) { once.Do(func() { close(ready) }) },
+		Notify: func(message string) {
+			if strings.HasPrefix(message, "READY=1") { // STATUS= comes before, while the pairs start
+				once.Do(func() { close(ready) })
+			}
+		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { done <- s.Run(ctx) }()

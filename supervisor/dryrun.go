@@ -39,7 +39,7 @@ func (s *Supervisor) DryRun(ctx context.Context, dir string) (Reload, error) {
 	}
 	reload := Reload{Changes: []Change{}, Refused: []Refusal{}}
 	return reload, s.do(ctx, func() error {
-		for _, a := range plan(o.result.Pairs, s.held()) {
+		for _, a := range plan(o.result.Pairs, s.current()) {
 			if change, ok := a.change(); ok {
 				if p := s.pairs[a.from]; p != nil && a.verb != stop {
 					change.State = p.state

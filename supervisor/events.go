@@ -36,8 +36,8 @@ func (s *Supervisor) follow() {
 	}
 }
 
-// stirred makes all workers of a namespace, or all workers, check their dependencies.
-func (s *Supervisor) stirred(namespace string, all bool) {
+// checkDependencies makes all workers of a namespace, or all workers, check their dependencies.
+func (s *Supervisor) checkDependencies(namespace string, all bool) {
 	s.post(func() {
 		if s.closing {
 			return
@@ -74,6 +74,6 @@ func (s *Supervisor) nudge(p *pair) {
 		p.live.Check()
 	}
 	if p.trouble != "" && p.successor == nil {
-		s.pursue(p)
+		s.moveToTarget(p)
 	}
 }

@@ -17,9 +17,9 @@ const (
 	maxStreams = 16
 	// readWithin is how long a client may take to read a line.
 	readWithin = 5 * time.Second
-	// tellEvery is the longest time between two lines. It lets the client notice that the supervisor was killed, and
+	// reportEvery is the longest time between two lines. It lets the client notice that the supervisor was killed, and
 	// lets the supervisor notice that the client is gone.
-	tellEvery = 10 * time.Second
+	reportEvery = 10 * time.Second
 )
 
 // Flow is a line of /v1/follow: sessions that passed through a worker together.
@@ -88,7 +88,7 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 		}
 		return out.Flush()
 	}
-	tick := time.NewTicker(tellEvery)
+	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
 	pass := func(f worker.Flow) error {
 		return write(Flow{Time: f.Time, Direction: f.Direction, Entries: f.Entries, Pool6: f.Pool6, Dropped: f.Dropped})

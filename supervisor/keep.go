@@ -33,7 +33,7 @@ type Keep struct {
 // not wait for Run.
 func (k *Keep) Run(ctx context.Context) {
 	failures, again := 0, false
-	now, told := Condition{}, Condition{}
+	now, reported := Condition{}, Condition{}
 	for {
 		if again {
 			now.Restarts++
@@ -62,9 +62,9 @@ func (k *Keep) Run(ctx context.Context) {
 			next := time.Now().Add(pause).UTC().Format(time.RFC3339)
 			now.State, now.Reason = Backoff, fmt.Sprintf("failed: %s; next try at %s", k.line(err), next)
 		}
-		if ran >= 0 || now != told {
+		if ran >= 0 || now != reported {
 			k.Report(now)
-			told = now
+			reported = now
 		}
 		select {
 		case <-ctx.Done():

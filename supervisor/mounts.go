@@ -13,28 +13,28 @@ const mountTable = "/proc/self/mountinfo"
 // until ctx ends. inotify hardly reports mounts: a watch stays on the directory that the mount hides. If /proc is not
 // available, the channel receives nothing.
 func watchMounts(ctx context.Context) <-chan struct{} {
-	told := make(chan struct{}, 1)
+	changed := make(chan struct{}, 1)
 	f, err := os.Open(mountTable)
 	if err != nil {
-		return told
+		return changed
 	}
 	context.AfterFunc(ctx, func() { f.Close() })
 	raw, err := f.SyscallConn()
 	if err != nil {
-		return told
+		return changed
 	}
 	go func() {
 		// The runtime polls edge-triggered, which is required here: the file is always readable. The first call happens
 		// before any wait; it covers mounts that happened since the file was opened.
 		_ = raw.Read(func(uintptr) bool {
 			select {
-			case told <- struct{}{}:
+			case changed <- struct{}{}:
 			default:
 			}
 			return false // Read waits for the next edge, until the file is closed
 		})
 	}()
-	return told
+	return changed
 }
 
 // identity is the device and inode number that a path has now; zero: the path can't be read.

@@ -73,7 +73,7 @@ type keeper struct {
 	// ending is how long ago the worker was asked to stop. told is true once the log says that the worker is blocked
 	// inside the kernel.
 	ending time.Duration
-	told   bool
+	logged bool
 }
 
 // has reports whether the pair has a worker, or will get one.
@@ -225,7 +225,7 @@ func (s *Supervisor) report(k *keeper, c Condition) {
 		return
 	} else if p.target != nil {
 		s.adopt(p, *p.target)
-		s.aim(p, nil)
+		s.setTarget(p, nil)
 		s.placeStats()
 	}
 	s.become(p, c.State, c.Reason)
@@ -235,7 +235,7 @@ func (s *Supervisor) report(k *keeper, c Condition) {
 func (s *Supervisor) stop(p *pair) {
 	s.moving = true
 	p.pending, p.live = false, nil
-	s.aim(p, nil)
+	s.setTarget(p, nil)
 	k := p.keeper
 	if k == nil {
 		return

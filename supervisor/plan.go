@@ -8,8 +8,8 @@ import (
 	"joolctl/configdir"
 )
 
-// held describes a pair that has a worker, in any state.
-type held struct {
+// current describes a pair that has a worker, in any state.
+type current struct {
 	// spec is the configuration that the worker runs with or tries to start with.
 	spec configdir.Spec
 	// ran is true once the worker was running.
@@ -54,15 +54,15 @@ func (a *action) change() (c Change, ok bool) {
 	}
 	switch {
 	case a.verb == stop:
-		c.What = "stopped"
+		c.Action = "stopped"
 	case a.verb == start:
-		c.What = "started"
+		c.Action = "started"
 	case a.verb == replace:
-		c.What = "changed"
+		c.Action = "changed"
 	case a.verb == keep && c.From != "":
-		c.What = "renamed"
+		c.Action = "renamed"
 	}
-	return c, c.What != ""
+	return c, c.Action != ""
 }
 
 // plan compares the directory's content with the running workers. It returns one action for each pair of the directory,
@@ -70,7 +70,7 @@ func (a *action) change() (c Change, ok bool) {
 //
 // The caller stops workers before it starts others, and does all takeovers at the same time, because two pairs may swap
 // their workers. A pair with the action fail whose worker was never running loses its worker.
-func plan(pairs []configdir.Pair, running map[string]held) []action {
+func plan(pairs []configdir.Pair, running map[string]current) []action {
 	refused := refusals(pairs, running)
 	p := newPlanner(pairs, running, refused)
 	var actions []action
@@ -91,7 +91,7 @@ func plan(pairs []configdir.Pair, running map[string]held) []action {
 }
 
 // refusals returns the reasons why the files of some pairs must not be used, by the pair's name.
-func refusals(pairs []configdir.Pair, running map[string]held) map[string][]string {
+func refusals(pairs []configdir.Pair, running map[string]current) map[string][]string {
 	refused := make(map[string][]string)
 	specs := make(map[string]configdir.Spec)
 	var desired []configdir.Spec
@@ -132,24 +132,24 @@ type key struct{ namespace, instance string }
 func keyOf(s configdir.Spec) key { return key{s.Namespace, s.Instance} }
 
 type planner struct {
-	running map[string]held
+	running map[string]current
 	// desired maps the pairs whose files are used to their specs.
 	desired map[string]configdir.Spec
 	// stays contains the pairs that keep their worker although their files are refused.
 	stays map[string]bool
 	// byKey maps an instance to the pair that runs it.
 	byKey map[key]string
-	// heir maps a pair to the pair that takes over its worker without a change.
-	heir map[string]string
+	// renamedTo maps a pair to the pair that takes over its worker without a change.
+	renamedTo map[string]string
 }
 
-func newPlanner(pairs []configdir.Pair, running map[string]held, refused map[string][]string) *planner {
+func newPlanner(pairs []configdir.Pair, running map[string]current, refused map[string][]string) *planner {
 	p := &planner{
-		running: running,
-		desired: make(map[string]configdir.Spec),
-		stays:   make(map[string]bool),
-		byKey:   make(map[key]string),
-		heir:    make(map[string]string),
+		running:   running,
+		desired:   make(map[string]configdir.Spec),
+		stays:     make(map[string]bool),
+		byKey:     make(map[key]string),
+		renamedTo: make(map[string]string),
 	}
 	for name, h := range running {
 		p.byKey[keyOf(h.spec)] = name
@@ -164,7 +164,7 @@ func newPlanner(pairs []configdir.Pair, running map[string]held, refused map[str
 	}
 	for name, spec := range p.desired {
 		if other, ok := p.leaver(name, spec); ok && equal(running[other].spec, spec) {
-			p.heir[other] = name
+			p.renamedTo[other] = name
 		}
 	}
 	return p
@@ -189,10 +189,10 @@ func (p *planner) action(pair configdir.Pair) action {
 		return action{verb: fail, name: name}
 	}
 	other, changesHands := p.leaver(name, spec)
-	if changesHands && p.heir[other] == name {
+	if changesHands && p.renamedTo[other] == name {
 		return action{verb: keep, name: name, from: other, spec: spec}
 	}
-	if own, ok := p.running[name]; ok && p.heir[name] == "" {
+	if own, ok := p.running[name]; ok && p.renamedTo[name] == "" {
 		if equal(own.spec, spec) {
 			return action{verb: keep, name: name, from: name, spec: spec}
 		}

@@ -31,14 +31,14 @@ func broken(name string) configdir.Pair {
 }
 
 func TestPlan(t *testing.T) {
-	ran := func(name, instance string) map[string]held {
-		return map[string]held{name: {spec(name, instance, 1), true}}
+	ran := func(name, instance string) map[string]current {
+		return map[string]current{name: {spec(name, instance, 1), true}}
 	}
-	never := func(name, instance string) map[string]held {
-		return map[string]held{name: {spec(name, instance, 1), false}}
+	never := func(name, instance string) map[string]current {
+		return map[string]current{name: {spec(name, instance, 1), false}}
 	}
-	both := func() map[string]held {
-		return map[string]held{"a": {spec("a", "i1", 1), true}, "b": {spec("b", "i2", 1), true}}
+	both := func() map[string]current {
+		return map[string]current{"a": {spec("a", "i1", 1), true}, "b": {spec("b", "i2", 1), true}}
 	}
 	wrong := func(name string) []string { return []string{name + ".netsocket.json:2:3: ttl: is wrong"} }
 	conflict := func(name, instance, other string) []string {
@@ -52,7 +52,7 @@ func TestPlan(t *testing.T) {
 	tests := []struct {
 		name    string
 		pairs   []configdir.Pair
-		running map[string]held
+		running map[string]current
 		want    []action
 	}{
 		{"nothing", nil, nil, nil},
@@ -110,10 +110,10 @@ func TestPlan(t *testing.T) {
 		{"renamed while it waits", []configdir.Pair{good("b", "i1", 1)}, never("a", "i1"),
 			[]action{{keep, "b", "a", spec("b", "i1", 1), nil}}},
 		{"files swapped while they wait", []configdir.Pair{good("a", "i2", 1), good("b", "i1", 1)},
-			map[string]held{"a": {spec("a", "i1", 1), false}, "b": {spec("b", "i2", 1), false}},
+			map[string]current{"a": {spec("a", "i1", 1), false}, "b": {spec("b", "i2", 1), false}},
 			[]action{{keep, "a", "b", spec("a", "i2", 1), nil}, {keep, "b", "a", spec("b", "i1", 1), nil}}},
 		{"change into what another runs while it waits", []configdir.Pair{good("a", "i2", 1), good("b", "i2", 1)},
-			map[string]held{"a": {spec("a", "i1", 1), false}, "b": {spec("b", "i2", 1), true}},
+			map[string]current{"a": {spec("a", "i1", 1), false}, "b": {spec("b", "i2", 1), true}},
 			[]action{{keep, "a", "a", spec("a", "i1", 1), append(group("a", "50", "b"), conflict("a", "i2", "b")...)},
 				{keep, "b", "b", spec("b", "i2", 1), nil}}},
 		{"one of many deleted", []configdir.Pair{good("b", "i2", 1)}, both(),

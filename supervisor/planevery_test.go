@@ -17,7 +17,7 @@ func TestPlanEvery(t *testing.T) {
 		{[]string{"a", "b", "c"}, []string{"i1", "i2"}},
 	} {
 		plans := 0
-		everyRunning(c.names, c.instances, map[string]held{}, func(running map[string]held) {
+		everyRunning(c.names, c.instances, map[string]current{}, func(running map[string]current) {
 			everyDirectory(c.names, c.instances, nil, func(pairs []configdir.Pair) {
 				plans++
 				if t.Failed() {
@@ -33,7 +33,7 @@ func TestPlanEvery(t *testing.T) {
 	}
 }
 
-func everyRunning(names, instances []string, so map[string]held, fn func(map[string]held)) {
+func everyRunning(names, instances []string, so map[string]current, fn func(map[string]current)) {
 	if len(names) == 0 {
 		fn(so)
 		return
@@ -49,7 +49,7 @@ func everyRunning(names, instances []string, so map[string]held, fn func(map[str
 			continue
 		}
 		for _, ran := range []bool{true, false} {
-			so[name] = held{spec(name, instance, 1), ran}
+			so[name] = current{spec(name, instance, 1), ran}
 			everyRunning(rest, instances, so, fn)
 			delete(so, name)
 		}
@@ -73,7 +73,7 @@ func everyDirectory(names, instances []string, so []configdir.Pair, fn func([]co
 }
 
 // planIsWrong returns the rule that a plan breaks; "": none.
-func planIsWrong(pairs []configdir.Pair, running map[string]held, got []action) string {
+func planIsWrong(pairs []configdir.Pair, running map[string]current, got []action) string {
 	if len(got) < len(pairs) {
 		return "a pair has no action"
 	}
@@ -125,7 +125,7 @@ func planIsWrong(pairs []configdir.Pair, running map[string]held, got []action) 
 		}
 	}
 	for _, pair := range pairs {
-		a, before, runs := there[pair.Name], held{}, false
+		a, before, runs := there[pair.Name], current{}, false
 		before, runs = running[pair.Name]
 		switch {
 		case pair.OK() && runs && equal(before.spec, pair.Spec) && (a.verb != keep || a.from != pair.Name || len(a.refused) > 0):
@@ -160,7 +160,7 @@ func planIsWrong(pairs []configdir.Pair, running map[string]held, got []action) 
 
 // heldByRefused reports whether another pair may keep the instance that a pair asks for, because the files of that other
 // pair are refused.
-func heldByRefused(pair configdir.Pair, pairs []configdir.Pair, running map[string]held) bool {
+func heldByRefused(pair configdir.Pair, pairs []configdir.Pair, running map[string]current) bool {
 	return slices.ContainsFunc(pairs, func(other configdir.Pair) bool {
 		h, runs := running[other.Name]
 		return other.Name != pair.Name && runs && h.spec.Instance == pair.Spec.Instance

@@ -108,8 +108,8 @@ func (s *Supervisor) checkStopping(k *keeper, passed time.Duration) bool {
 	if !kernel {
 		return false
 	}
-	if !k.told {
-		k.told = true
+	if !k.logged {
+		k.logged = true
 		s.log.Error("the worker does not stop: its loop waits inside the kernel; see `dmesg`", "pair", k.spec.Load().Name)
 	}
 	return true

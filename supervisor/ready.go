@@ -194,7 +194,7 @@ func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 		if allowAlone {
 			return nil // no peer could send the missing sessions
 		}
-		why = append(why, st.aloneness())
+		why = append(why, st.aloneReason())
 	}
 	if s.Trouble != "" && !allowAlone { // a peer that failed may have taken the link down
 		why = append(why, replication.Reason{Code: replication.LinkDown, Since: s.IncompleteSince, Text: s.Trouble})
@@ -216,8 +216,8 @@ func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 	return why
 }
 
-// aloneness returns the reason why no peer can tell which sessions this host lacks.
-func (st standing) aloneness() replication.Reason {
+// aloneReason returns the reason why no peer can tell which sessions this host lacks.
+func (st standing) aloneReason() replication.Reason {
 	ours := slices.ContainsFunc(st.peers, func(p replication.PeerInfo) bool { return p.ID != 0 })
 	r := replication.Reason{Code: replication.Alone, Since: st.sync.IncompleteSince}
 	switch {

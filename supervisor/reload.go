@@ -21,8 +21,8 @@ type Reload struct {
 type Change struct {
 	// Name is the name of the pair.
 	Name string `json:"name"`
-	// What is "started", "changed", "renamed" or "stopped".
-	What string `json:"what"`
+	// Action is "started", "changed", "renamed" or "stopped".
+	Action string `json:"what"`
 	// From is the former name of a renamed pair. It is missing otherwise.
 	From string `json:"from,omitempty"`
 	// State is the state of the pair when all was applied. It is missing if the pair was stopped.
@@ -94,7 +94,7 @@ func (s *Supervisor) Reload(ctx context.Context) (Reload, error) {
 		reload.Changes = []Change{}
 		for _, c := range changes {
 			p := s.pairs[c.Name]
-			if p == nil || c.What == "stopped" {
+			if p == nil || c.Action == "stopped" {
 				reload.Changes = append(reload.Changes, c)
 				continue
 			}

@@ -26,18 +26,18 @@ func (s *Supervisor) replace(p *pair, spec configdir.Spec) bool {
 		s.begin(p, spec)
 		return true
 	}
-	s.aim(p, &spec)
+	s.setTarget(p, &spec)
 	p.unsettled = true
 	if same || s.inEachOthersWay(p, spec) {
-		s.pursue(p)
+		s.moveToTarget(p)
 	} else {
 		p.successor = s.launch(p, spec)
 	}
 	return true
 }
 
-// pursue tries to change the running worker to the target. It does nothing while a successor exists.
-func (s *Supervisor) pursue(p *pair) {
+// moveToTarget tries to change the running worker to the target. It does nothing while a successor exists.
+func (s *Supervisor) moveToTarget(p *pair) {
 	switch {
 	case p.successor != nil:
 	case keyOf(p.spec) == keyOf(*p.target):
@@ -61,10 +61,10 @@ func (s *Supervisor) probed(p *pair, spec configdir.Spec, err error) {
 	switch {
 	case p.target == nil:
 	case !equal(*p.target, spec):
-		s.pursue(p)
+		s.moveToTarget(p)
 	case err != nil:
 		p.unsettled = false
-		s.suffer(p, err.Error())
+		s.failTarget(p, err.Error())
 	default:
 		spec.Name = p.name
 		s.stop(p)
@@ -106,7 +106,7 @@ func (s *Supervisor) sharesSocket(p *pair, spec configdir.Spec) bool {
 func (s *Supervisor) reportSuccessor(p *pair, c Condition) {
 	p.unsettled = false
 	if c.State != Running {
-		s.suffer(p, c.Reason)
+		s.failTarget(p, c.Reason)
 		return
 	}
 	s.takeOver(p, c.Restarts)
@@ -127,8 +127,8 @@ func (s *Supervisor) takeOver(p *pair, restarts int) {
 	s.placeStats()
 }
 
-// aim sets the target of a running worker; nil removes it.
-func (s *Supervisor) aim(p *pair, target *configdir.Spec) {
+// setTarget sets the target of a running worker; nil removes it.
+func (s *Supervisor) setTarget(p *pair, target *configdir.Spec) {
 	if p.successor != nil {
 		s.end(p.successor)
 		p.successor = nil
@@ -137,8 +137,8 @@ func (s *Supervisor) aim(p *pair, target *configdir.Spec) {
 	s.moving = true
 }
 
-// suffer records why the target can't be reached.
-func (s *Supervisor) suffer(p *pair, trouble string) {
+// failTarget records why the target can't be reached.
+func (s *Supervisor) failTarget(p *pair, trouble string) {
 	trouble, stack, panicked := strings.Cut(trouble, "\n")
 	if panicked {
 		s.log.Error("trying the new configuration", "pair", p.name, "error", trouble, "stack", stack)
@@ -177,7 +177,7 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 	case err == nil && wanted:
 		spec.Name = p.name
 		s.adopt(p, spec)
-		s.aim(p, nil)
+		s.setTarget(p, nil)
 		p.unsettled = false
 		s.log.Info("worker took its new configuration", "pair", p.name)
 		s.placeStats()
@@ -186,7 +186,7 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 		spec.Name = p.name
 		s.adopt(p, spec)
 		if p.target != nil {
-			s.pursue(p)
+			s.moveToTarget(p)
 		} else {
 			s.rescan(nil)
 		}
@@ -198,9 +198,9 @@ func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {
 		s.placeStats()
 	case wanted:
 		p.unsettled = false
-		s.suffer(p, err.Error())
+		s.failTarget(p, err.Error())
 	case p.target != nil:
-		s.pursue(p)
+		s.moveToTarget(p)
 	}
 }
 
@@ -230,7 +230,7 @@ func (s *Supervisor) repair() {
 	s.openStats()
 	for _, p := range s.pairs {
 		if p.trouble != "" {
-			s.pursue(p)
+			s.moveToTarget(p)
 		}
 	}
 }

@@ -104,7 +104,7 @@ func lockSocket(use socketUse, path string) (*os.File, error) {
 	}
 	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = taken(use, path, lock)
+		err = inUse(use, path, lock)
 	}
 	if err != nil {
 		lock.Close()
@@ -117,7 +117,7 @@ func lockSocket(use socketUse, path string) (*os.File, error) {
 	return lock, nil
 }
 
-func taken(use socketUse, path string, lock *os.File) error {
+func inUse(use socketUse, path string, lock *os.File) error {
 	who := ""
 	pid := make([]byte, 20)
 	if n, _ := lock.ReadAt(pid, 0); n > 0 {

@@ -116,7 +116,7 @@ func TestUnchanged(t *testing.T) {
 	calm := true
 	dir := stampedDir(t)
 	w := &watch{dir: dir, changed: func() {}, calm: func() bool { return calm }}
-	w.tell()
+	w.reportChange()
 	if w.unchanged() {
 		t.Error("files have just been written, and count as unchanged")
 	}
@@ -132,7 +132,7 @@ func TestUnchanged(t *testing.T) {
 		{"it is gone", func() { w.dir += "/missing" }, false},
 	} {
 		w.dir, w.blind, calm = dir, false, true
-		w.tell()
+		w.reportChange()
 		w.certain = true // as if some seconds had passed
 		c.set()
 		if got := w.unchanged(); got != c.want {

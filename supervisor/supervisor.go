@@ -163,13 +163,13 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	if s.opt.Events != nil {
 		s.follow()
-		background.Go(func() { s.opt.Events.Run(ctx, s.stirred) })
+		background.Go(func() { s.opt.Events.Run(ctx, s.checkDependencies) })
 	}
 	if s.opt.Watch != nil {
 		background.Go(func() { s.opt.Watch(ctx, s.opt.Dir, s.changed, s.calm.Load) })
 	}
 	s.log.Info("supervisor runs", "directory", s.opt.Dir, "pairs", len(s.pairs), "socket", s.opt.Socket)
-	s.tell()
+	s.notifySummary()
 	all := slices.Collect(maps.Values(s.pairs))
 	background.Go(func() { s.announce(ctx, all) })
 	s.loop(ctx)
@@ -220,7 +220,7 @@ func (s *Supervisor) loop(ctx context.Context) {
 			s.startPending()
 			s.follow()
 			s.wake()
-			s.tell()
+			s.notifySummary()
 		case <-repair:
 			repair = nil
 			s.repair()
@@ -229,7 +229,7 @@ func (s *Supervisor) loop(ctx context.Context) {
 		case <-check.C:
 			s.checkProgress(period)
 			s.startPending()
-			s.tell()
+			s.notifySummary()
 		case <-sampling.C:
 			s.sampleAll()
 		}
@@ -325,8 +325,8 @@ func (s *Supervisor) notify(message string) {
 	}
 }
 
-// tell sends systemd the number of workers by state when it changes.
-func (s *Supervisor) tell() {
+// notifySummary sends systemd the number of workers by state when it changes.
+func (s *Supervisor) notifySummary() {
 	if now := s.summary(); now != s.notified {
 		s.notified = now
 		s.notify(now)

@@ -104,7 +104,7 @@ func TestOnlyWhatChangedIsTouched(t *testing.T) {
 
 		write(t, r.dir, "a", files{instance: "i1", group: "1", ttl: 7})
 		got := r.reload()
-		want := Reload{Changes: []Change{{Name: "a", What: "changed", State: Running}}, Refused: []Refusal{}}
+		want := Reload{Changes: []Change{{Name: "a", Action: "changed", State: Running}}, Refused: []Refusal{}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("reload (-want +got):\n%s", diff)
 		}
@@ -122,7 +122,7 @@ func TestOnlyWhatChangedIsTouched(t *testing.T) {
 		r.wantNotes("start c/i4")
 		remove(t, r.dir, "a")
 		got = r.reload()
-		want = Reload{Changes: []Change{{Name: "a", What: "stopped"}}, Refused: []Refusal{}}
+		want = Reload{Changes: []Change{{Name: "a", Action: "stopped"}}, Refused: []Refusal{}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("reload (-want +got):\n%s", diff)
 		}
@@ -271,7 +271,7 @@ func TestRenameKeepsTheWorker(t *testing.T) {
 		r.fleet.notes()
 		rename(t, r.dir, "a", "z")
 		got := r.reload()
-		want := Reload{Changes: []Change{{Name: "z", What: "renamed", From: "a", State: Running}}, Refused: []Refusal{}}
+		want := Reload{Changes: []Change{{Name: "z", Action: "renamed", From: "a", State: Running}}, Refused: []Refusal{}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("reload (-want +got):\n%s", diff)
 		}

@@ -32,7 +32,7 @@ func Watch(ctx context.Context, log *slog.Logger, dir string, changed func(), ca
 	w := &watch{dir: dir, log: log, changed: changed, calm: calm, slow: rescanPeriod}
 	defer w.close()
 	w.renew()
-	w.tell() // for changes before the watches were set
+	w.reportChange() // for changes before the watches were set
 	w.loop(ctx)
 }
 
@@ -98,14 +98,14 @@ func (w *watch) loop(ctx context.Context) {
 			w.renew()
 			structural = false
 		}
-		w.tell()
+		w.reportChange()
 		settled.Stop()
 		slow.Reset(w.period())
 	}
 }
 
-// tell calls changed.
-func (w *watch) tell() {
+// reportChange calls changed.
+func (w *watch) reportChange() {
 	seen, ok := stampOf(w.dir, w.places.keyFiles...)
 	w.seen, w.certain = seen, ok && seen.settled(time.Now())
 	w.changed()

@@ -27,7 +27,7 @@ Returns as soon as it has begun; "status" shows how far it is.`,
 			if err != nil {
 				return failed{err}
 			}
-			result := p.tell(outcomes, "advertising")
+			result := p.printOutcomes(outcomes, "advertising")
 			if !wait {
 				return result
 			}
@@ -41,8 +41,8 @@ Returns as soon as it has begun; "status" shows how far it is.`,
 	return namesOrAll(cmd, p, &all)
 }
 
-// tell prints the result of a command for each pair.
-func (p *program) tell(outcomes []supervisor.Outcome, done string) error {
+// printOutcomes prints the result of a command for each pair.
+func (p *program) printOutcomes(outcomes []supervisor.Outcome, done string) error {
 	var result error
 	for _, o := range outcomes {
 		switch a := o.Advertise; {

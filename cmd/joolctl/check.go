@@ -59,14 +59,14 @@ them. Prints every error and warning with its place; exits with 1 on errors.`,
 			if err != nil {
 				return failed{err}
 			}
-			return p.tellCheck(result, out)
+			return p.printCheck(result, out)
 		},
 	}
 	out = newOutput(cmd, "text", "json")
 	return cmd
 }
 
-func (p *program) tellCheck(result configdir.Result, out *output) error {
+func (p *program) printCheck(result configdir.Result, out *output) error {
 	good := 0
 	for _, pair := range result.Pairs {
 		if pair.OK() {

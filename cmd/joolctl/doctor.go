@@ -38,7 +38,7 @@ The checks: ` + strings.Join(doctor.Names(), ", ") + `.`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), doctorPatience)
 			defer cancel()
-			return p.tellReport(doctor.Run(ctx, p.doctorOptions(ctx, args)), out)
+			return p.printReport(doctor.Run(ctx, p.doctorOptions(ctx, args)), out)
 		},
 	}
 	out = newOutput(cmd, "text", "json")
@@ -60,7 +60,7 @@ func (p *program) doctorOptions(ctx context.Context, args []string) doctor.Optio
 // levels are the first words of the lines. Failures are in capital letters.
 var levels = map[doctor.Level]string{doctor.OK: "ok", doctor.Warn: "warn", doctor.Fail: "FAIL"}
 
-func (p *program) tellReport(report doctor.Report, out *output) error {
+func (p *program) printReport(report doctor.Report, out *output) error {
 	if out.json() {
 		if err := writeJSON(p.stdout, report); err != nil {
 			return failed{err}

@@ -61,7 +61,7 @@ are those of the supervisor or, if none answers, of a directory (default
 			if err != nil {
 				return failed{err}
 			}
-			return p.tellInstances(found, out)
+			return p.printInstances(found, out)
 		},
 	}
 	out = newOutput(cmd, "table", "json")
@@ -175,7 +175,7 @@ func instancesIn(pool *nsthread.Pool, ns string) (names []string, err error) {
 	return names, err
 }
 
-func (p *program) tellInstances(found []foundInstance, out *output) error {
+func (p *program) printInstances(found []foundInstance, out *output) error {
 	if out.json() {
 		if err := writeJSON(p.stdout, foundInstances{append([]foundInstance{}, found...)}); err != nil {
 			return failed{err}

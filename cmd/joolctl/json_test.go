@@ -35,7 +35,7 @@ var documents = []struct {
 	}},
 	{"reload", func(*testing.T) any {
 		return supervisor.Reload{
-			Changes: []supervisor.Change{{Name: "p1", What: "renamed", From: "p0", State: supervisor.Waiting, Reason: "starting"}, {Name: "p3", What: "stopped"}},
+			Changes: []supervisor.Change{{Name: "p1", Action: "renamed", From: "p0", State: supervisor.Waiting, Reason: "starting"}, {Name: "p3", Action: "stopped"}},
 			Refused: []supervisor.Refusal{{Name: "p2", State: supervisor.Running, Reasons: []replication.Reason{
 				{Code: replication.FilesRefused, Peer: "192.0.2.2", Sessions: 1, Datagrams: 1, Since: now, Text: "p2.netsocket.json:3:9: ttl: 300 is out of range", Remedy: "type: jool"}}}},
 		}

@@ -69,7 +69,7 @@ has recorded, is not asked: it must not step down because a peer is incomplete.`
 					return failed{err}
 				}
 				if serves {
-					return p.tellServes(vrrp, out)
+					return p.printServes(vrrp, out)
 				}
 			}
 			ask := func(ctx context.Context) (supervisor.Ready, error) { return p.client().Ready(ctx, args, all, o) }
@@ -77,7 +77,7 @@ has recorded, is not asked: it must not step down because a peer is incomplete.`
 			if err != nil {
 				return failed{err}
 			}
-			return p.tellReady(ready, out)
+			return p.printReady(ready, out)
 		},
 	}
 	cmd.Flags().BoolVar(&o.AllowAlone, "allow-alone", false, "ready though no peer can tell what this host lacks")
@@ -93,8 +93,8 @@ has recorded, is not asked: it must not step down because a peer is incomplete.`
 	return namesOrAll(cmd, p, &all)
 }
 
-// tellServes prints that this host is the VRRP master, and that its pairs were therefore not asked.
-func (p *program) tellServes(vrrp string, out *output) error {
+// printServes prints that this host is the VRRP master, and that its pairs were therefore not asked.
+func (p *program) printServes(vrrp string, out *output) error {
 	if out.json() {
 		return writeJSON(p.stdout, supervisor.Ready{Ready: true, Pairs: []supervisor.PairReady{}})
 	}
@@ -147,8 +147,8 @@ func waitsFor(ready supervisor.Ready, err error) string {
 	return "waiting for " + first
 }
 
-// tellReady prints the answer.
-func (p *program) tellReady(ready supervisor.Ready, out *output) error {
+// printReady prints the answer.
+func (p *program) printReady(ready supervisor.Ready, out *output) error {
 	if out.json() {
 		if err := writeJSON(p.stdout, ready); err != nil {
 			return failed{err}

@@ -36,7 +36,7 @@ directory had the content of DIR (default: that directory itself).`,
 			if err != nil {
 				return failed{err}
 			}
-			return p.tellReload(reload, dryRun, out)
+			return p.printReload(reload, dryRun, out)
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "change nothing; print what would change")
@@ -58,7 +58,7 @@ func (p *program) reload(ctx context.Context, dryRun bool, args []string) (super
 	return p.client().DryRun(ctx, dir)
 }
 
-func (p *program) tellReload(reload supervisor.Reload, dryRun bool, out *output) error {
+func (p *program) printReload(reload supervisor.Reload, dryRun bool, out *output) error {
 	if out.json() {
 		if err := writeJSON(p.stdout, reload); err != nil {
 			return failed{err}
@@ -69,9 +69,9 @@ func (p *program) tellReload(reload supervisor.Reload, dryRun bool, out *output)
 		return nil
 	}
 	for _, c := range reload.Changes {
-		line := c.Name + ": " + c.What
+		line := c.Name + ": " + c.Action
 		if dryRun {
-			line = c.Name + ": would be " + c.What
+			line = c.Name + ": would be " + c.Action
 		}
 		if c.From != "" {
 			line += " (before: " + c.From + ")"

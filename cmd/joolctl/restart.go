@@ -12,7 +12,7 @@ func newRestart(p *program) *cobra.Command {
 			if err != nil {
 				return failed{err}
 			}
-			return p.tell(outcomes, "restarted")
+			return p.printOutcomes(outcomes, "restarted")
 		},
 	}, p, &all)
 }

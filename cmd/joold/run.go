@@ -77,7 +77,7 @@ To run many instances on one host, see joolctl.`,
 			if err != nil {
 				return err
 			}
-			if !tellProblems(stderr, pair) {
+			if !printProblems(stderr, pair) {
 				return errBad
 			}
 			synchronise(cmd.Context(), pair.Spec, stderr, logOptions)
@@ -108,8 +108,8 @@ func readArguments(args []string) (configdir.Pair, error) {
 	return pair, nil
 }
 
-// tellProblems prints the problems of the files. ok is true if the pair can run despite them.
-func tellProblems(stderr io.Writer, pair configdir.Pair) (ok bool) {
+// printProblems prints the problems of the files. ok is true if the pair can run despite them.
+func printProblems(stderr io.Writer, pair configdir.Pair) (ok bool) {
 	for _, problem := range pair.Problems {
 		line := problem.Error()
 		if problem.Warning {

@@ -42,7 +42,7 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer, o *
 	})
 	env := worker.Env{Threads: threads, Log: log}
 	counters := new(worker.Counters)
-	var said news
+	var said conditionLog
 	var now atomic.Pointer[worker.Worker]
 	watchdog := newWatchdog(servicemanager.Watchdog(), log)
 	wake := make(chan struct{}, 1)
@@ -95,13 +95,13 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer, o *
 	}
 }
 
-// news keeps the log short: each change of a state or its reason is logged once.
-type news struct {
+// conditionLog keeps the log short: each change of a state or its reason is logged once.
+type conditionLog struct {
 	state  supervisor.State
 	reason string
 }
 
-func (n *news) log(log *slog.Logger, c supervisor.Condition) {
+func (n *conditionLog) log(log *slog.Logger, c supervisor.Condition) {
 	if n.state == c.State && n.reason == c.Reason {
 		return
 	}
