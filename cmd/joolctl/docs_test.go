@@ -81,7 +81,7 @@ func isTarget(args []string) error {
 }
 
 // foreignUnits are units of other projects.
-var foreignUnits = []string{"jool", "joold", "keepalived"}
+var foreignUnits = []string{"jool", "joold", "keepalived", "frr", "bird", "nat64-routes"}
 
 func isUnit(args []string) error {
 	units := 0

@@ -60,7 +60,7 @@ func TestKeepalivedConfiguration(t *testing.T) {
 	calls := 0
 	call := regexp.MustCompile(`(?m)^\s*(script|notify) "/usr/bin/joolctl (.*)"$`)
 	mention := regexp.MustCompile(`(?m)^\s*(script|notify) .*$`)
-	for _, file := range []string{"keepalived.conf", "README.md"} {
+	for _, file := range []string{"keepalived.conf", "opposite-roles.conf", "README.md"} {
 		text, err := os.ReadFile(filepath.Join(keepalivedDir, file))
 		if err != nil {
 			t.Fatal(err)
@@ -81,7 +81,24 @@ func TestKeepalivedConfiguration(t *testing.T) {
 			}
 		}
 	}
-	if calls != 4 {
-		t.Errorf("%d calls, want 4", calls)
+	if calls != 8 {
+		t.Errorf("%d calls, want 8", calls)
+	}
+}
+
+// TestBGPScript checks that joolctl accepts the command lines in the script that adds the routes for BGP.
+func TestBGPScript(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(docstest.Root, "packaging", "bgp", "nat64-routes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := regexp.MustCompile(`(?m)^ *(?:until )?joolctl ([^>\n]*)>`).FindAllStringSubmatch(string(text), -1)
+	for _, call := range calls {
+		if err := parses(strings.Fields(call[1]), false); err != nil {
+			t.Errorf("joolctl %s: %v", call[1], err)
+		}
+	}
+	if len(calls) != 2 {
+		t.Errorf("%d calls, want 2", len(calls))
 	}
 }

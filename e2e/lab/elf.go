@@ -62,6 +62,26 @@ func neededLibraries(file string) ([]string, error) {
 	return needed, nil
 }
 
+// runPath returns the directories, below root, in which a program looks for its own libraries first.
+func runPath(root, file string) ([]string, error) {
+	f, err := elf.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	defer f.Close()
+	entries, err := f.DynString(elf.DT_RUNPATH)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	var dirs []string
+	for _, entry := range entries {
+		for dir := range strings.SplitSeq(entry, ":") {
+			dirs = append(dirs, filepath.Join(root, dir))
+		}
+	}
+	return dirs, nil
+}
+
 func findLibrary(dirs []string, name string) (string, error) {
 	for _, d := range dirs {
 		file := filepath.Join(d, name)

@@ -66,7 +66,11 @@ func (l *Lab) prepareProgram(ctx context.Context, pkg, program, kept string) err
 		return err
 	}
 	file := filepath.Join(root, program)
-	dirs := libraryDirs(root, "/")
+	own, err := runPath(root, file)
+	if err != nil {
+		return err
+	}
+	dirs := append(own, libraryDirs(root, "/")...)
 	libs, err := libraries(dirs, file)
 	if err != nil {
 		return err

@@ -80,6 +80,7 @@ func (b *builder) binaryFiles() [][2]string {
 		{"openrc", filepath.Join(b.root, "packaging/openrc")},
 		{"openwrt", filepath.Join(b.root, "packaging/openwrt")},
 		{"keepalived", filepath.Join(b.root, "packaging/keepalived")},
+		{"bgp", filepath.Join(b.root, "packaging/bgp")},
 	}
 }
 
