@@ -23,7 +23,7 @@ import (
 func newBundle(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "bundle [FILE]",
-		Short: "Write what a bug report needs into one file",
+		Short: "Write the data of a bug report into one file",
 		Long: `Write status, ready, events, metrics, the results of doctor, versions and the
 files of the pairs into one FILE (default: joolctl-HOST-TIME.tar.gz in the
 current directory). It has no keys, and no address of a session. Needs root for

@@ -42,9 +42,9 @@ func newConfig(p *program) *cobra.Command {
 	var out *output
 	cmd := &cobra.Command{
 		Use:   "config NAME [DIR]",
-		Short: "Show the value of each key of a pair, and where it comes from",
+		Short: "Show the value of each key of a pair, and its source",
 		Long: `Show the value of each key of a pair in a directory (default ` + defaultDir + `),
-and where it comes from: a line of a file, or the key's default. It reads the
+and its source: a line of a file, or the key's default. It reads the
 files, whether or not a supervisor uses them. Exits with 1 if the pair is not
 fit to run.`,
 		Args:              cobra.RangeArgs(1, 2),

@@ -24,9 +24,9 @@ func newDoctor(p *program) *cobra.Command {
 	var out *output
 	cmd := &cobra.Command{
 		Use:   "doctor [DIR]",
-		Short: "Check the host and each pair, and say what to do about what is wrong",
+		Short: "Check the host and each pair, and print what to do about each fault",
 		Long: `Check the host and each pair of a directory (default: that of the supervisor, or
-` + defaultDir + `), and say what to do about what is wrong. It changes nothing, and
+` + defaultDir + `), and print what to do about each fault. It changes nothing, and
 works with and without a running supervisor. Needs root. Exits with 1 if a check
 fails; warnings do not count.
 

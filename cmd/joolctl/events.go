@@ -28,7 +28,7 @@ func newEvents(p *program) *cobra.Command {
 	var lines int
 	cmd := &cobra.Command{
 		Use:   "events [NAME...]",
-		Short: "Show what happened to the pairs: states, verdicts, full syncs, peers, losses",
+		Short: "Show the events of the pairs: states, verdicts, full syncs, peers, losses",
 		Long: `Show the latest events of all pairs, or of the named ones, the oldest first.
 
   state             the worker came into another state
@@ -63,7 +63,7 @@ With -o json, each line is a JSON object.`,
 		ValidArgsFunction: p.completeNames,
 	}
 	out = newOutput(cmd, "text", "json")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events, until interrupted")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print new events until interrupted")
 	cmd.Flags().IntVarP(&lines, "lines", "n", 0, "the latest `N` events only (default: all that the supervisor has)")
 	return cmd
 }

@@ -17,8 +17,8 @@ func newNotify(p *program) *cobra.Command {
 	all := false
 	cmd := &cobra.Command{
 		Use:   "notify NAME...|--all INSTANCE|GROUP VRRP STATE [PRIORITY]",
-		Short: "Take keepalived's notification that this host begins or stops to serve",
-		Long: `Take keepalived's notification about the VRRP instance or group VRRP: keepalived
+		Short: "Accept keepalived's notification that this host begins or stops to serve",
+		Long: `Accept keepalived's notification about the VRRP instance or group VRRP: keepalived
 appends the arguments behind the pairs' names. It records the state for
 "joolctl ready --vrrp VRRP". When the host becomes BACKUP, it also has the named
 pairs advertise their tables, for peers with upstream's joold; those with

@@ -28,8 +28,8 @@ func newReady(p *program) *cobra.Command {
 	vrrp := ""
 	cmd := &cobra.Command{
 		Use:   "ready NAME...|--all",
-		Short: "Tell whether it is safe to fail over to this host now",
-		Long: `Tell whether it is safe to fail over to this host now: "NAME: yes", or every
+		Short: "Show whether it is safe to fail over to this host now",
+		Long: `Show whether it is safe to fail over to this host now: "NAME: yes", or every
 reason why not, one to a line. Exits with 0 if all are ready, 1 if not, 3 if no
 supervisor answers. It answers within 200 ms, as keepalived's track_script needs
 it, whatever the kernel and the peers are doing.
@@ -80,7 +80,7 @@ has recorded, is not asked: it must not step down because a peer is incomplete.`
 			return p.printReady(ready, out)
 		},
 	}
-	cmd.Flags().BoolVar(&o.AllowAlone, "allow-alone", false, "ready though no peer can tell what this host lacks")
+	cmd.Flags().BoolVar(&o.AllowAlone, "allow-alone", false, "say yes for a host that hears no peer, too")
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for it to be ready")
 	cmd.Flags().DurationVar(&o.Patience, "patience", 0,
 		"ready after so long without being ready, if no complete peer was heard meanwhile (at least 25s)")

@@ -16,7 +16,7 @@ func newReload(p *program) *cobra.Command {
 	dryRun := false
 	cmd := &cobra.Command{
 		Use:   "reload [--dry-run [DIR]]",
-		Short: "Have the supervisor read its directory now, and tell what changed",
+		Short: "Have the supervisor read its directory now, and show the changes",
 		Long: `Have the supervisor read its directory now. Prints what changed, when it has
 taken effect, and what was refused; exits with 1 if anything was.
 

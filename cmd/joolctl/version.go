@@ -14,7 +14,7 @@ func newVersion(p *program) *cobra.Command {
 	var out *output
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Print the version, and what it was built from and tested with",
+		Short: "Print the version, the commit, and the versions of Jool it is tested with",
 		Long: `Print the version, the commit that it was built from, the version of Go that
 compiled it, the version of the protocol between hosts, and the versions of Jool
 that it is tested with. "joolctl --version" prints the version alone.`,
