@@ -36,6 +36,7 @@ var pairChecks = []struct {
 	{"membership", false, checkMembership},
 	{"snooping", false, checkSnooping},
 	{"port", false, checkPort},
+	{"buffers", false, checkBuffers},
 	{"other-daemons", false, checkOtherDaemons},
 	{"firewall", false, checkFirewall},
 	{"keys", false, checkKeys},

@@ -66,10 +66,11 @@ type host struct {
 	status    *supervisor.Status // nil: no supervisor answers
 	statusErr error
 	threads   *nsthread.Pool
-	// pid returns the process ID of the supervisor, 0 if it is not known, and owners the processes that have each socket, by the
-	// socket's inode. Both look once for all pairs.
-	pid    func() int
-	owners func() map[uint64][]process
+	// pid returns the process ID of the supervisor, 0 if it is not known, descriptors the supervisor's sockets, and owners the processes
+	// that have each socket, both by the socket's inode. All look once for all pairs.
+	pid         func() int
+	descriptors func() map[uint64]int
+	owners      func() map[uint64][]process
 }
 
 // subject is a pair that is checked.
@@ -98,6 +99,7 @@ const atOnce = 16
 func Run(ctx context.Context, o Options) Report {
 	h := &host{Options: o, threads: nsthread.NewPool(), owners: sync.OnceValue(socketOwners)}
 	h.pid = sync.OnceValue(h.supervisorPID)
+	h.descriptors = sync.OnceValue(func() map[uint64]int { return socketsOf(h.pid()) })
 	h.result, h.resultErr = configdir.Check(o.Dir)
 	if status, err := o.Status(ctx); err != nil {
 		h.statusErr = err

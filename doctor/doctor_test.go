@@ -76,6 +76,16 @@ func (w *ward) run(row supervisor.Row) {
 	w.status = &supervisor.Status{Directory: w.options.Dir, Version: "v1", Workers: []supervisor.Row{row}}
 }
 
+// supervise makes the test the supervisor: it has the control socket.
+func (w *ward) supervise() {
+	w.t.Helper()
+	l, err := net.Listen("unix", w.options.Socket)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { l.Close() })
+}
+
 // command runs a command in the namespace.
 func (w *ward) command(words ...string) {
 	w.t.Helper()
@@ -214,6 +224,21 @@ func TestFaults(t *testing.T) {
 		{"snooping", "off", ip("link add bridge0 type bridge mcast_snooping 0", "link set sync master bridge0"), OK, "does not snoop", ""},
 		{"port", "free", func(*ward) {}, OK, "no other program", ""},
 		{"port", "of another port", func(w *ward) { w.bind("[ff08::db8:64:64]:6465") }, OK, "no other program", ""},
+		{"buffers", "small", func(w *ward) {
+			running(supervisor.Row{})(w)
+			w.supervise()
+			w.bind("[ff08::db8:64:64]:6464")
+		}, Warn, "16777216 are configured", "CAP_NET_ADMIN"},
+		{"buffers", "as configured", func(w *ward) {
+			w.change(`"reuseaddr"`, `"receive buffer": 4096, "reuseaddr"`)
+			running(supervisor.Row{})(w)
+			w.supervise()
+			w.bind("[ff08::db8:64:64]:6464")
+		}, OK, "of 4096 bytes, as configured", ""},
+		{"buffers", "of a worker without a socket", func(w *ward) {
+			running(supervisor.Row{})(w)
+			w.supervise()
+		}, Warn, "no socket of this pair", "joolctl restart blue"},
 		{"firewall", "none", func(*ward) {}, OK, "arrives", ""},
 		{"firewall", "none, IPv4", func(w *ward) { w.change("ff08::db8:64:64", "233.252.0.64") }, OK, "arrives", ""},
 		{"firewall", "none, a group of the link", func(w *ward) { w.change("ff08::db8:64:64", "ff02::64") }, OK, "arrives", ""},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -124,24 +125,30 @@ func list(all []process) string {
 	return strings.Join(names, ", ")
 }
 
-func checkPort(_ context.Context, s *subject) []Finding {
+// networkSockets returns the inodes of the sockets that are bound to the pair's group or address and its port, and the number of
+// datagrams that have overrun them.
+func (s *subject) networkSockets() (inodes map[uint64]bool, drops uint64, err error) {
 	bound := s.spec.Bound()
 	var sockets []udpSocket
-	err := s.inNetwork(func() error {
-		var err error
+	err = s.inNetwork(func() (err error) {
 		sockets, err = udpSockets(s.spec.Is4())
 		return err
 	})
-	if err != nil {
-		return warn(err.Error(), "")
-	}
-	inodes := make(map[uint64]bool)
-	drops := uint64(0)
+	inodes = make(map[uint64]bool)
 	for _, u := range sockets {
 		if u.local.Port() == bound.Port() && (u.local.Addr() == bound.Addr() || u.local.Addr().IsUnspecified()) {
 			inodes[u.inode] = true
 			drops += u.drops
 		}
+	}
+	return inodes, drops, err
+}
+
+func checkPort(_ context.Context, s *subject) []Finding {
+	bound := s.spec.Bound()
+	inodes, drops, err := s.networkSockets()
+	if err != nil {
+		return warn(err.Error(), "")
 	}
 	others := s.others(inodes)
 	where := fmt.Sprintf("%v port %d", bound.Addr(), bound.Port())
@@ -160,21 +167,8 @@ const genericNetlink = 16
 // checkOtherDaemons looks for other programs that hear the module's multicasts in the namespace of the instance. The module waits for an
 // acknowledgement of each report, so two programs that acknowledge the same instance disturb each other.
 func checkOtherDaemons(_ context.Context, s *subject) []Finding {
-	thread, err := s.threads.Get(s.spec.Namespace)
+	inodes, err := s.moduleSockets()
 	if err != nil {
-		return nil // checkInstance says why
-	}
-	defer thread.Release()
-	inodes := make(map[uint64]bool)
-	if doErr := thread.Do(func() {
-		var group uint32
-		var sockets []byte
-		if group, err = joolnl.MulticastGroup(); err == nil {
-			if sockets, err = os.ReadFile("/proc/thread-self/net/netlink"); err == nil {
-				inodes = members(sockets, group)
-			}
-		}
-	}); doErr != nil || err != nil {
 		return nil // checkModule and checkInstance say why
 	}
 	others := slices.DeleteFunc(s.others(inodes), func(p process) bool { return p.name == "joolctl" })
@@ -182,6 +176,25 @@ func checkOtherDaemons(_ context.Context, s *subject) []Finding {
 		return ok("no other daemon hears the module's reports in this namespace")
 	}
 	return warn(list(others)+" also hears the module's reports in this namespace: it must serve another instance", "stop it if it serves "+s.place())
+}
+
+// moduleSockets returns the inodes of the sockets that hear the module's multicasts in the namespace of the instance.
+func (s *subject) moduleSockets() (inodes map[uint64]bool, err error) {
+	thread, err := s.threads.Get(s.spec.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	defer thread.Release()
+	doErr := thread.Do(func() {
+		var group uint32
+		var sockets []byte
+		if group, err = joolnl.MulticastGroup(); err == nil {
+			if sockets, err = os.ReadFile("/proc/thread-self/net/netlink"); err == nil {
+				inodes = members(sockets, group)
+			}
+		}
+	})
+	return inodes, errors.Join(err, doErr)
 }
 
 // members returns the inodes of the sockets that are members of a Generic Netlink multicast group, by the text of /proc/net/netlink, which

@@ -47,7 +47,7 @@ func (s supervisor) doctor(t testing.TB, args ...string) (d diagnosis, code int)
 func testDoctor(t *testing.T, top *topology, s supervisor, p pair) {
 	good, code := s.doctor(t)
 	for _, check := range []string{"privileges", "module", "supervisor", "directory", "descriptors", "files", "instance", "interface",
-		"source-address", "hop-limit", "membership", "snooping", "port", "other-daemons", "firewall", "worker", "peers"} {
+		"source-address", "hop-limit", "membership", "snooping", "port", "buffers", "other-daemons", "firewall", "worker", "peers"} {
 		if wrong := good.has(check, "ok"); wrong != "" {
 			t.Error(wrong)
 		}
