@@ -52,6 +52,8 @@ func TestCommands(t *testing.T) {
 			t.Errorf("exit status %d, want one that says no and names the socket:\n%s", code, out)
 		}
 	})
+	t.Run("bundle", func(t *testing.T) { testBundle(t, sJ) })
+	t.Run("config", func(t *testing.T) { testConfig(t, sJ, pairJ) })
 	t.Run("doctor", func(t *testing.T) { testDoctor(t, top, sJ, pairJ) })
 	sJ.stop(t)
 	sK.stop(t)
