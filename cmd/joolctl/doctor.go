@@ -22,6 +22,7 @@ const (
 
 func newDoctor(p *program) *cobra.Command {
 	var out *output
+	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "doctor [DIR]",
 		Short: "Check the host and each pair, and print what to do about each fault",
@@ -38,9 +39,10 @@ The checks: ` + strings.Join(doctor.Names(), ", ") + `.`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), doctorPatience)
 			defer cancel()
-			return p.printReport(doctor.Run(ctx, p.doctorOptions(ctx, args)), out)
+			return p.printReport(doctor.Run(ctx, p.doctorOptions(ctx, args)), out, quiet)
 		},
 	}
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "leave out the lines of checks that are ok (text only)")
 	out = newOutput(cmd, "text", "json")
 	return cmd
 }
@@ -60,12 +62,12 @@ func (p *program) doctorOptions(ctx context.Context, args []string) doctor.Optio
 // levels are the first words of the lines. Failures are in capital letters.
 var levels = map[doctor.Level]string{doctor.OK: "ok", doctor.Warn: "warn", doctor.Fail: "FAIL"}
 
-func (p *program) printReport(report doctor.Report, out *output) error {
+func (p *program) printReport(report doctor.Report, out *output, quiet bool) error {
 	if out.json() {
 		if err := writeJSON(p.stdout, report); err != nil {
 			return failed{err}
 		}
-	} else if err := p.writeReport(report); err != nil {
+	} else if err := p.writeReport(report, quiet); err != nil {
 		return failed{err}
 	}
 	if !report.Healthy {
@@ -74,9 +76,15 @@ func (p *program) printReport(report doctor.Report, out *output) error {
 	return nil
 }
 
-func (p *program) writeReport(report doctor.Report) error {
+// writeReport writes a line for each finding and its remedy, and the number of findings of each level.
+func (p *program) writeReport(report doctor.Report, quiet bool) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	found := make(map[doctor.Level]int)
 	for _, f := range report.Findings {
+		found[f.Level]++
+		if quiet && f.Level == doctor.OK {
+			continue
+		}
 		subject := f.Check
 		if f.Pair != "" {
 			subject = f.Pair + " " + f.Check
@@ -86,5 +94,9 @@ func (p *program) writeReport(report doctor.Report) error {
 			fmt.Fprintf(w, "\t\t%s\n", table.Cell(f.Remedy))
 		}
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(p.stdout, "\n%d ok, %d warn, %d FAIL\n", found[doctor.OK], found[doctor.Warn], found[doctor.Fail])
+	return err
 }
