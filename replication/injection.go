@@ -9,13 +9,16 @@ import (
 )
 
 // Injection queues the sessions of a full sync for the module, which takes them in batches, so that its lock is free in between.
-// It leaves out sessions that were reported meanwhile, because their reports are newer. The zero value has no sessions.
+// It leaves out sessions that were reported meanwhile, because their reports are newer, unless a BIB entry was in the way of a session:
+// the module has refused its reports. The zero value has no sessions.
 type Injection struct {
 	// Base is when the queued sessions had the times left that their records have.
 	Base time.Time
 	// Given counts the sessions that Batch has returned, and Heard those of them that live datagrams had brought before.
 	Given, Heard int
 
+	freedMasks  map[Mask]struct{} // of BIB entries that were removed
+	freedHosts  map[bibHost]struct{}
 	reported    *Reported
 	backlog     *Backlog
 	pieces      [][]session.Record // each sorted by age
@@ -26,6 +29,30 @@ type Injection struct {
 // NewInjection returns an empty Injection. backlog learns which records are injected.
 func NewInjection(base time.Time, reported *Reported, backlog *Backlog) Injection {
 	return Injection{Base: base, reported: reported, backlog: backlog}
+}
+
+// Free notes that BIB entries were removed, which were in the way of sessions.
+func (i *Injection) Free(masks []Mask, hosts map[Mask]bibHost) {
+	if i.freedMasks == nil && len(masks) > 0 {
+		i.freedMasks, i.freedHosts = make(map[Mask]struct{}), make(map[bibHost]struct{})
+	}
+	for _, m := range masks {
+		i.freedMasks[m], i.freedHosts[hosts[m]] = struct{}{}, struct{}{}
+	}
+}
+
+// freed reports whether a BIB entry was in the way of a session.
+func (i *Injection) freed(r *session.Record) bool {
+	_, mask := i.freedMasks[maskOf(r)]
+	_, host := i.freedHosts[hostOf(r)]
+	return mask || host
+}
+
+// isNewer reports whether the module has a newer version of a session than the full sync: the own module has reported it, or a peer has
+// and no BIB entry was in the way.
+func (i *Injection) isNewer(r *session.Record) bool {
+	key := r.Key()
+	return i.reported.Own(key) || i.reported.Has(key) && !i.freed(r)
 }
 
 // Add queues sessions, oldest first. It keeps their memory.
@@ -55,7 +82,7 @@ func (i *Injection) Batch(dst []byte, f session.Format, pool6 netip.Prefix, to I
 	for n := 0; n < session.MaxPerMessage && i.done < i.total; {
 		from := i.take()
 		r := *from
-		if i.reported.Has(r.Key()) || int64(r.Expires()) <= since.Milliseconds() {
+		if int64(r.Expires()) <= since.Milliseconds() || i.isNewer(&r) {
 			continue
 		}
 		if i.reported.Overflowed() && to.Holds(&r) {

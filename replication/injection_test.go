@@ -50,3 +50,42 @@ func TestInjection(t *testing.T) {
 		}
 	}
 }
+
+// TestInjectionFreed removes a BIB entry that was in the way of sessions. A peer's report of such a session was refused by the module,
+// so the full sync brings the session, but not one that the own module has reported meanwhile.
+func TestInjectionFreed(t *testing.T) {
+	f := session.FormatOf(40)
+	now := time.Unix(1_000_000, 0)
+	bySame, byOther, own := tcpRecord(1, 100_000), tcpRecord(2, 200_000), tcpRecord(3, 300_000)
+	for _, c := range []struct {
+		name  string
+		freed []session.Record // their masks and hosts
+		want  int
+	}{
+		{"none", nil, 0},
+		{"of a session reported by a peer", []session.Record{bySame}, 1},
+		{"of a session reported by the own module", []session.Record{own}, 0},
+		{"of all", []session.Record{bySame, byOther, own}, 2},
+	} {
+		var r Reported
+		var b Backlog
+		r.Start()
+		r.AddList(packedList(t, bySame, byOther, own))
+		if len(r.BeginComparison()) > 0 {
+			t.Error("a session that a peer has reported counts as one of the own module")
+		}
+		r.Add(&own)
+		if own := r.BeginComparison(); len(own) != 1 {
+			t.Errorf("%d sessions of the own module, want 1", len(own))
+		}
+		i := NewInjection(now, &r, &b)
+		for j := range c.freed {
+			m := maskOf(&c.freed[j])
+			i.Free([]Mask{m}, map[Mask]bibHost{m: hostOf(&c.freed[j])})
+		}
+		i.Add([]session.Record{bySame, byOther, own})
+		if i.Batch(nil, f, ttl.Pool6, holding{}, now); i.Given != c.want {
+			t.Errorf("%s: %d sessions are given, want %d", c.name, i.Given, c.want)
+		}
+	}
+}

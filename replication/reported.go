@@ -8,9 +8,9 @@ const MaxReported = 1 << 18
 // Reported is the set of sessions that were reported during a full sync: records of them that the full sync brings are
 // older. The zero value records nothing.
 type Reported struct {
-	sessions map[session.Key]struct{} // nil: nothing is recorded
-	order    []session.Key            // as they were added
-	compared int                      // how many of them the comparison of tables has that is under way
+	sessions map[session.Key]bool // whether the own module has reported it, or peers only; nil: nothing is recorded
+	order    []session.Key        // those of the own module, as they were added
+	compared int                  // how many of them the comparison of tables has that is under way
 	overflow bool
 }
 
@@ -22,7 +22,7 @@ func (r *Reported) Start() {
 }
 
 // Restart begins to record, with an empty set.
-func (r *Reported) Restart() { *r = Reported{sessions: make(map[session.Key]struct{})} }
+func (r *Reported) Restart() { *r = Reported{sessions: make(map[session.Key]bool)} }
 
 // Stop ends the recording, and empties the set.
 func (r *Reported) Stop() { *r = Reported{} }
@@ -30,31 +30,38 @@ func (r *Reported) Stop() { *r = Reported{} }
 // Recording reports whether Add records sessions.
 func (r *Reported) Recording() bool { return r.sessions != nil }
 
-// Add records a session.
+// Add records a session that the own module has reported.
 func (r *Reported) Add(rec *session.Record) {
-	if r.sessions == nil {
-		return
+	if key := rec.Key(); r.add(key, true) {
+		r.order = append(r.order, key)
 	}
-	key := rec.Key()
-	if _, known := r.sessions[key]; known {
-		return
-	}
-	if len(r.sessions) >= MaxReported {
-		r.overflow = true
-		return
-	}
-	r.sessions[key] = struct{}{}
-	r.order = append(r.order, key)
 }
 
-// AddList records the sessions of a list that has passed session.CheckList.
+// add records a session. It returns false if the set does not change.
+func (r *Reported) add(key session.Key, own bool) bool {
+	if r.sessions == nil {
+		return false
+	}
+	before, known := r.sessions[key]
+	switch {
+	case known && (before || !own):
+		return false
+	case !known && len(r.sessions) >= MaxReported:
+		r.overflow = true
+		return false
+	}
+	r.sessions[key] = own
+	return true
+}
+
+// AddList records the sessions of a peer's list, which has passed session.CheckList.
 func (r *Reported) AddList(entries []byte) {
 	if r.sessions == nil {
 		return
 	}
 	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
 		rec := f.Record(entries)
-		r.Add(&rec)
+		r.add(rec.Key(), false)
 	}
 }
 
@@ -64,16 +71,19 @@ func (r *Reported) Has(key session.Key) bool {
 	return has
 }
 
+// Own reports whether the own module has reported a session.
+func (r *Reported) Own(key session.Key) bool { return r.sessions[key] }
+
 // Overflowed reports whether more than MaxReported sessions were reported. Then a full sync injects only sessions that the
 // module does not have, and removes no BIB entries.
 func (r *Reported) Overflowed() bool { return r.overflow }
 
-// BeginComparison returns the sessions that were added so far, for a comparison of tables, which happens beside the thread. They
-// are not copied: sessions are added behind them only.
+// BeginComparison returns the sessions that the own module has reported so far, for a comparison of tables, which happens beside the
+// thread: their mappings are in use here. They are not copied: sessions are added behind them only.
 func (r *Reported) BeginComparison() []session.Key {
 	r.compared = len(r.order)
 	return r.order[:r.compared:r.compared]
 }
 
-// EndComparison returns the sessions that were added since BeginComparison.
+// EndComparison returns the sessions that the own module has reported since BeginComparison.
 func (r *Reported) EndComparison() (lately []session.Key) { return r.order[r.compared:] }

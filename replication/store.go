@@ -84,6 +84,7 @@ func (r *Receiver) store(d Difference, now time.Time) {
 	if len(d.Inject) > 0 && r.beginToStore(now) {
 		r.knowledge.Stores(in.from.ID, now)
 		in.fresh += d.Fresh
+		in.injection.Free(d.Remove, d.hosts)
 		in.injection.Add(d.Inject)
 		r.inject()
 	}

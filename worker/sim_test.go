@@ -292,6 +292,10 @@ func TestSimulationFound(t *testing.T) {
 			"one-way at=1m17.532s for=28.666s host=1 peer=3; one-way at=1m19.542s for=5.132s host=1 peer=2"},
 		{9774, "after a failover, a worker that has just started reports a session as it was before the worker was down",
 			"advertise at=30.921s for=6.687s host=3 peer=0 amount=209; recreate at=1m53.233s for=160ms host=2 peer=0 amount=0.39981804345751293; kill at=1m54.818s for=5.182s host=2 peer=3; failover at=2m0s for=0s host=0 peer=2"},
+		{4804, "a peer's live datagrams protect an own mapping that is in the way of their sessions",
+			"recreate at=1m50.226s for=27ms host=0 peer=1 amount=0.47263170340188065"},
+		{4911, "a host that took the table of an incomplete peer says yes before another peer has greeted it",
+			"kill at=50.1s for=1.438s host=3 peer=4; regroup at=52.289s for=1.037s host=3 peer=4; partition at=1m34.756s for=5.71s host=1 peer=4 sides=111; kill at=1m41.801s for=5.904s host=2 peer=0; loss at=1m41.873s for=18.127s host=-1 peer=-1 amount=0.21052546638589"},
 	} {
 		t.Run(fmt.Sprint(c.seed), func(t *testing.T) {
 			faults, err := parseFaults(c.faults)
