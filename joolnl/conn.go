@@ -465,10 +465,10 @@ func writeFD(fd int, b []byte) (int, error) {
 	}
 }
 
-// Untaken reports whether an error of the module means that it ignored all sessions of a JOOLD_ADD, because the
+// IgnoredAll reports whether an error of the module means that it ignored all sessions of a JOOLD_ADD, because the
 // instance does not exist, ss-enabled is off, or the module is not loaded. Other errors concern single sessions;
 // the module has stored the others.
-func Untaken(err error) bool {
+func IgnoredAll(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Text == "" || IsNotLoaded(err) ||
 		strings.Contains(e.Text, "lacks an instance") || strings.Contains(e.Text, "disabled"))

@@ -239,18 +239,18 @@ func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
 	t.begin(t.tid)
 	t.woken, t.stood, t.full = time.Now(), stood, n == len(events)
 	switch waited := t.woken.Sub(now); {
-	case now.Sub(before) > Standstill: // a stall while the thread ran functions
+	case now.Sub(before) > StallDelay: // a stall while the thread ran functions
 		t.stood = t.woken.Sub(before)
 	case far:
 		t.stood = max(t.stood, t.clock.stood(now.Sub(epoch), t.woken.Sub(epoch)))
-	case planned >= 0 && waited > time.Duration(planned)*time.Millisecond+Standstill:
+	case planned >= 0 && waited > time.Duration(planned)*time.Millisecond+StallDelay:
 		t.stood = waited
 	}
 	return n
 }
 
-// Standstill is the delay from which on the thread assumes that its process or its host was stopped.
-const Standstill = time.Second
+// StallDelay is the delay from which on the thread assumes that its process or its host was stopped.
+const StallDelay = time.Second
 
 // StoodStill returns how long the readable data may have waited in the sockets because the thread stalled; 0: it
 // did not stall. StoodStill must be called on the thread.

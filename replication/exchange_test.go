@@ -90,7 +90,7 @@ func (h *host) lackingOfDead(peer syncwire.ID, vector []syncwire.Component, live
 	return lacks
 }
 
-// couldLack is lacking as if every host in earshot said HELLO now, for which a host reads its module's counters.
+// couldLack is lacking as if every reachable host said HELLO now, for which a host reads its module's counters.
 func (h *host) couldLack() (lacks []lack) {
 	h.advance()
 	inEarshot := func(id syncwire.ID) bool { return h.hears(h.w.hosts[id]) }
@@ -126,7 +126,7 @@ func (h *host) settleUnclaimed(lacks []lack) {
 	}
 }
 
-// best returns the peer in earshot that has most of the missing sessions.
+// best returns the reachable peer that has most of the missing sessions.
 func (h *host) best(lacks []lack) *host {
 	var best *neighbor
 	most := -1
@@ -338,7 +338,7 @@ func (h *host) report() {
 	h.count(e)
 	for seq, before := range h.sent {
 		if before.key == e.key {
-			h.sent[seq] = entry{e.key, 0} // a repeat leaves it out
+			h.sent[seq] = entry{e.key, 0} // a retransmission omits it
 		}
 	}
 	if h.seq++; h.seq == 0 { // the zero position is that of an origin without sessions

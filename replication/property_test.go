@@ -414,7 +414,7 @@ func (w *world) check() error {
 	return nil
 }
 
-// wrong returns a host in earshot that has a session which a host lacks and could know of; nil: there is none.
+// wrong returns a reachable host that has a session which a host lacks and could know of; nil: there is none.
 func (h *host) wrong() (other *host, key int) {
 	has := h.table
 	for _, e := range h.held {
@@ -545,11 +545,11 @@ func (w *world) run() error {
 // TestVectorNeverLies has things happen to hosts in random order, and settles what is left of them again and again: then all
 // of them become complete, and their tables are equal.
 //
-// At no time may a host say that it is complete while it lacks a session that a host in earshot has. As HELLOs take up to 10 s, the
-// test asks what the host would say if every host in earshot said HELLO now. Even then a host can't know of a session
-//   - while the module of the session's origin has neither reported it nor counted it as dropped, if the origin is in earshot: a
+// At no time may a host say that it is complete while it lacks a session that a reachable host has. As HELLOs take up to 10 s, the
+// test asks what the host would say if every reachable host said HELLO now. Even then a host can't know of a session
+//   - while the module of the session's origin has neither reported it nor counted it as dropped, if the origin is reachable: a
 //     session that nobody has reported dies with its host. The module is given 8 s;
-//   - whose origin is gone, as long as a host in earshot has yet to find out that a peer is gone, listens after its start, or
+//   - whose origin is gone, as long as a reachable host has yet to find out that a peer is gone, listens after its start, or
 //     injects sessions of a peer that is gone. That host's generation may have to rise;
 //   - that its own module has refused, until it reads that error.
 func TestVectorNeverLies(t *testing.T) {

@@ -37,7 +37,7 @@ func (l *listener) hear(kind syncwire.Kind, seqs ...syncwire.Seq) {
 }
 
 func (l *listener) live(seqs ...syncwire.Seq)   { l.hear(syncwire.Live, seqs...) }
-func (l *listener) repeat(seqs ...syncwire.Seq) { l.hear(syncwire.Repeat, seqs...) }
+func (l *listener) repeat(seqs ...syncwire.Seq) { l.hear(syncwire.Retransmission, seqs...) }
 func (l *listener) says(last syncwire.Seq)      { l.ExpectUpTo(last, l.now, l.deliver) }
 
 // after lets time pass, and returns what is asked for.
@@ -124,20 +124,20 @@ func TestStreamPassed(t *testing.T) {
 			t.Errorf("%d of kind %d was taken: %v", seq, kind, got)
 		}
 	}
-	take(syncwire.Repeat, 1, false)
+	take(syncwire.Retransmission, 1, false)
 	take(syncwire.Live, 1, true)
-	take(syncwire.Repeat, 2, true) // before it was missed
+	take(syncwire.Retransmission, 2, true) // before it was missed
 	take(syncwire.Live, 2, false)
 	take(syncwire.Live, 5, true)
 	take(syncwire.Live, 5, false)
-	take(syncwire.Repeat, 4, true)
+	take(syncwire.Retransmission, 4, true)
 	take(syncwire.Live, 3, true)
 	l.want(1, 2, 3, 4, 5)
 	take(syncwire.Live, 9, true)
 	l.says(9)
 	take(syncwire.Live, 7, false)
-	take(syncwire.Repeat, 7, true)
-	take(syncwire.Repeat, 7, false)
+	take(syncwire.Retransmission, 7, true)
+	take(syncwire.Retransmission, 7, false)
 	l.want(9, 7)
 }
 
@@ -159,9 +159,9 @@ func TestStreamComplete(t *testing.T) {
 	l.says(10)
 	whole("the last ones are missing", 5, 6, 8)
 	l.repeat(7)
-	whole("a repeat", 5, 8, 8)
+	whole("a retransmission", 5, 8, 8)
 	l.repeat(10)
-	whole("a repeat of the last one", 5, 8, 10)
+	whole("a retransmission of the last one", 5, 8, 10)
 	l.Gone([]syncwire.Range{{From: 9, To: 9}}, false)
 	whole("the rest has been sent again since", 5, 10, 10)
 	l.live(12)
@@ -225,7 +225,7 @@ func TestStreamGap(t *testing.T) {
 	l.want(1)
 	l.nacks(l.after(1), 2, 2, 5, 5)
 	l.want(3, 4, 6)
-	l.live(2, 5) // late originals: the repeats are on the way, with less in them
+	l.live(2, 5) // late originals: the retransmissions are on the way, with fewer sessions
 	l.want()
 	l.repeat(5, 5, 2, 2, 4)
 	l.want(5, 2)

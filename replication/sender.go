@@ -304,7 +304,7 @@ func (s *Sender) newID() uint32 { return s.random.Uint32() | 1 }
 func (s *Sender) announce(now time.Time, sessions int) {
 	c := s.current
 	c.announced = now
-	b := &syncwire.Begin{Resync: c.id, Why: c.why, Audience: c.audience,
+	b := &syncwire.Begin{FullSync: c.id, Why: c.why, Audience: c.audience,
 		Sessions: uint32(sessions), Settings: *s.host.Settings(), Vector: c.vector}
 	if c.perBulk != syncwire.MaxBulk {
 		b.PerBulk = uint8(c.perBulk)
@@ -353,7 +353,7 @@ func (s *Sender) sendEnd(c *transmission, now time.Time) {
 		}
 		s.served = now
 	}
-	s.host.Send(&syncwire.End{Resync: c.id, Sessions: uint32(len(c.table.Records)), Bulks: c.Bulks(), Doubtful: c.doubtful}, c.audience)
+	s.host.Send(&syncwire.End{FullSync: c.id, Sessions: uint32(len(c.table.Records)), Bulks: c.Bulks(), Doubtful: c.doubtful}, c.audience)
 }
 
 // sendBulk sends a BULK with the times that its sessions have left now.
@@ -367,7 +367,7 @@ func (s *Sender) sendBulk(c *transmission, index uint32, now time.Time) {
 		b = append(b, r[:]...)
 	}
 	s.bulkBuf = b
-	s.bulk = syncwire.Bulk{Resync: c.id, Index: index, Records: b}
+	s.bulk = syncwire.Bulk{FullSync: c.id, Index: index, Records: b}
 	s.host.Send(&s.bulk, c.audience)
 }
 
@@ -410,9 +410,9 @@ func (s *Sender) retransmit(now time.Time) (again time.Time, retransmits bool) {
 
 // Requested queues the BULKs of a peer's NACK again. Those that were not sent yet are sent anyway.
 func (s *Sender) Requested(n *syncwire.Nack, by syncwire.ID, now time.Time) {
-	c := s.withID(n.Resync)
+	c := s.withID(n.FullSync)
 	if c == nil || c.Exhausted() {
-		s.host.Reply(&syncwire.Gone{To: by, Resync: n.Resync, Ranges: n.Ranges}, now)
+		s.host.Reply(&syncwire.Gone{To: by, FullSync: n.FullSync, Ranges: n.Ranges}, now)
 		return
 	}
 	if c.reading {

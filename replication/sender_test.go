@@ -68,10 +68,10 @@ func (h *senderHost) ReadTable(_ int, base time.Time, _ func() bool, done func(S
 func (h *senderHost) Send(body syncwire.Body, _ []syncwire.ID) {
 	switch b := body.(type) {
 	case *syncwire.Begin:
-		h.begins[b.Resync]++
+		h.begins[b.FullSync]++
 		h.per = append(h.per, b.SessionsPerBulk())
 	case *syncwire.Bulk:
-		h.bulks[b.Resync]++
+		h.bulks[b.FullSync]++
 		h.sizes = append(h.sizes, len(b.Records)/syncwire.RecordLen)
 	}
 }
@@ -206,7 +206,7 @@ func (h *senderHost) transmits(c *transmission, after uint32, at func()) {
 func TestSenderGoesOn(t *testing.T) {
 	const bulks, sent, by = 200, 20, 0x10f
 	request := func(h *senderHost, from, to uint32) {
-		h.Requested(&syncwire.Nack{Resync: h.current.id, Ranges: []syncwire.Range{{From: from, To: to}}}, by, h.now)
+		h.Requested(&syncwire.Nack{FullSync: h.current.id, Ranges: []syncwire.Range{{From: from, To: to}}}, by, h.now)
 	}
 	for _, c := range []struct {
 		name  string
@@ -314,7 +314,7 @@ func TestRetransmitsAfterTheNext(t *testing.T) {
 	}
 	h.now = h.now.Add(KeepSent / 2)
 	h.Tick(h.now)
-	h.Requested(&syncwire.Nack{Resync: first.id, Ranges: []syncwire.Range{{From: 3, To: 4}}}, by, h.now)
+	h.Requested(&syncwire.Nack{FullSync: first.id, Ranges: []syncwire.Range{{From: 3, To: 4}}}, by, h.now)
 	for range 5 {
 		h.now = h.now.Add(TransferTick)
 		h.Tick(h.now)

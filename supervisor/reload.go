@@ -35,7 +35,7 @@ type Change struct {
 type Refusal struct {
 	// Name is the name of the pair.
 	Name string `json:"name"`
-	// State is the state of the pair, which is as it was before.
+	// State is the state of the pair, which the refusal does not change.
 	State State `json:"state"`
 	// Reasons are why its files can't be used.
 	Reasons []replication.Reason `json:"reasons"`
@@ -103,7 +103,7 @@ func (s *Supervisor) Reload(ctx context.Context) (Reload, error) {
 				continue
 			}
 			if p.has() && p.unsettled {
-				late := fmt.Sprintf("nothing has come of it within %v; see joolctl status %s", patience, c.Name)
+				late := fmt.Sprintf("the change has not taken effect within %v; see joolctl status %s", patience, c.Name)
 				reload.Refused = append(reload.Refused, p.refusal(replication.NoOutcome, late))
 				continue
 			}

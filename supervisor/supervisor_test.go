@@ -204,7 +204,7 @@ func TestReloadThatHangs(t *testing.T) {
 		start := time.Now()
 		got := r.reload()
 		want := Reload{Changes: []Change{}, Refused: []Refusal{{"a", Running, []replication.Reason{
-			{Code: replication.NoOutcome, Text: "nothing has come of it within 5s; see joolctl status a"}}}}}
+			{Code: replication.NoOutcome, Text: "the change has not taken effect within 5s; see joolctl status a"}}}}}
 		if diff := cmp.Diff(want, got); diff != "" || time.Since(start) != patience {
 			t.Errorf("after %v (-want +got):\n%s", time.Since(start), diff)
 		}

@@ -45,7 +45,7 @@ func TestLimits(t *testing.T) {
 					}, 0)
 
 					hello := &Hello{Settings: exampleSettings, Software: strings.Repeat("x", 32), Vector: fullVector(), Heard: slices.Repeat([]Heard{{1, 2}}, MaxHeard)}
-					begin := &Begin{Resync: 42, Audience: slices.Repeat([]ID{9}, MaxAudience), Settings: exampleSettings, Vector: fullVector(), PerBulk: 5}
+					begin := &Begin{FullSync: 42, Audience: slices.Repeat([]ID{9}, MaxAudience), Settings: exampleSettings, Vector: fullVector(), PerBulk: 5}
 					l.Shorten(hello)
 					l.Shorten(begin)
 					for _, c := range []struct {
@@ -95,7 +95,7 @@ func TestFewOrigins(t *testing.T) {
 	const origins = 33
 	l := NewLimits(MinMTU, false, true)
 	hello := &Hello{Settings: exampleSettings, Software: strings.Repeat("x", 32), Vector: fullVector()[:origins], Heard: make([]Heard, MaxHeard)}
-	begin := &Begin{Resync: 42, Audience: make([]ID, MaxAudience), Settings: exampleSettings, Vector: fullVector()[:origins], PerBulk: 5}
+	begin := &Begin{FullSync: 42, Audience: make([]ID, MaxAudience), Settings: exampleSettings, Vector: fullVector()[:origins], PerBulk: 5}
 	l.Shorten(hello)
 	l.Shorten(begin)
 	if len(hello.Vector) != origins || len(begin.Vector) != origins {

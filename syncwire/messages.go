@@ -321,27 +321,27 @@ func needID(id ID) error {
 // Range is a range of sequence numbers, or of the indexes of a full sync's BULKs, both ends included.
 type Range struct{ From, To uint32 }
 
-// Nack requests retransmissions from a sender: live datagrams by their sequence numbers or, if Resync is not 0,
+// Nack requests retransmissions from a sender: live datagrams by their sequence numbers or, if FullSync is not 0,
 // BULKs of that full sync by their indexes.
 type Nack struct {
-	To     ID
-	Resync uint32
-	Ranges []Range
+	To       ID
+	FullSync uint32
+	Ranges   []Range
 }
 
 func (*Nack) messageType() Type                { return TypeNack }
-func (n *Nack) appendFields(dst []byte) []byte { return appendRanges(dst, n.To, n.Resync, n.Ranges) }
+func (n *Nack) appendFields(dst []byte) []byte { return appendRanges(dst, n.To, n.FullSync, n.Ranges) }
 func (n *Nack) check() error                   { return checkRanges(n.To, n.Ranges) }
 
 func (n *Nack) setField(tag uint8, v []byte) error {
-	return setRanges(tag, v, &n.To, &n.Resync, &n.Ranges)
+	return setRanges(tag, v, &n.To, &n.FullSync, &n.Ranges)
 }
 
 // Gone is the reply to a Nack for ranges that the sender does not retransmit, because it no longer has them or,
 // if Superseded is true, because later datagrams contain all their sessions. To is the sender of the Nack.
 type Gone struct {
 	To         ID
-	Resync     uint32
+	FullSync   uint32
 	Ranges     []Range
 	Superseded bool
 }
@@ -350,7 +350,7 @@ func (*Gone) messageType() Type { return TypeGone }
 func (g *Gone) check() error    { return checkRanges(g.To, g.Ranges) }
 
 func (g *Gone) appendFields(dst []byte) []byte {
-	dst = appendRanges(dst, g.To, g.Resync, g.Ranges)
+	dst = appendRanges(dst, g.To, g.FullSync, g.Ranges)
 	if g.Superseded {
 		dst = appendField(dst, 3, 1)
 	}
@@ -362,7 +362,7 @@ func (g *Gone) setField(tag uint8, v []byte) error {
 		g.Superseded = len(v) > 0 && v[0]&1 != 0
 		return nil
 	}
-	return setRanges(tag, v, &g.To, &g.Resync, &g.Ranges)
+	return setRanges(tag, v, &g.To, &g.FullSync, &g.Ranges)
 }
 
 func appendRanges(dst []byte, to ID, resync uint32, ranges []Range) []byte {
@@ -415,7 +415,7 @@ const (
 
 // Begin announces a full sync.
 type Begin struct {
-	Resync   uint32
+	FullSync uint32
 	Why      Why
 	Audience []ID // empty: all receivers
 	Sessions uint32
@@ -439,7 +439,7 @@ func (b *Begin) SessionsPerBulk() int {
 func (*Begin) messageType() Type { return TypeBegin }
 
 func (b *Begin) appendFields(dst []byte) []byte {
-	dst = appendField32(dst, 1, b.Resync, b.Sessions)
+	dst = appendField32(dst, 1, b.FullSync, b.Sessions)
 	dst = appendField(dst, 2, byte(b.Why))
 	ids := make([]uint32, len(b.Audience))
 	for i, id := range b.Audience {
@@ -460,7 +460,7 @@ func (b *Begin) setField(tag uint8, v []byte) error {
 		if len(v) < 8 {
 			return errLength
 		}
-		b.Resync, b.Sessions = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+		b.FullSync, b.Sessions = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
 	case 2:
 		if len(v) < 1 {
 			return errLength
@@ -493,7 +493,7 @@ func (b *Begin) setField(tag uint8, v []byte) error {
 }
 
 func (b *Begin) check() error {
-	if b.Resync == 0 {
+	if b.FullSync == 0 {
 		return errMissing
 	}
 	for _, ttl := range b.Settings.TTLs {
@@ -513,15 +513,15 @@ const RecordLen = 36
 
 // Bulk is a part of a full sync.
 type Bulk struct {
-	Resync  uint32
-	Index   uint32
-	Records []byte // complete records, at least one
+	FullSync uint32
+	Index    uint32
+	Records  []byte // complete records, at least one
 }
 
 func (*Bulk) messageType() Type { return TypeBulk }
 
 func (b *Bulk) appendFields(dst []byte) []byte {
-	dst = appendField32(dst, 1, b.Resync, b.Index)
+	dst = appendField32(dst, 1, b.FullSync, b.Index)
 	return appendField(dst, 2, b.Records...)
 }
 
@@ -531,7 +531,7 @@ func (b *Bulk) setField(tag uint8, v []byte) error {
 		if len(v) < 8 {
 			return errLength
 		}
-		b.Resync, b.Index = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+		b.FullSync, b.Index = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
 	case 2:
 		if len(v)%RecordLen != 0 || len(v) > MaxBulk*RecordLen {
 			return errLength
@@ -542,7 +542,7 @@ func (b *Bulk) setField(tag uint8, v []byte) error {
 }
 
 func (b *Bulk) check() error {
-	if b.Resync == 0 || len(b.Records) == 0 {
+	if b.FullSync == 0 || len(b.Records) == 0 {
 		return errMissing
 	}
 	return nil
@@ -550,7 +550,7 @@ func (b *Bulk) check() error {
 
 // End ends a full sync.
 type End struct {
-	Resync   uint32
+	FullSync uint32
 	Sessions uint32
 	Bulks    uint32
 	// Doubtful is true if the sender's table may lack sessions of other origins that BEGIN's vector claims,
@@ -562,7 +562,7 @@ type End struct {
 func (*End) messageType() Type { return TypeEnd }
 
 func (e *End) appendFields(dst []byte) []byte {
-	dst = appendField32(dst, 1, e.Resync, e.Sessions, e.Bulks)
+	dst = appendField32(dst, 1, e.FullSync, e.Sessions, e.Bulks)
 	if e.Doubtful {
 		dst = appendField(dst, 2, 1)
 	}
@@ -581,12 +581,12 @@ func (e *End) setField(tag uint8, v []byte) error {
 	if len(v) < 12 {
 		return errLength
 	}
-	e.Resync, e.Sessions, e.Bulks = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:]), binary.BigEndian.Uint32(v[8:])
+	e.FullSync, e.Sessions, e.Bulks = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:]), binary.BigEndian.Uint32(v[8:])
 	return nil
 }
 
 func (e *End) check() error {
-	if e.Resync == 0 {
+	if e.FullSync == 0 {
 		return errMissing
 	}
 	if uint64(e.Sessions) > uint64(e.Bulks)*MaxBulk {

@@ -123,7 +123,7 @@ func TestParseRefuses(t *testing.T) {
 		{"HELLO, padding longer than any datagram", cat(TypeHello, field(9, make([]byte, 9001)...)), errLength},
 
 		{"BULK without fields", cat(TypeBulk), errMissing},
-		{"BULK of resync 0", cat(TypeBulk, numbers(1, 0, 1), field(2, record...)), errMissing},
+		{"BULK of full sync 0", cat(TypeBulk, numbers(1, 0, 1), field(2, record...)), errMissing},
 		{"BULK, short", cat(TypeBulk, numbers(1, 42), field(2, record...)), errLength},
 		{"BULK without sessions", cat(TypeBulk, numbers(1, 42, 0)), errMissing},
 		{"BULK of no sessions", cat(TypeBulk, numbers(1, 42, 0), field(2)), errMissing},
@@ -188,25 +188,25 @@ func TestParseAccepts(t *testing.T) {
 		{"unknown tags", cat(TypeSolicit, field(0), field(99, 1, 2, 3), numbers(1, 9), field(255, bytes.Repeat([]byte{1}, 900)...)), &Solicit{To: 9}},
 		{"an unknown tag that looks like fields", cat(TypeSolicit, numbers(1, 9), field(9, numbers(1, 8)...)), &Solicit{To: 9}},
 		{"SOLICIT, longer", cat(TypeSolicit, numbers(1, 9, 8)), &Solicit{To: 9}},
-		{"NACK, fields turned", cat(TypeNack, numbers(2, 3, 4), numbers(1, 9, 5, 77)), &Nack{To: 9, Resync: 5, Ranges: []Range{{3, 4}}}},
+		{"NACK, fields turned", cat(TypeNack, numbers(2, 3, 4), numbers(1, 9, 5, 77)), &Nack{To: 9, FullSync: 5, Ranges: []Range{{3, 4}}}},
 		{"NACK, 64 ranges", cat(TypeNack, numbers(1, 9, 0), numbers(2, most...)), &Nack{To: 9, Ranges: ranges}},
 		{"NACK, the longest range", cat(TypeNack, numbers(1, 9, 0), numbers(2, 5, 5+1<<31-1)), &Nack{To: 9, Ranges: []Range{{5, 4 + 1<<31}}}},
 		{"NACK, a range over the wrap", cat(TypeNack, numbers(1, 9, 0), numbers(2, 1<<32-2, 1)), &Nack{To: 9, Ranges: []Range{{1<<32 - 2, 1}}}},
 		{"GONE, superseded of no bytes", cat(TypeGone, numbers(1, 9, 0), numbers(2, 1, 1), field(3)), &Gone{To: 9, Ranges: []Range{{1, 1}}}},
 		{"GONE, other bits", cat(TypeGone, numbers(1, 9, 0), numbers(2, 1, 1), field(3, 0xfe, 1)), &Gone{To: 9, Ranges: []Range{{1, 1}}}},
-		{"BEGIN, the least", cat(TypeBegin, numbers(1, 42, 0), field(4, settingsWith(0)...)), &Begin{Resync: 42, Settings: exampleSettings}},
+		{"BEGIN, the least", cat(TypeBegin, numbers(1, 42, 0), field(4, settingsWith(0)...)), &Begin{FullSync: 42, Settings: exampleSettings}},
 		{"BEGIN, longer", cat(TypeBegin, numbers(1, 42, 3, 9), field(2, 2, 9), numbers(3, 9), field(4, append(settingsWith(0), 9)...)),
-			&Begin{Resync: 42, Sessions: 3, Why: WhyAdvertise, Audience: []ID{9}, Settings: exampleSettings}},
-		{"BEGIN, the fewest sessions in a BULK", cat(TypeBegin, numbers(1, 42, 0), field(4, settingsWith(0)...), field(6, 1, 9)), &Begin{Resync: 42, Settings: exampleSettings, PerBulk: 1}},
-		{"BEGIN, as many in a BULK as without the field", cat(TypeBegin, numbers(1, 42, 0), field(4, settingsWith(0)...), field(6, 39)), &Begin{Resync: 42, Settings: exampleSettings, PerBulk: 39}},
+			&Begin{FullSync: 42, Sessions: 3, Why: WhyAdvertise, Audience: []ID{9}, Settings: exampleSettings}},
+		{"BEGIN, the fewest sessions in a BULK", cat(TypeBegin, numbers(1, 42, 0), field(4, settingsWith(0)...), field(6, 1, 9)), &Begin{FullSync: 42, Settings: exampleSettings, PerBulk: 1}},
+		{"BEGIN, as many in a BULK as without the field", cat(TypeBegin, numbers(1, 42, 0), field(4, settingsWith(0)...), field(6, 39)), &Begin{FullSync: 42, Settings: exampleSettings, PerBulk: 39}},
 		{"HELLO, nobody heard", cat(TypeHello, field(8)), &Hello{Heard: []Heard{}}},
 		{"HELLO, heard", cat(TypeHello, field(8, 0, 0, 0, 9, 5, 0xac, 0, 0, 0, 0, 0, 0)), &Hello{Heard: []Heard{{9, 1452}, {}}}},
 		{"HELLO, padded with anything", cat(TypeHello, field(9, 1, 2, 3)), &Hello{Padded: true, Padding: 3}},
 		{"HELLO, padded with nothing", cat(TypeHello, field(9)), &Hello{Padded: true}},
-		{"BULK, any index", cat(TypeBulk, numbers(1, 42, 1<<32-1), field(2, exampleRecord()...)), &Bulk{Resync: 42, Index: 1<<32 - 1, Records: exampleRecord()}},
-		{"END, nothing", cat(TypeEnd, numbers(1, 42, 0, 0)), &End{Resync: 42}},
-		{"END, doubtful", cat(TypeEnd, numbers(1, 42, 0, 0), field(2, 1)), &End{Resync: 42, Doubtful: true}},
-		{"END, full", cat(TypeEnd, numbers(1, 42, 2*MaxBulk, 2, 9)), &End{Resync: 42, Sessions: 2 * MaxBulk, Bulks: 2}},
+		{"BULK, any index", cat(TypeBulk, numbers(1, 42, 1<<32-1), field(2, exampleRecord()...)), &Bulk{FullSync: 42, Index: 1<<32 - 1, Records: exampleRecord()}},
+		{"END, nothing", cat(TypeEnd, numbers(1, 42, 0, 0)), &End{FullSync: 42}},
+		{"END, doubtful", cat(TypeEnd, numbers(1, 42, 0, 0), field(2, 1)), &End{FullSync: 42, Doubtful: true}},
+		{"END, full", cat(TypeEnd, numbers(1, 42, 2*MaxBulk, 2, 9)), &End{FullSync: 42, Sessions: 2 * MaxBulk, Bulks: 2}},
 	} {
 		m, err := Parse(c.in)
 		if err != nil {
@@ -356,7 +356,7 @@ func TestTrailerBehindSessions(t *testing.T) {
 }
 
 func TestParseTrailerRefuses(t *testing.T) {
-	good := Trailer{Repeat, 5, 6}.Append(nil)
+	good := Trailer{Retransmission, 5, 6}.Append(nil)
 	change := func(at int, v byte) []byte { b := slices.Clone(good); b[at] = v; return b }
 	for name, b := range map[string][]byte{
 		"nothing": nil, "a mark": good[:2], "cut": good[:11], "no mark": change(0, 1), "half a mark": change(1, 1),
@@ -366,7 +366,7 @@ func TestParseTrailerRefuses(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, ok)
 		}
 	}
-	if got, ok := ParseTrailer(append(good, 1, 2, 3)); !ok || got != (Trailer{Repeat, 5, 6}) {
+	if got, ok := ParseTrailer(append(good, 1, 2, 3)); !ok || got != (Trailer{Retransmission, 5, 6}) {
 		t.Errorf("a longer one: %+v, %v", got, ok)
 	}
 }
@@ -547,12 +547,12 @@ func bounded(t *testing.T, m Message) {
 	case *Gone:
 		ranges(b.Ranges)
 	case *Begin:
-		if b.PerBulk > MaxBulk || len(b.Audience) > MaxAudience || b.Resync == 0 || slices.Contains(b.Settings.TTLs[:], 0) {
+		if b.PerBulk > MaxBulk || len(b.Audience) > MaxAudience || b.FullSync == 0 || slices.Contains(b.Settings.TTLs[:], 0) {
 			t.Errorf("%+v", b)
 		}
 		boundedVector(t, b.Vector)
 	case *Bulk:
-		if n := len(b.Records); n == 0 || n%RecordLen != 0 || n > MaxBulk*RecordLen || b.Resync == 0 {
+		if n := len(b.Records); n == 0 || n%RecordLen != 0 || n > MaxBulk*RecordLen || b.FullSync == 0 {
 			t.Errorf("%d bytes of records", n)
 		}
 	case *End:

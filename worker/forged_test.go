@@ -122,7 +122,7 @@ func TestResyncScripted(t *testing.T) {
 		}, n},
 		{"GONE, and another full sync", func(s *scripted, to syncwire.ID) {
 			s.begin(to, 5, n)
-			s.say(&syncwire.Gone{To: to, Resync: 5, Ranges: []syncwire.Range{{From: 0, To: 2}}})
+			s.say(&syncwire.Gone{To: to, FullSync: 5, Ranges: []syncwire.Range{{From: 0, To: 2}}})
 			s.asked(n)
 			s.begin(to, 6, n)
 			for i := range 3 {
@@ -185,7 +185,7 @@ func TestInjectedIsCut(t *testing.T) {
 	}
 }
 
-// TestHeldOverflow sends more live updates during a full sync than the backlog can hold. The worker then gives all of them to the
+// TestHeldOverflow sends more live datagrams during a full sync than the backlog can hold. The worker then gives all of them to the
 // module, in order, and the full sync does not overwrite their sessions.
 func TestHeldOverflow(t *testing.T) {
 	a, b := hosts(t)
@@ -243,7 +243,7 @@ func TestMemoryOfLies(t *testing.T) {
 	for id := range uint32(20) {
 		s.begin(to, 5+id, replication.MaxSessions)
 		for _, index := range []uint32{0, replication.MaxSessions/syncwire.MaxBulk - 1, 50_000, 2000} {
-			s.say(&syncwire.Bulk{Resync: 5 + id, Index: index, Records: one})
+			s.say(&syncwire.Bulk{FullSync: 5 + id, Index: index, Records: one})
 		}
 	}
 	received := func() { // waits until the worker has received all earlier datagrams
@@ -256,7 +256,7 @@ func TestMemoryOfLies(t *testing.T) {
 			t.Fatal("the worker accepts no BULK")
 		}
 		s.begin(to, 24, replication.MaxSessions)
-		s.say(&syncwire.Bulk{Resync: 24, Index: 0, Records: one})
+		s.say(&syncwire.Bulk{FullSync: 24, Index: 0, Records: one})
 		received()
 	}
 	h.blocked(func() {})
@@ -332,19 +332,19 @@ func TestFloods(t *testing.T) {
 			return 1000, &syncwire.Nack{To: h, Ranges: ranges}
 		}, map[syncwire.Type]int{0: replication.MaxRetransmitted * 26, syncwire.TypeGone: replication.MaxReplies * 26}},
 		{"NACKs for unknown full syncs", func(h syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
-			return 1000, &syncwire.Nack{To: h, Resync: r.Uint32() | 1, Ranges: []syncwire.Range{{From: 0, To: 1 << 30}}}
+			return 1000, &syncwire.Nack{To: h, FullSync: r.Uint32() | 1, Ranges: []syncwire.Range{{From: 0, To: 1 << 30}}}
 		}, map[syncwire.Type]int{syncwire.TypeGone: replication.MaxReplies * 26}},
 		{"sequence numbers that jump", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i/2), &syncwire.Hello{Settings: ttl}
 		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeHello: 60, syncwire.TypeSolicit: 10}},
 		{"BEGINs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
-			return 1000, &syncwire.Begin{Resync: r.Uint32() | 1, Sessions: replication.MaxSessions, Settings: ttl}
+			return 1000, &syncwire.Begin{FullSync: r.Uint32() | 1, Sessions: replication.MaxSessions, Settings: ttl}
 		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeSolicit: 5}},
 		{"ENDs", func(_ syncwire.ID, _ syncwire.Seq, i int, r *rand.Rand) (syncwire.ID, syncwire.Body) {
 			if i%1000 == 0 {
-				return 1000, &syncwire.Begin{Resync: 5, Sessions: replication.MaxSessions, Settings: ttl}
+				return 1000, &syncwire.Begin{FullSync: 5, Sessions: replication.MaxSessions, Settings: ttl}
 			}
-			return 1000, &syncwire.End{Resync: 5, Sessions: replication.MaxSessions - uint32(i%2), Bulks: replication.MaxSessions / syncwire.MaxBulk * 2}
+			return 1000, &syncwire.End{FullSync: 5, Sessions: replication.MaxSessions - uint32(i%2), Bulks: replication.MaxSessions / syncwire.MaxBulk * 2}
 		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeSolicit: 10, syncwire.TypeHello: 60}},
 		{"SOLICITs", func(h syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i), &syncwire.Solicit{To: h}
@@ -382,7 +382,7 @@ func TestFloods(t *testing.T) {
 					t.Errorf("%v %d times in half a second, want at most %d", typ, n, most)
 				}
 			}
-			untouched(t, h, before)
+			unchanged(t, h, before)
 			if n := len(h.instance.Sessions.Records()); n != len(before) {
 				t.Errorf("%d sessions, were %d", n, len(before))
 			}
@@ -434,12 +434,12 @@ func TestMutatedFlood(t *testing.T) {
 		bodies := []syncwire.Body{
 			&syncwire.Hello{Asks: r.IntN(2) == 0, Sync: syncwire.Sync(r.IntN(3)), Sessions: r.Uint32(), Settings: ttl},
 			&syncwire.Solicit{To: id()},
-			&syncwire.Nack{To: id(), Resync: r.Uint32N(3), Ranges: []syncwire.Range{{From: r.Uint32N(50), To: 50 + r.Uint32N(50)}}},
-			&syncwire.Gone{To: id(), Resync: r.Uint32N(3), Ranges: []syncwire.Range{{From: r.Uint32N(50), To: 50 + r.Uint32N(50)}}},
-			&syncwire.Begin{Resync: 1 + r.Uint32N(3), Audience: []syncwire.ID{id()}, Sessions: 100, Settings: ttl},
+			&syncwire.Nack{To: id(), FullSync: r.Uint32N(3), Ranges: []syncwire.Range{{From: r.Uint32N(50), To: 50 + r.Uint32N(50)}}},
+			&syncwire.Gone{To: id(), FullSync: r.Uint32N(3), Ranges: []syncwire.Range{{From: r.Uint32N(50), To: 50 + r.Uint32N(50)}}},
+			&syncwire.Begin{FullSync: 1 + r.Uint32N(3), Audience: []syncwire.ID{id()}, Sessions: 100, Settings: ttl},
 			// The full sync never becomes complete: a host cannot tell a complete forged one from that of a peer.
-			&syncwire.Bulk{Resync: 1 + r.Uint32N(3), Index: 1, Records: slices.Repeat(record[:], syncwire.MaxBulk)},
-			&syncwire.End{Resync: 1 + r.Uint32N(3), Sessions: 100, Bulks: 3},
+			&syncwire.Bulk{FullSync: 1 + r.Uint32N(3), Index: 1, Records: slices.Repeat(record[:], syncwire.MaxBulk)},
+			&syncwire.End{FullSync: 1 + r.Uint32N(3), Sessions: 100, Bulks: 3},
 		}
 		b := syncwire.Message{Sender: ids[2+r.IntN(2)], Last: syncwire.Seq(r.Uint32()), Body: bodies[r.IntN(len(bodies))]}.Append(nil)
 		switch r.IntN(4) {

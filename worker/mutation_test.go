@@ -96,9 +96,9 @@ func TestMutatedControls(t *testing.T) {
 		&syncwire.Solicit{To: self},
 		&syncwire.Nack{To: self, Ranges: []syncwire.Range{{From: 3, To: 5}, {From: 9, To: 9}}},
 		&syncwire.Gone{To: self, Ranges: []syncwire.Range{{From: 3, To: 5}}},
-		&syncwire.Begin{Resync: 7, Audience: []syncwire.ID{self, 9}, Sessions: 3, Settings: ttl},
-		&syncwire.Bulk{Resync: 7, Index: 0, Records: slices.Repeat(record[:], 3)},
-		&syncwire.End{Resync: 7, Sessions: 3, Bulks: 1},
+		&syncwire.Begin{FullSync: 7, Audience: []syncwire.ID{self, 9}, Sessions: 3, Settings: ttl},
+		&syncwire.Bulk{FullSync: 7, Index: 0, Records: slices.Repeat(record[:], 3)},
+		&syncwire.End{FullSync: 7, Sessions: 3, Bulks: 1},
 	} {
 		messages = append(messages, syncwire.Message{Sender: 1000, Last: 5, Body: body}.Append(nil))
 	}

@@ -193,7 +193,7 @@ func TestWithoutTheKey(t *testing.T) {
 		if l != (Losses{}) {
 			t.Errorf("losses %+v", l)
 		}
-		untouched(t, h, before)
+		unchanged(t, h, before)
 		if n := h.instance.Sessions.Len(); n != len(before)+1 {
 			t.Errorf("%d sessions, want %d", n, len(before)+1)
 		}

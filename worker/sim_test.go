@@ -274,7 +274,7 @@ func TestSimulationFound(t *testing.T) {
 			"merge at=0s for=43.94s host=1 peer=0 sides=1; failover at=44.234s for=0s host=0 peer=1; loss at=1m26.423s for=19.08s host=1 peer=-1 amount=0.42532626881960967; one-way at=1m26.423s for=19.08s host=-1 peer=1"},
 		{8609, "the same after the instance was recreated",
 			"recreate at=44.766s for=147ms host=0 peer=2 amount=0.24886219560179376"},
-		{3187, "after a failover, a live update that waited for a full sync overwrites a later report of the own module",
+		{3187, "after a failover, a live datagram that waited for a full sync overwrites a later report of the own module",
 			"drops at=31.545s for=1.903s host=0 peer=4 amount=4; crash at=36.91s for=11.614s host=0 peer=2"},
 		{1415, "an advertise sets sessions of an upstream joold back that another host has refreshed since the table was read",
 			"old-joold at=1m49.688s for=7.934s host=1 peer=2; advertise at=1m54.126s for=2.961s host=3 peer=0 amount=178"},

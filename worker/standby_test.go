@@ -221,8 +221,8 @@ func becomeAlike(t *testing.T, a, b *host, tolerance int64) {
 	}
 }
 
-// untouched checks that the module still has all sessions of before, and none in an older state.
-func untouched(t testing.TB, h *host, before []session.Record) {
+// unchanged checks that the module still has all sessions of before, and none in an older state.
+func unchanged(t testing.TB, h *host, before []session.Record) {
 	t.Helper()
 	now := make(map[session.Key]session.Record)
 	for _, r := range h.instance.Sessions.Records() {

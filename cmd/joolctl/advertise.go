@@ -20,7 +20,7 @@ func newAdvertise(p *program) *cobra.Command {
 		Use:   "advertise NAME...|--all",
 		Short: "Send the peers all sessions of some instances",
 		Long: `Send the peers all sessions of some instances, oldest first. Upstream's joolds get
-them in their own form, at netsocket's "advertise rate"; joolctls get a resync.
+them in their own form, at netsocket's "advertise rate"; joolctls get a full sync.
 Returns as soon as it has begun; "status" shows how far it is.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			outcomes, err := p.client().Advertise(cmd.Context(), args, all)
