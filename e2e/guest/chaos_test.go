@@ -2,6 +2,7 @@ package guest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -177,9 +178,7 @@ func befall(t *testing.T, f fault, s *site, crosses, old time.Duration) ChaosRes
 // rowsOf returns the rows of all workers of both hosts.
 func rowsOf(t *testing.T, s *site) map[string]control.Row {
 	rows := s.hostJ.rows(t)
-	for name, r := range s.hostK.rows(t) {
-		rows[name] = r
-	}
+	maps.Copy(rows, s.hostK.rows(t))
 	return rows
 }
 
