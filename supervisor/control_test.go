@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"joolctl/internal/await"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -212,7 +213,7 @@ func TestBadRequests(t *testing.T) {
 // allRun waits until all workers run.
 func allRun(t *testing.T, c Client) {
 	t.Helper()
-	until(t, 5*time.Second, "all workers run", func() string {
+	await.Right(t, 5*time.Second, "all workers run", func() string {
 		status, err := c.Status(context.Background(), nil)
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/internal/await"
 	"joolctl/joolnl"
 	"joolctl/nsthread/nstest"
 	"joolctl/replication"
@@ -94,7 +95,7 @@ func TestNamespaceComesAndGoes(t *testing.T) {
 		nstest.Delete(t, ns)
 		t.Logf("noticed after %v", r.within(healWithin, Waiting, 0, missing))
 		// The fake kernel notices the end of each connection on another goroutine.
-		until(t, healWithin, "a namespace that is gone is let go", func() string {
+		await.Right(t, healWithin, "a namespace that is gone is let go", func() string {
 			if n := r.kernel.Connections(); n != 0 {
 				return fmt.Sprintf("%d connections are left in it", n)
 			}
@@ -140,7 +141,7 @@ func TestLinkIsDown(t *testing.T) {
 	}
 	nstest.IP(t, ns, "link set sync up")
 	// The kernel checks carriers once a second.
-	until(t, healWithin+time.Second, "the row is well again", func() string { return r.only().Reason })
+	await.Right(t, healWithin+time.Second, "the row is well again", func() string { return r.only().Reason })
 	if n := r.only().Restarts; n != 0 {
 		t.Errorf("started again %d times", n)
 	}
@@ -158,7 +159,7 @@ func TestDeletedNamespaceIsLetGo(t *testing.T) {
 	})
 	r.within(5*time.Second, Running, 0, "")
 	nstest.Delete(t, ns)
-	until(t, healWithin, "the other end goes with the namespace", func() string {
+	await.Right(t, healWithin, "the other end goes with the namespace", func() string {
 		if exec.Command("ip", "-n", outside, "link", "show", "far").Run() == nil {
 			return "something of it is still held"
 		}
@@ -278,7 +279,7 @@ func TestChangesTakeEffect(t *testing.T) {
 	} {
 		start := time.Now()
 		c.change()
-		until(t, healWithin, c.what, c.wrong)
+		await.Right(t, healWithin, c.what, c.wrong)
 		t.Logf("%s: after %v", c.what, time.Since(start))
 	}
 }

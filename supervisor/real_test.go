@@ -11,6 +11,7 @@ import (
 
 	"joolctl/configdir"
 	"joolctl/events"
+	"joolctl/internal/await"
 	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
 	"joolctl/worker"
@@ -93,22 +94,6 @@ func writePairFor(t testing.TB, dir, name, ns, instance, link string, port int) 
 	}
 }
 
-// until waits until wrong returns "".
-func until(t testing.TB, limit time.Duration, what string, wrong func() string) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(limit); ; <-tick.C {
-		problem := wrong()
-		if problem == "" {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s: %s", limit, what, problem)
-		}
-	}
-}
-
 // only returns the row of the only pair; an empty Row if there is none.
 func (r *real) only() Row {
 	r.t.Helper()
@@ -125,19 +110,14 @@ func (r *real) only() Row {
 // within waits until the row of the only pair is as wanted, and returns how long that took.
 func (r *real) within(limit time.Duration, state State, restarts int, reason string) time.Duration {
 	r.t.Helper()
-	var row Row
-	for start := time.Now(); time.Since(start) < limit; time.Sleep(time.Millisecond) {
-		status, err := r.Status(context.Background(), nil)
-		if err != nil {
-			r.t.Fatal(err)
+	start := time.Now()
+	what := fmt.Sprintf("%s with %d restarts because of %q", state, restarts, reason)
+	await.Right(r.t, limit, what, func() string {
+		row := r.only()
+		if row.State == state && row.Restarts >= restarts && strings.Contains(row.Reason, reason) {
+			return ""
 		}
-		if len(status.Workers) == 0 {
-			continue
-		}
-		if row = status.Workers[0]; row.State == state && row.Restarts >= restarts && strings.Contains(row.Reason, reason) {
-			return time.Since(start)
-		}
-	}
-	r.t.Fatalf("not within %v %s with %d restarts because of %q: %+v", limit, state, restarts, reason, row)
-	return 0
+		return fmt.Sprintf("%+v", row)
+	})
+	return time.Since(start)
 }

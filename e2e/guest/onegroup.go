@@ -54,13 +54,13 @@ func newSwitch(t testing.TB, place int, hosts ...*namespace) *namespace {
 		if n.hasLink(t, syncLink) {
 			n.ip(t, "link del "+syncLink)
 		}
-		sw.plug(t, n, place+i)
+		n.plug(t, sw, place+i)
 	}
 	return sw
 }
 
-// plug gives the host of a place its link "sync", by a port of the switch.
-func (sw *namespace) plug(t testing.TB, n *namespace, place int) {
+// plug gives the host of a place its link "sync", by a port of the switch sw.
+func (n *namespace) plug(t testing.TB, sw *namespace, place int) {
 	t.Helper()
 	port := fmt.Sprintf("port%d", place)
 	ip(t, fmt.Sprintf("link add %s netns %s type veth peer name %s netns %s", syncLink, n.name, port, sw.name))

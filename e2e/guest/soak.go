@@ -83,7 +83,7 @@ func newSoak(t *testing.T) *soak {
 		g.replug = func(t testing.TB) {
 			for place, n := range nodes {
 				if !n.hasLink(t, syncLink) {
-					sw.plug(t, n, place)
+					n.plug(t, sw, place)
 				}
 			}
 		}
