@@ -162,17 +162,7 @@ func TestNobodyIsLost(t *testing.T) {
 					return
 				}
 				for range 5 {
-					if err := th.Do(func() {
-						if here() != th.ID() {
-							lost.Add(1)
-						}
-						// A goroutine that the thread's function starts does not run on the thread.
-						burst := make(chan nsthread.ID)
-						go func() { burst <- here() }()
-						if <-burst != base {
-							lost.Add(1)
-						}
-					}); err != nil {
+					if err := th.Do(func() { lost.Add(strays(th, base)) }); err != nil {
 						t.Error(err)
 					}
 				}
@@ -191,6 +181,20 @@ func TestNobodyIsLost(t *testing.T) {
 	if id := identify(t, ""); id != base {
 		t.Errorf("the process's own namespace is now %v, was %v", id, base)
 	}
+}
+
+// strays is called on a thread. It returns how many goroutines are in a namespace that is not theirs: the thread's own, and one that
+// its function starts, which does not run on the thread.
+func strays(th *nsthread.Thread, base nsthread.ID) (n int64) {
+	if here() != th.ID() {
+		n++
+	}
+	started := make(chan nsthread.ID)
+	go func() { started <- here() }()
+	if <-started != base {
+		n++
+	}
+	return n
 }
 
 // TestStrayPanic has each kind of function that a thread calls panic. Each panic is reported once, and the

@@ -119,7 +119,30 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	if s.keyed {
 		k = newKeyed(s.seed, s.hosts)
 	}
-	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), newSimulated(verify, memory, k))
+	c := s.config(newSimulated(verify, memory, k), v)
+	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
+	simulated = sim.New(c)
+	if s.keyed {
+		k.attack(simulated)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			violations = []sim.Violation{{At: simulated.Clock.Elapsed(), Host: -1, Rule: rulePanic, Detail: fmt.Sprintf("%v\n%s", r, debug.Stack())}}
+		}
+	}()
+	m := simulated.Monitor(100*time.Millisecond, s.bounds(faults, silent, v))
+	simulated.Run(simFor + simSettle)
+	for end := simFor + simSettle; s.slow && end < simFor+simSettle+simLate && !m.Complete(); {
+		end += time.Second
+		simulated.Run(end)
+	}
+	m.Settled()
+	return simulated, m.Violations
+}
+
+// config returns the configuration of the simulated hosts, without faults.
+func (s simulation) config(replica sim.Factory, v joolnl.Version) sim.Config {
+	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), replica)
 	if s.lanes > 1 { // host 1 translates, too, and chooses other masks: of two sessions with one mask, one stays missing
 		for i := range c.Hosts {
 			c.Hosts[i].Module.Ports = [][2]uint16{{1024, 32767}, {32768, 65535}}[i%2]
@@ -140,16 +163,11 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 			c.Traffic.Lanes[i].Rate = 0.1
 		}
 	}
-	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
-	simulated = sim.New(c)
-	if s.keyed {
-		k.attack(simulated)
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			violations = []sim.Violation{{At: simulated.Clock.Elapsed(), Host: -1, Rule: rulePanic, Detail: fmt.Sprintf("%v\n%s", r, debug.Stack())}}
-		}
-	}()
+	return c
+}
+
+// bounds returns the bounds of the invariants. Some faults, and some properties of the hosts, widen them.
+func (s simulation) bounds(faults []sim.Fault, silent bool, v joolnl.Version) sim.Bounds {
 	bounds := sim.DefaultBounds()
 	bounds.Receiving = replication.PhaseCollecting.String()
 	for _, f := range faults {
@@ -185,14 +203,7 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	if s.keyed {
 		bounds.Yes += simLinks
 	}
-	m := simulated.Monitor(100*time.Millisecond, bounds)
-	simulated.Run(simFor + simSettle)
-	for end := simFor + simSettle; s.slow && end < simFor+simSettle+simLate && !m.Complete(); {
-		end += time.Second
-		simulated.Run(end)
-	}
-	m.Settled()
-	return simulated, m.Violations
+	return bounds
 }
 
 // TestSimulatedTwice runs a seed twice: both runs must have the same events.
