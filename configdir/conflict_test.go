@@ -176,7 +176,7 @@ func TestWhoStays(t *testing.T) {
 			named(specOf("a", instance("nat", ""))), map[string][]string{"b": {"instance a"}},
 		},
 		{
-			"two heirs of one name", []Spec{specOf("x", instance("nat", "")), specOf("y", instance("nat", ""))},
+			"two successors of one name", []Spec{specOf("x", instance("nat", "")), specOf("y", instance("nat", ""))},
 			named(specOf("old", instance("nat", ""))), map[string][]string{"x": {"instance y"}, "y": {"instance x"}},
 		},
 		{

@@ -4,8 +4,8 @@ package configdir
 type contender struct {
 	spec  Spec
 	wants claim
-	// held is the spec that the pair runs with, under this name or its former one; nil if the pair does not run.
-	held    *Spec
+	// current is the spec that the pair runs with, under this name or its former one; nil if the pair does not run.
+	current *Spec
 	holds   claim
 	renamed bool
 }
@@ -34,7 +34,7 @@ func newContenders(desired []Spec, running map[string]Spec) contenders {
 		}
 		if ok {
 			held.Name = spec.Name
-			c.held, c.holds = &held, claimOf(held)
+			c.current, c.holds = &held, claimOf(held)
 		}
 		all = append(all, c)
 	}
@@ -66,8 +66,8 @@ func (r *rule) judge(a, b *contender) (aYields, bYields bool) {
 	if !r.collide(&a.wants, &b.wants) {
 		return false, false
 	}
-	aHolds := a.held != nil && r.collide(&a.holds, &b.wants)
-	bHolds := b.held != nil && r.collide(&a.wants, &b.holds)
+	aHolds := a.current != nil && r.collide(&a.holds, &b.wants)
+	bHolds := b.current != nil && r.collide(&a.wants, &b.holds)
 	if aHolds != bHolds {
 		return bHolds, aHolds
 	}
@@ -90,8 +90,8 @@ func (all contenders) without(refused map[string][]Conflict) contenders {
 	for _, c := range all {
 		if refused[c.spec.Name] == nil {
 			rest = append(rest, c)
-		} else if c.held != nil {
-			c.spec, c.wants = *c.held, c.holds
+		} else if c.current != nil {
+			c.spec, c.wants = *c.current, c.holds
 			rest = append(rest, c)
 		}
 	}

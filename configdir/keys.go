@@ -163,7 +163,7 @@ var keys = []key{
 	{
 		keyID:   keyID{netsocket, sequenceKey},
 		form:    boolean,
-		meaning: "false sends nothing but upstream's bytes: no trailer, no control messages, and so no repeats and no resync",
+		meaning: "false sends nothing but upstream's bytes: no trailer, no control messages, and so neither retransmissions nor full syncs",
 		want:    "true or false", example: "false", preset: "true",
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.Sequence) },
 	},

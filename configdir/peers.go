@@ -240,7 +240,7 @@ func (d *decoding) together() {
 		complain(ttlKey, &complaint{what: "0 keeps every datagram on this host", write: "write 64, or leave this out"})
 	}
 	if !d.met(keyFileKey) {
-		complain(peersKey, &complaint{what: "without a key, whoever can send from such an address can insert sessions",
+		complain(peersKey, &complaint{what: "without a key, any host that can send from such an address can insert sessions",
 			write: `write "key file" and "security" as well`, advice: true})
 	}
 }

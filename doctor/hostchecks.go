@@ -175,7 +175,7 @@ func checkKeepalived(_ context.Context, h *host) []Finding {
 			continue
 		}
 		asks++
-		for _, word := range strings.Fields(strings.Trim(strings.TrimSpace(call), `"`)) {
+		for word := range strings.FieldsSeq(strings.Trim(strings.TrimSpace(call), `"`)) {
 			if strings.HasPrefix(word, "-") {
 				break // the names come first
 			}

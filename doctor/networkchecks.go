@@ -249,7 +249,7 @@ func isMember(group netip.Addr) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, field := range bytes.Fields(list) {
+	for field := range bytes.FieldsSeq(list) {
 		if string(field) == text {
 			return true, nil
 		}

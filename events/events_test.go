@@ -75,10 +75,10 @@ func wants(t *testing.T, told chan string, ns string) {
 				return
 			}
 			if got != "all" {
-				t.Errorf("news of %q", got)
+				t.Errorf("event for %q", got)
 			}
 		case <-late:
-			t.Errorf("no news of %q within %v", ns, patience)
+			t.Errorf("no event for %q within %v", ns, patience)
 			return
 		}
 	}
@@ -170,7 +170,7 @@ func TestMany(t *testing.T) {
 		select {
 		case got = <-told:
 		case <-late:
-			t.Fatalf("no news of %q", all[n-1])
+			t.Fatalf("no event for %q", all[n-1])
 		}
 		if got == all[n-1] {
 			break

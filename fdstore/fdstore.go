@@ -211,6 +211,6 @@ func (s *Store) complain(err error) {
 	s.troubled = true
 	s.mu.Unlock()
 	if !told {
-		s.log.Warn("sockets can't be left with the service manager; the next process opens new ones, and a resync brings what was missed", "error", err)
+		s.log.Warn("sockets can't be left with the service manager; the next process opens new ones, and a full sync brings the missed sessions", "error", err)
 	}
 }

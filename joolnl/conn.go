@@ -4,19 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
-	"os"
-	"strings"
-	"sync"
-	"time"
 
-	"github.com/mdlayher/genetlink"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"joolctl/packetio"
-	"joolctl/session"
 )
 
 // Errors of Dial, beside those of the operating system.
@@ -26,16 +19,6 @@ var (
 	// ErrNoVersion is returned if the module is loaded, but reports no version.
 	ErrNoVersion = errors.New("the version of the kernel module jool is unknown")
 )
-
-// replyTimeout bounds the wait for a reply. The module replies inside the request's own system call, so in
-// practice the wait never gets that long.
-const replyTimeout = 2 * time.Second
-
-// largestReply is a buffer size for the largest message that the module sends: a page of 26 nested sessions, or
-// of instances.
-const largestReply = 32 << 10
-
-var replyBuffers = sync.Pool{New: func() any { b := make([]byte, largestReply); return &b }}
 
 // Conn is a connection to one Jool instance. It has two sockets: the receiving one receives the instance's
 // multicasts, the asking one sends all requests and receives their replies.
@@ -54,22 +37,6 @@ type Conn struct {
 	// OnError, if not nil, receives the errors of requests that the module does not reply to otherwise:
 	// JOOLD_ADD and JOOLD_ACK. seq is the request's sequence number; 0: error reports were lost.
 	OnError func(seq uint32, err error)
-}
-
-// ModuleVersion reads the version of the loaded module from /sys/module/jool/version, or returns ErrNoModule or
-// ErrNoVersion.
-func ModuleVersion() (Version, error) {
-	b, err := os.ReadFile("/sys/module/jool/version")
-	if err == nil {
-		return ParseVersion(string(b))
-	}
-	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
-		return 0, err
-	}
-	if _, err := os.Stat("/sys/module/jool"); err != nil {
-		return 0, ErrNoModule
-	}
-	return 0, ErrNoVersion
 }
 
 // Dial looks up the module's family and opens both sockets in the calling thread's namespace. The receiving
@@ -166,28 +133,6 @@ func (c *Conn) SetReceiveBuffer(bytes int) error {
 		return fmt.Errorf("setting the netlink socket's receive buffer to %d: %w", bytes, err)
 	}
 	return nil
-}
-
-// resolve asks the generic netlink controller for the numbers of Jool's family and group.
-func resolve() (family uint16, group uint32, err error) {
-	c, err := genetlink.Dial(nil)
-	if err != nil {
-		return 0, 0, fmt.Errorf("opening a netlink socket: %w", err)
-	}
-	defer c.Close()
-	f, err := c.GetFamily(FamilyName)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, 0, ErrNoModule
-	}
-	if err != nil {
-		return 0, 0, fmt.Errorf("asking for the netlink family %q: %w", FamilyName, err)
-	}
-	for _, g := range f.Groups {
-		if g.Name == GroupName {
-			return f.ID, g.ID, nil
-		}
-	}
-	return 0, 0, fmt.Errorf("the netlink family %q has no group %q", FamilyName, GroupName)
 }
 
 // open creates a netlink socket with the library and returns a duplicate of its descriptor, which Go's poller
@@ -324,129 +269,6 @@ func (c *Conn) report(seq uint32, err error) {
 	}
 }
 
-// ask sends a request and passes its reply to use. The bytes of the reply are invalid when use returns.
-func (c *Conn) ask(build func(dst []byte, seq uint32) ([]byte, error), use func(Message) error) error {
-	seq := c.nextSeq()
-	req, err := build(c.request[:0], seq)
-	if err != nil {
-		return err
-	}
-	c.request = req
-	if _, err := writeFD(c.asker, req); err != nil {
-		return fmt.Errorf("asking Jool: %w", err)
-	}
-	deadline := time.Now().Add(replyTimeout)
-	for {
-		found, err := c.readReply(seq, use)
-		switch {
-		case found:
-			return err
-		case err == unix.EAGAIN:
-			left := time.Until(deadline)
-			if left <= 0 {
-				return errors.New("asking Jool: no reply")
-			}
-			fds := []unix.PollFd{{Fd: int32(c.asker), Events: unix.POLLIN}}
-			_, _ = unix.Poll(fds, int(left.Milliseconds())+1) // the next read reports an error
-		case err == unix.ENOBUFS:
-			c.report(0, err)
-		case err != nil:
-			return fmt.Errorf("asking Jool: %w", err)
-		}
-	}
-}
-
-// readReply reads one datagram, and passes it to use if it is the reply with this sequence number. It does not
-// keep a buffer while the caller waits, because hundreds of threads may wait.
-func (c *Conn) readReply(seq uint32, use func(Message) error) (found bool, err error) {
-	buf := replyBuffers.Get().(*[]byte)
-	defer replyBuffers.Put(buf)
-	n, err := readFD(c.asker, *buf)
-	if err != nil {
-		return false, err
-	}
-	m, _, err := ParseMessage((*buf)[:n])
-	if m.Seq != seq { // about an earlier JOOLD_ADD or JOOLD_ACK
-		c.handleUnasked((*buf)[:n])
-		return false, nil
-	}
-	if err != nil {
-		return true, err
-	}
-	return true, use(m)
-}
-
-func (c *Conn) nextSeq() uint32 {
-	c.seq++
-	if c.seq == 0 { // 0 is the sequence number of multicasts
-		c.seq = 1
-	}
-	return c.seq
-}
-
-// AskHello reports whether the instance exists. An *Error with ENOENT means that the family does not exist any
-// longer: the module was unloaded, and perhaps loaded again under another number.
-func (c *Conn) AskHello() (alive bool, err error) {
-	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Hello(dst, seq), nil }, func(m Message) error {
-		var err error
-		alive, err = ParseHello(m.Attrs)
-		return err
-	})
-	return alive, err
-}
-
-// AskGlobals reads the instance's settings.
-func (c *Conn) AskGlobals() (g Globals, err error) {
-	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Globals(dst, seq), nil }, func(m Message) error {
-		var err error
-		g, err = ParseGlobals(m.Attrs)
-		return err
-	})
-	return g, err
-}
-
-// AskStats reads those of the instance's counters that concern sessions.
-func (c *Conn) AskStats() (stats Stats, err error) {
-	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Stats(dst, seq), nil }, func(m Message) error {
-		var err error
-		stats, err = c.Version.ParseStats(m.Attrs)
-		return err
-	})
-	return stats, err
-}
-
-// AskSessions appends a page of a protocol's session table to dst: the sessions that follow after in the
-// module's order, or the first page if after is nil. more reports whether further pages follow.
-func (c *Conn) AskSessions(dst []session.Session, p session.Proto, after *session.Session) (page []session.Session, more bool, err error) {
-	page = dst
-	err = c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Sessions(dst, seq, p, after) }, func(m Message) error {
-		var err error
-		page, more, err = ParseSessions(dst, m)
-		return err
-	})
-	return page, more, err
-}
-
-// AskRemoveBIB removes a BIB entry and its sessions.
-func (c *Conn) AskRemoveBIB(p session.Proto, src4 netip.AddrPort) error {
-	return c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.RemoveBIB(dst, seq, p, src4) }, func(Message) error { return nil })
-}
-
-// AskAdvertise makes the module multicast its whole session table.
-func (c *Conn) AskAdvertise() error {
-	return c.ask(func(dst []byte, seq uint32) ([]byte, error) { return c.Advertise(dst, seq) }, func(Message) error { return nil })
-}
-
-// IsNotLoaded reports whether an error of the module means that its NAT64 part is not loaded: "rmmod jool"
-// leaves jool_common, which still replies.
-func IsNotLoaded(err error) bool {
-	var e *Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	return e.Text == "" && e.Code == unix.ENOENT || strings.Contains(e.Text, "modprobed")
-}
-
 func readFD(fd int, b []byte) (int, error) {
 	for {
 		n, err := unix.Read(fd, b)
@@ -463,22 +285,4 @@ func writeFD(fd int, b []byte) (int, error) {
 			return n, err
 		}
 	}
-}
-
-// Untaken reports whether an error of the module means that it ignored all sessions of a JOOLD_ADD, because the
-// instance does not exist, ss-enabled is off, or the module is not loaded. Other errors concern single sessions;
-// the module has stored the others.
-func Untaken(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && (e.Text == "" || IsNotLoaded(err) ||
-		strings.Contains(e.Text, "lacks an instance") || strings.Contains(e.Text, "disabled"))
-}
-
-// NoMemory reports whether an error of the module means that it had no memory for some sessions of a JOOLD_ADD,
-// so that a retry can succeed. After other errors a retry fails too. The module reports EINVAL and names the
-// cause only in the text, which is empty if there was no memory for the text either.
-func NoMemory(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && (e.Code == unix.ENOMEM || e.Code == unix.EINVAL && e.Text == unix.EINVAL.Error() ||
-		strings.Contains(e.Text, "unknown error code -12."))
 }

@@ -69,14 +69,14 @@ func ParseHeader(b []byte) (Header, []byte, error) {
 		return Header{}, nil, fmt.Errorf("a message of Jool begins with %q, this one with %q", magic[:], b[:4])
 	}
 	name := b[12:headerLen]
-	end := bytes.IndexByte(name, 0)
-	if end < 0 {
+	instance, _, terminated := bytes.Cut(name, []byte{0})
+	if !terminated {
 		return Header{}, nil, errors.New("the instance name in Jool's header has no end")
 	}
 	return Header{
 		Version:  Version(binary.BigEndian.Uint32(b[4:])),
 		Flags:    b[9],
-		Instance: string(name[:end]),
+		Instance: string(instance),
 	}, b[headerLen:], nil
 }
 

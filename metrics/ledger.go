@@ -76,7 +76,7 @@ var ledgerSection = Section{
 		stage("cut", "Sessions whose time left was reduced to the timeout of this instance.", func(l *worker.Ledger) uint64 { return l.Cut }),
 		stage("injected", "Sessions that full syncs brought and that were given to the module.", func(l *worker.Ledger) uint64 { return l.Injected }),
 		stage("ignored", "Received sessions that were not given to the module, such as duplicates.", func(l *worker.Ledger) uint64 { return l.Ignored }),
-		stage("given", "Sessions that were given to the module, in live updates and in full syncs.", func(l *worker.Ledger) uint64 { return l.Given }),
+		stage("given", "Sessions that were given to the module, in live datagrams and in full syncs.", func(l *worker.Ledger) uint64 { return l.Given }),
 	},
 }
 

@@ -37,10 +37,10 @@ type clock struct {
 
 	// Stall detection. The clock has been waiting or running since since, and should wake up or finish by until;
 	// 0: the clock waits for no timer. In nanoseconds since epoch. Both change with mu held.
-	since    time.Duration
-	until    atomic.Int64
-	stoodAt  atomic.Int64 // when the clock last detected a stall
-	stoodFor time.Duration
+	since     time.Duration
+	until     atomic.Int64
+	stalledAt atomic.Int64 // when the clock last detected a stall
+	stoodFor  time.Duration
 }
 
 var epoch = time.Now()
@@ -126,9 +126,9 @@ func (c *clock) seen() {
 
 // note records a stall, once. The caller holds mu.
 func (c *clock) note(now time.Duration) {
-	if until := time.Duration(c.until.Load()); until != 0 && now > until+Standstill {
+	if until := time.Duration(c.until.Load()); until != 0 && now > until+StallDelay {
 		c.stoodFor = now - c.since
-		c.stoodAt.Store(int64(now))
+		c.stalledAt.Store(int64(now))
 		c.until.Store(0)
 	}
 }
@@ -137,13 +137,13 @@ func (c *clock) note(now time.Duration) {
 // there was none. now must be the current time.
 func (c *clock) stood(from, now time.Duration) time.Duration {
 	until := time.Duration(c.until.Load())
-	if (until == 0 || now <= until+Standstill) && time.Duration(c.stoodAt.Load()) <= from {
+	if (until == 0 || now <= until+StallDelay) && time.Duration(c.stalledAt.Load()) <= from {
 		return 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.note(now) // the clock may not have checked yet
-	if time.Duration(c.stoodAt.Load()) <= from {
+	if time.Duration(c.stalledAt.Load()) <= from {
 		return 0
 	}
 	return c.stoodFor

@@ -73,53 +73,52 @@ func TestInKernel(t *testing.T) {
 	if thread.InKernel() {
 		t.Error("a thread that waits for work counts as busy in the kernel")
 	}
-	var end atomic.Bool
 	random := make([]byte, 1<<20)
-	// busy calls fn on the thread repeatedly, and returns the result of InKernel once the thread has used
-	// processor time.
-	busy := func(fn func()) bool {
-		t.Helper()
-		end.Store(false)
-		started, ended := make(chan struct{}), make(chan struct{})
-		err := thread.Post(func() {
-			defer close(ended)
-			close(started)
-			for !end.Load() {
-				fn()
-			}
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		<-started
-		defer func() { end.Store(true); <-ended }()
-		thread.InKernel()
-		before, err := usageOf(thread.worksAt.Load())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for late := time.After(10 * time.Second); ; {
-			now, err := usageOf(thread.worksAt.Load())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if now.user+now.system >= before.user+before.system+20 && now.state == 'R' {
-				return thread.InKernel()
-			}
-			select {
-			case <-late:
-				t.Fatal("the thread used no processor time")
-			default:
-			}
-		}
-	}
 	// Not with unix.Getrandom, which computes in this process (vDSO).
-	if !busy(func() {
+	if !busyInKernel(t, thread, func() {
 		_, _, _ = unix.Syscall(unix.SYS_GETRANDOM, uintptr(unsafe.Pointer(&random[0])), uintptr(len(random)), 0)
 	}) {
 		t.Error("a thread that the kernel keeps busy does not count as busy in the kernel")
 	}
-	if busy(func() {}) {
+	if busyInKernel(t, thread, func() {}) {
 		t.Error("a thread that computes counts as busy in the kernel")
+	}
+}
+
+// busyInKernel calls fn on the thread repeatedly, and returns the result of InKernel once the thread has used processor time.
+func busyInKernel(t *testing.T, thread *Thread, fn func()) bool {
+	t.Helper()
+	var end atomic.Bool
+	started, ended := make(chan struct{}), make(chan struct{})
+	err := thread.Post(func() {
+		defer close(ended)
+		close(started)
+		for !end.Load() {
+			fn()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	defer func() { end.Store(true); <-ended }()
+	thread.InKernel()
+	before, err := usageOf(thread.worksAt.Load())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for late := time.After(10 * time.Second); ; {
+		now, err := usageOf(thread.worksAt.Load())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now.user+now.system >= before.user+before.system+20 && now.state == 'R' {
+			return thread.InKernel()
+		}
+		select {
+		case <-late:
+			t.Fatal("the thread used no processor time")
+		default:
+		}
 	}
 }

@@ -13,7 +13,7 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 		return
 	}
-	if err := tellStandstills(); err != nil {
+	if err := reportStalls(); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}

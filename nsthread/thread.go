@@ -1,11 +1,9 @@
 package nsthread
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -239,18 +237,18 @@ func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
 	t.begin(t.tid)
 	t.woken, t.stood, t.full = time.Now(), stood, n == len(events)
 	switch waited := t.woken.Sub(now); {
-	case now.Sub(before) > Standstill: // a stall while the thread ran functions
+	case now.Sub(before) > StallDelay: // a stall while the thread ran functions
 		t.stood = t.woken.Sub(before)
 	case far:
 		t.stood = max(t.stood, t.clock.stood(now.Sub(epoch), t.woken.Sub(epoch)))
-	case planned >= 0 && waited > time.Duration(planned)*time.Millisecond+Standstill:
+	case planned >= 0 && waited > time.Duration(planned)*time.Millisecond+StallDelay:
 		t.stood = waited
 	}
 	return n
 }
 
-// Standstill is the delay from which on the thread assumes that its process or its host was stopped.
-const Standstill = time.Second
+// StallDelay is the delay from which on the thread assumes that its process or its host was stopped.
+const StallDelay = time.Second
 
 // StoodStill returns how long the readable data may have waited in the sockets because the thread stalled; 0: it
 // did not stall. StoodStill must be called on the thread.
@@ -281,89 +279,6 @@ func (t *Thread) beScheduled(now time.Time) time.Time {
 	}
 	runtime.Gosched()
 	return time.Now()
-}
-
-// runPosted runs the first posted function only. Descriptors are handled before the next one, so that a thousand
-// pairs that are starting do not delay the JOOLD_ACKs of a running pair. It returns false if the thread must
-// end.
-func (t *Thread) runPosted() bool {
-	t.mu.Lock()
-	if len(t.posted) == 0 {
-		stopped := t.stopped
-		t.rest()
-		t.mu.Unlock()
-		return !stopped
-	}
-	fn := t.posted[0]
-	t.posted = t.posted[1:]
-	if len(t.posted) == 0 && !t.stopped {
-		t.posted = nil
-		t.rest()
-	}
-	t.mu.Unlock()
-	t.safely(fn)
-	return true
-}
-
-// rest clears the wake-up of signal. The caller holds mu.
-func (t *Thread) rest() {
-	reset(t.wake)
-}
-
-// reset sets the counter of an eventfd or timerfd to 0.
-func reset(fd int) {
-	var buf [8]byte
-	_, _ = unix.Read(fd, buf[:])
-}
-
-// safely calls a user's function and reports whether it returned. Users recover their own panics, since only
-// they know which worker must end. A panic that they do not recover must still not end the thread, because
-// others share it.
-func (t *Thread) safely(fn func()) (well bool) {
-	defer func() {
-		if r := recover(); r != nil && t.pool.stray != nil {
-			t.pool.stray(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
-		}
-	}()
-	fn()
-	return true
-}
-
-// Post makes the thread call fn soon, and returns at once. The error is ErrStopped or nil.
-func (t *Thread) Post(fn func()) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.stopped {
-		return ErrStopped
-	}
-	t.posted = append(t.posted, fn)
-	t.signal()
-	return nil
-}
-
-// Do makes the thread call fn and waits for its end. It must not be called on the thread itself. If fn panics,
-// Do panics in the caller with the text and stack of that panic.
-func (t *Thread) Do(fn func()) error {
-	done := make(chan any, 1)
-	err := t.Post(func() {
-		panicked := true
-		defer func() {
-			if panicked {
-				done <- fmt.Sprintf("%v\n%s", recover(), debug.Stack())
-			} else {
-				done <- nil
-			}
-		}()
-		fn()
-		panicked = false
-	})
-	if err != nil {
-		return err
-	}
-	if p := <-done; p != nil {
-		panic(p)
-	}
-	return nil
 }
 
 // Watch makes the thread call ready whenever fd is readable, until Unwatch. fd must be non-blocking. Watch must
@@ -399,15 +314,6 @@ func (t *Thread) Unwatch(fd int) {
 	_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_DEL, fd, nil) // fails only for a descriptor that is not watched
 }
 
-// interrupt wakes the thread, so that it waits for its timers according to their current settings.
-func (t *Thread) interrupt() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.stopped {
-		t.signal()
-	}
-}
-
 // stop ends the thread after the functions posted so far, and waits for its end.
 func (t *Thread) stop() {
 	t.mu.Lock()
@@ -415,11 +321,4 @@ func (t *Thread) stop() {
 	t.signal()
 	t.mu.Unlock()
 	<-t.done
-}
-
-// signal wakes the thread. The caller holds mu, so that wake is still open.
-func (t *Thread) signal() {
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	_, _ = unix.Write(t.wake, one[:]) // fails only if a wake-up is pending anyway
 }

@@ -18,7 +18,7 @@ func TestAbandonedWhileStoring(t *testing.T) {
 		ends func(h *receiverHost)
 	}{
 		{"the sender says GONE", func(h *receiverHost) {
-			h.Gone(&syncwire.Gone{To: h.knowledge.Self(), Resync: 5}, h.peer, h.now)
+			h.Gone(&syncwire.Gone{To: h.knowledge.Self(), FullSync: 5}, h.peer, h.now)
 		}},
 		{"END does not fit the BULKs", func(h *receiverHost) { h.ends(5, 1) }},
 	} {
@@ -66,7 +66,7 @@ func TestAbandonedWhileComparing(t *testing.T) {
 	h.begins(5, len(table))
 	h.run()
 	h.bulk(5, 0, table)
-	h.Gone(&syncwire.Gone{To: h.knowledge.Self(), Resync: 5}, h.peer, h.now)
+	h.Gone(&syncwire.Gone{To: h.knowledge.Self(), FullSync: 5}, h.peer, h.now)
 	h.run()
 	if len(h.removed) > 0 || h.in != nil {
 		t.Errorf("%d mappings are removed; %v", len(h.removed), h.phase)
@@ -177,10 +177,10 @@ func TestAbandonedAfterStoring(t *testing.T) {
 		ends  func(h *receiverHost)
 		rises bool
 	}{
-		{CauseShortfall, func(h *receiverHost) { h.Gone(&syncwire.Gone{To: h.knowledge.Self(), Resync: 5}, h.peer, h.now) }, true},
-		{CauseVerification, func(h *receiverHost) { h.Gone(&syncwire.Gone{To: h.knowledge.Self(), Resync: 5}, h.peer, h.now) }, true},
+		{CauseLargerTable, func(h *receiverHost) { h.Gone(&syncwire.Gone{To: h.knowledge.Self(), FullSync: 5}, h.peer, h.now) }, true},
+		{CauseVerification, func(h *receiverHost) { h.Gone(&syncwire.Gone{To: h.knowledge.Self(), FullSync: 5}, h.peer, h.now) }, true},
 		{CauseVerification, func(h *receiverHost) { h.Listen(CauseMoved, h.now) }, true},
-		{CauseLacks, func(h *receiverHost) { h.Gone(&syncwire.Gone{To: h.knowledge.Self(), Resync: 5}, h.peer, h.now) }, false},
+		{CauseLacks, func(h *receiverHost) { h.Gone(&syncwire.Gone{To: h.knowledge.Self(), FullSync: 5}, h.peer, h.now) }, false},
 	} {
 		h := newReceiverHost()
 		h.Set(c.cause)
@@ -202,9 +202,9 @@ func TestAbandonedAfterStoring(t *testing.T) {
 	}
 }
 
-// TestGenerationAfterShortfall has a full sync bring sessions of which the vector has not shown that they were missing. The
+// TestGenerationAfterLargerTable has a full sync bring sessions of which the vector has not shown that they were missing. The
 // generation rises unless live datagrams have brought these sessions, too.
-func TestGenerationAfterShortfall(t *testing.T) {
+func TestGenerationAfterLargerTable(t *testing.T) {
 	const n = 4 * syncwire.MaxBulk
 	for _, c := range []struct {
 		name  string
@@ -213,11 +213,11 @@ func TestGenerationAfterShortfall(t *testing.T) {
 		stops bool // the full sync stops in the middle, and resumes when no full sync is wanted
 		rises bool
 	}{
-		{"nothing is live", CauseShortfall, 0, false, true},
-		{"everything is live", CauseShortfall, n, false, false},
-		{"one session is not", CauseShortfall, n - 1, false, true},
+		{"nothing is live", CauseLargerTable, 0, false, true},
+		{"everything is live", CauseLargerTable, n, false, false},
+		{"one session is not", CauseLargerTable, n - 1, false, true},
 		{"the vector has shown it", CauseLacks, 0, false, false},
-		{"it resumes", CauseShortfall, 0, true, true},
+		{"it resumes", CauseLargerTable, 0, true, true},
 		{"it resumes, and the vector has shown it", CauseLacks, 0, true, false},
 	} {
 		h := newReceiverHost()
@@ -225,7 +225,7 @@ func TestGenerationAfterShortfall(t *testing.T) {
 		h.begins(5, n)
 		h.run()
 		for _, r := range sessionsAt(0, c.live) {
-			h.Receiver.Hold(packedList(t, r), false)
+			h.Receiver.Queue(packedList(t, r), false)
 		}
 		table := sessionsAt(0, n)
 		if c.stops {
@@ -365,7 +365,7 @@ func TestOnlyPosition(t *testing.T) {
 		if h.tick(h.now); h.Cause != CauseLacks || h.phase != PhaseAsking {
 			t.Fatalf("%q, %v", h.Cause, h.phase)
 		}
-		h.Begin(&syncwire.Begin{Resync: 5, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: c.vector(h)}, h.peer, h.now, h.now)
+		h.Begin(&syncwire.Begin{FullSync: 5, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: c.vector(h)}, h.peer, h.now, h.now)
 		h.run()
 		h.ends(5, 0)
 		h.run()

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// MaxBacklog bounds the live updates of a Backlog, in bytes.
+	// MaxBacklog bounds the live datagrams of a Backlog, in bytes.
 	MaxBacklog = 8 << 20
 	// SameMoment is the largest difference between the idle times of two records that counts as none, if both were made with
 	// the same clock.
 	SameMoment = 10 * time.Millisecond
 )
 
-// Backlog keeps live updates until a full sync is stored: to insert an old session, the module walks over every newer one.
+// Backlog keeps live datagrams until a full sync is stored: to insert an old session, the module walks over every newer one.
 // The zero value is empty.
 type Backlog struct {
 	updates []update

@@ -8,7 +8,7 @@ import (
 	"joolctl/session"
 )
 
-// TestBacklog has live updates wait for a full sync that injects records of the same sessions. Of each session, the newer
+// TestBacklog has live datagrams wait for a full sync that injects records of the same sessions. Of each session, the newer
 // record stays.
 func TestBacklog(t *testing.T) {
 	f := session.FormatOf(40)

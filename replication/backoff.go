@@ -7,7 +7,7 @@ const (
 	// between two tables must cost little.
 	FirstPause   = time.Second
 	LongestPause = 5 * time.Minute
-	// LastingFor is how long after a full sync that has stored nothing its reason counts as the same difference. A Shortfall
+	// LastingFor is how long after a full sync that has stored nothing its reason counts as the same difference. A LargerTable
 	// needs 21 HELLOs, which an idle peer sends in 3.5 minutes.
 	LastingFor = 6 * time.Minute
 )

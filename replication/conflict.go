@@ -79,80 +79,15 @@ func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Setting
 	if len(d.Inject)+len(d.outdone) == 0 {
 		return
 	}
-	hosts, masks := make(map[Mask]bibHost), make(map[bibHost]Mask) // to inject
-	for _, records := range [][]session.Record{d.outdone, d.Inject} {
-		for i := range records {
-			m, h := maskOf(&records[i]), hostOf(&records[i])
-			hosts[m], masks[h] = h, m
-		}
-	}
-	// The own entries that are in the way, and the idle time of the youngest session of each.
-	youngest := make(map[Mask]int64)
-	maskOfHost, hostOfMask := make(map[bibHost]Mask), make(map[Mask]bibHost)
-	for i := range own {
-		r := &own[i]
-		m, h := maskOf(r), hostOf(r)
-		otherHost, sameMask := hosts[m]
-		otherMask, sameHost := masks[h]
-		if !(sameMask && otherHost != h) && !(sameHost && otherMask != m) {
-			continue
-		}
-		maskOfHost[h], hostOfMask[m] = m, h
-		age := Idle(r, our)
-		if _, is := live[h]; is {
-			age = -1 << 62
-		}
-		if before, known := youngest[m]; !known || age < before {
-			youngest[m] = age
-		}
-	}
-	if len(youngest)+len(d.outdone) == 0 {
+	c := d.findConflicts(own, our, live)
+	if len(c.youngest)+len(d.outdone) == 0 {
 		return
 	}
-	waysOf := func(w *session.Record) (ways []Mask) {
-		if _, taken := youngest[maskOf(w)]; taken {
-			ways = append(ways, maskOf(w))
-		}
-		if other, has := maskOfHost[hostOf(w)]; has && other != maskOf(w) {
-			ways = append(ways, other)
-		}
-		return ways
-	}
-	gone := make(map[Mask]struct{})
-	free := d.Inject[:0]
-	var blocked []session.Record
-	for i := range d.Inject {
-		w := d.Inject[i]
-		ways := waysOf(&w)
-		older := true
-		for _, way := range ways {
-			behind, tolerance := youngest[way]-Idle(&w, our), MinTolerance.Milliseconds()
-			older = older && (behind > tolerance || behind >= -tolerance && lower(&w, way, hostOfMask[way]))
-		}
-		if !older {
-			blocked = append(blocked, w)
-			continue
-		}
-		more := 0
-		for _, way := range ways {
-			if _, goes := gone[way]; !goes {
-				more++
-			}
-		}
-		if len(gone)+more > most {
-			blocked = append(blocked, w)
-			d.Limited = true
-			continue
-		}
-		for _, way := range ways {
-			gone[way] = struct{}{}
-		}
-		free = append(free, w)
-	}
-	stays := func(way Mask) bool { _, goes := gone[way]; return !goes }
+	free, blocked := d.removeOlder(c, our, most)
+	stays := func(way Mask) bool { _, goes := c.gone[way]; return !goes }
 	for i := range blocked {
 		w := &blocked[i]
-		if slices.ContainsFunc(waysOf(w), stays) {
+		if slices.ContainsFunc(c.with(w), stays) {
 			d.blocked = append(d.blocked, *w)
 		} else {
 			free = append(free, *w)
@@ -161,7 +96,7 @@ func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Setting
 	d.Blocked = len(d.blocked)
 	d.Fresh -= d.Blocked
 	d.outdone = slices.DeleteFunc(d.outdone, func(w session.Record) bool {
-		if slices.ContainsFunc(waysOf(&w), stays) {
+		if slices.ContainsFunc(c.with(&w), stays) {
 			return false
 		}
 		free = append(free, w)
@@ -169,14 +104,95 @@ func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Setting
 		return true
 	})
 	d.Inject = free
-	d.Remove = slices.SortedFunc(maps.Keys(gone), func(a, b Mask) int {
+	d.Remove = slices.SortedFunc(maps.Keys(c.gone), func(a, b Mask) int {
 		return cmp.Or(cmp.Compare(a.Proto, b.Proto), a.Src4.Compare(b.Src4))
 	})
-	d.hosts = hostOfMask
+	d.hosts = c.hostOfMask
 	d.Give = slices.DeleteFunc(d.Give, func(r session.Record) bool {
-		_, goes := gone[maskOf(&r)]
+		_, goes := c.gone[maskOf(&r)]
 		return goes
 	})
+}
+
+// conflicts are the own BIB entries that conflict with sessions to inject, by their masks.
+type conflicts struct {
+	// youngest is the idle time of the youngest session of each entry.
+	youngest   map[Mask]int64
+	maskOfHost map[bibHost]Mask
+	hostOfMask map[Mask]bibHost
+	// gone are the entries that are removed.
+	gone map[Mask]struct{}
+}
+
+func (d *Difference) findConflicts(own []session.Record, our syncwire.Settings, live map[bibHost]struct{}) *conflicts {
+	hosts, masks := make(map[Mask]bibHost), make(map[bibHost]Mask) // to inject
+	for _, records := range [][]session.Record{d.outdone, d.Inject} {
+		for i := range records {
+			m, h := maskOf(&records[i]), hostOf(&records[i])
+			hosts[m], masks[h] = h, m
+		}
+	}
+	c := &conflicts{make(map[Mask]int64), make(map[bibHost]Mask), make(map[Mask]bibHost), make(map[Mask]struct{})}
+	for i := range own {
+		r := &own[i]
+		m, h := maskOf(r), hostOf(r)
+		otherHost, sameMask := hosts[m]
+		otherMask, sameHost := masks[h]
+		if !(sameMask && otherHost != h) && !(sameHost && otherMask != m) {
+			continue
+		}
+		c.maskOfHost[h], c.hostOfMask[m] = m, h
+		age := Idle(r, our)
+		if _, is := live[h]; is {
+			age = -1 << 62
+		}
+		if before, known := c.youngest[m]; !known || age < before {
+			c.youngest[m] = age
+		}
+	}
+	return c
+}
+
+// with returns the entries that conflict with a session.
+func (c *conflicts) with(w *session.Record) (ways []Mask) {
+	if _, conflicts := c.youngest[maskOf(w)]; conflicts {
+		ways = append(ways, maskOf(w))
+	}
+	if other, has := c.maskOfHost[hostOf(w)]; has && other != maskOf(w) {
+		ways = append(ways, other)
+	}
+	return ways
+}
+
+// removeOlder divides Inject into sessions that conflict with no entry that stays, and others. It removes the entries that are
+// older than a session, but no more than most.
+func (d *Difference) removeOlder(c *conflicts, our syncwire.Settings, most int) (free, blocked []session.Record) {
+	free = d.Inject[:0]
+	for i := range d.Inject {
+		w := d.Inject[i]
+		ways := c.with(&w)
+		older, more := true, 0
+		for _, way := range ways {
+			behind, tolerance := c.youngest[way]-Idle(&w, our), MinTolerance.Milliseconds()
+			older = older && (behind > tolerance || behind >= -tolerance && lower(&w, way, c.hostOfMask[way]))
+			if _, goes := c.gone[way]; !goes {
+				more++
+			}
+		}
+		switch {
+		case !older:
+			blocked = append(blocked, w)
+		case len(c.gone)+more > most:
+			blocked = append(blocked, w)
+			d.Limited = true
+		default:
+			for _, way := range ways {
+				c.gone[way] = struct{}{}
+			}
+			free = append(free, w)
+		}
+	}
+	return free, blocked
 }
 
 // Keep removes BIB entries from Remove: those of which the own module has reported sessions since the tables were compared

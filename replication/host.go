@@ -162,7 +162,7 @@ func (h *Host) Pending() (n uint64) {
 	for _, from := range h.Peers.All() {
 		n += from.Stream.BufferedSessions()
 	}
-	return n + h.Receiver.Held()
+	return n + h.Receiver.Queued()
 }
 
 // Doubt notes that the table may lack sessions of any origin: the module had no memory for some.
@@ -199,7 +199,7 @@ func (h *Host) SetPeriods(refresh, verify time.Duration, now time.Time) {
 func (h *Host) SetLimits(l syncwire.Limits) {
 	h.Limits = l
 	h.path.restart()
-	h.tellPath()
+	h.publishPath()
 }
 
 // SetSequence changes Config.Sequence.
@@ -280,7 +280,7 @@ func (i inner) Reply(body syncwire.Body, now time.Time)   { i.h.reply(body, now)
 func (i inner) RemoveBIB(masks []Mask)                    { i.h.removeBIB(masks) }
 func (i inner) AskHellos(d time.Duration, now time.Time)  { i.h.askHellos(d, now) }
 func (i inner) Ignore(why string, b []byte)               { i.h.ignore(why, b) }
-func (i inner) Deliver(b []byte, again bool, t time.Time) { i.h.deliverHeld(b, again, t) }
+func (i inner) Deliver(b []byte, again bool, t time.Time) { i.h.deliverQueued(b, again, t) }
 
 // removeBIB removes BIB entries of the module, and drops what waits to be sent of their sessions, which have lost against a
 // peer's.

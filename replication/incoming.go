@@ -36,11 +36,11 @@ func (r *Receiver) Begin(b *syncwire.Begin, from *Peer, came, now time.Time) {
 		r.host.Emit(TableTooBig{From: from.Address, Sessions: b.Sessions})
 		return
 	}
-	if b.Resync == r.ignored {
+	if b.FullSync == r.ignored {
 		return // the sender repeats BEGIN
 	}
-	r.resume(b.Resync, from, now)
-	known := r.in != nil && r.in.id == b.Resync
+	r.resume(b.FullSync, from, now)
+	known := r.in != nil && r.in.id == b.FullSync
 	if b.Sessions == 0 && b.Why == syncwire.WhyReturn && !known { // this host's full sync to it made both tables equal
 		if vector := returnedVector(b, from); vector != nil {
 			r.knowledge.Merge(vector, from.ServedDoubts, now)
@@ -96,7 +96,7 @@ func causeOf(why syncwire.Why) string {
 // receive begins to receive a full sync.
 func (r *Receiver) receive(b *syncwire.Begin, from *Peer, asked bool, came, now time.Time) {
 	r.letThrough()
-	r.in = &incoming{id: b.Resync, from: from, cause: r.Cause, asked: asked, returned: returns(b, from), vector: b.Vector, merges: true, claimed: from.Vector(),
+	r.in = &incoming{id: b.FullSync, from: from, cause: r.Cause, asked: asked, returned: returns(b, from), vector: b.Vector, merges: true, claimed: from.Vector(),
 		doubts:   r.knowledge.Doubts(),
 		settings: b.Settings, base: came, Assembly: NewAssembly(b.Sessions, b.SessionsPerBulk())}
 	if b.Why == syncwire.WhyReturn {
@@ -110,7 +110,7 @@ func (r *Receiver) receive(b *syncwire.Begin, from *Peer, asked bool, came, now 
 	r.readOwn(now)
 }
 
-// letThrough notes that live updates do not wait for the full sync that begins, if it has such a cause.
+// letThrough notes that live datagrams do not wait for the full sync that begins, if it has such a cause.
 func (r *Receiver) letThrough() { r.full = r.full || !Withholds(r.Cause) }
 
 // overdue reports whether the sender has announced the full sync for so long that BULKs should arrive by now.
@@ -150,9 +150,9 @@ func (r *Receiver) charge(now time.Time) {
 
 // Bulk takes a BULK that arrived at the time came.
 func (r *Receiver) Bulk(b *syncwire.Bulk, from *Peer, came, now time.Time) {
-	r.resume(b.Resync, from, now)
+	r.resume(b.FullSync, from, now)
 	in := r.in
-	if r.phase != PhaseCollecting || in.from != from || in.id != b.Resync {
+	if r.phase != PhaseCollecting || in.from != from || in.id != b.FullSync {
 		return
 	}
 	r.due = now.Add(StallFor) // the sender is there, even if it repeats what another peer has missed
@@ -170,9 +170,9 @@ func (r *Receiver) Bulk(b *syncwire.Bulk, from *Peer, came, now time.Time) {
 
 // End takes an END.
 func (r *Receiver) End(e *syncwire.End, from *Peer, now time.Time) {
-	r.resume(e.Resync, from, now)
+	r.resume(e.FullSync, from, now)
 	in := r.in
-	if r.phase != PhaseCollecting || in.from != from || in.id != e.Resync || e.Sessions > MaxSessions {
+	if r.phase != PhaseCollecting || in.from != from || in.id != e.FullSync || e.Sessions > MaxSessions {
 		return
 	}
 	sound := in.End(e.Sessions, e.Bulks)
@@ -194,7 +194,7 @@ func (r *Receiver) End(e *syncwire.End, from *Peer, now time.Time) {
 // requestMissing requests the BULKs that are missing, or the last one, and END with it.
 func (r *Receiver) requestMissing(now time.Time) {
 	in := r.in
-	r.host.Reply(&syncwire.Nack{To: in.from.ID, Resync: in.id, Ranges: in.Missing()}, now)
+	r.host.Reply(&syncwire.Nack{To: in.from.ID, FullSync: in.id, Ranges: in.Missing()}, now)
 }
 
 // stalled requests what is missing, or gives up. A datagram that waits in the socket proves that the host is late, not the
@@ -220,7 +220,7 @@ func (r *Receiver) stalled(now time.Time) {
 
 // Gone takes a sender's word that it can't continue a full sync.
 func (r *Receiver) Gone(g *syncwire.Gone, from *Peer, now time.Time) {
-	if r.phase == PhaseCollecting && r.in.from == from && r.in.id == g.Resync && g.To == r.knowledge.Self() {
+	if r.phase == PhaseCollecting && r.in.from == from && r.in.id == g.FullSync && g.To == r.knowledge.Self() {
 		r.abandon(now)
 	}
 }

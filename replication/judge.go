@@ -51,10 +51,10 @@ func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, came,
 		r.Unwant(CauseLacks, from)
 	}
 	switch {
-	case h.Sync != syncwire.SyncNo && from.Shortfall.Lasts(before, h.Sessions, r.host.Sessions(), now):
-		r.Suspect(CauseShortfall, from, now)
-	case from.Shortfall.Gone():
-		r.Unwant(CauseShortfall, from)
+	case h.Sync != syncwire.SyncNo && from.LargerTable.Lasts(before, h.Sessions, r.host.Sessions(), now):
+		r.Suspect(CauseLargerTable, from, now)
+	case from.LargerTable.Gone():
+		r.Unwant(CauseLargerTable, from)
 	}
 	if r.phase == PhaseListening {
 		r.due = Earliest(r.due, now.Add(ListenForMore))
@@ -135,7 +135,7 @@ func (r *Receiver) mayAsk(about *Peer, live []*Peer, now time.Time) time.Time {
 	}
 	earliest := now
 	if about.Sync == syncwire.SyncNo { // it is about to request a full sync, and sends back what it has
-		// A host that starts requests one at once. Live updates wait for a full sync, so a host that was complete does better with
+		// A host that starts requests one at once. Live datagrams wait for a full sync, so a host that was complete does better with
 		// the few sessions that are sent back.
 		starts := r.complete && about.WasComplete.IsZero()
 		for _, other := range live {

@@ -68,7 +68,7 @@ func TestLastingDifference(t *testing.T) {
 				t.Errorf("after a loss requested at %v", requested)
 			}
 			other := h.heard(0x20f, otherAddress)
-			if h.Suspect(CauseShortfall, other, h.now); h.About != other || h.Due().Sub(h.now) > 3*time.Second {
+			if h.Suspect(CauseLargerTable, other, h.now); h.About != other || h.Due().Sub(h.now) > 3*time.Second {
 				t.Errorf("another peer waits %v", h.Due().Sub(h.now))
 			}
 

@@ -20,11 +20,11 @@ type Knowledge struct {
 	self     syncwire.ID
 	position syncwire.Position
 	vector   Vector
-	// stored is the vector from before live updates began to wait for a full sync; nil: none wait.
+	// stored is the vector from before live datagrams began to wait for a full sync; nil: none wait.
 	stored []syncwire.Component
 	// blocked is true while sessions of a full sync are not stored although the vector covers them (see Receiver.blocked).
 	blocked bool
-	// evicted is true if an origin's component was dropped while live updates waited.
+	// evicted is true if an origin's component was dropped while live datagrams waited.
 	evicted bool
 	doubts  int
 	// unclaimed has the peers whose sessions a full sync stored here, and when; see ClaimOrphans.
@@ -173,10 +173,10 @@ func (k *Knowledge) Whole(now time.Time) []syncwire.Component {
 	return Whole(k.self, k.position, k.Components(now))
 }
 
-// Wait notes that live updates wait for a full sync from now on.
+// Wait notes that live datagrams wait for a full sync from now on.
 func (k *Knowledge) Wait(now time.Time) { k.stored = k.Components(now) }
 
-// Stored notes that no live updates wait any more. It returns true if the host's generation has risen: an origin was evicted
+// Stored notes that no live datagrams wait any more. It returns true if the host's generation has risen: an origin was evicted
 // meanwhile, so no component counts its updates.
 func (k *Knowledge) Stored() (risen bool) {
 	risen = k.evicted

@@ -79,8 +79,8 @@ func TestMissingSinceClaim(t *testing.T) {
 		{func() { receive(syncwire.Live, 1); claim(2) }, BehindOther, 0},
 		{func() { receive(syncwire.Live, 4) }, DatagramsMissing, 0},
 		{func() { claim(6) }, DatagramsMissing, 0},
-		{func() { receive(syncwire.Repeat, 2) }, DatagramsMissing, 100*time.Millisecond + ReorderFor},
-		{func() { receive(syncwire.Repeat, 3) }, BehindOther, 200 * time.Millisecond},
+		{func() { receive(syncwire.Retransmission, 2) }, DatagramsMissing, 100*time.Millisecond + ReorderFor},
+		{func() { receive(syncwire.Retransmission, 3) }, BehindOther, 200 * time.Millisecond},
 		{func() { receive(syncwire.Live, 5); receive(syncwire.Live, 6) }, "", 0},
 		{func() { receive(syncwire.Live, 8) }, DatagramsMissing, 600*time.Millisecond + ReorderFor},
 	} {

@@ -36,7 +36,7 @@ func TestSuperseded(t *testing.T) {
 	s.Receive(syncwire.Live, 3, list(4), now, ignore) // 2 is missing
 	s.Tick(now.Add(ReorderFor), ignore)
 	s.Receive(syncwire.Live, 4, list(8), now, ignore)
-	if s.Receive(syncwire.Repeat, 2, list(0, 4, 8, 12), now, ignore); len(superseded) != 4 || superseded[0] || !superseded[1] || !superseded[2] || superseded[3] {
+	if s.Receive(syncwire.Retransmission, 2, list(0, 4, 8, 12), now, ignore); len(superseded) != 4 || superseded[0] || !superseded[1] || !superseded[2] || superseded[3] {
 		t.Errorf("superseded: %v", superseded)
 	}
 	if s.Receive(syncwire.Live, 5, list(0), now, ignore); s.later != nil {

@@ -28,12 +28,12 @@ func (l *lookups) allow(now time.Time) bool {
 	return l.n <= MaxLookups
 }
 
-// takeRepeats has a stream's retransmissions delivered as such, without the sessions that were in later datagrams.
-func (h *Host) takeRepeats(s *Stream) {
+// deliverRetransmissions has a stream's retransmissions delivered as such, without the sessions that were in later datagrams.
+func (h *Host) deliverRetransmissions(s *Stream) {
 	if s.Retransmitted == nil {
 		s.Retransmitted = func(entries []byte) {
 			if entries = h.withoutSuperseded(s, entries); len(entries) > 0 {
-				h.deliverRepeat(entries)
+				h.deliverRetransmitted(entries)
 			}
 		}
 	}
@@ -55,10 +55,10 @@ func (h *Host) withoutSuperseded(s *Stream, entries []byte) []byte {
 	return kept
 }
 
-// deliverRepeat delivers a retransmission's sessions that are not older than the own module's. JOOLD_ADD would overwrite these,
+// deliverRetransmitted delivers a retransmission's sessions that are not older than the own module's. JOOLD_ADD would overwrite these,
 // and after a failover the module reports the same sessions as the peer did before.
-func (h *Host) deliverRepeat(entries []byte) {
-	if h.Receiver.Hold(entries, true) {
+func (h *Host) deliverRetransmitted(entries []byte) {
+	if h.Receiver.Queue(entries, true) {
 		return
 	}
 	if entries = h.withoutOlder(entries, true, h.do.Now()); len(entries) > 0 {

@@ -163,7 +163,7 @@ func (h *host) find(id syncwire.ID) *neighbor {
 	return nil
 }
 
-// hears reports whether a host is in earshot of another one.
+// hears reports whether a host is reachable for another one.
 func (h *host) hears(other *host) bool {
 	return other != nil && other != h && h.up && other.up && other.side == h.side
 }

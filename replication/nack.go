@@ -84,7 +84,7 @@ func (s *Stream) repair(seq syncwire.Seq, data []byte, deliver func([]byte)) boo
 	}
 	s.repaired++
 	s.repairing = seq
-	s.deliverAs(syncwire.Repeat, data, deliver)
+	s.deliverAs(syncwire.Retransmission, data, deliver)
 	return true
 }
 

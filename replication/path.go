@@ -215,7 +215,7 @@ func (h *Host) sendPadded(hello syncwire.Hello, now time.Time) {
 	}
 	l := h.Limits
 	size := h.path.next(l.MTU, func(size int) int { return l.Within(size).Message() }, peers, now)
-	h.tellPath()
+	h.publishPath()
 	if size != 0 {
 		hello.Asks = false
 		l.Within(size).Pad(&hello)
@@ -223,8 +223,8 @@ func (h *Host) sendPadded(hello syncwire.Hello, now time.Time) {
 	}
 }
 
-// tellPath emits a change of the PathTrouble.
-func (h *Host) tellPath() {
+// publishPath emits a change of the PathTrouble.
+func (h *Host) publishPath() {
 	if h.path.PathTrouble != h.pathTold {
 		h.pathTold = h.path.PathTrouble
 		h.do.Emit(PathChanged{h.pathTold})

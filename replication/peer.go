@@ -54,9 +54,9 @@ type PeerInfo struct {
 
 // Peer is a peer with the state that receiving from it takes.
 type Peer struct {
-	PeerInfo         // Lost and Repaired are those of Stream
-	Stream    Stream // the peer's live datagrams
-	Shortfall Shortfall
+	PeerInfo           // Lost and Repaired are those of Stream
+	Stream      Stream // the peer's live datagrams
+	LargerTable LargerTable
 	// Pauses are those after full syncs for reasons that concern the peer.
 	Pauses Pauses
 	Since  time.Time // when it was first heard

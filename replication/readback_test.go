@@ -31,7 +31,7 @@ func TestReadBack(t *testing.T) {
 			table := []session.Record{sessionAt(4, 0), taken(0, 0)}
 			receive := func(id uint32, meanwhile func()) {
 				h.tried = []syncwire.ID{h.peer.ID}
-				h.Begin(&syncwire.Begin{Resync: id, Sessions: 2, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: h.whole()}, h.peer, h.now, h.now)
+				h.Begin(&syncwire.Begin{FullSync: id, Sessions: 2, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: h.whole()}, h.peer, h.now, h.now)
 				h.run()
 				meanwhile()
 				h.bulk(id, 0, table)

@@ -38,8 +38,8 @@ func (h *Host) Received(address netip.Addr, entries, trailer []byte, waited time
 	default:
 		from := h.Peers.Heard(address, t.Sender, arrived)
 		from.waited(waited, now)
-		if t.Kind == syncwire.Repeat {
-			h.takeRepeats(&from.Stream)
+		if t.Kind == syncwire.Retransmission {
+			h.deliverRetransmissions(&from.Stream)
 			if waited < MuchWaiting {
 				session.AgeList(entries, waited)
 			}
@@ -77,7 +77,7 @@ func (h *Host) deliverLive(from *Peer, entries []byte) {
 	case !h.do.Now().Before(from.lateUntil):
 		h.deliver(entries)
 	case from.ID != 0:
-		h.deliverRepeat(entries)
+		h.deliverRetransmitted(entries)
 	default: // no full sync brings what is dropped of an unnumbered datagram
 		if entries = h.withoutOlder(entries, false, h.do.Now()); len(entries) > 0 {
 			h.deliver(entries)
@@ -89,13 +89,13 @@ func (h *Host) deliverLive(from *Peer, entries []byte) {
 func (h *Host) deliver(entries []byte) {
 	h.supersede(entries)
 	h.advertise.reported.AddList(entries)
-	if !h.Receiver.Hold(entries, false) {
+	if !h.Receiver.Queue(entries, false) {
 		h.do.Store(entries)
 	}
 }
 
-// deliverHeld stores live sessions that have waited for a full sync.
-func (h *Host) deliverHeld(entries []byte, retransmitted bool, now time.Time) {
+// deliverQueued stores live sessions that have waited for a full sync.
+func (h *Host) deliverQueued(entries []byte, retransmitted bool, now time.Time) {
 	if retransmitted {
 		entries = h.withoutOlder(entries, true, now)
 	}
@@ -154,7 +154,7 @@ func (h *Host) Message(address netip.Addr, data []byte, came, now time.Time) {
 	case *syncwire.Nack:
 		h.nack(b, m.Sender, now)
 	case *syncwire.Gone:
-		if b.Resync != 0 {
+		if b.FullSync != 0 {
 			h.Receiver.Gone(b, from, now)
 		} else {
 			from.Stream.Gone(b.Ranges, !b.Superseded)
@@ -173,10 +173,10 @@ func (h *Host) Message(address netip.Addr, data []byte, came, now time.Time) {
 func (h *Host) nack(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 	switch {
 	case n.To != h.Knowledge.Self():
-		if sender := h.Peers.WithID(n.To); sender != nil && n.Resync == 0 {
+		if sender := h.Peers.WithID(n.To); sender != nil && n.FullSync == 0 {
 			sender.Stream.Suppress(n.Ranges, now)
 		}
-	case n.Resync != 0:
+	case n.FullSync != 0:
 		h.Sender.Requested(n, by, now)
 	default:
 		h.do.Hold()
@@ -201,7 +201,7 @@ func (h *Host) repeat(ranges []syncwire.Range, by syncwire.ID, now time.Time) {
 
 // retransmit sends a live datagram again.
 func (h *Host) retransmit(entries []byte, seq syncwire.Seq) {
-	h.do.Transmit(entries, syncwire.Trailer{Kind: syncwire.Repeat, Sender: h.Knowledge.Self(), Seq: seq})
+	h.do.Transmit(entries, syncwire.Trailer{Kind: syncwire.Retransmission, Sender: h.Knowledge.Self(), Seq: seq})
 }
 
 // reply sends a control message because of a peer's, unless there were too many of them lately.

@@ -54,7 +54,7 @@ func TestHostRetransmits(t *testing.T) {
 		e.says(0, &syncwire.Nack{To: to, Ranges: []syncwire.Range{{From: from, To: upTo}}})
 	}
 	nack(self, 2, 3)
-	if want := []syncwire.Trailer{{Kind: syncwire.Repeat, Sender: self, Seq: 2}, {Kind: syncwire.Repeat, Sender: self, Seq: 3}}; !slices.Equal(e.datagram, want) {
+	if want := []syncwire.Trailer{{Kind: syncwire.Retransmission, Sender: self, Seq: 2}, {Kind: syncwire.Retransmission, Sender: self, Seq: 3}}; !slices.Equal(e.datagram, want) {
 		t.Errorf("%+v, want %+v", e.datagram, want)
 	}
 	nack(self, 9, 9)
@@ -83,7 +83,7 @@ func TestHostRequests(t *testing.T) {
 	if nacks := sentOf[*syncwire.Nack](e); len(nacks) != 1 || nacks[0].To != aPeer || !slices.Equal(nacks[0].Ranges, []syncwire.Range{{From: 2, To: 2}}) {
 		t.Fatalf("%+v", e.messages)
 	}
-	e.receives(t, syncwire.Trailer{Kind: syncwire.Repeat, Sender: aPeer, Seq: 2}, sessionAt(4, 0))
+	e.receives(t, syncwire.Trailer{Kind: syncwire.Retransmission, Sender: aPeer, Seq: 2}, sessionAt(4, 0))
 	for i := range 3 {
 		if !has(e.module, sessionAt(4*i, 0)) {
 			t.Errorf("session %d is missing", i)
@@ -106,7 +106,7 @@ func TestHostIgnores(t *testing.T) {
 		}, CountIgnored},
 		{"advertised", func(*hostEffects) syncwire.Trailer { return syncwire.Trailer{Kind: syncwire.Advertised, Sender: aPeer} }, CountIgnored},
 		{"a retransmission that another host has requested", func(*hostEffects) syncwire.Trailer {
-			return syncwire.Trailer{Kind: syncwire.Repeat, Sender: aPeer, Seq: 7}
+			return syncwire.Trailer{Kind: syncwire.Retransmission, Sender: aPeer, Seq: 7}
 		}, CountIgnored},
 	} {
 		e := newHost()

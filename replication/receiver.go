@@ -126,7 +126,7 @@ type Receiver struct {
 	in           *incoming
 	stopped      *incoming // it can be resumed
 	reported     Reported  // by the own module, or by peers while backlog is full
-	backlog      Backlog   // live updates that wait
+	backlog      Backlog   // live datagrams that wait
 	full         bool      // backlog was full: later updates do not wait
 	base         time.Time // of the full sync that they wait for
 }
@@ -210,7 +210,7 @@ func (r *Receiver) Stop(now time.Time) {
 	r.host.Progressed(now)
 }
 
-// Stores reports whether the table has got some of the sessions of a full sync, or live updates wait for it, so that the
+// Stores reports whether the table has got some of the sessions of a full sync, or live datagrams wait for it, so that the
 // vector does not say what the table contains.
 func (r *Receiver) Stores() bool { return r.in != nil && r.in.began || r.backlog.Len() > 0 }
 

@@ -22,7 +22,7 @@ func TestStall(t *testing.T) {
 		{"silence", func(*receiverHost) {}, PhaseSettled},
 		{"BULKs that have arrived before", func(h *receiverHost) { h.bulk(1, 0, table) }, PhaseCollecting},
 		{"BULKs too far ahead", func(h *receiverHost) {
-			h.Bulk(&syncwire.Bulk{Resync: 1, Index: bulks - 2, Records: records}, h.peer, h.now, h.now)
+			h.Bulk(&syncwire.Bulk{FullSync: 1, Index: bulks - 2, Records: records}, h.peer, h.now, h.now)
 		}, PhaseCollecting},
 		{"BULKs of another full sync", func(h *receiverHost) { h.bulk(2, 0, table) }, PhaseSettled},
 		{"BEGINs", func(h *receiverHost) { h.begins(1, bulks*syncwire.MaxBulk) }, PhaseCollecting},
@@ -109,7 +109,7 @@ func TestResumedWithBlocked(t *testing.T) {
 		h.Set(CauseStart)
 		h.Piece = n / 2
 		h.tried = []syncwire.ID{h.peer.ID}
-		h.Begin(&syncwire.Begin{Resync: 5, Sessions: n, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: h.whole()}, h.peer, h.now, h.now)
+		h.Begin(&syncwire.Begin{FullSync: 5, Sessions: n, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: h.whole()}, h.peer, h.now, h.now)
 		h.run()
 		for i := range bulksOf(n / 2) {
 			h.bulk(5, i, table)
@@ -143,9 +143,9 @@ func TestDoubtfulEnd(t *testing.T) {
 	h := newReceiverHost()
 	at := syncwire.Position{Generation: 1, Seq: 5}
 	h.tried = []syncwire.ID{h.peer.ID}
-	h.Begin(&syncwire.Begin{Resync: 5, Sessions: 39, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: []syncwire.Component{
+	h.Begin(&syncwire.Begin{FullSync: 5, Sessions: 39, Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}, Vector: []syncwire.Component{
 		{Origin: 0x99, Known: true, Complete: at, Highest: at}, {Origin: h.peer.ID, Known: true, Complete: at, Highest: at}}}, h.peer, h.now, h.now)
-	h.End(&syncwire.End{Resync: 5, Sessions: 39, Bulks: 1, Doubtful: true}, h.peer, h.now)
+	h.End(&syncwire.End{FullSync: 5, Sessions: 39, Bulks: 1, Doubtful: true}, h.peer, h.now)
 	if v := h.in.vector; len(v) != 1 || v[0].Origin != h.peer.ID {
 		t.Errorf("%+v", v)
 	}
@@ -156,7 +156,7 @@ func TestUnasked(t *testing.T) {
 	h := newReceiverHost()
 	began := 0
 	for i := range uint32(2 * MaxUnasked) {
-		h.Begin(&syncwire.Begin{Resync: 1 + i, Sessions: 1, Why: syncwire.WhyAdvertise, Settings: ttl}, h.peer, h.now, h.now)
+		h.Begin(&syncwire.Begin{FullSync: 1 + i, Sessions: 1, Why: syncwire.WhyAdvertise, Settings: ttl}, h.peer, h.now, h.now)
 		if h.in != nil {
 			began++
 			h.run()
@@ -175,7 +175,7 @@ func TestUnaskedTime(t *testing.T) {
 	h := newReceiverHost()
 	h.finish(h.now)
 	advertised := func(id uint32, why syncwire.Why, lasts time.Duration) bool {
-		h.Begin(&syncwire.Begin{Resync: id, Why: why, Sessions: 39, Settings: ttl}, h.peer, h.now, h.now)
+		h.Begin(&syncwire.Begin{FullSync: id, Why: why, Sessions: 39, Settings: ttl}, h.peer, h.now, h.now)
 		h.run()
 		begins := h.phase == PhaseCollecting
 		h.now = h.now.Add(lasts)
@@ -213,7 +213,7 @@ func TestTableTooBig(t *testing.T) {
 
 // TestFound has full syncs bring sessions. Those count as found by a safety net that no vector has shown to be missing.
 func TestFound(t *testing.T) {
-	for cause, want := range map[string]uint64{CauseVerification: 3, CauseShortfall: 3, CauseLacks: 0, CauseAdvertised: 0} {
+	for cause, want := range map[string]uint64{CauseVerification: 3, CauseLargerTable: 3, CauseLacks: 0, CauseAdvertised: 0} {
 		h := newReceiverHost()
 		h.Set(cause)
 		if h.receives(5, sessionsAt(0, 3)); h.counted[CountFound] != want {

@@ -143,18 +143,18 @@ func (h *receiverHost) run() {
 // begins has the peer send the BEGIN of a full sync of so many sessions, which this host has requested.
 func (h *receiverHost) begins(id uint32, sessions int) {
 	h.tried = []syncwire.ID{h.peer.ID}
-	h.Begin(&syncwire.Begin{Resync: id, Sessions: uint32(sessions), Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}}, h.peer, h.now, h.now)
+	h.Begin(&syncwire.Begin{FullSync: id, Sessions: uint32(sessions), Settings: ttl, Audience: []syncwire.ID{h.knowledge.Self()}}, h.peer, h.now, h.now)
 }
 
 // bulk has the peer send BULK index of a table.
 func (h *receiverHost) bulk(id, index uint32, table []session.Record) {
 	at := int(index) * syncwire.MaxBulk
-	h.Bulk(&syncwire.Bulk{Resync: id, Index: index, Records: recordBytes(table[at:min(at+syncwire.MaxBulk, len(table))])}, h.peer, h.now, h.now)
+	h.Bulk(&syncwire.Bulk{FullSync: id, Index: index, Records: recordBytes(table[at:min(at+syncwire.MaxBulk, len(table))])}, h.peer, h.now, h.now)
 }
 
 // ends has the peer send END.
 func (h *receiverHost) ends(id uint32, sessions int) {
-	h.End(&syncwire.End{Resync: id, Sessions: uint32(sessions), Bulks: bulksOf(uint32(sessions))}, h.peer, h.now)
+	h.End(&syncwire.End{FullSync: id, Sessions: uint32(sessions), Bulks: bulksOf(uint32(sessions))}, h.peer, h.now)
 }
 
 // bulksOf returns the number of BULKs of so many sessions.

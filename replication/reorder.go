@@ -74,13 +74,13 @@ func (s *Stream) Start(next syncwire.Seq) {
 // accepted is false if the datagram is dropped, because it arrived before or too late.
 func (s *Stream) Receive(kind syncwire.Kind, seq syncwire.Seq, data []byte, now time.Time, deliver func([]byte)) (accepted bool) {
 	if !s.started {
-		if kind == syncwire.Repeat {
+		if kind == syncwire.Retransmission {
 			return false // another receiver requested it
 		}
 		s.Start(seq)
 	}
 	if s.next.After(seq) {
-		if kind == syncwire.Repeat {
+		if kind == syncwire.Retransmission {
 			return s.repair(seq, data, deliver)
 		}
 		if s.behind++; s.behind < RestartAfter {
@@ -143,7 +143,7 @@ func (s *Stream) pass(kind syncwire.Kind, data []byte, deliver func([]byte)) {
 
 // deliverAs delivers a datagram according to its kind.
 func (s *Stream) deliverAs(kind syncwire.Kind, data []byte, deliver func([]byte)) {
-	if kind == syncwire.Repeat && s.Retransmitted != nil {
+	if kind == syncwire.Retransmission && s.Retransmitted != nil {
 		deliver = s.Retransmitted
 	}
 	deliver(data)

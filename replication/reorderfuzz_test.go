@@ -43,7 +43,7 @@ func FuzzStream(f *testing.F) {
 			case 0:
 				take(syncwire.Live, seq)
 			case 1:
-				take(syncwire.Repeat, seq)
+				take(syncwire.Retransmission, seq)
 			case 2:
 				l.ExpectUpTo(seq, l.now, count)
 			case 3:

@@ -63,11 +63,11 @@ func TestStreamOverBadNetwork(t *testing.T) {
 		delivered := make(map[syncwire.Seq]int)
 		arrived := make(map[syncwire.Seq]time.Duration) // the original, first
 		var newest syncwire.Seq
-		inRepeat, some := false, false
+		inRetransmission, some := false, false
 		deliver := func(b []byte) {
 			seq := syncwire.Seq(binary.BigEndian.Uint32(b))
 			delivered[seq]++
-			if inRepeat && seq != newest+1 {
+			if inRetransmission && seq != newest+1 {
 				return
 			}
 			if some && !seq.After(newest) {
@@ -105,9 +105,9 @@ func TestStreamOverBadNetwork(t *testing.T) {
 						for seq := syncwire.Seq(a.From); ; seq++ {
 							if !(badBack && loses(loss)) {
 								w.in(time.Millisecond, func() {
-									inRepeat = true
-									l.Receive(syncwire.Repeat, seq, payload(seq), now(), deliver)
-									inRepeat = false
+									inRetransmission = true
+									l.Receive(syncwire.Retransmission, seq, payload(seq), now(), deliver)
+									inRetransmission = false
 									wake()
 								})
 							}

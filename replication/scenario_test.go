@@ -36,7 +36,7 @@ func (s *staged) judged() {
 	}
 }
 
-// reports has a host report a session, which all in earshot receive.
+// reports has a host report a session, which all reachable hosts receive.
 func (s *staged) reports(h *host, key int) {
 	h.open(key)
 	h.report()

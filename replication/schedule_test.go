@@ -24,7 +24,7 @@ func TestSchedule(t *testing.T) {
 			s.Unwant(CauseLacks, peer)
 			s.Want(CauseLacks, peer, now)
 		}, CauseLacks, FirstPause},
-		{"a suspicion", 1, func(s *Schedule, peer, _ *Peer) { s.Suspect(CauseShortfall, peer, now) }, CauseShortfall, CostFactor * 2 * time.Second},
+		{"a suspicion", 1, func(s *Schedule, peer, _ *Peer) { s.Suspect(CauseLargerTable, peer, now) }, CauseLargerTable, CostFactor * 2 * time.Second},
 		{"a verification", 4, func(s *Schedule, _, _ *Peer) { s.Want(CauseVerification, nil, now) }, CauseVerification, 0},
 		{"not before", 1, func(s *Schedule, peer, _ *Peer) { s.WantAfter(CauseLacks, peer, now.Add(time.Hour), now) }, CauseLacks, time.Hour},
 		{"a later one is wanted already", 4, func(s *Schedule, peer, other *Peer) {

@@ -209,7 +209,7 @@ func (r *Receiver) done(now time.Time) {
 // missing, other peers may lack them, too, and do not know it.
 func (r *Receiver) gained(now time.Time) {
 	found := r.in.injection.Given - r.in.injection.Heard - r.in.refused
-	if found > 0 && (r.in.cause == CauseShortfall || r.in.cause == CauseVerification) {
+	if found > 0 && (r.in.cause == CauseLargerTable || r.in.cause == CauseVerification) {
 		r.host.Count(CountFound, uint64(found))
 		r.Missed(now)
 	}
@@ -218,7 +218,7 @@ func (r *Receiver) gained(now time.Time) {
 // lasts reports whether the full sync that is stored leaves the difference that was its cause.
 func (r *Receiver) lasts(now time.Time) bool {
 	switch stored := r.in.injection.Given > r.in.refused; {
-	case r.Cause == CauseShortfall:
+	case r.Cause == CauseLargerTable:
 		return true // other sessions may have been stored than those that the peer has more of
 	case r.Cause == CauseLacks && !stored:
 		r.Look(now)

@@ -73,7 +73,7 @@ func TestReportedMeanwhile(t *testing.T) {
 			if list := packedList(t, c.live); c.report {
 				h.Report(&c.live, ReportLag, h.now)
 				h.Receiver.host.Deliver(list, false, h.now)
-			} else if !h.Receiver.Hold(list, false) {
+			} else if !h.Receiver.Queue(list, false) {
 				h.Receiver.host.Deliver(list, false, h.now)
 			}
 			for i := range bulksOf(n) {
@@ -190,7 +190,7 @@ func TestReceive(t *testing.T) {
 // TestOwnTableUnread has a full sync end because the own table cannot be read. The sender's next BEGIN does not begin it again, and
 // another full sync for the same cause follows after a pause.
 func TestOwnTableUnread(t *testing.T) {
-	for _, cause := range []string{CauseVerification, CauseShortfall} {
+	for _, cause := range []string{CauseVerification, CauseLargerTable} {
 		h := newReceiverHost()
 		h.unreadable = errors.New("no memory")
 		h.Want(cause, h.peer, h.now)

@@ -16,9 +16,9 @@ const (
 	MaxRate           = 16
 	raiseRateEvery    = 50 * time.Millisecond
 	lowerRateAtMostIn = 20 * time.Millisecond
-	// MaxRepeats bounds how many times a full sync's BULKs are retransmitted, on average, so that a receiver's NACKs can't
+	// MaxRetransmissions bounds how many times a full sync's BULKs are retransmitted, on average, so that a receiver's NACKs can't
 	// keep it going for ever.
-	MaxRepeats = 4
+	MaxRetransmissions = 4
 	// graceBULKs is added to the number of BULKs for that: END of a small table may have to be sent as often as that of a large one.
 	graceBULKs = 32
 )
@@ -26,14 +26,14 @@ const (
 // Transfer decides which BULKs of a full sync to send at a tick: retransmissions first, then those that were not sent yet,
 // then END. The zero value is a table without sessions.
 type Transfer struct {
-	bulks   uint32
-	next    uint32   // the first that was not sent yet
-	again   []uint32 // to retransmit, in the order of the NACKs
-	queued  []uint64 // bitmap of again
-	repeats uint64   // retransmissions and NACKs so far
-	rate    int
-	changed time.Time // when the rate last changed
-	ended   time.Time // when END was last sent; zero: not yet, or BULKs were requested since
+	bulks           uint32
+	next            uint32   // the first that was not sent yet
+	again           []uint32 // to retransmit, in the order of the NACKs
+	queued          []uint64 // bitmap of again
+	retransmissions uint64   // retransmissions and NACKs so far
+	rate            int
+	changed         time.Time // when the rate last changed
+	ended           time.Time // when END was last sent; zero: not yet, or BULKs were requested since
 }
 
 // NewTransfer returns the Transfer of a table of so many sessions, of which each BULK has perBulk.
@@ -76,12 +76,14 @@ func (t *Transfer) Send(now time.Time, bulk func(index uint32), end func()) {
 }
 
 // Exhausted reports whether the limit on retransmitted BULKs is reached.
-func (t *Transfer) Exhausted() bool { return t.repeats > MaxRepeats*uint64(t.bulks+graceBULKs) }
+func (t *Transfer) Exhausted() bool {
+	return t.retransmissions > MaxRetransmissions*uint64(t.bulks+graceBULKs)
+}
 
 // Request takes a NACK: those of the BULKs that were sent are sent again, and END after them. While the table is being sent
 // (sending), a NACK for BULKs that were not sent yet changes nothing: they are sent anyway.
 func (t *Transfer) Request(ranges []syncwire.Range, sending bool, now time.Time) {
-	t.repeats++
+	t.retransmissions++
 	if some := t.queue(ranges); !some && sending {
 		return
 	}
@@ -104,7 +106,7 @@ func (t *Transfer) queue(ranges []syncwire.Range) (some bool) {
 			if t.queued[i/64]&(1<<(i%64)) == 0 {
 				t.queued[i/64] |= 1 << (i % 64)
 				t.again = append(t.again, i)
-				t.repeats++
+				t.retransmissions++
 			}
 		}
 	}

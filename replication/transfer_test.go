@@ -110,7 +110,7 @@ func TestTransferExhausted(t *testing.T) {
 		s.Request([]syncwire.Range{{From: 0, To: 9}}, false, s.now)
 		total += len(s.all())
 	}
-	if most := (MaxRepeats + 1) * (10 + graceBULKs); !s.Exhausted() || total > most {
+	if most := (MaxRetransmissions + 1) * (10 + graceBULKs); !s.Exhausted() || total > most {
 		t.Errorf("%d BULKs were sent again, want at most %d", total, most)
 	}
 }

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,12 +37,7 @@ func list(c ...syncwire.Component) []syncwire.Component { return c }
 // heard takes the named origins to be live.
 func heard(origins ...syncwire.ID) func(syncwire.ID) bool {
 	return func(id syncwire.ID) bool {
-		for _, o := range origins {
-			if o == id {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(origins, id)
 	}
 }
 

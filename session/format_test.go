@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -101,10 +102,8 @@ func wantKind(p Proto, s State, timer Timer) error {
 		return nil
 	}
 	if p == TCP {
-		for _, l := range legal[s] {
-			if l == timer {
-				return nil
-			}
+		if slices.Contains(legal[s], timer) {
+			return nil
 		}
 	}
 	return ErrStateTimer

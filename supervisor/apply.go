@@ -52,7 +52,7 @@ func (s *Supervisor) scanned(result configdir.Result, err error) {
 		reload = s.apply(result)
 	} else if s.troubled != err.Error() {
 		s.troubled = err.Error()
-		s.log.Error("everything runs on as it was", "error", err)
+		s.log.Error("cannot read the directory; keeping the running configuration", "error", err)
 	}
 	s.calm.Store(err == nil && len(reload.Refused) == 0)
 	for _, done := range s.scan.callers {

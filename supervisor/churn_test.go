@@ -20,39 +20,42 @@ func TestChurn(t *testing.T) {
 	}
 }
 
+// unreliable makes the workers of an instance fail, panic, stop late and refuse changes. draw returns true once in n times.
+func (f *fleet) unreliable(instance string, draw func(n int) bool) {
+	f.runs[instance] = func(ctx context.Context, ready func()) error {
+		switch {
+		case draw(4):
+			return &worker.Missing{What: "something"}
+		case draw(8):
+			panic("ouch")
+		}
+		ready()
+		<-ctx.Done()
+		if draw(4) {
+			time.Sleep(700 * time.Millisecond)
+		}
+		return nil
+	}
+	f.reconfigures[instance] = func(configdir.Spec) error {
+		time.Sleep(100 * time.Millisecond)
+		if draw(3) {
+			return os.ErrInvalid
+		}
+		return nil
+	}
+}
+
 func churn(t *testing.T, random *rand.Rand) {
 	names := []string{"a", "b", "c", "d", "e"}
 	calm := false
 	inBubble(t, func(dir string, f *fleet) {
 		for i := range 8 {
-			instance := fmt.Sprintf("i%d", i)
-			// The lock is needed because many goroutines call draw.
-			draw := func(n int) bool {
+			// The lock is needed because many goroutines call it.
+			f.unreliable(fmt.Sprintf("i%d", i), func(n int) bool {
 				f.mu.Lock()
 				defer f.mu.Unlock()
 				return !calm && random.IntN(n) == 0
-			}
-			f.runs[instance] = func(ctx context.Context, ready func()) error {
-				switch {
-				case draw(4):
-					return &worker.Missing{What: "something"}
-				case draw(8):
-					panic("ouch")
-				}
-				ready()
-				<-ctx.Done()
-				if draw(4) {
-					time.Sleep(700 * time.Millisecond)
-				}
-				return nil
-			}
-			f.reconfigures[instance] = func(configdir.Spec) error {
-				time.Sleep(100 * time.Millisecond)
-				if draw(3) {
-					return os.ErrInvalid
-				}
-				return nil
-			}
+			})
 		}
 	}, func(r *rig) {
 		pick := func(n int) int {

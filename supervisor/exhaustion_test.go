@@ -88,15 +88,13 @@ func TestExhaustion(t *testing.T) {
 	}
 	settle := func(what string, holds func(running, short int) bool) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		await.Right(t, 20*time.Second, what, func() string {
 			running, short, other := counts()
 			if other == "" && holds(running, short) {
-				return
+				return ""
 			}
-			if time.Now().After(end) {
-				t.Fatalf("not %s: %d run, %d are short of descriptors; %s", what, running, short, other)
-			}
-		}
+			return fmt.Sprintf("%d run, %d are short of descriptors; %s", running, short, other)
+		})
 	}
 	settle("some run", func(running, short int) bool { return running > 0 && short > 0 && running+short == pairs })
 	order := func(what string) {

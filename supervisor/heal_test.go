@@ -13,143 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/configdir"
-	"joolctl/events"
+	"joolctl/internal/await"
 	"joolctl/joolnl"
-	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
 	"joolctl/replication"
-	"joolctl/worker"
 	"joolctl/worker/workertest"
 )
 
 // healWithin is the time within which a pair must run again once the missing item exists.
 const healWithin = time.Second
-
-// real is a supervisor with real workers in real network namespaces, on a kernel with a fake Jool module.
-type real struct {
-	t      testing.TB
-	dir    string
-	kernel *workertest.Kernel
-	pool   *nsthread.Pool
-	*Supervisor
-}
-
-// startReal starts a supervisor that runs until the end of the test. fill writes the directory.
-func startReal(t testing.TB, fill func(*real)) *real {
-	t.Helper()
-	return startRealWith(t, func(*Options) {}, fill)
-}
-
-// startRealWith is startReal with changed options.
-func startRealWith(t testing.TB, change func(*Options), fill func(*real)) *real {
-	t.Helper()
-	nstest.Need(t)
-	r := &real{t: t, dir: t.TempDir(), kernel: workertest.NewKernel(0x04010f00), pool: nsthread.NewPool()}
-	fill(r)
-	opt := realOptions(r.dir, worker.Env{Threads: r.pool, Kernel: r.kernel, Claims: worker.NewClaims()})
-	change(&opt)
-	r.Supervisor = New(opt)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	return r
-}
-
-// realOptions returns options for a supervisor with real workers.
-func realOptions(dir string, env worker.Env) Options {
-	return Options{
-		Dir: dir,
-		NewWorker: func(spec configdir.Spec, counters *worker.Counters) Worker {
-			return worker.New(spec, env, counters)
-		},
-		Probe: func(spec configdir.Spec) error { return worker.Probe(spec, env) },
-		OpenStats: func(spec configdir.Spec, stats func() worker.Stats) (StatsServer, error) {
-			return worker.OpenStats(spec, stats, nil)
-		},
-		Events: events.New(env.Threads, nil),
-	}
-}
-
-// pair writes a pair for the instance "nat" of a namespace, over one interface.
-func (r *real) pair(name, ns, link string) { writeRealPair(r.t, r.dir, name, ns, link) }
-
-func writeRealPair(t testing.TB, dir, name, ns, link string) {
-	t.Helper()
-	writePairFor(t, dir, name, ns, "nat", link, 6464)
-}
-
-// writePairFor writes a pair for any instance, with its own port.
-func writePairFor(t testing.TB, dir, name, ns, instance, link string, port int) {
-	t.Helper()
-	interfaces := fmt.Sprintf(`, "in interface": %q, "out interface": %[1]q`, link)
-	if link == "" { // the kernel chooses the interface
-		interfaces = ""
-	}
-	for file, text := range map[string]string{
-		"netsocket": fmt.Sprintf(`{"multicast address": "233.252.0.64", "multicast port": "%d"%s}`, port, interfaces),
-		"modsocket": fmt.Sprintf(`{"instance": %q, "namespace": %q}`, instance, ns),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name+"."+file+".json"), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// until waits until wrong returns "".
-func until(t testing.TB, limit time.Duration, what string, wrong func() string) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(limit); ; <-tick.C {
-		problem := wrong()
-		if problem == "" {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s: %s", limit, what, problem)
-		}
-	}
-}
-
-// only returns the row of the only pair; an empty Row if there is none.
-func (r *real) only() Row {
-	r.t.Helper()
-	status, err := r.Status(context.Background(), nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if len(status.Workers) == 0 {
-		return Row{}
-	}
-	return status.Workers[0]
-}
-
-// within waits until the row of the only pair is as wanted, and returns how long that took.
-func (r *real) within(limit time.Duration, state State, restarts int, reason string) time.Duration {
-	r.t.Helper()
-	var row Row
-	for start := time.Now(); time.Since(start) < limit; time.Sleep(time.Millisecond) {
-		status, err := r.Status(context.Background(), nil)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if len(status.Workers) == 0 {
-			continue
-		}
-		if row = status.Workers[0]; row.State == state && row.Restarts >= restarts && strings.Contains(row.Reason, reason) {
-			return time.Since(start)
-		}
-	}
-	r.t.Fatalf("not within %v %s with %d restarts because of %q: %+v", limit, state, restarts, reason, row)
-	return 0
-}
 
 const makeSync = "link add sync type veth peer name sync2"
 
@@ -223,7 +95,7 @@ func TestNamespaceComesAndGoes(t *testing.T) {
 		nstest.Delete(t, ns)
 		t.Logf("noticed after %v", r.within(healWithin, Waiting, 0, missing))
 		// The fake kernel notices the end of each connection on another goroutine.
-		until(t, healWithin, "a namespace that is gone is let go", func() string {
+		await.Right(t, healWithin, "a namespace that is gone is let go", func() string {
 			if n := r.kernel.Connections(); n != 0 {
 				return fmt.Sprintf("%d connections are left in it", n)
 			}
@@ -269,7 +141,7 @@ func TestLinkIsDown(t *testing.T) {
 	}
 	nstest.IP(t, ns, "link set sync up")
 	// The kernel checks carriers once a second.
-	until(t, healWithin+time.Second, "the row is well again", func() string { return r.only().Reason })
+	await.Right(t, healWithin+time.Second, "the row is well again", func() string { return r.only().Reason })
 	if n := r.only().Restarts; n != 0 {
 		t.Errorf("started again %d times", n)
 	}
@@ -287,7 +159,7 @@ func TestDeletedNamespaceIsLetGo(t *testing.T) {
 	})
 	r.within(5*time.Second, Running, 0, "")
 	nstest.Delete(t, ns)
-	until(t, healWithin, "the other end goes with the namespace", func() string {
+	await.Right(t, healWithin, "the other end goes with the namespace", func() string {
 		if exec.Command("ip", "-n", outside, "link", "show", "far").Run() == nil {
 			return "something of it is still held"
 		}
@@ -407,7 +279,7 @@ func TestChangesTakeEffect(t *testing.T) {
 	} {
 		start := time.Now()
 		c.change()
-		until(t, healWithin, c.what, c.wrong)
+		await.Right(t, healWithin, c.what, c.wrong)
 		t.Logf("%s: after %v", c.what, time.Since(start))
 	}
 }

@@ -32,7 +32,7 @@ func (s *Supervisor) takeOverState() {
 	}
 	if err != nil {
 		s.counts = nil
-		s.log.Warn("the counters begin anew", "error", err)
+		s.log.Warn("the counters of the previous process are unreadable; all counters start from 0", "error", err)
 	}
 	time.AfterFunc(adoptWithin, store.Discard)
 }
@@ -65,6 +65,6 @@ func (s *Supervisor) leaveState() {
 		err = s.opt.Store.KeepData(countersKey, data)
 	}
 	if err != nil {
-		s.log.Warn("the counters will begin anew", "error", err)
+		s.log.Warn("the counters could not be stored for the next process; they will start from 0", "error", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/internal/await"
 	"joolctl/internal/hostload"
 	"joolctl/nsthread/nstest"
 	"joolctl/worker/workertest"
@@ -83,7 +84,7 @@ func TestThousandBroken(t *testing.T) {
 		}
 		return n
 	}
-	until(t, time.Minute, "all pairs have started", func() string {
+	await.Right(t, time.Minute, "all pairs have started", func() string {
 		status, err := r.Status(context.Background(), nil)
 		if err != nil {
 			t.Fatal(err)

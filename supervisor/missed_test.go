@@ -16,10 +16,10 @@ func TestMissedEvents(t *testing.T) {
 		name  string
 		renew func(t *testing.T, r *real, ns string)
 	}{
-		{"interface made anew", func(t *testing.T, _ *real, ns string) {
+		{"interface recreated", func(t *testing.T, _ *real, ns string) {
 			nstest.IP(t, ns, "link del sync", makeSync)
 		}},
-		{"namespace made anew", func(t *testing.T, r *real, ns string) {
+		{"namespace recreated", func(t *testing.T, r *real, ns string) {
 			nstest.Delete(t, ns)
 			nstest.Add(t, ns)
 			nstest.IP(t, ns, makeSync)

@@ -113,7 +113,7 @@ func TestModes(t *testing.T) {
 		}
 		return lines
 	}
-	until(t, slowest, "all hosts say what is expected", func() string { return strings.Join(wrong(), "\n") })
+	await.Right(t, slowest, "all hosts say what is expected", func() string { return strings.Join(wrong(), "\n") })
 
 	// Each host reports a session. The other host must store it if it hears the first one.
 	report := func(n string, number byte) session.Record {
@@ -234,7 +234,7 @@ const groupPatience = time.Minute
 // ready waits until the reasons of pairs are as wanted.
 func (g *group) ready(what, want string, names ...string) {
 	g.t.Helper()
-	until(g.t, groupPatience, what, func() string {
+	await.Right(g.t, groupPatience, what, func() string {
 		if got := g.says(false, names...); got != want {
 			return fmt.Sprintf("%q, want %q", got, want)
 		}
@@ -246,7 +246,7 @@ func (g *group) ready(what, want string, names ...string) {
 // and keys; "": any.
 func (g *group) hear(what, mode string, ids []int, names ...string) {
 	g.t.Helper()
-	until(g.t, groupPatience, what, func() string {
+	await.Right(g.t, groupPatience, what, func() string {
 		status, err := g.Status(context.Background(), names)
 		must(g.t, err)
 		for _, row := range status.Workers {
@@ -275,7 +275,7 @@ func TestReadyAndSecurity(t *testing.T) {
 	attacker := g.join(9, "10.64.0.9/24", "10.64.0.3/24") // 10.64.0.3 is also the address of c
 	nstest.IP(t, attacker, "route add 224.0.0.0/4 dev sync")
 	forged := attack(t, attacker, "10.64.0.3")
-	until(t, groupPatience, "the hosts warn", func() string {
+	await.Right(t, groupPatience, "the hosts warn", func() string {
 		forged()
 		if got := g.says(false, "a", "b"); got != "a, b" {
 			t.Fatalf("forged datagrams make ready say %q", got)
@@ -339,7 +339,7 @@ func TestDocumentedSteps(t *testing.T) {
 			if want == "" {
 				want = "a, b, c"
 			}
-			until(t, groupPatience, step.what+": "+name, func() string {
+			await.Right(t, groupPatience, step.what+": "+name, func() string {
 				status, err := g.Status(context.Background(), g.names)
 				must(t, err)
 				for _, row := range status.Workers {

@@ -78,7 +78,6 @@ func planIsWrong(pairs []configdir.Pair, running map[string]current, got []actio
 		return "a pair has no action"
 	}
 	from := make(map[string]string)  // which pair takes over a pair's worker
-	holds := make(map[string]string) // the pair that has an instance after the plan
 	wanted := make(map[string]int)   // how many pairs ask for an instance
 	there := make(map[string]action) // the actions by pair
 	for _, pair := range pairs {
@@ -106,61 +105,79 @@ func planIsWrong(pairs []configdir.Pair, running map[string]current, got []actio
 			return fmt.Sprintf("action %d is not pair %s's", i, pairs[i].Name)
 		}
 		there[a.name] = a
-		if a.verb != fail {
-			if other, ok := holds[a.spec.Instance]; ok {
-				return fmt.Sprintf("%s and %s both have instance %s", other, a.name, a.spec.Instance)
-			}
-			holds[a.spec.Instance] = a.name
-		}
 		if (a.verb == start || a.verb == fail) != (a.from == "") {
 			return fmt.Sprintf("%s: %s from %q", a.name, a.verb, a.from)
 		}
 	}
 	for name := range running {
-		if _, taken := from[name]; taken {
-			continue
-		}
-		if _, ok := there[name]; !ok {
+		if _, ok := there[name]; !ok && from[name] == "" {
 			return name + "'s worker is forgotten"
 		}
 	}
+	if problem := sharedInstance(there); problem != "" {
+		return problem
+	}
 	for _, pair := range pairs {
-		a, before, runs := there[pair.Name], current{}, false
-		before, runs = running[pair.Name]
-		switch {
-		case pair.OK() && runs && equal(before.spec, pair.Spec) && (a.verb != keep || a.from != pair.Name || len(a.refused) > 0):
-			return pair.Name + " did not change, and is touched"
-		case !pair.OK() && len(a.refused) == 0:
-			return pair.Name + " is broken, and nobody is told"
-		case !pair.OK() && runs && before.ran && (a.verb != keep || a.from != pair.Name || a.spec != before.spec):
-			return pair.Name + " is broken, and does not keep what runs"
-		case !pair.OK() && !(runs && before.ran) && a.verb != fail:
-			return pair.Name + " is broken, and has a worker"
-		case len(a.refused) == 0 && a.spec != pair.Spec:
-			return pair.Name + " does not get what it asks for"
-		case len(a.refused) > 0 && runs && before.ran && (a.verb != keep || a.spec != before.spec):
-			return pair.Name + " is refused, and does not keep what runs"
-		case len(a.refused) > 0 && a.verb != keep && a.verb != fail:
-			return pair.Name + " is refused, and gets another worker"
-		case pair.OK() && len(a.refused) > 0 && wanted[pair.Spec.Instance] < 2 && !heldByRefused(pair, pairs, running):
-			return pair.Name + " is refused, and nobody else has its instance"
-		case a.verb == keep && !equal(a.spec, running[a.from].spec):
-			return pair.Name + " keeps a worker that does something else"
+		if problem := pairIsWrong(pair, there[pair.Name], pairs, running, wanted); problem != "" {
+			return problem
 		}
 		// A file under another name denotes the same pair.
 		for other, h := range running {
 			_, stays := there[other]
+			_, runs := running[pair.Name]
+			a := there[pair.Name]
 			if !stays && pair.OK() && !runs && equal(h.spec, pair.Spec) && wanted[pair.Spec.Instance] == 1 && (a.verb != keep || a.from != other) {
-				return fmt.Sprintf("%s was renamed to %s, and is touched", other, pair.Name)
+				return fmt.Sprintf("%s was renamed to %s, and is changed", other, pair.Name)
 			}
 		}
 	}
 	return ""
 }
 
-// heldByRefused reports whether another pair may keep the instance that a pair asks for, because the files of that other
+// sharedInstance names two pairs that have one instance after the plan; "": there are none.
+func sharedInstance(there map[string]action) string {
+	holds := make(map[string]string)
+	for name, a := range there {
+		if a.verb == fail {
+			continue
+		}
+		if other, ok := holds[a.spec.Instance]; ok {
+			return fmt.Sprintf("%s and %s both have instance %s", other, name, a.spec.Instance)
+		}
+		holds[a.spec.Instance] = name
+	}
+	return ""
+}
+
+// pairIsWrong returns the rule that a pair's action breaks; "": none.
+func pairIsWrong(pair configdir.Pair, a action, pairs []configdir.Pair, running map[string]current, wanted map[string]int) string {
+	before, runs := running[pair.Name]
+	switch {
+	case pair.OK() && runs && equal(before.spec, pair.Spec) && (a.verb != keep || a.from != pair.Name || len(a.refused) > 0):
+		return pair.Name + " did not change, and is changed"
+	case !pair.OK() && len(a.refused) == 0:
+		return pair.Name + " is broken, and nobody is told"
+	case !pair.OK() && runs && before.ran && (a.verb != keep || a.from != pair.Name || a.spec != before.spec):
+		return pair.Name + " is broken, and does not keep what runs"
+	case !pair.OK() && !(runs && before.ran) && a.verb != fail:
+		return pair.Name + " is broken, and has a worker"
+	case len(a.refused) == 0 && a.spec != pair.Spec:
+		return pair.Name + " does not get what it asks for"
+	case len(a.refused) > 0 && runs && before.ran && (a.verb != keep || a.spec != before.spec):
+		return pair.Name + " is refused, and does not keep what runs"
+	case len(a.refused) > 0 && a.verb != keep && a.verb != fail:
+		return pair.Name + " is refused, and gets another worker"
+	case pair.OK() && len(a.refused) > 0 && wanted[pair.Spec.Instance] < 2 && !keptByRefused(pair, pairs, running):
+		return pair.Name + " is refused, and nobody else has its instance"
+	case a.verb == keep && !equal(a.spec, running[a.from].spec):
+		return pair.Name + " keeps a worker that does something else"
+	}
+	return ""
+}
+
+// keptByRefused reports whether another pair may keep the instance that a pair asks for, because the files of that other
 // pair are refused.
-func heldByRefused(pair configdir.Pair, pairs []configdir.Pair, running map[string]current) bool {
+func keptByRefused(pair configdir.Pair, pairs []configdir.Pair, running map[string]current) bool {
 	return slices.ContainsFunc(pairs, func(other configdir.Pair) bool {
 		h, runs := running[other.Name]
 		return other.Name != pair.Name && runs && h.spec.Instance == pair.Spec.Instance

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"joolctl/internal/await"
 	"strings"
 	"sync"
 	"testing"
@@ -181,7 +182,7 @@ func TestStoppedLoop(t *testing.T) {
 			r.pair(name, namespaces[i], "sync")
 		}
 	})
-	until(t, 10*time.Second, "both run", func() string {
+	await.Right(t, 10*time.Second, "both run", func() string {
 		status, err := r.Status(context.Background(), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -244,7 +245,7 @@ func TestStoppedLoop(t *testing.T) {
 		t.Errorf("the other worker (-before +now):\n%s", diff)
 	}
 	free()
-	until(t, 10*time.Second, "the worker is replaced once its loop goes on", func() string {
+	await.Right(t, 10*time.Second, "the worker is replaced once its loop goes on", func() string {
 		if now := row("a"); now.State != Running || now.Restarts != 1 {
 			return string(now.State) + ": " + now.Reason
 		}

@@ -178,7 +178,7 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 	}
 	for _, text := range s.Broken {
 		why = append(why, replication.Reason{Code: replication.CountersDiffer, Since: s.BrokenSince, Text: "the counters disagree: " + text,
-			Remedy: "find the cause; `joolctl restart " + st.name + "` counts anew"})
+			Remedy: "find the cause; `joolctl restart " + st.name + "` counts again from 0"})
 	}
 	if o.waited(why, s, incomplete, now) {
 		return nil

@@ -35,7 +35,7 @@ func TestReasons(t *testing.T) {
 	since := func(s worker.SyncState, incomplete, peer time.Duration) worker.SyncState {
 		return with(s, func(s *worker.SyncState) { s.IncompleteSince, s.CompletePeer = now.Add(-incomplete), now.Add(-peer) })
 	}
-	receiving := worker.SyncState{Phase: "receiving", Why: "the instance was made anew", Done: 10, Total: 500000}
+	receiving := worker.SyncState{Phase: "receiving", Why: "the instance was recreated", Done: 10, Total: 500000}
 	missing := func(n uint32) []replication.Reason {
 		return []replication.Reason{replication.Gap{Datagrams: n}.Reason(netip.MustParseAddr("fd64::1"))}
 	}
@@ -86,11 +86,11 @@ func TestReasons(t *testing.T) {
 		{name: "no sequence", mute: true, peers: []replication.PeerInfo{upstream},
 			want: []string{`"sequence" is false, so no peer can tell what this host lacks`}},
 		{name: "no sequence, allowed", mute: true, peers: []replication.PeerInfo{upstream}, o: allow},
-		{name: "resync", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000}, peers: []replication.PeerInfo{ours},
+		{name: "full sync", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000}, peers: []replication.PeerInfo{ours},
 			want: []string{"a full sync is under way: receiving at 63 % (630 of 1000 sessions)"}},
-		{name: "resync with a forecast", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000, Ends: now.Add(90 * time.Second)}, peers: []replication.PeerInfo{ours},
+		{name: "full sync with a forecast", sync: worker.SyncState{Phase: "receiving", Done: 630, Total: 1000, Ends: now.Add(90 * time.Second)}, peers: []replication.PeerInfo{ours},
 			want: []string{"a full sync is under way: receiving at 63 % (630 of 1000 sessions, done at about 12:01:30)"}},
-		{name: "resync again", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "comparing", "a peer holds more sessions" }),
+		{name: "full sync again", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "comparing", "a peer holds more sessions" }),
 			want: []string{"a full sync is under way: comparing"}},
 		{name: "a peer advertises", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "receiving", "advertised" })},
 		{name: "between two tries", sync: worker.SyncState{}, peers: []replication.PeerInfo{ours},
@@ -102,7 +102,7 @@ func TestReasons(t *testing.T) {
 		{name: "settings", sync: yes, peers: []replication.PeerInfo{differs},
 			want: []string{"settings differ from peer fd64::2: pool6, udp-timeout; compare `jool global display` and `jool pool4 display` of both hosts"}},
 		{name: "counters", sync: with(yes, func(s *worker.SyncState) { s.Broken = []string{"KERNEL_SENT_PKTS: 3 behind"} }),
-			want: []string{"the counters disagree: KERNEL_SENT_PKTS: 3 behind; find the cause; `joolctl restart nat` counts anew"}},
+			want: []string{"the counters disagree: KERNEL_SENT_PKTS: 3 behind; find the cause; `joolctl restart nat` counts again from 0"}},
 		{name: "a table that is too large", sync: yes, peers: []replication.PeerInfo{large},
 			want: []string{"peer fd64::2 has 67108865 sessions, a full sync takes 67108864 at most; shorten the timeouts of both instances, or divide their traffic among more instances"}},
 		{name: "settings of no weight", sync: yes, peers: []replication.PeerInfo{trifle}},
@@ -131,7 +131,7 @@ func TestReasons(t *testing.T) {
 		{name: "drops, and no complete peer", sync: with(drops, func(s *worker.SyncState) { s.CompletePeer = ago(time.Hour) }), o: patience},
 		{name: "drops, open", sync: drops, o: open},
 		{name: "counters, and a complete peer", sync: broken, o: patience,
-			want: []string{"the counters disagree: KERNEL_SENT_PKTS: 3 behind, for 1h0m0s; find the cause; `joolctl restart nat` counts anew"}},
+			want: []string{"the counters disagree: KERNEL_SENT_PKTS: 3 behind, for 1h0m0s; find the cause; `joolctl restart nat` counts again from 0"}},
 		{name: "counters, open", sync: broken, o: open},
 		{name: "settings, open", sync: yes, peers: []replication.PeerInfo{longDiffers}, o: open},
 		{name: "a table that is too large, open", sync: yes, peers: []replication.PeerInfo{longLarge}, o: open},

@@ -35,7 +35,7 @@ type Change struct {
 type Refusal struct {
 	// Name is the name of the pair.
 	Name string `json:"name"`
-	// State is the state of the pair, which is as it was before.
+	// State is the state of the pair, which the refusal does not change.
 	State State `json:"state"`
 	// Reasons are why its files can't be used.
 	Reasons []replication.Reason `json:"reasons"`
@@ -90,28 +90,33 @@ func (s *Supervisor) Reload(ctx context.Context) (Reload, error) {
 	s.settle(ctx, result.changed)
 	reload := result.reload
 	return reload, s.do(ctx, func() error {
-		changes := reload.Changes
-		reload.Changes = []Change{}
-		for _, c := range changes {
-			p := s.pairs[c.Name]
-			if p == nil || c.Action == "stopped" {
-				reload.Changes = append(reload.Changes, c)
-				continue
-			}
-			if p.trouble != "" {
-				reload.Refused = append(reload.Refused, p.refusal(replication.CannotStart, p.trouble))
-				continue
-			}
-			if p.has() && p.unsettled {
-				late := fmt.Sprintf("nothing has come of it within %v; see joolctl status %s", patience, c.Name)
-				reload.Refused = append(reload.Refused, p.refusal(replication.NoOutcome, late))
-				continue
-			}
-			c.State, c.Reason = p.state, p.explanation()
-			reload.Changes = append(reload.Changes, c)
-		}
+		s.addOutcomes(&reload)
 		return nil
 	})
+}
+
+// addOutcomes adds the state of its pair to each change. A change that had no effect becomes a refusal.
+func (s *Supervisor) addOutcomes(reload *Reload) {
+	changes := reload.Changes
+	reload.Changes = []Change{}
+	for _, c := range changes {
+		p := s.pairs[c.Name]
+		if p == nil || c.Action == "stopped" {
+			reload.Changes = append(reload.Changes, c)
+			continue
+		}
+		if p.trouble != "" {
+			reload.Refused = append(reload.Refused, p.refusal(replication.CannotStart, p.trouble))
+			continue
+		}
+		if p.has() && p.unsettled {
+			late := fmt.Sprintf("the change has not taken effect within %v; see joolctl status %s", patience, c.Name)
+			reload.Refused = append(reload.Refused, p.refusal(replication.NoOutcome, late))
+			continue
+		}
+		c.State, c.Reason = p.state, p.explanation()
+		reload.Changes = append(reload.Changes, c)
+	}
 }
 
 // reloading returns the message RELOADING of sd_notify, which must contain the monotonic time.

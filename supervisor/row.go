@@ -125,7 +125,7 @@ type Lag struct {
 type Rates struct {
 	// WindowSeconds is the time over which the rates are computed.
 	WindowSeconds float64 `json:"window_seconds"`
-	// In is the rate of sessions that were given to the module, in live updates and in full syncs.
+	// In is the rate of sessions that were given to the module, in live datagrams and in full syncs.
 	In float64 `json:"in_sessions_per_second"`
 	// Out is the rate of sessions that were sent to the peers in live datagrams.
 	Out float64 `json:"out_sessions_per_second"`

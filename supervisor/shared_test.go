@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"joolctl/internal/await"
 	"joolctl/nsthread/nstest"
 )
 
@@ -47,7 +48,7 @@ func (r *real) reread() {
 // is waits until the row of a pair is as wanted.
 func (r *real) is(name string, state State, reason string) {
 	r.t.Helper()
-	until(r.t, 5*time.Second, fmt.Sprintf("%s is %s: %s", name, state, reason), func() string {
+	await.Right(r.t, 5*time.Second, fmt.Sprintf("%s is %s: %s", name, state, reason), func() string {
 		status, err := r.Status(context.Background(), []string{name})
 		if err != nil {
 			return err.Error()

@@ -16,10 +16,10 @@ var transitions = []transition{
 	{Waiting, Running, "it listens both ways"},
 	{Waiting, Backoff, "it could not start"},
 	{Waiting, Failed, "files broken before it ever ran"},
-	{Running, Waiting, "something is missing, or it is started anew (restart, other files)"},
+	{Running, Waiting, "something is missing, or it is started again (restart, other files)"},
 	{Running, Backoff, "it failed or panicked"},
 	{Backoff, Running, "the next try went well"},
-	{Backoff, Waiting, "something is missing, or it is started anew (restart, other files)"},
+	{Backoff, Waiting, "something is missing, or it is started again (restart, other files)"},
 	{Backoff, Failed, "files broken before it ever ran"},
 	{Failed, Waiting, "files repaired, or the conflict is over"},
 }

@@ -49,9 +49,9 @@ func examples() map[string]Message {
 		"solicit": &Solicit{To: peer},
 		"nack":    &Nack{To: peer, Ranges: []Range{{0xffffffff, 1}, {5, 5}}},
 		"gone":    &Gone{To: peer, Ranges: []Range{{2, 4}}, Superseded: true},
-		"begin":   &Begin{Resync: 42, Why: WhyAnswer, Audience: []ID{peer, 99}, Sessions: 1, Settings: exampleSettings, Vector: exampleVector, PerBulk: 33},
-		"bulk":    &Bulk{Resync: 42, Records: exampleRecord()},
-		"end":     &End{Resync: 42, Sessions: 1, Bulks: 1},
+		"begin":   &Begin{FullSync: 42, Why: WhyAnswer, Audience: []ID{peer, 99}, Sessions: 1, Settings: exampleSettings, Vector: exampleVector, PerBulk: 33},
+		"bulk":    &Bulk{FullSync: 42, Records: exampleRecord()},
+		"end":     &End{FullSync: 42, Sessions: 1, Bulks: 1},
 	}
 	messages := make(map[string]Message)
 	for name, b := range bodies {

@@ -38,7 +38,7 @@ func TestSealed(t *testing.T) {
 		}
 	}
 	messages := examples()
-	messages["full bulk"] = Message{Sender: 1, Last: 2, Body: &Bulk{Resync: 3, Index: 4, Records: slices.Repeat(exampleRecord(), MaxBulk)}}
+	messages["full bulk"] = Message{Sender: 1, Last: 2, Body: &Bulk{FullSync: 3, Index: 4, Records: slices.Repeat(exampleRecord(), MaxBulk)}}
 	for name, m := range messages {
 		clear := m.Append(nil)
 		content := AppendSealed(nil, clear, session.Packed40)

@@ -32,7 +32,7 @@ func TestVectors(t *testing.T) {
 	} {
 		for _, body := range []Body{
 			&Hello{Settings: exampleSettings, Vector: want},
-			&Begin{Resync: 42, Settings: exampleSettings, Vector: want},
+			&Begin{FullSync: 42, Settings: exampleSettings, Vector: want},
 		} {
 			m := Message{1, 2, body}
 			got, err := Parse(m.Append(nil))
@@ -48,7 +48,7 @@ func TestVectorsFit(t *testing.T) {
 	more := append(fullVector(), Component{Origin: 1})
 	for _, body := range []Body{
 		&Hello{Asks: true, Settings: exampleSettings, Software: strings.Repeat("x", 32), Vector: more},
-		&Begin{Resync: 42, Audience: slices.Repeat([]ID{9}, MaxAudience), Settings: exampleSettings, Vector: more},
+		&Begin{FullSync: 42, Audience: slices.Repeat([]ID{9}, MaxAudience), Settings: exampleSettings, Vector: more},
 	} {
 		b := Message{1, 2, body}.Append(nil)
 		if len(b) > MaxMessage {

@@ -22,9 +22,9 @@ func (s Seq) After(t Seq) bool { return int32(s-t) > 0 }
 type Kind uint8
 
 const (
-	Live       Kind = 0 // sessions that the module has just reported
-	Repeat     Kind = 1 // a retransmission of a live datagram
-	Advertised Kind = 2 // part of the sender's whole table, for upstream's peers
+	Live           Kind = 0 // sessions that the module has just reported
+	Retransmission Kind = 1 // a retransmission of a live datagram
+	Advertised     Kind = 2 // part of the sender's whole table, for upstream's peers
 )
 
 // TrailerLen is the length in bytes of the trailer behind a datagram's sessions: 00 00, version, kind, sender

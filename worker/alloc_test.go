@@ -132,21 +132,21 @@ func TestBulkNoAllocations(t *testing.T) {
 		})
 		d.host.Sender.Stop()
 
-		if err := d.to.Send(d.group, syncwire.Message{Sender: 0x10f, Body: &syncwire.End{Resync: 1}}.Append(nil)); err != nil {
+		if err := d.to.Send(d.group, syncwire.Message{Sender: 0x10f, Body: &syncwire.End{FullSync: 1}}.Append(nil)); err != nil {
 			panic(err)
 		}
 		d.wait(d.socket.fd)
 		d.fromNetwork()
 		d.do = unread{d.do}
 		d.host.Receiver.Stop(now)
-		d.host.Receiver.Begin(&syncwire.Begin{Resync: 1, Why: syncwire.WhyAdvertise, Sessions: uint32(len(records)), Settings: ttl}, d.host.Peers.WithID(0x10f), now, now)
+		d.host.Receiver.Begin(&syncwire.Begin{FullSync: 1, Why: syncwire.WhyAdvertise, Sessions: uint32(len(records)), Settings: ttl}, d.host.Peers.WithID(0x10f), now, now)
 		var bulks [][]byte
 		for i := range uint32(runs + 1) {
 			var list []byte
 			for _, r := range records[:syncwire.MaxBulk] {
 				list = append(list, r[:]...)
 			}
-			bulks = append(bulks, syncwire.Message{Sender: 0x10f, Body: &syncwire.Bulk{Resync: 1, Index: i, Records: list}}.Append(nil))
+			bulks = append(bulks, syncwire.Message{Sender: 0x10f, Body: &syncwire.Bulk{FullSync: 1, Index: i, Records: list}}.Append(nil))
 		}
 		d.none("receiving BULKs", runs, func(i int) {
 			if err := d.to.Send(d.group, bulks[i]); err != nil {

@@ -14,12 +14,12 @@ import (
 // on an address.
 // Pairs may spell one namespace or interface in different ways, so workers claim the kernel's numbers when they open their sockets.
 type Claims struct {
-	mu   sync.Mutex
-	held map[resource][]*claim
+	mu         sync.Mutex
+	byResource map[resource][]*claim
 }
 
 // NewClaims returns an empty set of claims.
-func NewClaims() *Claims { return &Claims{held: make(map[resource][]*claim)} }
+func NewClaims() *Claims { return &Claims{byResource: make(map[resource][]*claim)} }
 
 // resource is an instance, or a group and port. Without a group, it is the unspecified address of the family and a port.
 type resource struct {
@@ -91,14 +91,14 @@ func (c *Claims) take(want *claim) (*claim, error) {
 	pair := want.by.spec().Name
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, other := range c.held[want.resource] {
+	for _, other := range c.byResource[want.resource] {
 		// A pair's next worker may start before its previous worker has ended.
 		if by := other.by.spec().Name; by != pair && other.overlaps(want) {
 			return nil, &Missing{By: by, What: fmt.Sprintf("%s %s is pair %q's too, which has it %s; %s",
 				want.what, want.spelled, by, other.spelled, want.advice)}
 		}
 	}
-	c.held[want.resource] = append(c.held[want.resource], want)
+	c.byResource[want.resource] = append(c.byResource[want.resource], want)
 	want.by.claims = append(want.by.claims, want)
 	return want, nil
 }
@@ -133,10 +133,10 @@ func (c *Claims) dropAll(w *Worker) {
 func (c *Claims) remove(k *claim) {
 	is := func(other *claim) bool { return other == k }
 	k.by.claims = slices.DeleteFunc(k.by.claims, is)
-	rest := slices.DeleteFunc(c.held[k.resource], is)
+	rest := slices.DeleteFunc(c.byResource[k.resource], is)
 	if len(rest) == 0 {
-		delete(c.held, k.resource)
+		delete(c.byResource, k.resource)
 		return
 	}
-	c.held[k.resource] = rest
+	c.byResource[k.resource] = rest
 }

@@ -79,8 +79,8 @@ func TestClaims(t *testing.T) {
 				t.Errorf("after pair a has dropped its claims: %v, %v", instance, socket)
 			}
 			claims.dropAll(b)
-			if len(claims.held) > 0 || len(a.claims)+len(b.claims) > 0 {
-				t.Errorf("claims remain: %v, %v, %v", claims.held, a.claims, b.claims)
+			if len(claims.byResource) > 0 || len(a.claims)+len(b.claims) > 0 {
+				t.Errorf("claims remain: %v, %v, %v", claims.byResource, a.claims, b.claims)
 			}
 		})
 	}

@@ -36,7 +36,7 @@ func (e effects) Lookup(r *session.Record) (own session.Record, there bool, err 
 
 func (e effects) Transmit(entries []byte, t syncwire.Trailer)  { e.p.sendDatagram(entries, t) }
 func (e effects) Message(m syncwire.Message, to []syncwire.ID) { e.p.sendMessage(m, to) }
-func (e effects) Hold()                                        { e.p.hold() }
+func (e effects) Hold()                                        { e.p.openBatch() }
 func (e effects) Flush()                                       { e.p.flush() }
 func (e effects) Push()                                        { e.p.sendBatch() }
 func (e effects) Scratch() *replication.Scratch                { return &e.p.scratch.Scratch }
@@ -88,6 +88,34 @@ func (e effects) Emit(event replication.Event) {
 		log.warn("dropped a malformed control message", "from", ev.From, "error", ev.Err)
 	case replication.ModuleDropped:
 		log.warn("the module dropped sessions because it had to report too many; peers get them by a full sync", "dropped", ev.Sessions)
+	case replication.WrittenOff:
+		c.writtenOff.Add(ev.Datagrams)
+	case replication.VerdictChanged:
+		p.logVerdict(ev)
+	case replication.PathChanged:
+		p.pathChanged(ev.PathTrouble)
+	case replication.MayLackMore:
+		p.w.change(p.do.now(), (*SyncState).restartCount)
+	case replication.PeerSecured:
+		p.w.event(eventlog.PeerSecured(ev))
+	case replication.PeerComplete:
+		now := p.do.now()
+		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })
+	case replication.PeersChanged:
+		p.publishPeers()
+	case replication.Advertised:
+		p.advertised(ev.Advertise)
+	case replication.TableReleased:
+		p.freeLater(ev.Sessions)
+	default:
+		p.fullSyncEvent(event)
+	}
+}
+
+// fullSyncEvent counts and logs the course of a full sync that this host receives or has requested.
+func (p *pumps) fullSyncEvent(event replication.Event) {
+	c, log := p.w.counters, p.w.log
+	switch ev := event.(type) {
 	case replication.NoPeerSends:
 		c.unanswered.Add(1)
 		p.w.event(eventlog.Event{Kind: eventlog.FullSyncFailed, Severity: eventlog.Warning,
@@ -110,25 +138,6 @@ func (e effects) Emit(event replication.Event) {
 		c.fullSyncs.Add(1)
 		c.collisions.Add(uint64(ev.Collisions))
 		p.w.reportSync(ev.SyncReport)
-	case replication.WrittenOff:
-		c.writtenOff.Add(ev.Datagrams)
-	case replication.VerdictChanged:
-		p.logVerdict(ev)
-	case replication.PathChanged:
-		p.pathChanged(ev.PathTrouble)
-	case replication.MayLackMore:
-		p.w.change(p.do.now(), (*SyncState).restartCount)
-	case replication.PeerSecured:
-		p.w.event(eventlog.PeerSecured(ev))
-	case replication.PeerComplete:
-		now := p.do.now()
-		p.w.change(now, func(s *SyncState) { s.CompletePeer = now })
-	case replication.PeersChanged:
-		p.publishPeers()
-	case replication.Advertised:
-		p.advertised(ev.Advertise)
-	case replication.TableReleased:
-		p.freeLater(ev.Sessions)
 	}
 }
 

@@ -46,17 +46,17 @@ func TestRepeatAfterFailover(t *testing.T) {
 				lost := s.last
 				s.live(sessionAt(44, 0))
 				for {
-					if nack, _ := control[*syncwire.Nack](s.plain); nack.To == s.id && nack.Resync == 0 {
+					if nack, _ := control[*syncwire.Nack](s.plain); nack.To == s.id && nack.FullSync == 0 {
 						break
 					}
 				}
 				if during != "" {
-					s.say(&syncwire.Begin{Resync: 6, Why: syncwire.WhyAdvertise, Settings: ttl})
+					s.say(&syncwire.Begin{FullSync: 6, Why: syncwire.WhyAdvertise, Settings: ttl})
 					eventually(t, "it receives", func() bool { return h.Sync().Phase == replication.PhaseCollecting.String() })
 				}
 				h.report(c.reported)
 				eventually(t, "the report is read", func() bool { return h.counters.Ledger().Reported == 1 })
-				s.send(syncwire.Trailer{Kind: syncwire.Repeat, Sender: s.id, Seq: lost}.Append(packed(t, c.repeated)))
+				s.send(syncwire.Trailer{Kind: syncwire.Retransmission, Sender: s.id, Seq: lost}.Append(packed(t, c.repeated)))
 				marker := sessionAt(48, 0)
 				s.live(marker)
 				if during != "" {

@@ -182,11 +182,11 @@ func (p *pumps) kernelError(seq uint32, err error) {
 	c := p.w.counters
 	c.kernelErrors.Add(1)
 	n, isAdd := p.sent.take(seq)
-	untaken := joolnl.Untaken(err)
-	if joolnl.NoMemory(err) && (isAdd || !untaken) || isAdd && untaken || seq == 0 && errors.Is(err, unix.ENOBUFS) {
+	ignored := joolnl.IgnoredAll(err)
+	if joolnl.NoMemory(err) && (isAdd || !ignored) || isAdd && ignored || seq == 0 && errors.Is(err, unix.ENOBUFS) {
 		p.host.Doubt(p.do.now()) // a full sync has to bring the sessions that there was no memory for
 	}
-	if untaken {
+	if ignored {
 		// The module has processed no session of the request, so the request does not count as sent.
 		if isAdd {
 			c.kernelSentPackets.Add(^uint64(0))

@@ -43,7 +43,7 @@ func TestReturnIsOwed(t *testing.T) {
 		}},
 		{"advertised to all hosts, then requested", func(s *scripted, h *host) {
 			s.asked(n)
-			s.say(&syncwire.Begin{Resync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
+			s.say(&syncwire.Begin{FullSync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
 			whole(s)
 			s.begin(s.asked(n), 6, n)
 			for i := range bulksOf(n) {
@@ -66,9 +66,9 @@ func TestReturnIsOwed(t *testing.T) {
 	}
 }
 
-// TestStandstill stops a worker's thread while datagrams arrive. The worker subtracts the time that they wait from the times
+// TestStall stops a worker's thread while datagrams arrive. The worker subtracts the time that they wait from the times
 // left of their sessions.
-func TestStandstill(t *testing.T) {
+func TestStall(t *testing.T) {
 	const n, still = 100, replication.MinTolerance + 500*time.Millisecond
 	records := sessionsAt(0, n)
 	whole := func(s *scripted) {
@@ -97,7 +97,7 @@ func TestStandstill(t *testing.T) {
 			s.begin(to, 4, 0)
 			s.end(4, 0)
 		}, func(s *scripted, _ syncwire.ID) {
-			s.say(&syncwire.Begin{Resync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
+			s.say(&syncwire.Begin{FullSync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
 			whole(s)
 		}, func(t *testing.T, h *host) { had(t, h, replication.CauseAdvertised) }},
 		{"a live datagram", func(s *scripted, to syncwire.ID) {

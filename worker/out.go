@@ -45,7 +45,7 @@ func (p *pumps) takeReports() {
 // ends.
 func (p *pumps) passOn(n int, now time.Time) bool {
 	var lists [multicasts][]byte
-	taken, well := lists[:0], true
+	reports, well := lists[:0], true
 	for i := range n {
 		entries, from, err := p.conn.Multicast(p.reports.Datagram(i).Data)
 		if err != nil {
@@ -57,9 +57,9 @@ func (p *pumps) passOn(n int, now time.Time) bool {
 			well = false
 			break
 		}
-		taken = append(taken, entries)
+		reports = append(reports, entries)
 	}
-	p.passReports(taken, now)
+	p.passReports(reports, now)
 	return well
 }
 
@@ -75,17 +75,17 @@ func (p *pumps) overrun(now time.Time) {
 }
 
 // passReports acknowledges reports that were read together, and sends their sessions.
-func (p *pumps) passReports(taken [][]byte, now time.Time) {
-	if len(taken) > 0 {
+func (p *pumps) passReports(reports [][]byte, now time.Time) {
+	if len(reports) > 0 {
 		// The ACK is the first action, because the module builds its next packets within this system call.
-		p.ack(p.acks.acks(len(taken), len(taken[len(taken)-1])/p.format.EntryLen(), now.Sub(p.passed)))
+		p.ack(p.acks.acks(len(reports), len(reports[len(reports)-1])/p.format.EntryLen(), now.Sub(p.passed)))
 		p.trail(now)
 	}
-	together := len(taken) > 1
+	together := len(reports) > 1
 	if together {
-		p.hold()
+		p.openBatch()
 	}
-	for _, entries := range taken {
+	for _, entries := range reports {
 		if len(entries) > 0 {
 			p.report(entries, now)
 			p.passed = p.do.now()
@@ -125,7 +125,7 @@ func (p *pumps) report(entries []byte, now time.Time) {
 // delayed notes that reported sessions were sent late, if a stall began between their report and the system call: their times left
 // in the datagram are too high.
 func (p *pumps) delayed(entries []byte, took time.Duration) {
-	if took > nsthread.Standstill {
+	if took > nsthread.StallDelay {
 		p.host.Stalls.Delayed(p.format, entries, took)
 	}
 }
@@ -134,7 +134,7 @@ func (p *pumps) delayed(entries []byte, took time.Duration) {
 // are batched.
 func (p *pumps) sendDatagram(entries []byte, t syncwire.Trailer) {
 	b := entries
-	if p.held > 0 {
+	if p.openBatches > 0 {
 		b = append(p.batch.Next(), entries...)
 	}
 	if p.host.Sequence {

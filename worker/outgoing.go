@@ -13,13 +13,13 @@ import (
 // outgoing selects how datagrams are sent: each one at once, or several with one system call. Several are collected in a batch,
 // whose memory belongs to the thread and is shared by its workers.
 type outgoing struct {
-	held    int             // how many calls of flush are due; 0: datagrams are sent at once
-	since   time.Time       // when the first datagram of the batch was added
-	single  *packetio.Batch // of a datagram that is sent at once
-	lone    [1]note         // its description
-	sending []note          // descriptions of the datagrams that are being sent
-	untaken [batch]int      // for how many destinations the kernel has not taken each of them
-	whole   bool            // neither the kernel nor a router may divide the datagram that is sent
+	openBatches int             // how many calls of flush are due; 0: datagrams are sent at once
+	since       time.Time       // when the first datagram of the batch was added
+	single      *packetio.Batch // of a datagram that is sent at once
+	lone        [1]note         // its description
+	sending     []note          // descriptions of the datagrams that are being sent
+	unsent      [batch]int      // for how many destinations the kernel has not taken each of them
+	whole       bool            // neither the kernel nor a router may divide the datagram that is sent
 	// failedFn is failedTo, made once because a method value costs an allocation.
 	failedFn func(datagram, destination int, err error)
 }
@@ -31,20 +31,20 @@ type note struct {
 	bytes   int           // of the list without its trailer
 }
 
-// hold makes put add datagrams to the batch instead of sending them. A full batch is sent at once. flush must be called before
-// another worker uses the thread's memory. Pairs of hold and flush may be nested.
-func (p *pumps) hold() { p.held++ }
+// openBatch makes put add datagrams to the batch instead of sending them. A full batch is sent at once. flush must be called before
+// another worker uses the thread's memory. Pairs of openBatch and flush may be nested.
+func (p *pumps) openBatch() { p.openBatches++ }
 
 // flush sends the batch if it ends the outermost hold.
 func (p *pumps) flush() {
-	if p.held--; p.held == 0 {
+	if p.openBatches--; p.openBatches == 0 {
 		p.sendBatch()
 	}
 }
 
 // room returns memory in which to build a datagram: the batch's next slot while datagrams are batched, otherwise own.
 func (p *pumps) room(own []byte) []byte {
-	if p.held > 0 {
+	if p.openBatches > 0 {
 		return p.batch.Next()
 	}
 	return own[:0]
@@ -57,7 +57,7 @@ func (p *pumps) sendMessage(m syncwire.Message, to []syncwire.ID) {
 		return
 	}
 	b := m.Append(p.room(p.messages))
-	if p.held == 0 {
+	if p.openBatches == 0 {
 		p.messages = b
 	}
 	p.put(b, p.destinations(to), note{control: true})
@@ -67,7 +67,7 @@ func (p *pumps) sendMessage(m syncwire.Message, to []syncwire.ID) {
 func (p *pumps) put(b []byte, to packetio.Set, n note) {
 	switch {
 	case to == 0: // its peers were removed from the configuration
-	case p.held == 0:
+	case p.openBatches == 0:
 		p.sendOne(p.wire(b), to, n)
 	default:
 		if p.batch.Len() == 0 {
@@ -108,14 +108,14 @@ func (p *pumps) sendBatch() {
 // transmit sends datagrams, and counts them.
 func (p *pumps) transmit(b *packetio.Batch, notes []note) {
 	p.sending = notes
-	clear(p.untaken[:b.Len()])
+	clear(p.unsent[:b.Len()])
 	if p.whole {
 		p.do.sendWhole(b)
 	} else {
 		p.do.sendOut(b)
 	}
 	for i := range notes {
-		p.account(notes[i], p.untaken[i] > 0 && p.untaken[i] == p.socket.count(b.To(i)))
+		p.account(notes[i], p.unsent[i] > 0 && p.unsent[i] == p.socket.count(b.To(i)))
 	}
 }
 
@@ -124,7 +124,7 @@ func (p *pumps) failedTo(datagram, destination int, err error) {
 	if p.whole && errors.Is(err, unix.EMSGSIZE) {
 		return // longer than the interface's MTU: as good as lost on its way
 	}
-	p.untaken[datagram]++
+	p.unsent[datagram]++
 	p.w.counters.sendErrors.Add(1)
 	what := "datagram with sessions"
 	if p.sending[datagram].control {
@@ -153,7 +153,7 @@ func (p *pumps) account(n note, lost bool) {
 	c.netSentPackets.Add(1)
 	c.netSentBytes.Add(uint64(n.bytes))
 	switch n.kind {
-	case syncwire.Repeat:
+	case syncwire.Retransmission:
 		c.retransmitted.Add(sessions)
 	case syncwire.Advertised:
 		c.advertised.Add(sessions)

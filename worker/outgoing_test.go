@@ -48,7 +48,7 @@ func TestPartlySent(t *testing.T) {
 		}
 		d.wait(d.socket.fd)
 		d.fromNetwork()
-		d.sentWith(syncwire.Repeat, before, sessions, 1, 2, 3, 4, 5)
+		d.sentWith(syncwire.Retransmission, before, sessions, 1, 2, 3, 4, 5)
 		if l := d.w.counters.Ledger(); l.Retransmitted != 87 || d.w.counters.Losses() != lost {
 			t.Errorf("ledger %+v, losses %+v", l, d.w.counters.Losses())
 		}

@@ -164,7 +164,7 @@ func (p *pumps) open(spec configdir.Spec) (err error) {
 
 // listen sets up the timers, makes the thread watch all sockets, and starts to synchronise.
 func (p *pumps) listen(spec configdir.Spec, globals joolnl.Globals) error {
-	p.tellTrouble()
+	p.publishTrouble()
 	p.module, p.version = p.conn, p.conn.Version
 	p.conn.OnError = p.kernelError
 	p.timer, p.trailing = p.thread.NewTimer(p.alone(p.tick)), p.thread.NewTimer(p.alone(func() { p.ack(1) }))
@@ -214,7 +214,7 @@ func (p *pumps) prepare(spec configdir.Spec, now time.Time) {
 	}, now)
 	p.askDue, p.settingsAsked = p.beats.At(now.Add(askEvery), replication.Beat), now.Add(-time.Duration(p.random.Int64N(int64(settingsEvery))))
 	p.checkDue = now.Add(checkEvery - askIdle)
-	p.tellSecurity(spec, now)
+	p.announceSecurity(spec, now)
 	p.setSecurity(spec, now)
 	p.large = p.host.Limits.MTU > datagramSize
 }

@@ -57,9 +57,9 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 		return err
 	}
 	return p.standing(func() error {
-		p.tellTrouble()
+		p.publishTrouble()
 		now := time.Now()
-		p.tellSecurity(spec, now)
+		p.announceSecurity(spec, now)
 		p.setSecurity(spec, now)
 		p.setLimits(spec, p.socket.mtu)
 		p.host.SetPeriods(spec.RefreshPeriod, spec.VerifyPeriod, now)

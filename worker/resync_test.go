@@ -137,7 +137,7 @@ func TestStaleTable(t *testing.T) {
 			second.start()
 			second.synced()
 			become(t, fresh, stale)
-			untouched(t, fresh, before)
+			unchanged(t, fresh, before)
 			wantEqual(t, fresh, stale)
 		})
 	}

@@ -66,7 +66,7 @@ func (s *scripted) asked(sessions int) (by syncwire.ID) {
 
 func (s *scripted) begin(to syncwire.ID, id uint32, sessions int) {
 	s.t.Helper()
-	s.say(&syncwire.Begin{Resync: id, Audience: []syncwire.ID{to}, Sessions: uint32(sessions), Settings: ttl, Vector: s.whole()})
+	s.say(&syncwire.Begin{FullSync: id, Audience: []syncwire.ID{to}, Sessions: uint32(sessions), Settings: ttl, Vector: s.whole()})
 }
 
 // whole returns the vector of the peer's table.
@@ -82,12 +82,12 @@ func (s *scripted) bulk(id uint32, index int, records []session.Record) {
 	for _, r := range records[:min(syncwire.MaxBulk, len(records))] {
 		b = append(b, r[:]...)
 	}
-	s.say(&syncwire.Bulk{Resync: id, Index: uint32(index), Records: b})
+	s.say(&syncwire.Bulk{FullSync: id, Index: uint32(index), Records: b})
 }
 
 func (s *scripted) end(id uint32, sessions int) {
 	s.t.Helper()
-	s.say(&syncwire.End{Resync: id, Sessions: uint32(sessions), Bulks: uint32(bulksOf(sessions))})
+	s.say(&syncwire.End{FullSync: id, Sessions: uint32(sessions), Bulks: uint32(bulksOf(sessions))})
 }
 
 func bulksOf(sessions int) int { return (sessions + syncwire.MaxBulk - 1) / syncwire.MaxBulk }
@@ -96,7 +96,7 @@ func bulksOf(sessions int) int { return (sessions + syncwire.MaxBulk - 1) / sync
 func (s *scripted) nacked(id uint32) []syncwire.Range {
 	s.t.Helper()
 	for {
-		if n, _ := control[*syncwire.Nack](s.plain); n.Resync == id {
+		if n, _ := control[*syncwire.Nack](s.plain); n.FullSync == id {
 			return n.Ranges
 		}
 	}

@@ -37,8 +37,8 @@ func SecurityOf(spec *configdir.Spec) syncwire.Security {
 	return syncwire.NewSecurity(syncwire.SecurityMode(spec.Security), ids...)
 }
 
-// tellSecurity tells the peers the mode and the keys of a spec, before setSecurity takes them.
-func (p *pumps) tellSecurity(spec configdir.Spec, now time.Time) {
+// announceSecurity tells the peers the mode and the keys of a spec, before setSecurity takes them.
+func (p *pumps) announceSecurity(spec configdir.Spec, now time.Time) {
 	is := SecurityOf(&spec)
 	if is == p.host.Security() {
 		return

@@ -1,18 +1,12 @@
 package worker
 
 import (
-	"cmp"
 	"flag"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
-	"runtime"
 	"runtime/debug"
 	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,7 +119,30 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	if s.keyed {
 		k = newKeyed(s.seed, s.hosts)
 	}
-	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), newSimulated(verify, memory, k))
+	c := s.config(newSimulated(verify, memory, k), v)
+	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
+	simulated = sim.New(c)
+	if s.keyed {
+		k.attack(simulated)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			violations = []sim.Violation{{At: simulated.Clock.Elapsed(), Host: -1, Rule: rulePanic, Detail: fmt.Sprintf("%v\n%s", r, debug.Stack())}}
+		}
+	}()
+	m := simulated.Monitor(100*time.Millisecond, s.bounds(faults, silent, v))
+	simulated.Run(simFor + simSettle)
+	for end := simFor + simSettle; s.slow && end < simFor+simSettle+simLate && !m.Complete(); {
+		end += time.Second
+		simulated.Run(end)
+	}
+	m.Settled()
+	return simulated, m.Violations
+}
+
+// config returns the configuration of the simulated hosts, without faults.
+func (s simulation) config(replica sim.Factory, v joolnl.Version) sim.Config {
+	c := sim.DefaultConfig(s.seed, s.hosts, sim.DefaultModule(v), replica)
 	if s.lanes > 1 { // host 1 translates, too, and chooses other masks: of two sessions with one mask, one stays missing
 		for i := range c.Hosts {
 			c.Hosts[i].Module.Ports = [][2]uint16{{1024, 32767}, {32768, 65535}}[i%2]
@@ -146,16 +163,11 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 			c.Traffic.Lanes[i].Rate = 0.1
 		}
 	}
-	c.Faults, c.Text, c.Tolerance = faults, text, 2*simSpec().RefreshPeriod+time.Second
-	simulated = sim.New(c)
-	if s.keyed {
-		k.attack(simulated)
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			violations = []sim.Violation{{At: simulated.Clock.Elapsed(), Host: -1, Rule: rulePanic, Detail: fmt.Sprintf("%v\n%s", r, debug.Stack())}}
-		}
-	}()
+	return c
+}
+
+// bounds returns the bounds of the invariants. Some faults, and some properties of the hosts, widen them.
+func (s simulation) bounds(faults []sim.Fault, silent bool, v joolnl.Version) sim.Bounds {
 	bounds := sim.DefaultBounds()
 	bounds.Receiving = replication.PhaseCollecting.String()
 	for _, f := range faults {
@@ -191,14 +203,7 @@ func (s simulation) run(faults []sim.Fault, text io.Writer) (simulated *sim.Simu
 	if s.keyed {
 		bounds.Yes += simLinks
 	}
-	m := simulated.Monitor(100*time.Millisecond, bounds)
-	simulated.Run(simFor + simSettle)
-	for end := simFor + simSettle; s.slow && end < simFor+simSettle+simLate && !m.Complete(); {
-		end += time.Second
-		simulated.Run(end)
-	}
-	m.Settled()
-	return simulated, m.Violations
+	return bounds
 }
 
 // TestSimulatedTwice runs a seed twice: both runs must have the same events.
@@ -274,7 +279,7 @@ func TestSimulationFound(t *testing.T) {
 			"merge at=0s for=43.94s host=1 peer=0 sides=1; failover at=44.234s for=0s host=0 peer=1; loss at=1m26.423s for=19.08s host=1 peer=-1 amount=0.42532626881960967; one-way at=1m26.423s for=19.08s host=-1 peer=1"},
 		{8609, "the same after the instance was recreated",
 			"recreate at=44.766s for=147ms host=0 peer=2 amount=0.24886219560179376"},
-		{3187, "after a failover, a live update that waited for a full sync overwrites a later report of the own module",
+		{3187, "after a failover, a live datagram that waited for a full sync overwrites a later report of the own module",
 			"drops at=31.545s for=1.903s host=0 peer=4 amount=4; crash at=36.91s for=11.614s host=0 peer=2"},
 		{1415, "an advertise sets sessions of an upstream joold back that another host has refreshed since the table was read",
 			"old-joold at=1m49.688s for=7.934s host=1 peer=2; advertise at=1m54.126s for=2.961s host=3 peer=0 amount=178"},
@@ -307,107 +312,4 @@ func TestSimulationFound(t *testing.T) {
 			}
 		})
 	}
-}
-
-// parseFaults reads faults that are separated by semicolons.
-func parseFaults(list string) (faults []sim.Fault, err error) {
-	for text := range strings.SplitSeq(list, ";") {
-		f, err := sim.ParseFault(strings.TrimSpace(text))
-		if err != nil {
-			return nil, err
-		}
-		faults = append(faults, f)
-	}
-	return faults, nil
-}
-
-// simulateOne simulates the seed that a flag chooses.
-func simulateOne(t *testing.T, s simulation) {
-	if *simFaults != "" {
-		var err error
-		if s.faults, err = parseFaults(*simFaults); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, f := range s.faults {
-		fmt.Println(f)
-	}
-	_, violations := s.run(s.faults, os.Stdout)
-	for _, v := range violations {
-		t.Error(v)
-	}
-}
-
-// simResults has the results of simulations.
-type simResults struct {
-	failed   []simulation // by seed
-	hosts    time.Duration
-	took     time.Duration
-	coverage sim.Coverage
-}
-
-// simulateSeeds simulates n seeds, one on each processor at a time. If first is set, it stops after the first failed seed.
-func simulateSeeds(t *testing.T, of func(seed uint64) simulation, from, n uint64, first bool) *simResults {
-	var (
-		r     simResults
-		mu    sync.Mutex
-		next  atomic.Uint64
-		end   atomic.Bool
-		all   sync.WaitGroup
-		began = time.Now()
-	)
-	next.Store(from - 1)
-	for range runtime.GOMAXPROCS(0) {
-		all.Go(func() {
-			for seed := next.Add(1); seed < from+n && !end.Load(); seed = next.Add(1) {
-				s := of(seed)
-				simulated, violations := s.run(s.faults, nil)
-				mu.Lock()
-				r.hosts += time.Duration(s.hosts) * (simFor + simSettle)
-				r.coverage.Merge(&simulated.Coverage)
-				if len(violations) > 0 {
-					t.Logf("seed %d: %v", seed, violations[0])
-					r.failed = append(r.failed, s)
-					end.Store(first)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	all.Wait()
-	r.took = time.Since(began)
-	slices.SortFunc(r.failed, func(a, b simulation) int { return cmp.Compare(a.seed, b.seed) })
-	return &r
-}
-
-// String returns the simulated time, and a table of the faults that occurred in each phase of a full sync.
-func (r *simResults) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%.0f simulated hours of a host in %v\n", r.hosts.Hours(), r.took.Round(time.Second/10))
-	fmt.Fprintln(&b, "Faults in the phases of a full sync (a dash: the combination never occurred):")
-	var phases []string
-	for ph := replication.PhaseSettled; ph <= replication.PhaseChecking; ph++ {
-		phases = append(phases, ph.String())
-	}
-	if err := r.coverage.Print(&b, phases); err != nil {
-		fmt.Fprintln(&b, err)
-	}
-	return b.String()
-}
-
-// explain returns the first violation, and the command that reproduces it with as few faults as possible.
-func (s simulation) explain(test string) string {
-	_, violations := s.run(s.faults, nil)
-	rule := violations[0].Rule
-	least := sim.Minimise(s.faults, func(faults []sim.Fault) bool {
-		_, violations := s.run(faults, nil)
-		return slices.ContainsFunc(violations, func(v sim.Violation) bool { return v.Rule == rule })
-	})
-	var words []string
-	for _, f := range least {
-		words = append(words, f.String())
-	}
-	_, violations = s.run(least, nil)
-	return fmt.Sprintf("seed %d (%d hosts, %s): %v\ngo test ./worker -run '^%s$' -sim.seed %d -sim.faults '%s'",
-		s.seed, s.hosts, s.version, violations[0], test, s.seed, strings.Join(words, "; "))
 }

@@ -130,7 +130,7 @@ func (r *simulated) Stop(now time.Time) []byte {
 
 func (r *simulated) Report(now time.Time, entries []byte) {
 	if r.at = now; r.pumps != nil {
-		if d := r.stoodStill(); d > nsthread.Standstill {
+		if d := r.stoodStill(); d > nsthread.StallDelay {
 			r.host.Stalls.Suspect(d)
 		}
 		r.passReports([][]byte{append(make([]byte, 0, len(entries)+syncwire.TrailerLen), entries...)}, now)

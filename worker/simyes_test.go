@@ -24,7 +24,7 @@ func TestSimulatedYes(t *testing.T) {
 			c.Forger = func(r *rand.Rand, _ [][]byte) []byte {
 				var body syncwire.Body = &syncwire.Hello{Sync: syncwire.SyncYes, NextIn: 10, Settings: settings}
 				if r.IntN(2) == 0 {
-					body = &syncwire.Begin{Resync: 5, Why: syncwire.WhyAdvertise, Sessions: 1000, Settings: settings}
+					body = &syncwire.Begin{FullSync: 5, Why: syncwire.WhyAdvertise, Sessions: 1000, Settings: settings}
 				}
 				return syncwire.Message{Sender: 0xbad, Body: body}.Append(nil)
 			}

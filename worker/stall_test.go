@@ -16,7 +16,7 @@ func TestToldAgain(t *testing.T) {
 		still time.Duration
 		told  bool
 	}{
-		{"the thread is stopped", nsthread.Standstill + 200*time.Millisecond, true},
+		{"the thread is stopped", nsthread.StallDelay + 200*time.Millisecond, true},
 		{"the thread is busy", 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

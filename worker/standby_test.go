@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"joolctl/configdir"
+	"joolctl/internal/await"
 	"joolctl/joolnl"
 	"joolctl/nsthread/nstest"
 	"joolctl/replication"
@@ -209,20 +210,20 @@ func become(t *testing.T, a, b *host) {
 
 func becomeAlike(t *testing.T, a, b *host, tolerance int64) {
 	t.Helper()
-	d := "never compared"
-	end := time.Now().Add(3 * patience) // a failed full sync is retried after a pause
-	for d != "" && time.Now().Before(end) {
-		if d = differing(a.instance.Sessions.Records(), b.instance.Sessions.Records(), tolerance); d != "" {
-			time.Sleep(20 * time.Millisecond)
+	// A failed full sync is retried after a pause.
+	await.Right(t, 3*patience, "the tables are equal", func() string {
+		if n, m := a.instance.Sessions.Len(), b.instance.Sessions.Len(); n != m {
+			return fmt.Sprintf("%d and %d sessions; %v and %v", n, m, a.Sync(), b.Sync())
 		}
-	}
-	if d != "" {
-		t.Fatalf("%s; %v and %v", d, a.Sync(), b.Sync())
-	}
+		if d := differing(a.instance.Sessions.Records(), b.instance.Sessions.Records(), tolerance); d != "" {
+			return fmt.Sprintf("%s; %v and %v", d, a.Sync(), b.Sync())
+		}
+		return ""
+	})
 }
 
-// untouched checks that the module still has all sessions of before, and none in an older state.
-func untouched(t testing.TB, h *host, before []session.Record) {
+// unchanged checks that the module still has all sessions of before, and none in an older state.
+func unchanged(t testing.TB, h *host, before []session.Record) {
 	t.Helper()
 	now := make(map[session.Key]session.Record)
 	for _, r := range h.instance.Sessions.Records() {

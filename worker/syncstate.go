@@ -73,7 +73,7 @@ type SyncState struct {
 	Links []seal.Link
 }
 
-// Incomplete reports whether a full sync is under way because this host lacks sessions, or may lack some, or live updates wait for it.
+// Incomplete reports whether a full sync is under way because this host lacks sessions, or may lack some, or live datagrams wait for it.
 func (s SyncState) Incomplete() bool {
 	return s.Phase != "" && (s.Synced != syncwire.SyncYes || replication.Withholds(s.Why))
 }

@@ -61,7 +61,7 @@ func (p *pumps) stillThere() error {
 	if doErr := p.socket.thread.Do(func() { err = p.socket.stillThere(spec) }); doErr != nil {
 		return doErr
 	}
-	p.tellTrouble()
+	p.publishTrouble()
 	if now := p.socket.mtu; now != mtu {
 		p.post(func() { p.setLimits(p.w.spec(), now) })
 	}
@@ -106,7 +106,7 @@ func (p *pumps) checkWhenDue(now time.Time) error {
 			return err
 		}
 	}
-	defer p.tellTrouble()
+	defer p.publishTrouble()
 	mtu := p.socket.mtu
 	err := p.socket.stillThere(spec)
 	if p.socket.mtu != mtu {
@@ -115,9 +115,9 @@ func (p *pumps) checkWhenDue(now time.Time) error {
 	return err
 }
 
-// tellTrouble publishes and logs a change of the network socket's trouble. changing must be held, unless no other goroutine can
+// publishTrouble publishes and logs a change of the network socket's trouble. changing must be held, unless no other goroutine can
 // change the socket yet.
-func (p *pumps) tellTrouble() {
+func (p *pumps) publishTrouble() {
 	now := p.socket.trouble
 	was := now
 	p.w.change(time.Now(), func(s *SyncState) {

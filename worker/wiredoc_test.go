@@ -52,7 +52,7 @@ func TestWireDocumentation(t *testing.T) {
 		{"BULKs are retransmitted after END for", fmt.Sprint(replication.KeepSent)},
 		{"full syncs kept for that", fmt.Sprint(replication.MaxSent)},
 		{"an incomplete full sync is kept for", fmt.Sprint(replication.KeepStopped)},
-		{"retransmissions of a BULK, on average", fmt.Sprint(replication.MaxRepeats)},
+		{"retransmissions of a BULK, on average", fmt.Sprint(replication.MaxRetransmissions)},
 		{"full syncs accepted without a request", fmt.Sprintf("%d in %v", replication.MaxUnasked, replication.UnaskedIn)},
 		{"mappings removed because of newer ones", fmt.Sprintf("%d in %v", replication.MaxRemovals, replication.RemovalsIn)},
 		{"sessions of a full sync", fmt.Sprint(replication.MaxSessions)},

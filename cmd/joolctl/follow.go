@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -176,12 +177,7 @@ func (f sessionFilter) selects(d worker.Direction, s session.Session) bool {
 	}
 	ends := []netip.AddrPort{s.Src6, s.Dst6, s.Src4, s.Dst4}
 	matches := func(is func(netip.AddrPort) bool) bool {
-		for _, end := range ends {
-			if is(end) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(ends, is)
 	}
 	return (f.port == 0 || matches(func(end netip.AddrPort) bool { return end.Port() == f.port })) &&
 		(!f.prefix.IsValid() || matches(func(end netip.AddrPort) bool { return f.prefix.Contains(end.Addr()) }))

@@ -72,7 +72,7 @@ func TestSort(t *testing.T) {
 	for _, c := range []struct{ flags, want string }{{"", "a b"}, {"--sort", "b a"}, {"--sort=severity -o json", "b a"}, {"--sort=name -o json", "a b"}} {
 		code, stdout, _ := ran(append(strings.Fields("status "+c.flags), "--socket", socket)...)
 		var names []string
-		for _, line := range strings.Split(stdout, "\n") {
+		for line := range strings.SplitSeq(stdout, "\n") {
 			if name, is := strings.CutPrefix(strings.TrimSpace(line), `"name": "`); is {
 				names = append(names, strings.Trim(name, `",`))
 			} else if fields := strings.Fields(line); len(fields) > 4 && (fields[0] == "a" || fields[0] == "b") {

@@ -46,8 +46,8 @@ not need that flag for this command, which asks over the control socket.`,
 		Short: "Write the metrics to a file, for node_exporter's textfile collector",
 		Long: `Write the metrics to a file, for node_exporter's textfile collector. The file
 always has a whole answer: it is written under another name, and then renamed.
-If no supervisor answers, the file stays as it was; its age tells
-(node_textfile_mtime_seconds).`,
+If no supervisor answers, the file does not change; its age shows
+that (node_textfile_mtime_seconds).`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := p.writeMetrics(cmd.Context(), args[0], module); err != nil {

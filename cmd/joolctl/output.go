@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,10 +32,8 @@ func (o *output) list() string {
 
 // check returns an error if there is no such output.
 func (o *output) check() error {
-	for _, name := range o.names {
-		if name == o.name {
-			return nil
-		}
+	if slices.Contains(o.names, o.name) {
+		return nil
 	}
 	return fmt.Errorf("there is no output %q; write %s", o.name, o.list())
 }

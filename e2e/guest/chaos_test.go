@@ -2,6 +2,7 @@ package guest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -119,7 +120,7 @@ func (c *chaos) ours(t *testing.T, f fault, s *site) ChaosResult {
 	if f.overruns && s.hostJ.rows(t)[s.pairJ.name].Losses.NetlinkOverruns == 0 {
 		t.Error("the netlink socket was not overrun")
 	}
-	untouched(t, f, s, before)
+	unchanged(t, f, s, before)
 	agree(t, s)
 	if f.ends != nil {
 		f.ends(t, s)
@@ -177,9 +178,7 @@ func befall(t *testing.T, f fault, s *site, crosses, old time.Duration) ChaosRes
 // rowsOf returns the rows of all workers of both hosts.
 func rowsOf(t *testing.T, s *site) map[string]control.Row {
 	rows := s.hostJ.rows(t)
-	for name, r := range s.hostK.rows(t) {
-		rows[name] = r
-	}
+	maps.Copy(rows, s.hostK.rows(t))
 	return rows
 }
 
@@ -195,8 +194,8 @@ func agree(t *testing.T, s *site) {
 	}
 }
 
-// untouched fails the test if a worker that the fault does not concern was restarted, or left its state.
-func untouched(t *testing.T, f fault, s *site, before map[string]control.Row) {
+// unchanged fails the test if a worker that the fault does not concern was restarted, or left its state.
+func unchanged(t *testing.T, f fault, s *site, before map[string]control.Row) {
 	if f.machine {
 		return
 	}
@@ -211,18 +210,18 @@ func untouched(t *testing.T, f fault, s *site, before map[string]control.Row) {
 			concerned[p.name] = true
 		}
 	}
-	var touched []string
+	var changed []string
 	for name, b := range before {
 		a := after[name]
 		if concerned[name] {
 			continue
 		}
 		if a.State != b.State || a.Restarts != b.Restarts || !a.Since.Equal(b.Since) {
-			touched = append(touched, fmt.Sprintf("%s: before %s since %v, restarts %d; after %s since %v, restarts %d (%s)",
+			changed = append(changed, fmt.Sprintf("%s: before %s since %v, restarts %d; after %s since %v, restarts %d (%s)",
 				name, b.State, b.Since, b.Restarts, a.State, a.Since, a.Restarts, a.Reason))
 		}
 	}
-	if len(touched) > 0 {
-		t.Errorf("workers that the fault does not concern were touched:\n%s", strings.Join(touched, "\n"))
+	if len(changed) > 0 {
+		t.Errorf("workers that the fault does not concern were changed:\n%s", strings.Join(changed, "\n"))
 	}
 }

@@ -60,7 +60,7 @@ func (f *fleet) look(t testing.TB) map[string]control.Row {
 	for name, was := range f.seen {
 		if is, ok := now[name]; !ok {
 			t.Errorf("%s is gone", name)
-		} else if what := touched(was, is); what != "" {
+		} else if what := changed(was, is); what != "" {
 			t.Errorf("%s: %s", name, what)
 		} else {
 			f.seen[name] = is
@@ -73,8 +73,8 @@ func (f *fleet) look(t testing.TB) map[string]control.Row {
 	return now
 }
 
-// touched returns what has changed in a pair that should be unaffected, or "".
-func touched(was, is control.Row) string {
+// changed returns what has changed in a pair that should be unaffected, or "".
+func changed(was, is control.Row) string {
 	switch {
 	case is.State != control.Running || is.Reason != "":
 		return fmt.Sprintf("it is %s: %s", is.State, is.Reason)

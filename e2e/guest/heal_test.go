@@ -69,7 +69,7 @@ func TestHeal(t *testing.T) {
 	n.exec(t, "jool", "instance", "remove", "nat")
 	waits(`instance "nat" does not exist`)
 	addInstance(t, n, nat)
-	runs("instance made anew")
+	runs("instance recreated")
 
 	n.exec(t, "jool", "-i", "nat", "global", "update", "ss-enabled", "false")
 	waits("global update ss-enabled true")
@@ -97,10 +97,10 @@ func TestHeal(t *testing.T) {
 	n.ip(t, "link del "+syncLink)
 	waits(`"` + syncLink + `" does not exist`)
 	link()
-	runs("interface made anew")
+	runs("interface recreated")
 	n.ip(t, "link del "+syncLink)
 	link()
-	runs("interface made anew at once")
+	runs("interface recreated at once")
 
 	// The worker continues to run, and its reason names the command.
 	n.ip(t, "link set "+syncLink+" down")
@@ -151,12 +151,12 @@ func TestHeal(t *testing.T) {
 	enterNew()
 	link()
 	addInstance(t, n, nat)
-	runs("namespace made anew")
+	runs("namespace recreated")
 	leave()
 	enterNew()
 	link()
 	addInstance(t, n, nat)
-	runs("namespace made anew at once")
+	runs("namespace recreated at once")
 
 	leave()
 	waits(`namespace "heal" does not exist`)

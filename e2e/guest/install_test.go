@@ -114,9 +114,13 @@ func (i *installation) started() {
 	i.status = i.service.awaitGreen(i.t, "alone")
 	i.service.checkState(i.t, "active", "enabled")
 	eventually(i.t, 10*time.Second, "the journal has the fields of the log", func() string {
-		var line struct{ PRIORITY, MESSAGE, JOOLCTL_MODULE string }
+		var line struct {
+			Priority string `json:"PRIORITY"`
+			Message  string `json:"MESSAGE"`
+			Module   string `json:"JOOLCTL_MODULE"`
+		}
 		out, _ := command(i.t, "journalctl", "--no-pager", "-u", "joolctl", "-o", "json", "-n", "1", "JOOLCTL_PAIR=nat", "--grep", "worker is running")
-		if err := json.Unmarshal([]byte(out), &line); err != nil || line.PRIORITY != "6" || !strings.Contains(line.MESSAGE, "pair=nat") || line.JOOLCTL_MODULE == "" {
+		if err := json.Unmarshal([]byte(out), &line); err != nil || line.Priority != "6" || !strings.Contains(line.Message, "pair=nat") || line.Module == "" {
 			return "the journal has: " + out
 		}
 		return ""

@@ -29,7 +29,7 @@ func crashRuns() (runs []crashRun) {
 	}
 	for round := range *liveCrashes {
 		for _, rate := range rates {
-			for _, variant := range strings.Split(*liveVariants, ";") {
+			for variant := range strings.SplitSeq(*liveVariants, ";") {
 				if variant != LiveOurs && round >= mostUpstream {
 					continue
 				}

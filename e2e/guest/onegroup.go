@@ -54,13 +54,13 @@ func newSwitch(t testing.TB, place int, hosts ...*namespace) *namespace {
 		if n.hasLink(t, syncLink) {
 			n.ip(t, "link del "+syncLink)
 		}
-		sw.plug(t, n, place+i)
+		n.plug(t, sw, place+i)
 	}
 	return sw
 }
 
-// plug gives the host of a place its link "sync", by a port of the switch.
-func (sw *namespace) plug(t testing.TB, n *namespace, place int) {
+// plug gives the host of a place its link "sync", by a port of the switch sw.
+func (n *namespace) plug(t testing.TB, sw *namespace, place int) {
 	t.Helper()
 	port := fmt.Sprintf("port%d", place)
 	ip(t, fmt.Sprintf("link add %s netns %s type veth peer name %s netns %s", syncLink, n.name, port, sw.name))
@@ -108,19 +108,19 @@ func forged(r *rand.Rand, known []syncwire.ID) []byte {
 	case 1:
 		body = &syncwire.Solicit{To: id()}
 	case 2:
-		body = &syncwire.Nack{To: id(), Resync: r.Uint32() >> r.IntN(32), Ranges: ranges}
+		body = &syncwire.Nack{To: id(), FullSync: r.Uint32() >> r.IntN(32), Ranges: ranges}
 	case 3:
-		body = &syncwire.Begin{Resync: r.Uint32N(8), Audience: []syncwire.ID{id(), id()}, Sessions: r.Uint32() >> r.IntN(32), Settings: settings}
+		body = &syncwire.Begin{FullSync: r.Uint32N(8), Audience: []syncwire.ID{id(), id()}, Sessions: r.Uint32() >> r.IntN(32), Settings: settings}
 	case 4:
 		records := make([]byte, syncwire.RecordLen*(1+r.IntN(syncwire.MaxBulk)))
 		for i := range records {
 			records[i] = 0xff // no protocol, no state
 		}
-		body = &syncwire.Bulk{Resync: r.Uint32N(8), Index: r.Uint32() >> r.IntN(32), Records: records}
+		body = &syncwire.Bulk{FullSync: r.Uint32N(8), Index: r.Uint32() >> r.IntN(32), Records: records}
 	case 5:
-		body = &syncwire.End{Resync: r.Uint32N(8), Sessions: r.Uint32(), Bulks: r.Uint32()}
+		body = &syncwire.End{FullSync: r.Uint32N(8), Sessions: r.Uint32(), Bulks: r.Uint32()}
 	case 6:
-		body = &syncwire.Gone{To: id(), Resync: r.Uint32() >> r.IntN(32), Ranges: ranges}
+		body = &syncwire.Gone{To: id(), FullSync: r.Uint32() >> r.IntN(32), Ranges: ranges}
 	case 7:
 		return mutated(r, syncwire.Trailer{Kind: syncwire.Kind(r.IntN(4)), Sender: of, Seq: syncwire.Seq(r.Uint32())}.Append(nil))
 	}

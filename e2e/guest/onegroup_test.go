@@ -20,7 +20,7 @@ func TestOneGroup(t *testing.T) {
 	top.serveEcho(t)
 	sw, made := top.onSwitch(t, "L", "forger")
 	l, forger := made[0], made[1]
-	ear := forger.hear(t)
+	listener := forger.hear(t)
 	pair, _ := top.pairs(group6)
 	cWorker := startWorker(t, upstream, top.k, pair)
 	jWorker := startWorker(t, supervised, top.j, pair)
@@ -82,7 +82,7 @@ func TestOneGroup(t *testing.T) {
 	traffic(15, quietly)
 	top.mixedTraffic(t)
 	allHave()
-	ids := ear.all(t)
+	ids := listener.all(t)
 
 	r := rand.New(rand.NewPCG(1, 2))
 	c := forger.openGroup(t, group6)
@@ -128,7 +128,7 @@ func TestOneGroup(t *testing.T) {
 }
 
 // all stops listening and returns the senders that were heard. It fails unless every type of message was heard.
-func (e *ear) all(t *testing.T) (ids []syncwire.ID) {
+func (e *listener) all(t *testing.T) (ids []syncwire.ID) {
 	t.Helper()
 	e.stop()
 	t.Logf("heard %v, datagrams %v, of %v", e.messages, e.datagrams, e.senders)

@@ -36,7 +36,7 @@ type pair struct {
 	receiveBuffer int  // 0: the default
 	verifyPeriod  int  // in seconds; 0: the default
 	ttl           int  // 0: 3
-	plain         bool // upstream's bytes alone: no repeats, no resync
+	plain         bool // upstream's bytes alone: neither retransmissions nor full syncs
 	keyFile       string
 	security      string // how the key file is used
 }

@@ -22,7 +22,7 @@ import (
 // instructions.
 func TestRates(t *testing.T) {
 	enter(t, "rates")
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // so that the storm delays no measurement
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // so that the load delays no measurement
 	r := newRates(t)
 	r.measureCapacity()
 	r.witness.enter("before", wrongYesAtMost, func() {})
@@ -62,7 +62,7 @@ type rates struct {
 	hostJ, hostK supervisor
 	pairJ, pairK pair     // of the overloaded instance
 	witness      *witness // of the other instance
-	storm        *storm
+	load         *steadyLoad
 	capacity     int           // reports a second
 	lasts        time.Duration // each level
 }
@@ -103,7 +103,7 @@ func newRates(t *testing.T) *rates {
 		return r.hostK
 	}, calmPairs)
 	r.witness.awaitComplete(completeWithin, 1)
-	r.storm = newStorm(t, r.loaded)
+	r.load = newSteadyLoad(t, r.loaded)
 	return r
 }
 
@@ -147,7 +147,7 @@ func (r *rates) counted() counted {
 // measureCapacity measures how many reports a second the daemon acknowledges while the module's queue is full.
 func (r *rates) measureCapacity() {
 	const tooMany, lasts = 6000, 2 * time.Second
-	b := r.storm.start(r.t, tooMany)
+	b := r.load.start(r.t, tooMany)
 	eventually(r.t, time.Minute, "J's module drops sessions", func() string {
 		if r.counted().dropped == 0 {
 			return "none yet"
@@ -236,7 +236,7 @@ func (r *rates) overload(times int, before LiveLatency) {
 	start, last := r.counted(), r.row(r.hostK, r.pairK).LastFullSync
 	quit := make(chan struct{})
 	looking := r.looks(quit)
-	b := r.storm.start(t, times*r.capacity)
+	b := r.load.start(t, times*r.capacity)
 	during := r.calm.latency(t, r.calmTraffic())
 	b.stop(t)
 	end := time.Now()

@@ -16,15 +16,15 @@ func TestRestart(t *testing.T) {
 	pairJ.plain, pairK.plain = true, true
 	startWorker(t, supervised, top.k, pairK)
 
-	ear := top.j.hearModule(t, "nat")
+	listener := top.j.listenToModule(t, "nat")
 	j := startManaged(t, top.j, pairJ)
 	crossed := func() {
 		t.Helper()
-		eventually(t, time.Minute, "K has what J's module reported", func() string { return top.k.lacks(t, ear, "nat") })
+		eventually(t, time.Minute, "K has what J's module reported", func() string { return top.k.lacks(t, listener, "nat") })
 	}
 	top.sendUDP(t, portRange(10000, 1), before, slowly())
 	eventually(t, time.Minute, "J's module reports", func() string {
-		if len(ear.reported(t)) == 0 {
+		if len(listener.reported(t)) == 0 {
 			return "nothing yet"
 		}
 		return ""
@@ -36,9 +36,9 @@ func TestRestart(t *testing.T) {
 	}
 	sentBefore := sent()
 	j.restart(t, func() {
-		reported := len(ear.reported(t))
+		reported := len(listener.reported(t))
 		top.sendUDP(t, portRange(11000, 10), meanwhile/10, slowly())
-		if now := len(ear.reported(t)); now <= reported {
+		if now := len(listener.reported(t)); now <= reported {
 			t.Errorf("J's module reported nothing while no supervisor ran: %d sessions, before it were %d", now, reported)
 		}
 	})

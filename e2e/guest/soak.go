@@ -83,7 +83,7 @@ func newSoak(t *testing.T) *soak {
 		g.replug = func(t testing.TB) {
 			for place, n := range nodes {
 				if !n.hasLink(t, syncLink) {
-					sw.plug(t, n, place)
+					n.plug(t, sw, place)
 				}
 			}
 		}
@@ -220,7 +220,7 @@ func (s *soak) lookAt(h int, host *host, sample bool) {
 		r, there := rows[name]
 		again := r.Restarts - seen.restarts[name]
 		if (!there || r.State != control.Running || again > 0) && !s.excused(h, i, seen.at) {
-			s.t.Errorf("%v: host %d: worker %s was touched by no fault of its own: there %v, %s since %v, started again %d times more: %s",
+			s.t.Errorf("%v: host %d: worker %s was changed by no fault of its own: there %v, %s since %v, started again %d times more: %s",
 				s.elapsed(), h, name, there, r.State, r.Since, again, r.Reason)
 		}
 		s.report.Restarts += max(0, again)

@@ -82,9 +82,9 @@ func medianUse(all []Use) Use {
 }
 
 const (
-	// flatWithin: a worker that just waits, and one that just resyncs, have some goroutines and descriptors more or less.
+	// flatWithin: a waiting worker and one in a full sync have some goroutines and descriptors more or less.
 	flatWithin = 6
-	// flatKiB beside a fifth: the collector lets the heap double between two runs, and resyncs take tables in and drop them.
+	// flatKiB beside a fifth: the collector lets the heap double between two runs, and full syncs allocate tables and release them.
 	flatKiB = 4 << 10
 )
 

@@ -48,7 +48,7 @@ func TestTuneSS(t *testing.T) {
 		return ""
 	})
 	addInstance(t, top.j, instance{name: "nat", framework: "netfilter", pool6: pool6})
-	tuned("the instance was made anew", syncedWithin, tunedCapacity)
+	tuned("the instance was recreated", syncedWithin, tunedCapacity)
 
 	addInstance(t, top.j, instance{name: "nat", framework: "netfilter", pool6: pool6}) // `jool file handle` once more
 	if g := top.j.globals(t); g.SSFlushDeadline != 2*time.Second {

@@ -145,7 +145,7 @@ func TestUnicastJoold(t *testing.T) {
 	top.awaitSynced(t)
 	j.stop(t)
 	k.stop(t)
-	if !strings.Contains(j.log.String(), "without a key, whoever can send from such an address can insert sessions") {
+	if !strings.Contains(j.log.String(), "without a key, any host that can send from such an address can insert sessions") {
 		t.Errorf("no warning: %s", j.log.String())
 	}
 }

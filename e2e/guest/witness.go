@@ -1,9 +1,7 @@
 package guest
 
 import (
-	"context"
 	"fmt"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -11,7 +9,6 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/session"
-	control "joolctl/supervisor"
 )
 
 const (
@@ -53,94 +50,6 @@ type witness struct {
 	err     error
 	results []string
 	over    []string // the results that are over their bounds
-}
-
-// watched is a host that a witness samples.
-type watched struct {
-	supervisor
-	namespace *namespace
-	pair      pair
-	conn      *joolnl.Conn // for the namespace's thread
-	buffer    []session.Session
-
-	// The witness's lock guards what follows.
-
-	segment int // hosts of one segment reach each other
-	bound   time.Duration
-	table   map[sessionKey]holding
-	noted   int // tables
-	state   verdict
-	rest    time.Time // the host has sent nothing since then
-	lacks   lacking
-	synced  wrongYes // of joolctl status
-	ready   wrongYes // of joolctl ready
-	notYes  int      // samples of the phase in which joolctl status said anything but yes
-}
-
-// verdict holds a host's answers to joolctl status and joolctl ready.
-type verdict struct {
-	synced string
-	ready  bool
-	why    string        // it is not ready
-	silent time.Duration // since the host last heard a peer
-	sent   uint64        // datagrams
-}
-
-// sessionKey identifies a session, with its mask. It has no pointers and no gaps, which makes maps fast.
-type sessionKey struct {
-	src6                   [16]byte
-	src4, dst4             [4]byte
-	port6, portMask, port4 uint16
-	proto                  uint16
-}
-
-func keyOf(s *session.Session) sessionKey {
-	return sessionKey{
-		s.Src6.Addr().As16(), s.Src4.Addr().As4(), s.Dst4.Addr().As4(),
-		s.Src6.Port(), s.Src4.Port(), s.Dst4.Port(), uint16(s.Proto),
-	}
-}
-
-func (k sessionKey) String() string {
-	return fmt.Sprintf("%v from %v to %v as %v", session.Proto(k.proto), netip.AddrPortFrom(netip.AddrFrom16(k.src6), k.port6),
-		netip.AddrPortFrom(netip.AddrFrom4(k.dst4), k.port4), netip.AddrPortFrom(netip.AddrFrom4(k.src4), k.portMask))
-}
-
-// holding is how a module holds a session.
-type holding struct {
-	noted   int // in the table of this number
-	state   session.State
-	first   time.Time // the module holds the session since then; zero: since before the witness
-	current time.Time // the module holds the session in this state, or one as far on, since then
-}
-
-// stage orders TCP states from the beginning of a connection to its end.
-func stage(s session.State) int {
-	switch s {
-	case session.V6Init, session.V4Init:
-		return 0
-	case session.Established:
-		return 1
-	case session.V4FinRcv, session.V6FinRcv:
-		return 2
-	default:
-		return 3
-	}
-}
-
-// lacking counts the sessions that a host lacks, and has an example.
-type lacking struct {
-	missing, older int
-	example        string
-}
-
-func (l lacking) any() bool { return l.missing+l.older > 0 }
-
-func (l lacking) String() string {
-	if !l.any() {
-		return "lacks nothing"
-	}
-	return fmt.Sprintf("lacks %d sessions and holds %d in an older state, for example %s", l.missing, l.older, l.example)
 }
 
 // wrongYes finds the longest row of samples in which a host said yes and lacked sessions.
@@ -266,107 +175,6 @@ func (w *witness) sample() error {
 	return nil
 }
 
-// ask asks a host for its verdict. A host that does not answer does not say yes.
-func (h *watched) ask() (v verdict) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
-	defer cancel()
-	client := control.Client{Socket: h.socket}
-	name := []string{h.pair.name}
-	status, err := client.Status(ctx, name)
-	if err != nil || len(status.Workers) != 1 {
-		return verdict{why: fmt.Sprintf("%d workers, %v", len(status.Workers), err)}
-	}
-	row := status.Workers[0]
-	v = verdict{synced: row.Synced, silent: time.Hour, sent: row.Stats.NetSentPackets}
-	for _, p := range row.Peers {
-		v.silent = min(v.silent, time.Duration(p.LastHeardSeconds*float64(time.Second)))
-	}
-	ready, err := client.Ready(ctx, name, false, control.ReadyOptions{})
-	if err != nil {
-		v.why = err.Error()
-		return v
-	}
-	v.ready = ready.Ready
-	for _, p := range ready.Pairs {
-		for _, reason := range p.Reasons {
-			v.why += reason.Text + ", "
-		}
-	}
-	return v
-}
-
-// read reads the module's table.
-func (h *watched) read() (all []session.Session, err error) {
-	failed := h.namespace.thread.Do(func() {
-		all, err = appendSessions(h.buffer[:0], h.conn)
-	})
-	if failed != nil {
-		return nil, failed
-	}
-	h.buffer = all
-	return all, err
-}
-
-// note takes a table over.
-func (h *watched) note(table []session.Session, at time.Time) {
-	since := at
-	if h.noted++; h.noted == 1 {
-		since = time.Time{}
-	}
-	for i := range table {
-		s := &table[i]
-		key := keyOf(s)
-		held, ok := h.table[key]
-		if !ok {
-			held.first = since
-		}
-		if !ok || stage(s.State) > stage(held.state) {
-			held.current = since
-		}
-		held.state, held.noted = s.State, h.noted
-		h.table[key] = held
-	}
-	for key, held := range h.table {
-		if held.noted != h.noted {
-			delete(h.table, key)
-		}
-	}
-}
-
-// lackedBy counts the sessions that a host lacks and another host in its segment holds.
-func (w *witness) lackedBy(h *watched, at time.Time) (l lacking) {
-	lacks := make(map[sessionKey]bool)
-	for _, other := range w.hosts {
-		if other == h || other.segment != h.segment {
-			continue
-		}
-		for key, theirs := range other.table {
-			ours, ok := h.table[key]
-			switch {
-			case lacks[key]:
-				continue
-			case !ok && at.Sub(theirs.first) > reportDelay:
-				l.missing++
-			case ok && stage(ours.state) < stage(theirs.state) && at.Sub(theirs.current) > reportDelay:
-				l.older++
-			default:
-				continue
-			}
-			lacks[key] = true
-			if l.example == "" {
-				l.example = fmt.Sprintf("%v, which %s holds as %v", key, other.namespace.name, theirs.state)
-				if !theirs.current.IsZero() {
-					l.example += fmt.Sprintf(" for %v", rounded(at.Sub(theirs.current)))
-				}
-				if ok {
-					l.example += fmt.Sprintf(" and this host as %v", ours.state)
-				}
-			}
-		}
-	}
-	return l
-}
-
 // enter begins another phase. It calls change, which may move hosts to other segments. The time of a wrong yes starts
 // at 0 again.
 func (w *witness) enter(phase string, bound time.Duration, change func()) {
@@ -482,23 +290,4 @@ func (w *witness) awaitIdle() {
 		}
 		return ""
 	})
-}
-
-// String words a host's sessions and answers.
-func (h *watched) String() string {
-	return fmt.Sprintf("%d sessions, synced: %q, ready: %v (%s), %v", len(h.table), h.state.synced, h.state.ready, h.state.why, h.lacks)
-}
-
-// tcp counts the TCP sessions that a host holds, and those of them that are ESTABLISHED.
-func (h *watched) tcp() (all, established int) {
-	for key, held := range h.table {
-		if key.proto != uint16(session.TCP) {
-			continue
-		}
-		all++
-		if held.state == session.Established {
-			established++
-		}
-	}
-	return all, established
 }

@@ -116,7 +116,7 @@ func (l *Lab) load() error {
 	}
 	l.versions = strings.Fields(string(data))
 	if len(l.versions) == 0 {
-		return fmt.Errorf("%s names no version of Jool; remove it to build the lab anew", l.path("ready"))
+		return fmt.Errorf("%s names no version of Jool; remove it to build the lab again", l.path("ready"))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package archtest checks the import directions of docs/architecture.md.
+// Package archtest checks the import directions of docs/architecture.md, and the sizes of CONTRIBUTING.md.
 package archtest
 
 import (

@@ -88,8 +88,7 @@ func (d *Describer) add(all *[]Object, seen map[string]reflect.Type, t reflect.T
 	*all = append(*all, Object{Name: name, Text: src.docs[t.Name()], keys: keys})
 	comments := src.fieldComments(t.Name())
 	var fields []Field
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		tag, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if tag == "" {
 			return fmt.Errorf("%v.%s has no JSON name", t, f.Name)

@@ -19,7 +19,7 @@ import (
 	"joolctl/metrics"
 )
 
-var update = flag.Bool("update", false, "write the rules under other exporters' names anew")
+var update = flag.Bool("update", false, "write the rules under other exporters' names again")
 
 const (
 	cooperlees = "jool-exporter-cooperlees.rules.yml"

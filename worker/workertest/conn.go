@@ -131,15 +131,7 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 			return refuse(e)
 		}
 	case joolnl.StatsForeach:
-		var attrs []byte
-		if i.Sessions != nil {
-			n := uint64(i.Sessions.Len())
-			attrs = append(attr(4, binary.NativeEndian.AppendUint64(nil, n)...), attr(5, binary.NativeEndian.AppendUint64(nil, n)...)...)
-		}
-		for id, n := range i.Stats {
-			attrs = append(attrs, attr(id, binary.NativeEndian.AppendUint64(nil, n)...)...)
-		}
-		return reply(0, attrs...)
+		return reply(0, i.stats()...)
 	case joolnl.Pool4Foreach:
 		page, more := i.pool4Page(m)
 		return reply(more, page...)
@@ -160,6 +152,18 @@ func (c *conn) answer(i *Instance, r Request, m joolnl.Message) []byte {
 		}
 	}
 	return reply(0)
+}
+
+// stats returns the attributes of a reply to STATS_FOREACH: the size of the table, if there is one, and the counters.
+func (i *Instance) stats() (attrs []byte) {
+	if i.Sessions != nil {
+		n := uint64(i.Sessions.Len())
+		attrs = append(attr(4, binary.NativeEndian.AppendUint64(nil, n)...), attr(5, binary.NativeEndian.AppendUint64(nil, n)...)...)
+	}
+	for id, n := range i.Stats {
+		attrs = append(attrs, attr(id, binary.NativeEndian.AppendUint64(nil, n)...)...)
+	}
+	return attrs
 }
 
 // update processes a GLOBAL_UPDATE: it changes the instance's settings.

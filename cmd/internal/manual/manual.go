@@ -142,8 +142,8 @@ files, backups and files with other names are ignored. A file is one JSON object
 of at most 64 KiB; an unknown or repeated key is an error. **joolctl check** names
 every mistake with file, line and column.
 
-The supervisor follows the files as they change. A pair that becomes bad keeps
-running as it was.
+The supervisor follows the files as they change. A pair whose files
+become bad keeps its running configuration.
 
 A namespace is a name under /run/netns, as **ip netns** makes it, or an absolute
 path. The path /proc/self/ns/net is the namespace that joolctl runs in.

@@ -35,7 +35,7 @@ func example(variants ...string) []measured {
 	return []measured{{"4.1.15", live}}
 }
 
-var update = flag.Bool("update", false, "write the golden file anew")
+var update = flag.Bool("update", false, "write the golden file again")
 
 func TestTables(t *testing.T) {
 	const file = "testdata/tables.md"

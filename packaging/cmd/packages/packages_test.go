@@ -26,7 +26,7 @@ import (
 
 const root = "../../.."
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // TestPackages builds the packages of one architecture twice, in different directories, and checks their
 // contents and installs them.

@@ -67,15 +67,15 @@ var mutations = []mutation{
 	{"group-change-keeps-peers", "a host that has moved to another group is complete because of its old peers", []edit{{
 		"	h.Peers.ForgetAll()\n	h.do.Emit(PeersChanged{})\n	h.Listen(CauseMoved, now)\n", "	h.do.Emit(PeersChanged{})\n"}}},
 	{"touched-ignored", "a full sync overwrites what the own module has reported meanwhile", []edit{{
-		"	if r.sessions == nil {\n		return\n	}\n	key := rec.Key()", "	if true {\n		return\n	}\n	key := rec.Key()"}}},
+		"	if r.sessions == nil {\n		return false\n	}\n	before", "	if true {\n		return false\n	}\n	before"}}},
 	{"touched-overflows", "a full sync overwrites what the own module has reported meanwhile, if that is much", []edit{
 		{"const MaxReported = 1 << 18", "const MaxReported = 1"},
-		{"		r.overflow = true\n		return", "		return"}}},
+		{"		r.overflow = true\n		return false", "		return false"}}},
 	{"late-retransmission-wins", "after a failover a retransmission overwrites what the own module has reported", []edit{{
 		"		case allowed && h.older(&r):\n", "		case allowed && h.older(&r) && false:\n"}}},
-	{"complete-while-held", "live updates wait for an advertised full sync, and the host says yes meanwhile", []edit{{
+	{"complete-while-held", "live datagrams wait for an advertised full sync, and the host says yes meanwhile", []edit{{
 		"r.full = r.full || !Withholds(r.Cause)", "r.full = r.full || r.Cause == CauseVerification"}}},
-	{"held-updates-dropped", "live updates that come during a full sync are lost", []edit{{
+	{"held-updates-dropped", "live datagrams that come during a full sync are lost", []edit{{
 		"	if len(entries) > 0 {\n		h.do.Store(entries)\n", "	if retransmitted {\n		h.do.Store(entries)\n"}}},
 	{"off-by-one-at-the-end", "a host does not notice that the last live datagram is missing", []edit{{
 		"		s.miss(last+1, now)\n", "		s.miss(last, now)\n"}}},

@@ -71,6 +71,11 @@ func run(seeds int, pattern string) error {
 	}
 	close(next)
 	all.Wait()
+	return report(chosen, results)
+}
+
+// report prints a table of the results. The error says how many mutations were not found.
+func report(chosen []mutation, results []result) error {
 	missed := 0
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nMUTATION\tSEED\tRULE")

@@ -8,7 +8,7 @@ import (
 	"joolctl/supervisor"
 )
 
-// severityColours are the colours of events that are not good news.
+// severityColours are the colours of events with a severity above info.
 var severityColours = map[eventlog.Severity]string{
 	eventlog.Warning: Colours[supervisor.Waiting],
 	eventlog.Error:   Colours[supervisor.Failed],

@@ -49,7 +49,7 @@ func TestKeys(t *testing.T) {
 		{"x", "yellow", pairsPage, false},
 	} {
 		m, quits := sampled(80, 24), false
-		for _, key := range strings.Fields(c.keys) {
+		for key := range strings.FieldsSeq(c.keys) {
 			next, cmd := m.pressed(key)
 			m = next.(model)
 			quits = cmd != nil && cmd() == tea.Quit()

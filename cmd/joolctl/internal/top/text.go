@@ -46,7 +46,7 @@ func pad(text string, width int, right bool) string {
 func wrap(text string, width, indent int) (lines []string) {
 	room := max(width-indent, 1)
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		for part := range slices.Chunk([]rune(word), room) {
 			switch {
 			case line == "":

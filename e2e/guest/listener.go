@@ -26,8 +26,8 @@ func (n *namespace) listenGroup(t testing.TB) *net.UDPConn {
 	return c
 }
 
-// ear listens to a group, and counts the control messages of joolctl's workers.
-type ear struct {
+// listener listens to a group, and counts the control messages of joolctl's workers.
+type listener struct {
 	socket    *net.UDPConn
 	ended     chan struct{}
 	messages  map[syncwire.Type]int // whole ones
@@ -35,10 +35,10 @@ type ear struct {
 	senders   map[syncwire.ID]bool
 }
 
-// hear listens to the IPv6 group until the ear is stopped, or the test ends.
-func (n *namespace) hear(t testing.TB) *ear {
+// hear listens to the IPv6 group until the listener is stopped, or the test ends.
+func (n *namespace) hear(t testing.TB) *listener {
 	t.Helper()
-	e := &ear{
+	e := &listener{
 		socket:    n.listenGroup(t),
 		ended:     make(chan struct{}),
 		messages:  make(map[syncwire.Type]int),
@@ -60,7 +60,7 @@ func (n *namespace) hear(t testing.TB) *ear {
 	return e
 }
 
-func (e *ear) count(b []byte, format session.Format) {
+func (e *listener) count(b []byte, format session.Format) {
 	if m, err := syncwire.Parse(b); err == nil {
 		e.messages[syncwire.Type(b[3])]++
 		e.senders[m.Sender] = true
@@ -75,8 +75,8 @@ func (e *ear) count(b []byte, format session.Format) {
 	}
 }
 
-// stop ends the ear. Its counts may be read after that.
-func (e *ear) stop() {
+// stop ends the listener. Its counts may be read after that.
+func (e *listener) stop() {
 	e.socket.Close()
 	<-e.ended
 }

@@ -6,10 +6,10 @@ import (
 	"joolctl/session"
 )
 
-// Hold keeps a live update, which may be a retransmission, until the full sync under way is stored. It returns false if the
+// Queue keeps a live datagram, which may be a retransmission, until the full sync under way is stored. It returns false if the
 // update is to go to the module at once. Once the backlog is full, all updates do, and the full sync does not touch their
 // sessions.
-func (r *Receiver) Hold(entries []byte, retransmitted bool) bool {
+func (r *Receiver) Queue(entries []byte, retransmitted bool) bool {
 	if r.phase < PhaseCollecting || r.phase == PhaseChecking {
 		return false
 	}
@@ -25,8 +25,8 @@ func (r *Receiver) Hold(entries []byte, retransmitted bool) bool {
 	return false
 }
 
-// Held returns how many sessions wait for the full sync under way.
-func (r *Receiver) Held() uint64 { return r.backlog.Sessions() }
+// Queued returns how many sessions wait for the full sync under way.
+func (r *Receiver) Queued() uint64 { return r.backlog.Sessions() }
 
 // Recording reports whether Report has to be called for each session that the module reports.
 func (r *Receiver) Recording() bool { return r.reported.Recording() }

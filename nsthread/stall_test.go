@@ -19,7 +19,7 @@ import (
 // thread has stalled. The variable's value is the time between the thread's timers.
 const envStopped = "JOOLCTL_TEST_STOPPED"
 
-func tellStandstills() error {
+func reportStalls() error {
 	between, err := time.ParseDuration(os.Getenv(envStopped))
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func testStopped(t *testing.T, between string) {
 		}
 	}
 	told()
-	const still = nsthread.Standstill + 500*time.Millisecond
+	const still = nsthread.StallDelay + 500*time.Millisecond
 	signal(unix.SIGSTOP)
 	if _, err := unix.Wait4(c.Process.Pid, nil, unix.WUNTRACED, nil); err != nil { // returns once the process has stopped
 		t.Fatal(err)
@@ -127,14 +127,14 @@ func testStopped(t *testing.T, between string) {
 	}
 }
 
-// TestStandstillAtWork checks that a stall of the thread inside a function is reported.
-func TestStandstillAtWork(t *testing.T) {
+// TestStallAtWork checks that a stall of the thread inside a function is reported.
+func TestStallAtWork(t *testing.T) {
 	nstest.Need(t)
 	t.Parallel()
 	started := time.Now()
 	th := get(t, nsthread.NewPool(), "")
 	defer th.Release()
-	const still = nsthread.Standstill + 200*time.Millisecond
+	const still = nsthread.StallDelay + 200*time.Millisecond
 	do(t, th, func() {
 		if d := th.StoodStill(); d != 0 {
 			t.Errorf("it has stood still from the beginning, for %v", d)

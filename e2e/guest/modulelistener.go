@@ -12,17 +12,17 @@ import (
 	"joolctl/session"
 )
 
-// moduleEar hears what an instance's module reports, beside the instance's worker. It acknowledges nothing.
-type moduleEar struct {
+// moduleListener hears what an instance's module reports, beside the instance's worker. It acknowledges nothing.
+type moduleListener struct {
 	conn     *joolnl.Conn
 	receiver *packetio.Receiver
 	heard    map[session.Key]bool
 }
 
-// hearModule opens an ear for an instance until the test's end.
-func (n *namespace) hearModule(t testing.TB, instance string) *moduleEar {
+// listenToModule opens a listener for an instance until the test's end.
+func (n *namespace) listenToModule(t testing.TB, instance string) *moduleListener {
 	t.Helper()
-	e := &moduleEar{receiver: packetio.NewReceiver(16, 1<<16), heard: make(map[session.Key]bool)}
+	e := &moduleListener{receiver: packetio.NewReceiver(16, 1<<16), heard: make(map[session.Key]bool)}
 	n.do(t, func() (err error) {
 		e.conn, err = joolnl.Dial(instance, 8<<20)
 		return err
@@ -32,7 +32,7 @@ func (n *namespace) hearModule(t testing.TB, instance string) *moduleEar {
 }
 
 // reported returns the sessions that the module has reported so far.
-func (e *moduleEar) reported(t testing.TB) map[session.Key]bool {
+func (e *moduleListener) reported(t testing.TB) map[session.Key]bool {
 	t.Helper()
 	format := e.conn.Version.Format()
 	for {
@@ -57,7 +57,7 @@ func (e *moduleEar) reported(t testing.TB) map[session.Key]bool {
 }
 
 // lacks describes how many of the sessions that the module has reported an instance of the namespace lacks, "" if none.
-func (n *namespace) lacks(t testing.TB, e *moduleEar, instance string) string {
+func (n *namespace) lacks(t testing.TB, e *moduleListener, instance string) string {
 	t.Helper()
 	reported, missing := e.reported(t), 0
 	has := make(map[session.Key]bool)

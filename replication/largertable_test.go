@@ -6,7 +6,7 @@ import (
 )
 
 // HELLOs come each second while a worker is busy.
-func TestShortfall(t *testing.T) {
+func TestLargerTable(t *testing.T) {
 	type hello struct {
 		theirs uint32
 		ours   int
@@ -61,7 +61,7 @@ func TestShortfall(t *testing.T) {
 		{"the largest count", repeat(10, hello{1<<32 - 1, 1}), 7},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var s Shortfall
+			var s LargerTable
 			var before uint32
 			got, began := 0, time.Now()
 			for i, h := range c.hellos {
