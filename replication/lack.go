@@ -110,16 +110,6 @@ func (k *Peer) deniesAhead() bool {
 func (k *Knowledge) lackOf(known *Peer) (Lack, bool) {
 	s := &known.Stream
 	lack := Lack{Peer: known}
-	if !known.greeted && s.Started() {
-		// A full sync from another host has brought a part of this peer's sessions, and no live datagram fills the gap behind that part.
-		first, _, _ := s.Complete()
-		if c, is := k.vector.Get(known.ID); is && c.Known && first.After(c.Complete.Seq+1) {
-			if gap, is := k.vector.Gap(known.ID, syncwire.Position{Generation: c.Complete.Generation, Seq: first - 1}); is {
-				lack.Gap, lack.Reason = gap, gap.Reason(known.Address)
-				return lack, true
-			}
-		}
-	}
 	if !known.greeted || !s.Started() {
 		lack.Pending, lack.Since = true, known.Since
 		lack.Reason = Reason{Code: NotGreeted, Peer: known.Address.String(),

@@ -101,27 +101,31 @@ func TestMissingSinceClaim(t *testing.T) {
 	}
 }
 
-// TestMissingBeforeGreeting has a full sync from one host bring a part of another peer's sessions, and that peer send a live datagram before
-// its first HELLO. If the datagrams between were sent before this host listened, no retransmission brings them: the host lacks sessions at
-// once. Otherwise it waits for the HELLO.
-func TestMissingBeforeGreeting(t *testing.T) {
+// TestNotGreeted has a peer that has not greeted this host. That does not make an incomplete host complete, but a complete host stays
+// complete until the greeting is late.
+func TestNotGreeted(t *testing.T) {
+	began := time.Unix(1e9, 0)
+	peers := NewPeers(PeersConfig{})
+	k := NewKnowledge(9, peers)
+	k.Longest = time.Hour
+	peers.Heard(netip.AddrFrom4([4]byte{192, 0, 2, 1}), 1, began)
+	incomplete := []Reason{{Code: DatagramsMissing, Peer: "192.0.2.2"}}
 	for _, c := range []struct {
-		complete, first syncwire.Seq
-		pending         bool
-	}{{11, 12, true}, {20, 12, true}, {10, 12, false}} {
-		now := time.Unix(1e9, 0)
-		peers := NewPeers(PeersConfig{})
-		k := NewKnowledge(9, peers)
-		k.Longest = time.Hour
-		origin := peers.Heard(netip.AddrFrom4([4]byte{192, 0, 2, 1}), 1, now)
-		origin.Stream.Receive(syncwire.Live, c.first, nil, now, func([]byte) {})
-		position := syncwire.Position{Seq: c.complete}
-		k.Merge([]syncwire.Component{{Origin: 1, Known: true, Complete: position, Highest: position}}, k.Doubts(), now)
-		k.Advance(now)
+		after  time.Duration
+		before []Reason
+		want   syncwire.Sync
+	}{
+		{0, nil, syncwire.SyncYes},
+		{0, incomplete, syncwire.SyncNo},
+		{PendingFor - 1, nil, syncwire.SyncYes},
+		{PendingFor - 1, incomplete, syncwire.SyncNo},
+		{PendingFor, nil, syncwire.SyncNo},
+	} {
+		now := began.Add(c.after)
 		k.Compare(peers.Live(now), now)
-		lacks := k.Lacks()
-		if len(lacks) != 1 || lacks[0].Pending != c.pending || (lacks[0].Reason.Code == NotGreeted) != c.pending {
-			t.Errorf("complete up to %d, the first datagram is %d: %+v", c.complete, c.first, lacks)
+		v := k.Verdict(peers.Live(now), c.before, now)
+		if v.Sync != c.want || (v.Sync == syncwire.SyncNo) != (len(v.Reasons) == 1) {
+			t.Errorf("after %v, before: %v: %+v", c.after, c.before, v)
 		}
 	}
 }

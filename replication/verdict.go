@@ -24,7 +24,8 @@ type Verdict struct {
 }
 
 // Verdict judges what Compare has found. live are the live peers. before are the reasons of the previous Verdict: a reason
-// that lasts keeps its Since.
+// that lasts keeps its Since. If there are some, the host has been incomplete, and stays so until each live peer has greeted it: a peer that
+// has just started may be one whose sessions were missing.
 func (k *Knowledge) Verdict(live []*Peer, before []Reason, now time.Time) Verdict {
 	v := Verdict{Sync: syncwire.SyncYes}
 	if len(live) == 0 {
@@ -32,7 +33,7 @@ func (k *Knowledge) Verdict(live []*Peer, before []Reason, now time.Time) Verdic
 	}
 	for i := range k.lacks {
 		l := &k.lacks[i]
-		if at := l.Since.Add(PendingFor); l.Pending && now.Before(at) {
+		if at := l.Since.Add(PendingFor); l.Pending && now.Before(at) && !(l.Reason.Code == NotGreeted && len(before) > 0) {
 			v.Next = Soonest(v.Next, at)
 			continue
 		}
