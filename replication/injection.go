@@ -69,8 +69,8 @@ func (i *Injection) Progress() (done, total int) { return i.done, i.total }
 
 // InjectionTarget is the module that Batch makes lists for.
 type InjectionTarget interface {
-	// Holds reports whether the module has a session.
-	Holds(r *session.Record) bool
+	// Keeps reports whether the module has a record of a session that is not older. The times left are those of now.
+	Keeps(r *session.Record) bool
 	// Emit reports an event.
 	Emit(Event)
 }
@@ -85,11 +85,11 @@ func (i *Injection) Batch(dst []byte, f session.Format, pool6 netip.Prefix, to I
 		if int64(r.Expires()) <= since.Milliseconds() || i.isNewer(&r) {
 			continue
 		}
-		if i.reported.Overflowed() && to.Holds(&r) {
+		r.Age(since)
+		if i.reported.Overflowed() && to.Keeps(&r) {
 			continue
 		}
 		heard := i.backlog.Injected(from)
-		r.Age(since)
 		var err error
 		if dst, err = f.AppendRecord(dst, &r, pool6); err != nil {
 			to.Emit(SessionUnfit{err})

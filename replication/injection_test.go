@@ -12,7 +12,7 @@ import (
 // holding is a module that has sessions.
 type holding map[session.Key]bool
 
-func (h holding) Holds(r *session.Record) bool { return h[r.Key()] }
+func (h holding) Keeps(r *session.Record) bool { return h[r.Key()] }
 func (h holding) Emit(Event)                   {}
 
 // TestInjection gives a module the sessions of two pieces, some of which have expired, were reported meanwhile or are held.

@@ -33,6 +33,12 @@ func (r *Receiver) Missed(now time.Time) {
 	r.host.HelloSoon(now)
 }
 
+// ReportsLost notes that reports of the own module were lost. A full sync must not overwrite their sessions.
+func (r *Receiver) ReportsLost(now time.Time) {
+	r.reported.Miss()
+	r.Missed(now)
+}
+
 // Hello takes a peer's HELLO that arrived at the time came. last is the number of the peer's last live datagram. It returns
 // whether the peer expects a HELLO in return, and whether the HELLO is current. Of an outdated one it takes nothing else.
 func (r *Receiver) Hello(from *Peer, h *syncwire.Hello, last syncwire.Seq, came, now time.Time) (answer, current bool) {

@@ -105,9 +105,11 @@ func (h *Host) older(r *session.Record) bool {
 		h.do.Emit(LookupFailed{err})
 		return false
 	}
-	if !there {
-		return false
-	}
-	behind := Idle(&own, h.settings) - max(Idle(r, h.settings), 0)
-	return Winner(r, &own, behind, SameMoment.Milliseconds()) <= 0
+	return there && h.IsNewest(&own, r)
+}
+
+// IsNewest reports whether the module's record of a session is not older than another one. The times left of both are those of one moment.
+func (h *Host) IsNewest(own, other *session.Record) bool {
+	behind := Idle(own, h.settings) - max(Idle(other, h.settings), 0)
+	return Winner(other, own, behind, SameMoment.Milliseconds()) <= 0
 }

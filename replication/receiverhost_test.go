@@ -81,7 +81,7 @@ func (h *receiverHost) Wake(time.Time)                              {}
 func (h *receiverHost) Active() time.Time                           { return h.active }
 func (h *receiverHost) Progressed(time.Time)                        {}
 func (h *receiverHost) Emit(e Event)                                { h.events = append(h.events, e) }
-func (h *receiverHost) Holds(r *session.Record) bool                { _, has := h.module[r.Key()]; return has }
+func (h *receiverHost) Keeps(r *session.Record) bool                { _, has := h.module[r.Key()]; return has }
 func (h *receiverHost) Deliver(entries []byte, _ bool, _ time.Time) { h.store(entries) }
 
 func (h *receiverHost) ReadTable(_ int, base time.Time, stop func() bool, done func(Snapshot, error)) {

@@ -104,7 +104,7 @@ func (h *Host) Drain(now time.Time) {
 // Dropped notes that reports of the module were lost: peers need a full sync.
 func (h *Host) Dropped(now time.Time) {
 	h.hasten(now)
-	h.Receiver.Missed(now)
+	h.Receiver.ReportsLost(now)
 }
 
 // hasten sends the refreshes that wait before a full sync, because the module's later reports of their sessions may have been

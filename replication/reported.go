@@ -74,8 +74,11 @@ func (r *Reported) Has(key session.Key) bool {
 // Own reports whether the own module has reported a session.
 func (r *Reported) Own(key session.Key) bool { return r.sessions[key] }
 
-// Overflowed reports whether more than MaxReported sessions were reported. Then a full sync injects only sessions that the
-// module does not have, and removes no BIB entries.
+// Miss notes that the own module has reported sessions that are not known.
+func (r *Reported) Miss() { r.overflow = r.overflow || r.Recording() }
+
+// Overflowed reports whether more than MaxReported sessions were reported, or some that are not known. Then each session of a full sync is
+// looked up in the module, and no BIB entries are removed.
 func (r *Reported) Overflowed() bool { return r.overflow }
 
 // BeginComparison returns the sessions that the own module has reported so far, for a comparison of tables, which happens beside the

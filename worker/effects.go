@@ -25,7 +25,7 @@ func (e effects) ReadCounters(now time.Time)           { e.p.readKernel(now) }
 func (e effects) ReadErrors()                          { e.p.module.ReadErrors() }
 func (e effects) RemoveBIB(masks []replication.Mask)   { e.p.removeBIB(masks) }
 func (e effects) Inject(i *replication.Injection) bool { return e.p.injectFor(i) }
-func (e effects) Holds(r *session.Record) bool         { return e.p.holds(r) }
+func (e effects) Keeps(r *session.Record) bool         { return e.p.keeps(r) }
 func (e effects) Store(entries []byte)                 { e.p.store(entries) }
 func (e effects) FlushStored()                         { e.p.toKernel() }
 func (e effects) Waiting() bool                        { return e.p.do.waits() }

@@ -28,16 +28,16 @@ func (p *pumps) injectFor(i *replication.Injection) (more bool) {
 	return done < total
 }
 
-// holds reports whether the module's table has a session. If the lookup fails, the host no longer trusts its vector, as if the
-// kernel had had no memory for the session.
-func (p *pumps) holds(r *session.Record) bool {
-	_, there, err := p.lookup(r)
+// keeps reports whether the module has a record of a session that is not older. If the lookup fails, the host no longer trusts its vector,
+// as if the kernel had had no memory for the session.
+func (p *pumps) keeps(r *session.Record) bool {
+	own, there, err := p.lookup(r)
 	if err != nil {
 		p.w.log.warn("a session of a full sync could not be looked up in the module", "error", err)
 		p.host.Doubt(p.do.now())
 		return true
 	}
-	return there
+	return there && p.host.IsNewest(&own, r)
 }
 
 // lookup returns the module's record of a session.

@@ -301,6 +301,9 @@ func TestSimulationFound(t *testing.T) {
 			"recreate at=1m50.226s for=27ms host=0 peer=1 amount=0.47263170340188065"},
 		{4911, "a host that took the table of an incomplete peer says yes before another peer has greeted it",
 			"kill at=50.1s for=1.438s host=3 peer=4; regroup at=52.289s for=1.037s host=3 peer=4; partition at=1m34.756s for=5.71s host=1 peer=4 sides=111; kill at=1m41.801s for=5.904s host=2 peer=0; loss at=1m41.873s for=18.127s host=-1 peer=-1 amount=0.21052546638589"},
+		{9144, "a peer with a new sender ID, which a forged message brings, makes an incomplete host complete", "forge at=22.649s for=4.044s host=1 peer=0"},
+		{9921, "a full sync overwrites sessions of reports that overran the netlink socket",
+			"overrun at=13.706s for=0s host=2 peer=1 amount=15; kill at=1m24.873s for=6.457s host=2 peer=1; failover at=1m32.538s for=0s host=0 peer=2"},
 	} {
 		t.Run(fmt.Sprint(c.seed), func(t *testing.T) {
 			faults, err := parseFaults(c.faults)
