@@ -60,7 +60,7 @@ lab: ## prepares kernel and Jool modules for the virtual machines, once
 	$(GO) run ./e2e/cmd/lab prepare
 
 # Their machines count instructions: each has one processor, and takes no notice of the other.
-COUNTED := ^(TestChaos|TestCompleteness|TestDrill|TestFleet|TestHeal|TestKeepalived|TestRates|TestSealed|TestSealedAttack|TestStandby)$$
+COUNTED := ^(TestChaos|TestCompleteness|TestDrill|TestFailovers|TestFleet|TestHeal|TestKeepalived|TestRates|TestSealed|TestSealedAttack|TestStandby)$$
 
 vm: lab ## tests on the real Jool module; of two machines in real time at once each would take more than twice as long
 	$(GO) test -count=1 -timeout 40m -parallel 2 -run '$(COUNTED)' ./e2e
