@@ -67,9 +67,9 @@ vm: lab ## tests on the real Jool module; of two machines in real time at once e
 	$(GO) test -count=1 -timeout 40m -parallel 1 -skip '^TestSoak$$|$(COUNTED)' ./e2e/...
 
 # They boot one machine after the other, in real time; those of TestTrixie that count instructions share the processors.
-test-long: ## package and units in Debian bookworm and trixie with systemd; sync, standby and heal on trixie's kernel
+test-long: ## package and units in Debian bookworm and trixie with systemd; sync, standby and heal on trixie's kernel; ten failovers under keepalived, FRR and BIRD
 	$(GO) run ./e2e/cmd/lab prepare bookworm trixie
-	JOOLCTL_LONG=1 $(GO) test -count=1 -timeout 50m -parallel 2 -run '^(TestInstallation|TestUpgrade|TestTrixie)$$' ./e2e
+	JOOLCTL_LONG=1 $(GO) test -count=1 -timeout 90m -parallel 2 -run '^(TestFailovers|TestInstallation|TestUpgrade|TestTrixie)$$' ./e2e
 	JOOLCTL_LONG=1 $(GO) test -count=1 -timeout 50m -p 1 -run '^TestSystem$$' ./e2e/lab ./packaging/systemd
 
 demo: ## a failover, narrated: two NAT64s in a virtual machine, one of them dies

@@ -39,7 +39,7 @@ var purposes = map[string]purpose{
 	},
 	"keepalived": {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true, Packages: map[string][]string{"keepalived": {"/usr/sbin/keepalived"}}}},
 	"failover": {
-		Guest: Guest{Timeout: 12 * time.Minute, CountInstructions: true, Packages: map[string][]string{
+		Guest: Guest{Timeout: 12 * time.Minute, CountInstructions: true, MemoryMiB: 2048, Packages: map[string][]string{
 			"keepalived": {"/usr/sbin/keepalived"},
 			"frr":        {"/usr/lib/frr/zebra", "/usr/lib/frr/bgpd"},
 			"bird2":      {"/usr/sbin/bird", "/usr/sbin/birdc"},
