@@ -60,16 +60,16 @@ lab: ## prepares kernel and Jool modules for the virtual machines, once
 	$(GO) run ./e2e/cmd/lab prepare
 
 # Their machines count instructions: each has one processor, and takes no notice of the other.
-COUNTED := ^(TestChaos|TestCompleteness|TestDrill|TestFleet|TestHeal|TestKeepalived|TestRates|TestSealed|TestSealedAttack|TestStandby)$$
+COUNTED := ^(TestChaos|TestCompleteness|TestDrill|TestFailovers|TestFleet|TestHeal|TestKeepalived|TestRates|TestSealed|TestSealedAttack|TestStandby)$$
 
 vm: lab ## tests on the real Jool module; of two machines in real time at once each would take more than twice as long
 	$(GO) test -count=1 -timeout 40m -parallel 2 -run '$(COUNTED)' ./e2e
 	$(GO) test -count=1 -timeout 40m -parallel 1 -skip '^TestSoak$$|$(COUNTED)' ./e2e/...
 
 # They boot one machine after the other, in real time; those of TestTrixie that count instructions share the processors.
-test-long: ## package and units in Debian bookworm and trixie with systemd; sync, standby and heal on trixie's kernel
+test-long: ## package and units in Debian bookworm and trixie with systemd; sync, standby and heal on trixie's kernel; ten failovers under keepalived, FRR and BIRD
 	$(GO) run ./e2e/cmd/lab prepare bookworm trixie
-	JOOLCTL_LONG=1 $(GO) test -count=1 -timeout 50m -parallel 2 -run '^(TestInstallation|TestFiveMinutes|TestUpgrade|TestTrixie)$$' ./e2e
+	JOOLCTL_LONG=1 $(GO) test -count=1 -timeout 90m -parallel 2 -run '^(TestFailovers|TestFiveMinutes|TestInstallation|TestUpgrade|TestTrixie)$$' ./e2e
 	JOOLCTL_LONG=1 $(GO) test -count=1 -timeout 50m -p 1 -run '^TestSystem$$' ./e2e/lab ./packaging/systemd
 
 demo: ## a failover, narrated: two NAT64s in a virtual machine, one of them dies

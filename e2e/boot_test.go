@@ -29,14 +29,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// boot runs the guest's tests for a purpose in a machine of the lab's.
+// boot runs the guest's tests for a purpose, in their short form, in a machine of the lab's.
 func boot(t *testing.T, l *lab.Lab, purpose, version string, args ...string) {
+	t.Helper()
+	bootForm(t, l, purpose, version, true, args...)
+}
+
+// bootForm is boot for the short or the long form.
+func bootForm(t *testing.T, l *lab.Lab, purpose, version string, short bool, args ...string) {
 	t.Helper()
 	programs, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := GuestFor(l, purpose, version, true)
+	g, err := GuestFor(l, purpose, version, short)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,14 @@ var purposes = map[string]purpose{
 		long:  func(g *Guest) { g.Timeout = 40 * time.Minute },
 	},
 	"keepalived": {Guest: Guest{Timeout: 4 * time.Minute, CountInstructions: true, Packages: map[string][]string{"keepalived": {"/usr/sbin/keepalived"}}}},
+	"failover": {
+		Guest: Guest{Timeout: 12 * time.Minute, CountInstructions: true, MemoryMiB: 2048, Packages: map[string][]string{
+			"keepalived": {"/usr/sbin/keepalived"},
+			"frr":        {"/usr/lib/frr/zebra", "/usr/lib/frr/bgpd"},
+			"bird2":      {"/usr/sbin/bird", "/usr/sbin/birdc"},
+		}},
+		long: func(g *Guest) { g.Timeout = 40 * time.Minute },
+	},
 	"drill": {Guest: Guest{Timeout: 15 * time.Minute, CountInstructions: true, MemoryMiB: 3072,
 		Packages: map[string][]string{"prometheus": {"/usr/bin/prometheus", "/usr/bin/promtool"}}}},
 	"chaos": {

@@ -46,14 +46,14 @@ func Build(ctx context.Context, dir string) (Programs, error) {
 	return programs, programs.addTree(ctx)
 }
 
-// addTree adds the files of the module's tree that the guest's tests read: the README, docs, the files for keepalived,
+// addTree adds the files of the module's tree that the guest's tests read: the README, docs, the files for keepalived, BGP,
 // Prometheus and Grafana, and the inputs that fuzzing has kept.
 func (p Programs) addTree(ctx context.Context) error {
 	dir, err := moduleRoot(ctx)
 	if err != nil {
 		return err
 	}
-	for _, pattern := range []string{"README.md", "docs/*.md", "packaging/keepalived/*", "packaging/prometheus/*.yml", "packaging/grafana/*.json"} {
+	for _, pattern := range []string{"README.md", "docs/*.md", "packaging/keepalived/*", "packaging/bgp/*", "packaging/prometheus/*.yml", "packaging/grafana/*.json"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return err

@@ -92,7 +92,7 @@ func TestBGPScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls := regexp.MustCompile(`(?m)^ *(?:until )?joolctl ([^>\n]*)>`).FindAllStringSubmatch(string(text), -1)
+	calls := regexp.MustCompile(`joolctl (ready [^>\n]*?) 2?>`).FindAllStringSubmatch(string(text), -1)
 	for _, call := range calls {
 		if err := parses(strings.Fields(call[1]), false); err != nil {
 			t.Errorf("joolctl %s: %v", call[1], err)

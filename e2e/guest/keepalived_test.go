@@ -3,7 +3,6 @@ package guest
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,7 +23,7 @@ const (
 // lives through all of it. At the end the other one loses its table.
 func TestKeepalived(t *testing.T) {
 	enter(t, "keepalived")
-	installKeepalived(t)
+	installJoolctl(t)
 	top := newTopology(t)
 	top.underVRRP(t)
 	top.serveEcho(t)
@@ -112,6 +111,14 @@ func (h *vrrpHost) ready(t testing.TB, patience time.Duration) (answer string, r
 // moves. J and K are two hosts of their own, with their links up.
 func (top *topology) underVRRP(t testing.TB) {
 	t.Helper()
+	top.separate(t)
+	top.n6.ip(t, fmt.Sprintf("route replace %s via %s dev e6", pool6, nextHop6))
+	top.n4.ip(t, fmt.Sprintf("route add %s/32 via %s", pool4, nextHop4))
+}
+
+// separate gives J and K addresses of their own, and brings their links up.
+func (top *topology) separate(t testing.TB) {
+	t.Helper()
 	for i, n := range []*namespace{top.j, top.k} {
 		n.sysctl(t, [2]string{"ipv6/conf/all/keep_addr_on_down", "1"})
 		n.ip(t, fmt.Sprintf(`
@@ -127,12 +134,10 @@ address add 2001:db8::%[2]d/96 dev e6 nodad
 address add 192.0.2.%[2]d/24 dev e4
 `, i, 4+i))
 	}
-	top.n6.ip(t, fmt.Sprintf("route replace %s via %s dev e6", pool6, nextHop6))
-	top.n4.ip(t, fmt.Sprintf("route add %s/32 via %s", pool4, nextHop4))
 }
 
-// installKeepalived puts joolctl where packaging/keepalived's configuration looks for it.
-func installKeepalived(t testing.TB) {
+// installJoolctl puts joolctl where the examples look for it.
+func installJoolctl(t testing.TB) {
 	t.Helper()
 	if err := os.Symlink(joolctl, "/usr/bin/joolctl"); err != nil && !os.IsExist(err) {
 		t.Fatal(err)
@@ -176,12 +181,8 @@ func newVRRPHost(t testing.TB, n *namespace, priority int) *vrrpHost {
 // start starts joolctl, then keepalived.
 func (h *vrrpHost) start(t testing.TB) {
 	t.Helper()
-	alone := func(args ...string) *process {
-		return startWith(t, h.namespace, func(*exec.Cmd) {},
-			append([]string{"unshare", "-m", "sh", "-c", `mount --bind "$0" /run && exec "$@"`, h.run}, args...)...)
-	}
-	h.worker = alone(joolctl, "up", h.pairs)
-	h.keepalived = alone("keepalived", "--dont-fork", "--log-console", "--use-file", h.conf)
+	h.worker = startWithRun(t, h.namespace, h.run, joolctl, "up", h.pairs)
+	h.keepalived = startWithRun(t, h.namespace, h.run, "keepalived", "--dont-fork", "--log-console", "--use-file", h.conf)
 }
 
 // crash ends everything at once, the links too.

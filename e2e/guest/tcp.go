@@ -44,12 +44,18 @@ type connection struct{ *net.TCPConn }
 // connect opens a connection from a port of n6. It is closed when the test ends.
 func (top *topology) connect(t testing.TB, source uint16) connection {
 	t.Helper()
+	return top.connectTo(t, source, dst6(echoPort))
+}
+
+// connectTo is connect for another address of n4's echo: each instance has its own.
+func (top *topology) connectTo(t testing.TB, source uint16, to netip.AddrPort) connection {
+	t.Helper()
 	var c *net.TCPConn
 	top.n6.do(t, func() error {
 		from := net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(addr6), source))
 		d := net.Dialer{LocalAddr: from, Timeout: replyWithin}
 		d.KeepAlive = -1 // no packet but the test's own
-		conn, err := d.Dial("tcp6", dst6(echoPort).String())
+		conn, err := d.Dial("tcp6", to.String())
 		if err != nil {
 			return err
 		}

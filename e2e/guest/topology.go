@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -142,9 +143,9 @@ link set %[5]s up
 `, gateway6, pool4, state, sync4, syncLink, sync6))
 }
 
-// instance is what to give an instance beside the topology's pool4.
+// instance is the configuration of an instance. Its pool4 is the topology's if the field is empty.
 type instance struct {
-	name, framework, pool6 string
+	name, framework, pool6, pool4 string
 }
 
 // addInstance adds an instance that synchronises.
@@ -158,7 +159,7 @@ func addInstanceBy(t testing.TB, tool string, n *namespace, i instance) {
 	t.Helper()
 	var pool []map[string]string
 	for _, protocol := range []string{"TCP", "UDP", "ICMP"} {
-		pool = append(pool, map[string]string{"protocol": protocol, "prefix": pool4 + "/32", "port range": pool4Port})
+		pool = append(pool, map[string]string{"protocol": protocol, "prefix": cmp.Or(i.pool4, pool4) + "/32", "port range": pool4Port})
 	}
 	file := filepath.Join(t.TempDir(), i.name+".json")
 	writeJSON(t, file, map[string]any{

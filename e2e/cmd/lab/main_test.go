@@ -29,7 +29,7 @@ func labCommand(t *testing.T, args ...string) *exec.Cmd {
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"test -run TestHael", "lab: the guest has no test TestHael; similar names are TestHeal"},
-		{"test", "lab: no test was named; the guest's tests are TestBench,"},
+		{"test", "lab: no test was named; the guest's tests are TestBGPWithBIRD,"},
 		{"test TestHeal", "usage:\n"},
 		{"system -suite trixie", "usage:\n"},
 		{"system -- true", "lab: lab system boots the Debian of a suite; add -suite bookworm or -suite trixie\n"},
