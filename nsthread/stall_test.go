@@ -43,7 +43,7 @@ func reportStalls() error {
 				close(end)
 				return
 			}
-			fmt.Println(th.StoodStill())
+			fmt.Println(th.StalledFor())
 		})
 		fmt.Println(time.Duration(0)) // tells the test that the process is ready
 	}); err != nil {
@@ -136,13 +136,13 @@ func TestStallAtWork(t *testing.T) {
 	defer th.Release()
 	const still = nsthread.StallDelay + 200*time.Millisecond
 	do(t, th, func() {
-		if d := th.StoodStill(); d != 0 {
+		if d := th.StalledFor(); d != 0 {
 			t.Errorf("it has stood still from the beginning, for %v", d)
 		}
 	})
 	told := make(chan time.Duration, 1)
 	do(t, th, func() {
-		if err := th.Post(func() { told <- th.StoodStill() }); err != nil {
+		if err := th.Post(func() { told <- th.StalledFor() }); err != nil {
 			t.Error(err)
 		}
 		<-time.After(still)

@@ -18,7 +18,7 @@ type tableEntry struct {
 	ends  time.Time
 	index int // in the expiry heap
 	bib   *mapping
-	told  history
+	reported  history
 	back  time.Time // when a JOOLD_ADD last moved it back
 	lost  loss
 }
