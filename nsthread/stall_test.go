@@ -119,11 +119,11 @@ func testStopped(t *testing.T, between string) {
 	signal(unix.SIGCONT)
 	// A busy host may resume the process later.
 	if d, most := told(), time.Since(started); d < still-100*time.Millisecond || d > most {
-		t.Errorf("it stood still for %v, want %v to %v", d, still, most)
+		t.Errorf("the process stalled for %v, want %v to %v", d, still, most)
 	}
 	say()
 	if d := told(); d != 0 {
-		t.Errorf("it still stands still: %v", d)
+		t.Errorf("the stall has not ended: %v", d)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestStallAtWork(t *testing.T) {
 	const still = nsthread.StallDelay + 200*time.Millisecond
 	do(t, th, func() {
 		if d := th.StalledFor(); d != 0 {
-			t.Errorf("it has stood still from the beginning, for %v", d)
+			t.Errorf("the thread stalled at its start, for %v", d)
 		}
 	})
 	told := make(chan time.Duration, 1)
@@ -148,6 +148,6 @@ func TestStallAtWork(t *testing.T) {
 		<-time.After(still)
 	})
 	if d, most := <-told, time.Since(started); d < still || d > most {
-		t.Errorf("it stood still for %v, want %v to %v", d, still, most)
+		t.Errorf("the process stalled for %v, want %v to %v", d, still, most)
 	}
 }
