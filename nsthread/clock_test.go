@@ -127,7 +127,7 @@ func TestBlockedClock(t *testing.T) {
 	close(end)
 	await(t, first)
 	if f := await(t, setFar(t, other, nothing)); f.at.Sub(begin) > patience {
-		t.Error("the clock fires no more")
+		t.Error("the clock does not fire")
 	}
 	blocked.Release()
 	other.Release()
@@ -173,7 +173,7 @@ func TestQuietly(t *testing.T) {
 	}))
 	write() // the thread watches the descriptor again
 	if n := <-woken; n != 1 {
-		t.Errorf("the thread read %d bytes, want 1; it was woken for what was read already", n)
+		t.Errorf("the thread read %d bytes, want 1; data that was already read woke it", n)
 	}
 	do(t, th, func() { th.Unwatch(pipe[0]) })
 }

@@ -43,7 +43,7 @@ func reportStalls() error {
 				close(end)
 				return
 			}
-			fmt.Println(th.StoodStill())
+			fmt.Println(th.StalledFor())
 		})
 		fmt.Println(time.Duration(0)) // tells the test that the process is ready
 	}); err != nil {
@@ -119,11 +119,11 @@ func testStopped(t *testing.T, between string) {
 	signal(unix.SIGCONT)
 	// A busy host may resume the process later.
 	if d, most := told(), time.Since(started); d < still-100*time.Millisecond || d > most {
-		t.Errorf("it stood still for %v, want %v to %v", d, still, most)
+		t.Errorf("the process stalled for %v, want %v to %v", d, still, most)
 	}
 	say()
 	if d := told(); d != 0 {
-		t.Errorf("it still stands still: %v", d)
+		t.Errorf("the stall has not ended: %v", d)
 	}
 }
 
@@ -136,18 +136,18 @@ func TestStallAtWork(t *testing.T) {
 	defer th.Release()
 	const still = nsthread.StallDelay + 200*time.Millisecond
 	do(t, th, func() {
-		if d := th.StoodStill(); d != 0 {
-			t.Errorf("it has stood still from the beginning, for %v", d)
+		if d := th.StalledFor(); d != 0 {
+			t.Errorf("the thread stalled at its start, for %v", d)
 		}
 	})
 	told := make(chan time.Duration, 1)
 	do(t, th, func() {
-		if err := th.Post(func() { told <- th.StoodStill() }); err != nil {
+		if err := th.Post(func() { told <- th.StalledFor() }); err != nil {
 			t.Error(err)
 		}
 		<-time.After(still)
 	})
 	if d, most := <-told, time.Since(started); d < still || d > most {
-		t.Errorf("it stood still for %v, want %v to %v", d, still, most)
+		t.Errorf("the process stalled for %v, want %v to %v", d, still, most)
 	}
 }

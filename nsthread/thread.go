@@ -250,9 +250,9 @@ func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
 // StallDelay is the delay from which on the thread assumes that its process or its host was stopped.
 const StallDelay = time.Second
 
-// StoodStill returns how long the readable data may have waited in the sockets because the thread stalled; 0: it
-// did not stall. StoodStill must be called on the thread.
-func (t *Thread) StoodStill() time.Duration { return t.stood }
+// StalledFor returns how long the readable data may have waited in the sockets because the thread stalled; 0: it
+// did not stall. StalledFor must be called on the thread.
+func (t *Thread) StalledFor() time.Duration { return t.stood }
 
 const (
 	// scheduledEvery is the time between two yields of a busy thread. busy is the number of wake-ups in this

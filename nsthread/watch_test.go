@@ -128,9 +128,9 @@ func TestScratch(t *testing.T) {
 	})
 }
 
-// TestNobodyIsLost starts and ends threads while other goroutines start and end, and checks the namespace of
+// TestGoroutinesStayInTheirNamespace starts and ends threads while other goroutines start and end, and checks the namespace of
 // each goroutine.
-func TestNobodyIsLost(t *testing.T) {
+func TestGoroutinesStayInTheirNamespace(t *testing.T) {
 	names := []string{nstest.New(t), nstest.New(t)}
 	base := here()
 	pool := nsthread.NewPool()

@@ -94,7 +94,7 @@ func (h *Host) tickAdvertise(now time.Time) time.Time {
 	if c == nil || c.reading {
 		return time.Time{}
 	}
-	h.do.Hold()
+	h.do.OpenBatch()
 	for n := 0; c.next < len(c.table.Records) && !now.Before(c.due); n++ {
 		if n == advertiseBurst {
 			c.due = now

@@ -65,8 +65,8 @@ type Network interface {
 	Send(body syncwire.Body, audience []syncwire.ID)
 	// Reply sends a message that a peer's message causes, unless there were too many of them lately.
 	Reply(body syncwire.Body, now time.Time)
-	// Hold has messages wait until Flush, which sends them together. Nothing else may be sent in between.
-	Hold()
+	// OpenBatch has messages wait until Flush, which sends them together. Nothing else may be sent in between.
+	OpenBatch()
 	Flush()
 	// SendRefreshes sends the refreshes that wait (see Coalescer). A table that is read afterwards has newer states of their
 	// sessions, which the refreshes would overwrite.

@@ -24,9 +24,9 @@ type Effects interface {
 	// peers; none: to all. If the network is a multicast group, it reaches the others, too. Neither keeps its arguments.
 	Transmit(entries []byte, t syncwire.Trailer)
 	Message(m syncwire.Message, to []syncwire.ID)
-	// Hold queues datagrams and messages until Flush, which sends them together. Pairs of both may be nested. Push sends the queued
+	// OpenBatch queues datagrams and messages until Flush, which sends them together. Pairs of both may be nested. Push sends the queued
 	// ones.
-	Hold()
+	OpenBatch()
 	Flush()
 	Push()
 	// Waiting reports whether datagrams wait in the network socket.

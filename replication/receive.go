@@ -179,7 +179,7 @@ func (h *Host) nack(n *syncwire.Nack, by syncwire.ID, now time.Time) {
 	case n.FullSync != 0:
 		h.Sender.Requested(n, by, now)
 	default:
-		h.do.Hold()
+		h.do.OpenBatch()
 		h.repeat(n.Ranges, by, now)
 		h.do.Flush()
 	}

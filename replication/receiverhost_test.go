@@ -71,7 +71,7 @@ func (h *receiverHost) Ignore(_ string, b []byte) {
 func (h *receiverHost) Send(body syncwire.Body, _ []syncwire.ID)    { h.sent = append(h.sent, body) }
 func (h *receiverHost) Reply(body syncwire.Body, _ time.Time)       { h.sent = append(h.sent, body) }
 func (h *receiverHost) SendRefreshes()                              {}
-func (h *receiverHost) Hold()                                       {}
+func (h *receiverHost) OpenBatch()                                  {}
 func (h *receiverHost) Flush()                                      {}
 func (h *receiverHost) Settings() *syncwire.Settings                { return &ttl }
 func (h *receiverHost) Waiting() bool                               { return h.waiting }

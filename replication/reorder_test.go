@@ -162,9 +162,9 @@ func TestStreamGap(t *testing.T) {
 	l.want(7)
 }
 
-// TestStreamHoldsEachItsTime has a second gap open while the first is waited
+// TestStreamBuffersEachForItsTime has a second gap open while the first is waited
 // for: nothing waits longer than it may because of that.
-func TestStreamHoldsEachItsTime(t *testing.T) {
+func TestStreamBuffersEachForItsTime(t *testing.T) {
 	l := newListener(t)
 	l.live(1, 3)
 	l.after(ReorderFor / 2)
@@ -184,8 +184,8 @@ func TestStreamHoldsEachItsTime(t *testing.T) {
 	l.want(5, 7, 9)
 }
 
-// TestStreamTickTellsWhen goes from moment to moment.
-func TestStreamTickTellsWhen(t *testing.T) {
+// TestStreamTickReturnsWhen goes from moment to moment.
+func TestStreamTickReturnsWhen(t *testing.T) {
 	l := newListener(t)
 	l.live(1, 3)
 	begin := l.now
@@ -216,7 +216,7 @@ func TestStreamTickTellsWhen(t *testing.T) {
 	l.idle()
 }
 
-func TestStreamHoldsSoMany(t *testing.T) {
+func TestStreamBuffersSoMany(t *testing.T) {
 	l := newListener(t)
 	l.live(1)
 	for i := range MaxBuffered {

@@ -140,7 +140,7 @@ func (h *Host) sendInPieces(entries []byte, now time.Time) {
 		}
 		return
 	}
-	h.do.Hold()
+	h.do.OpenBatch()
 	for len(entries) > 0 {
 		n := min(size, len(entries))
 		h.sendLive(entries[:n], now)

@@ -58,7 +58,7 @@ func (h *senderHost) Limits() syncwire.Limits { return h.limits }
 
 func (h *senderHost) Emit(e Event) { h.events = append(h.events, e) }
 
-func (h *senderHost) Hold() {}
+func (h *senderHost) OpenBatch() {}
 
 func (h *senderHost) Flush() {}
 

@@ -52,7 +52,7 @@ func (s *Sender) send(now time.Time) (again time.Time) {
 
 // sendSome sends as many messages of a full sync as its rate allows at one tick.
 func (s *Sender) sendSome(c *transmission, now time.Time) {
-	s.host.Hold()
+	s.host.OpenBatch()
 	c.Send(now, func(index uint32) { s.sendBulk(c, index, now) }, func() { s.sendEnd(c, now) })
 	s.host.Flush()
 }

@@ -104,8 +104,8 @@ func TestNamespaceComesAndGoes(t *testing.T) {
 	}
 }
 
-// TestInterfaceMadeAnew deletes the interface of a running pair and creates it again.
-func TestInterfaceMadeAnew(t *testing.T) {
+// TestInterfaceRecreated deletes the interface of a running pair and creates it again.
+func TestInterfaceRecreated(t *testing.T) {
 	ns := nstest.New(t)
 	nstest.IP(t, ns, makeSync)
 	r := startReal(t, func(r *real) {

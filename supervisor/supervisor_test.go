@@ -76,7 +76,7 @@ func TestRunsAllPairs(t *testing.T) {
 	})
 }
 
-func TestOnlyWhatChangedIsTouched(t *testing.T) {
+func TestOnlyChangedPairsAreReplaced(t *testing.T) {
 	inBubble(t, two(t), func(r *rig) {
 		r.fleet.notes()
 		before := r.row("b")
@@ -345,8 +345,8 @@ func TestRunFailsWithoutDirectory(t *testing.T) {
 	}
 }
 
-// TestTellsSystemd starts, reloads and ends a supervisor, and checks the messages to systemd.
-func TestTellsSystemd(t *testing.T) {
+// TestNotifiesSystemd starts, reloads and ends a supervisor, and checks the messages to systemd.
+func TestNotifiesSystemd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, f := t.TempDir(), newFleet()
 		two(t)(dir, f)

@@ -37,9 +37,9 @@ func TestDropsShow(t *testing.T) {
 	}
 }
 
-// TestRecreatedInstanceCountsAnew recreates an instance. The worker does not compare its counters with those of the deleted
+// TestRecreatedInstanceResetsCounters recreates an instance. The worker does not compare its counters with those of the deleted
 // instance, even if only one of them has decreased.
-func TestRecreatedInstanceCountsAnew(t *testing.T) {
+func TestRecreatedInstanceResetsCounters(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		received6 uint64 // by the instance, later

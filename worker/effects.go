@@ -36,7 +36,7 @@ func (e effects) Lookup(r *session.Record) (own session.Record, there bool, err 
 
 func (e effects) Transmit(entries []byte, t syncwire.Trailer)  { e.p.sendDatagram(entries, t) }
 func (e effects) Message(m syncwire.Message, to []syncwire.ID) { e.p.sendMessage(m, to) }
-func (e effects) Hold()                                        { e.p.openBatch() }
+func (e effects) OpenBatch()                                   { e.p.openBatch() }
 func (e effects) Flush()                                       { e.p.flush() }
 func (e effects) Push()                                        { e.p.sendBatch() }
 func (e effects) Scratch() *replication.Scratch                { return &e.p.scratch.Scratch }

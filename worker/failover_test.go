@@ -9,9 +9,9 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestRepeatAfterFailover retransmits a peer's datagram after the host's own module has reported the same session, or another
+// TestRetransmissionAfterFailover retransmits a peer's datagram after the host's own module has reported the same session, or another
 // one. The record that has been idle for less time wins.
-func TestRepeatAfterFailover(t *testing.T) {
+func TestRetransmissionAfterFailover(t *testing.T) {
 	syn := func(idleFor time.Duration) session.Record {
 		return kind(sessionAt(0, 0), session.TCP, session.V6Init, session.TimerTransitory, idleFor)
 	}

@@ -12,8 +12,8 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestMemoryOfLies announces full syncs of the largest size, and sends a few of their BULKs. The worker's memory must stay small.
-func TestMemoryOfLies(t *testing.T) {
+// TestMemoryOfForgedMessages announces full syncs of the largest size, and sends a few of their BULKs. The worker's memory must stay small.
+func TestMemoryOfForgedMessages(t *testing.T) {
 	a, b := hosts(t)
 	s := newScripted(t, a)
 	h := newStandby(t, jool4115, b)

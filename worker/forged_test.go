@@ -10,8 +10,8 @@ import (
 	"joolctl/syncwire"
 )
 
-// TestResyncScripted plays the sender of a full sync whose messages are lost, duplicated, reordered or inconsistent.
-func TestResyncScripted(t *testing.T) {
+// TestScriptedFullSync plays the sender of a full sync whose messages are lost, duplicated, reordered or inconsistent.
+func TestScriptedFullSync(t *testing.T) {
 	const n = 100 // three BULKs
 	records := sessionsAt(0, n)
 	for _, c := range []struct {
@@ -183,9 +183,9 @@ func TestInjectedIsCut(t *testing.T) {
 	}
 }
 
-// TestHeldOverflow sends more live datagrams during a full sync than the backlog can hold. The worker then gives all of them to the
+// TestFullBacklog sends more live datagrams during a full sync than the backlog can hold. The worker then gives all of them to the
 // module, in order, and the full sync does not overwrite their sessions.
-func TestHeldOverflow(t *testing.T) {
+func TestFullBacklog(t *testing.T) {
 	a, b := hosts(t)
 	s := newScripted(t, a)
 	h := newStandby(t, jool4115, b)

@@ -35,7 +35,7 @@ type note struct {
 // another worker uses the thread's memory. Pairs of openBatch and flush may be nested.
 func (p *pumps) openBatch() { p.openBatches++ }
 
-// flush sends the batch if it ends the outermost hold.
+// flush sends the batch if it ends the outermost openBatch.
 func (p *pumps) flush() {
 	if p.openBatches--; p.openBatches == 0 {
 		p.sendBatch()

@@ -73,7 +73,7 @@ func (p *pumps) drain() { p.takeReports() }
 
 func (p *pumps) waits() bool { return p.socket.waits() }
 
-func (p *pumps) stoodStill() time.Duration { return p.thread.StoodStill() }
+func (p *pumps) stoodStill() time.Duration { return p.thread.StalledFor() }
 
 // newRandom returns a source of random numbers with a seed of its own.
 func newRandom() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }

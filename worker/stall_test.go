@@ -8,9 +8,9 @@ import (
 	"joolctl/session"
 )
 
-// TestToldAgain stops the thread of the active worker after a session was reported. The worker then sends the session again, so
+// TestReportedAgain stops the thread of the active worker after a session was reported. The worker then sends the session again, so
 // that the standby learns its true time left.
-func TestToldAgain(t *testing.T) {
+func TestReportedAgain(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		still time.Duration

@@ -3,7 +3,6 @@ package worker
 import (
 	"encoding/binary"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"joolctl/nsthread/nstest"
 	"joolctl/replication"
 	"joolctl/session"
-	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
 
@@ -97,20 +95,6 @@ func kind(r session.Record, p session.Proto, s session.State, timer session.Time
 	return r
 }
 
-// gate makes the module answer requests for its sessions only while the gate is unlocked. The worker's thread waits for
-// the answer. Call gate before start.
-func (h *host) gate() *sync.Mutex {
-	var gate sync.Mutex
-	h.instance.Refuse = func(r workertest.Request) *joolnl.Error {
-		if r.Op == joolnl.SessionForeach {
-			gate.Lock()
-			defer gate.Unlock()
-		}
-		return nil
-	}
-	return &gate
-}
-
 // sessionsAt are sessions from first on, idle for up to 30 s.
 func sessionsAt(first, n int) []session.Record {
 	var list []session.Record
@@ -118,45 +102,6 @@ func sessionsAt(first, n int) []session.Record {
 		list = append(list, sessionAt(i, time.Duration(i*37%30_000)*time.Millisecond))
 	}
 	return list
-}
-
-// report makes the module store and report sessions, as it does when it translates packets.
-func (h *host) report(records ...session.Record) {
-	h.t.Helper()
-	h.instance.Sessions.Put(records...)
-	for len(records) > 0 {
-		n := min(36, len(records))
-		var list []byte
-		for i := range records[:n] {
-			var err error
-			if list, err = h.running.format.AppendRecord(list, &records[i], workertest.Pool6); err != nil {
-				h.t.Fatal(err)
-			}
-		}
-		if h.instance.Multicast(list) != 1 {
-			h.t.Fatal("the worker does not receive the instance's multicasts")
-		}
-		records = records[n:]
-	}
-}
-
-// synced waits until the worker says that its table is complete, and returns the report of its last full sync.
-func (h *host) synced() replication.SyncReport {
-	h.t.Helper()
-	within(h.t, 4*patience, "the table is complete", func() bool {
-		s := h.Sync()
-		return s.Synced == syncwire.SyncYes && s.Phase == ""
-	})
-	if last := h.Sync().Last; last != nil {
-		return *last
-	}
-	return replication.SyncReport{} // no full sync was necessary
-}
-
-// alone waits until the worker says that it has no live peer.
-func (h *host) alone() {
-	h.t.Helper()
-	eventually(h.t, "the host is alone", func() bool { return h.Sync().Synced == syncwire.SyncAlone })
 }
 
 // apart is the tolerated difference between two times left, in milliseconds. It covers the delay of transmission, and the

@@ -42,7 +42,7 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer, o *
 	})
 	env := worker.Env{Threads: threads, Log: log}
 	counters := new(worker.Counters)
-	var said conditionLog
+	var conditions conditionLog
 	var now atomic.Pointer[worker.Worker]
 	watchdog := newWatchdog(servicemanager.Watchdog(), log)
 	wake := make(chan struct{}, 1)
@@ -54,7 +54,7 @@ func synchronise(ctx context.Context, spec configdir.Spec, stderr io.Writer, o *
 		},
 		Report: func(c supervisor.Condition) {
 			watchdog.watch(c.Worker)
-			said.log(log, c)
+			conditions.log(log, c)
 		},
 		Wake: wake,
 		Log:  log,

@@ -17,7 +17,7 @@ func Within(t testing.TB, limit time.Duration, what string, holds func() bool) {
 	})
 }
 
-// Right waits until wrong returns "", and looks every millisecond. After limit, it ends the test with what wrong last returned.
+// Right waits until wrong returns "", and looks every millisecond. After limit, the test fails with the last problem.
 func Right(t testing.TB, limit time.Duration, what string, wrong func() string) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)

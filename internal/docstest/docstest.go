@@ -92,8 +92,8 @@ var heredoc = regexp.MustCompile(`<<'?(\w+)'?$`)
 var inline = regexp.MustCompile("`([^`]+)`")
 
 // Commands are the command lines of all sh blocks and, where they begin with
-// one of the programs, of code inside of lines. What only starts another
-// program in a namespace, or sets its environment, is left out.
+// one of the programs, of code inside of lines. Prefixes that start the
+// program in a namespace, or set its environment, are left out.
 func Commands(t testing.TB, programs ...string) []Command {
 	t.Helper()
 	var commands []Command
@@ -139,8 +139,8 @@ func Commands(t testing.TB, programs ...string) []Command {
 // private matches a command whose file only its owner can read.
 var private = regexp.MustCompile(`^\(umask 077; (.*)\)$`)
 
-// Split cuts a line into words, without its comment, redirections to files and
-// what comes before the program itself. Quotes keep blanks.
+// Split divides a line into words. It omits comments, redirections to files and
+// the prefixes of the program: variables and `ip netns exec`. Quotes keep blanks.
 func Split(line string) []string {
 	line = private.ReplaceAllString(line, "$1")
 	var words []string

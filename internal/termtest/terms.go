@@ -15,7 +15,7 @@ const heading = "## Words that the project does not use"
 // terms finds banned words in a text.
 type terms struct {
 	banned *regexp.Regexp
-	// instead maps each banned word, in lower case, to what is written for it.
+	// instead maps each banned word, in lower case, to its replacement.
 	instead map[string]string
 }
 

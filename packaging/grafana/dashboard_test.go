@@ -12,7 +12,7 @@ import (
 	"joolctl/metrics"
 )
 
-// dashboard is what the tests read of a dashboard.
+// dashboard has the fields of a dashboard that the tests read.
 type dashboard struct {
 	Title, UID string
 	Editable   bool

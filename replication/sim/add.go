@@ -73,7 +73,7 @@ func (m *Module) store(r session.Record) {
 		entry = m.bib.bind(host, mask)
 	}
 	s = m.insert(m.ledger.number(r.Key()), r, entry, v)
-	s.told.learn(v, now, true) // insert has noted the change
+	s.reported.learn(v, now, true) // insert has noted the change
 	m.stored(s)
 }
 
@@ -87,12 +87,12 @@ func (m *Module) overwrite(s *tableEntry, v Version) {
 	old := s.Version
 	m.change(s, v)
 	if v.MovesBack(old, 0) {
-		s.told = history{first: s.told.first}
+		s.reported = history{first: s.reported.first}
 	}
 	if v.MovesBack(old, sameMoment) {
 		s.back = m.clock.Now()
 	}
-	s.told.learn(v, m.clock.Now(), true)
+	s.reported.learn(v, m.clock.Now(), true)
 	s.lost = loss{}
 	if m.Overwrites != nil {
 		m.Overwrites(s.id, &s.record, old, v)

@@ -218,7 +218,7 @@ func (m *Monitor) checkEarly(n *Node) {
 		if p := m.s.Nodes[l.Peer]; p.stoodDuring(l.First) && m.s.Clock.Now().Sub(p.stoodTo) <= m.bounds.Yes {
 			continue // the peer has sent it as if its report had waited for as long as the stall, and sends it again
 		}
-		if l.Conflict || l.Emptied || peers > 1 && (l.Silent || l.Near) || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < toldBefore {
+		if l.Conflict || l.Emptied || peers > 1 && (l.Silent || l.Near) || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < reportedBefore {
 			continue
 		}
 		m.violated(n.ID, RuleEarly, "%v", l)
@@ -226,8 +226,8 @@ func (m *Monitor) checkEarly(n *Node) {
 	}
 }
 
-// toldBefore is how long before a full sync a session has become known that the full sync has to bring.
-const toldBefore = time.Second
+// reportedBefore is how long before a full sync a session has become known that the full sync has to bring.
+const reportedBefore = time.Second
 
 // heardBefore is how long a host may say yes after it has heard a peer that has not said yet what it has, and some time
 // for the datagrams.

@@ -197,7 +197,7 @@ func (m *Module) flush() {
 
 // leave notes that a version has left the module in a report.
 func (s *tableEntry) leave(v Version, now time.Time) {
-	s.told.learn(v, now, false)
+	s.reported.learn(v, now, false)
 	if !s.lost.Updated.After(v.Updated) && s.lost.progress() <= v.progress() {
 		s.lost = loss{}
 	}

@@ -197,8 +197,8 @@ func TestLaterReportMakesUpForLoss(t *testing.T) {
 	}
 	b.Globals.SSCapacity = 1
 	b.at(3 * time.Second).Packet(opening(session.UDP, 1))
-	if s := b.byID[0]; !s.lost.since.IsZero() || s.told.first != Epoch.Add(3*time.Second) {
-		t.Errorf("after a report has left: lost since %v, known since %v", s.lost.since, s.told.first)
+	if s := b.byID[0]; !s.lost.since.IsZero() || s.reported.first != Epoch.Add(3*time.Second) {
+		t.Errorf("after a report has left: lost since %v, known since %v", s.lost.since, s.reported.first)
 	}
 }
 

@@ -15,12 +15,12 @@ type tableEntry struct {
 	record session.Record
 	order  [12]byte // place in the table: src4, dst4
 	Version
-	ends  time.Time
-	index int // in the expiry heap
-	bib   *mapping
-	told  history
-	back  time.Time // when a JOOLD_ADD last moved it back
-	lost  loss
+	ends     time.Time
+	index    int // in the expiry heap
+	bib      *mapping
+	reported history
+	back     time.Time // when a JOOLD_ADD last moved it back
+	lost     loss
 }
 
 // setVersion changes state, timer and age.

@@ -259,13 +259,13 @@ func (t *Truth) compare(own, peer *Module, id int) (l Lack, lacks bool) {
 	if mine == nil {
 		left = tolerance // the host's record may have expired that much earlier
 	}
-	if v, known := s.told.latest(); known && (mine == nil || v.Beats(mine.Version, tolerance)) && t.alive(peer, s, v, left) {
-		if l.Origin = Reported; s.told.added {
+	if v, known := s.reported.latest(); known && (mine == nil || v.Beats(mine.Version, tolerance)) && t.alive(peer, s, v, left) {
+		if l.Origin = Reported; s.reported.added {
 			l.Origin = Stored
 		}
-		l.Since = s.told.first
+		l.Since = s.reported.first
 		if mine != nil {
-			l.Since = latest(s.told.since(mine.Version, tolerance), mine.back)
+			l.Since = latest(s.reported.since(mine.Version, tolerance), mine.back)
 		}
 	} else if lost := s.lost; !lost.since.IsZero() && (mine == nil || lost.Beats(mine.Version, tolerance)) && t.alive(peer, s, lost.Version, left) {
 		l.Since, l.Origin = lost.since, Vanished

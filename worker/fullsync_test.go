@@ -263,8 +263,8 @@ func TestLoss(t *testing.T) {
 	}
 }
 
-// TestLiveDuringResync reports sessions while a full sync brings older records of them.
-func TestLiveDuringResync(t *testing.T) {
+// TestLiveDuringFullSync reports sessions while a full sync brings older records of them.
+func TestLiveDuringFullSync(t *testing.T) {
 	t.Parallel()
 	a, b := hosts(t)
 	const n = 5000
