@@ -94,7 +94,7 @@ var mutations = []mutation{
 	{"peers-live-for-ever", "a peer that is gone counts as live", []edit{{
 		"return k.LastHeard.Add(nextIn + LateHello)", "return k.LastHeard.Add(nextIn + time.Hour)"}}},
 	{"pending-for-ever", "a host says yes while live datagrams may still come, however long that takes", []edit{{
-		"l.Pending && now.Before(at) {", "l.Pending {"}}},
+		"l.Pending && now.Before(at) &&", "l.Pending &&"}}},
 	{"pauses-never-grow", "a lasting difference has the whole table sent again and again", []edit{{
 		"return min(max(2*b.Pause, FirstPause), LongestPause)", "return min(FirstPause, LongestPause)"}}},
 	{"bulks-not-aged", "a full sync gives sessions the time that they had left when the table was read", []edit{{
