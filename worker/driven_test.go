@@ -138,6 +138,7 @@ func driveSpec(t testing.TB, v joolnl.Version, change func(*configdir.Spec), do 
 			to: packetio.NewSender(netip.AddrPortFrom(group6, port), 0), buf: make([]byte, 256<<10), poll: make([]unix.PollFd, 1)}
 		d.borrow(func() { do(d) })
 	}); err != nil {
+		k.close() // a request of the worker fails then, instead of waiting for a reply
 		t.Fatal(err)
 	}
 }
