@@ -58,7 +58,7 @@ var keys = []key{
 	{
 		keyID:   keyID{netsocket, groupKey},
 		form:    text,
-		meaning: "the group that sessions are sent to and heard from: an IPv4 or IPv6 multicast address, without a zone",
+		meaning: "the group that sessions are sent to and received from: an IPv4 or IPv6 multicast address, without a zone",
 		want:    "an IPv4 or IPv6 group", example: `"ff08::db8:64:64"`,
 		absent: "none: mandatory without `peers`", mandatory: true,
 		set: setGroup,
@@ -74,7 +74,7 @@ var keys = []key{
 	{
 		keyID:   keyID{netsocket, peersKey},
 		form:    form{docs: "array of strings", types: []string{"array"}, most: MaxPeers},
-		meaning: "1 to 16 hosts, each an address, or an address and a port (IPv6 in brackets). Without a group, sessions are sent to each of them, and heard from them only. Beside a group, sessions are sent to the group, and heard from these addresses only",
+		meaning: "1 to 16 hosts, each an address, or an address and a port (IPv6 in brackets). Without a group, sessions are sent to each of them, and received from them only. Beside a group, sessions are sent to the group, and received from these addresses only",
 		want:    "an array of 1 to 16 addresses", example: `["192.0.2.2", "192.0.2.3"]`,
 		absent: "everybody in the group",
 		set:    setPeers,
@@ -90,7 +90,7 @@ var keys = []key{
 	{
 		keyID:   keyID{netsocket, inKey},
 		form:    text,
-		meaning: "where sessions are heard: an interface's name or one of its addresses. Without a group, an address of the peers' family is also the source address, on whatever interface datagrams arrive. Upstream wants an address for an IPv4 group and a name for an IPv6 group; joolctl takes either for both",
+		meaning: "where sessions are received: an interface's name or one of its addresses. Without a group, an address of the peers' family is also the source address, on whatever interface datagrams arrive. Upstream wants an address for an IPv4 group and a name for an IPv6 group; joolctl takes either for both",
 		want:    "an interface's name or one of its addresses", example: `"eth0"`,
 		absent: "the kernel's choice",
 		set: func(s *Spec, v value) *complaint {
@@ -112,7 +112,7 @@ var keys = []key{
 	{
 		keyID:   keyID{netsocket, "reuseaddr"},
 		form:    form{docs: "0 or 1", types: []string{"integer"}, high: 1},
-		meaning: "1 sets `SO_REUSEADDR`, so that a hanging process does not keep its successor off the port. Upstream always sets it since 4.1.13: write 1",
+		meaning: "1 sets `SO_REUSEADDR`, so that a hanging process does not block the port for its successor. Upstream always sets it since 4.1.13: write 1",
 		want:    "0 or 1", example: "1", preset: "0",
 		set:     setReuseAddr,
 		missing: func(*Spec) *complaint { return adviseReuseAddr("missing, which means 0") },
@@ -142,21 +142,21 @@ var keys = []key{
 	{
 		keyID:   keyID{netsocket, "refresh period"},
 		form:    number(0, 60),
-		meaning: "seconds: a session of which nothing has changed but the time left is sent again this often, up to 0.1 s sooner or later, so that refreshes leave together in full datagrams; 0 sends it for every packet, as upstream does",
+		meaning: "seconds: a session in use of which only the time left changes is sent this often, up to 0.1 s sooner or later, so that refreshes share datagrams; 0 sends it for every packet, as upstream does",
 		want:    "a number of seconds from 0 to 60", example: "1", preset: "1",
 		set: func(s *Spec, v value) *complaint { return v.seconds(&s.RefreshPeriod, 60) },
 	},
 	{
 		keyID:   keyID{netsocket, "verify period"},
 		form:    number(0, 86400),
-		meaning: "seconds: how often the whole table is compared with a peer's, so that what a module lost without a trace is found too; 0 compares only when something seems to be missing",
+		meaning: "seconds: how often the whole table is compared with a peer's, which finds sessions that a module lost unnoticed; 0 compares only if sessions seem to be missing",
 		want:    "a number of seconds from 0 to 86400", example: "60", preset: "300",
 		set: func(s *Spec, v value) *complaint { return v.seconds(&s.VerifyPeriod, 86400) },
 	},
 	{
 		keyID:   keyID{netsocket, "advertise rate"},
 		form:    number(1, 1_000_000),
-		meaning: "sessions per second that `joolctl advertise NAME` sends, for upstream's peers: a joold whose receive buffer has the system's default size loses what comes much faster. joolctl's own peers get everything at once, whatever this says",
+		meaning: "sessions per second that `joolctl advertise NAME` sends to peers with upstream's joold, which loses sessions at a much higher rate if its receive buffer has the system's default size. Peers with joolctl get a full sync, which this key does not limit",
 		want:    "a number of sessions per second from 1 to 1000000", example: "2000", preset: "4000",
 		set: func(s *Spec, v value) *complaint { return v.whole(&s.AdvertiseRate, 1, 1_000_000) },
 	},
@@ -178,7 +178,7 @@ var keys = []key{
 	{
 		keyID:   keyID{netsocket, securityKey},
 		form:    form{docs: "string", types: []string{"string"}, enum: securities[:]},
-		meaning: "`off` sends and takes clear datagrams only, `accept` takes both kinds and sends clear ones, `send` takes both and sends sealed ones, `require` takes and sends sealed ones only. Mandatory with a key file, and not allowed without one",
+		meaning: "`off` sends and accepts clear datagrams only, `accept` accepts both kinds and sends clear ones, `send` accepts both and sends sealed ones, `require` sends and accepts sealed ones only. Mandatory with a key file, and not allowed without one",
 		want:    `"off", "accept", "send" or "require"`, example: `"require"`,
 		preset: `"off"`,
 		set:    setSecurity,
@@ -209,7 +209,7 @@ var keys = []key{
 	{
 		keyID:   keyID{modsocket, "enable ss"},
 		form:    boolean,
-		meaning: "true turns the instance's `ss-enabled` on wherever it is found off: at the start, and while it runs within 4 s, or 10 s without traffic. false waits for somebody to do so",
+		meaning: "true switches the instance's `ss-enabled` on if it is off: at the start, and later within 4 s, or 10 s without traffic. false waits until an operator switches it on",
 		want:    "true or false", example: "true", preset: "false",
 		set: func(s *Spec, v value) *complaint { return v.boolean(&s.EnableSS) },
 	},

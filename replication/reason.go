@@ -11,11 +11,11 @@ type Code string
 
 // Reasons why a peer's table may have sessions that the host's table lacks.
 const (
-	NotGreeted       Code = "not-greeted"       // the peer has not said HELLO yet
+	NotGreeted       Code = "not-greeted"       // the peer has sent no HELLO yet
 	NeverCompared    Code = "never-compared"    // the tables were never compared
 	SessionsMissing  Code = "sessions-missing"  // the peer's table has sessions that were in no live datagram
 	DatagramsMissing Code = "datagrams-missing" // live datagrams of the peer are missing
-	NumbersFall      Code = "numbers-fall"      // the peer counts from a lower sequence number again
+	NumbersFall      Code = "numbers-fall"      // the peer's sequence numbers begin at a lower one again
 	BehindOther      Code = "behind-other"      // another peer has received more of the peer's live datagrams
 	DeadOrigin       Code = "dead-origin"       // the peer's table has sessions of a host that is gone
 )
@@ -26,12 +26,12 @@ const (
 	ModuleSilent   Code = "module-silent"   // the kernel module does not answer
 	ModuleDrops    Code = "module-drops"    // the kernel module drops sessions that it should report
 	Alone          Code = "alone"           // no peer answers that could tell what the host lacks
-	LinkDown       Code = "link-down"       // nothing crosses the network
+	LinkDown       Code = "link-down"       // the network socket can neither send nor receive
 	FullSync       Code = "full-sync"       // a full sync is under way
-	Listening      Code = "listening"       // peers have not been heard for long enough
+	Listening      Code = "listening"       // the worker has not listened long enough to know all peers
 	MappingsBlock  Code = "mappings-block"  // sessions are not stored because of older mappings
 	SettingsDiffer Code = "settings-differ" // settings differ from a peer's
-	CountersDiffer Code = "counters-differ" // counters that should agree disagree
+	CountersDiffer Code = "counters-differ" // two counters that should agree do not
 	TableTooLarge  Code = "table-too-large" // a peer's table has more sessions than a full sync takes
 	UnlistedSender Code = "unlisted-sender" // a listed peer is not heard, and an address sends that is not listed
 	Lags           Code = "lags"            // a peer stores the host's live datagrams late
@@ -47,13 +47,13 @@ const (
 	ClearRefused    Code = "clear-refused"    // clear datagrams arrive, and are refused
 	SealedRefused   Code = "sealed-refused"   // sealed datagrams arrive, and the host has no key
 	Forged          Code = "forged"           // forged datagrams arrive
-	Replayed        Code = "replayed"         // datagrams arrive again
+	Replayed        Code = "replayed"         // datagrams arrive that have arrived before
 	UnknownKey      Code = "unknown-key"      // datagrams arrive that are sealed with a key that the host lacks
 )
 
 // Reasons why the files of a pair can't be used.
 const (
-	FilesRefused Code = "files-refused" // a file has a mistake, or another pair has what it names
+	FilesRefused Code = "files-refused" // a file has a mistake, or another pair uses the same instance, group or port
 	CannotStart  Code = "cannot-start"  // the new configuration can't start beside the running one
 	NoOutcome    Code = "no-outcome"    // the worker has not reached a state in time
 )

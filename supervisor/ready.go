@@ -206,7 +206,7 @@ func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 	case s.Incomplete():
 		why = append(why, replication.Reason{Code: replication.FullSync, Since: s.IncompleteSince, Text: "a full sync is under way: " + s.Phase})
 	case s.Synced == syncwire.SyncNo && st.sequence && len(s.Lacking) == 0:
-		why = append(why, replication.Reason{Code: replication.Listening, Since: s.IncompleteSince, Text: "peers have not been heard for long enough"})
+		why = append(why, replication.Reason{Code: replication.Listening, Since: s.IncompleteSince, Text: "the worker has not listened long enough to know all peers"})
 	}
 	why = append(why, s.Lacking...)
 	if s.Blocked > 0 {

@@ -94,7 +94,7 @@ func TestReasons(t *testing.T) {
 			want: []string{"a full sync is under way: comparing"}},
 		{name: "a peer advertises", sync: with(yes, func(s *worker.SyncState) { s.Phase, s.Why = "receiving", "advertised" })},
 		{name: "between two tries", sync: worker.SyncState{}, peers: []replication.PeerInfo{ours},
-			want: []string{"peers have not been heard for long enough"}},
+			want: []string{"the worker has not listened long enough to know all peers"}},
 		{name: "lost", sync: worker.SyncState{Lacking: missing(12)}, peers: []replication.PeerInfo{ours},
 			want: []string{"peer fd64::1: 12 live datagrams are missing"}},
 		{name: "blocked", sync: with(yes, func(s *worker.SyncState) { s.Blocked = 3 }), peers: []replication.PeerInfo{ours},

@@ -27,7 +27,8 @@ func newBundle(p *program) *cobra.Command {
 		Long: `Write status, ready, events, metrics, the results of doctor, versions and the
 files of the pairs into one FILE (default: joolctl-HOST-TIME.tar.gz in the
 current directory). It has no keys, and no address of a session. Needs root for
-the checks of doctor. Without a supervisor, it has what can be had.`,
+the checks of doctor. Without a supervisor, the file lacks what only a
+supervisor knows.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			host, err := os.Hostname()

@@ -32,8 +32,8 @@ func newFollow(p *program) *cobra.Command {
   in         of a peer's live datagram or retransmission, given to the module
   full-sync  of a peer's table, given to the module
 
-The worker copies what it carries anyway, so nothing is taken from the peers. If
-the output is read too slowly, sessions are left out, and a line says how many.
+The command shows copies, so it does not affect the replication. If the output is
+read too slowly, sessions are left out, and a line says how many.
 A session names hosts that talk to each other, so the command needs the right to
 change the supervisor.
 

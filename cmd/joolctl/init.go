@@ -23,10 +23,10 @@ func newInit(p *program) *cobra.Command {
 		Use:   "init NAME",
 		Short: "Write the two files of a new pair",
 		Long: `Write the two files of a new pair, NAME, into a directory (default
-` + defaultDir + `). On a terminal it asks for what the flags do not say, and proposes
-what this host has. Otherwise it chooses what is clear, and names the flag for
-what is not. It overwrites no file. It prints the command for the other hosts:
-all hosts of a group need the same group, port and key.`,
+` + defaultDir + `). On a terminal it asks for each value that no flag gives, and
+proposes one. Otherwise it chooses the value if only one is possible, and names
+the flag if not. It overwrites no file. It prints the command for the other
+hosts: all hosts of a group need the same group, port and key.`,
 		Example: `  joolctl init blue
   joolctl init blue --namespace blue --instance nat --interface eth1
   joolctl init blue --interface eth1 --key /etc/joold.d/blue.key

@@ -38,12 +38,25 @@ func TestCommandReference(t *testing.T) {
 	writeFlags(&b, "\nEach command has this flag:\n", root.PersistentFlags())
 	for _, c := range commands {
 		fmt.Fprintf(&b, "\n## %s\n\n```text\n%s\n```\n\n```text\n%s\n```\n", c.CommandPath(), c.UseLine(), strings.TrimSpace(longOf(c)))
-		writeFlags(&b, "", c.LocalNonPersistentFlags())
+		writeFlags(&b, "", flagsOf(root, c))
 		if c.HasExample() {
 			fmt.Fprintf(&b, "\n```text\n%s\n```\n", strings.Trim(c.Example, "\n"))
 		}
 	}
 	golden.File(t, filepath.Join(docstest.Root, "docs", "commands.md"), b.String())
+}
+
+// flagsOf returns the flags of a command and of the commands that it belongs to, without those of all commands.
+func flagsOf(root, c *cobra.Command) *pflag.FlagSet {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	for _, set := range []*pflag.FlagSet{c.LocalFlags(), c.InheritedFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			if root.PersistentFlags().Lookup(f.Name) == nil {
+				flags.AddFlag(f)
+			}
+		})
+	}
+	return flags
 }
 
 func longOf(c *cobra.Command) string {
