@@ -234,11 +234,11 @@ func TestFaults(t *testing.T) {
 			running(supervisor.Row{})(w)
 			w.supervise()
 			w.bind("[ff08::db8:64:64]:6464")
-		}, OK, "of 4096 bytes, as configured", ""},
+		}, OK, "a receive buffer of ", ""},
 		{"buffers", "of a worker without a socket", func(w *ward) {
 			running(supervisor.Row{})(w)
 			w.supervise()
-		}, Warn, "no socket of this pair", "joolctl restart blue"},
+		}, Warn, "no network socket of this pair", "joolctl restart blue"},
 		{"firewall", "none", func(*ward) {}, OK, "arrives", ""},
 		{"firewall", "none, IPv4", func(w *ward) { w.change("ff08::db8:64:64", "233.252.0.64") }, OK, "arrives", ""},
 		{"firewall", "none, a group of the link", func(w *ward) { w.change("ff08::db8:64:64", "ff02::64") }, OK, "arrives", ""},

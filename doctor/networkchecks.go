@@ -285,7 +285,7 @@ func checkFirewall(_ context.Context, s *subject) []Finding {
 			fmt.Sprintf("accept it, as in: nft add rule inet filter input udp dport %d accept", s.spec.Port))
 	}
 	observed := fmt.Sprintf("a test datagram to %v port %d arrives; a receive buffer of %d bytes is granted", s.spec.Group, s.spec.Port, p.granted)
-	if p.granted < s.spec.ReceiveBuffer {
+	if p.granted < min(s.spec.ReceiveBuffer, mostBuffer) {
 		return warn(observed+fmt.Sprintf(", %d are configured", s.spec.ReceiveBuffer), fmt.Sprintf("type: sysctl net.core.rmem_max=%d", s.spec.ReceiveBuffer))
 	}
 	return ok(observed)

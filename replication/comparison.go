@@ -19,10 +19,10 @@ type Comparison struct {
 	// blocked has the sessions of earlier pieces that own BIB entries block. The peer sends its oldest sessions first: a
 	// younger session of the same mapping may remove the entry.
 	blocked []session.Record
-	outdone []session.Record     // the same for those that lost against own sessions under other masks
-	retried bool                 // those in blocked and outdone were compared again
-	live    map[bibHost]struct{} // of the sessions that the own module has reported meanwhile
-	seen    int                  // how many of these sessions are in live
+	outdone []session.Record             // the same for those that lost against own sessions under other masks
+	retried bool                         // those in blocked and outdone were compared again
+	live    map[reportedMapping]struct{} // of the sessions that were reported meanwhile
+	seen    int                          // how many of these mappings are in live
 	ages    ages
 }
 
@@ -31,7 +31,7 @@ type Comparison struct {
 func NewComparison(own []session.Record, their, our syncwire.Settings, tolerance int64) *Comparison {
 	ours := Unique(own, our)
 	return &Comparison{ours: ours, their: their, our: our, tolerance: tolerance, met: make([]bool, len(ours)),
-		removed: make(map[Mask]struct{}), live: make(map[bibHost]struct{}), ages: agesOf(ours, our)}
+		removed: make(map[Mask]struct{}), live: make(map[reportedMapping]struct{}), ages: agesOf(ours, our)}
 }
 
 // Least is how many sessions a piece should have at least: the cost of a piece grows with the own table, too.
@@ -46,15 +46,15 @@ func (c *Comparison) Pending() bool { return len(c.blocked)+len(c.outdone) > 0 &
 // Piece compares a piece of the peer's table, whose memory it reuses. The result has no Give: see Give. Inject has the
 // sessions to inject, oldest first, with their times left by the own settings (but see ages). rest is how many sessions of the
 // peer's table follow in later pieces. In the last piece, if rest is 0, the sessions of earlier pieces that were blocked are
-// compared again. reported are the sessions that the own module has reported meanwhile, always those of the call before and then
+// compared again. reported are the mappings of the sessions that were reported meanwhile, always those of the call before and then
 // more. most is that of ResolveConflicts.
-func (c *Comparison) Piece(theirs []session.Record, rest int, reported []session.Key, most int) Difference {
+func (c *Comparison) Piece(theirs []session.Record, rest int, reported []reportedMapping, most int) Difference {
 	if c.Empty() { // the peer sends its oldest sessions first
 		inject := Rebase(theirs, c.their, c.our)
 		return Difference{Inject: inject, Fresh: len(inject)}
 	}
 	for ; c.seen < len(reported); c.seen++ {
-		c.live[hostOfKey(&reported[c.seen])] = struct{}{}
+		c.live[reported[c.seen]] = struct{}{}
 	}
 	theirs, ours := c.meet(Unique(theirs, c.their))
 	d := Compare(theirs, ours, c.their, c.our, c.tolerance)

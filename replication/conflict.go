@@ -69,13 +69,13 @@ func hostOfKey(k *session.Key) bibHost {
 // to another host, or the session's host another mask. The module would refuse the session in silence, or warn.
 //
 // A conflicting entry is added to Remove, and its sessions leave Give, if all its sessions are older than the one to inject,
-// or as old and of a higher mapping, and if the own module has reported none of them lately: live has the hosts of those sessions. Otherwise the
+// or as old and of a higher mapping, and if none of them was reported lately (live). Otherwise the
 // session to inject is blocked and leaves Inject. So does a session for which more than most entries in all would have to be
 // removed. No entry blocks a session if another session removes it: the older sessions of a mapping follow the one that wins, also
 // those that lost against own sessions, because these go with the entry.
 //
 // own is the own table from Unique; Inject must come from Rebase, so that all idle times are those of the own settings.
-func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Settings, live map[bibHost]struct{}, most int) {
+func (d *Difference) ResolveConflicts(own []session.Record, our syncwire.Settings, live map[reportedMapping]struct{}, most int) {
 	if len(d.Inject)+len(d.outdone) == 0 {
 		return
 	}
@@ -124,7 +124,7 @@ type conflicts struct {
 	gone map[Mask]struct{}
 }
 
-func (d *Difference) findConflicts(own []session.Record, our syncwire.Settings, live map[bibHost]struct{}) *conflicts {
+func (d *Difference) findConflicts(own []session.Record, our syncwire.Settings, live map[reportedMapping]struct{}) *conflicts {
 	hosts, masks := make(map[Mask]bibHost), make(map[bibHost]Mask) // to inject
 	for _, records := range [][]session.Record{d.outdone, d.Inject} {
 		for i := range records {
@@ -143,7 +143,7 @@ func (d *Difference) findConflicts(own []session.Record, our syncwire.Settings, 
 		}
 		c.maskOfHost[h], c.hostOfMask[m] = m, h
 		age := Idle(r, our)
-		if _, is := live[h]; is {
+		if inUse(live, h, m) {
 			age = -1 << 62
 		}
 		if before, known := c.youngest[m]; !known || age < before {
@@ -195,19 +195,19 @@ func (d *Difference) removeOlder(c *conflicts, our syncwire.Settings, most int) 
 	return free, blocked
 }
 
-// Keep removes BIB entries from Remove: those of which the own module has reported sessions since the tables were compared
-// (lately), or all of them. The sessions that conflict with these entries leave Inject.
-func (d *Difference) Keep(lately []session.Key, all bool) {
+// Keep removes BIB entries from Remove: those of which sessions were reported since the tables were compared (lately), or all
+// of them. The sessions that conflict with these entries leave Inject.
+func (d *Difference) Keep(lately []reportedMapping, all bool) {
 	if len(d.Remove) == 0 || len(lately) == 0 && !all {
 		return
 	}
-	reported := make(map[bibHost]struct{})
+	reported := make(map[reportedMapping]struct{})
 	for i := range lately {
-		reported[hostOfKey(&lately[i])] = struct{}{}
+		reported[lately[i]] = struct{}{}
 	}
 	kept, hosts := make(map[Mask]struct{}), make(map[bibHost]struct{})
 	d.Remove = slices.DeleteFunc(d.Remove, func(m Mask) bool {
-		_, is := reported[d.hosts[m]]
+		is := inUse(reported, d.hosts[m], m)
 		if is || all {
 			kept[m], hosts[d.hosts[m]] = struct{}{}, struct{}{}
 		}

@@ -56,9 +56,9 @@ func TestResolveConflicts(t *testing.T) {
 			list(sessionAt(0, old)), nil, 1, result{Injected: 2, Removed: 1}},
 		{"none may go", list(taken(0, 0)), list(sessionAt(0, old)), nil, 0, result{Blocked: 1, Limited: true}},
 	} {
-		live := make(map[bibHost]struct{})
+		live := make(map[reportedMapping]struct{})
 		for _, r := range c.touched {
-			live[hostOf(&r)] = struct{}{}
+			live[reportedMapping{host: hostOf(&r)}] = struct{}{}
 		}
 		d := Difference{Inject: slices.Clone(c.inject), Fresh: len(c.inject), Give: slices.Clone(c.own)}
 		d.ResolveConflicts(c.own, ttl, live, c.most)

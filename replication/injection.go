@@ -79,15 +79,19 @@ type InjectionTarget interface {
 // It leaves out those that have expired.
 func (i *Injection) Batch(dst []byte, f session.Format, pool6 netip.Prefix, to InjectionTarget, now time.Time) []byte {
 	since := now.Sub(i.Base)
-	for n := 0; n < session.MaxPerMessage && i.done < i.total; {
+	for n, looked := 0, 0; n < session.MaxPerMessage && looked < session.MaxPerMessage && i.done < i.total; {
 		from := i.take()
 		r := *from
 		if int64(r.Expires()) <= since.Milliseconds() || i.isNewer(&r) {
 			continue
 		}
 		r.Age(since)
-		if i.reported.Overflowed() && to.Keeps(&r) {
-			continue
+		// A peer may have reported a session of a removed BIB entry before or after the removal. A lookup takes time, so their number is bounded.
+		if i.reported.Overflowed() || i.reported.Has(r.Key()) {
+			looked++
+			if to.Keeps(&r) {
+				continue
+			}
 		}
 		heard := i.backlog.Injected(from)
 		var err error

@@ -98,7 +98,7 @@ func (r *Receiver) Judge(now time.Time) (again time.Time) {
 	if r.phase == PhaseListening {
 		return time.Time{}
 	}
-	v := r.knowledge.Verdict(live, r.reasons, now)
+	v := r.knowledge.Verdict(live, r.sync == syncwire.SyncNo, r.reasons, now)
 	if v.AskHello {
 		r.host.AskHellos(HelloBack, now)
 	}

@@ -123,7 +123,7 @@ func TestNotGreeted(t *testing.T) {
 	} {
 		now := began.Add(c.after)
 		k.Compare(peers.Live(now), now)
-		v := k.Verdict(peers.Live(now), c.before, now)
+		v := k.Verdict(peers.Live(now), len(c.before) > 0, c.before, now)
 		if v.Sync != c.want || (v.Sync == syncwire.SyncNo) != (len(v.Reasons) == 1) {
 			t.Errorf("after %v, before: %v: %+v", c.after, c.before, v)
 		}

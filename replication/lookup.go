@@ -105,11 +105,16 @@ func (h *Host) older(r *session.Record) bool {
 		h.do.Emit(LookupFailed{err})
 		return false
 	}
-	return there && h.IsNewest(&own, r)
+	return there && h.isNewest(&own, r, SameMoment)
 }
 
-// IsNewest reports whether the module's record of a session is not older than another one. The times left of both are those of one moment.
-func (h *Host) IsNewest(own, other *session.Record) bool {
+// Keeps reports whether the module's record of a session is not older than that of a full sync. The times left of both are those of one
+// moment.
+func (h *Host) Keeps(own, theirs *session.Record) bool {
+	return h.isNewest(own, theirs, max(h.Receiver.Tolerance, MinTolerance))
+}
+
+func (h *Host) isNewest(own, other *session.Record, tolerance time.Duration) bool {
 	behind := Idle(own, h.settings) - max(Idle(other, h.settings), 0)
-	return Winner(other, own, behind, SameMoment.Milliseconds()) <= 0
+	return Winner(other, own, behind, tolerance.Milliseconds()) <= 0
 }

@@ -9,9 +9,23 @@ const MaxReported = 1 << 18
 // older. The zero value records nothing.
 type Reported struct {
 	sessions map[session.Key]bool // whether the own module has reported it, or peers only; nil: nothing is recorded
-	order    []session.Key        // those of the own module, as they were added
+	order    []reportedMapping    // of these sessions, as they were added
 	compared int                  // how many of them the comparison of tables has that is under way
 	overflow bool
+}
+
+// reportedMapping is a BIB entry of which a session was reported. The zero mask is that of a report of the own module: any entry of the host
+// is in use here. A peer's report shows that the entry with the peer's mask is in use, but none with another mask.
+type reportedMapping struct {
+	host bibHost
+	mask Mask
+}
+
+// inUse reports whether a BIB entry is among mappings.
+func inUse(mappings map[reportedMapping]struct{}, host bibHost, mask Mask) bool {
+	_, own := mappings[reportedMapping{host: host}]
+	_, peers := mappings[reportedMapping{host, mask}]
+	return own || peers
 }
 
 // Start begins to record, unless that is under way. Restart begins with an empty set.
@@ -33,7 +47,7 @@ func (r *Reported) Recording() bool { return r.sessions != nil }
 // Add records a session that the own module has reported.
 func (r *Reported) Add(rec *session.Record) {
 	if key := rec.Key(); r.add(key, true) {
-		r.order = append(r.order, key)
+		r.order = append(r.order, reportedMapping{host: hostOfKey(&key)})
 	}
 }
 
@@ -61,7 +75,9 @@ func (r *Reported) AddList(entries []byte) {
 	}
 	for f := session.ListFormat(entries); len(entries) > 0; entries = entries[f.EntryLen():] {
 		rec := f.Record(entries)
-		r.add(rec.Key(), false)
+		if r.add(rec.Key(), false) {
+			r.order = append(r.order, reportedMapping{hostOf(&rec), maskOf(&rec)})
+		}
 	}
 }
 
@@ -81,12 +97,12 @@ func (r *Reported) Miss() { r.overflow = r.overflow || r.Recording() }
 // looked up in the module, and no BIB entries are removed.
 func (r *Reported) Overflowed() bool { return r.overflow }
 
-// BeginComparison returns the sessions that the own module has reported so far, for a comparison of tables, which happens beside the
-// thread: their mappings are in use here. They are not copied: sessions are added behind them only.
-func (r *Reported) BeginComparison() []session.Key {
+// BeginComparison returns the mappings of the sessions that were reported so far, for a comparison of tables, which happens beside the
+// thread. They are not copied: mappings are added behind them only.
+func (r *Reported) BeginComparison() []reportedMapping {
 	r.compared = len(r.order)
 	return r.order[:r.compared:r.compared]
 }
 
-// EndComparison returns the sessions that the own module has reported since BeginComparison.
-func (r *Reported) EndComparison() (lately []session.Key) { return r.order[r.compared:] }
+// EndComparison returns the mappings of the sessions that were reported since BeginComparison.
+func (r *Reported) EndComparison() (lately []reportedMapping) { return r.order[r.compared:] }

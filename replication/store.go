@@ -71,6 +71,12 @@ func (r *Receiver) beginToStore(now time.Time) bool {
 // store removes the BIB entries that are in the way of a piece of a peer's table, and queues its sessions for the module.
 func (r *Receiver) store(d Difference, now time.Time) {
 	in := r.in
+	if len(d.Inject) > 0 {
+		r.host.ReadCounters(now) // the module may have dropped reports of sessions that the comparison calls older
+		if r.in != in {
+			return // the instance is another one by now
+		}
+	}
 	d.Keep(r.reported.EndComparison(), r.reported.Overflowed())
 	r.removals.Spend(len(d.Remove), now)
 	in.report.Replaced += len(d.Remove)
@@ -98,9 +104,14 @@ func (r *Receiver) inject() {
 	}
 }
 
-// injectSome gives the module the next sessions, and continues after other work of the thread.
+// injectSome gives the module the next sessions, and continues after other work of the thread. The counters show before whether the module
+// has dropped reports: the own table may have newer sessions then.
 func (r *Receiver) injectSome() {
 	in := r.in
+	r.host.ReadCounters(r.host.Now())
+	if r.in != in {
+		return // the instance is another one by now
+	}
 	more := r.host.Inject(&in.injection)
 	r.host.Progressed(r.host.Now())
 	if more {

@@ -24,16 +24,16 @@ type Verdict struct {
 }
 
 // Verdict judges what Compare has found. live are the live peers. before are the reasons of the previous Verdict: a reason
-// that lasts keeps its Since. If there are some, the host has been incomplete, and stays so until each live peer has greeted it: a peer that
-// has just started may be one whose sessions were missing.
-func (k *Knowledge) Verdict(live []*Peer, before []Reason, now time.Time) Verdict {
+// that lasts keeps its Since. A host that has been incomplete stays so until each live peer has greeted it: the host does not know whether
+// it has the sessions of such a peer.
+func (k *Knowledge) Verdict(live []*Peer, incomplete bool, before []Reason, now time.Time) Verdict {
 	v := Verdict{Sync: syncwire.SyncYes}
 	if len(live) == 0 {
 		v.Sync = syncwire.SyncAlone
 	}
 	for i := range k.lacks {
 		l := &k.lacks[i]
-		if at := l.Since.Add(PendingFor); l.Pending && now.Before(at) && !(l.Reason.Code == NotGreeted && len(before) > 0) {
+		if at := l.Since.Add(PendingFor); l.Pending && now.Before(at) && !(l.Reason.Code == NotGreeted && incomplete) {
 			v.Next = Soonest(v.Next, at)
 			continue
 		}

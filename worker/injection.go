@@ -37,7 +37,7 @@ func (p *pumps) keeps(r *session.Record) bool {
 		p.host.Doubt(p.do.now())
 		return true
 	}
-	return there && p.host.IsNewest(&own, r)
+	return there && p.host.Keeps(&own, r)
 }
 
 // lookup returns the module's record of a session.

@@ -239,6 +239,9 @@ func (t *Truth) date(l *Lack, own *Module, id int, live time.Time) bool {
 // waits reports whether about that version of a session waits in a module to be reported.
 func (t *Truth) waits(id int, v Version) bool {
 	for _, n := range t.s.Nodes {
+		if !n.Running() {
+			continue // nobody will hear the report: the host that was given the session has to tell
+		}
 		for _, r := range n.Module.queue.reports {
 			if r.session.id == id && r.Updated.Sub(v.Updated).Abs() <= sameMoment {
 				return true

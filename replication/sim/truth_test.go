@@ -103,6 +103,16 @@ func TestLacks(t *testing.T) {
 			}, look: 14500 * ms,
 			want: []lack{{Origin: Reported, Since: 12, Known: 13}, {Peer: 2, Origin: Stored, Since: 12, Known: 13}},
 		},
+		"the report waits in the module of a host whose worker is dead": {
+			do: func(s *Simulation) {
+				s.Nodes[0].Module.Globals.SSFlushDeadline = time.Hour
+				packet(s, opening(session.UDP, 1))
+				_ = s.Nodes[2].Module.Add(entries(t, session.Packed40, s.Nodes[0].Module.Records()[0]))
+				s.Run(11 * time.Second)
+				s.Nodes[0].kill()
+			}, look: 30 * time.Second,
+			want: []lack{{Peer: 2, Origin: Stored, Since: 10, Known: 18}},
+		},
 		"the module drops it, counted": {
 			do: func(s *Simulation) {
 				s.Nodes[0].Module.Globals.SSCapacity = 0
