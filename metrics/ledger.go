@@ -61,8 +61,8 @@ func stage(name, help string, value func(*worker.Ledger) uint64) Family {
 
 var ledgerSection = Section{
 	Title: "Ledger",
-	Text: "What became of the sessions, stage by stage. `reported - coalesced + refreshed = sent + unsent` holds for the sessions from the module, and\n" +
-		"`received + injected = ignored + untranslated + given` for those from peers, but for sessions that wait.",
+	Text: "The ledger accounts for each session, stage by stage. `reported - coalesced + refreshed = sent + unsent` holds for the sessions from the module, and\n" +
+		"`received + injected = ignored + untranslated + given` for those from peers, except for sessions that wait.",
 	Families: []Family{
 		stage("reported", "Sessions that the module has reported.", func(l *worker.Ledger) uint64 { return l.Reported }),
 		stage("coalesced", "Reports that were not sent at once, because only the time left of the session had changed.", func(l *worker.Ledger) uint64 { return l.Coalesced }),
