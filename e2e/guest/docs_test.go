@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +19,11 @@ func TestDocumentation(t *testing.T) {
 	enter(t, "test")
 	docstest.Root = Documentation
 	t.Setenv("PATH", filepath.Dir(joolctl)+":"+os.Getenv("PATH"))
-	t.Run("README.md", func(t *testing.T) { newReader(t).follow("README.md") })
+	t.Run("README.md", func(t *testing.T) {
+		r := newReader(t)
+		run(t, "ip", "netns", "exec", "blue", tool(t), "instance", "remove", "nat") // only the migration is about several instances
+		r.follow("README.md")
+	})
 	t.Run("migrating", func(t *testing.T) {
 		r := newReader(t)
 		run(t, tool(t), "-i", "nat", "global", "update", "ss-enabled", "true") // or joold would not have run
@@ -47,6 +52,9 @@ func newReader(t *testing.T) *reader {
 	newInstance(t, blue)
 	run(t, tool(t), "instance", "add", "nat", "--netfilter", "--pool6", pool6)
 	t.Cleanup(func() { run(t, tool(t), "instance", "remove", "nat") })
+	if err := os.MkdirAll("/etc/joold.d", 0o755); err != nil { // the package has it
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { os.RemoveAll("/etc/joold.d") })
 	const packaged = "/usr/libexec/joolctl"
 	if err := os.MkdirAll(packaged, 0o755); err != nil {
@@ -148,7 +156,7 @@ func (r *reader) typeIn(line string) {
 		if p.err != nil {
 			r.t.Errorf("%v:\n%s", p.err, p.log.String())
 		}
-	case program == "joolctl" && words[1] != "check" && r.up == nil:
+	case program == "joolctl" && !slices.Contains([]string{"check", "init", "doctor"}, words[1]) && r.up == nil:
 		r.serve() // "on the host that still runs joolctl"
 		fallthrough
 	default:
