@@ -47,6 +47,7 @@ func newReader(t *testing.T) *reader {
 	t.Cleanup(func() { ip(t, "netns del blue") })
 	ip(t, "link add eth1 type veth peer name eth1 netns blue")
 	t.Cleanup(func() { ip(t, "link del eth1") })
+	run(t, "sysctl", "-w", "net.ipv6.conf.eth1.accept_dad=0") // an address can send at once; the reader types faster than a person
 	ip(t, "link set eth1 up")
 	blue.ip(t, "link set eth1 up")
 	newInstance(t, blue)
