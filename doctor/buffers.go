@@ -3,10 +3,8 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -49,14 +47,9 @@ func socketsOf(pid int) map[uint64]int {
 	found := make(map[uint64]int)
 	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid)) // fails for bad patterns only
 	for _, link := range links {
-		target, err := os.Readlink(link)
-		if err != nil {
-			continue // the descriptor was closed
-		}
-		text, is := strings.CutPrefix(target, "socket:[")
-		inode, err := strconv.ParseUint(strings.TrimSuffix(text, "]"), 10, 64)
-		fd, fdErr := strconv.Atoi(filepath.Base(link))
-		if is && err == nil && fdErr == nil {
+		inode, is := socketInode(link)
+		fd, err := strconv.Atoi(filepath.Base(link))
+		if is && err == nil {
 			found[inode] = fd
 		}
 	}

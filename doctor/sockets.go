@@ -82,13 +82,8 @@ func socketOwners() map[uint64][]process {
 	found := make(map[uint64][]process)
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // fails for bad patterns only
 	for _, link := range links {
-		target, err := os.Readlink(link)
-		if err != nil {
-			continue // the descriptor was closed
-		}
-		text, is := strings.CutPrefix(target, "socket:[")
-		inode, err := strconv.ParseUint(strings.TrimSuffix(text, "]"), 10, 64)
-		if !is || err != nil {
+		inode, is := socketInode(link)
+		if !is {
 			continue
 		}
 		dir := filepath.Dir(filepath.Dir(link))
@@ -100,6 +95,18 @@ func socketOwners() map[uint64][]process {
 		}
 	}
 	return found
+}
+
+// socketInode returns the inode of the socket that a link in /proc/PID/fd leads to. It returns false for another file, and for a
+// descriptor that was closed meanwhile.
+func socketInode(link string) (uint64, bool) {
+	target, err := os.Readlink(link)
+	if err != nil {
+		return 0, false
+	}
+	text, is := strings.CutPrefix(target, "socket:[")
+	inode, err := strconv.ParseUint(strings.TrimSuffix(text, "]"), 10, 64)
+	return inode, is && err == nil
 }
 
 // others returns the processes, apart from this one and the supervisor, that have one of the sockets.

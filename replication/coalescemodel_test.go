@@ -170,15 +170,15 @@ func TestCoalesceIsBounded(t *testing.T) {
 		}
 	}
 	if len(p.out) != n {
-		t.Errorf("%d of %d new sessions went on", len(p.out), n)
+		t.Errorf("%d of %d new sessions were sent", len(p.out), n)
 	}
 	p.out = nil
-	for i := range n { // of those that it remembers it has the last
+	for i := range n { // the coalescer keeps the latest report of each session that it remembers
 		p.report(tcpRecord(i, 5000))
 	}
 	p.after(time.Second + refreshEvery)
 	if len(p.out) != n {
-		t.Errorf("%d of %d went on", len(p.out), n)
+		t.Errorf("%d of %d refreshes were sent", len(p.out), n)
 	}
 	for range 10 * n {
 		p.report(tcpRecord(rand.IntN(n), 5000))

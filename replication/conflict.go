@@ -164,8 +164,8 @@ func (c *conflicts) with(w *session.Record) (ways []Mask) {
 	return ways
 }
 
-// removeOlder divides Inject into sessions that conflict with no entry that stays, and others. It removes the entries that are
-// older than a session, but no more than most.
+// removeOlder chooses the BIB entries to remove: those that are older than a session that they conflict with, most of them at most.
+// Then it divides Inject: a session is free if all entries that it conflicts with are removed, and otherwise blocked.
 func (d *Difference) removeOlder(c *conflicts, our syncwire.Settings, most int) (free, blocked []session.Record) {
 	free = d.Inject[:0]
 	for i := range d.Inject {

@@ -70,7 +70,7 @@ func TestResolveConflicts(t *testing.T) {
 		}
 		for _, r := range d.Give {
 			if slices.Contains(d.Remove, maskOf(&r)) {
-				t.Errorf("%s: what is removed is given to the peer", c.name)
+				t.Errorf("%s: the peer is given a session whose BIB entry is removed", c.name)
 			}
 		}
 	}

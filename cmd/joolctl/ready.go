@@ -80,7 +80,7 @@ has recorded, is not asked: it must not step down because a peer is incomplete.`
 			return p.printReady(ready, out)
 		},
 	}
-	cmd.Flags().BoolVar(&o.AllowAlone, "allow-alone", false, "also ready if the host hears no peer")
+	cmd.Flags().BoolVar(&o.AllowAlone, "allow-alone", false, "report a host as ready that hears no peer, too")
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait up to this time until it is ready")
 	cmd.Flags().DurationVar(&o.Patience, "patience", 0,
 		"ready after so long without being ready, if no complete peer was heard meanwhile (at least 25s)")

@@ -88,6 +88,7 @@ func startPod(t *testing.T, node *namespace, example kubernetes.Example) pod {
 // exec runs joolctl as `kubectl exec` does, and returns its output and exit status.
 func (p pod) exec(t *testing.T, args ...string) (string, int) {
 	t.Helper()
-	socket := fmt.Sprintf("/proc/%d/root/run/joolctl/joolctl.sock", p.cmd.Process.Pid)
+	files := fmt.Sprintf("/proc/%d/root", p.cmd.Process.Pid) // the container's
+	socket := filepath.Join(files, "run/joolctl/joolctl.sock")
 	return command(t, append([]string{joolctl, "--socket", socket}, args...)...)
 }

@@ -73,7 +73,8 @@ func (b *bench) part(ctx context.Context, o e2e.LiveOptions) error {
 	return errors.Join(err, b.judge())
 }
 
-// whole measures all rows on the newest Jool, those that need one machine on older versions, and what a key costs. It writes the document.
+// whole measures all rows on the newest Jool, then the rows for one machine on older versions, then joolctl with a key beside joolctl
+// without one. It writes the tables into the document.
 func (b *bench) whole(ctx context.Context, o e2e.LiveOptions) error {
 	versions := b.lab.Versions() // oldest first
 	slices.Reverse(versions)
