@@ -248,6 +248,10 @@ func TestFaults(t *testing.T) {
 		{"firewall", "rejects what is sent", func(w *ward) {
 			w.command("nft", "add table inet f; add chain inet f o { type filter hook output priority 0; }; add rule inet f o udp dport 6464 reject")
 		}, Fail, "cannot be sent", "nft list ruleset"},
+		{"firewall", "with an address that cannot send yet", func(w *ward) {
+			w.command("sysctl", "-w", "net.ipv6.conf.sync.accept_dad=1", "net.ipv6.conf.sync.dad_transmits=100")
+			nstest.IP(w.t, w.ns, "address flush dev sync", "address add fd64::9/64 dev sync")
+		}, Warn, "no address of sync can send yet", "tentative"},
 		{"keys", "none", func(*ward) {}, Warn, "clear", "genkey"},
 		{"keys", "good", key("require", time.Hour), OK, "1 key", ""},
 		{"keys", "old", key("require", 2*oldKey), Warn, "730 days", "genkey 2"},

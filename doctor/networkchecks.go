@@ -278,6 +278,9 @@ func checkFirewall(_ context.Context, s *subject) []Finding {
 	defer p.close()
 	arrived, err := p.send(time.Second)
 	switch {
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return warn(fmt.Sprintf("not checked: no address of %s can send yet; the kernel checks a new IPv6 address for a second or two", in.Name),
+			"try again; if that does not help, look for \"tentative\" and \"dadfailed\": "+strings.TrimPrefix(s.inside("ip address show dev "+in.Name), "type: "))
 	case err != nil:
 		return fail(fmt.Sprintf("a test datagram to %v port %d cannot be sent: %v", s.spec.Group, s.spec.Port, err), s.inside("nft list ruleset"))
 	case !arrived:
