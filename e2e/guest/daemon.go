@@ -54,7 +54,7 @@ func startWorker(t testing.TB, kind daemon, n *namespace, p pair) worker {
 		net, mod := p.write(t, dir)
 		w.process = start(t, n, cJoold, net, mod)
 	}
-	n.awaitListening(t, w.process, p.group, p.port, 1)
+	n.awaitListening(t, p.group, p.port, w.process)
 	return w
 }
 

@@ -152,7 +152,7 @@ func (h *host) receiveBuffers(t testing.TB, p pair, n *namespace, bytes int) {
 		}()
 	}
 	h.start()
-	n.awaitListening(t, h.processes[0], p.group, p.port, 1)
+	n.awaitListening(t, p.group, p.port, h.processes...)
 }
 
 // netsocket returns the path of a pair's netsocket file.

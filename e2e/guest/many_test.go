@@ -116,7 +116,7 @@ func joolds(t *testing.T, name string, pairs []placed) Many {
 		all = append(all, start(t, p.in, cJoold, netsocket, modsocket))
 	}
 	for i, p := range pairs {
-		p.in.awaitListening(t, all[i], p.group, p.port, 1)
+		p.in.awaitListening(t, p.group, p.port, all[i])
 	}
 	m := Many{Case: name, Pairs: len(pairs), Started: time.Since(begin)}
 	m.measure(t, all...)

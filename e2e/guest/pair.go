@@ -123,27 +123,26 @@ func writeJSON(t testing.TB, file string, value any) {
 // listensWithin is how long a program may take to listen.
 const listensWithin = 20 * time.Second
 
-// awaitListening waits until workers programs of the namespace listen both to
-// a group on the port and to the kernel. The process is one that has to run meanwhile.
-func (n *namespace) awaitListening(t testing.TB, p *process, group string, port uint16, workers int) {
+// awaitListening waits until one of the processes listens both to a group on the port and to the kernel, with sockets of
+// its own in the namespace. All of them have to run meanwhile.
+func (n *namespace) awaitListening(t testing.TB, group string, port uint16, processes ...*process) {
 	t.Helper()
 	udp, members := "udp6", "igmp6"
 	if netip.MustParseAddr(group).Is4() {
 		udp, members = "udp", "igmp"
 	}
 	eventually(t, listensWithin, n.name+" listens", func() string {
-		p.running(t)
-		sockets := strings.Count(n.proc(t, udp), fmt.Sprintf(":%04X ", port))
-		if sockets < workers {
-			return fmt.Sprintf("%d sockets of %d have port %d:\n%s", sockets, workers, port, n.proc(t, udp))
-		}
 		if joined := n.proc(t, members); !strings.Contains(joined, procAddress(group)) {
 			return "the group is not joined:\n" + joined
 		}
-		if l := kernelListeners(n.proc(t, "netlink")); l < workers {
-			return fmt.Sprintf("%d of %d listen to the kernel:\n%s", l, workers, n.proc(t, "netlink"))
+		sockets, reports := n.proc(t, udp), n.proc(t, "netlink")
+		for _, p := range processes {
+			p.running(t)
+			if p.hasOne(portSockets(sockets, port)) && p.hasOne(kernelListeners(reports)) {
+				return ""
+			}
 		}
-		return ""
+		return fmt.Sprintf("no process has a socket on port %d and one that listens to the kernel:\n%s%s", port, sockets, reports)
 	})
 }
 
@@ -158,17 +157,28 @@ func procAddress(addr string) string {
 	return fmt.Sprintf("%x", b)
 }
 
-// kernelListeners counts the generic netlink sockets that have joined a group, in /proc/net/netlink's text.
-func kernelListeners(text string) int {
-	const generic = "16"
-	n := 0
+// portSockets are the inodes of the sockets on a port, in the text of /proc/net/udp or udp6.
+func portSockets(text string, port uint16) (inodes []string) {
+	local := fmt.Sprintf(":%04X", port)
 	for line := range strings.Lines(text) {
-		f := strings.Fields(line) // sk, protocol, port, groups, …
-		if len(f) > 3 && f[1] == generic && strings.Trim(f[3], "0") != "" {
-			n++
+		f := strings.Fields(line) // sl, local address, remote address, st, queues, timer, retransmissions, uid, timeout, inode, …
+		if len(f) > 9 && strings.HasSuffix(f[1], local) {
+			inodes = append(inodes, f[9])
 		}
 	}
-	return n
+	return inodes
+}
+
+// kernelListeners are the inodes of the generic netlink sockets that have joined a group, in /proc/net/netlink's text.
+func kernelListeners(text string) (inodes []string) {
+	const generic = "16"
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line) // sk, protocol, port, groups, rmem, wmem, dump, locks, drops, inode
+		if len(f) > 9 && f[1] == generic && strings.Trim(f[3], "0") != "" {
+			inodes = append(inodes, f[9])
+		}
+	}
+	return inodes
 }
 
 // netlinkDrops is how many multicasts the namespace's generic netlink sockets had no room for.

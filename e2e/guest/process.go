@@ -3,8 +3,11 @@ package guest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -96,6 +99,20 @@ func (p *process) running(t testing.TB) {
 		t.Fatalf("%s has ended: %v", p.name, p.err)
 	default:
 	}
+}
+
+// hasOne reports whether the program has one of some sockets, by their inodes.
+func (p *process) hasOne(inodes []string) bool {
+	descriptors := fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid)
+	entries, _ := os.ReadDir(descriptors) // of a program that has ended: none
+	for _, e := range entries {
+		file, _ := os.Readlink(filepath.Join(descriptors, e.Name())) // it may be closed by now
+		inode, is := strings.CutPrefix(strings.TrimSuffix(file, "]"), "socket:[")
+		if is && slices.Contains(inodes, inode) {
+			return true
+		}
+	}
+	return false
 }
 
 // stopWithin is how long a program of ours may take to end after SIGTERM: 2 s,

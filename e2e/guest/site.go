@@ -59,8 +59,8 @@ func serve(t testing.TB, kind daemon, sites []*site) {
 	}
 	for i, s := range sites {
 		process := func(h *host) *process { return h.processes[i%len(h.processes)] }
-		s.j.awaitListening(t, process(hostJ), s.group, groupPort, 1)
-		s.k.awaitListening(t, process(hostK), s.group, groupPort, 1)
+		s.j.awaitListening(t, s.group, groupPort, process(hostJ))
+		s.k.awaitListening(t, s.group, groupPort, process(hostK))
 	}
 }
 
