@@ -39,7 +39,7 @@ var (
 		Single: LatencyBounds{P50: 10 * time.Millisecond, P99: 30 * time.Millisecond, Late: 0.001},
 		Burst:  LatencyBounds{P50: 30 * time.Millisecond, P99: 60 * time.Millisecond},
 		Sender: 1.3, Receiver: 1.15, Packets: 0.92,
-		Key:      KeyBounds{Latency: 1.1, CPU: 1.15},
+		Key:      KeyBounds{Latency: 1.1},
 		Survives: 100 * time.Millisecond,
 	}
 	// OlderBounds are the bounds on older versions of Jool.

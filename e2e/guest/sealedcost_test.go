@@ -72,9 +72,10 @@ func sealedSteady(t *testing.T, rounds int) {
 		t.Log(c.opened)
 		return c
 	})
-	// Both daemons together have the bound. The receiver alone has little to do for a packet of a connection that continues, so that the
-	// cipher is a larger part.
-	const together, each = 1.15, 1.4
+	together, each := 1.15, 1.15
+	if testing.Short() {
+		each = 1.4 // of so few packets, Go's own threads take a larger part than the cipher
+	}
 	per := func(c time.Duration, m LiveCost) float64 { return float64(c) / float64(m.Packets) }
 	for _, m := range []struct {
 		name          string
