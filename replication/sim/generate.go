@@ -110,6 +110,10 @@ func (p Plan) companions(r *rand.Rand, f Fault) []Fault {
 		}
 		return []Fault{{Kind: Failover, At: min(end+time.Duration(length*float64(takeoverWithin)).Truncate(time.Millisecond), p.To), Host: from, Peer: host}}
 	}
+	if f.Kind == Restart && drawn < restartDrops && f.For > 10*time.Millisecond {
+		lasts := time.Duration(length * float64(f.For-time.Millisecond)).Truncate(time.Millisecond)
+		return []Fault{{Kind: Drops, At: at + time.Millisecond, For: lasts, Host: host, Peer: f.Peer, Amount: float64(1 + int(7*amount))}}
+	}
 	switch {
 	case f.Kind == Crash && drawn < 0.5:
 		at, end = max(at-time.Duration(length*float64(lastWords)).Truncate(time.Millisecond), p.From), at
@@ -122,6 +126,10 @@ func (p Plan) companions(r *rand.Rand, f Fault) []Fault {
 		{Kind: OneWay, At: at, For: end - at, Host: -1, Peer: host},
 	}
 }
+
+// restartDrops is the share of the Restarts during which the module drops sessions, so that the new worker finds other counters than
+// those that the worker before has kept.
+const restartDrops = 0.4
 
 // takeoverWithin is how soon after the start of a worker its host takes over the traffic, while a full sync is likely to be under way.
 const takeoverWithin = 3 * time.Second
