@@ -82,7 +82,7 @@ func TestFiveMinutesA(t *testing.T) {
 	typeBlock(t, p.dir, p.blocks["4. Start"][1])
 }
 
-// plugIsBack is what B's test says to A's.
+// plugIsBack is the line that B's test prints for A's.
 const plugIsBack = "the plug is back"
 
 // TestFiveMinutesB is host B of docs/five-minutes.md, and the router, the client and the server.

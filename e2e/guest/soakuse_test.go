@@ -21,7 +21,7 @@ func TestLeaks(t *testing.T) {
 		return u.leaks(false)
 	}
 	if leak := use(func(int, *Use) {}); leak != "" {
-		t.Errorf("what is flat leaks: %s", leak)
+		t.Errorf("constant use is taken for a leak: %s", leak)
 	}
 	if use(func(at int, u *Use) { u.Goroutines += at / 2 }) == "" || use(func(at int, u *Use) { u.Descriptors += at / 2 }) == "" ||
 		use(func(at int, u *Use) { u.ResidentKiB += at * 1000 }) == "" {
@@ -32,6 +32,6 @@ func TestLeaks(t *testing.T) {
 			u.ResidentKiB += at * 400
 		}
 	}); leak != "" {
-		t.Errorf("what grew at the beginning only leaks: %s", leak)
+		t.Errorf("growth that ends early is taken for a leak: %s", leak)
 	}
 }

@@ -13,7 +13,7 @@ import (
 //go:embed joolctl.yaml
 var manifest string
 
-// Example is what tests need of the example.
+// Example is the part of the example manifest that tests use.
 type Example struct {
 	// Files maps names of files to their content.
 	Files map[string]string

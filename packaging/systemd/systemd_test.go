@@ -27,7 +27,7 @@ func TestUnits(t *testing.T) {
 	compare(t, "inside", out, journal)
 }
 
-// install builds the programs, and copies the units beside them.
+// install builds the programs into dir and copies the units there.
 func install(t *testing.T, dir string) {
 	t.Helper()
 	build := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "joolctl/cmd/joolctl", "joolctl/cmd/joold")
