@@ -210,9 +210,9 @@ func (k *Knowledge) Merge(vector []syncwire.Component, doubts int, now time.Time
 	k.vector.Merge(Others(vector, k.self), now, k.peers.isLive(now))
 }
 
-// Hold notes that the table may contain some of the sessions of a peer's table with that vector.
-func (k *Knowledge) Hold(vector []syncwire.Component, now time.Time) {
-	k.vector.Hold(Others(vector, k.self), now, k.peers.isLive(now))
+// RaiseHighest notes that the table may contain some of the sessions of a peer's table with that vector.
+func (k *Knowledge) RaiseHighest(vector []syncwire.Component, now time.Time) {
+	k.vector.RaiseHighest(Others(vector, k.self), now, k.peers.isLive(now))
 }
 
 // Stores notes that a full sync stores sessions of a peer's table.

@@ -107,7 +107,7 @@ func (s *Sender) Solicited(by syncwire.ID, now time.Time) {
 // accepts reports whether a peer accepts BULKs with so many sessions.
 func (s *Sender) accepts(id syncwire.ID, perBulk int) bool {
 	to := s.peers.WithID(id)
-	return perBulk == syncwire.MaxBulk || to != nil && to.tells
+	return perBulk == syncwire.MaxBulk || to != nil && to.sendsHeard
 }
 
 // sessionsPerBulk returns how many sessions the BULKs of a full sync have: as many as fit, unless one of its receivers accepts

@@ -49,7 +49,7 @@ func (s *Supervisor) moveToTarget(p *pair) {
 
 // inEachOthersWay reports whether a worker for the spec can't run beside the pair's worker.
 func (s *Supervisor) inEachOthersWay(p *pair, spec configdir.Spec) bool {
-	return collide(p.spec, spec) || s.sharesSocket(p, spec)
+	return conflict(p.spec, spec) || s.sharesSocket(p, spec)
 }
 
 // probe checks that the target's instance exists before the running worker is stopped.

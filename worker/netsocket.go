@@ -179,12 +179,12 @@ func (s *netSocket) waits() bool {
 // have been set since. So arrived ignores a stamp in the future, and one that is older than both the thread's last stall and
 // replication.AbsentAfter. It then assumes that the datagram waited for the whole stall: peers correct a session that is too
 // old here, but they adopt one that is too young.
-func arrived(d packetio.Datagram, now time.Time, stood time.Duration) time.Time {
+func arrived(d packetio.Datagram, now time.Time, stall time.Duration) time.Time {
 	waited := time.Duration(0)
 	if !d.Arrived.IsZero() {
 		waited = now.Round(0).Sub(d.Arrived)
-		if waited < 0 || waited > max(stood, replication.AbsentAfter) {
-			waited = stood
+		if waited < 0 || waited > max(stall, replication.AbsentAfter) {
+			waited = stall
 		}
 	}
 	return now.Add(-waited)

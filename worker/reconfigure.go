@@ -56,7 +56,7 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 	if err := p.conn.SetReceiveBuffer(spec.ReceiveBuffer); err != nil {
 		return err
 	}
-	return p.standing(func() error {
+	return p.onThread(func() error {
 		p.publishTrouble()
 		now := time.Now()
 		p.announceSecurity(spec, now)
@@ -103,7 +103,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		return nil
 	}
 	if changed.thread == p.thread {
-		return p.standing(func() error {
+		return p.onThread(func() error {
 			if err := change(); err != nil {
 				return err
 			}
@@ -117,11 +117,11 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 	if err != nil {
 		return err
 	}
-	return p.standing(take)
+	return p.onThread(take)
 }
 
-// standing calls fn on the instance's thread, so that no other function of the worker runs meanwhile.
-func (p *pumps) standing(fn func() error) error {
+// onThread calls fn on the instance's thread, so that no other function of the worker runs meanwhile.
+func (p *pumps) onThread(fn func() error) error {
 	var err error
 	if doErr := p.thread.Do(func() { p.borrow(func() { err = fn() }) }); doErr != nil {
 		return doErr
@@ -136,7 +136,7 @@ func (p *pumps) replaceSocket(spec configdir.Spec) error {
 		return err
 	}
 	var old *netSocket
-	err = p.standing(func() error {
+	err = p.onThread(func() error {
 		if err := p.thread.Watch(socket.fd, p.guard(p.fromNetwork)); err != nil {
 			return err
 		}
