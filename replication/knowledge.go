@@ -137,11 +137,6 @@ func (k *Knowledge) Expected(origin syncwire.ID) (seq syncwire.Seq, dead time.Ti
 	return c.complete.Seq + 1, c.dead, c.known
 }
 
-// Contains reports whether the table contains everything of an origin up to a position.
-func (k *Knowledge) Contains(origin syncwire.ID, p syncwire.Position) bool {
-	return k.vector.Contains(origin, p)
-}
-
 // Empty notes that an origin has had no session yet.
 func (k *Knowledge) Empty(origin syncwire.ID) { k.vector.Empty(origin) }
 

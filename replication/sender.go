@@ -205,9 +205,6 @@ func (s *Sender) Serves(to *Peer, now time.Time) bool {
 // Served returns when END of a requested table was last sent: its receiver compares the table with its own.
 func (s *Sender) Served() time.Time { return s.served }
 
-// Sending reports whether a full sync is being sent.
-func (s *Sender) Sending() bool { return s.current != nil }
-
 // Tick does what is due, and returns when to call it again; zero: no need.
 func (s *Sender) Tick(now time.Time) time.Time {
 	again, retransmits := s.retransmit(now)
