@@ -124,7 +124,7 @@ func (st *readiness) cannotHear(p *replication.PeerInfo) (why replication.Reason
 		return why, true
 	}
 	why = replication.Reason{Code: replication.SecurityDiffers, Peer: p.Address.String(), Since: st.since(p)}
-	first, _ := peer.First()
+	first := peer.First()
 	switch {
 	case !own.Mode.TakesClear() && !peer.Mode.Seals():
 		why.Text = fmt.Sprintf(`this host does not hear peer %v: "security" is %q there, so that it sends clear datagrams, and %q here`, p.Address, peer.Mode, own.Mode)
@@ -148,7 +148,7 @@ func (st *readiness) cannotBeHeard(p *replication.PeerInfo) (why []replication.R
 	add := func(code replication.Code, text, remedy string) {
 		why = append(why, replication.Reason{Code: code, Peer: p.Address.String(), Since: st.since(p), Text: text, Remedy: remedy})
 	}
-	first, _ := own.First()
+	first := own.First()
 	switch {
 	case own.Mode.Seals() && !peer.Known:
 		add(replication.SecurityDiffers, fmt.Sprintf("peer %v does not hear this host: it is an upstream joold or an older joolctl, which can't open sealed datagrams", p.Address),
