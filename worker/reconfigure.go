@@ -88,7 +88,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		}
 		return nil
 	}
-	take := func() error {
+	take := func() {
 		old := p.w.spec()
 		former, moved := p.socket.only, !spec.Unicast() && (p.socket.in != changed.in || old.OutInterface != spec.OutInterface)
 		p.w.env.Claims.drop(p.socket.claim)
@@ -100,14 +100,14 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 			p.host.Moved(time.Now())
 		}
 		p.relist(old, spec, time.Now())
-		return nil
 	}
 	if changed.thread == p.thread {
 		return p.onThread(func() error {
-			if err := change(); err != nil {
-				return err
+			err := change()
+			if err == nil {
+				take()
 			}
-			return take()
+			return err
 		})
 	}
 	var err error
@@ -117,7 +117,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 	if err != nil {
 		return err
 	}
-	return p.onThread(take)
+	return p.onThread(func() error { take(); return nil })
 }
 
 // onThread calls fn on the instance's thread, so that no other function of the worker runs meanwhile.
