@@ -6,8 +6,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -20,7 +18,7 @@ import (
 func main() { e2e.Main("bench", bench) }
 
 func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
-	all, err := measure(ctx, l, programs)
+	all, err := e2e.Measure[[]guest.Measurement](ctx, l, programs, "bench", l.Newest(), "TestBench", "measurements.json")
 	if err != nil {
 		return err
 	}
@@ -42,20 +40,4 @@ func commit() string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// measure runs the rounds in one machine.
-func measure(ctx context.Context, l *lab.Lab, programs e2e.Programs) ([]guest.Measurement, error) {
-	files, err := programs.RunLong(ctx, l, "bench", l.Newest(), "TestBench")
-	if err != nil {
-		return nil, err
-	}
-	var all []guest.Measurement
-	if err := json.Unmarshal(files["measurements.json"], &all); err != nil {
-		return nil, fmt.Errorf("the machine's measurements: %w", err)
-	}
-	if len(all) == 0 {
-		return nil, errors.New("the machine made no measurement")
-	}
-	return all, nil
 }

@@ -3,7 +3,7 @@
 //
 //	go run ./e2e/cmd/benchlive
 //
-// It fails if joolctl breaks a bound. With any flag other than -v it prints the result and leaves the document alone.
+// It fails if joolctl breaks a bound. With any flag it prints the result and leaves the document alone.
 package main
 
 import (
@@ -29,21 +29,18 @@ func main() {
 	flag.StringVar(&o.Jool, "jool", "", "the `version` of Jool; empty for the newest")
 	flag.IntVar(&o.Rounds, "rounds", 3, "rounds of each variant")
 	flag.IntVar(&o.Crashes, "crashes", 10, "crashes of joolctl at each rate; C joold has 3 of them at most")
-	verbose := flag.Bool("v", false, "print what each thread of the daemons used")
 	flag.Parse()
-	part := false
-	flag.Visit(func(f *flag.Flag) { part = part || f.Name != "v" })
 	o.Rows, o.Variants = strings.Split(*rows, ","), strings.Split(*variants, ";")
 	if *traffic != "" {
 		o.Traffic = strings.Split(*traffic, ",")
 	}
 	e2e.Main("bench-live", func(ctx context.Context, l *lab.Lab, p e2e.Programs) error {
-		b := bench{lab: l, programs: p, verbose: *verbose}
+		b := bench{lab: l, programs: p}
 		var err error
 		if b.load, err = hostload.Start(); err != nil {
 			return err
 		}
-		if part {
+		if flag.NFlag() > 0 {
 			return b.part(ctx, o)
 		}
 		return b.whole(ctx, o)
@@ -53,7 +50,6 @@ func main() {
 type bench struct {
 	lab      *lab.Lab
 	programs e2e.Programs
-	verbose  bool
 	load     hostload.Measurement
 	others   float64    // share of the host's processors that other programs used
 	measured []measured // one for each version of Jool
@@ -116,9 +112,6 @@ func (b *bench) run(ctx context.Context, o e2e.LiveOptions) error {
 	live, err := b.programs.RunLive(ctx, b.lab, o)
 	if err != nil {
 		return fmt.Errorf("Jool %s: %w", o.Jool, err)
-	}
-	if b.verbose {
-		writeThreads(os.Stdout, live)
 	}
 	if m := (measured{o.Jool, live}); slices.Contains(o.Variants, guest.LiveKeyed) {
 		b.keyed = append(b.keyed, m)
