@@ -19,15 +19,15 @@ type output struct {
 // newOutput adds the flag to a command.
 func newOutput(cmd *cobra.Command, names ...string) *output {
 	o := &output{names: names}
-	cmd.Flags().StringVarP(&o.name, "output", "o", names[0], o.list())
+	cmd.Flags().StringVarP(&o.name, "output", "o", names[0], anyOf(names))
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	return o
 }
 
-// list names the possible outputs, for example "table, wide or json".
-func (o *output) list() string {
-	last := len(o.names) - 1
-	return strings.Join(o.names[:last], ", ") + " or " + o.names[last]
+// anyOf names values in a sentence, for example "table, wide or json".
+func anyOf(names []string) string {
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // check returns an error if there is no such output.
@@ -35,7 +35,7 @@ func (o *output) check() error {
 	if slices.Contains(o.names, o.name) {
 		return nil
 	}
-	return fmt.Errorf("there is no output %q; write %s", o.name, o.list())
+	return fmt.Errorf("there is no output %q; write %s", o.name, anyOf(o.names))
 }
 
 func (o *output) json() bool { return o.name == "json" }
