@@ -29,7 +29,6 @@ func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Commit %s, Jool %s, Linux %s, %d sessions, %d rounds of each.\n\n", commit(), l.Newest(), kernel, all[0].Opened-1, len(all)/2)
 	writeTable(&text, all)
-	fmt.Print("\n", text.String())
 	return e2e.WriteTable(e2e.Benchmarks, "make bench", text.String())
 }
 

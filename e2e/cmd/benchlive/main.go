@@ -65,7 +65,7 @@ func (b *bench) part(ctx context.Context, o e2e.LiveOptions) error {
 	if err := b.run(ctx, o); err != nil {
 		return err
 	}
-	_, err := b.print()
+	_, err := b.text()
 	return errors.Join(err, b.judge())
 }
 
@@ -87,15 +87,15 @@ func (b *bench) whole(ctx context.Context, o e2e.LiveOptions) error {
 	if err := b.run(ctx, o); err != nil {
 		return err
 	}
-	text, err := b.print()
+	text, err := b.text()
 	if err != nil {
 		return err
 	}
 	return errors.Join(e2e.WriteTable(e2e.Benchmarks, "make bench-live", text), b.judge())
 }
 
-// print prints the result and returns it.
-func (b *bench) print() (string, error) {
+// text is the result.
+func (b *bench) text() (string, error) {
 	kernel, err := b.lab.KernelRelease()
 	if err != nil {
 		return "", err
@@ -103,9 +103,7 @@ func (b *bench) print() (string, error) {
 	if b.others, err = b.load.Others(0); err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors.\n\n%s", kernel, 100*b.others, tables(b.measured, b.keyed))
-	fmt.Print("\n", text)
-	return text, nil
+	return fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors.\n\n%s", kernel, 100*b.others, tables(b.measured, b.keyed)), nil
 }
 
 func (b *bench) run(ctx context.Context, o e2e.LiveOptions) error {

@@ -30,7 +30,6 @@ func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Jool %s, Linux %s.\n\n", l.Newest(), kernel)
 	writeTable(&text, all)
-	fmt.Print("\n", text.String())
 	return e2e.WriteTable(e2e.Benchmarks, "make bench-many", text.String())
 }
 

@@ -42,7 +42,6 @@ func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	for _, r := range rows {
 		fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", r.Jool, r.What, r.Upstream, r.Ours)
 	}
-	fmt.Print("\n", text.String())
 	return e2e.WriteTable(e2e.Benchmarks, "make bench-standby", text.String())
 }
 

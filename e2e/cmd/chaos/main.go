@@ -25,7 +25,6 @@ func chaos(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 		return failed
 	}
 	text := table(l.Newest(), rows)
-	fmt.Print("\n", text)
 	return errors.Join(e2e.WriteTable(e2e.Reliability, "make chaos", text), failed)
 }
 
