@@ -16,11 +16,12 @@ type output struct {
 	names []string // the possible values, the default first
 }
 
-// newOutput adds the flag to a command.
+// newOutput adds the flag to a command, which then runs only with one of the values.
 func newOutput(cmd *cobra.Command, names ...string) *output {
 	o := &output{names: names}
 	cmd.Flags().StringVarP(&o.name, "output", "o", names[0], anyOf(names))
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	cmd.PreRunE = func(*cobra.Command, []string) error { return o.check() }
 	return o
 }
 
