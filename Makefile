@@ -4,7 +4,7 @@ GO ?= go
 FUZZTIME ?= 5000x
 GOVULNCHECK ?= v1.9.0
 
-.PHONY: vulncheck sim sim-mutations stress soak soak-short allocs bench-live bench-tune bench-standby chaos all build test check vet unit race fuzz vm test-long lab demo bench bench-many packages release clean
+.PHONY: vulncheck sim sim-mutations stress soak soak-short allocs bench-live bench-standby chaos all build test check vet unit race fuzz vm test-long lab demo bench bench-many packages release clean
 
 all: build
 
@@ -83,9 +83,6 @@ bench-standby: ## what a standby comes to hold, beside C joold, into docs/benchm
 
 bench-live: ## measures in real time how long new sessions take to the standby, and what that costs, into docs/benchmarks.md
 	$(GO) run ./e2e/cmd/benchlive
-
-bench-tune: ## measures other values of the settings that "tune ss" sets, into docs/benchmarks.md
-	$(GO) run ./e2e/cmd/benchtune
 
 bench-many: ## measures 40 and 500 pairs, and writes docs/benchmarks.md
 	$(GO) run ./e2e/cmd/benchmany

@@ -95,7 +95,7 @@ func socketClaimOf(s Spec) socketClaim {
 // rule describes one resource that two pairs cannot share.
 type rule struct {
 	key     func(s Spec) string
-	collide func(a, b *claim) bool
+	bothUse func(a, b *claim) bool
 	message func(s Spec, other string) string
 }
 

@@ -63,15 +63,15 @@ func (all contenders) round() map[string][]Conflict {
 
 // judge reports which of two contenders must be refused under a rule.
 func (r *rule) judge(a, b *contender) (aYields, bYields bool) {
-	if !r.collide(&a.wants, &b.wants) {
+	if !r.bothUse(&a.wants, &b.wants) {
 		return false, false
 	}
-	aHolds := a.current != nil && r.collide(&a.holds, &b.wants)
-	bHolds := b.current != nil && r.collide(&a.wants, &b.holds)
+	aHolds := a.current != nil && r.bothUse(&a.holds, &b.wants)
+	bHolds := b.current != nil && r.bothUse(&a.wants, &b.holds)
 	if aHolds != bHolds {
 		return bHolds, aHolds
 	}
-	if aHolds && !a.renamed && !b.renamed && r.collide(&a.holds, &b.holds) {
+	if aHolds && !a.renamed && !b.renamed && r.bothUse(&a.holds, &b.holds) {
 		return false, false // both already run with these resources
 	}
 	return true, true

@@ -85,7 +85,7 @@ var keys = []key{
 		meaning: "UDP port without a group, of this host and of all peers that name no other: 1 to 65535, or a service's name",
 		want:    "a port from 1 to 65535 or a UDP service's name", example: `"6464"`,
 		absent: "none: mandatory without a group", mandatory: true,
-		set: setUnicastPort,
+		set: func(s *Spec, v value) *complaint { return v.port(&s.Port) },
 	},
 	{
 		keyID:   keyID{netsocket, inKey},
@@ -226,7 +226,7 @@ var keys = []key{
 		meaning: "UDP port that answers with statistics, up to 100 times a second on each address: 1 to 65535 or a service's name. Upstream has it as `joold`'s third argument",
 		want:    "a port from 1 to 65535 or a UDP service's name", example: `"4000"`,
 		absent: "no stats server",
-		set:    setStatsPort,
+		set:    func(s *Spec, v value) *complaint { return v.port(&s.StatsPort) },
 	},
 	{
 		keyID:   keyID{modsocket, "stats address"},

@@ -44,54 +44,36 @@ func parsePort(s string) (port uint16, wrong string) {
 }
 
 func setPort(s *Spec, v value) *complaint {
-	port, c := v.port()
-	if c != nil {
+	if c := v.port(&s.Port); c != nil {
 		return c
 	}
-	s.Port = port
 	if jsontext.Value(v.raw).Kind() == '0' {
 		return &complaint{
-			what: "upstream's C joold takes a string only", write: fmt.Sprintf(`write "%d"`, port), advice: true,
+			what: "upstream's C joold takes a string only", write: fmt.Sprintf(`write "%d"`, s.Port), advice: true,
 		}
 	}
 	return nil
 }
 
-func setUnicastPort(s *Spec, v value) *complaint {
-	port, c := v.port()
-	if c != nil {
-		return c
-	}
-	s.Port = port
-	return nil
-}
-
-func setStatsPort(s *Spec, v value) *complaint {
-	port, c := v.port()
-	if c != nil {
-		return c
-	}
-	s.StatsPort = port
-	return nil
-}
-
-// port parses the value as a port: a string or a number.
-func (v value) port() (uint16, *complaint) {
+// port stores a port, a string or a number, in target.
+func (v value) port(target *uint16) *complaint {
 	switch jsontext.Value(v.raw).Kind() {
 	case '0':
 		number := 0
 		c := v.whole(&number, 1, 65535)
-		return uint16(number), c
+		*target = uint16(number)
+		return c
 	case '"':
 		text, c := v.text()
 		if c != nil {
-			return 0, c
+			return c
 		}
 		port, what := parsePort(text)
 		if what != "" {
-			return 0, wrong("%s", what)
+			return wrong("%s", what)
 		}
-		return port, nil
+		*target = port
+		return nil
 	}
-	return 0, v.wrongType("a string or a number")
+	return v.wrongType("a string or a number")
 }

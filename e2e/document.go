@@ -12,9 +12,10 @@ const (
 	Reliability = "docs/reliability.md"
 )
 
-// WriteTable puts a text between the two lines of a document that a command's
-// table stands between.
+// WriteTable prints a command's table and puts it between the two lines of a
+// document that it stands between.
 func WriteTable(file, command, text string) error {
+	fmt.Print("\n", text)
 	begin, end := fmt.Sprintf("<!-- made by %s -->\n", command), fmt.Sprintf("<!-- end of %s -->\n", command)
 	document, err := os.ReadFile(file)
 	if err != nil {

@@ -55,13 +55,14 @@ func entered(f *ast.FuncDecl) (purpose string) {
 	return purpose
 }
 
-// PurposeOf returns the purpose of a test among those of [GuestTests]. The error for an unknown name lists the names
-// that are similar.
+// PurposeOf returns the purpose of a test among those of [GuestTests]. The error for an unknown name lists the names.
 func PurposeOf(tests map[string]string, name string) (string, error) {
 	purpose, ok := tests[name]
 	switch {
+	case name == "":
+		return "", errors.New("no test was named; the guest's tests are " + inMachines(tests))
 	case !ok:
-		return "", unknownTest(tests, name)
+		return "", fmt.Errorf("the guest has no test %s; its tests are %s", name, inMachines(tests))
 	case purpose == "":
 		return "", fmt.Errorf("%s needs no virtual machine; run it with: go test -run '^%[1]s$' ./e2e/guest", name)
 	case purposes[purpose].test != "":
@@ -70,54 +71,8 @@ func PurposeOf(tests map[string]string, name string) (string, error) {
 	return purpose, nil
 }
 
-func unknownTest(tests map[string]string, name string) error {
-	if name == "" {
-		return errors.New("no test was named; the guest's tests are " + strings.Join(inMachines(tests), ", "))
-	}
-	var similar []string
-	for _, t := range inMachines(tests) {
-		if resemble(t, name) {
-			similar = append(similar, t)
-		}
-	}
-	if len(similar) > 0 {
-		return fmt.Errorf("the guest has no test %s; similar names are %s", name, strings.Join(similar, ", "))
-	}
-	return fmt.Errorf("the guest has no test %s; its tests are %s", name, strings.Join(inMachines(tests), ", "))
-}
-
 // inMachines lists the tests that need a machine.
-func inMachines(tests map[string]string) []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(tests)), func(t string) bool { return tests[t] == "" })
-}
-
-// resemble says whether one name contains the other, or becomes the other by changing a few letters. Case and the
-// prefix Test don't count.
-func resemble(a, b string) bool {
-	a, b = strings.TrimPrefix(strings.ToLower(a), "test"), strings.TrimPrefix(strings.ToLower(b), "test")
-	if a == "" || b == "" {
-		return false
-	}
-	return strings.Contains(a, b) || strings.Contains(b, a) || distance(a, b) <= max(len(a), len(b))/2
-}
-
-// distance is the number of letters to insert, delete or replace to get from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+func inMachines(tests map[string]string) string {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(tests)), func(t string) bool { return tests[t] == "" })
+	return strings.Join(names, ", ")
 }

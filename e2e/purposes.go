@@ -66,7 +66,6 @@ var purposes = map[string]purpose{
 		Guest: Guest{Timeout: 4 * time.Minute},
 		long:  func(g *Guest) { g.Timeout = 50 * time.Minute },
 	},
-	"tune":             {Guest: Guest{Timeout: 12 * time.Minute, MemoryMiB: 4096}},
 	"live active":      {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestLive", long: func(g *Guest) { g.Timeout = 50 * time.Minute }},
 	"live standby":     {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestLive", long: func(g *Guest) { g.Timeout = 50 * time.Minute }},
 	"versions active":  {Guest: Guest{Timeout: 4 * time.Minute}, test: "TestVersions"},

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -157,16 +158,23 @@ func (p Programs) Run(ctx context.Context, l *lab.Lab, g Guest) (map[string][]by
 	return result.Files, errors.Join(failures...)
 }
 
-// RunLong runs one test of a purpose in its long form, with everything that it says to standard error, and returns the
-// files that it left.
-func (p Programs) RunLong(ctx context.Context, l *lab.Lab, purpose, version, test string) (map[string][]byte, error) {
+// Measure runs one test of a purpose in its long form, with everything that it says to standard error, and decodes the file of
+// measurements that the test left, even if the test failed.
+func Measure[T any](ctx context.Context, l *lab.Lab, p Programs, purpose, version, test, file string) (measured T, err error) {
 	g, err := GuestFor(l, purpose, version, false)
 	if err != nil {
-		return nil, err
+		return measured, err
 	}
 	g.Args = append(g.Args, "-test.v", "-test.run=^"+test+"$")
 	g.Stdout = os.Stderr
-	return p.Run(ctx, l, g)
+	files, failed := p.Run(ctx, l, g)
+	if len(files[file]) == 0 {
+		return measured, errors.Join(errors.New("the machine left no measurements"), failed)
+	}
+	if err := json.Unmarshal(files[file], &measured); err != nil {
+		return measured, errors.Join(fmt.Errorf("the machine's measurements: %w", err), failed)
+	}
+	return measured, failed
 }
 
 // ExitError is the status of a machine's command that failed.

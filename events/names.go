@@ -27,7 +27,6 @@ func pathOf(ns string) string {
 
 // names watches the directories that contain namespaces' names.
 type names struct {
-	log     *slog.Logger
 	watcher *fsnotify.Watcher // nil if the process got no inotify instance
 
 	mu   sync.Mutex
@@ -35,7 +34,7 @@ type names struct {
 }
 
 func newNames(log *slog.Logger) *names {
-	n := &names{log: log, dirs: make(map[string]bool)}
+	n := &names{dirs: make(map[string]bool)}
 	var err error
 	if n.watcher, err = fsnotify.NewWatcher(); err != nil {
 		log.Warn("changes of namespaces are noticed late", "error", err, "next", "raise fs.inotify.max_user_instances")

@@ -97,7 +97,7 @@ func parsePool4Entry(b []byte) (e Pool4Entry, err error) {
 			e.Proto = session.Proto(p[0])
 			has |= 1
 		case typ == 5:
-			e.Prefix = parsePrefix4(p)
+			e.Prefix = parsePrefix(p, 4)
 		case typ == 6 && len(p) >= 2:
 			e.PortMin = binary.NativeEndian.Uint16(p)
 			has |= 2
@@ -111,25 +111,6 @@ func parsePool4Entry(b []byte) (e Pool4Entry, err error) {
 		err = errPool4
 	}
 	return e, err
-}
-
-// parsePrefix4 parses a prefix: address (attribute 1) and length (2). It returns an invalid Prefix on an error.
-func parsePrefix4(b []byte) netip.Prefix {
-	var addr netip.Addr
-	bits := -1
-	_ = attr.Each(b, func(typ int, p []byte) error { // the prefix stays invalid on an error
-		switch {
-		case typ == 1 && len(p) == 4:
-			addr = netip.AddrFrom4([4]byte(p))
-		case typ == 2 && len(p) >= 1:
-			bits = int(p[0])
-		}
-		return nil
-	})
-	if !addr.IsValid() {
-		return netip.Prefix{}
-	}
-	return netip.PrefixFrom(addr, bits)
 }
 
 // AskPool4 appends a page of a protocol's pool4 to dst: the entries that follow after, or the first page if

@@ -208,7 +208,7 @@ func ParseGlobals(attrs []byte) (Globals, error) {
 	err := attr.Each(attrs, func(typ int, p []byte) error {
 		switch typ {
 		case 2:
-			g.Pool6 = parsePrefix6(p)
+			g.Pool6 = parsePrefix(p, 16)
 		case 20:
 			g.TCPEstablished = millis(u32(p))
 		case 21:
@@ -235,14 +235,15 @@ func ParseGlobals(attrs []byte) (Globals, error) {
 	return g, err
 }
 
-// parsePrefix6 parses a prefix: address (attribute 1) and length (2). It returns an invalid Prefix on an error.
-func parsePrefix6(b []byte) netip.Prefix {
+// parsePrefix parses a prefix whose address has a number of bytes: address (attribute 1) and length (2). It returns an invalid
+// Prefix on an error.
+func parsePrefix(b []byte, addressLen int) netip.Prefix {
 	var addr netip.Addr
 	bits := -1
 	_ = attr.Each(b, func(typ int, p []byte) error { // the prefix stays invalid on an error
 		switch {
-		case typ == 1 && len(p) == 16:
-			addr = netip.AddrFrom16([16]byte(p))
+		case typ == 1 && len(p) == addressLen:
+			addr, _ = netip.AddrFromSlice(p)
 		case typ == 2 && len(p) >= 1:
 			bits = int(p[0])
 		}

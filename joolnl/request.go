@@ -2,7 +2,6 @@ package joolnl
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -150,27 +149,6 @@ func (r Requests) Ack(dst []byte, seq uint32) []byte {
 
 // AddHeaderLen is the number of bytes of a JOOLD_ADD before its sessions.
 const AddHeaderLen = attrsAt + attr.HeaderLen
-
-// ErrNoSessions is returned for a JOOLD_ADD without sessions.
-var ErrNoSessions = errors.New("a JOOLD_ADD without sessions")
-
-// Add appends a JOOLD_ADD, which stores sessions in the instance. entries is a list of sessions in the module's
-// own format, as in a datagram. Add checks the whole list before it builds the message.
-func (r Requests) Add(dst []byte, seq uint32, entries []byte) ([]byte, error) {
-	f := r.Version.Format()
-	n, err := f.CheckList(entries)
-	if err == nil && n*f.EntryLen() != len(entries) {
-		err = session.ErrEntryLength
-	}
-	if err != nil {
-		return dst, fmt.Errorf("JOOLD_ADD: session %d: %w", n, err)
-	}
-	if n == 0 {
-		return dst, ErrNoSessions
-	}
-	dst = r.AddHeader(dst, seq, len(entries))
-	return append(dst, entries...), nil
-}
 
 // AddHeader appends a JOOLD_ADD without its sessions, for a caller that sends these from another buffer. The
 // caller must have checked them with CheckList. entriesLen is their length in bytes, more than 0.

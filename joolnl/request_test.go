@@ -70,13 +70,10 @@ func TestNumbers(t *testing.T) {
 		}
 
 		list := bytes.Repeat(mustAppend(t, v.Format(), sampleSession()), 3)
-		b, err = r.Add(nil, 1, list)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b = append(r.AddHeader(nil, 1, len(list)), list...)
 		got, types, payloads := parts(t, r, b)
-		if int(got) != tt.add || !slices.Equal(types, []int{7}) || !bytes.Equal(payloads[0], list) || len(list) != 3*tt.entryLen {
-			t.Errorf("%v: Add has command %d, attributes %v", v, got, types)
+		if int(got) != tt.add || !slices.Equal(types, []int{7}) || !bytes.Equal(payloads[0], list) || len(list) != 3*tt.entryLen || len(b) != AddHeaderLen+len(list) {
+			t.Errorf("%v: AddHeader has command %d, attributes %v", v, got, types)
 		}
 		if b[attrsAt+3]&0x80 == 0 {
 			t.Errorf("%v: the sessions lack the nested bit", v)
@@ -90,51 +87,6 @@ func TestNumbers(t *testing.T) {
 		got, types, payloads = parts(t, r, b)
 		if got != 25 || !slices.Equal(types, []int{tt.proto, tt.offset}) || !bytes.Equal(payloads[0], []byte{0}) || len(payloads[1]) != 128 {
 			t.Errorf("%v: Sessions has command %d, attributes %v %x", v, got, types, payloads)
-		}
-	}
-}
-
-// TestAddRefuses calls Add with entries that would harm the kernel.
-func TestAddRefuses(t *testing.T) {
-	for _, v := range []Version{0x04010900, 0x04010c00, 0x04010f00, 0x0401ff03, 0x0401ff05} {
-		r := Requests{Family: 77, Version: v, Instance: "nat"}
-		f := v.Format()
-		entry := mustAppend(t, f, sampleSession())
-		other := session.Packed40
-		if f == session.Packed40 {
-			other = session.Packed52
-		}
-		kind := func(p session.Proto, s session.State, timer session.Timer) []byte {
-			b := bytes.Clone(entry)
-			setKind(f, b, p, s, timer)
-			return b
-		}
-		for _, tt := range []struct {
-			name string
-			list []byte
-			want error
-		}{
-			{"nothing", nil, ErrNoSessions},
-			{"empty", []byte{}, ErrNoSessions},
-			{"one byte", []byte{0}, session.ErrEntryLength},
-			{"a trailer only", []byte{0, 0, 0, 0}, session.ErrEntryLength},
-			{"a trailer", append(bytes.Clone(entry), 0, 0, 0, 0), session.ErrEntryLength},
-			{"a cut entry", entry[:len(entry)-1], session.ErrEntryLength},
-			{"a cut second entry", append(bytes.Clone(entry), entry[:len(entry)-4]...), session.ErrEntryLength},
-			{"another format", mustAppend(t, other, sampleSession()), session.ErrEntryLength},
-			{"two formats", append(bytes.Clone(entry), mustAppend(t, other, sampleSession())...), session.ErrEntryLength},
-			{"42 sessions", bytes.Repeat(entry, session.MaxPerMessage+1), session.ErrTooMany},
-			{"protocol 3", kind(3, 0, 0), session.ErrProto},
-			{"UDP, V6_INIT", kind(session.UDP, session.V6Init, session.TimerTransitory), session.ErrStateTimer},
-			{"ICMP, transitory", kind(session.ICMP, session.Established, session.TimerTransitory), session.ErrStateTimer},
-			{"TCP, state 7", kind(session.TCP, 7, session.TimerEstablished), session.ErrStateTimer},
-			{"TCP, timer 3", kind(session.TCP, session.Established, 3), session.ErrStateTimer},
-			{"TCP, TRANS, established", kind(session.TCP, session.Trans, session.TimerEstablished), session.ErrStateTimer},
-		} {
-			got, err := r.Add([]byte("before"), 1, tt.list)
-			if !errors.Is(err, tt.want) || string(got) != "before" {
-				t.Errorf("%v, %s: Add = %x, %v; want %v", v, tt.name, got, err, tt.want)
-			}
 		}
 	}
 }
@@ -165,19 +117,6 @@ func TestSessionsBehindUnsound(t *testing.T) {
 	got, err := r.Sessions(nil, 1, session.UDP, &unsound)
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("Sessions = %x, %v; want %x", got, err, want)
-	}
-}
-
-func TestAddHeader(t *testing.T) {
-	r := Requests{Family: 77, Version: 0x04010f00, Instance: "nat"}
-	list := bytes.Repeat(mustAppend(t, session.Packed40, sampleSession()), 2)
-	want, err := r.Add(nil, 9, list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := r.AddHeader(nil, 9, len(list))
-	if len(got) != AddHeaderLen || !bytes.Equal(append(got, list...), want) {
-		t.Errorf("AddHeader = %x, want the front of %x", got, want)
 	}
 }
 

@@ -75,7 +75,8 @@ func rebuild(r Requests, op string, m Message, last *session.Session) ([]byte, e
 	case "SESSION_FOREACH":
 		return r.Sessions(nil, m.Seq, session.Proto(m.Attrs[attr.HeaderLen]), last)
 	case "JOOLD_ADD":
-		return r.Add(nil, m.Seq, SessionEntries(m.Attrs))
+		entries := SessionEntries(m.Attrs)
+		return append(r.AddHeader(nil, m.Seq, len(entries)), entries...), nil
 	case "JOOLD_ACK":
 		return r.Ack(nil, m.Seq), nil
 	case "JOOLD_ADVERTISE":

@@ -133,9 +133,9 @@ func (c *clock) note(now time.Duration) {
 	}
 }
 
-// stood returns the length of the last stall of the process if it overlaps the time between from and now; 0:
+// stalled returns the length of the last stall of the process if it overlaps the time between from and now; 0:
 // there was none. now must be the current time.
-func (c *clock) stood(from, now time.Duration) time.Duration {
+func (c *clock) stalled(from, now time.Duration) time.Duration {
 	until := time.Duration(c.until.Load())
 	if (until == 0 || now <= until+StallDelay) && time.Duration(c.stalledAt.Load()) <= from {
 		return 0

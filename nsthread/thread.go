@@ -56,7 +56,7 @@ type Thread struct {
 
 	// Used by the thread itself only:
 	woken     time.Time     // when the last wait ended
-	stood     time.Duration // the result of StoodStill
+	stalled   time.Duration // the result of StalledFor
 	full      bool          // more descriptors may have been readable than the last wait returned
 	scheduled time.Time     // when beScheduled last checked
 	wakes     int           // wake-ups since scheduled
@@ -205,9 +205,9 @@ func (t *Thread) pause() {
 
 // wait blocks until descriptors are readable or a timer is due.
 func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
-	before, stood := t.woken, t.stood
+	before, stalled := t.woken, t.stalled
 	if !t.full {
-		stood = 0 // everything that arrived during the last stall has been read
+		stalled = 0 // everything that arrived during the last stall has been read
 	}
 	ready := now
 	if !timerslack.Applies() {
@@ -235,14 +235,14 @@ func (t *Thread) wait(events []unix.EpollEvent, now time.Time) (n int) {
 		panic(fmt.Sprintf("epoll_wait: %v", err)) // can fail only because of a bug
 	}
 	t.begin(t.tid)
-	t.woken, t.stood, t.full = time.Now(), stood, n == len(events)
+	t.woken, t.stalled, t.full = time.Now(), stalled, n == len(events)
 	switch waited := t.woken.Sub(now); {
 	case now.Sub(before) > StallDelay: // a stall while the thread ran functions
-		t.stood = t.woken.Sub(before)
+		t.stalled = t.woken.Sub(before)
 	case far:
-		t.stood = max(t.stood, t.clock.stood(now.Sub(epoch), t.woken.Sub(epoch)))
+		t.stalled = max(t.stalled, t.clock.stalled(now.Sub(epoch), t.woken.Sub(epoch)))
 	case planned >= 0 && waited > time.Duration(planned)*time.Millisecond+StallDelay:
-		t.stood = waited
+		t.stalled = waited
 	}
 	return n
 }
@@ -252,7 +252,7 @@ const StallDelay = time.Second
 
 // StalledFor returns how long the readable data may have waited in the sockets because the thread stalled; 0: it
 // did not stall. StalledFor must be called on the thread.
-func (t *Thread) StalledFor() time.Duration { return t.stood }
+func (t *Thread) StalledFor() time.Duration { return t.stalled }
 
 const (
 	// scheduledEvery is the time between two yields of a busy thread. busy is the number of wake-ups in this

@@ -71,9 +71,6 @@ const All = ^Set(0)
 // Has reports whether the i-th destination is in the set.
 func (t Set) Has(i int) bool { return t>>i&1 != 0 }
 
-// MaxDestinations is the largest number of destinations of a Sender.
-const MaxDestinations = 32
-
 // Sender sends datagrams to its destinations.
 type Sender struct {
 	to      []destination
@@ -93,7 +90,7 @@ func NewSender(to netip.AddrPort, ifindex int) *Sender {
 	return NewSenderTo([]netip.AddrPort{to}, ifindex, netip.Addr{})
 }
 
-// NewSenderTo returns a Sender with 1 to MaxDestinations destinations of one address family. source is the
+// NewSenderTo returns a Sender with 1 to 32 destinations of one address family. source is the
 // source address of the datagrams; with the zero Addr, the kernel chooses it.
 func NewSenderTo(to []netip.AddrPort, ifindex int, source netip.Addr) *Sender {
 	s := &Sender{to: make([]destination, len(to))}

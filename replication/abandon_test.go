@@ -317,7 +317,7 @@ func TestBlockedByTwo(t *testing.T) {
 			t.Errorf("%s: %d sessions are blocked, and a full sync is wanted because of %q", when, p.Blocked, h.Cause)
 		}
 		at := syncwire.Position{Generation: 1}
-		if !h.knowledge.Contains(first.ID, at) {
+		if !h.knowledge.vector.Contains(first.ID, at) {
 			t.Errorf("%s: the first peer's sessions are forgotten", when)
 		}
 	}

@@ -148,8 +148,5 @@ func (a *Assembly) Missing() []syncwire.Range {
 	return ranges
 }
 
-// Bulks returns how many BULKs have arrived.
-func (a *Assembly) Bulks() uint32 { return a.got }
-
 // Sessions returns how many sessions have arrived, and how many are expected.
 func (a *Assembly) Sessions() (got, expected uint32) { return a.sessions, a.expected }

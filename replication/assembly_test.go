@@ -115,8 +115,8 @@ func TestAssemblyNumbers(t *testing.T) {
 		t.Errorf("a new number after the first BULK was accepted, %v", err)
 	}
 	bulks := uint32((100 + syncwire.MaxBulk - 1) / syncwire.MaxBulk)
-	if !a.End(100, bulks) || a.Bulks() != 1 {
-		t.Errorf("END of the expected number: %d BULKs are left", a.Bulks())
+	if !a.End(100, bulks) || a.got != 1 {
+		t.Errorf("END of the expected number: %d BULKs are left", a.got)
 	}
 	if a.End(100, bulks+1) {
 		t.Error("an END with too many BULKs was accepted")
@@ -190,7 +190,7 @@ func TestAssemblyTimes(t *testing.T) {
 	if got := a.Take(); got[0].Expires() != 6500 || got[1].Expires() != 1<<32-1 {
 		t.Errorf("%d and %d ms left", got[0].Expires(), got[1].Expires())
 	}
-	if a.Bulks() != 1 || !a.Taken() {
+	if a.got != 1 || !a.Taken() {
 		t.Error("taking the records changes the numbers")
 	}
 }

@@ -219,7 +219,7 @@ func (h *host) compare() {
 			in.give = append(in.give, entry{k, own})
 		}
 	}
-	h.vector.Hold(Others(in.vector, h.id), h.w.now, h.live)
+	h.vector.RaiseHighest(Others(in.vector, h.id), h.w.now, h.live)
 	if len(in.inject) > 0 {
 		h.unclaimed[in.from] = h.w.now
 	}

@@ -137,11 +137,6 @@ func (k *Knowledge) Expected(origin syncwire.ID) (seq syncwire.Seq, dead time.Ti
 	return c.complete.Seq + 1, c.dead, c.known
 }
 
-// Contains reports whether the table contains everything of an origin up to a position.
-func (k *Knowledge) Contains(origin syncwire.ID, p syncwire.Position) bool {
-	return k.vector.Contains(origin, p)
-}
-
 // Empty notes that an origin has had no session yet.
 func (k *Knowledge) Empty(origin syncwire.ID) { k.vector.Empty(origin) }
 
@@ -210,9 +205,9 @@ func (k *Knowledge) Merge(vector []syncwire.Component, doubts int, now time.Time
 	k.vector.Merge(Others(vector, k.self), now, k.peers.isLive(now))
 }
 
-// Hold notes that the table may contain some of the sessions of a peer's table with that vector.
-func (k *Knowledge) Hold(vector []syncwire.Component, now time.Time) {
-	k.vector.Hold(Others(vector, k.self), now, k.peers.isLive(now))
+// RaiseHighest notes that the table may contain some of the sessions of a peer's table with that vector.
+func (k *Knowledge) RaiseHighest(vector []syncwire.Component, now time.Time) {
+	k.vector.RaiseHighest(Others(vector, k.self), now, k.peers.isLive(now))
 }
 
 // Stores notes that a full sync stores sessions of a peer's table.

@@ -180,7 +180,7 @@ func (p *path) end(due time.Time, peers []*Peer) {
 func (h *Host) heard(now time.Time) []syncwire.Heard {
 	list := []syncwire.Heard{}
 	for _, known := range h.Peers.Live(now) {
-		if !known.tells || len(list) == syncwire.MaxHeard {
+		if !known.sendsHeard || len(list) == syncwire.MaxHeard {
 			continue
 		}
 		e := syncwire.Heard{ID: known.ID}
@@ -209,7 +209,7 @@ func (k *Peer) PaddedLen() int { return k.padded }
 func (h *Host) sendPadded(hello syncwire.Hello, now time.Time) {
 	var peers []*Peer
 	for _, known := range h.Peers.Live(now) {
-		if known.tells && known.passes >= 0 {
+		if known.sendsHeard && known.passes >= 0 {
 			peers = append(peers, known)
 		}
 	}

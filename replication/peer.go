@@ -67,10 +67,10 @@ type Peer struct {
 	// WasComplete is when it last said that it does not lack sessions; zero: never.
 	WasComplete time.Time
 
-	// tells is true if its last HELLO had Hello.Heard. passes is the length of the last padded HELLO of this host that had arrived
+	// sendsHeard is true if its last HELLO had Hello.Heard. passes is the length of the last padded HELLO of this host that had arrived
 	// there lately; -1: the HELLO does not say.
-	tells  bool
-	passes int
+	sendsHeard bool
+	passes     int
 	// padded is the length of the last padded HELLO that arrived from the peer, at the time paddedAt.
 	padded   int
 	paddedAt time.Time
@@ -162,7 +162,7 @@ func (k *Peer) Outdated(h *syncwire.Hello, last syncwire.Seq) bool {
 func (k *Peer) Greet(h *syncwire.Hello, own *syncwire.Settings, arrived time.Time) {
 	k.Software, k.Module, k.Sync, k.Sessions = h.Software, h.Module, h.Sync, h.Sessions
 	k.Differs = own.Diff(h.Settings)
-	k.tells = h.Heard != nil
+	k.sendsHeard = h.Heard != nil
 	k.DiffersSince = while(len(Matters(k.Differs)) > 0, k.DiffersSince, arrived)
 	k.TooLargeSince = while(k.Sessions > MaxSessions, k.TooLargeSince, arrived)
 	k.greeted, k.hello, k.nextIn = true, arrived, time.Duration(h.NextIn)*time.Second

@@ -46,7 +46,7 @@ func TestStall(t *testing.T) {
 			if in == nil {
 				in = h.stopped
 			}
-			if in == nil || in.Bulks() != 1 {
+			if in == nil || in.got != 1 {
 				t.Error("the host has dropped the BULK")
 			}
 			h.tick(h.now.Add(KeepStopped))
@@ -132,7 +132,7 @@ func TestResumedWithBlocked(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 		stored := has(h.module, table[0])
-		if contains := h.knowledge.Contains(h.peer.ID, syncwire.Position{Generation: 1}); contains != stored || stored != (own > 0) {
+		if contains := h.knowledge.vector.Contains(h.peer.ID, syncwire.Position{Generation: 1}); contains != stored || stored != (own > 0) {
 			t.Errorf("the host has the blocked session: %v, and claims it: %v", stored, contains)
 		}
 	}

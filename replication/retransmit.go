@@ -154,8 +154,5 @@ func (b *RetransmitBuffer) Indexed() bool { return b.newest != nil }
 // ForgetIndex frees the index of Append.
 func (b *RetransmitBuffer) ForgetIndex() { b.newest = nil }
 
-// Empty reports whether the buffer has no memory.
-func (b *RetransmitBuffer) Empty() bool { return b.slots == nil }
-
 // Free forgets all datagrams, and frees the memory.
 func (b *RetransmitBuffer) Free() { *b = RetransmitBuffer{} }

@@ -21,23 +21,23 @@ type Schedule struct {
 func (s *Schedule) Due() time.Time { return s.due }
 
 // Want wants a full sync once the pause of its cause is over. about is the peer that the cause concerns; nil: none. If another
-// full sync is wanted already, the one that is due first stays. Want returns whether the cause has changed.
-func (s *Schedule) Want(cause string, about *Peer, now time.Time) bool {
-	return s.WantAfter(cause, about, time.Time{}, now)
+// full sync is wanted already, the one that is due first stays.
+func (s *Schedule) Want(cause string, about *Peer, now time.Time) {
+	s.WantAfter(cause, about, time.Time{}, now)
 }
 
 // Suspect is Want for a difference that may be no loss. Such full syncs take little time compared with the last one.
-func (s *Schedule) Suspect(cause string, about *Peer, now time.Time) bool {
-	return s.WantAfter(cause, about, s.Idle(CostFactor), now)
+func (s *Schedule) Suspect(cause string, about *Peer, now time.Time) {
+	s.WantAfter(cause, about, s.Idle(CostFactor), now)
 }
 
 // Idle returns when the last full sync will have ended for factor times as long as it took.
 func (s *Schedule) Idle(factor time.Duration) time.Time { return s.ended.Add(factor * s.cost) }
 
 // WantAfter is Want, but the full sync is not due before earliest.
-func (s *Schedule) WantAfter(cause string, about *Peer, earliest, now time.Time) bool {
+func (s *Schedule) WantAfter(cause string, about *Peer, earliest, now time.Time) {
 	if s.Running || s.Cause == cause && s.About == about {
-		return false
+		return
 	}
 	last := s.pausesOf(about)[cause]
 	pause := last.Next(now)
@@ -45,11 +45,9 @@ func (s *Schedule) WantAfter(cause string, about *Peer, earliest, now time.Time)
 	if !s.ended.IsZero() && cause != CauseVerification {
 		due = Latest(due, Latest(s.ended.Add(FirstPause), last.Ended.Add(pause)))
 	}
-	if s.Cause != "" && !due.Before(s.due) {
-		return false
+	if s.Cause == "" || due.Before(s.due) {
+		s.Cause, s.About, s.due, s.pause = cause, about, due, pause
 	}
-	s.Cause, s.About, s.due, s.pause = cause, about, due, pause
-	return true
 }
 
 // Postpone moves the wanted full sync to another time.

@@ -107,7 +107,7 @@ func (s *Sender) Solicited(by syncwire.ID, now time.Time) {
 // accepts reports whether a peer accepts BULKs with so many sessions.
 func (s *Sender) accepts(id syncwire.ID, perBulk int) bool {
 	to := s.peers.WithID(id)
-	return perBulk == syncwire.MaxBulk || to != nil && to.tells
+	return perBulk == syncwire.MaxBulk || to != nil && to.sendsHeard
 }
 
 // sessionsPerBulk returns how many sessions the BULKs of a full sync have: as many as fit, unless one of its receivers accepts
@@ -204,9 +204,6 @@ func (s *Sender) Serves(to *Peer, now time.Time) bool {
 
 // Served returns when END of a requested table was last sent: its receiver compares the table with its own.
 func (s *Sender) Served() time.Time { return s.served }
-
-// Sending reports whether a full sync is being sent.
-func (s *Sender) Sending() bool { return s.current != nil }
 
 // Tick does what is due, and returns when to call it again; zero: no need.
 func (s *Sender) Tick(now time.Time) time.Time {

@@ -133,7 +133,7 @@ func TestSenderGoesOn(t *testing.T) {
 			a := &transmission{why: syncwire.WhyAnswer, audience: []syncwire.ID{by}, table: Snapshot{recordsAt(bulks * syncwire.MaxBulk), h.now}}
 			before := 0
 			h.transmits(a, sent, func() {
-				before = int(a.Sent())
+				before = int(a.next)
 				c.asks(h)
 			})
 			if got, begins := h.bulks[a.id], h.begins[a.id]; got != c.want(before) || begins != c.begin {
@@ -209,7 +209,7 @@ func TestRetransmitsAfterTheNext(t *testing.T) {
 	if second == nil || second.why != syncwire.WhyReturn {
 		t.Fatal("the next full sync waits")
 	}
-	for h.Sending() {
+	for h.current != nil {
 		h.run(TransferTick, func() {})
 	}
 	h.now = h.now.Add(KeepSent / 2)

@@ -108,7 +108,7 @@ func (h *senderHost) transmits(c *transmission, after uint32, at func()) {
 	h.start(h.now)
 	for called := false; h.current != nil || c.Pending(); {
 		h.now = h.now.Add(TransferTick)
-		if !called && c.Sent() >= after {
+		if !called && c.next >= after {
 			called = true
 			at()
 		}

@@ -63,7 +63,7 @@ func (r *Receiver) beginToStore(now time.Time) bool {
 		return false
 	}
 	in.before = r.host.Sessions()
-	r.knowledge.Hold(in.vector, now)
+	r.knowledge.RaiseHighest(in.vector, now)
 	r.peers.Stored(0, now)
 	return true
 }

@@ -44,9 +44,6 @@ func NewTransfer(sessions, perBulk int) Transfer {
 // Bulks returns how many BULKs the table has.
 func (t *Transfer) Bulks() uint32 { return t.bulks }
 
-// Sent returns how many BULKs were sent, retransmissions aside.
-func (t *Transfer) Sent() uint32 { return t.next }
-
 // Pending reports whether Send has something to send.
 func (t *Transfer) Pending() bool { return len(t.again) > 0 || t.ended.IsZero() }
 

@@ -58,10 +58,10 @@ func TestTransfer(t *testing.T) {
 // TestTransferRequest requests BULKs while the table is sent, and after END.
 func TestTransferRequest(t *testing.T) {
 	s := newSending(100)
-	for s.Sent() < 20 {
+	for s.next < 20 {
 		s.tick()
 	}
-	sent := s.Sent()
+	sent := s.next
 	s.Request([]syncwire.Range{{From: 50, To: 99}}, true, s.now) // not sent yet
 	s.Request([]syncwire.Range{{From: 3, To: 4}, {From: 4, To: 5}}, true, s.now)
 	s.bulks = nil

@@ -68,7 +68,7 @@ func TestUncovered(t *testing.T) {
 					h.enter(PhaseChecking, h.now, time.Time{})
 					h.done(h.now)
 				}
-				if !h.knowledge.Contains(h.peer.ID, own) { // only the claim is in question
+				if !h.knowledge.vector.Contains(h.peer.ID, own) { // only the claim is in question
 					h.knowledge.Merge([]syncwire.Component{covers}, h.knowledge.Doubts(), h.now)
 				}
 				h.Judge(h.now)

@@ -119,7 +119,7 @@ func (v *Vector) Advance(origin syncwire.ID, first, last, top syncwire.Seq) {
 // Merge notes that the table contains everything that the table of a peer with the given vector contained. live reports
 // whether an origin is heard by this host.
 func (v *Vector) Merge(vector []syncwire.Component, now time.Time, live func(syncwire.ID) bool) {
-	v.Hold(vector, now, live)
+	v.RaiseHighest(vector, now, live)
 	for _, w := range vector {
 		if !w.Known {
 			continue
@@ -134,9 +134,9 @@ func (v *Vector) Merge(vector []syncwire.Component, now time.Time, live func(syn
 	}
 }
 
-// Hold notes that the table contains, or is about to contain, some of the sessions that the table of a peer with the given vector
+// RaiseHighest notes that the table contains, or is about to contain, some of the sessions that the table of a peer with the given vector
 // contained.
-func (v *Vector) Hold(vector []syncwire.Component, now time.Time, live func(syncwire.ID) bool) {
+func (v *Vector) RaiseHighest(vector []syncwire.Component, now time.Time, live func(syncwire.ID) bool) {
 	for _, w := range vector {
 		_, found := v.find(w.Origin)
 		c := v.at(w.Origin)

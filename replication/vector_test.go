@@ -90,21 +90,21 @@ func TestVector(t *testing.T) {
 			list(known(1, pos(1, 2), pos(1, 3)))},
 
 		{"Hold raises the highest alone", two, func(v *Vector) {
-			v.Hold(list(known(1, pos(2, 9), pos(2, 9)), known(3, pos(1, 1), pos(1, 2))), start, heard())
+			v.RaiseHighest(list(known(1, pos(2, 9), pos(2, 9)), known(3, pos(1, 1), pos(1, 2))), start, heard())
 		},
 			list(known(1, pos(1, 5), pos(2, 9)), two[1], unknown(3, pos(1, 2)))},
-		{"Hold, first sign", list(unknown(1, pos(0, 0))), func(v *Vector) { v.Hold(list(unknown(1, pos(1, wrap))), start, heard()) }, list(unknown(1, pos(1, wrap)))},
-		{"Hold, the higher age", list(dead(unknown(1, pos(0, 1)), 5), dead(unknown(2, pos(0, 1)), 5)), func(v *Vector) {
-			v.Hold(list(dead(unknown(1, pos(0, 1)), 9), dead(unknown(2, pos(0, 1)), 3)), start, heard())
+		{"RaiseHighest, first sign", list(unknown(1, pos(0, 0))), func(v *Vector) { v.RaiseHighest(list(unknown(1, pos(1, wrap))), start, heard()) }, list(unknown(1, pos(1, wrap)))},
+		{"RaiseHighest, the higher age", list(dead(unknown(1, pos(0, 1)), 5), dead(unknown(2, pos(0, 1)), 5)), func(v *Vector) {
+			v.RaiseHighest(list(dead(unknown(1, pos(0, 1)), 9), dead(unknown(2, pos(0, 1)), 3)), start, heard())
 		}, list(dead(unknown(2, pos(0, 1)), 5), dead(unknown(1, pos(0, 1)), 9))},
-		{"Hold, the age of a later position", list(dead(unknown(1, pos(0, 1)), 9), dead(unknown(2, pos(1, 1)), 3)), func(v *Vector) {
-			v.Hold(list(dead(unknown(1, pos(0, 2)), 5), dead(unknown(2, pos(1, 2)), 4)), start, heard())
+		{"RaiseHighest, the age of a later position", list(dead(unknown(1, pos(0, 1)), 9), dead(unknown(2, pos(1, 1)), 3)), func(v *Vector) {
+			v.RaiseHighest(list(dead(unknown(1, pos(0, 2)), 5), dead(unknown(2, pos(1, 2)), 4)), start, heard())
 		}, list(dead(unknown(2, pos(1, 2)), 4), dead(unknown(1, pos(0, 2)), 5))},
-		{"Hold, not the age of an earlier position", list(dead(unknown(1, pos(0, 2)), 5), dead(unknown(2, pos(1, 2)), 4)), func(v *Vector) {
-			v.Hold(list(dead(unknown(1, pos(0, 1)), 9), dead(unknown(2, pos(1, 1)), 3)), start, heard())
+		{"RaiseHighest, not the age of an earlier position", list(dead(unknown(1, pos(0, 2)), 5), dead(unknown(2, pos(1, 2)), 4)), func(v *Vector) {
+			v.RaiseHighest(list(dead(unknown(1, pos(0, 1)), 9), dead(unknown(2, pos(1, 1)), 3)), start, heard())
 		}, list(dead(unknown(2, pos(1, 2)), 4), dead(unknown(1, pos(0, 2)), 5))},
-		{"Hold, dead there and heard here", two, func(v *Vector) { v.Hold(list(dead(two[0], 9)), start, heard(1)) }, two},
-		{"Hold, dead there and live until now here", two, func(v *Vector) { v.Hold(list(dead(two[0], 9)), start, heard()) }, list(two[1], dead(two[0], 9))},
+		{"RaiseHighest, dead there and heard here", two, func(v *Vector) { v.RaiseHighest(list(dead(two[0], 9)), start, heard(1)) }, two},
+		{"RaiseHighest, dead there and live until now here", two, func(v *Vector) { v.RaiseHighest(list(dead(two[0], 9)), start, heard()) }, list(two[1], dead(two[0], 9))},
 
 		{"Forget", two, func(v *Vector) { v.Forget(1); v.Forget(9) }, list(unknown(1, pos(1, 7)), two[1])},
 		{"ForgetAll", list(two[0], known(3, pos(0, 1), pos(0, 1))), (*Vector).ForgetAll, list(unknown(1, pos(1, 7)), unknown(3, pos(0, 1)))},
@@ -212,7 +212,7 @@ func TestAgeEvicts(t *testing.T) {
 			v.Advance(syncwire.ID(1001+i), 1, 0, 1)
 		}
 		for i := range c.dead { // the higher the ID, the older
-			v.Hold(list(dead(unknown(syncwire.ID(1+i), pos(0, 1)), uint32(10+i))), start, isLive)
+			v.RaiseHighest(list(dead(unknown(syncwire.ID(1+i), pos(0, 1)), uint32(10+i))), start, isLive)
 		}
 		if evicted := v.Age(start, time.Hour, isLive); evicted != c.evicted {
 			t.Errorf("%s: %v", c.name, evicted)
@@ -278,12 +278,12 @@ func TestGivenUp(t *testing.T) {
 		want   []syncwire.Component
 		took   bool
 	}{
-		{"a peer has not given them up yet", gap, func(v *Vector) { v.Hold(list(gap), start, nobody) }, list(closed), false},
-		{"a peer has fewer", gap, func(v *Vector) { v.Hold(list(dead(known(1, pos(1, 5), pos(2, 7)), 9)), start, nobody) }, list(closed), false},
-		{"a peer has more", gap, func(v *Vector) { v.Hold(list(dead(known(1, pos(1, 5), pos(2, 9)), 9)), start, nobody) }, list(closed), true},
+		{"a peer has not given them up yet", gap, func(v *Vector) { v.RaiseHighest(list(gap), start, nobody) }, list(closed), false},
+		{"a peer has fewer", gap, func(v *Vector) { v.RaiseHighest(list(dead(known(1, pos(1, 5), pos(2, 7)), 9)), start, nobody) }, list(closed), false},
+		{"a peer has more", gap, func(v *Vector) { v.RaiseHighest(list(dead(known(1, pos(1, 5), pos(2, 9)), 9)), start, nobody) }, list(closed), true},
 		{"a peer has received them", gap, func(v *Vector) { v.Merge(list(dead(known(1, pos(2, 7), pos(2, 8)), 9)), start, nobody) }, list(dead(known(1, pos(2, 7), pos(2, 7)), 9)), false},
-		{"nobody knows how many there were", dead(unknown(1, pos(2, 8)), 9), func(v *Vector) { v.Hold(list(gap), start, nobody) }, []syncwire.Component{}, false},
-		{"the origin is there again", gap, func(v *Vector) { v.Lives(1); v.Hold(list(gap), start, nobody) }, list(closed), true},
+		{"nobody knows how many there were", dead(unknown(1, pos(2, 8)), 9), func(v *Vector) { v.RaiseHighest(list(gap), start, nobody) }, []syncwire.Component{}, false},
+		{"the origin is there again", gap, func(v *Vector) { v.Lives(1); v.RaiseHighest(list(gap), start, nobody) }, list(closed), true},
 	} {
 		v := vectorOf(c.before)
 		if _, took := v.TakeOver([][]syncwire.Component{{}}); !took {

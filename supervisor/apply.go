@@ -147,7 +147,7 @@ func (s *Supervisor) carryOut(a action) (change Change, ok bool) {
 		return change, ok
 	case fail:
 		s.stop(p)
-		s.become(p, Failed, "")
+		s.setState(p, Failed, "")
 		return change, ok
 	case start:
 		s.fileEvent(a.name, eventlog.Info, "the files are good; a worker starts")

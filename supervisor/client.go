@@ -125,19 +125,12 @@ func (c Client) Metrics(ctx context.Context, accept string, module bool, w io.Wr
 	if module {
 		query.Set("module", "true")
 	}
-	response, err := c.send(ctx, http.MethodGet, pathMetrics, query, http.Header{"Accept": {accept}})
+	answer, err := c.send(ctx, http.MethodGet, pathMetrics, query, http.Header{"Accept": {accept}})
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(response.Body) // an unreadable body is treated as empty
-		if strings.HasPrefix(response.Header.Get("Content-Type"), "text/plain") {
-			return errors.New(strings.TrimSpace(string(body)))
-		}
-		return c.understood(refusal(body))
-	}
-	from := &source{r: response.Body}
+	defer answer.Close()
+	from := &source{r: answer}
 	if _, err := io.Copy(w, from); err != nil && from.err != nil {
 		return &NoSupervisor{c.Socket, reason(from.err)}
 	} else if err != nil {
@@ -156,16 +149,12 @@ func (c Client) Follow(ctx context.Context, name string, take func(Flow) error) 
 	defer cancel()
 	silent := time.AfterFunc(silentAfter, cancel)
 	defer silent.Stop()
-	response, err := c.send(ctx, http.MethodGet, pathFollow, url.Values{"name": {name}}, http.Header{})
+	answer, err := c.send(ctx, http.MethodGet, pathFollow, url.Values{"name": {name}}, http.Header{})
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(response.Body) // an unreadable body is treated as empty
-		return c.understood(refusal(body))
-	}
-	for lines := json.NewDecoder(response.Body); ; {
+	defer answer.Close()
+	for lines := json.NewDecoder(answer); ; {
 		var flow Flow
 		if err := lines.Decode(&flow); err != nil {
 			return &NoSupervisor{c.Socket, reason(err)}
@@ -191,8 +180,9 @@ func (s *source) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// send sends one request. If no supervisor answers, the error is a *NoSupervisor.
-func (c Client) send(ctx context.Context, method, path string, query url.Values, header http.Header) (*http.Response, error) {
+// send sends one request and returns the answer. An error of the API is returned with the API's text, an unknown name as an
+// *UnknownName, a missing answer as a *NoSupervisor.
+func (c Client) send(ctx context.Context, method, path string, query url.Values, header http.Header) (io.ReadCloser, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -209,27 +199,34 @@ func (c Client) send(ctx context.Context, method, path string, query url.Values,
 	if err != nil {
 		return nil, &NoSupervisor{c.Socket, reason(err)}
 	}
-	return response, nil
-}
-
-// call sends one request and decodes the answer. An error of the API is returned with the API's text, an unknown name as
-// an *UnknownName, a missing answer as a *NoSupervisor.
-func (c Client) call(ctx context.Context, method, path string, query url.Values, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, clientPatience)
-	defer cancel()
-	response, err := c.send(ctx, method, path, query, http.Header{})
-	if err != nil {
-		return err
+	if response.StatusCode == http.StatusOK {
+		return response.Body, nil
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
+	switch {
+	case err != nil:
+		return nil, &NoSupervisor{c.Socket, reason(err)}
+	case path == pathMetrics && strings.HasPrefix(response.Header.Get("Content-Type"), "text/plain"):
+		return nil, errors.New(strings.TrimSpace(string(body)))
+	}
+	return nil, c.understood(refusal(body))
+}
+
+// call sends one request, as send does, and decodes the answer.
+func (c Client) call(ctx context.Context, method, path string, query url.Values, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, clientPatience)
+	defer cancel()
+	from, err := c.send(ctx, method, path, query, http.Header{})
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	body, err := io.ReadAll(from)
 	if err != nil {
 		return &NoSupervisor{c.Socket, reason(err)}
 	}
-	if response.StatusCode == http.StatusOK {
-		return c.understood(json.Unmarshal(body, answer))
-	}
-	return c.understood(refusal(body))
+	return c.understood(json.Unmarshal(body, answer))
 }
 
 // understood replaces a JSON syntax error by an error which says that the program behind the socket is not a supervisor.

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 )
@@ -22,19 +21,18 @@ const (
 // control is the server on the control socket.
 type control struct {
 	path     string
-	lock     *os.File
-	listener *net.UnixListener
+	listener *UnixListener
 	server   *http.Server
 	released sync.Once
 	served   chan struct{}
 }
 
 func listen(path string, log *slog.Logger) (*control, error) {
-	listener, lock, err := claimSocket(controlSocket, path)
+	listener, err := claimSocket(controlSocket, path)
 	if err != nil {
 		return nil, err
 	}
-	c := &control{path: path, lock: lock, listener: listener, served: make(chan struct{})}
+	c := &control{path: path, listener: listener, served: make(chan struct{})}
 	c.server = &http.Server{
 		ReadHeaderTimeout: headerPatience,
 		WriteTimeout:      answerPatience,
@@ -57,15 +55,12 @@ func (c *control) serve(s *Supervisor) {
 	c.server.Handler = newHandler(s, c.path)
 	reserve := newReserve()
 	defer reserve.close()
-	c.server.Serve(&limited{UnixListener: c.listener, slots: make(chan struct{}, maxConnections), reserve: reserve})
+	c.server.Serve(&limited{UnixListener: c.listener.UnixListener, slots: make(chan struct{}, maxConnections), reserve: reserve})
 }
 
 // release removes the socket, so that no client connects any longer, and releases the lock for the next supervisor.
 func (c *control) release() {
-	c.released.Do(func() {
-		c.listener.Close()
-		c.lock.Close()
-	})
+	c.released.Do(func() { c.listener.Close() })
 }
 
 // finish waits a short time for answers under way.

@@ -12,7 +12,7 @@ import (
 // were not ready because a standby is slow, that standby would take over and lack the sessions. Refused datagrams are a
 // warning, because anybody can send them. A path that loses long packets is a warning, because sessions missing for that
 // cause are reasons themselves. The parameter reasons has the reasons against this host.
-func (st standing) warnings(reasons []replication.Reason, now time.Time, o ReadyOptions) []replication.Reason {
+func (st readiness) warnings(reasons []replication.Reason, now time.Time, o ReadyOptions) []replication.Reason {
 	list := []replication.Reason{}
 	if st.state != Running {
 		return list
@@ -33,7 +33,7 @@ func (st standing) warnings(reasons []replication.Reason, now time.Time, o Ready
 
 // unlistedSender returns a warning if a listed peer is not live while datagrams arrive from an address that is not
 // listed. That address may be the peer's.
-func (st standing) unlistedSender(now time.Time) []replication.Reason {
+func (st readiness) unlistedSender(now time.Time) []replication.Reason {
 	if !st.sync.Unlisted.IsValid() || now.Sub(st.sync.UnlistedAt) > heardWithin {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (st standing) unlistedSender(now time.Time) []replication.Reason {
 }
 
 // lags returns a reason for each live peer that lags by more than limit.
-func (st standing) lags(limit time.Duration, now time.Time) (why []replication.Reason) {
+func (st readiness) lags(limit time.Duration, now time.Time) (why []replication.Reason) {
 	for i := range st.peers {
 		p := &st.peers[i]
 		if p.ID == 0 || !isLive(p, now) || p.Lag.Age <= limit {
@@ -64,7 +64,7 @@ func (st standing) lags(limit time.Duration, now time.Time) (why []replication.R
 }
 
 // unknownLags returns a reason for each live peer whose lag is not known.
-func (st standing) unknownLags(now time.Time) (why []replication.Reason) {
+func (st readiness) unknownLags(now time.Time) (why []replication.Reason) {
 	for i := range st.peers {
 		if p := &st.peers[i]; p.ID != 0 && isLive(p, now) && !p.Lag.Known {
 			why = append(why, replication.Reason{Code: replication.Lags, Peer: p.Address.String(),

@@ -59,7 +59,7 @@ func TestLags(t *testing.T) {
 			if diff := cmp.Diff(c.lag, largestLag(c.peers, now)); diff != "" {
 				t.Errorf("lag (-want +got):\n%s", diff)
 			}
-			st := standing{state: Running, sequence: true, tuned: !c.untuned, peers: c.peers,
+			st := readiness{state: Running, sequence: true, tuned: !c.untuned, peers: c.peers,
 				sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now}}
 			if diff := cmp.Diff(c.warnings, lines(st.warnings(nil, now, c.o), now)); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
@@ -92,7 +92,7 @@ func TestPathWarning(t *testing.T) {
 			[]string{`peer 192.0.2.2 does not receive packets of 1280 bytes, nor longer ones; raise the MTU of the path to at least 1280`}},
 		{"not running", Waiting, replication.PathTrouble{Peer: peer, MTU: 1280, Since: now}, ReadyOptions{}, nil},
 	} {
-		st := standing{state: c.state, sequence: true, sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now, Path: c.trouble}}
+		st := readiness{state: c.state, sequence: true, sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now, Path: c.trouble}}
 		if diff := cmp.Diff(c.want, lines(st.warnings(nil, now, c.o), now)); diff != "" {
 			t.Errorf("%s: warnings (-want +got):\n%s", c.name, diff)
 		}

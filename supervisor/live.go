@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"joolctl/configdir"
 	"joolctl/joolnl"
 	"joolctl/replication"
 )
@@ -68,7 +67,7 @@ func (s *enquiry[T]) ask(ask func(context.Context) (T, error)) *question[T] {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), kernelPatience)
 		defer cancel()
-		if answer, err := ask(ctx); err == nil {
+		if answer, err := safely(ctx, ask); err == nil {
 			q.answer = answer
 		}
 		s.mu.Lock()
@@ -81,15 +80,10 @@ func (s *enquiry[T]) ask(ask func(context.Context) (T, error)) *question[T] {
 
 // kernel returns the module's session counters, or an empty map if the module does not answer in time.
 func (l *live) kernel(ctx context.Context) map[string]uint64 {
-	if stats := l.stats.get(ctx, l.kernelStats); stats != nil {
+	if stats := l.stats.get(ctx, l.KernelStats); stats != nil {
 		return stats
 	}
 	return map[string]uint64{}
-}
-
-// moduleCounters returns all counters of the module, or nil if the module does not answer in time.
-func (l *live) moduleCounters(ctx context.Context) *joolnl.ModuleCounters {
-	return l.counters.get(ctx, l.allCounters)
 }
 
 // advertise starts the worker's advertise.
@@ -106,7 +100,7 @@ func (l *live) advertise(ctx context.Context) (replication.Advertise, error) {
 	go func() {
 		defer l.advertising.Store(false)
 		var r result
-		r.Advertise, r.err = l.beginAdvertise(ctx)
+		r.Advertise, r.err = safely(ctx, l.Advertise)
 		answer <- r
 	}()
 	defer cancel()
@@ -118,28 +112,11 @@ func (l *live) advertise(ctx context.Context) (replication.Advertise, error) {
 	}
 }
 
-// The methods below call the worker on goroutines other than its Run, where a panic would end the program. They turn a
-// panic into an error. If the worker itself is broken, its Run ends and logs the stack.
-
-func (l *live) kernelStats(ctx context.Context) (stats map[string]uint64, err error) {
+// safely calls a method of the worker on another goroutine than its Run, where a panic would end the program. It turns a panic into
+// an error. If the worker itself is broken, its Run ends and logs the stack.
+func safely[T any](ctx context.Context, call func(context.Context) (T, error)) (answer T, err error) {
 	defer refused(&err)
-	return l.Worker.KernelStats(ctx)
-}
-
-func (l *live) allCounters(ctx context.Context) (counters *joolnl.ModuleCounters, err error) {
-	defer refused(&err)
-	return l.Worker.ModuleCounters(ctx)
-}
-
-func (l *live) beginAdvertise(ctx context.Context) (state replication.Advertise, err error) {
-	defer refused(&err)
-	return l.Worker.Advertise(ctx)
-}
-
-// Reconfigure calls the worker's Reconfigure.
-func (l *live) Reconfigure(spec configdir.Spec) (err error) {
-	defer refused(&err)
-	return l.Worker.Reconfigure(spec)
+	return call(ctx)
 }
 
 // refused, deferred, turns a panic into an error of one line.

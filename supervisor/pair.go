@@ -82,8 +82,8 @@ func (p *pair) has() bool { return p.keeper != nil || p.pending }
 // starting is the reason of a pair whose worker has not reached a state yet.
 const starting = "starting"
 
-// become changes the state of a pair. since changes only with the state.
-func (s *Supervisor) become(p *pair, state State, reason string) {
+// setState changes the state of a pair. since changes only with the state.
+func (s *Supervisor) setState(p *pair, state State, reason string) {
 	if p.state == state && p.reason == reason {
 		return
 	}
@@ -132,11 +132,11 @@ func (s *Supervisor) startPending() {
 			continue
 		}
 		if k := s.inTheWay(p, p.spec); k != nil {
-			s.become(p, Waiting, fmt.Sprintf("starts when the worker before it, of pair %q, has stopped", k.spec.Load().Name))
+			s.setState(p, Waiting, fmt.Sprintf("starts when the worker before it, of pair %q, has stopped", k.spec.Load().Name))
 			continue
 		}
 		p.pending = false
-		s.become(p, Waiting, starting)
+		s.setState(p, Waiting, starting)
 		p.keeper = s.launch(p, p.spec)
 	}
 }
@@ -145,13 +145,13 @@ func (s *Supervisor) startPending() {
 // none.
 func (s *Supervisor) inTheWay(p *pair, spec configdir.Spec) *keeper {
 	for k := range s.stopping {
-		if collide(spec, *k.spec.Load()) {
+		if conflict(spec, *k.spec.Load()) {
 			return k
 		}
 	}
 	for _, other := range s.pairs {
 		for _, k := range []*keeper{other.keeper, other.successor} {
-			if other != p && k != nil && collide(spec, *k.spec.Load()) {
+			if other != p && k != nil && conflict(spec, *k.spec.Load()) {
 				return k
 			}
 		}
@@ -159,8 +159,8 @@ func (s *Supervisor) inTheWay(p *pair, spec configdir.Spec) *keeper {
 	return nil
 }
 
-// collide reports whether two workers can't run at the same time.
-func collide(a, b configdir.Spec) bool {
+// conflict reports whether two workers can't run at the same time.
+func conflict(a, b configdir.Spec) bool {
 	// A cheap check for most cases: hundreds of pairs are compared with each other.
 	if (a.Instance != b.Instance || apart(a.Namespace, b.Namespace)) &&
 		(a.Group != b.Group || a.Port != b.Port || apart(a.NetNamespace, b.NetNamespace)) {
@@ -221,14 +221,14 @@ func (s *Supervisor) report(k *keeper, c Condition) {
 		// No running worker needs to be kept.
 		reason := p.trouble
 		s.takeOver(p, 0)
-		s.become(p, Waiting, cmp.Or(reason, starting))
+		s.setState(p, Waiting, cmp.Or(reason, starting))
 		return
 	} else if p.target != nil {
 		s.adopt(p, *p.target)
 		s.setTarget(p, nil)
 		s.placeStats()
 	}
-	s.become(p, c.State, c.Reason)
+	s.setState(p, c.State, c.Reason)
 }
 
 // stop stops the worker of a pair and does not wait for it.

@@ -90,8 +90,8 @@ type PairReady struct {
 	Warnings []replication.Reason `json:"warnings"`
 }
 
-// standing is the state that determines whether a pair is ready.
-type standing struct {
+// readiness is the state that determines whether a pair is ready.
+type readiness struct {
 	name     string // the pair's name
 	state    State
 	reason   string
@@ -117,7 +117,7 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 		now := time.Now()
 		answer.Ready = len(selected) > 0
 		for _, p := range selected {
-			st := p.standing()
+			st := p.readiness()
 			why := append([]replication.Reason{}, st.reasons(now, o)...)
 			answer.Pairs = append(answer.Pairs, PairReady{p.name, len(why) == 0, why, st.warnings(why, now, o)})
 			answer.Ready = answer.Ready && len(why) == 0
@@ -127,8 +127,8 @@ func (s *Supervisor) Ready(ctx context.Context, names []string, all bool, o Read
 	return answer, err
 }
 
-func (p *pair) standing() standing {
-	st := standing{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, tuned: p.spec.TuneSS, listed: p.spec.Peers,
+func (p *pair) readiness() readiness {
+	st := readiness{name: p.spec.Name, state: p.state, reason: p.explanation(), sequence: p.spec.Sequence, tuned: p.spec.TuneSS, listed: p.spec.Peers,
 		security: securityOf(&p.spec)}
 	if p.live != nil {
 		st.sync, st.peers = p.live.Sync(), p.live.Peers()
@@ -137,7 +137,7 @@ func (p *pair) standing() standing {
 }
 
 // reasons returns all reasons against a failover to this host; none: it is ready.
-func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
+func (st readiness) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 	s := st.sync
 	if st.state != Running {
 		return []replication.Reason{{Code: replication.NotRunning, Text: fmt.Sprintf("it is %s, not running: %s", st.state, st.reason)}}
@@ -187,7 +187,7 @@ func (st standing) reasons(now time.Time, o ReadyOptions) []replication.Reason {
 }
 
 // incomplete returns the reasons why the table may lack sessions.
-func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
+func (st readiness) incomplete(allowAlone bool) (why []replication.Reason) {
 	s := st.sync
 	alone := s.Synced == syncwire.SyncAlone || !st.sequence
 	if alone && s.Phase == "" {
@@ -217,7 +217,7 @@ func (st standing) incomplete(allowAlone bool) (why []replication.Reason) {
 }
 
 // aloneReason returns the reason why no peer can tell which sessions this host lacks.
-func (st standing) aloneReason() replication.Reason {
+func (st readiness) aloneReason() replication.Reason {
 	ours := slices.ContainsFunc(st.peers, func(p replication.PeerInfo) bool { return p.ID != 0 })
 	r := replication.Reason{Code: replication.Alone, Since: st.sync.IncompleteSince}
 	switch {

@@ -144,7 +144,7 @@ func TestReasons(t *testing.T) {
 			o: ReadyOptions{Patience: time.Minute, OpenAfter: 5 * time.Minute}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			st := standing{name: "nat", state: Running, reason: test.reason, sequence: !test.mute, sync: test.sync, peers: test.peers}
+			st := readiness{name: "nat", state: Running, reason: test.reason, sequence: !test.mute, sync: test.sync, peers: test.peers}
 			if test.state != "" {
 				st.state = test.state
 			}

@@ -28,7 +28,7 @@ func (s *Supervisor) replace(p *pair, spec configdir.Spec) bool {
 	}
 	s.setTarget(p, &spec)
 	p.unsettled = true
-	if same || s.inEachOthersWay(p, spec) {
+	if same || conflict(p.spec, spec) || sharesSocket(p.spec, spec) {
 		s.moveToTarget(p)
 	} else {
 		p.successor = s.launch(p, spec)
@@ -41,20 +41,10 @@ func (s *Supervisor) moveToTarget(p *pair) {
 	switch {
 	case p.successor != nil:
 	case keyOf(p.spec) == keyOf(*p.target):
-		s.reconfigure(p)
-	default:
-		s.probe(p)
+		s.attempt(p, (*live).Reconfigure, s.reconfigured)
+	default: // the target's instance must exist before the running worker is stopped
+		s.attempt(p, func(_ *live, spec configdir.Spec) error { return s.opt.Probe(spec) }, s.probed)
 	}
-}
-
-// inEachOthersWay reports whether a worker for the spec can't run beside the pair's worker.
-func (s *Supervisor) inEachOthersWay(p *pair, spec configdir.Spec) bool {
-	return collide(p.spec, spec) || s.sharesSocket(p, spec)
-}
-
-// probe checks that the target's instance exists before the running worker is stopped.
-func (s *Supervisor) probe(p *pair) {
-	s.attempt(p, func(_ *live, spec configdir.Spec) error { return s.opt.Probe(spec) }, s.probed)
 }
 
 func (s *Supervisor) probed(p *pair, spec configdir.Spec, err error) {
@@ -97,9 +87,9 @@ func (s *Supervisor) attempt(p *pair, try func(*live, configdir.Spec) error, tri
 	}()
 }
 
-// sharesSocket reports whether a spec binds the same address as the pair's worker.
-func (s *Supervisor) sharesSocket(p *pair, spec configdir.Spec) bool {
-	return p.spec.NetNamespace == spec.NetNamespace && p.spec.Group == spec.Group && p.spec.Port == spec.Port
+// sharesSocket reports whether the workers of two specs bind the same address.
+func sharesSocket(a, b configdir.Spec) bool {
+	return a.NetNamespace == b.NetNamespace && a.Group == b.Group && a.Port == b.Port
 }
 
 // reportSuccessor handles a change that the successor's keeper reports.
@@ -164,11 +154,6 @@ func (s *Supervisor) adopt(p *pair, spec configdir.Spec) {
 	if p.live != nil {
 		p.live.Rename(spec.Name)
 	}
-}
-
-// reconfigure gives the running worker its target.
-func (s *Supervisor) reconfigure(p *pair) {
-	s.attempt(p, func(l *live, spec configdir.Spec) error { return l.Reconfigure(spec) }, s.reconfigured)
 }
 
 func (s *Supervisor) reconfigured(p *pair, spec configdir.Spec, err error) {

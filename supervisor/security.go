@@ -43,7 +43,7 @@ func (s *security) keyed() bool { return s.Mode.TakesSealed() && s.Keys > 0 }
 // unheard returns the reasons why this host's table may lack sessions of a peer whose datagrams it can't open because of
 // "security" or the keys. The reasons follow from authentic datagrams only, so that nobody without a key can cause or
 // prevent them.
-func (st *standing) unheard(now time.Time) (why []replication.Reason) {
+func (st *readiness) unheard(now time.Time) (why []replication.Reason) {
 	if st.security.Mode != syncwire.SecurityRequire {
 		return nil // without authentication, anybody could have sent the datagrams
 	}
@@ -73,7 +73,7 @@ func (st *standing) unheard(now time.Time) (why []replication.Reason) {
 
 // secured returns the warnings about modes, keys and refused datagrams. reasons are those of unheard that are shown
 // anyway.
-func (st *standing) secured(reasons []replication.Reason, now time.Time) (warnings []replication.Reason) {
+func (st *readiness) secured(reasons []replication.Reason, now time.Time) (warnings []replication.Reason) {
 	add := func(list ...replication.Reason) {
 		for _, r := range list {
 			same := func(other replication.Reason) bool { return other.Code == r.Code && other.Peer == r.Peer }
@@ -112,19 +112,19 @@ func (st *standing) secured(reasons []replication.Reason, now time.Time) (warnin
 }
 
 // since returns when this host or the peer last changed its mode or keys, whichever is later.
-func (st *standing) since(p *replication.PeerInfo) time.Time {
+func (st *readiness) since(p *replication.PeerInfo) time.Time {
 	return replication.Latest(p.SecuritySince, st.sync.SecuritySince)
 }
 
 // cannotHear returns the reason why this host can't open a peer's datagrams, according to the peer's last HELLO. can is
 // true if there is no such reason.
-func (st *standing) cannotHear(p *replication.PeerInfo) (why replication.Reason, can bool) {
+func (st *readiness) cannotHear(p *replication.PeerInfo) (why replication.Reason, can bool) {
 	own, peer := &st.security, &p.Security
 	if !peer.Known {
 		return why, true
 	}
 	why = replication.Reason{Code: replication.SecurityDiffers, Peer: p.Address.String(), Since: st.since(p)}
-	first, _ := peer.First()
+	first := peer.First()
 	switch {
 	case !own.Mode.TakesClear() && !peer.Mode.Seals():
 		why.Text = fmt.Sprintf(`this host does not hear peer %v: "security" is %q there, so that it sends clear datagrams, and %q here`, p.Address, peer.Mode, own.Mode)
@@ -143,12 +143,12 @@ func (st *standing) cannotHear(p *replication.PeerInfo) (why replication.Reason,
 }
 
 // cannotBeHeard returns why a live peer can't open this host's datagrams, or will soon not be able to.
-func (st *standing) cannotBeHeard(p *replication.PeerInfo) (why []replication.Reason) {
+func (st *readiness) cannotBeHeard(p *replication.PeerInfo) (why []replication.Reason) {
 	own, peer := &st.security, &p.Security
 	add := func(code replication.Code, text, remedy string) {
 		why = append(why, replication.Reason{Code: code, Peer: p.Address.String(), Since: st.since(p), Text: text, Remedy: remedy})
 	}
-	first, _ := own.First()
+	first := own.First()
 	switch {
 	case own.Mode.Seals() && !peer.Known:
 		add(replication.SecurityDiffers, fmt.Sprintf("peer %v does not hear this host: it is an upstream joold or an older joolctl, which can't open sealed datagrams", p.Address),
@@ -175,7 +175,7 @@ func oneWay(peer netip.Addr, since time.Time, text string, datagrams uint64) rep
 
 // refused returns the warning about refused datagrams, which anybody can send from any address. ok is false if no
 // warning is needed.
-func (st *standing) refused(r *worker.Refused, now time.Time) (why replication.Reason, ok bool) {
+func (st *readiness) refused(r *worker.Refused, now time.Time) (why replication.Reason, ok bool) {
 	if now.Sub(r.Last) > worker.RefusedFor {
 		return why, false
 	}
@@ -218,7 +218,7 @@ func (st *standing) refused(r *worker.Refused, now time.Time) (why replication.R
 }
 
 // speaksClear reports whether a live peer with an address announces that it sends clear datagrams.
-func (st *standing) speaksClear(from netip.Addr, now time.Time) bool {
+func (st *readiness) speaksClear(from netip.Addr, now time.Time) bool {
 	return slices.ContainsFunc(st.peers, func(p replication.PeerInfo) bool {
 		return p.Address == from && p.Security.Known && !p.Security.Mode.Seals() && isLive(&p, now)
 	})

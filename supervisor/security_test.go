@@ -89,7 +89,7 @@ func TestModesAndKeys(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, authentic := range []bool{false, true} {
-				st := standing{state: Running, sequence: true, security: security{c.own, "/etc/joold.d/blue.key"},
+				st := readiness{state: Running, sequence: true, security: security{c.own, "/etc/joold.d/blue.key"},
 					sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now}}
 				p := replication.PeerInfo{Address: netip.MustParseAddr("192.0.2.2"), ID: 7, LastHeard: now, LiveUntil: now, Software: "joolctl", Security: c.peer, Authentic: authentic}
 				check := func(what, reasons, warnings string, o ReadyOptions) {
@@ -172,7 +172,7 @@ func TestRefusedAndLinks(t *testing.T) {
 		{name: "a peer that has died", mode: require, sync: linked(0, 6*time.Second, 30*time.Second)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			st := standing{state: Running, sequence: true, security: security{syncwire.NewSecurity(c.mode, 1), "/etc/joold.d/blue.key"}, sync: c.sync}
+			st := readiness{state: Running, sequence: true, security: security{syncwire.NewSecurity(c.mode, 1), "/etc/joold.d/blue.key"}, sync: c.sync}
 			st.sync.Synced, st.sync.Answered = syncwire.SyncYes, now
 			if c.peer.Known {
 				st.peers = []replication.PeerInfo{{Address: from, ID: 7, LastHeard: now, LiveUntil: now, Software: "joolctl", Security: c.peer}}
@@ -191,7 +191,7 @@ func TestRefusedAndLinks(t *testing.T) {
 // TestRefusedLinesAreBounded sends forged datagrams from many addresses.
 func TestRefusedLinesAreBounded(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	st := standing{state: Running, sequence: true, sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now}}
+	st := readiness{state: Running, sequence: true, sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now}}
 	for i := range 64 {
 		st.sync.Refused = append(st.sync.Refused, worker.Refused{From: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Why: worker.RefusedForged, Datagrams: 1, Since: now, Last: now})
 	}

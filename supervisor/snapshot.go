@@ -33,7 +33,7 @@ func (s *Supervisor) Snapshot(ctx context.Context, module bool) (Snapshot, error
 	var asking sync.WaitGroup
 	for i, l := range workers {
 		if l != nil {
-			asking.Go(func() { snapshot.Module[i] = l.moduleCounters(ctx) })
+			asking.Go(func() { snapshot.Module[i] = l.counters.get(ctx, l.ModuleCounters) })
 		}
 	}
 	asking.Wait()

@@ -34,27 +34,23 @@ func (l *UnixListener) Close() error {
 // ListenUnix listens on a Unix socket by the rules of the control socket: its mode is 0660, its group is the program's,
 // and a stale socket file is replaced. Errors name the socket by what, and the flag that sets another path.
 func ListenUnix(what, flag, path string) (*UnixListener, error) {
-	listener, lock, err := claimSocket(socketUse{what, flag}, path)
-	if err != nil {
-		return nil, err
-	}
-	return &UnixListener{listener, lock}, nil
+	return claimSocket(socketUse{what, flag}, path)
 }
 
 // claimSocket creates a socket and protects it from other supervisors. The owner of the socket holds a lock on a file
 // next to it. The kernel releases the lock when the process ends. The process that holds the lock may replace a stale
 // socket file, and two processes that start at the same time can't both do so. The lock file is not removed.
-func claimSocket(use socketUse, path string) (listener *net.UnixListener, lock *os.File, err error) {
+func claimSocket(use socketUse, path string) (_ *UnixListener, err error) {
 	// The kernel reports a longer path as an invalid argument.
 	if limit := len(unix.RawSockaddrUnix{}.Path); len(path) >= limit {
-		return nil, nil, fmt.Errorf("%s %s: the path is longer than %d bytes; use a shorter %s", use.what, path, limit-1, use.flag)
+		return nil, fmt.Errorf("%s %s: the path is longer than %d bytes; use a shorter %s", use.what, path, limit-1, use.flag)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, nil, fmt.Errorf("%s %s: %w; use another %s, or run as root", use.what, path, err, use.flag)
+		return nil, fmt.Errorf("%s %s: %w; use another %s, or run as root", use.what, path, err, use.flag)
 	}
-	lock, err = lockSocket(use, path)
+	lock, err := lockSocket(use, path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -62,7 +58,7 @@ func claimSocket(use socketUse, path string) (listener *net.UnixListener, lock *
 		}
 	}()
 	if err := removeStale(use, path); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	// The mode is set before the socket has a path, so that the socket is never open to other users.
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
@@ -73,16 +69,16 @@ func claimSocket(use socketUse, path string) (listener *net.UnixListener, lock *
 	}}
 	l, err := config.Listen(context.Background(), "unix", path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s %s: %w", use.what, path, err)
+		return nil, fmt.Errorf("%s %s: %w", use.what, path, err)
 	}
 	// The umask may have removed bits of the mode; set them again.
 	if err := os.Chmod(path, 0o660); err != nil {
 		l.Close()
-		return nil, nil, fmt.Errorf("%s %s: %w", use.what, path, err)
+		return nil, fmt.Errorf("%s %s: %w", use.what, path, err)
 	}
-	listener = l.(*net.UnixListener)
+	listener := l.(*net.UnixListener)
 	lengthenQueue(listener)
-	return listener, lock, nil
+	return &UnixListener{listener, lock}, nil
 }
 
 // queue is how many connections may wait to be accepted. The kernel's own limit is net.core.somaxconn.

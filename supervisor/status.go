@@ -61,7 +61,7 @@ func (s *Supervisor) describe(ctx context.Context, names []string) (status Statu
 		for _, p := range selected {
 			row := p.row()
 			row.Rates = p.meter.rates(sampleOf(p.counters, time.Now()))
-			now, st := time.Now(), p.standing()
+			now, st := time.Now(), p.readiness()
 			row.Reasons = append(row.Reasons, st.reasons(now, ReadyOptions{})...)
 			row.Warnings = st.warnings(row.Reasons, now, ReadyOptions{})
 			status.Workers, counters, workers = append(status.Workers, row), append(counters, p.counters), append(workers, p.live)

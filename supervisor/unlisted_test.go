@@ -39,7 +39,7 @@ func TestUnlistedSender(t *testing.T) {
 		{"not running", Waiting, stranger, time.Second, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			st := standing{state: c.state, sequence: true, peers: c.peers, listed: configdir.NewPeers(netip.AddrPortFrom(second, 1), netip.AddrPortFrom(third, 1)),
+			st := readiness{state: c.state, sequence: true, peers: c.peers, listed: configdir.NewPeers(netip.AddrPortFrom(second, 1), netip.AddrPortFrom(third, 1)),
 				sync: worker.SyncState{Synced: syncwire.SyncYes, Answered: now, Unlisted: c.unlisted, UnlistedAt: now.Add(-c.ago)}}
 			if diff := cmp.Diff(c.warnings, lines(st.warnings(nil, now, ReadyOptions{}), now)); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)

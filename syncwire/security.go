@@ -78,8 +78,8 @@ func (s *Security) IDs() []uint8 { return s.KeyIDs[:s.Keys] }
 // Has reports whether the sender has a key with this ID.
 func (s *Security) Has(id uint8) bool { return slices.Contains(s.IDs(), id) }
 
-// First returns the ID of the key with which the sender seals. ok is false if there is no key.
-func (s *Security) First() (id uint8, ok bool) { return s.KeyIDs[0], s.Keys > 0 }
+// First returns the ID of the key with which the sender seals; 0 if there is no key.
+func (s *Security) First() uint8 { return s.KeyIDs[0] }
 
 // parse decodes the field of a HELLO: the mode (1 byte), then the IDs (1 byte each).
 func (s *Security) parse(b []byte) error {

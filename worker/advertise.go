@@ -11,17 +11,10 @@ import (
 // Advertise starts to send the whole table for upstream's joolds, at the spec's rate; other peers receive a full sync. It returns at
 // once, and Sync returns the progress. It fails if another advertise is under way, or if the worker is not running.
 func (w *Worker) Advertise(ctx context.Context) (replication.Advertise, error) {
-	began := make(chan replication.Advertise, 1)
-	err := w.onPumps(ctx, func(p *pumps) error {
+	return askPumps(ctx, w, func(p *pumps) (replication.Advertise, error) {
 		rate := cmp.Or(w.spec().AdvertiseRate, configdir.Defaults().AdvertiseRate)
-		state, err := p.host.Advertise(rate, p.do.now())
-		began <- state
-		return err
+		return p.host.Advertise(rate, p.do.now())
 	})
-	if err != nil {
-		return replication.Advertise{}, err
-	}
-	return <-began, nil
 }
 
 // advertised publishes the progress of an advertise, and logs its end.

@@ -78,7 +78,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	switch {
 	case err == nil:
 	case errors.Is(err, syncwire.ErrNotUnderstood):
-		p.host.Message(d.From.Addr(), d.Data, arrived(d, now, p.do.stoodStill()), now)
+		p.host.Message(d.From.Addr(), d.Data, arrived(d, now, p.do.stalledFor()), now)
 		return
 	default:
 		p.host.Garbled(d.From.Addr(), now)
@@ -89,7 +89,7 @@ func (p *pumps) take(d packetio.Datagram, now time.Time) {
 	c.netRcvdPackets.Add(1)
 	c.netRcvdBytes.Add(uint64(len(entries)))
 	c.receivedSessions.Add(sessionsIn(entries))
-	p.host.Received(d.From.Addr(), entries, trailer, now.Sub(arrived(d, now, p.do.stoodStill())), now)
+	p.host.Received(d.From.Addr(), entries, trailer, now.Sub(arrived(d, now, p.do.stalledFor())), now)
 }
 
 // store queues sessions for the module. They may have the format of another version of the module.

@@ -27,6 +27,21 @@ func interfaceByName(fd int, name string) (int, error) {
 	return int(ifr.Uint32()), nil
 }
 
+// askInterface makes a request about an interface, of which only the index is known, in a socket's namespace. It returns nil if the
+// interface was deleted.
+func askInterface(fd int, ifi *net.Interface, request uint) *unix.Ifreq {
+	ifr, _ := unix.NewIfreq("by-index") // fails only for longer names
+	ifr.SetUint32(uint32(ifi.Index))
+	if unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr) != nil {
+		return nil
+	}
+	ifr, err := unix.NewIfreq(ifr.Name())
+	if err != nil || unix.IoctlIfreq(fd, request, ifr) != nil {
+		return nil
+	}
+	return ifr
+}
+
 // linkTrouble says which of two interfaces in a socket's namespace is down or has no carrier, and how to change that. It
 // returns "" if neither is. A nil interface is one that the kernel chooses; it is not checked. ns is the name of the namespace.
 func linkTrouble(fd int, ns string, in, out *net.Interface) string {
@@ -34,17 +49,11 @@ func linkTrouble(fd int, ns string, in, out *net.Interface) string {
 		if ifi == nil || ifi == out && in != nil && in.Index == out.Index {
 			continue
 		}
-		ifr, _ := unix.NewIfreq("by-index") // fails only for longer names
-		ifr.SetUint32(uint32(ifi.Index))
-		if unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr) != nil {
+		ifr := askInterface(fd, ifi, unix.SIOCGIFFLAGS)
+		if ifr == nil {
 			continue // the interface was deleted; stillThere returns the error
 		}
-		name := ifr.Name()
-		ifr, err := unix.NewIfreq(name)
-		if err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, ifr) != nil {
-			continue
-		}
-		switch flags := ifr.Uint16(); {
+		switch name, flags := ifr.Name(), ifr.Uint16(); {
 		case flags&unix.IFF_UP == 0:
 			m := Missing{
 				What: fmt.Sprintf("interface %q is down %s", name, inNamespace(ns)),

@@ -20,13 +20,8 @@ func linkMTU(fd int, spec configdir.Spec, in, out *net.Interface) int {
 	if out == nil {
 		return 0
 	}
-	ifr, _ := unix.NewIfreq("by-index") // fails only for longer names
-	ifr.SetUint32(uint32(out.Index))
-	if unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr) != nil {
-		return 0
-	}
-	ifr, err := unix.NewIfreq(ifr.Name())
-	if err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFMTU, ifr) != nil {
+	ifr := askInterface(fd, out, unix.SIOCGIFMTU)
+	if ifr == nil {
 		return 0
 	}
 	return int(ifr.Uint32())

@@ -179,40 +179,49 @@ func (s *netSocket) waits() bool {
 // have been set since. So arrived ignores a stamp in the future, and one that is older than both the thread's last stall and
 // replication.AbsentAfter. It then assumes that the datagram waited for the whole stall: peers correct a session that is too
 // old here, but they adopt one that is too young.
-func arrived(d packetio.Datagram, now time.Time, stood time.Duration) time.Time {
+func arrived(d packetio.Datagram, now time.Time, stall time.Duration) time.Time {
 	waited := time.Duration(0)
 	if !d.Arrived.IsZero() {
 		waited = now.Round(0).Sub(d.Arrived)
-		if waited < 0 || waited > max(stood, replication.AbsentAfter) {
-			waited = stood
+		if waited < 0 || waited > max(stall, replication.AbsentAfter) {
+			waited = stall
 		}
 	}
 	return now.Add(-waited)
+}
+
+// socketOption is an option of a socket with its value and the name of the option in messages.
+type socketOption struct {
+	level, opt, val int
+	name            string
+}
+
+func (s *netSocket) setOptions(opts []socketOption) error {
+	for _, o := range opts {
+		if err := unix.SetsockoptInt(s.fd, o.level, o.opt, o.val); err != nil {
+			return fmt.Errorf("setting %s: %w", o.name, err)
+		}
+	}
+	return nil
 }
 
 // bind binds the socket to the group, or without a group to an address of this host or to none. Before that it restricts the
 // socket to its own memberships, of which there are none without a group: by default, a socket receives the groups of all members
 // on the host.
 func (s *netSocket) bind(spec configdir.Spec, in int) error {
-	type option struct {
-		level, opt, val int
-		name            string
-	}
-	opts := []option{
+	opts := []socketOption{
 		{unix.SOL_SOCKET, unix.SO_REUSEADDR, b2i(spec.ReuseAddr), "SO_REUSEADDR"},
 		{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1, "SO_RXQ_OVFL"},
 		{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS"},
 	}
 	if spec.Is4() {
-		opts = append(opts, option{unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL"})
+		opts = append(opts, socketOption{unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL"})
 	} else {
-		opts = append(opts, option{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0, "IPV6_MULTICAST_ALL"},
-			option{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1, "IPV6_V6ONLY"})
+		opts = append(opts, socketOption{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0, "IPV6_MULTICAST_ALL"},
+			socketOption{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1, "IPV6_V6ONLY"})
 	}
-	for _, o := range opts {
-		if err := unix.SetsockoptInt(s.fd, o.level, o.opt, o.val); err != nil {
-			return fmt.Errorf("setting %s: %w", o.name, err)
-		}
+	if err := s.setOptions(opts); err != nil {
+		return err
 	}
 	if in == 0 && needsInterface(spec.Group) {
 		return errors.New("bind: a link-local or interface-local group needs an \"in interface\" in netsocket")

@@ -13,7 +13,7 @@ import (
 
 // fromKernel processes the reports that are queued on the netlink socket, and sends their sessions to the group.
 func (p *pumps) fromKernel() {
-	if d := p.do.stoodStill(); d > 0 {
+	if d := p.do.stalledFor(); d > 0 {
 		p.host.Stalls.Suspect(d)
 	}
 	p.takeReports()

@@ -48,8 +48,8 @@ type outside interface {
 	readTable(sizeHint int, base time.Time, stop func() bool, done func(replication.Snapshot, error))
 	// waits reports whether the network socket has datagrams to read.
 	waits() bool
-	// stoodStill returns how long data that can be read now may have waited because the thread was stopped; 0 if it was not.
-	stoodStill() time.Duration
+	// stalledFor returns how long data that can be read now may have waited because the thread was stopped; 0 if it was not.
+	stalledFor() time.Duration
 }
 
 // alarm is a timer that calls a fixed function of the worker.
@@ -73,7 +73,7 @@ func (p *pumps) drain() { p.takeReports() }
 
 func (p *pumps) waits() bool { return p.socket.waits() }
 
-func (p *pumps) stoodStill() time.Duration { return p.thread.StalledFor() }
+func (p *pumps) stalledFor() time.Duration { return p.thread.StalledFor() }
 
 // newRandom returns a source of random numbers with a seed of its own.
 func newRandom() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }

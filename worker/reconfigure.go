@@ -56,7 +56,7 @@ func (p *pumps) reconfigure(old, spec configdir.Spec) error {
 	if err := p.conn.SetReceiveBuffer(spec.ReceiveBuffer); err != nil {
 		return err
 	}
-	return p.standing(func() error {
+	return p.onThread(func() error {
 		p.publishTrouble()
 		now := time.Now()
 		p.announceSecurity(spec, now)
@@ -88,7 +88,7 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 		}
 		return nil
 	}
-	take := func() error {
+	take := func() {
 		old := p.w.spec()
 		former, moved := p.socket.only, !spec.Unicast() && (p.socket.in != changed.in || old.OutInterface != spec.OutInterface)
 		p.w.env.Claims.drop(p.socket.claim)
@@ -100,14 +100,14 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 			p.host.Moved(time.Now())
 		}
 		p.relist(old, spec, time.Now())
-		return nil
 	}
 	if changed.thread == p.thread {
-		return p.standing(func() error {
-			if err := change(); err != nil {
-				return err
+		return p.onThread(func() error {
+			err := change()
+			if err == nil {
+				take()
 			}
-			return take()
+			return err
 		})
 	}
 	var err error
@@ -117,11 +117,11 @@ func (p *pumps) resetSocket(spec configdir.Spec) error {
 	if err != nil {
 		return err
 	}
-	return p.standing(take)
+	return p.onThread(func() error { take(); return nil })
 }
 
-// standing calls fn on the instance's thread, so that no other function of the worker runs meanwhile.
-func (p *pumps) standing(fn func() error) error {
+// onThread calls fn on the instance's thread, so that no other function of the worker runs meanwhile.
+func (p *pumps) onThread(fn func() error) error {
 	var err error
 	if doErr := p.thread.Do(func() { p.borrow(func() { err = fn() }) }); doErr != nil {
 		return doErr
@@ -136,7 +136,7 @@ func (p *pumps) replaceSocket(spec configdir.Spec) error {
 		return err
 	}
 	var old *netSocket
-	err = p.standing(func() error {
+	err = p.onThread(func() error {
 		if err := p.thread.Watch(socket.fd, p.guard(p.fromNetwork)); err != nil {
 			return err
 		}

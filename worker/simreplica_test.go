@@ -130,7 +130,7 @@ func (r *simulated) Stop(now time.Time) []byte {
 
 func (r *simulated) Report(now time.Time, entries []byte) {
 	if r.at = now; r.pumps != nil {
-		if d := r.stoodStill(); d > nsthread.StallDelay {
+		if d := r.stalledFor(); d > nsthread.StallDelay {
 			r.host.Stalls.Suspect(d)
 		}
 		r.passReports([][]byte{append(make([]byte, 0, len(entries)+syncwire.TrailerLen), entries...)}, now)
@@ -245,7 +245,7 @@ func (r *simulated) Phase() string {
 func (r *simulated) now() time.Time            { return r.at }
 func (r *simulated) drain()                    {}
 func (r *simulated) waits() bool               { return false }
-func (r *simulated) stoodStill() time.Duration { return r.env.StoodStill() }
+func (r *simulated) stalledFor() time.Duration { return r.env.StalledFor() }
 
 // post makes Wake call fn. During an injection, the simulation first delivers the datagrams and reports that have arrived meanwhile.
 func (r *simulated) post(fn func()) {

@@ -18,26 +18,20 @@ import (
 // setUnicast applies the options that may change while a socket without a group is open. It must be called on the thread of the
 // socket's namespace.
 func (s *netSocket) setUnicast(spec configdir.Spec, in, out *net.Interface) error {
-	type option struct {
-		level, opt, val int
-		what            string
-	}
-	opts := []option{
+	opts := []socketOption{
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO"},
 		{unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, spec.TTL, fmt.Sprintf("ttl %d", spec.TTL)},
 		{unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF, networkOrder(index(out)), fmt.Sprintf("out interface %q", spec.OutInterface)},
 	}
 	if spec.Is4() {
-		opts = []option{
+		opts = []socketOption{
 			{unix.IPPROTO_IP, unix.IP_PKTINFO, 1, "IP_PKTINFO"},
-			{unix.IPPROTO_IP, unix.IP_TTL, spec.TTL, opts[1].what},
-			{unix.IPPROTO_IP, unix.IP_UNICAST_IF, networkOrder(index(out)), opts[2].what},
+			{unix.IPPROTO_IP, unix.IP_TTL, spec.TTL, opts[1].name},
+			{unix.IPPROTO_IP, unix.IP_UNICAST_IF, networkOrder(index(out)), opts[2].name},
 		}
 	}
-	for _, o := range opts {
-		if err := unix.SetsockoptInt(s.fd, o.level, o.opt, o.val); err != nil {
-			return fmt.Errorf("setting %s: %w", o.what, err)
-		}
+	if err := s.setOptions(opts); err != nil {
+		return err
 	}
 	s.in, s.out, s.only = index(in), index(out), index(in)
 	if !spec.Bound().Addr().IsUnspecified() {

@@ -180,11 +180,6 @@ func (w *Worker) setRunning(p *pumps) {
 // ErrNotRunning is returned when the worker is not running.
 var ErrNotRunning = errors.New("the worker is not running")
 
-// onInstance calls fn on the instance's thread, with the worker's connection to the module.
-func (w *Worker) onInstance(ctx context.Context, fn func(*joolnl.Conn) error) error {
-	return w.onPumps(ctx, func(p *pumps) error { return fn(p.conn) })
-}
-
 // onPumps calls fn on the instance's thread.
 func (w *Worker) onPumps(ctx context.Context, fn func(*pumps) error) error {
 	w.mu.Lock()
@@ -218,6 +213,20 @@ func (w *Worker) onPumps(ctx context.Context, fn func(*pumps) error) error {
 	}
 }
 
+// askPumps is onPumps for a function with a result.
+func askPumps[T any](ctx context.Context, w *Worker, fn func(*pumps) (T, error)) (none T, err error) {
+	result := make(chan T, 1)
+	err = w.onPumps(ctx, func(p *pumps) error {
+		answer, err := fn(p)
+		result <- answer
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	return <-result, nil
+}
+
 // Peers returns the state of each peer heard so far, sorted by address; at most replication.MaxPeers of them.
 func (w *Worker) Peers() []replication.PeerInfo {
 	w.mu.Lock()
@@ -235,30 +244,18 @@ func (p *pumps) publishPeers() {
 // KernelStats asks the module for the instance's counters of sessions, keyed by Jool's names (JSTAT_…). It returns
 // ErrNotRunning if the worker is not running.
 func (w *Worker) KernelStats(ctx context.Context) (map[string]uint64, error) {
-	stats := make(chan map[string]uint64, 1)
-	err := w.onInstance(ctx, func(c *joolnl.Conn) error {
-		s, err := c.AskStats()
-		stats <- s.Named()
-		return err
+	return askPumps(ctx, w, func(p *pumps) (map[string]uint64, error) {
+		s, err := p.conn.AskStats()
+		return s.Named(), err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return <-stats, nil
 }
 
 // ModuleCounters asks the module for all counters of the instance. It returns ErrNotRunning if the worker is not running.
 func (w *Worker) ModuleCounters(ctx context.Context) (*joolnl.ModuleCounters, error) {
-	counters := make(chan *joolnl.ModuleCounters, 1)
-	err := w.onInstance(ctx, func(c *joolnl.Conn) error {
-		all, err := c.AskCounters()
-		counters <- &all
-		return err
+	return askPumps(ctx, w, func(p *pumps) (*joolnl.ModuleCounters, error) {
+		all, err := p.conn.AskCounters()
+		return &all, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return <-counters, nil
 }
 
 // ModuleVersion returns the version of Jool's module, or "" if the worker is not running.

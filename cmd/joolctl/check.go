@@ -52,9 +52,6 @@ func newCheck(p *program) *cobra.Command {
 them. Prints every error and warning with its place; exits with 1 on errors.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
 			result, err := configdir.Check(directory(args))
 			if err != nil {
 				return failed{err}

@@ -50,9 +50,6 @@ fit to run.`,
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: p.completeOneName,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
 			dir := directory(args[1:])
 			result, err := configdir.Check(dir)
 			if err != nil {

@@ -34,9 +34,6 @@ fails; warnings do not count.
 The checks: ` + strings.Join(doctor.Names(), ", ") + `.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), doctorPatience)
 			defer cancel()
 			return p.printReport(doctor.Run(ctx, p.doctorOptions(ctx, args)), out, quiet)

@@ -45,9 +45,6 @@ With -o json, each line is a JSON object.`,
 		Example: `  joolctl events blue -n 20
   joolctl events -f -o json`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
 			if lines < 0 {
 				return fmt.Errorf("-n %d: write 0 or more events", lines)
 			}

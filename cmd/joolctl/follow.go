@@ -43,9 +43,6 @@ With -o csv, the first columns are those of "jool session display --csv". With
   joolctl follow blue --protocol tcp --port 443 --direction out -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
 			filter, err := newSessionFilter(protocol, address, port, direction)
 			if err != nil {
 				return err

@@ -50,9 +50,6 @@ are those of the supervisor or, if none answers, of a directory (default
 ` + defaultDir + `). Needs root.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
 			pairs, err := p.pairsOf(cmd.Context(), args)
 			if err != nil {
 				return failed{err}

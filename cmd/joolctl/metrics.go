@@ -26,9 +26,6 @@ not need that flag for this command, which asks over the control socket.`,
   joolctl metrics write /var/lib/prometheus/node-exporter/joolctl.prom`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
 			format := metrics.Text
 			if out.name == "openmetrics" {
 				format = metrics.OpenMetrics

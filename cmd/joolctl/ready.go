@@ -57,9 +57,6 @@ has recorded, is not asked: it must not step down because a peer is incomplete.`
   joolctl ready blue --wait 1m && systemctl start keepalived
   joolctl ready blue --max-lag 1s --wait 1m             # then the peer can take over`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
 			if wait < 0 || o.Patience < 0 || o.OpenAfter < 0 || o.MaxLag < 0 {
 				return errors.New("a duration can't be negative")
 			}

@@ -29,9 +29,6 @@ directory had the content of DIR (default: that directory itself).`,
 			return cobra.MaximumNArgs(1)(nil, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
 			reload, err := p.reload(cmd.Context(), dryRun, args)
 			if err != nil {
 				return failed{err}

@@ -56,9 +56,6 @@ Below the table are the reasons why a host is not ready, and what to do. The
 output wide adds what became of the sessions stage by stage, the peers, the last
 full sync, and how long a new session exists on this host only.`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
 			sorted, err := orderOf(*order)
 			if err != nil {
 				return err

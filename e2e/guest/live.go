@@ -105,14 +105,10 @@ type LiveCost struct {
 	Slice   int
 	Packets uint64        // packets that J translated
 	Took    time.Duration // time to send the packets
-	Sent    uint64        // sessions that J's module sent to its daemon; 0 if the module has no counter
-	Reports uint64        // messages in which J's module sent these sessions; 0 if the module has no counter
 	Dropped uint64        // sessions that J's module dropped (ENOSPC)
 	Stored  uint64        // sessions that K's module stored
 	SendCPU time.Duration // processor time of J's daemon
 	RecvCPU time.Duration // processor time of K's daemon
-	// SendThreads and RecvThreads split the processor time by thread.
-	SendThreads, RecvThreads []ThreadUse
 }
 
 // LiveCrash counts the TCP connections that were open when J crashed.

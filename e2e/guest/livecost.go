@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -31,7 +30,7 @@ type costSlice struct {
 	LiveCost
 	stats              map[string]uint64
 	sessions           int
-	threadsJ, threadsK map[int]ThreadUse
+	threadsJ, threadsK map[int]time.Duration
 }
 
 // beginCost begins a measurement. The daemons must be idle.
@@ -51,26 +50,13 @@ func (h *liveHosts) endCost(t testing.TB) (m LiveCost, ok bool) {
 		return m, false
 	}
 	m = h.slice.LiveCost
-	m.SendThreads, m.SendCPU = usedSince(h.slice.threadsJ, h.j.threads(t))
-	m.RecvThreads, m.RecvCPU = usedSince(h.slice.threadsK, h.k.threads(t))
+	m.SendCPU, m.RecvCPU = h.j.usedSince(t, h.slice.threadsJ), h.k.usedSince(t, h.slice.threadsK)
 	after := h.top.j.stats(t, "nat")
 	grown := func(s joolnl.Stat) uint64 { return after[s.String()] - h.slice.stats[s.String()] }
-	m.Packets, m.Sent, m.Reports = grown(joolnl.StatSuccess), grown(joolnl.StatSessionsSent), grown(joolnl.StatPacketsSent)
-	m.Dropped = grown(joolnl.StatSessionsDropped)
+	m.Packets, m.Dropped = grown(joolnl.StatSuccess), grown(joolnl.StatSessionsDropped)
 	m.Stored = uint64(h.top.k.sessionCount(t, "nat") - h.slice.sessions)
 	h.slice = nil
 	return m, true
-}
-
-// usedSince is the threads' use since an earlier look, the busiest thread first.
-func usedSince(before, after map[int]ThreadUse) (threads []ThreadUse, sum time.Duration) {
-	for id, u := range after {
-		u = u.minus(before[id])
-		sum += u.CPU
-		threads = append(threads, u)
-	}
-	slices.SortFunc(threads, func(a, b ThreadUse) int { return cmp.Compare(b.CPU, a.CPU) })
-	return threads, sum
 }
 
 // openSteady opens the connections of the row steady and waits until K has all of them.
@@ -131,7 +117,7 @@ func (m LiveCost) String() string {
 	per := func(cpu time.Duration) time.Duration {
 		return (cpu / time.Duration(max(1, m.Packets))).Round(10 * time.Nanosecond)
 	}
-	return fmt.Sprintf("%s, slice %d: %d packets in %v, sent %d in %d reports, dropped %d, K got %d; sender %v (%v a packet), receiver %v (%v)",
-		m.LiveRun, m.Slice, m.Packets, m.Took.Round(time.Millisecond), m.Sent, m.Reports, m.Dropped, m.Stored,
+	return fmt.Sprintf("%s, slice %d: %d packets in %v, dropped %d, K got %d; sender %v (%v a packet), receiver %v (%v)",
+		m.LiveRun, m.Slice, m.Packets, m.Took.Round(time.Millisecond), m.Dropped, m.Stored,
 		m.SendCPU.Round(time.Millisecond), per(m.SendCPU), m.RecvCPU.Round(time.Millisecond), per(m.RecvCPU))
 }

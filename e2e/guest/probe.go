@@ -139,25 +139,31 @@ func (top *topology) awaitCrossing(t testing.TB, p *probe, limit time.Duration) 
 	return 0, false
 }
 
+// expiresSoon is the rest of life below which sessions are not compared: two hosts need not expire them at once.
+const expiresSoon = 20 * time.Second
+
+// ends identify a session without its mask.
+type ends struct {
+	proto      session.Proto
+	src6, dst4 netip.AddrPort
+}
+
+func endsOf(s session.Session) ends { return ends{s.Proto, s.Src6, s.Dst4} }
+
 // missing are the sessions that J has and K lacks; but not those of the probe's from a place on, nor those that
 // are about to expire.
 func (top *topology) missing(t testing.TB, before int) (missing []session.Session) {
 	t.Helper()
-	type key struct {
-		proto      session.Proto
-		src6, dst4 netip.AddrPort
-	}
-	const soon = 20 * time.Second
 	inJ := top.j.sessions(t, "nat")
-	inK := make(map[key]bool)
+	inK := make(map[ends]bool)
 	for _, s := range top.k.sessions(t, "nat") {
-		inK[key{s.Proto, s.Src6, s.Dst4}] = true
+		inK[endsOf(s)] = true
 	}
 	for _, s := range inJ {
-		if place, ok := placeOf(s); ok && place >= before || s.Expires < soon {
+		if place, ok := placeOf(s); ok && place >= before || s.Expires < expiresSoon {
 			continue
 		}
-		if !inK[key{s.Proto, s.Src6, s.Dst4}] {
+		if !inK[endsOf(s)] {
 			missing = append(missing, s)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -290,22 +289,17 @@ func (s *soak) compare() {
 // compared sessions. Sessions that are about to expire are not compared.
 func (g *soakGroup) unlike(t testing.TB, standby *namespace) (sessions []session.Session, text string, n int) {
 	t.Helper()
-	const soon = 20 * time.Second
-	type key struct {
-		proto      session.Proto
-		src6, dst4 netip.AddrPort
-	}
 	read := time.Now()
 	inJ := g.j.sessions(t, "nat")
 	later := time.Since(read)
 	inK := standby.sessions(t, "nat")
-	expiring := make(map[key]bool)
+	expiring := make(map[ends]bool)
 	for _, s := range slices.Concat(inJ, inK) {
-		if s.Expires < soon {
-			expiring[key{s.Proto, s.Src6, s.Dst4}] = true
+		if s.Expires < expiresSoon {
+			expiring[endsOf(s)] = true
 		}
 	}
-	gone := func(s session.Session) bool { return expiring[key{s.Proto, s.Src6, s.Dst4}] }
+	gone := func(s session.Session) bool { return expiring[endsOf(s)] }
 	for i := range inK {
 		inK[i].Expires += later
 	}

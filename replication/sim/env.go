@@ -142,10 +142,10 @@ func (e *Env) Background(job func(), done func(now time.Time)) {
 	})
 }
 
-// StoodStill returns how long the Replica has just waited for the processor; 0: it did not.
-func (e *Env) StoodStill() time.Duration {
-	if n := e.node; n.clock.Now().Sub(n.stoodTo) < 10*time.Millisecond {
-		return n.stoodTo.Sub(n.stoodFrom)
+// StalledFor returns how long the Replica has just waited for the processor; 0: it did not.
+func (e *Env) StalledFor() time.Duration {
+	if n := e.node; n.clock.Now().Sub(n.stalledTo) < 10*time.Millisecond {
+		return n.stalledTo.Sub(n.stalledFrom)
 	}
 	return 0
 }

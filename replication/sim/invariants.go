@@ -215,7 +215,7 @@ func (m *Monitor) checkEarly(n *Node) {
 		if l.Known.IsZero() || !l.Known.Before(n.received) {
 			continue
 		}
-		if p := m.s.Nodes[l.Peer]; p.stoodDuring(l.First) && m.s.Clock.Now().Sub(p.stoodTo) <= m.bounds.Yes {
+		if p := m.s.Nodes[l.Peer]; p.stalledDuring(l.First) && m.s.Clock.Now().Sub(p.stalledTo) <= m.bounds.Yes {
 			continue // the peer has sent it as if its report had waited for as long as the stall, and sends it again
 		}
 		if l.Conflict || l.Emptied || peers > 1 && (l.Silent || l.Near) || l.Origin > Stored || !l.Live.Before(n.received) || n.received.Sub(l.First) < reportedBefore {
@@ -242,11 +242,11 @@ func (m *Monitor) overdue(l Lack) time.Duration {
 	if l.Conflict || from.IsZero() {
 		return 0 // a lost conflict is settled
 	}
-	if p := m.s.Nodes[l.Peer]; l.Older && p.stoodFrom.Sub(l.First).Abs() <= refreshWaits && !p.stoodFrom.Before(l.First) {
+	if p := m.s.Nodes[l.Peer]; l.Older && p.stalledFrom.Sub(l.First).Abs() <= refreshWaits && !p.stalledFrom.Before(l.First) {
 		if p.Stalled() {
 			return 0
 		}
-		from = latest(from, p.stoodTo)
+		from = latest(from, p.stalledTo)
 	}
 	allowed := m.bounds.Yes
 	switch {

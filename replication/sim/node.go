@@ -43,8 +43,8 @@ type Node struct {
 	runs        int
 	open        bool // the sockets exist
 	stalled     int  // stalls that are in force
-	stoodFrom   time.Time
-	stoodTo     time.Time // of the last stall
+	stalledFrom time.Time
+	stalledTo   time.Time // of the last stall
 	turned      time.Time // when the Replica had its last turn
 	moved       time.Time // when the Replica last learned of another multicast group
 	reports     socket[[]byte]
@@ -92,10 +92,14 @@ func (n *Node) Running() bool { return n.replica != nil }
 func (n *Node) Stalled() bool { return n.stalled > 0 }
 
 // awake reports whether the Replica has had a turn since the last stall, so that its verdict is its own.
-func (n *Node) awake() bool { return !n.Stalled() && (n.stoodTo.IsZero() || n.turned.After(n.stoodTo)) }
+func (n *Node) awake() bool {
+	return !n.Stalled() && (n.stalledTo.IsZero() || n.turned.After(n.stalledTo))
+}
 
-// stoodDuring reports whether the Replica did not get the processor at a moment, in its last stall.
-func (n *Node) stoodDuring(at time.Time) bool { return !at.Before(n.stoodFrom) && at.Before(n.stoodTo) }
+// stalledDuring reports whether the Replica did not get the processor at a moment, in its last stall.
+func (n *Node) stalledDuring(at time.Time) bool {
+	return !at.Before(n.stalledFrom) && at.Before(n.stalledTo)
+}
 
 // Upstream reports whether the Replica is upstream's joold.
 func (n *Node) Upstream() bool { return n.upstream }
@@ -179,11 +183,11 @@ func (n *Node) closeSockets() {
 // stall keeps the processor from the Replica until the returned function is called.
 func (n *Node) stall() (resume func()) {
 	if n.stalled++; n.stalled == 1 {
-		n.stoodFrom = n.clock.Now()
+		n.stalledFrom = n.clock.Now()
 	}
 	return func() {
 		if n.stalled--; n.stalled == 0 {
-			n.stoodTo = n.clock.Now()
+			n.stalledTo = n.clock.Now()
 			n.schedule()
 		}
 	}

@@ -6,8 +6,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -20,7 +18,7 @@ import (
 func main() { e2e.Main("bench", bench) }
 
 func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
-	all, err := measure(ctx, l, programs)
+	all, err := e2e.Measure[[]guest.Measurement](ctx, l, programs, "bench", l.Newest(), "TestBench", "measurements.json")
 	if err != nil {
 		return err
 	}
@@ -31,7 +29,6 @@ func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Commit %s, Jool %s, Linux %s, %d sessions, %d rounds of each.\n\n", commit(), l.Newest(), kernel, all[0].Opened-1, len(all)/2)
 	writeTable(&text, all)
-	fmt.Print("\n", text.String())
 	return e2e.WriteTable(e2e.Benchmarks, "make bench", text.String())
 }
 
@@ -42,20 +39,4 @@ func commit() string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// measure runs the rounds in one machine.
-func measure(ctx context.Context, l *lab.Lab, programs e2e.Programs) ([]guest.Measurement, error) {
-	files, err := programs.RunLong(ctx, l, "bench", l.Newest(), "TestBench")
-	if err != nil {
-		return nil, err
-	}
-	var all []guest.Measurement
-	if err := json.Unmarshal(files["measurements.json"], &all); err != nil {
-		return nil, fmt.Errorf("the machine's measurements: %w", err)
-	}
-	if len(all) == 0 {
-		return nil, errors.New("the machine made no measurement")
-	}
-	return all, nil
 }

@@ -3,7 +3,7 @@
 //
 //	go run ./e2e/cmd/benchlive
 //
-// It fails if joolctl breaks a bound. With any flag other than -v it prints the result and leaves the document alone.
+// It fails if joolctl breaks a bound. With any flag it prints the result and leaves the document alone.
 package main
 
 import (
@@ -29,21 +29,18 @@ func main() {
 	flag.StringVar(&o.Jool, "jool", "", "the `version` of Jool; empty for the newest")
 	flag.IntVar(&o.Rounds, "rounds", 3, "rounds of each variant")
 	flag.IntVar(&o.Crashes, "crashes", 10, "crashes of joolctl at each rate; C joold has 3 of them at most")
-	verbose := flag.Bool("v", false, "print what each thread of the daemons used")
 	flag.Parse()
-	part := false
-	flag.Visit(func(f *flag.Flag) { part = part || f.Name != "v" })
 	o.Rows, o.Variants = strings.Split(*rows, ","), strings.Split(*variants, ";")
 	if *traffic != "" {
 		o.Traffic = strings.Split(*traffic, ",")
 	}
 	e2e.Main("bench-live", func(ctx context.Context, l *lab.Lab, p e2e.Programs) error {
-		b := bench{lab: l, programs: p, verbose: *verbose}
+		b := bench{lab: l, programs: p}
 		var err error
 		if b.load, err = hostload.Start(); err != nil {
 			return err
 		}
-		if part {
+		if flag.NFlag() > 0 {
 			return b.part(ctx, o)
 		}
 		return b.whole(ctx, o)
@@ -53,7 +50,6 @@ func main() {
 type bench struct {
 	lab      *lab.Lab
 	programs e2e.Programs
-	verbose  bool
 	load     hostload.Measurement
 	others   float64    // share of the host's processors that other programs used
 	measured []measured // one for each version of Jool
@@ -69,7 +65,7 @@ func (b *bench) part(ctx context.Context, o e2e.LiveOptions) error {
 	if err := b.run(ctx, o); err != nil {
 		return err
 	}
-	_, err := b.print()
+	_, err := b.text()
 	return errors.Join(err, b.judge())
 }
 
@@ -91,15 +87,15 @@ func (b *bench) whole(ctx context.Context, o e2e.LiveOptions) error {
 	if err := b.run(ctx, o); err != nil {
 		return err
 	}
-	text, err := b.print()
+	text, err := b.text()
 	if err != nil {
 		return err
 	}
 	return errors.Join(e2e.WriteTable(e2e.Benchmarks, "make bench-live", text), b.judge())
 }
 
-// print prints the result and returns it.
-func (b *bench) print() (string, error) {
+// text is the result.
+func (b *bench) text() (string, error) {
 	kernel, err := b.lab.KernelRelease()
 	if err != nil {
 		return "", err
@@ -107,18 +103,13 @@ func (b *bench) print() (string, error) {
 	if b.others, err = b.load.Others(0); err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors.\n\n%s", kernel, 100*b.others, tables(b.measured, b.keyed))
-	fmt.Print("\n", text)
-	return text, nil
+	return fmt.Sprintf("Linux %s. Other programs used %.0f %% of the host's processors.\n\n%s", kernel, 100*b.others, tables(b.measured, b.keyed)), nil
 }
 
 func (b *bench) run(ctx context.Context, o e2e.LiveOptions) error {
 	live, err := b.programs.RunLive(ctx, b.lab, o)
 	if err != nil {
 		return fmt.Errorf("Jool %s: %w", o.Jool, err)
-	}
-	if b.verbose {
-		writeThreads(os.Stdout, live)
 	}
 	if m := (measured{o.Jool, live}); slices.Contains(o.Variants, guest.LiveKeyed) {
 		b.keyed = append(b.keyed, m)

@@ -7,8 +7,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -21,7 +19,7 @@ import (
 func main() { e2e.Main("bench-many", bench) }
 
 func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
-	all, err := measure(ctx, l, programs)
+	all, err := e2e.Measure[[]guest.Many](ctx, l, programs, "many", l.Newest(), "TestMany", "many.json")
 	if err != nil {
 		return err
 	}
@@ -32,24 +30,7 @@ func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Jool %s, Linux %s.\n\n", l.Newest(), kernel)
 	writeTable(&text, all)
-	fmt.Print("\n", text.String())
 	return e2e.WriteTable(e2e.Benchmarks, "make bench-many", text.String())
-}
-
-// measure runs everything in one machine.
-func measure(ctx context.Context, l *lab.Lab, programs e2e.Programs) ([]guest.Many, error) {
-	files, err := programs.RunLong(ctx, l, "many", l.Newest(), "TestMany")
-	if err != nil {
-		return nil, err
-	}
-	var all []guest.Many
-	if err := json.Unmarshal(files["many.json"], &all); err != nil {
-		return nil, fmt.Errorf("the machine's measurements: %w", err)
-	}
-	if len(all) == 0 {
-		return nil, errors.New("the machine made no measurement")
-	}
-	return all, nil
 }
 
 func writeTable(w io.Writer, all []guest.Many) {

@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -22,13 +21,9 @@ func main() { e2e.Main("bench-standby", bench) }
 func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	var rows []guest.StandbyRow
 	for _, version := range slices.Compact([]string{l.Newest(), l.Oldest()}) {
-		files, err := programs.RunLong(ctx, l, "standby", version, "TestStandbyBench")
+		measured, err := e2e.Measure[[]guest.StandbyRow](ctx, l, programs, "standby", version, "TestStandbyBench", "standby.json")
 		if err != nil {
 			return err
-		}
-		var measured []guest.StandbyRow
-		if err := json.Unmarshal(files["standby.json"], &measured); err != nil {
-			return fmt.Errorf("the machine's measurements: %w", err)
 		}
 		for _, r := range measured {
 			r.Jool = version
@@ -47,7 +42,6 @@ func bench(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	for _, r := range rows {
 		fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", r.Jool, r.What, r.Upstream, r.Ours)
 	}
-	fmt.Print("\n", text.String())
 	return e2e.WriteTable(e2e.Benchmarks, "make bench-standby", text.String())
 }
 

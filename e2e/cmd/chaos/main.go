@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,16 +20,11 @@ func main() { e2e.Main("chaos", chaos) }
 
 func chaos(ctx context.Context, l *lab.Lab, programs e2e.Programs) error {
 	// A fault that does not heal is told in the table too.
-	files, failed := programs.RunLong(ctx, l, "chaos", l.Newest(), "TestChaos")
-	if len(files["chaos.json"]) == 0 {
-		return errors.Join(errors.New("the machine left no measurements"), failed)
-	}
-	var rows []guest.ChaosRow
-	if err := json.Unmarshal(files["chaos.json"], &rows); err != nil {
-		return errors.Join(fmt.Errorf("the machine's measurements: %w", err), failed)
+	rows, failed := e2e.Measure[[]guest.ChaosRow](ctx, l, programs, "chaos", l.Newest(), "TestChaos", "chaos.json")
+	if rows == nil {
+		return failed
 	}
 	text := table(l.Newest(), rows)
-	fmt.Print("\n", text)
 	return errors.Join(e2e.WriteTable(e2e.Reliability, "make chaos", text), failed)
 }
 

@@ -28,7 +28,7 @@ func labCommand(t *testing.T, args ...string) *exec.Cmd {
 // TestMistakes has command lines that boot no machine.
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"test -run TestHael", "lab: the guest has no test TestHael; similar names are TestHeal"},
+		{"test -run TestHael", "lab: the guest has no test TestHael; its tests are "},
 		{"test", "lab: no test was named; the guest's tests are TestBGPWithBIRD,"},
 		{"test TestHeal", "usage:\n"},
 		{"system -suite trixie", "usage:\n"},

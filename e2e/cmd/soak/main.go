@@ -49,7 +49,6 @@ func soak(ctx context.Context, l *lab.Lab, programs e2e.Programs, version string
 		return errors.Join(fmt.Errorf("the machine's measurements: %w", err), errors.New(again))
 	}
 	text := summary(r, again)
-	fmt.Print("\n", text)
 	return e2e.WriteTable(e2e.Reliability, "make soak", text)
 }
 

@@ -57,8 +57,8 @@ var mutations = []mutation{
 		"		p.host.Doubt(p.do.now()) // a full sync has to bring the sessions that there was no memory for\n", ""}}},
 	// A full sync raises what is held twice: before the first session is stored, and when all are.
 	{"hold-omitted", "a full sync does not raise the position that the table may hold, so that peers do not ask for its sessions", []edit{
-		{"r.knowledge.Hold(in.vector, now)", "_ = in.vector"},
-		{"	v.Hold(vector, now, live)\n", ""}}},
+		{"r.knowledge.RaiseHighest(in.vector, now)", "_ = in.vector"},
+		{"	v.RaiseHighest(vector, now, live)\n", ""}}},
 	{"lost-datagrams-forgotten", "a live datagram that no retransmission brings counts as received", []edit{{
 		"	s.lost++\n	if s.claims(seq) {\n		s.first = seq + 1\n	}\n", "	s.lost++\n"}}},
 	{"sequence-jump-for-ever", "after a forged high sequence number the sender's live datagrams are dropped for ever", []edit{

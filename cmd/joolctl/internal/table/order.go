@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 
 	"joolctl/configdir"
 	"joolctl/supervisor"
@@ -42,13 +41,6 @@ func OrderOf(name string) (o Order, ok bool) {
 		return Order{}, false
 	}
 	return Orders[i], true
-}
-
-// OrderList names all orders in a sentence.
-func OrderList() string {
-	names := OrderNames()
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // Sort sorts rows. But for the order name, the largest value is first.
