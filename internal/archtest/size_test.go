@@ -18,12 +18,8 @@ const (
 
 // tooLong are the functions that are longer and remain to be divided.
 var tooLong = map[string]bool{
-	"e2e/guest/directory_test.go visit":                           true,
-	"e2e/guest/heal_test.go TestHeal":                             true,
 	"e2e/guest/keepalived_test.go TestKeepalived":                 true,
 	"e2e/guest/onegroup_test.go TestOneGroup":                     true,
-	"e2e/guest/tune_test.go TestTuneSS":                           true,
-	"e2e/guest/unicast_test.go TestUnicast":                       true,
 	"nsthread/stall_test.go testStopped":                          true,
 	"replication/coalescemodel_test.go TestCoalesceModel":         true,
 	"replication/lag_test.go TestLagBounds":                       true,
