@@ -18,8 +18,6 @@ const (
 
 // tooLong are the functions that are longer and remain to be divided.
 var tooLong = map[string]bool{
-	"e2e/guest/keepalived_test.go TestKeepalived":                 true,
-	"e2e/guest/onegroup_test.go TestOneGroup":                     true,
 	"nsthread/stall_test.go testStopped":                          true,
 	"replication/coalescemodel_test.go TestCoalesceModel":         true,
 	"replication/lag_test.go TestLagBounds":                       true,
