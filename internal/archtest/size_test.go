@@ -18,9 +18,6 @@ const (
 
 // tooLong are the functions that are longer and remain to be divided.
 var tooLong = map[string]bool{
-	"nsthread/stall_test.go testStopped":                          true,
-	"replication/coalescemodel_test.go TestCoalesceModel":         true,
-	"replication/lag_test.go TestLagBounds":                       true,
 	"replication/path_test.go TestPaddedHellos":                   true,
 	"replication/reorderfuzz_test.go FuzzStream":                  true,
 	"replication/reordernetwork_test.go TestStreamOverBadNetwork": true,
