@@ -18,17 +18,14 @@ const (
 
 // tooLong are the functions that are longer and remain to be divided.
 var tooLong = map[string]bool{
-	"replication/path_test.go TestPaddedHellos":                   true,
-	"replication/reorderfuzz_test.go FuzzStream":                  true,
-	"replication/reordernetwork_test.go TestStreamOverBadNetwork": true,
-	"supervisor/exhaustion_test.go TestExhaustion":                true,
-	"supervisor/modes_test.go TestModes":                          true,
-	"supervisor/progress_test.go TestStoppedLoop":                 true,
-	"worker/follower_test.go TestFollow":                          true,
-	"worker/mtu_test.go TestPathMTU":                              true,
-	"worker/sealed_test.go TestWithoutTheKey":                     true,
-	"worker/unicastlisted_test.go TestRelist":                     true,
-	"worker/unicastsocket_test.go TestUnicastInterfaces":          true,
+	"supervisor/exhaustion_test.go TestExhaustion":       true,
+	"supervisor/modes_test.go TestModes":                 true,
+	"supervisor/progress_test.go TestStoppedLoop":        true,
+	"worker/follower_test.go TestFollow":                 true,
+	"worker/mtu_test.go TestPathMTU":                     true,
+	"worker/sealed_test.go TestWithoutTheKey":            true,
+	"worker/unicastlisted_test.go TestRelist":            true,
+	"worker/unicastsocket_test.go TestUnicastInterfaces": true,
 }
 
 // TestSizes checks that no file and no function is longer than CONTRIBUTING.md allows.
