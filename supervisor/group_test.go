@@ -54,14 +54,20 @@ func (g *group) join(n int, addresses ...string) string {
 // write writes the netsocket file and the key file of a pair; without keys, the pair has no key file.
 func (g *group) write(name, mode string, keys ...seal.Key) {
 	g.t.Helper()
+	writeSecurity(g.t, g.dir, name, 6464, mode, keys...)
+}
+
+// writeSecurity writes the netsocket file of a pair on the link "sync", and its key file; without keys, the pair has no key file.
+func writeSecurity(t testing.TB, dir, name string, port int, mode string, keys ...seal.Key) {
+	t.Helper()
 	secure, text := "", ""
 	for _, key := range keys {
 		secure = fmt.Sprintf(`, "key file": %q, "security": %q`, name+".key", mode)
 		text += key.Line() + "\n"
 	}
-	must(g.t, os.WriteFile(filepath.Join(g.dir, name+".key"), []byte(text), 0o600))
-	must(g.t, os.WriteFile(filepath.Join(g.dir, name+".netsocket.json"), fmt.Appendf(nil,
-		`{"multicast address": "233.252.0.64", "multicast port": "6464", "in interface": "sync", "out interface": "sync", "reuseaddr": 1%s}`, secure), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, name+".key"), []byte(text), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, name+".netsocket.json"), fmt.Appendf(nil,
+		`{"multicast address": "233.252.0.64", "multicast port": "%d", "in interface": "sync", "out interface": "sync", "reuseaddr": 1%s}`, port, secure), 0o644))
 }
 
 // set changes the mode and the keys of a pair.

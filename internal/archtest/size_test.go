@@ -18,9 +18,6 @@ const (
 
 // tooLong are the functions that are longer and remain to be divided.
 var tooLong = map[string]bool{
-	"supervisor/exhaustion_test.go TestExhaustion":       true,
-	"supervisor/modes_test.go TestModes":                 true,
-	"supervisor/progress_test.go TestStoppedLoop":        true,
 	"worker/follower_test.go TestFollow":                 true,
 	"worker/mtu_test.go TestPathMTU":                     true,
 	"worker/sealed_test.go TestWithoutTheKey":            true,
