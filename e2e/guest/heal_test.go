@@ -255,7 +255,7 @@ func (h *healing) load(t *testing.T) {
 
 func (h *healing) addInstance(t *testing.T) {
 	t.Helper()
-	addInstance(t, h.in, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	addInstance(t, h.in, natInstance)
 }
 
 // synchronise turns the instance's synchronisation on or off.

@@ -57,7 +57,7 @@ func TestKeepalived(t *testing.T) {
 
 	const patience = 20 * time.Second // K has run for longer
 	k.namespace.ip(t, "link set "+syncLink+" down")
-	k.loseTable(t)
+	k.replaceInstance(t) // its table is empty
 	k.awaitReady(t, patience, false)
 	k.staysUnready(t, patience, 10)
 	k.namespace.ip(t, "link set "+syncLink+" up")
@@ -114,13 +114,6 @@ func (h *vrrpHost) awaitAdvertised(t testing.TB, sessions int) {
 		}
 		return ""
 	})
-}
-
-// loseTable replaces the host's instance by a new one, whose table is empty.
-func (h *vrrpHost) loseTable(t testing.TB) {
-	t.Helper()
-	h.exec(t, "jool", "instance", "remove", "nat")
-	addInstance(t, h.namespace, instance{name: "nat", framework: "netfilter", pool6: pool6})
 }
 
 // awaitReady waits until the host is ready, or until it is not.
@@ -236,7 +229,7 @@ func (h *vrrpHost) boot(t testing.TB) {
 		t.Fatal(err)
 	}
 	h.ip(t, fmt.Sprintf("address flush to %s dev e4\naddress flush to %s dev e6\nlink set e6 up\nlink set e4 up", nextHop4, nextHop6))
-	addInstance(t, h.namespace, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	addInstance(t, h.namespace, natInstance)
 }
 
 // state returns the last state of which keepalived notified joolctl.

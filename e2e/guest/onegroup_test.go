@@ -85,8 +85,7 @@ func (g *oneGroup) loseToL(t *testing.T, percent int) {
 func (g *oneGroup) restartL(t *testing.T) {
 	t.Helper()
 	g.onL.stop(t)
-	g.l.exec(t, "jool", "instance", "remove", "nat")
-	addInstance(t, g.l, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	g.l.replaceInstance(t)
 	g.onL = startWorker(t, supervised, g.l, g.onL.pair)
 	g.onL.awaitSynced(t, "yes")
 }

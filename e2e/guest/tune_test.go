@@ -84,13 +84,13 @@ func (w worker) recreateInstance(t testing.TB) {
 		}
 		return ""
 	})
-	addInstance(t, w.namespace, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	addInstance(t, w.namespace, natInstance)
 }
 
 // handleFile runs `jool file handle` for the instance "nat", which resets its settings.
 func (n *namespace) handleFile(t testing.TB) {
 	t.Helper()
-	addInstance(t, n, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	addInstance(t, n, natInstance)
 	if g := n.globals(t); g.SSFlushDeadline != 2*time.Second {
 		t.Errorf("jool file handle left a deadline of %v", g.SSFlushDeadline)
 	}
