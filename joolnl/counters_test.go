@@ -3,8 +3,6 @@ package joolnl
 import (
 	"encoding/binary"
 	"fmt"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,15 +11,7 @@ import (
 // TestCountersVectors compares the decoded counters of the captures with the names and values that jool printed.
 func TestCountersVectors(t *testing.T) {
 	forEachCapture(t, func(t *testing.T, v Version) {
-		want := make(map[string]uint64)
-		for _, line := range dataLines(captureFile(t, v, "stats.txt")) {
-			name, value, _ := strings.Cut(line, ": ")
-			n, err := strconv.ParseUint(value, 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want[name] = n
-		}
+		want, _ := printedStats(t, v)
 		counters, err := v.ParseCounters(only(t, v, "STATS_FOREACH").Attrs)
 		if err != nil {
 			t.Fatal(err)

@@ -118,18 +118,26 @@ func clockTime(t *testing.T, s string) time.Duration {
 	return d
 }
 
+// printedStats returns the counters that jool printed, and their names in its order.
+func printedStats(t *testing.T, v Version) (counters map[string]uint64, names []string) {
+	t.Helper()
+	counters = make(map[string]uint64)
+	for _, line := range dataLines(captureFile(t, v, "stats.txt")) {
+		name, value, _ := strings.Cut(line, ": ")
+		n, err := strconv.ParseUint(value, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		counters[name] = n
+		names = append(names, name)
+	}
+	return counters, names
+}
+
 func TestStatsVectors(t *testing.T) {
 	forEachCapture(t, func(t *testing.T, v Version) {
-		printed, order := make(map[string]uint64), []string{""}
-		for _, line := range dataLines(captureFile(t, v, "stats.txt")) {
-			name, value, _ := strings.Cut(line, ": ")
-			n, err := strconv.ParseUint(value, 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			printed[name] = n
-			order = append(order, name)
-		}
+		printed, names := printedStats(t, v)
+		order := append([]string{""}, names...) // the IDs count from 1
 		attrs := only(t, v, "STATS_FOREACH").Attrs
 		counters, want := 0, make(map[string]uint64)
 		err := attr.Each(attrs, func(id int, p []byte) error {

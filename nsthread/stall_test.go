@@ -66,6 +66,34 @@ func TestStoppedProcess(t *testing.T) {
 }
 
 func testStopped(t *testing.T, between string) {
+	started := time.Now()
+	r := startReporter(t, between)
+	const still = nsthread.StallDelay + 500*time.Millisecond
+	r.stop()
+	r.ask()
+	<-time.After(still)
+	r.signal(unix.SIGCONT)
+	// A busy host may resume the process later.
+	if d, most := r.answer(), time.Since(started); d < still-100*time.Millisecond || d > most {
+		t.Errorf("the process stalled for %v, want %v to %v", d, still, most)
+	}
+	r.ask()
+	if d := r.answer(); d != 0 {
+		t.Errorf("the stall has not ended: %v", d)
+	}
+}
+
+// reporter is a process that runs reportStalls.
+type reporter struct {
+	t       *testing.T
+	process *os.Process
+	in      io.Writer
+	out     *bufio.Scanner
+}
+
+// startReporter starts the process and waits until it is ready. The process ends with the test.
+func startReporter(t *testing.T, between string) *reporter {
+	t.Helper()
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), envStopped+"="+between)
 	in, err := c.StdinPipe()
@@ -76,54 +104,55 @@ func testStopped(t *testing.T, between string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	started := time.Now()
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
+		_ = c.Process.Signal(unix.SIGCONT) // a test that fails may leave it stopped
 		in.Close()
 		if err := c.Wait(); err != nil {
 			t.Error(err)
 		}
-	}()
-	lines := bufio.NewScanner(out)
-	told := func() time.Duration {
-		t.Helper()
-		if !lines.Scan() {
-			t.Fatal("the process has ended")
-		}
-		d, err := time.ParseDuration(lines.Text())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
+	})
+	r := &reporter{t: t, process: c.Process, in: in, out: bufio.NewScanner(out)}
+	r.answer()
+	return r
+}
+
+// ask requests the time of the process's stall.
+func (r *reporter) ask() {
+	r.t.Helper()
+	if _, err := io.WriteString(r.in, "x"); err != nil {
+		r.t.Fatal(err)
 	}
-	say := func() {
-		if _, err := io.WriteString(in, "x"); err != nil {
-			t.Fatal(err)
-		}
+}
+
+// answer waits for the time that the process prints next.
+func (r *reporter) answer() time.Duration {
+	r.t.Helper()
+	if !r.out.Scan() {
+		r.t.Fatal("the process has ended")
 	}
-	signal := func(s unix.Signal) {
-		if err := c.Process.Signal(s); err != nil {
-			t.Fatal(err)
-		}
+	d, err := time.ParseDuration(r.out.Text())
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	told()
-	const still = nsthread.StallDelay + 500*time.Millisecond
-	signal(unix.SIGSTOP)
-	if _, err := unix.Wait4(c.Process.Pid, nil, unix.WUNTRACED, nil); err != nil { // returns once the process has stopped
-		t.Fatal(err)
+	return d
+}
+
+func (r *reporter) signal(s unix.Signal) {
+	r.t.Helper()
+	if err := r.process.Signal(s); err != nil {
+		r.t.Fatal(err)
 	}
-	say()
-	<-time.After(still)
-	signal(unix.SIGCONT)
-	// A busy host may resume the process later.
-	if d, most := told(), time.Since(started); d < still-100*time.Millisecond || d > most {
-		t.Errorf("the process stalled for %v, want %v to %v", d, still, most)
-	}
-	say()
-	if d := told(); d != 0 {
-		t.Errorf("the stall has not ended: %v", d)
+}
+
+// stop stops the process, and returns once it has stopped.
+func (r *reporter) stop() {
+	r.t.Helper()
+	r.signal(unix.SIGSTOP)
+	if _, err := unix.Wait4(r.process.Pid, nil, unix.WUNTRACED, nil); err != nil {
+		r.t.Fatal(err)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"joolctl/internal/await"
 )
 
 // udp opens a UDP socket on a loopback address and also returns the socket's address and port.
@@ -111,7 +113,7 @@ func TestBatches(t *testing.T) {
 			}
 		}
 		if n, err := r.Receive(to); n != 0 || err != unix.EAGAIN {
-			t.Errorf("nothing waits: %d, %v; want EAGAIN", n, err)
+			t.Errorf("Receive from an empty buffer: %d, %v; want EAGAIN", n, err)
 		}
 	})
 }
@@ -171,46 +173,47 @@ func TestDrops(t *testing.T) {
 	}
 }
 
-// TestArrived reads datagrams some time after their arrival, with and without SO_TIMESTAMPNS.
+// TestArrived reads datagrams after their arrival, with and without SO_TIMESTAMPNS.
 func TestArrived(t *testing.T) {
 	to, toAddr := udp(t, "127.0.0.1")
 	from, _ := udp(t, "127.0.0.1")
 	s, r := NewSender(toAddr, 0), NewReceiver(2, 256)
-	// wait sends a datagram and reads it after the time d. It returns when the datagram was sent, when it was
-	// read, and its Arrived.
-	wait := func(d time.Duration) (sent, read, arrived time.Time) {
+	// send returns the time after the datagram's arrival.
+	send := func() (after time.Time) {
+		t.Helper()
 		if err := s.Send(from, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		sent = time.Now()
-		time.Sleep(d)
 		// Before Linux 6.5, a busy kernel may deliver the datagram a moment later.
 		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(to), Events: unix.POLLIN}}, 10_000); n != 1 {
 			t.Fatal("the datagram does not arrive: ", err)
 		}
-		read = time.Now()
+		return time.Now()
+	}
+	// read returns the time before it reads the datagram, and the datagram's Arrived.
+	read := func() (before, arrived time.Time) {
+		t.Helper()
+		before = time.Now()
 		if n, err := r.Receive(to); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
-		return sent, read, r.Datagram(0).Arrived
+		return before, r.Datagram(0).Arrived
 	}
-	if _, _, arrived := wait(0); !arrived.IsZero() {
-		t.Errorf("it tells %v unasked", arrived)
+	send()
+	if _, arrived := read(); !arrived.IsZero() {
+		t.Errorf("Arrived is %v without SO_TIMESTAMPNS", arrived)
 	}
 	set(t, to, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	// The kernel starts to stamp datagrams a moment after the first socket has set SO_TIMESTAMPNS. Until then,
 	// Arrived is the time of reading.
-	for began := time.Now(); ; {
-		if _, read, arrived := wait(time.Millisecond); arrived.Before(read) {
-			break
-		}
-		if time.Since(began) > 10*time.Second {
-			t.Fatal("the host does not stamp what arrives")
-		}
-	}
+	await.Within(t, 10*time.Second, "the kernel stamps what arrives", func() bool {
+		send()
+		reading, arrived := read()
+		return arrived.Before(reading)
+	})
 	before := time.Now()
-	after, _, arrived := wait(20 * time.Millisecond)
-	if arrived.Before(before.Add(-time.Millisecond)) || arrived.After(after.Add(10*time.Millisecond)) {
+	after := send()
+	if _, arrived := read(); arrived.Before(before.Add(-time.Millisecond)) || arrived.After(after) {
 		t.Errorf("sent between %v and %v, arrived %v", before, after, arrived)
 	}
 }

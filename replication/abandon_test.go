@@ -230,14 +230,7 @@ func TestGenerationAfterLargerTable(t *testing.T) {
 		table := sessionsAt(0, n)
 		if c.stops {
 			h.bulk(5, 0, table)
-			for range MaxStalls + 1 {
-				h.now = h.now.Add(StallFor)
-				h.heard(h.peer.ID, h.peer.Address)
-				h.tick(h.now)
-			}
-			if h.stopped == nil {
-				t.Fatalf("%s: the host does not give up", c.name)
-			}
+			h.givesUp(t)
 			h.finish(h.now)
 		}
 		before := h.knowledge.Position().Generation

@@ -48,14 +48,10 @@ func TestCoalesceCollision(t *testing.T) {
 	p.want(numbered(0, 5000))
 }
 
-// TestCoalesceModel checks what the coalescer promises against all reports of
-// random traffic: nothing older ever follows something newer, and every
-// session's last report is out within a period.
+// TestCoalesceModel compares what the coalescer passes on with all reports of
+// random traffic: no older report of a session follows a newer one, and
+// every session's last report is passed on within a period.
 func TestCoalesceModel(t *testing.T) {
-	type report struct {
-		at     time.Time
-		record session.Record
-	}
 	states := []struct {
 		state session.State
 		timer session.Timer
@@ -63,84 +59,119 @@ func TestCoalesceModel(t *testing.T) {
 	}{{session.Established, session.TimerEstablished, 7_200_000}, {session.V6FinRcv, session.TimerEstablished, 7_200_000}, {session.Trans, session.TimerTransitory, 240_000}}
 	for seed := range uint64(10) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
-		period := time.Duration(1+rnd.IntN(2000)) * time.Millisecond
-		p := newPassing(t, period)
-		numbers := slotmates(p.Coalescer, 1+rnd.Uint64N(2), 5+rnd.IntN(60))
-		reports := make(map[int][]report)
-		state := make(map[int]int)
-		emitted := make(map[int]int) // the newest report that is out
-		// look finds the reports that the records let through are.
-		look := func() {
-			for _, r := range p.out {
-				n := int(binary.BigEndian.Uint32(r[12:]))
-				ends := p.now.Add(time.Duration(r.Expires()) * time.Millisecond)
-				of := -1
-				for i, rep := range reports[n] {
-					if rep.record.Same(&r) && rep.at.Add(time.Duration(rep.record.Expires())*time.Millisecond).Equal(ends) {
-						of = i
-					}
-				}
-				if of < 0 {
-					t.Fatalf("seed %d: %x was never reported", seed, r)
-				}
-				if of < emitted[n] {
-					t.Fatalf("seed %d: session %d's report %d is out behind %d", seed, n, of, emitted[n])
-				}
-				emitted[n] = of
-			}
-			p.out = nil
-		}
-		overdue := func() {
-			for n, list := range reports {
-				for i := emitted[n] + 1; i < len(list); i++ {
-					// Only a session's last report must be sent in time.
-					if age := p.now.Sub(list[i].at); age >= period+refreshEvery && i == len(list)-1 {
-						t.Fatalf("seed %d: session %d's last report is still in after %v of %v", seed, n, age, period)
-					}
-				}
-			}
-		}
-		// walk advances the time from flush to flush, so that p.now is the time at which the sessions are passed on.
-		walk := func(d time.Duration) {
-			for end := p.now.Add(d); ; {
-				p.after(0)
-				look()
-				if !p.now.Before(end) {
-					return
-				}
-				if next := p.Next(); !next.IsZero() && next.Before(end) {
-					p.now = next
-				} else {
-					p.now = end
-				}
-			}
-		}
+		m := newCoalesceModel(t, seed, time.Duration(1+rnd.IntN(2000))*time.Millisecond)
+		numbers := slotmates(m.Coalescer, 1+rnd.Uint64N(2), 5+rnd.IntN(60))
+		state := make(map[int]int) // by session
 		for range 4000 {
-			walk(time.Duration(rnd.IntN(60)) * time.Millisecond)
+			m.pass(time.Duration(rnd.IntN(60)) * time.Millisecond)
 			n := numbers[rnd.IntN(len(numbers))]
 			if rnd.IntN(10) == 0 {
 				state[n] = rnd.IntN(len(states))
 			}
 			s := states[state[n]]
-			r := with(tcpRecord(n, s.ttl), s.state, s.timer)
-			reports[n] = append(reports[n], report{p.now, r})
-			if len(reports[n]) == 1 {
-				emitted[n] = -1
+			m.put(n, with(tcpRecord(n, s.ttl), s.state, s.timer))
+			m.checkDue()
+		}
+		m.pass(m.period + refreshEvery)
+		m.checkEnd()
+	}
+}
+
+// coalesceModel knows all reports that a coalescer has received, and which of them it has passed on.
+type coalesceModel struct {
+	*passing
+	seed    uint64
+	period  time.Duration
+	reports map[int][]timedReport // by session
+	newest  map[int]int           // by session: the index of the newest report that was passed on; -1: none was
+}
+
+type timedReport struct {
+	at     time.Time
+	record session.Record
+}
+
+// expires returns when the reported session expires without further packets.
+func (r timedReport) expires() time.Time {
+	return r.at.Add(time.Duration(r.record.Expires()) * time.Millisecond)
+}
+
+func newCoalesceModel(t *testing.T, seed uint64, period time.Duration) *coalesceModel {
+	return &coalesceModel{passing: newPassing(t, period), seed: seed, period: period, reports: make(map[int][]timedReport), newest: make(map[int]int)}
+}
+
+// put reports session n now.
+func (m *coalesceModel) put(n int, r session.Record) {
+	m.t.Helper()
+	if len(m.reports[n]) == 0 {
+		m.newest[n] = -1
+	}
+	m.reports[n] = append(m.reports[n], timedReport{m.now, r})
+	m.report(r)
+	m.checkOut()
+}
+
+// pass lets time pass from flush to flush, so that m.now is the time at which the sessions are passed on.
+func (m *coalesceModel) pass(d time.Duration) {
+	m.t.Helper()
+	for end := m.now.Add(d); ; {
+		m.after(0)
+		m.checkOut()
+		if !m.now.Before(end) {
+			return
+		}
+		if next := m.Next(); !next.IsZero() && next.Before(end) {
+			m.now = next
+		} else {
+			m.now = end
+		}
+	}
+}
+
+// checkOut checks that each record that was passed on is a report, and that no older report follows a newer one.
+func (m *coalesceModel) checkOut() {
+	m.t.Helper()
+	for _, r := range m.out {
+		n := int(binary.BigEndian.Uint32(r[12:]))
+		passed, of := timedReport{m.now, r}, -1
+		for i, rep := range m.reports[n] {
+			if rep.record.Same(&r) && rep.expires().Equal(passed.expires()) {
+				of = i
 			}
-			p.report(r)
-			look()
-			overdue()
 		}
-		walk(period + refreshEvery)
-		for n, list := range reports {
-			last := len(list) - 1
-			if !list[last].record.Same(&list[emitted[n]].record) || emitted[n] != last && !list[emitted[n]].at.Equal(list[last].at) {
-				t.Errorf("seed %d: session %d: of %d reports, %d was the last that went out", seed, n, last, emitted[n])
-			}
+		if of < 0 {
+			m.t.Fatalf("seed %d: %x was never reported", m.seed, r)
 		}
-		if !p.Idle() {
-			t.Errorf("seed %d: a refresh still waits", seed)
+		if of < m.newest[n] {
+			m.t.Fatalf("seed %d: session %d's report %d was passed on after report %d", m.seed, n, of, m.newest[n])
 		}
+		m.newest[n] = of
+	}
+	m.out = nil
+}
+
+// checkDue checks that each session's last report was passed on within a period. Older reports may be omitted.
+func (m *coalesceModel) checkDue() {
+	m.t.Helper()
+	for n, list := range m.reports {
+		last := len(list) - 1
+		if age := m.now.Sub(list[last].at); m.newest[n] < last && age >= m.period+refreshEvery {
+			m.t.Fatalf("seed %d: session %d's last report was not passed on after %v, the period is %v", m.seed, n, age, m.period)
+		}
+	}
+}
+
+// checkEnd checks that the last report of each session, or an equal one of the same time, was passed on, and that no refresh waits.
+func (m *coalesceModel) checkEnd() {
+	m.t.Helper()
+	for n, list := range m.reports {
+		last, newest := len(list)-1, m.newest[n]
+		if !list[last].record.Same(&list[newest].record) || newest != last && !list[newest].at.Equal(list[last].at) {
+			m.t.Errorf("seed %d: session %d: of the reports up to %d, %d was the last that was passed on", m.seed, n, last, newest)
+		}
+	}
+	if !m.Idle() {
+		m.t.Errorf("seed %d: a refresh still waits", m.seed)
 	}
 }
 

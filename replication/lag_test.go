@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -84,73 +85,103 @@ func TestLagBeyondTheLog(t *testing.T) {
 func TestLagBounds(t *testing.T) {
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 15))
-		var s SentLog
-		var l lagging
-		type datagram struct {
-			at     time.Time
-			before uint64
-		}
-		sent, total := []datagram{{}}, uint64(0) // by number; 0 does not exist
-		first := syncwire.Seq(r.Uint32())        // the number before the first: numbers wrap
-		stored, now, checked := 0, lagStart, 0
-		lacks := func(stored int, now time.Time) (want Lag) {
-			want.Known = true
-			for i := stored + 1; i < len(sent); i++ {
-				if !sent[i].at.Before(now) {
-					break
-				}
-				if want.Age == 0 {
-					want.Age = now.Sub(sent[i].at)
-				}
-				want.Sessions++
-			}
-			return want
-		}
+		l := newLagModel(r.Uint32())
+		compared := 0
 		for range 400 {
 			for range r.IntN(80) {
-				now = now.Add(time.Duration(r.ExpFloat64() * float64(time.Duration(1+r.IntN(5))*time.Millisecond)))
-				sent = append(sent, datagram{now, total})
-				total++
-				s.Put(first+syncwire.Seq(len(sent)-1), 1, now)
+				l.pass(time.Duration(r.ExpFloat64() * float64(time.Duration(1+r.IntN(5))*time.Millisecond)))
+				l.send()
 			}
 			if r.IntN(3) > 0 {
-				stored += r.IntN(len(sent) - stored)
+				l.stored += r.IntN(l.last() + 1 - l.stored)
 			}
-			then := stored
-			now = now.Add(time.Duration(r.IntN(int(30 * time.Millisecond))))
+			said := l.stored
+			l.pass(time.Duration(r.IntN(int(30 * time.Millisecond))))
 			if r.IntN(4) == 0 {
-				stored = len(sent) - 1 // while the HELLO is on its way
+				l.stored = l.last() // while the HELLO is on its way
 			}
 			if r.IntN(5) == 0 {
 				continue // the HELLO is lost
 			}
-			// The host may handle the HELLO later than it arrives, and send meanwhile.
-			came, own := now, len(sent)-1
-			if r.IntN(3) == 0 {
-				now = now.Add(time.Millisecond)
-				sent = append(sent, datagram{now, total})
-				total++
-				own++
-				s.Put(first+syncwire.Seq(own), 1, now)
+			arrived := l.now
+			if r.IntN(3) == 0 { // the host handles the HELLO later than it arrives, and sends meanwhile
+				l.pass(time.Millisecond)
+				l.send()
 			}
-			reaches := then == own || s.n < lagMarks || !s.mark(s.n-1).at.After(sent[min(then+1, own)].at)
-			l.take(syncwire.Position{Seq: first + syncwire.Seq(then)}, true, syncwire.Position{Seq: first + syncwire.Seq(own)}, &s, came)
-			least, most := lacks(stored, came), lacks(then, came)
-			if !l.Known || l.Age < least.Age || l.Sessions < least.Sessions {
-				t.Fatalf("seed %d: lag %+v, the peer lacks %+v", seed, l.Lag, least)
+			if problem := l.hello(said, arrived); problem != "" {
+				t.Fatalf("seed %d: %s", seed, problem)
 			}
-			if reaches && l.Age > most.Age+markEvery {
-				t.Fatalf("seed %d: lag %+v, the peer lacked %+v", seed, l.Lag, most)
-			}
-			if then == own && l.Lag != (Lag{Known: true}) {
-				t.Fatalf("seed %d: lag %+v of a peer that lacked nothing", seed, l.Lag)
-			}
-			checked++
+			compared++
 		}
-		if checked < 100 || len(sent) < 1000 {
-			t.Fatalf("seed %d: only %d HELLOs and %d datagrams", seed, checked, len(sent))
+		if compared < 100 || l.last() < 1000 {
+			t.Fatalf("seed %d: only %d HELLOs and %d datagrams", seed, compared, l.last())
 		}
 	}
+}
+
+// lagModel is a host that sends datagrams of one session each, and a peer that stores them in their order. It knows
+// exactly what the peer lacks.
+type lagModel struct {
+	log    SentLog
+	lag    lagging
+	before syncwire.Seq // the sequence number before the first datagram's: numbers wrap
+	sent   []time.Time  // when each datagram was sent; datagram 0 does not exist
+	stored int          // the last datagram that the peer has stored
+	now    time.Time
+}
+
+func newLagModel(before uint32) *lagModel {
+	return &lagModel{before: syncwire.Seq(before), sent: make([]time.Time, 1), now: lagStart}
+}
+
+func (l *lagModel) pass(d time.Duration) { l.now = l.now.Add(d) }
+
+// last returns the number of the last datagram that was sent.
+func (l *lagModel) last() int { return len(l.sent) - 1 }
+
+func (l *lagModel) position(datagram int) syncwire.Position {
+	return syncwire.Position{Seq: l.before + syncwire.Seq(datagram)}
+}
+
+func (l *lagModel) send() {
+	l.sent = append(l.sent, l.now)
+	l.log.Put(l.position(l.last()).Seq, 1, l.now)
+}
+
+// lacks returns the exact lag at a moment, of a peer that has stored the datagrams up to the given one.
+func (l *lagModel) lacks(stored int, at time.Time) Lag {
+	want := Lag{Known: true}
+	for _, sent := range l.sent[stored+1:] {
+		if !sent.Before(at) {
+			break
+		}
+		if want.Age == 0 {
+			want.Age = at.Sub(sent)
+		}
+		want.Sessions++
+	}
+	return want
+}
+
+// logged reports whether the log still has the time of a datagram.
+func (l *lagModel) logged(datagram int) bool {
+	return l.log.n < lagMarks || !l.log.mark(l.log.n-1).at.After(l.sent[datagram])
+}
+
+// hello has the host handle a HELLO in which the peer says what it had stored. It returns what is wrong with the lag.
+func (l *lagModel) hello(said int, arrived time.Time) (problem string) {
+	exact := said == l.last() || l.logged(said+1)
+	l.lag.take(l.position(said), true, l.position(l.last()), &l.log, arrived)
+	got, least, most := l.lag.Lag, l.lacks(l.stored, arrived), l.lacks(said, arrived)
+	switch {
+	case !got.Known || got.Age < least.Age || got.Sessions < least.Sessions:
+		return fmt.Sprintf("lag %+v, the peer lacks %+v", got, least)
+	case exact && got.Age > most.Age+markEvery:
+		return fmt.Sprintf("lag %+v, the peer lacked %+v", got, most)
+	case said == l.last() && got != (Lag{Known: true}):
+		return fmt.Sprintf("lag %+v of a peer that lacked nothing", got)
+	}
+	return ""
 }
 
 // TestLagOfPeers has a host report sessions and receive HELLOs that have its position, or do not.

@@ -182,86 +182,131 @@ func TestPathChanges(t *testing.T) {
 	is("the peer dies", 0, 0)
 }
 
-// TestPaddedHellos has a host exchange padded HELLOs with a peer. An older peer neither gets nor has a place in them.
-func TestPaddedHellos(t *testing.T) {
-	const newer, older = 0x20f, 0x10f
+// IDs of the peers of a helloHost: the older one knows no padded HELLOs.
+const (
+	newerPeer = syncwire.ID(0x20f)
+	olderPeer = syncwire.ID(0x10f)
+)
+
+// helloHost is a host that exchanges HELLOs with peers.
+type helloHost struct {
+	*hostEffects
+	t    *testing.T
+	self syncwire.ID
+}
+
+func newHelloHost(t *testing.T) *helloHost {
 	e := newHost()
-	self := e.host.Knowledge.Self()
-	says := func(id syncwire.ID, hello *syncwire.Hello) int {
-		hello.Settings = ttl
-		data := syncwire.Message{Sender: id, Body: hello}.Append(nil)
-		e.host.Message(netip.AddrFrom4([4]byte{10, 0, 0, byte(id >> 8)}), data, e.now, e.now)
-		return len(data)
-	}
-	sent := func() (hellos []*syncwire.Hello) {
-		t.Helper()
-		e.messages = nil
-		e.now = e.now.Add(time.Second)
-		e.host.askHellos(0, e.now)
-		e.host.Tick(e.now)
-		for _, m := range e.messages {
-			if h, is := m.(*syncwire.Hello); is {
-				hellos = append(hellos, h)
-			}
+	return &helloHost{e, t, e.host.Knowledge.Self()}
+}
+
+// hears has the host receive a HELLO. It returns the HELLO's length.
+func (h *helloHost) hears(peer syncwire.ID, hello *syncwire.Hello) int {
+	hello.Settings = ttl
+	data := syncwire.Message{Sender: peer, Body: hello}.Append(nil)
+	h.host.Message(netip.AddrFrom4([4]byte{10, 0, 0, byte(peer >> 8)}), data, h.now, h.now)
+	return len(data)
+}
+
+// hearsThat has the host receive a HELLO of the newer peer, which has heard the host and a padded HELLO of the length.
+func (h *helloHost) hearsThat(padded int) {
+	h.hears(newerPeer, &syncwire.Hello{Sync: syncwire.SyncYes, Heard: []syncwire.Heard{{ID: h.self, Len: uint16(padded)}}})
+}
+
+// sends returns the HELLOs that the host sends after a second: an ordinary one, perhaps followed by padded ones.
+func (h *helloHost) sends() (ordinary *syncwire.Hello, padded []*syncwire.Hello) {
+	h.t.Helper()
+	h.messages = nil
+	h.now = h.now.Add(time.Second)
+	h.host.askHellos(0, h.now)
+	h.host.Tick(h.now)
+	var all []*syncwire.Hello
+	for _, m := range h.messages {
+		if hello, is := m.(*syncwire.Hello); is {
+			all = append(all, hello)
 		}
-		if len(hellos) == 0 || hellos[0].Padded || hellos[0].Heard == nil || !hellos[0].Asks {
-			t.Fatalf("%d HELLOs: %+v", len(hellos), hellos)
-		}
-		return hellos
 	}
-	if h := sent(); len(h) != 1 || len(h[0].Heard) != 0 {
-		t.Errorf("without peers: %d HELLOs", len(h))
+	if len(all) == 0 || all[0].Padded || all[0].Heard == nil || !all[0].Asks {
+		h.t.Fatalf("%d HELLOs: %+v", len(all), all)
 	}
-	says(older, &syncwire.Hello{})
-	says(newer, &syncwire.Hello{Heard: []syncwire.Heard{}})
-	if h := sent(); len(h) != 1 || !slices.Equal(h[0].Heard, []syncwire.Heard{{ID: newer}}) {
-		t.Errorf("the peer has not heard this host: %d HELLOs, %+v", len(h), h[0].Heard)
+	return all[0], all[1:]
+}
+
+// sendsPadded returns the length of the one padded HELLO that the host sends beside the ordinary one.
+func (h *helloHost) sendsPadded() int {
+	h.t.Helper()
+	_, padded := h.sends()
+	if len(padded) != 1 || !padded[0].Padded || padded[0].Asks {
+		h.t.Fatalf("%d padded HELLOs: %+v", len(padded), padded)
 	}
-	says(newer, &syncwire.Hello{Sync: syncwire.SyncYes, Heard: []syncwire.Heard{{ID: self}}})
-	h := sent()
-	if len(h) != 2 || !h[1].Padded || h[1].Asks {
-		t.Fatalf("the peer has heard this host: %d HELLOs", len(h))
+	return len(syncwire.Message{Sender: h.self, Body: padded[0]}.Append(nil))
+}
+
+// TestPaddedHellosAreSentUntilConfirmed checks that a host sends padded HELLOs of its MTU to a peer that has heard it, until
+// the peer confirms their length. An older peer neither gets them nor is listed as heard.
+func TestPaddedHellosAreSentUntilConfirmed(t *testing.T) {
+	h := newHelloHost(t)
+	if hello, padded := h.sends(); len(padded) != 0 || len(hello.Heard) != 0 {
+		t.Errorf("without peers: %d padded HELLOs, heard %+v", len(padded), hello.Heard)
 	}
-	full := len(syncwire.Message{Sender: self, Body: h[1]}.Append(nil))
+	h.hears(olderPeer, &syncwire.Hello{})
+	h.hears(newerPeer, &syncwire.Hello{Heard: []syncwire.Heard{}})
+	if hello, padded := h.sends(); len(padded) != 0 || !slices.Equal(hello.Heard, []syncwire.Heard{{ID: newerPeer}}) {
+		t.Errorf("the peer has not heard this host: %d padded HELLOs, heard %+v", len(padded), hello.Heard)
+	}
+	h.hearsThat(0)
+	full := h.sendsPadded()
 	if full != 1452 {
 		t.Errorf("a padded HELLO of %d bytes", full)
 	}
-	says(newer, &syncwire.Hello{Heard: []syncwire.Heard{{ID: self, Len: uint16(full)}}})
-	if h := sent(); len(h) != 1 {
-		t.Errorf("the peer has confirmed the length: %d HELLOs", len(h))
+	h.hearsThat(full)
+	if _, padded := h.sends(); len(padded) != 0 {
+		t.Errorf("the peer has confirmed the length: %d padded HELLOs", len(padded))
 	}
+}
 
-	hello := &syncwire.Hello{Sync: syncwire.SyncNo, Sessions: 77, Heard: []syncwire.Heard{}, Padded: true, Padding: 1000}
-	n := says(newer, hello)
-	peer := e.host.Peers.WithID(newer)
-	if peer.Sessions == 77 || peer.passes != full {
-		t.Errorf("the host takes something else of a padded HELLO: %+v", peer.PeerInfo)
+// TestReceivedPaddedHello checks that a host confirms the length of a peer's padded HELLO for a time, and uses nothing else of it.
+func TestReceivedPaddedHello(t *testing.T) {
+	h := newHelloHost(t)
+	h.hearsThat(0)
+	full := h.sendsPadded()
+	h.hearsThat(full)
+	length := h.hears(newerPeer, &syncwire.Hello{Sync: syncwire.SyncNo, Sessions: 77, Heard: []syncwire.Heard{}, Padded: true, Padding: 1000})
+	if peer := h.host.Peers.WithID(newerPeer); peer.Sessions == 77 || peer.passes != full {
+		t.Errorf("the padded HELLO has changed more than its length: %+v, passes %d, want %d", peer.PeerInfo, peer.passes, full)
 	}
-	if h := sent(); !slices.Equal(h[0].Heard, []syncwire.Heard{{ID: newer, Len: uint16(n)}}) {
-		t.Errorf("the peer's padded HELLO has arrived: %+v", h[0].Heard)
+	if hello, _ := h.sends(); !slices.Equal(hello.Heard, []syncwire.Heard{{ID: newerPeer, Len: uint16(length)}}) {
+		t.Errorf("after the peer's padded HELLO of %d bytes, the host has heard %+v", length, hello.Heard)
 	}
-	e.now = e.now.Add(PaddedKept)
-	says(newer, &syncwire.Hello{Heard: []syncwire.Heard{{ID: self}}})
-	if h := sent(); !slices.Equal(h[0].Heard, []syncwire.Heard{{ID: newer}}) {
-		t.Errorf("the peer's padded HELLO has arrived long ago: %+v", h[0].Heard)
+	h.now = h.now.Add(PaddedKept)
+	h.hearsThat(0)
+	if hello, _ := h.sends(); !slices.Equal(hello.Heard, []syncwire.Heard{{ID: newerPeer}}) {
+		t.Errorf("long after the peer's padded HELLO, the host has heard %+v", hello.Heard)
 	}
+}
 
-	// The peer does not confirm any more. The host says so once.
+// TestUnconfirmedPaddedHellos checks that a host reports a path once if a peer confirms no padded HELLO any more, and that the
+// report ends when the MTU is changed.
+func TestUnconfirmedPaddedHellos(t *testing.T) {
+	h := newHelloHost(t)
+	h.hearsThat(0)
+	h.hearsThat(h.sendsPadded())
+	h.now = h.now.Add(PaddedKept)
 	for range 300 {
-		says(newer, &syncwire.Hello{Heard: []syncwire.Heard{{ID: self}}})
-		sent()
+		h.hearsThat(0)
+		h.sends()
 	}
 	var got []PathTrouble
-	for _, event := range e.events {
+	for _, event := range h.events {
 		if changed, is := event.(PathChanged); is {
 			got = append(got, changed.PathTrouble)
 		}
 	}
-	if len(got) != 1 || got[0].MTU != 1500 || got[0].Works != 1280 || got[0].Peer != peer.Address {
+	if peer := h.host.Peers.WithID(newerPeer); len(got) != 1 || got[0].MTU != 1500 || got[0].Works != 1280 || got[0].Peer != peer.Address {
 		t.Errorf("%+v", got)
 	}
-	e.host.SetLimits(syncwire.NewLimits(1280, false, false))
-	if last := e.events[len(e.events)-1]; last != (PathChanged{}) {
+	h.host.SetLimits(syncwire.NewLimits(1280, false, false))
+	if last := h.events[len(h.events)-1]; last != (PathChanged{}) {
 		t.Errorf("after the MTU was changed: %+v", last)
 	}
 }

@@ -75,14 +75,7 @@ func TestStoppedResumes(t *testing.T) {
 			h.begins(5, n)
 			h.run()
 			h.bulk(5, 0, table)
-			for range MaxStalls + 1 {
-				h.now = h.now.Add(StallFor)
-				h.heard(h.peer.ID, h.peer.Address)
-				h.tick(h.now)
-			}
-			if h.stopped == nil {
-				t.Fatal("the host does not give up")
-			}
+			h.givesUp(t)
 			c.resumes(h)
 			for i := uint32(1); i < bulksOf(n); i++ {
 				h.bulk(5, i, table)
@@ -115,14 +108,7 @@ func TestResumedWithBlocked(t *testing.T) {
 			h.bulk(5, i, table)
 			h.run()
 		}
-		for range MaxStalls + 1 {
-			h.now = h.now.Add(StallFor)
-			h.heard(h.peer.ID, h.peer.Address)
-			h.tick(h.now)
-		}
-		if h.stopped == nil {
-			t.Fatal("the host does not give up")
-		}
+		h.givesUp(t)
 		for i := bulksOf(n / 2); i < bulksOf(n); i++ {
 			h.bulk(5, i, table)
 		}

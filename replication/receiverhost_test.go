@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"testing"
 	"time"
 
 	"joolctl/session"
@@ -170,6 +171,19 @@ func (h *receiverHost) receives(id uint32, table []session.Record) {
 	}
 	h.ends(id, len(table))
 	h.run()
+}
+
+// givesUp lets the sender send only HELLOs until the host gives the full sync up.
+func (h *receiverHost) givesUp(t *testing.T) {
+	t.Helper()
+	for range MaxStalls + 1 {
+		h.now = h.now.Add(StallFor)
+		h.heard(h.peer.ID, h.peer.Address)
+		h.tick(h.now)
+	}
+	if h.stopped == nil {
+		t.Fatal("the host does not give up")
+	}
 }
 
 // last returns the result of the last full sync.

@@ -166,21 +166,15 @@ func TestRetransmitNoAllocations(t *testing.T) {
 // TestRetransmitAppend retransmits datagrams whose sessions were partly sent again since.
 func TestRetransmitAppend(t *testing.T) {
 	f := session.Packed40
-	list := func(records ...session.Record) (entries []byte) {
-		for i := range records {
-			entries, _ = f.AppendRecord(entries, &records[i], netip.Prefix{})
-		}
-		return entries
-	}
 	var b RetransmitBuffer
-	b.Put(1, list(tcpRecord(1, 5000), tcpRecord(2, 300)), retransmitStart)
-	b.Put(2, list(tcpRecord(3, 5000)), retransmitStart)
-	b.Put(3, list(tcpRecord(3, 4000), tcpRecord(1, 4000)), retransmitStart)
+	b.Put(1, packedList(t, tcpRecord(1, 5000), tcpRecord(2, 300)), retransmitStart)
+	b.Put(2, packedList(t, tcpRecord(3, 5000)), retransmitStart)
+	b.Put(3, packedList(t, tcpRecord(3, 4000), tcpRecord(1, 4000)), retransmitStart)
 	now := retransmitStart.Add(400 * time.Millisecond)
 	for seq, want := range map[syncwire.Seq][]byte{
-		1: list(tcpRecord(2, 0)),
+		1: packedList(t, tcpRecord(2, 0)),
 		2: nil,
-		3: list(tcpRecord(3, 3600), tcpRecord(1, 3600)),
+		3: packedList(t, tcpRecord(3, 3600), tcpRecord(1, 3600)),
 	} {
 		if got := b.Append(nil, seq, f, now); !bytes.Equal(got, want) {
 			t.Errorf("%d\n got %x\nwant %x", seq, got, want)
@@ -196,17 +190,11 @@ func TestRetransmitRemoved(t *testing.T) {
 	f := session.Packed40
 	gone, stays := tcpRecord(1, 5000), tcpRecord(2, 5000)
 	gone[30]++ // another mask
-	list := func(records ...session.Record) (entries []byte) {
-		for i := range records {
-			entries, _ = f.AppendRecord(entries, &records[i], netip.Prefix{})
-		}
-		return entries
-	}
 	var b RetransmitBuffer
-	b.Put(1, list(gone, stays, gone), retransmitStart)
-	b.Put(2, list(gone), retransmitStart)
+	b.Put(1, packedList(t, gone, stays, gone), retransmitStart)
+	b.Put(2, packedList(t, gone), retransmitStart)
 	b.Remove(map[Mask]struct{}{maskOf(&gone): {}}, f)
-	for seq, want := range map[syncwire.Seq][]byte{1: list(stays), 2: nil} {
+	for seq, want := range map[syncwire.Seq][]byte{1: packedList(t, stays), 2: nil} {
 		if got := b.Append(nil, seq, f, retransmitStart); !bytes.Equal(got, want) || !b.Has(seq) {
 			t.Errorf("%d: has it: %v\n got %x\nwant %x", seq, b.Has(seq), got, want)
 		}

@@ -38,83 +38,99 @@ func TestExhaustion(t *testing.T) {
 		return
 	}
 	nstest.Need(t)
-	dir := t.TempDir()
+	e := startExhausted(t)
+	e.settle("some run", func(running, short int) bool { return running > 0 && short > 0 && running+short == pairs })
+	e.order("fill")
+	e.checkAnswers()
+	e.order("raise")
+	e.settle("all run", func(running, _ int) bool { return running == pairs })
+}
+
+// exhaustedProcess is a process with a supervisor that has too few descriptors.
+type exhaustedProcess struct {
+	t      *testing.T
+	dir    string
+	client Client
+	stdin  io.Writer
+}
+
+// startExhausted starts the process, which ends with the test.
+func startExhausted(t *testing.T) *exhaustedProcess {
+	t.Helper()
+	e := &exhaustedProcess{t: t, dir: t.TempDir()}
+	e.client = Client{Socket: filepath.Join(e.dir, "s")}
 	for i := range pairs {
-		write(t, dir, fmt.Sprintf("p%d", i), files{group: fmt.Sprint(i + 1), instance: fmt.Sprintf("nat%d", i)})
-		netsocket := filepath.Join(dir, fmt.Sprintf("p%d.netsocket.json", i))
-		text, err := os.ReadFile(netsocket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text = []byte(strings.Replace(string(text), "{", `{"in interface": "lo", "out interface": "lo", `, 1))
-		if err := os.WriteFile(netsocket, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, e.dir, fmt.Sprintf("p%d", i), files{group: fmt.Sprint(i + 1), instance: fmt.Sprintf("nat%d", i), link: "lo"})
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestExhaustion$", "-test.v")
-	cmd.Env = append(os.Environ(), exhaustedIn+"="+dir)
+	cmd.Env = append(os.Environ(), exhaustedIn+"="+e.dir)
 	said := new(strings.Builder)
 	cmd.Stdout, cmd.Stderr = said, said
 	stdin, err := cmd.StdinPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
+	must(t, err)
+	e.stdin = stdin
+	must(t, cmd.Start())
+	t.Cleanup(func() {
 		stdin.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%v\n%s", err, said)
 		}
-	}()
-	client := Client{Socket: filepath.Join(dir, "s")}
-	counts := func() (running, short int, other string) {
-		status, err := client.Status(context.Background(), nil)
-		if err != nil {
-			return 0, 0, err.Error()
+	})
+	return e
+}
+
+// order sends a line to the process, and waits until the process has carried it out.
+func (e *exhaustedProcess) order(what string) {
+	e.t.Helper()
+	_, err := io.WriteString(e.stdin, what+"\n")
+	must(e.t, err)
+	await.Within(e.t, 10*time.Second, what, func() bool {
+		_, err := os.Stat(filepath.Join(e.dir, what))
+		return err == nil
+	})
+}
+
+// settle waits until all pairs run or are short of descriptors, and a condition holds for the numbers of both.
+func (e *exhaustedProcess) settle(what string, holds func(running, short int) bool) {
+	e.t.Helper()
+	await.Right(e.t, 20*time.Second, what, func() string {
+		running, short, other := e.count()
+		if other == "" && holds(running, short) {
+			return ""
 		}
-		for _, w := range status.Workers {
-			switch {
-			case w.State == Running:
-				running++
-			case w.State == Backoff && strings.Contains(w.Reason, fmt.Sprintf("as many open files as it may have, %d; raise LimitNOFILE=", few)):
-				short++
-			default:
-				other = fmt.Sprintf("%s is %s: %s", w.Name, w.State, w.Reason)
-			}
+		return fmt.Sprintf("%d run, %d are short of descriptors; %s", running, short, other)
+	})
+}
+
+// count counts the pairs that run, and those whose reason names the limit to raise. It also describes one of the others.
+func (e *exhaustedProcess) count() (running, short int, other string) {
+	status, err := e.client.Status(context.Background(), nil)
+	if err != nil {
+		return 0, 0, err.Error()
+	}
+	remedy := fmt.Sprintf("as many open files as it may have, %d; raise LimitNOFILE=", few)
+	for _, w := range status.Workers {
+		switch {
+		case w.State == Running:
+			running++
+		case w.State == Backoff && strings.Contains(w.Reason, remedy):
+			short++
+		default:
+			other = fmt.Sprintf("%s is %s: %s", w.Name, w.State, w.Reason)
 		}
-		return running, short, other
 	}
-	settle := func(what string, holds func(running, short int) bool) {
-		t.Helper()
-		await.Right(t, 20*time.Second, what, func() string {
-			running, short, other := counts()
-			if other == "" && holds(running, short) {
-				return ""
-			}
-			return fmt.Sprintf("%d run, %d are short of descriptors; %s", running, short, other)
-		})
-	}
-	settle("some run", func(running, short int) bool { return running > 0 && short > 0 && running+short == pairs })
-	order := func(what string) {
-		t.Helper()
-		if _, err := io.WriteString(stdin, what+"\n"); err != nil {
-			t.Fatal(err)
-		}
-		await.Within(t, 10*time.Second, what, func() bool {
-			_, err := os.Stat(filepath.Join(dir, what))
-			return err == nil
-		})
-	}
-	order("fill")
-	// Sequential and concurrent requests must all be answered without delay.
+	return running, short, other
+}
+
+// checkAnswers checks that sequential and concurrent requests are all answered without delay.
+func (e *exhaustedProcess) checkAnswers() {
+	e.t.Helper()
 	for range 20 {
 		answers := make(chan error, 4)
 		for range cap(answers) {
 			go func() {
 				begin := time.Now()
-				_, err := client.Status(context.Background(), nil)
+				_, err := e.client.Status(context.Background(), nil)
 				if took := time.Since(begin); err == nil && took > 2*time.Second {
 					err = fmt.Errorf("an answer took %v", took)
 				}
@@ -122,13 +138,9 @@ func TestExhaustion(t *testing.T) {
 			}()
 		}
 		for range cap(answers) {
-			if err := <-answers; err != nil {
-				t.Fatal(err)
-			}
+			must(e.t, <-answers)
 		}
 	}
-	order("raise")
-	settle("all run", func(running, _ int) bool { return running == pairs })
 }
 
 // exhaustedSupervisor runs a supervisor until stdin ends. The line "fill" makes it open all remaining descriptors;

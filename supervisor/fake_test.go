@@ -324,6 +324,7 @@ type files struct {
 	group     string // the last byte of the group's address
 	instance  string
 	namespace string
+	link      string // "": the kernel chooses the interface
 	ttl       int
 	stats     int
 	broken    bool
@@ -337,7 +338,11 @@ func write(t testing.TB, dir, name string, f files) {
 	if f.ttl == 0 {
 		f.ttl = 1
 	}
-	net := fmt.Sprintf(`{"multicast address": "233.252.0.%s", "multicast port": "6464", "ttl": %d}`, f.group, f.ttl)
+	link := ""
+	if f.link != "" {
+		link = fmt.Sprintf(`, "in interface": %q, "out interface": %[1]q`, f.link)
+	}
+	net := fmt.Sprintf(`{"multicast address": "233.252.0.%s", "multicast port": "6464", "ttl": %d%s}`, f.group, f.ttl, link)
 	if f.broken {
 		net = `{"multicast adress": "233.252.0.1"}`
 	}

@@ -3,22 +3,17 @@ package supervisor
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"joolctl/internal/await"
-	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
 	"joolctl/replication"
 	"joolctl/seal"
 	"joolctl/session"
-	"joolctl/syncwire"
 	"joolctl/worker/workertest"
 )
 
@@ -34,20 +29,27 @@ type side struct {
 	warnings, reasons string
 }
 
+// combination is a group of two hosts with their modes and keys.
+type combination struct {
+	modes [2]string
+	keys  [2][]seal.Key
+	want  [2]side
+}
+
+// about names one of the hosts.
+func (c combination) about(host int) string {
+	return fmt.Sprintf("%s beside %s, keys %v beside %v", c.modes[host], c.modes[1-host], c.keys[host], c.keys[1-host])
+}
+
 // TestModes runs two workers in each combination of modes, and in some combinations of keys. It checks which host hears the other one,
-// and which warnings and reasons each host has.
+// which warnings and reasons each host has, and that a host stores the sessions of exactly those hosts that it hears.
 func TestModes(t *testing.T) {
 	t.Parallel()
-	const slowest = time.Minute // a peer that only greets counts after muteAfter
 	one, two := seal.NewKey(1), seal.NewKey(2)
 	same := [2][]seal.Key{{one}, {one}}
 	apart, early := [2][]seal.Key{{two}, {one}}, [2][]seal.Key{{two, one}, {one}}
 	good := side{hears: true}
-	cases := []struct {
-		modes [2]string
-		keys  [2][]seal.Key
-		want  [2]side
-	}{
+	c := startCombinations(t, []combination{
 		{[2]string{"off", "off"}, same, [2]side{good, good}},
 		{[2]string{"off", "accept"}, same, [2]side{good, good}},
 		{[2]string{"off", "send"}, same, [2]side{{false, "sealed-refused", ""}, {true, "security-differs", ""}}},
@@ -65,83 +67,99 @@ func TestModes(t *testing.T) {
 		{[2]string{"send", "send"}, apart, [2]side{{false, "unknown-key", ""}, {false, "unknown-key", ""}}},
 		{[2]string{"require", "require"}, apart, [2]side{{false, "unknown-key", ""}, {false, "unknown-key", ""}}},
 		{[2]string{"require", "require"}, early, [2]side{{false, "one-way", ""}, {false, "unknown-key", ""}}},
+	})
+	const slowest = time.Minute // a peer that only greets counts after muteAfter
+	await.Right(t, slowest, "all hosts have the expected peers, warnings and reasons", c.wrong)
+	for i := range c.all {
+		c.exchange(i)
 	}
+}
+
+// combinations is a supervisor with the workers of all combinations. Each combination has a port of its own on one link.
+type combinations struct {
+	*real
+	all       []combination
+	instances map[string]*workertest.Instance // by the name of the pair
+}
+
+func startCombinations(t *testing.T, all []combination) *combinations {
 	nstest.Need(t)
 	namespaces := [2]string{nstest.New(t), nstest.New(t)}
 	nstest.Veth(t, nstest.End{Namespace: namespaces[0], Name: "sync", Addrs: []string{"10.64.0.1/24"}}, nstest.End{Namespace: namespaces[1], Name: "sync", Addrs: []string{"10.64.0.2/24"}})
-	name := func(i, which int) string { return fmt.Sprintf("p%d-%d", i, which) }
-	instances := make(map[string]*workertest.Instance)
-	r := startReal(t, func(r *real) {
-		for i, c := range cases {
-			for which, ns := range namespaces {
-				var text strings.Builder
-				for _, key := range c.keys[which] {
-					text.WriteString(key.Line() + "\n")
-				}
-				n := name(i, which)
-				writePairFor(t, r.dir, n, ns, n, "sync", 6464+i)
-				must(t, os.WriteFile(filepath.Join(r.dir, n+".key"), []byte(text.String()), 0o600))
-				file := filepath.Join(r.dir, n+".netsocket.json")
-				netsocket, err := os.ReadFile(file)
-				must(t, err)
-				must(t, os.WriteFile(file, []byte(strings.Replace(string(netsocket), "{", fmt.Sprintf(`{"key file": %q, "security": %q, `, n+".key", c.modes[which]), 1)), 0o644))
-				instances[n] = r.kernel.Add(t, ns, n)
-				instances[n].Sessions = workertest.NewTable()
+	c := &combinations{all: all, instances: make(map[string]*workertest.Instance)}
+	startReal(t, func(r *real) {
+		c.real = r
+		for i, pair := range all {
+			for host, ns := range namespaces {
+				name := c.name(i, host)
+				writePairFor(t, r.dir, name, ns, name, "sync", 6464+i)
+				writeSecurity(t, r.dir, name, 6464+i, pair.modes[host], pair.keys[host]...)
+				c.instances[name] = r.kernel.Add(t, ns, name)
+				c.instances[name].Sessions = workertest.NewTable()
 			}
 		}
 	})
-	sides := func() map[string]side {
-		s, err := r.Status(context.Background(), nil)
-		must(t, err)
-		got := make(map[string]side)
-		for _, row := range s.Workers {
-			got[row.Name] = side{
-				hears:    slices.ContainsFunc(row.Peers, func(p Peer) bool { return p.Live && p.Software != "" }),
-				warnings: securityIn(row.Warnings), reasons: securityIn(row.Reasons),
-			}
-		}
-		return got
-	}
-	wrong := func() (lines []string) {
-		got := sides()
-		for i, c := range cases {
-			for which := range c.want {
-				if is, want := got[name(i, which)], c.want[which]; is != want {
-					lines = append(lines, fmt.Sprintf("%s beside %s, keys %v beside %v: %+v, want %+v", c.modes[which], c.modes[1-which], c.keys[which], c.keys[1-which], is, want))
-				}
-			}
-		}
-		return lines
-	}
-	await.Right(t, slowest, "all hosts say what is expected", func() string { return strings.Join(wrong(), "\n") })
+	return c
+}
 
-	// Each host reports a session. The other host must store it if it hears the first one.
-	report := func(n string, number byte) session.Record {
-		s := session.Session{Proto: session.UDP, Src6: netip.AddrPortFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 15: number}), 1000),
-			Src4: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, number}), 2000), Dst4: netip.MustParseAddrPort("192.0.2.1:53"), Expires: time.Minute}
-		record := s.Record()
-		entry, err := r.kernel.Format().AppendRecord(nil, &record, workertest.Pool6)
-		must(t, err)
-		instances[n].Sessions.Put(record)
-		instances[n].Multicast(entry)
-		return record
-	}
-	for i, c := range cases {
-		var reported [2]session.Record
-		for which := range c.want {
-			reported[which] = report(name(i, which), byte(1+which))
+// name names the pair and the instance of a combination's host.
+func (c *combinations) name(i, host int) string { return fmt.Sprintf("p%d-%d", i, host) }
+
+// wrong returns a line for each host that hears other hosts, or has other warnings or reasons, than expected.
+func (c *combinations) wrong() string {
+	s, err := c.Status(context.Background(), nil)
+	must(c.t, err)
+	got := make(map[string]side)
+	for _, row := range s.Workers {
+		got[row.Name] = side{
+			hears:    slices.ContainsFunc(row.Peers, func(p Peer) bool { return p.Live && p.Software != "" }),
+			warnings: securityIn(row.Warnings), reasons: securityIn(row.Reasons),
 		}
-		for which, want := range c.want {
-			table := instances[name(i, which)].Sessions
-			has := func() bool { _, has := table.Get(reported[1-which].Key()); return has }
-			what := fmt.Sprintf("%s beside %s, keys %v beside %v: the host has the other one's session", c.modes[which], c.modes[1-which], c.keys[which], c.keys[1-which])
-			if want.hears {
-				await.Within(t, 10*time.Second, what, has)
-			} else if has() {
-				t.Error(what)
+	}
+	var lines []string
+	for i, pair := range c.all {
+		for host, want := range pair.want {
+			if is := got[c.name(i, host)]; is != want {
+				lines = append(lines, fmt.Sprintf("%s: %+v, want %+v", pair.about(host), is, want))
 			}
 		}
 	}
+	return strings.Join(lines, "\n")
+}
+
+// exchange has both hosts of a combination report a session. The other host must store it exactly if it hears the first one.
+func (c *combinations) exchange(i int) {
+	c.t.Helper()
+	pair := c.all[i]
+	var reported [2]session.Record
+	for host := range reported {
+		reported[host] = c.report(i, host)
+	}
+	for host, want := range pair.want {
+		table := c.instances[c.name(i, host)].Sessions
+		has := func() bool { _, has := table.Get(reported[1-host].Key()); return has }
+		what := pair.about(host) + ": the host has the other one's session"
+		if want.hears {
+			await.Within(c.t, 10*time.Second, what, has)
+		} else if has() {
+			c.t.Error(what)
+		}
+	}
+}
+
+// report has the module of a combination's host report a new session.
+func (c *combinations) report(i, host int) session.Record {
+	c.t.Helper()
+	number := byte(1 + host)
+	s := session.Session{Proto: session.UDP, Src6: netip.AddrPortFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 15: number}), 1000),
+		Src4: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, number}), 2000), Dst4: netip.MustParseAddrPort("192.0.2.1:53"), Expires: time.Minute}
+	record := s.Record()
+	entry, err := c.kernel.Format().AppendRecord(nil, &record, workertest.Pool6)
+	must(c.t, err)
+	instance := c.instances[c.name(i, host)]
+	instance.Sessions.Put(record)
+	instance.Multicast(entry)
+	return record
 }
 
 // securityIn lists the codes of reasons that concern the sealing of datagrams, in alphabetical order.
@@ -154,112 +172,6 @@ func securityIn(reasons []replication.Reason) string {
 	}
 	slices.Sort(codes)
 	return strings.Join(codes, " ")
-}
-
-// group is a supervisor with pairs in several namespaces on one link.
-type group struct {
-	*real
-	names []string
-	hub   string
-}
-
-// startGroup starts a group of three pairs with a mode and keys.
-func startGroup(t *testing.T, mode string, keys ...seal.Key) *group {
-	nstest.Need(t)
-	g := &group{names: []string{"a", "b", "c"}, hub: nstest.New(t)}
-	nstest.IP(t, g.hub, "link add lan type bridge mcast_snooping 0", "link set lan up")
-	startReal(t, func(r *real) {
-		g.real = r
-		for i, name := range g.names {
-			ns := g.join(i, fmt.Sprintf("10.64.0.%d/24", i+1))
-			writePairFor(t, r.dir, name, ns, name, "sync", 6464)
-			g.write(name, mode, keys...)
-			r.kernel.Add(t, ns, name).Sessions = workertest.NewTable()
-		}
-	})
-	return g
-}
-
-// join makes a namespace on the group's link. n must differ for each.
-func (g *group) join(n int, addresses ...string) string {
-	ns, port := nstest.New(g.t), fmt.Sprintf("port%d", n)
-	nstest.Veth(g.t, nstest.End{Namespace: ns, Name: "sync", Addrs: addresses}, nstest.End{Namespace: g.hub, Name: port})
-	nstest.IP(g.t, g.hub, "link set "+port+" master lan")
-	return ns
-}
-
-// write writes the netsocket file and the key file of a pair; without keys, the pair has no key file.
-func (g *group) write(name, mode string, keys ...seal.Key) {
-	g.t.Helper()
-	secure, text := "", ""
-	for _, key := range keys {
-		secure = fmt.Sprintf(`, "key file": %q, "security": %q`, name+".key", mode)
-		text += key.Line() + "\n"
-	}
-	must(g.t, os.WriteFile(filepath.Join(g.dir, name+".key"), []byte(text), 0o600))
-	must(g.t, os.WriteFile(filepath.Join(g.dir, name+".netsocket.json"), fmt.Appendf(nil,
-		`{"multicast address": "233.252.0.64", "multicast port": "6464", "in interface": "sync", "out interface": "sync", "reuseaddr": 1%s}`, secure), 0o644))
-}
-
-// set changes the mode and the keys of a pair.
-func (g *group) set(name, mode string, keys ...seal.Key) {
-	g.t.Helper()
-	g.write(name, mode, keys...)
-	g.reread()
-}
-
-// says returns the codes and peers of the pairs' reasons, or of their warnings.
-func (g *group) says(warnings bool, names ...string) string {
-	g.t.Helper()
-	var parts []string
-	ready, err := g.Ready(context.Background(), names, false, ReadyOptions{})
-	must(g.t, err)
-	for _, p := range ready.Pairs {
-		list := p.Reasons
-		if warnings {
-			list = p.Warnings
-		}
-		part := p.Name
-		for _, reason := range list {
-			part += fmt.Sprintf(" %s(%s)", reason.Code, reason.Peer)
-		}
-		parts = append(parts, part)
-	}
-	return strings.Join(parts, ", ")
-}
-
-// groupPatience is longer than the 12 s after which a silent peer is no longer live.
-const groupPatience = time.Minute
-
-// ready waits until the reasons of pairs are as wanted.
-func (g *group) ready(what, want string, names ...string) {
-	g.t.Helper()
-	await.Right(g.t, groupPatience, what, func() string {
-		if got := g.says(false, names...); got != want {
-			return fmt.Sprintf("%q, want %q", got, want)
-		}
-		return ""
-	})
-}
-
-// hear waits until the pairs have exactly each other as live peers and are complete. Each peer must have the given mode
-// and keys; "": any.
-func (g *group) hear(what, mode string, ids []int, names ...string) {
-	g.t.Helper()
-	await.Right(g.t, groupPatience, what, func() string {
-		status, err := g.Status(context.Background(), names)
-		must(g.t, err)
-		for _, row := range status.Workers {
-			live := slices.DeleteFunc(row.Peers, func(p Peer) bool { return !p.Live })
-			other := func(p Peer) bool {
-				return mode != "" && (p.Security != mode || !slices.Equal(p.KeyIDs, ids) || mode != "off" && (p.SealingKeyID == nil || *p.SealingKeyID != ids[0]))
-			}
-			if row.Synced != "yes" || len(live) != len(names)-1 || slices.ContainsFunc(live, other) {
-				return fmt.Sprintf("%s: synced %s, peers %+v", row.Name, row.Synced, live)
-			}
-		}
-		return ""
-	})
 }
 
 // TestReadyAndSecurity runs three hosts with a key. An attacker without the key uses the address of one of them. The
@@ -356,28 +268,5 @@ func TestDocumentedSteps(t *testing.T) {
 		}
 		g.hear(step.what, step.mode, ids, g.names...)
 		g.ready(step.what, "a, b, c", g.names...)
-	}
-}
-
-// attack returns a function that sends datagrams from an address to the group: clear ones, forged ones, and ones sealed
-// with an unknown key.
-func attack(t *testing.T, ns, from string) (send func()) {
-	t.Helper()
-	pool := nsthread.NewPool()
-	thread, err := pool.Get(ns)
-	must(t, err)
-	t.Cleanup(thread.Release)
-	var conn *net.UDPConn
-	must(t, thread.Do(func() {
-		conn, err = net.DialUDP("udp4", &net.UDPAddr{IP: net.ParseIP(from)}, &net.UDPAddr{IP: net.ParseIP("233.252.0.64"), Port: 6464})
-	}))
-	must(t, err)
-	t.Cleanup(func() { conn.Close() })
-	hello := syncwire.Message{Sender: 666, Body: &syncwire.Hello{Sync: syncwire.SyncNo, Sessions: 1000, Generation: 9, Security: syncwire.NewSecurity(syncwire.SecurityOff)}}.Append(nil)
-	sealed := func(id byte) []byte { return append([]byte{0, 0, 2, id}, make([]byte, 100)...) }
-	return func() {
-		for _, b := range [][]byte{hello, sealed(1), sealed(77)} {
-			_, _ = conn.Write(b)
-		}
 	}
 }

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"joolctl/internal/await"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"joolctl/internal/await"
 )
 
 // messages collects the messages sent to systemd.
@@ -100,7 +101,7 @@ func TestStuckLoopIsReplaced(t *testing.T) {
 		}
 		n := pass(2*checkPeriod, m)
 		if diff := cmp.Diff([]string{"stop a/i1", "start a/i1"}, r.fleet.notes()); diff != "" {
-			t.Errorf("what workers did (-want +got):\n%s", diff)
+			t.Errorf("starts and stops of workers (-want +got):\n%s", diff)
 		}
 		if n != 2 {
 			t.Errorf("systemd was notified %d times in 10 s", n)
@@ -171,87 +172,103 @@ func TestWorkerThatTheKernelHolds(t *testing.T) {
 	})
 }
 
-// TestStoppedLoop stops the loop of a real worker. The test passes the time to Check instead of waiting.
+// TestStoppedLoop stops the loop of a real worker. The supervisor stops notifying systemd, and replaces the worker when its
+// loop continues. The other worker is unaffected. The test passes the time to the checks instead of waiting.
 func TestStoppedLoop(t *testing.T) {
-	m := new(messages)
-	var namespaces []string
-	r := startRealWith(t, func(opt *Options) { opt.Watchdog, opt.Notify = time.Hour, m.add }, func(r *real) {
-		namespaces = manyNamespaces(t, 2)
-		for i, name := range []string{"a", "b"} {
-			r.kernel.Add(t, namespaces[i], "nat")
-			r.pair(name, namespaces[i], "sync")
-		}
-	})
-	await.Right(t, 10*time.Second, "both run", func() string {
-		status, err := r.Status(context.Background(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, row := range status.Workers {
-			if row.State != Running {
-				return row.Name + " is " + string(row.State)
-			}
-		}
-		return ""
-	})
-	check := func() (notified bool) {
-		t.Helper()
-		err := r.do(context.Background(), func() error {
-			m.watchdogs()
-			for k := range r.stopping {
-				k.ending += stuckAfter
-			}
-			r.checkPair(r.pairs["a"], stuckAfter)
-			r.checkProgress(0)
-			notified = m.watchdogs() == 1
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return notified
-	}
-	row := func(name string) Row {
-		t.Helper()
-		status, err := r.Status(context.Background(), []string{name})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return status.Workers[0]
-	}
-	thread, err := r.pool.Get(namespaces[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	stopped, goOn := make(chan struct{}), make(chan struct{})
-	free := sync.OnceFunc(func() { close(goOn) })
-	defer thread.Release()
-	defer free()
-	if err := thread.Post(func() { close(stopped); <-goOn }); err != nil {
-		t.Fatal(err)
-	}
-	<-stopped
-	before := row("b")
-	if !check() {
+	l := startLoops(t)
+	release := l.stop()
+	before := l.row("b")
+	if !l.check() {
 		t.Error("systemd was not notified at once")
 	}
-	if !check() || row("a").State != Waiting {
-		t.Errorf("the worker of the stopped loop is %s, want it replaced, and systemd notified", row("a").State)
+	if !l.check() || l.row("a").State != Waiting {
+		t.Errorf("the worker of the stopped loop is %s, want it replaced, and systemd notified", l.row("a").State)
 	}
-	if check() {
+	if l.check() {
 		t.Error("systemd was notified although the stopped loop keeps the worker from stopping")
 	}
-	if diff := cmp.Diff([]any{before.State, before.Restarts, before.Since}, []any{row("b").State, row("b").Restarts, row("b").Since}); diff != "" {
+	after := l.row("b")
+	if diff := cmp.Diff([]any{before.State, before.Restarts, before.Since}, []any{after.State, after.Restarts, after.Since}); diff != "" {
 		t.Errorf("the other worker (-before +now):\n%s", diff)
 	}
-	free()
-	await.Right(t, 10*time.Second, "the worker is replaced once its loop goes on", func() string {
-		if now := row("a"); now.State != Running || now.Restarts != 1 {
+
+	release()
+	await.Right(t, 10*time.Second, "the worker is replaced when its loop continues", func() string {
+		if now := l.row("a"); now.State != Running || now.Restarts != 1 {
 			return string(now.State) + ": " + now.Reason
 		}
 		return ""
 	})
-	if !check() {
-		t.Error("systemd was not notified after the loop went on")
+	if !l.check() {
+		t.Error("systemd was not notified after the loop had continued")
 	}
+}
+
+// loops is a supervisor with the real workers a and b, under a watchdog that fires only when the test calls check.
+type loops struct {
+	*real
+	messages   *messages
+	namespaceA string
+}
+
+// startLoops starts the supervisor and waits until both workers run.
+func startLoops(t *testing.T) *loops {
+	t.Helper()
+	l := &loops{messages: new(messages)}
+	l.real = startRealWith(t, func(opt *Options) { opt.Watchdog, opt.Notify = time.Hour, l.messages.add }, func(r *real) {
+		namespaces := manyNamespaces(t, 2)
+		for i, name := range []string{"a", "b"} {
+			r.kernel.Add(t, namespaces[i], "nat")
+			r.pair(name, namespaces[i], "sync")
+		}
+		l.namespaceA = namespaces[0]
+	})
+	await.Right(t, 10*time.Second, "both run", func() string {
+		for _, name := range []string{"a", "b"} {
+			if state := l.row(name).State; state != Running {
+				return name + " is " + string(state)
+			}
+		}
+		return ""
+	})
+	return l
+}
+
+func (l *loops) row(name string) Row {
+	l.t.Helper()
+	status, err := l.Status(context.Background(), []string{name})
+	must(l.t, err)
+	return status.Workers[0]
+}
+
+// stop stops the loop of worker a, until release is called or the test ends.
+func (l *loops) stop() (release func()) {
+	l.t.Helper()
+	thread, err := l.pool.Get(l.namespaceA)
+	must(l.t, err)
+	stopped, goOn := make(chan struct{}), make(chan struct{})
+	release = sync.OnceFunc(func() { close(goOn) })
+	l.t.Cleanup(func() {
+		release()
+		thread.Release()
+	})
+	must(l.t, thread.Post(func() { close(stopped); <-goOn }))
+	<-stopped
+	return release
+}
+
+// check checks worker a as if it had not moved for stuckAfter, and reports whether systemd was then notified.
+func (l *loops) check() (notified bool) {
+	l.t.Helper()
+	must(l.t, l.do(context.Background(), func() error {
+		l.messages.watchdogs()
+		for k := range l.stopping {
+			k.ending += stuckAfter
+		}
+		l.checkPair(l.pairs["a"], stuckAfter)
+		l.checkProgress(0)
+		notified = l.messages.watchdogs() == 1
+		return nil
+	}))
+	return notified
 }

@@ -33,15 +33,7 @@ func TestTerminal(t *testing.T) {
 			if code := run(context.Background(), []string{"status", "--socket", socket}, terminal, io.Discard); code != 0 {
 				t.Errorf("code %d", code)
 			}
-			var seen []byte
-			b := make([]byte, 64<<10)
-			for !bytes.Contains(seen, []byte("1 worker: ")) { // a read may return a part of the output
-				n, err := screen.Read(b)
-				if err != nil {
-					t.Fatal(err)
-				}
-				seen = append(seen, b[:n]...)
-			}
+			seen := readUntil(t, screen, "1 worker: ", 1)
 			if got := bytes.Contains(seen, []byte("\x1b[32mrunning\x1b[0m")); got != c.coloured || !bytes.Contains(seen, []byte("running")) {
 				t.Errorf("coloured: %v, want %v: %q", got, c.coloured, seen)
 			}
@@ -56,15 +48,7 @@ func TestWatchOnATerminal(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan int)
 	go func() { done <- run(ctx, []string{"status", "--watch", "--socket", socket}, terminal, io.Discard) }()
-	var seen []byte
-	b := make([]byte, 64<<10)
-	for bytes.Count(seen, []byte(clear)) < 2 {
-		n, err := screen.Read(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen = append(seen, b[:n]...)
-	}
+	readUntil(t, screen, clear, 2)
 	cancel()
 	if code := <-done; code != 0 {
 		t.Errorf("code %d", code)
@@ -86,18 +70,24 @@ func TestTerminalIsLeftAlone(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	var seen []byte
+	seen := readUntil(t, screen, "tested with", 1)
+	if !bytes.HasPrefix(seen, []byte("joolctl ")) || bytes.ContainsRune(seen, 0x1b) {
+		t.Errorf("it wrote %q", seen)
+	}
+}
+
+// readUntil reads a screen until it has shown a text that many times, and returns all that it has shown.
+func readUntil(t *testing.T, screen io.Reader, text string, times int) (seen []byte) {
+	t.Helper()
 	b := make([]byte, 64<<10)
-	for !bytes.Contains(seen, []byte("tested with")) {
+	for bytes.Count(seen, []byte(text)) < times { // a read may return a part of the output
 		n, err := screen.Read(b)
 		if err != nil {
 			t.Fatal(err)
 		}
 		seen = append(seen, b[:n]...)
 	}
-	if !bytes.HasPrefix(seen, []byte("joolctl ")) || bytes.ContainsRune(seen, 0x1b) {
-		t.Errorf("it wrote %q", seen)
-	}
+	return seen
 }
 
 // openTerminal makes a pseudo terminal. Programs write into terminal; screen returns their output.

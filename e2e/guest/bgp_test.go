@@ -32,9 +32,8 @@ func testBGP(t *testing.T, daemon func(h *gateway, t testing.TB, second bool)) {
 			top.separate(t)
 			top.n6.ip(t, "route del "+pool6)
 			pairJ, pairK := top.pairs(group6)
-			nat := instance{name: "nat", framework: "netfilter", pool6: pool6}
-			j := newGateway(t, kind, top.j, gatewayPair{pairJ, top.j, nat})
-			k := newGateway(t, kind, top.k, gatewayPair{pairK, top.k, nat})
+			j := newGateway(t, kind, top.j, gatewayPair{pairJ, top.j, natInstance})
+			k := newGateway(t, kind, top.k, gatewayPair{pairK, top.k, natInstance})
 			routers := top.startRouters(t)
 			for _, h := range []*gateway{j, k} {
 				h.route = func(h *gateway, t testing.TB) {

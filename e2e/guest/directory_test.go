@@ -53,73 +53,108 @@ func TestDirectory(t *testing.T) {
 	f.stop(t)
 }
 
-// visit adds, changes and removes a pair that is not the fleet's.
+// visit adds, changes, breaks, repairs, renames and removes a pair that is not the fleet's. Its worker must run all the
+// time, and never be restarted.
 func (f *fleet) visit(t *testing.T, p pair) {
-	var first control.Row
-	runs := func(name, reason string) func(map[string]control.Row) string {
-		match := regexp.MustCompile(reason)
-		return func(others map[string]control.Row) string {
-			row, ok := others[name]
-			if !ok || len(others) != 1 {
-				return fmt.Sprintf("%d others are there", len(others))
-			}
-			if row.State != control.Running || !match.MatchString(row.Reason) {
-				return fmt.Sprintf("it is %s: %s", row.State, row.Reason)
-			}
-			if first.Name == "" {
-				first = row
-			}
-			if !row.Since.Equal(first.Since) || row.Restarts != 0 {
-				t.Fatalf("%s was %+v, is %+v", p.name, first, row)
-			}
-			return ""
-		}
-	}
-	const well = "^$"
+	const noReason = "^$"
+	v := &visitor{fleet: f, pair: p}
 	p.write(t, f.dir)
-	f.await(t, "the added pair runs", runs(p.name, well))
+	v.awaitRunning(t, "the added pair runs", noReason)
 
-	p.ttl = 7
-	f.change(t, "ttl", p)
-	f.await(t, "the changed pair runs", runs(p.name, well))
+	v.pair.ttl = 7
+	f.change(t, "ttl", v.pair)
+	v.awaitRunning(t, "the changed pair runs", noReason)
 
-	netsocket, modsocket := p.files(f.dir)
-	whole, err := os.ReadFile(netsocket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	half := whole[:len(whole)/2]
-	if err := os.WriteFile(netsocket, half, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	line := 1 + bytes.Count(half, []byte("\n"))
-	f.await(t, "the broken pair runs on, and says where it is broken",
-		runs(p.name, fmt.Sprintf(`^\S*%s\.netsocket\.json:%d:\d+: .*its last good files run on`, p.name, line)))
-	if err := os.WriteFile(netsocket, whole, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	f.await(t, "the repaired pair runs", runs(p.name, well))
+	brokenLine, repair := v.truncate(t)
+	v.awaitRunning(t, "the broken pair still runs, and its reason names the broken line",
+		fmt.Sprintf(`^\S*%s\.netsocket\.json:%d:\d+: .*its last good files run on`, p.name, brokenLine))
+	repair()
+	v.awaitRunning(t, "the repaired pair runs", noReason)
 
-	p.name = "renamed"
-	toNet, toMod := p.files(f.dir)
-	for from, to := range map[string]string{netsocket: toNet, modsocket: toMod} {
-		if err := os.Rename(from, to); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f.await(t, "the renamed pair runs", runs(p.name, well))
+	v.rename(t, "renamed")
+	v.awaitRunning(t, "the renamed pair runs", noReason)
 
-	for _, file := range []string{toNet, toMod} {
-		if err := os.Remove(file); err != nil {
-			t.Fatal(err)
-		}
-	}
+	v.remove(t)
 	f.await(t, "the deleted pair is gone", func(others map[string]control.Row) string {
 		if len(others) > 0 {
 			return fmt.Sprintf("there is %v", others)
 		}
 		return ""
 	})
+}
+
+// visitor is a pair in a fleet's directory that is not the fleet's.
+type visitor struct {
+	fleet *fleet
+	pair  pair
+	first control.Row // the first row with which it ran
+}
+
+// awaitRunning waits until the visitor is the only other pair, and runs with a reason that matches a regular expression.
+// The worker must be the one that ran first.
+func (v *visitor) awaitRunning(t *testing.T, what, reason string) {
+	t.Helper()
+	match := regexp.MustCompile(reason)
+	v.fleet.await(t, what, func(others map[string]control.Row) string {
+		row, ok := others[v.pair.name]
+		if !ok || len(others) != 1 {
+			return fmt.Sprintf("%d others are there", len(others))
+		}
+		if row.State != control.Running || !match.MatchString(row.Reason) {
+			return fmt.Sprintf("it is %s: %s", row.State, row.Reason)
+		}
+		if v.first.Name == "" {
+			v.first = row
+		}
+		if !row.Since.Equal(v.first.Since) || row.Restarts != 0 {
+			t.Fatalf("%s was %+v, is %+v", v.pair.name, v.first, row)
+		}
+		return ""
+	})
+}
+
+// truncate cuts the visitor's netsocket file in half. It returns the line in which the file now ends, and a function that
+// restores the file.
+func (v *visitor) truncate(t *testing.T) (line int, repair func()) {
+	t.Helper()
+	netsocket, _ := v.pair.files(v.fleet.dir)
+	whole, err := os.ReadFile(netsocket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text []byte) {
+		t.Helper()
+		if err := os.WriteFile(netsocket, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	half := whole[:len(whole)/2]
+	write(half)
+	return 1 + bytes.Count(half, []byte("\n")), func() { t.Helper(); write(whole) }
+}
+
+// rename gives the visitor's files another name.
+func (v *visitor) rename(t *testing.T, name string) {
+	t.Helper()
+	oldNetsocket, oldModsocket := v.pair.files(v.fleet.dir)
+	v.pair.name = name
+	netsocket, modsocket := v.pair.files(v.fleet.dir)
+	for from, to := range map[string]string{oldNetsocket: netsocket, oldModsocket: modsocket} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// remove removes the visitor's files.
+func (v *visitor) remove(t *testing.T) {
+	t.Helper()
+	netsocket, modsocket := v.pair.files(v.fleet.dir)
+	for _, file := range []string{netsocket, modsocket} {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // lostNothing checks that no session of a topology was lost between the modules. A full sync would have brought such a

@@ -276,8 +276,7 @@ func (d *drill) checkDuring(out string) {
 // switchOn has J start with an empty table.
 func (d *drill) switchOn() {
 	d.t.Helper()
-	d.top.j.exec(d.t, "jool", "instance", "remove", "nat")
-	addInstance(d.t, d.top.j, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	d.top.j.replaceInstance(d.t)
 	d.top.j.ip(d.t, "link set "+syncLink+" up\naddress add "+syncJ6+"/96 dev "+syncLink+" nodad") // the address went with the link
 	d.j = startMeasured(d.t, metricsJ, d.pairJ)
 	eventually(d.t, syncedWithin, "K hears J, which is complete", func() string {

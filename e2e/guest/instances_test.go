@@ -166,7 +166,7 @@ func TestFortyPairs(t *testing.T) {
 		if i%2 == 0 {
 			links += fmt.Sprintf("link add %[1]s netns %[2]s type veth peer name %[1]s netns %[3]s\n", syncLink, n.name, names[i+1])
 		}
-		addInstance(t, n, instance{name: "nat", framework: "netfilter", pool6: pool6})
+		addInstance(t, n, natInstance)
 		pairs = append(pairs, pair{
 			name: n.name, namespace: n.name, instance: "nat", group: group6, port: groupPort, link: syncLink, statsPort: newStatsPort(),
 		})

@@ -18,9 +18,9 @@ const (
 )
 
 // TestKeepalived has keepalived itself decide which of two NAT64s serves, with
-// packaging/keepalived's files: one dies, comes back with an empty table, is
+// packaging/keepalived's files: J dies, comes back with an empty table, is
 // held until it has the sessions, and then takes over again. A TCP connection
-// lives through all of it. At the end the other one loses its table.
+// lives through all of it. At the end K loses its table.
 func TestKeepalived(t *testing.T) {
 	enter(t, "keepalived")
 	installJoolctl(t)
@@ -43,61 +43,88 @@ func TestKeepalived(t *testing.T) {
 	k.awaitState(t, "MASTER")
 	c.mustEcho(t, "through K")
 
-	// J is back, but for its link to K: nobody can give it the sessions.
-	j.boot(t)
+	j.boot(t) // but for its link to K: no peer can send J the sessions
 	j.start(t)
 	j.awaitState(t, "BACKUP")
-	second := time.NewTicker(time.Second)
-	defer second.Stop()
-	for range 15 { // three times as long as it would take to become MASTER
-		c.mustEcho(t, "still through K")
-		if state := j.state(t); state != "BACKUP" {
-			t.Fatalf("J is %s before it has a session", state)
-		}
-		<-second.C
-	}
+	j.staysBackup(t, 15, func() { c.mustEcho(t, "still through K") }) // three times as long as it would take to become MASTER
 
 	j.namespace.ip(t, "link set "+syncLink+" up")
 	j.awaitState(t, "MASTER")
-	if got := len(j.namespace.sessions(t, "nat")); got != 1 {
-		t.Errorf("J serves and has %d sessions, want 1", got)
-	}
+	j.hasSessions(t, 1)
 	c.mustEcho(t, "through J again")
 	k.awaitState(t, "BACKUP")
-	eventually(t, 10*time.Second, "K advertises when it steps down", func() string {
-		if log := k.worker.log.String(); !strings.Contains(log, `msg="the session table was advertised" pair=nat sessions=1`) {
+	k.awaitAdvertised(t, 1)
+
+	const patience = 20 * time.Second // K has run for longer
+	k.namespace.ip(t, "link set "+syncLink+" down")
+	k.replaceInstance(t) // its table is empty
+	k.awaitReady(t, patience, false)
+	k.staysUnready(t, patience, 10)
+	k.namespace.ip(t, "link set "+syncLink+" up")
+	k.awaitReady(t, patience, true)
+	k.hasSessions(t, 1)
+}
+
+// eachSecond calls check once a second.
+func eachSecond(seconds int, check func()) {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for range seconds {
+		check()
+		<-second.C
+	}
+}
+
+// staysBackup checks that the host remains BACKUP, and calls meanwhile each second.
+func (h *vrrpHost) staysBackup(t testing.TB, seconds int, meanwhile func()) {
+	t.Helper()
+	eachSecond(seconds, func() {
+		meanwhile()
+		if state := h.state(t); state != "BACKUP" {
+			t.Fatalf("%s is %s before it has a session", h.name, state)
+		}
+	})
+}
+
+// staysUnready checks that the host does not become ready.
+func (h *vrrpHost) staysUnready(t testing.TB, patience time.Duration, seconds int) {
+	t.Helper()
+	eachSecond(seconds, func() {
+		if answer, ready := h.ready(t, patience); ready {
+			t.Fatalf("%s is ready without a session: %s", h.name, answer)
+		}
+	})
+}
+
+// hasSessions checks how many sessions the host's table has.
+func (h *vrrpHost) hasSessions(t testing.TB, want int) {
+	t.Helper()
+	if got := len(h.namespace.sessions(t, "nat")); got != want {
+		t.Errorf("%s has %d sessions, want %d", h.name, got, want)
+	}
+}
+
+// awaitAdvertised waits until the host has advertised its table because it became BACKUP.
+func (h *vrrpHost) awaitAdvertised(t testing.TB, sessions int) {
+	t.Helper()
+	advertised := fmt.Sprintf("msg=\"the session table was advertised\" pair=nat sessions=%d", sessions)
+	eventually(t, 10*time.Second, h.name+" advertises when it steps down", func() string {
+		if log := h.worker.log.String(); !strings.Contains(log, advertised) {
 			return log
 		}
 		return ""
 	})
+}
 
-	// K has run for longer than its patience when it loses its table.
-	k.namespace.ip(t, "link set "+syncLink+" down")
-	k.exec(t, "jool", "instance", "remove", "nat")
-	addInstance(t, k.namespace, instance{name: "nat", framework: "netfilter", pool6: pool6})
-	eventually(t, 10*time.Second, "K knows that its table is gone", func() string {
-		answer, ready := k.ready(t, 20*time.Second)
-		if ready {
+// awaitReady waits until the host is ready, or until it is not.
+func (h *vrrpHost) awaitReady(t testing.TB, patience time.Duration, want bool) {
+	t.Helper()
+	eventually(t, 30*time.Second, fmt.Sprintf("ready on %s: %t", h.name, want), func() string {
+		if answer, ready := h.ready(t, patience); ready != want {
 			return answer
 		}
 		return ""
 	})
-	for range 10 {
-		if answer, ready := k.ready(t, 20*time.Second); ready {
-			t.Fatalf("K is ready without a session: %s", answer)
-		}
-		<-second.C
-	}
-	k.namespace.ip(t, "link set "+syncLink+" up")
-	eventually(t, 30*time.Second, "K is ready", func() string {
-		if answer, ready := k.ready(t, 20*time.Second); !ready {
-			return answer
-		}
-		return ""
-	})
-	if got := len(k.namespace.sessions(t, "nat")); got != 1 {
-		t.Errorf("K is ready and has %d sessions, want 1", got)
-	}
 }
 
 // ready asks the host's joolctl as keepalived does, with another patience.
@@ -202,7 +229,7 @@ func (h *vrrpHost) boot(t testing.TB) {
 		t.Fatal(err)
 	}
 	h.ip(t, fmt.Sprintf("address flush to %s dev e4\naddress flush to %s dev e6\nlink set e6 up\nlink set e4 up", nextHop4, nextHop6))
-	addInstance(t, h.namespace, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	addInstance(t, h.namespace, natInstance)
 }
 
 // state returns the last state of which keepalived notified joolctl.

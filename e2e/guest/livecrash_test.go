@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -62,29 +61,17 @@ func TestLiveActive(t *testing.T) {
 	tuned := crashSettings(t)
 	top := newTopology(t)
 	top.useCables(t)
-	var told net.PacketConn
-	top.j.do(t, func() (err error) {
-		told, err = net.ListenPacket("udp4", fmt.Sprintf("%s:%d", syncJ, donePort))
-		return err
-	})
-	defer told.Close()
+	told := top.j.listenToStandby(t)
 	pair, _ := top.pairs(group6)
 	for i, r := range crashRuns() {
 		t.Run(r.name(), func(t *testing.T) {
-			top.j.newInstance(t)
+			top.j.replaceInstance(t)
 			w := top.j.startVariant(t, pair, r.Variant, tuned)
 			awaitTold(t, told, crashBegins(i))
 			awaitTold(t, told, crashIsOver(i))
 			w.kill()
 		})
 	}
-}
-
-// newInstance replaces the instance "nat" by an empty one.
-func (n *namespace) newInstance(t testing.TB) {
-	t.Helper()
-	n.exec(t, "jool", "instance", "remove", "nat")
-	addInstance(t, n, instance{name: "nat", framework: "netfilter", pool6: pool6})
 }
 
 // TestLiveStandby runs K and the hosts. It opens TCP connections through J until J crashes, and counts those that K serves.
@@ -97,7 +84,7 @@ func TestLiveStandby(t *testing.T) {
 	_, pair := top.pairs(group6)
 	for i, r := range crashRuns() {
 		t.Run(r.name(), func(t *testing.T) {
-			top.k.newInstance(t)
+			top.k.replaceInstance(t)
 			w := top.k.startVariant(t, pair, r.Variant, result.Settings)
 			top.k.tell(t, crashBegins(i))
 			top.awaitFirst(t)

@@ -58,7 +58,7 @@ func manyNamespaces(t *testing.T, n int) []placed {
 	var pairs []placed
 	for _, ns := range made {
 		ns.ip(t, "link set lo up\nlink set "+syncLink+" up")
-		addInstance(t, ns, instance{name: "nat", framework: "netfilter", pool6: pool6})
+		addInstance(t, ns, natInstance)
 		pairs = append(pairs, placed{pair{name: ns.name, instance: "nat", group: group6, port: groupPort, link: syncLink}, ns})
 	}
 	return pairs

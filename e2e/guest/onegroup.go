@@ -39,7 +39,7 @@ func newHosts(t testing.TB, hosts ...string) []*namespace {
 	made := newNamespaces(t, names...)
 	for _, n := range made {
 		n.ip(t, "link set lo up")
-		addInstance(t, n, instance{name: "nat", framework: "netfilter", pool6: pool6})
+		addInstance(t, n, natInstance)
 	}
 	return made
 }

@@ -169,6 +169,20 @@ func portSockets(text string, port uint16) (inodes []string) {
 	return inodes
 }
 
+// queuedOnPort is how many bytes wait in the receive buffers of the sockets on a port, in the text of /proc/net/udp or udp6.
+func queuedOnPort(text string, port uint16) (bytes uint64) {
+	local := fmt.Sprintf(":%04X", port)
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line) // sl, local address, remote address, st, queues, …
+		if len(f) > 4 && strings.HasSuffix(f[1], local) {
+			_, receive, _ := strings.Cut(f[4], ":")
+			n, _ := strconv.ParseUint(receive, 16, 64) // the kernel writes hexadecimal digits
+			bytes += n
+		}
+	}
+	return bytes
+}
+
 // kernelListeners are the inodes of the generic netlink sockets that have joined a group, in /proc/net/netlink's text.
 func kernelListeners(text string) (inodes []string) {
 	const generic = "16"

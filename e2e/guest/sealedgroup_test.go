@@ -121,18 +121,11 @@ func testKeyRotation(t *testing.T) {
 	})
 	for i, n := range g.w.notYes() {
 		h := g.w.hosts[i]
-		row := h.row(t)
-		t.Logf("%s: %d samples without a yes; %+v; full syncs %+v, then %+v", h.pair.name, n, row.Losses, before[i].FullSyncs, row.FullSyncs)
+		t.Logf("%s: %d samples without a yes", h.pair.name, n)
 		if n > 0 {
 			t.Errorf("%s did not say yes all the time", h.pair.name)
 		}
-		if row.FullSyncs != before[i].FullSyncs && !losesBursts(module(t)) {
-			t.Errorf("%s needed a full sync", h.pair.name)
-		}
-		l := row.Losses
-		if lost := l.NetworkLost + l.Forged + l.UnknownKey + l.ClearRefused + l.SocketDrops + l.Malformed; lost > 0 {
-			t.Errorf("%s: %+v", h.pair.name, l)
-		}
+		checkNothingLost(t, h.pair.name, before[i], h.row(t))
 	}
 	g.everything(t)
 	datagrams := heard.stop(t)
@@ -175,8 +168,7 @@ func (g *sealedGroup) everything(t *testing.T) {
 	}
 	g.phase("restart of L")
 	l.process.stop(t)
-	l.namespace.exec(t, "jool", "instance", "remove", "nat")
-	addInstance(t, l.namespace, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	l.namespace.replaceInstance(t)
 	l.process = start(t, nil, joolctl, "up", l.dir, "--socket", l.socket)
 	g.during(t, func() {
 		eventually(t, completeWithin, "L has received a full sync", func() string {
@@ -228,15 +220,20 @@ func testMigration(t *testing.T) {
 		}
 	}
 	for i, h := range g.w.hosts {
-		row := h.row(t)
-		t.Logf("%s: %+v; full syncs %+v, then %+v", h.pair.name, row.Losses, before[i].FullSyncs, row.FullSyncs)
-		if row.FullSyncs != before[i].FullSyncs && !losesBursts(module(t)) {
-			t.Errorf("%s needed a full sync", h.pair.name)
-		}
-		l := row.Losses
-		if lost := l.NetworkLost + l.Forged + l.UnknownKey + l.ClearRefused + l.SocketDrops + l.Malformed; lost > 0 {
-			t.Errorf("%s: %+v", h.pair.name, l)
-		}
+		checkNothingLost(t, h.pair.name, before[i], h.row(t))
+	}
+}
+
+// checkNothingLost checks that a host has lost no datagram and needed no full sync between two rows.
+func checkNothingLost(t *testing.T, host string, before, after control.Row) {
+	t.Helper()
+	l := after.Losses
+	t.Logf("%s: %+v; full syncs %+v, then %+v", host, l, before.FullSyncs, after.FullSyncs)
+	if after.FullSyncs != before.FullSyncs && !losesBursts(module(t)) {
+		t.Errorf("%s needed a full sync", host)
+	}
+	if lost := l.NetworkLost + l.Forged + l.UnknownKey + l.ClearRefused + l.SocketDrops + l.Malformed; lost > 0 {
+		t.Errorf("%s: %+v", host, l)
 	}
 }
 

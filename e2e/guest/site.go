@@ -90,7 +90,7 @@ func keepAddresses(t testing.TB, n *namespace, interfaces ...string) {
 // newInstance recreates the instance of a NAT64.
 func newInstance(t testing.TB, n *namespace) {
 	t.Helper()
-	addInstanceBy(t, tool(t), n, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	addInstanceBy(t, tool(t), n, natInstance)
 	prompt(t, n)
 }
 

@@ -60,7 +60,7 @@ func newTopology(t testing.TB) *topology {
 	top.wire(t)
 	for _, n := range []*namespace{top.j, top.k} {
 		n.sysctl(t, [2]string{"ipv4/conf/all/forwarding", "1"}, [2]string{"ipv6/conf/all/forwarding", "1"})
-		addInstance(t, n, instance{name: "nat", framework: "netfilter", pool6: pool6})
+		addInstance(t, n, natInstance)
 	}
 	return top
 }
@@ -146,6 +146,16 @@ link set %[5]s up
 // instance is the configuration of an instance. Its pool4 is the topology's if the field is empty.
 type instance struct {
 	name, framework, pool6, pool4 string
+}
+
+// natInstance is the instance of a test's only NAT64 in a namespace.
+var natInstance = instance{name: "nat", framework: "netfilter", pool6: pool6}
+
+// replaceInstance replaces the instance "nat" by one whose table is empty.
+func (n *namespace) replaceInstance(t testing.TB) {
+	t.Helper()
+	n.exec(t, "jool", "instance", "remove", "nat")
+	addInstance(t, n, natInstance)
 }
 
 // addInstance adds an instance that synchronises.

@@ -77,6 +77,7 @@ func TestUnicast(t *testing.T) {
 			if out, _ := j.command(t, "status", "-o", "wide"); !strings.Contains(out, "is configured, and has not been heard") {
 				t.Errorf("J does not say that K has not been heard: %s", out)
 			}
+
 			top.keepConnections(t, 40000, 20)
 			k := startSealed(t, pairK.in(top.k), keys)
 			k.awaitRunning(t, 1, listensWithin)
@@ -87,42 +88,66 @@ func TestUnicast(t *testing.T) {
 
 			top.keepConnections(t, 41000, 10)
 			top.awaitSynced(t)
-			for _, s := range []struct {
-				supervisor
-				peer string
-			}{{j, c.k}, {k, c.j}} {
-				if out, code := s.command(t, "ready", "--all", "--wait", "30s"); code != exitOK {
-					t.Errorf("not ready: %s", out)
-				}
-				configured := fmt.Sprintf("\"address\": %q,\n          \"heard\": true", netip.AddrPortFrom(netip.MustParseAddr(s.peer), groupPort))
-				if out, _ := s.command(t, "status", "-o", "json"); !strings.Contains(out, `"group": ""`) || !strings.Contains(out, configured) ||
-					!strings.Contains(out, `"unlisted_datagrams": 0`) || !strings.Contains(out, fmt.Sprintf(`"address": %q`, s.peer)) {
-					t.Errorf("the status is: %s", out)
-				}
-			}
+			j.checkUnicastPeer(t, c.k)
+			k.checkUnicastPeer(t, c.j)
 
-			router.do(t, func() error {
-				conn, err := net.Dial("udp", netip.AddrPortFrom(netip.MustParseAddr(c.k), groupPort).String())
-				if err != nil {
-					return err
-				}
-				defer conn.Close()
-				for range 20 {
-					if _, err := conn.Write([]byte("forged")); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			eventually(t, syncedWithin, "K counts the datagrams of the router, and names its address", func() string {
-				out, _ := k.command(t, "status", "-o", "json")
-				if !strings.Contains(out, `"unlisted_datagrams": 20`) || !strings.Contains(out, "\"unlisted_sender\": {\n        \"address\": \""+c.source+`"`) {
-					return "the status is: " + out
-				}
-				return ""
-			})
+			const forged = 20
+			router.forge(t, c.k, forged)
+			k.awaitUnlisted(t, c.source, forged)
 		})
 	}
+}
+
+// checkUnicastPeer checks that the only pair of a supervisor is ready, that it has no group, but one configured peer, which
+// it hears, and that all datagrams came from that peer.
+func (s supervisor) checkUnicastPeer(t testing.TB, peer string) {
+	t.Helper()
+	if out, code := s.command(t, "ready", "--all", "--wait", "30s"); code != exitOK {
+		t.Errorf("not ready: %s", out)
+	}
+	out, _ := s.command(t, "status", "-o", "json")
+	for _, want := range []string{
+		`"group": ""`,
+		fmt.Sprintf("\"address\": %q,\n          \"heard\": true", netip.AddrPortFrom(netip.MustParseAddr(peer), groupPort)),
+		fmt.Sprintf(`"address": %q`, peer),
+		`"unlisted_datagrams": 0`,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the status lacks %s: %s", want, out)
+		}
+	}
+}
+
+// forge sends datagrams of an unlisted host to a worker's address.
+func (n *namespace) forge(t testing.TB, to string, datagrams int) {
+	t.Helper()
+	n.do(t, func() error {
+		conn, err := net.Dial("udp", netip.AddrPortFrom(netip.MustParseAddr(to), groupPort).String())
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		for range datagrams {
+			if _, err := conn.Write([]byte("forged")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// awaitUnlisted waits until the only pair of a supervisor has counted the datagrams of an unlisted host, and names its
+// address.
+func (s supervisor) awaitUnlisted(t testing.TB, source string, datagrams int) {
+	t.Helper()
+	counted := fmt.Sprintf(`"unlisted_datagrams": %d`, datagrams)
+	named := fmt.Sprintf("\"unlisted_sender\": {\n        \"address\": %q", source)
+	eventually(t, syncedWithin, "the datagrams of the unlisted host are counted", func() string {
+		if out, _ := s.command(t, "status", "-o", "json"); !strings.Contains(out, counted) || !strings.Contains(out, named) {
+			return "the status is: " + out
+		}
+		return ""
+	})
 }
 
 // TestUnicastJoold has two joolds exchange clear datagrams by unicast, across a router.

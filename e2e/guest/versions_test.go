@@ -70,6 +70,17 @@ func (n *namespace) tellAt(t testing.TB, address, word string) {
 	})
 }
 
+// listenToStandby opens the socket at which the active host's test hears the standby's. The socket is closed when the test ends.
+func (n *namespace) listenToStandby(t testing.TB) (c net.PacketConn) {
+	t.Helper()
+	n.do(t, func() (err error) {
+		c, err = net.ListenPacket("udp4", fmt.Sprintf("%s:%d", syncJ, donePort))
+		return err
+	})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 // awaitTold waits for a word.
 func awaitTold(t testing.TB, c net.PacketConn, word string) {
 	t.Helper()
@@ -102,12 +113,7 @@ func TestVersionsActive(t *testing.T) {
 func testVersionsActive(t *testing.T, kind daemon) {
 	top := newTopology(t)
 	top.j.useCard(t, syncJ, syncJ6)
-	var told net.PacketConn
-	top.j.do(t, func() (err error) {
-		told, err = net.ListenPacket("udp4", fmt.Sprintf("%s:%d", syncJ, donePort))
-		return err
-	})
-	defer told.Close()
+	told := top.j.listenToStandby(t)
 	pair, _ := top.pairs(group6)
 	j := startWorker(t, kind, top.j, pair)
 	awaitTold(t, told, toldListening)
@@ -167,8 +173,7 @@ func testVersionsStandby(t *testing.T, kind daemon) {
 	settle("as they were opened")
 	top.k.snapshot(t, "live.json")
 	k.stop(t)
-	top.k.exec(t, "jool", "instance", "remove", "nat")
-	addInstance(t, top.k, instance{name: "nat", framework: "netfilter", pool6: pool6})
+	top.k.replaceInstance(t)
 	k = startWorker(t, kind, top.k, pair)
 	top.k.tell(t, toldCold)
 	if kind.ours() {

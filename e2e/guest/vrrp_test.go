@@ -27,51 +27,53 @@ const (
 // TestVRRPGroup has keepalived fail over and back ten times, with the example of one group.
 func TestVRRPGroup(t *testing.T) {
 	enter(t, "failover")
-	installJoolctl(t)
-	for _, kind := range compared() {
-		t.Run(string(kind), func(t *testing.T) {
-			top := newTopology(t)
-			top.underVRRP(t)
-			pairJ, pairK := top.pairs(group6)
-			nat := instance{name: "nat", framework: "netfilter", pool6: pool6}
-			j := newGateway(t, kind, top.j, gatewayPair{pairJ, top.j, nat})
-			k := newGateway(t, kind, top.k, gatewayPair{pairK, top.k, nat})
-			for _, h := range []*gateway{j, k} {
-				h.route = func(h *gateway, t testing.TB) {
-					h.startKeepalived(t, "keepalived.conf", h == k)
-				}
-				h.serves = func(h *gateway, t testing.TB) string { return h.hasAddress(t, nextHop4) }
+	eachUnderVRRP(t, func(t *testing.T, kind daemon, top *topology) {
+		pairJ, pairK := top.pairs(group6)
+		j := newGateway(t, kind, top.j, gatewayPair{pairJ, top.j, natInstance})
+		k := newGateway(t, kind, top.k, gatewayPair{pairK, top.k, natInstance})
+		for _, h := range []*gateway{j, k} {
+			h.route = func(h *gateway, t testing.TB) {
+				h.startKeepalived(t, "keepalived.conf", h == k)
 			}
-			k.boot(t)
-			j.boot(t)
-			j.awaitServing(t)
-			newCalls(t, top, addr4in6).survive(t, func(int) (fails, stays *gateway) { return j, k })
-			k.checkAdvertised(t)
-		})
-	}
+			h.serves = func(h *gateway, t testing.TB) string { return h.hasAddress(t, nextHop4) }
+		}
+		k.boot(t)
+		j.boot(t)
+		j.awaitServing(t)
+		newCalls(t, top, addr4in6).survive(t, func(int) (fails, stays *gateway) { return j, k })
+		k.checkAdvertised(t)
+	})
 }
 
 // TestVRRPOppositeRoles has keepalived fail over and back ten times, with the example of two instances: J serves "nat" and
 // K serves "red". The hosts fail in turn.
 func TestVRRPOppositeRoles(t *testing.T) {
 	enter(t, "failover")
+	eachUnderVRRP(t, func(t *testing.T, kind daemon, top *topology) {
+		j, k := newRoles(t, kind, top)
+		k.boot(t)
+		j.boot(t)
+		j.awaitServing(t)
+		k.awaitServing(t)
+		newCalls(t, top, addr4in6, redAddr4).survive(t, func(round int) (fails, stays *gateway) {
+			if round%2 == 0 {
+				return j, k
+			}
+			return k, j
+		})
+		j.checkAdvertised(t)
+	})
+}
+
+// eachUnderVRRP runs a test for each daemon, with a topology whose hosts use the next hops that keepalived moves.
+func eachUnderVRRP(t *testing.T, test func(t *testing.T, kind daemon, top *topology)) {
+	t.Helper()
 	installJoolctl(t)
 	for _, kind := range compared() {
 		t.Run(string(kind), func(t *testing.T) {
 			top := newTopology(t)
 			top.underVRRP(t)
-			j, k := newRoles(t, kind, top)
-			k.boot(t)
-			j.boot(t)
-			j.awaitServing(t)
-			k.awaitServing(t)
-			newCalls(t, top, addr4in6, redAddr4).survive(t, func(round int) (fails, stays *gateway) {
-				if round%2 == 0 {
-					return j, k
-				}
-				return k, j
-			})
-			j.checkAdvertised(t)
+			test(t, kind, top)
 		})
 	}
 }
@@ -95,7 +97,7 @@ func newRoles(t testing.TB, kind daemon, top *topology) (j, k *gateway) {
 		blue := pair{name: "blue", instance: "nat", group: group6, port: groupPort, link: syncLink}
 		red := pair{name: "red", instance: "red", group: redGroup, port: groupPort + 1, link: syncLink}
 		hosts[i] = newGateway(t, kind, n,
-			gatewayPair{blue, n, instance{name: "nat", framework: "netfilter", pool6: pool6}},
+			gatewayPair{blue, n, natInstance},
 			gatewayPair{red, made[i], instance{name: "red", framework: "netfilter", pool6: redPool6, pool4: redPool4}})
 		own := []string{nextHop4, redNext4}[i]
 		hosts[i].route = func(h *gateway, t testing.TB) { h.startKeepalived(t, "opposite-roles.conf", i == 1) }

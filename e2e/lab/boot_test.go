@@ -26,6 +26,24 @@ func boot(t *testing.T, l *lab.Lab, m lab.Machine) (lab.Result, string, error) {
 	return r, out.String(), err
 }
 
+// checkResult checks the output, the exit status and the file of the scripts of TestBoot and TestSystem, and that the kernel
+// has not complained.
+func checkResult(t *testing.T, want, out string, r lab.Result) {
+	t.Helper()
+	if diff := cmp.Diff(want, out); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
+	}
+	if r.Exit != 7 {
+		t.Errorf("exit %d, want 7", r.Exit)
+	}
+	if diff := cmp.Diff(map[string][]byte{"d/result.json": []byte("{}\n")}, r.Files); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if len(r.KernelTrouble) > 0 {
+		t.Errorf("kernel trouble: %s", r.KernelTrouble)
+	}
+}
+
 // TestBoot has the newest Jool loaded, and checks all that a machine gives back.
 func TestBoot(t *testing.T) {
 	l := labtest.Prepare(t)
@@ -68,18 +86,7 @@ Name,Framework
 nat,netfilter
 to standard error
 no line feed`
-	if diff := cmp.Diff(want, out); diff != "" {
-		t.Errorf("output (-want +got):\n%s", diff)
-	}
-	if r.Exit != 7 {
-		t.Errorf("exit %d, want 7", r.Exit)
-	}
-	if diff := cmp.Diff(map[string][]byte{"d/result.json": []byte("{}\n")}, r.Files); diff != "" {
-		t.Errorf("files (-want +got):\n%s", diff)
-	}
-	if len(r.KernelTrouble) > 0 {
-		t.Errorf("kernel trouble: %s", r.KernelTrouble)
-	}
+	checkResult(t, want, out, r)
 }
 
 // TestBootVersions changes from the oldest Jool to each other in one machine.

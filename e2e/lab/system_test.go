@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"joolctl/e2e/lab"
 	"joolctl/e2e/lab/labtest"
 )
@@ -54,18 +52,7 @@ exit 7
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(want, out.String()); diff != "" {
-					t.Errorf("output (-want +got):\n%s", diff)
-				}
-				if r.Exit != 7 {
-					t.Errorf("exit %d, want 7", r.Exit)
-				}
-				if diff := cmp.Diff(map[string][]byte{"d/result.json": []byte("{}\n")}, r.Files); diff != "" {
-					t.Errorf("files (-want +got):\n%s", diff)
-				}
-				if len(r.KernelTrouble) > 0 {
-					t.Errorf("kernel trouble: %s", r.KernelTrouble)
-				}
+				checkResult(t, want, out.String(), r)
 			}
 		})
 	}
