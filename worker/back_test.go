@@ -80,8 +80,8 @@ func TestAwayForAMoment(t *testing.T) {
 // inStep returns two hosts with the same sessions, both of which are complete.
 func inStep(t *testing.T) (first, second *host) {
 	t.Helper()
-	a, b := hosts(t)
-	first, second = newStandby(t, jool4115, a, sessionsAt(0, 100)...), newStandby(t, jool4115, b)
+	bed := newTestbed(t, 2)
+	first, second = bed.standby(0, sessionsAt(0, 100)...), bed.standby(1)
 	first.start()
 	second.start()
 	first.synced()

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/net/bpf"
 
+	"joolctl/configdir"
 	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -26,12 +27,12 @@ func TestNeverWrong(t *testing.T) {
 		name   string
 		hosts  int
 		tables func(i int) []session.Record // at the start
-		// after happens once all are complete. join connects the two halves of the network.
-		after func(t *testing.T, hosts []*host, names []string, join func())
+		// after happens once all are complete.
+		after func(t *testing.T, hosts []*host, bed *testbed)
 	}{
 		{name: "two with different tables start", hosts: 2, tables: func(i int) []session.Record { return sessionsAt(1000*i, 100) }},
 		{name: "three with different tables start", hosts: 3, tables: func(i int) []session.Record { return sessionsAt(1000*i, 500) }},
-		{name: "one of three does not hear the active host", hosts: 3, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
+		{name: "one of three does not hear the active host", hosts: 3, after: func(t *testing.T, hosts []*host, _ *testbed) {
 			hosts[2].deafTo(1)
 			i := 0
 			eventually(t, "it notices, while sessions are reported", func() bool {
@@ -41,7 +42,7 @@ func TestNeverWrong(t *testing.T) {
 				return !s.complete()
 			})
 		}},
-		{name: "two of three do not hear different sessions", hosts: 3, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
+		{name: "two of three do not hear different sessions", hosts: 3, after: func(t *testing.T, hosts []*host, _ *testbed) {
 			for deaf := 1; deaf <= 2; deaf++ {
 				hosts[deaf].deafTo(1)
 				hosts[0].report(sessionsAt(100*deaf, 10)...)
@@ -52,7 +53,7 @@ func TestNeverWrong(t *testing.T) {
 			hosts[0].stop() // from now on it cannot retransmit them
 		}},
 		{name: "two pairs meet", hosts: 4, tables: func(i int) []session.Record { return sessionsAt(i/2*1000, 100) },
-			after: func(t *testing.T, hosts []*host, _ []string, join func()) {
+			after: func(t *testing.T, hosts []*host, bed *testbed) {
 				for i := range 10 {
 					r := sessionAt(20_000+i, 0)
 					for _, h := range []*host{hosts[0], hosts[2]} {
@@ -62,17 +63,17 @@ func TestNeverWrong(t *testing.T) {
 						eventually(t, "the session crosses", func() bool { return h.has([]session.Record{r}) })
 					}
 				}
-				join()
+				bed.join()
 			}},
-		{name: "the active host's module drops sessions", hosts: 2, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
+		{name: "the active host's module drops sessions", hosts: 2, after: func(t *testing.T, hosts []*host, _ *testbed) {
 			for i := range 5 {
 				hosts[0].instance.Sessions.Put(sessionAt(i, 0))
 				hosts[0].instance.Set(func(in *workertest.Instance) { in.Stats[78]++ })
 				eventually(t, "the worker sees the drop", func() bool { return hosts[0].counters.Losses().KernelDropped == uint64(i+1) })
 			}
 		}},
-		{name: "a forged HELLO has a much higher sequence number", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
-			forger := newScripted(t, names[2])
+		{name: "a forged HELLO has a much higher sequence number", hosts: 2, after: func(t *testing.T, hosts []*host, bed *testbed) {
+			forger := bed.peer(2)
 			forger.id, forger.last = hosts[0].running.host.Knowledge.Self(), 1_000_000
 			forger.say(&syncwire.Hello{Settings: ttl})
 			i := 0
@@ -82,7 +83,7 @@ func TestNeverWrong(t *testing.T) {
 				return hosts[1].instance.Sessions.Len() > 0
 			})
 		}},
-		{name: "the active host counts from a lower number again", hosts: 2, after: func(t *testing.T, hosts []*host, _ []string, _ func()) {
+		{name: "the active host counts from a lower number again", hosts: 2, after: func(t *testing.T, hosts []*host, _ *testbed) {
 			for i := range 40 {
 				hosts[0].report(sessionAt(i, 0))
 			}
@@ -99,26 +100,20 @@ func TestNeverWrong(t *testing.T) {
 				return hosts[1].instance.Sessions.Len() > 40
 			})
 		}},
-		{name: "the standby moves to another group", hosts: 2, after: func(t *testing.T, hosts []*host, names []string, _ func()) {
-			spec := standbySpec(names[2])
-			spec.Group = netip.MustParseAddr("ff08::77")
-			there := newStandby(t, jool4115, names[2], sessionsAt(5000, 100)...)
-			there.init(spec)
+		{name: "the standby moves to another group", hosts: 2, after: func(t *testing.T, hosts []*host, bed *testbed) {
+			there := bed.standby(2, sessionsAt(5000, 100)...)
+			there.current.Group = netip.MustParseAddr("ff08::77")
 			there.start().alone()
-			spec = hosts[1].spec()
-			spec.Group = netip.MustParseAddr("ff08::77")
-			if err := hosts[1].Reconfigure(spec); err != nil {
-				t.Fatal(err)
-			}
+			hosts[1].reconfigure(func(s *configdir.Spec) { s.Group = there.spec().Group })
 			hosts[0] = there
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			names, join := halves(t, c.hosts+1, c.hosts == 4)
+			bed := newTestbed(t, c.hosts+1, map[bool]layout{true: halved}[c.hosts == 4])
 			var hosts []*host
 			for i := range c.hosts {
-				h := newStandby(t, jool4115, names[i])
+				h := bed.standby(i)
 				if c.tables != nil {
 					h.instance.Sessions.Put(c.tables(i)...)
 				}
@@ -130,7 +125,7 @@ func TestNeverWrong(t *testing.T) {
 				h.complete()
 			}
 			if c.after != nil {
-				c.after(t, hosts, names, join)
+				c.after(t, hosts, bed)
 				w.among(hosts...)
 			}
 			within(t, 3*patience, "all are complete and equal", func() bool {

@@ -8,7 +8,8 @@ import (
 
 // TestExplain: at the level debug, the log explains why a session of a peer is ignored; at others it does not.
 func TestExplain(t *testing.T) {
-	s, h := beside(t)
+	bed := newTestbed(t, 2)
+	s, h := bed.peer(0), bed.standby(1).start()
 	s.live(sessionAt(1, 0))
 	h.adds(1)
 	again := func(n uint64) {

@@ -33,9 +33,9 @@ func TestRetransmissionAfterFailover(t *testing.T) {
 		for _, during := range []string{"", ", during a full sync"} {
 			t.Run(c.name+during, func(t *testing.T) {
 				t.Parallel()
-				a, b := hosts(t)
-				s := newScripted(t, a)
-				h := newStandby(t, jool4115, b)
+				bed := newTestbed(t, 2)
+				s := bed.peer(0)
+				h := bed.standby(1)
 				h.start()
 				to := s.asked(0)
 				s.begin(to, 5, 0)
@@ -45,11 +45,7 @@ func TestRetransmissionAfterFailover(t *testing.T) {
 				s.last++ // this datagram is lost
 				lost := s.last
 				s.live(sessionAt(44, 0))
-				for {
-					if nack, _ := control[*syncwire.Nack](s.plain); nack.To == s.id && nack.FullSync == 0 {
-						break
-					}
-				}
+				controlThat(s, func(n *syncwire.Nack) bool { return n.To == s.id && n.FullSync == 0 })
 				if during != "" {
 					s.say(&syncwire.Begin{FullSync: 6, Why: syncwire.WhyAdvertise, Settings: ttl})
 					eventually(t, "it receives", func() bool { return h.Sync().Phase == replication.PhaseCollecting.String() })

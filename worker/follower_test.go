@@ -24,13 +24,13 @@ func next(t *testing.T, f *Follower) Flow {
 
 // TestFollow follows sessions on their way out of one host and into another one.
 func TestFollow(t *testing.T) {
-	a, b := hosts(t)
-	hostA := newHost(t, jool4115, specFor(a, group6))
+	bed := newTestbed(t, 2)
+	hostA := bed.host(0)
 	if _, err := hostA.Follow(); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("before the start: %v", err)
 	}
 	hostA.start()
-	hostB := newHost(t, jool4115, specFor(b, group6)).start()
+	hostB := bed.host(1).start()
 	out, err := hostA.Follow()
 	if err != nil {
 		t.Fatal(err)
@@ -107,9 +107,9 @@ func TestFollow(t *testing.T) {
 
 // TestFollowFullSync follows the sessions of a peer's table.
 func TestFollowFullSync(t *testing.T) {
-	names := lan(t, 2)
-	a := newStandby(t, jool4115, names[0], sessionsAt(0, 50)...)
-	b := newStandby(t, jool4115, names[1])
+	bed := newTestbed(t, 2)
+	a := bed.standby(0, sessionsAt(0, 50)...)
+	b := bed.standby(1)
 	gate := b.gate()
 	gate.Lock()
 	a.start()

@@ -16,17 +16,17 @@ func TestScriptedFullSync(t *testing.T) {
 	records := sessionsAt(0, n)
 	for _, c := range []struct {
 		name string
-		play func(s *scripted, to syncwire.ID)
+		play func(s *peer, to syncwire.ID)
 		want int
 	}{
-		{"nothing is lost", func(s *scripted, to syncwire.ID) {
+		{"nothing is lost", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, n)
 			for i := range 3 {
 				s.bulk(5, i, records)
 			}
 			s.end(5, n)
 		}, n},
-		{"out of order and twice", func(s *scripted, to syncwire.ID) {
+		{"out of order and twice", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, n)
 			s.begin(to, 5, n)
 			for _, i := range []int{2, 0, 2, 1, 0} {
@@ -34,16 +34,16 @@ func TestScriptedFullSync(t *testing.T) {
 			}
 			s.end(5, n)
 		}, n},
-		{"an empty table", func(s *scripted, to syncwire.ID) {
+		{"an empty table", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, 0)
 			s.end(5, 0)
 		}, 0},
-		{"END of an empty table is lost", func(s *scripted, to syncwire.ID) {
+		{"END of an empty table is lost", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, 0)
 			s.nacked(5)
 			s.end(5, 0)
 		}, 0},
-		{"a BULK is lost", func(s *scripted, to syncwire.ID) {
+		{"a BULK is lost", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, n)
 			s.bulk(5, 0, records)
 			s.bulk(5, 2, records)
@@ -53,7 +53,7 @@ func TestScriptedFullSync(t *testing.T) {
 			}
 			s.bulk(5, 1, records)
 		}, n},
-		{"END is lost", func(s *scripted, to syncwire.ID) {
+		{"END is lost", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, n)
 			for i := range 3 {
 				s.bulk(5, i, records)
@@ -64,7 +64,7 @@ func TestScriptedFullSync(t *testing.T) {
 			s.bulk(5, 2, records)
 			s.end(5, n)
 		}, n},
-		{"all but BEGIN is lost", func(s *scripted, to syncwire.ID) {
+		{"all but BEGIN is lost", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, n)
 			if got := s.nacked(5); !slices.Equal(got, []syncwire.Range{{From: 0, To: 2}}) {
 				s.t.Errorf("asked for %v", got)
@@ -74,7 +74,7 @@ func TestScriptedFullSync(t *testing.T) {
 			}
 			s.end(5, n)
 		}, n},
-		{"BEGIN's estimate, and a corrected BEGIN", func(s *scripted, to syncwire.ID) {
+		{"BEGIN's estimate, and a corrected BEGIN", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, 7)
 			s.begin(to, 5, n)
 			for i := range 3 {
@@ -82,7 +82,7 @@ func TestScriptedFullSync(t *testing.T) {
 			}
 			s.end(5, n)
 		}, n},
-		{"BEGIN's estimate is too low, the corrected BEGIN is lost", func(s *scripted, to syncwire.ID) {
+		{"BEGIN's estimate is too low, the corrected BEGIN is lost", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, 50)
 			for i := range 3 {
 				s.bulk(5, i, records)
@@ -95,7 +95,7 @@ func TestScriptedFullSync(t *testing.T) {
 				s.bulk(5, i, records)
 			}
 		}, n},
-		{"BEGIN's estimate is too high, the corrected BEGIN is lost", func(s *scripted, to syncwire.ID) {
+		{"BEGIN's estimate is too high, the corrected BEGIN is lost", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, 5000)
 			for i := range 3 {
 				s.bulk(5, i, records)
@@ -106,7 +106,7 @@ func TestScriptedFullSync(t *testing.T) {
 				s.bulk(5, i, records)
 			}
 		}, n},
-		{"BEGIN of another full sync", func(s *scripted, to syncwire.ID) {
+		{"BEGIN of another full sync", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, n)
 			s.bulk(5, 0, records)
 			s.begin(to, 6, n)
@@ -118,7 +118,7 @@ func TestScriptedFullSync(t *testing.T) {
 			}
 			s.end(6, n)
 		}, n},
-		{"GONE, and another full sync", func(s *scripted, to syncwire.ID) {
+		{"GONE, and another full sync", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, n)
 			s.say(&syncwire.Gone{To: to, FullSync: 5, Ranges: []syncwire.Range{{From: 0, To: 2}}})
 			s.asked(n)
@@ -128,7 +128,7 @@ func TestScriptedFullSync(t *testing.T) {
 			}
 			s.end(6, n)
 		}, n},
-		{"a malformed BULK, and more BULKs than were announced", func(s *scripted, to syncwire.ID) {
+		{"a malformed BULK, and more BULKs than were announced", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, 1)
 			broken := sessionAt(0, 0)
 			broken[34] = 0xff
@@ -145,7 +145,8 @@ func TestScriptedFullSync(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s, h := beside(t)
+			bed := newTestbed(t, 2)
+			s, h := bed.peer(0), bed.standby(1).start()
 			c.play(s, s.asked(n))
 			if r := h.synced(); r.Got != c.want || r.Injected != c.want {
 				t.Errorf("%+v", r)
@@ -159,9 +160,9 @@ func TestScriptedFullSync(t *testing.T) {
 
 // TestInjectedIsCut sends a full sync with a session whose time left exceeds the timeout. The worker reduces it to the timeout.
 func TestInjectedIsCut(t *testing.T) {
-	a, b := hosts(t)
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b)
+	bed := newTestbed(t, 2)
+	s := bed.peer(0)
+	h := bed.standby(1)
 	h.start()
 	to := s.asked(2)
 	records := sessionsAt(0, 2)
@@ -186,9 +187,9 @@ func TestInjectedIsCut(t *testing.T) {
 // TestFullBacklog sends more live datagrams during a full sync than the backlog can hold. The worker then gives all of them to the
 // module, in order, and the full sync does not overwrite their sessions.
 func TestFullBacklog(t *testing.T) {
-	a, b := hosts(t)
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b)
+	bed := newTestbed(t, 2)
+	s := bed.peer(0)
+	h := bed.standby(1)
 	h.start()
 	to := s.asked(4)
 	stale, other := kind(sessionAt(0, 0), session.TCP, session.Established, 0, time.Minute), sessionAt(4, time.Second)

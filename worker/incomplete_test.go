@@ -63,9 +63,9 @@ func TestIncompleteSince(t *testing.T) {
 // alone.
 func TestCompletePeer(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b)
+	bed := newTestbed(t, 2)
+	s := bed.peer(0)
+	h := bed.standby(1)
 	h.start().alone()
 	sessions := uint32(0) // different in each HELLO, to recognise it
 	hello := func(sync syncwire.Sync) time.Time {
@@ -104,8 +104,8 @@ func TestRecreatedInstance(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, _ := hosts(t)
-			h := newStandby(t, jool4115, a)
+			bed := newTestbed(t, 2)
+			h := bed.standby(0)
 			h.instance.Set(func(i *workertest.Instance) { i.Stats = workertest.Counting() })
 			h.start().alone()
 			since := h.Sync().IncompleteSince

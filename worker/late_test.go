@@ -11,10 +11,10 @@ import (
 
 // returned waits for the BEGIN with which a worker sends sessions back to the sender of a full sync, and returns how many
 // sessions it announces.
-func (s *scripted) returned() int {
+func (s *peer) returned() int {
 	s.t.Helper()
 	for {
-		if b, _ := control[*syncwire.Begin](s.plain); b.Why == syncwire.WhyReturn {
+		if b, _ := control[*syncwire.Begin](s); b.Why == syncwire.WhyReturn {
 			return int(b.Sessions)
 		}
 	}
@@ -25,7 +25,7 @@ func (s *scripted) returned() int {
 func TestReturnIsOwed(t *testing.T) {
 	const n, lacks = 100, 3
 	records := sessionsAt(0, n)
-	whole := func(s *scripted) {
+	whole := func(s *peer) {
 		for i := range bulksOf(n) {
 			s.bulk(5, i, records)
 		}
@@ -33,15 +33,15 @@ func TestReturnIsOwed(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		play func(s *scripted, h *host)
+		play func(s *peer, h *host)
 	}{
-		{"late, after the worker has given up", func(s *scripted, h *host) {
+		{"late, after the worker has given up", func(s *peer, h *host) {
 			to := s.asked(n)
 			eventually(s.t, "it gives up", func() bool { return h.log.count("no peer gave its session table") > 0 })
 			s.begin(to, 5, n)
 			whole(s)
 		}},
-		{"advertised to all hosts, then requested", func(s *scripted, h *host) {
+		{"advertised to all hosts, then requested", func(s *peer, h *host) {
 			s.asked(n)
 			s.say(&syncwire.Begin{FullSync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
 			whole(s)
@@ -54,9 +54,9 @@ func TestReturnIsOwed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
-			s := newScripted(t, a)
-			h := newStandby(t, jool4115, b, sessionsAt(5000, lacks)...)
+			bed := newTestbed(t, 2)
+			s := bed.peer(0)
+			h := bed.standby(1, sessionsAt(5000, lacks)...)
 			h.start()
 			c.play(s, h)
 			if got := s.returned(); got != lacks {
@@ -71,7 +71,7 @@ func TestReturnIsOwed(t *testing.T) {
 func TestStall(t *testing.T) {
 	const n, still = 100, replication.MinTolerance + 500*time.Millisecond
 	records := sessionsAt(0, n)
-	whole := func(s *scripted) {
+	whole := func(s *peer) {
 		for i := range bulksOf(n) {
 			s.bulk(5, i, records)
 		}
@@ -86,24 +86,24 @@ func TestStall(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		// before sends messages while the thread runs, meanwhile while it is stopped.
-		before, meanwhile func(s *scripted, to syncwire.ID)
+		before, meanwhile func(s *peer, to syncwire.ID)
 		see               func(t *testing.T, h *host)
 	}{
-		{"a full sync after BEGIN", func(s *scripted, to syncwire.ID) {
+		{"a full sync after BEGIN", func(s *peer, to syncwire.ID) {
 			s.begin(to, 5, n)
 			s.nacked(5) // the worker has read BEGIN
-		}, func(s *scripted, _ syncwire.ID) { whole(s) }, func(t *testing.T, h *host) { had(t, h, "start") }},
-		{"an advertised table", func(s *scripted, to syncwire.ID) {
+		}, func(s *peer, _ syncwire.ID) { whole(s) }, func(t *testing.T, h *host) { had(t, h, "start") }},
+		{"an advertised table", func(s *peer, to syncwire.ID) {
 			s.begin(to, 4, 0)
 			s.end(4, 0)
-		}, func(s *scripted, _ syncwire.ID) {
+		}, func(s *peer, _ syncwire.ID) {
 			s.say(&syncwire.Begin{FullSync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
 			whole(s)
 		}, func(t *testing.T, h *host) { had(t, h, replication.CauseAdvertised) }},
-		{"a live datagram", func(s *scripted, to syncwire.ID) {
+		{"a live datagram", func(s *peer, to syncwire.ID) {
 			s.begin(to, 4, 0)
 			s.end(4, 0)
-		}, func(s *scripted, _ syncwire.ID) { s.live(sessionAt(900, 0)) }, func(t *testing.T, h *host) {
+		}, func(s *peer, _ syncwire.ID) { s.live(sessionAt(900, 0)) }, func(t *testing.T, h *host) {
 			want := sessionAt(900, 0)
 			eventually(t, "the session is stored", func() bool {
 				for _, r := range h.instance.Sessions.Records() {
@@ -120,9 +120,9 @@ func TestStall(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
-			s := newScripted(t, a)
-			h := newStandby(t, jool4115, b, records...)
+			bed := newTestbed(t, 2)
+			s := bed.peer(0)
+			h := bed.standby(1, records...)
 			h.start()
 			to := s.asked(n)
 			c.before(s, to)

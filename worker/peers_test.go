@@ -12,8 +12,10 @@ import (
 // TestOneAddress makes two workers send from one address. Each has its own sequence numbers, and both are live.
 func TestOneAddress(t *testing.T) {
 	t.Parallel()
-	s, h := beside(t)
-	other := &scripted{plain: s.plain, id: 78}
+	bed := newTestbed(t, 2)
+	s, h := bed.peer(0), bed.standby(1).start()
+	other := *s // with another sender ID, and its own sequence numbers
+	other.id = 78
 	for i := range 20 {
 		if i == 10 {
 			s.last++ // a datagram is lost
@@ -21,11 +23,7 @@ func TestOneAddress(t *testing.T) {
 		s.live(sessionAt(4*i, 0))
 		other.live(sessionAt(10_000+4*i, 0))
 	}
-	for {
-		if n, _ := control[*syncwire.Nack](s.plain); n.To == s.id {
-			break
-		}
-	}
+	controlThat(s, func(n *syncwire.Nack) bool { return n.To == s.id })
 	eventually(t, "all others are stored", func() bool { return h.instance.Sessions.Len() == 40 })
 	var live []syncwire.ID
 	h.onThread(func(p *pumps) {

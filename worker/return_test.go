@@ -10,9 +10,9 @@ import (
 // TestBothStart starts two hosts with different tables at the same time.
 func TestBothStart(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	const n = 1000
-	first, second := newStandby(t, jool4115, a, sessionsAt(0, n)...), newStandby(t, jool4115, b, sessionsAt(n, n)...)
+	first, second := bed.standby(0, sessionsAt(0, n)...), bed.standby(1, sessionsAt(n, n)...)
 	first.start()
 	second.start()
 	first.synced()
@@ -24,10 +24,10 @@ func TestBothStart(t *testing.T) {
 // sync from the peer, the host sends them back.
 func TestReturn(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	common := sessionsAt(0, 1000)
 	newer := []session.Record{sessionAt(800, 0), kind(sessionAt(804, 0), session.TCP, session.Trans, session.TimerTransitory, 0)}
-	active, returning := newStandby(t, jool4115, a, common...), newStandby(t, jool4115, b, common[500:]...)
+	active, returning := bed.standby(0, common...), bed.standby(1, common[500:]...)
 	returning.instance.Sessions.Put(sessionsAt(5000, 700)...)
 	returning.instance.Sessions.Put(newer...)
 	active.start().alone()
@@ -44,8 +44,8 @@ func TestReturn(t *testing.T) {
 // peer; afterwards both peers have the sessions.
 func TestRestartAmongThree(t *testing.T) {
 	t.Parallel()
-	names := lan(t, 3)
-	active, second, third := newStandby(t, jool4115, names[0], sessionsAt(0, 500)...), newStandby(t, jool4115, names[1]), newStandby(t, jool4115, names[2])
+	bed := newTestbed(t, 3)
+	active, second, third := bed.standby(0, sessionsAt(0, 500)...), bed.standby(1), bed.standby(2)
 	for _, h := range []*host{active, second, third} {
 		h.start()
 	}
@@ -54,8 +54,7 @@ func TestRestartAmongThree(t *testing.T) {
 	}
 	active.stop()
 	active.instance.Sessions.Put(sessionsAt(500, 3)...) // too few for the comparison of table sizes
-	active.init(standbySpec(names[0]))
-	active.start()
+	active.restart()
 	active.synced()
 	become(t, active, second)
 	become(t, active, third)

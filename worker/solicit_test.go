@@ -11,14 +11,14 @@ import (
 // its only peer.
 func TestSolicitIsLost(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	const n = 100
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b)
+	s := bed.peer(0)
+	h := bed.standby(1)
 	h.start()
 	to := s.asked(n)
 	for range 2 {
-		control[*syncwire.Solicit](s.plain)
+		control[*syncwire.Solicit](s)
 	}
 	if h.log.count("no peer gave its session table") > 0 {
 		t.Error("the worker has given up")
@@ -37,19 +37,19 @@ func TestSolicitIsLost(t *testing.T) {
 // worker sends its table once.
 func TestSolicitedTwice(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b, sessionsAt(0, 5000)...)
+	bed := newTestbed(t, 2)
+	s := bed.peer(0)
+	h := bed.standby(1, sessionsAt(0, 5000)...)
 	gate := h.gate()
 	h.start()
 	h.alone()
-	_, m := control[*syncwire.Hello](s.plain)
+	_, m := control[*syncwire.Hello](s)
 	gate.Lock()
 	s.say(&syncwire.Solicit{To: m.Sender})
-	control[*syncwire.Begin](s.plain)
+	control[*syncwire.Begin](s)
 	s.say(&syncwire.Solicit{To: m.Sender})
 	gate.Unlock()
-	control[*syncwire.End](s.plain)
+	control[*syncwire.End](s)
 	if n := s.said(m.Sender, replication.KeepSent/2)[syncwire.TypeBegin]; n > 0 {
 		t.Errorf("%d more BEGINs", n)
 	}

@@ -21,8 +21,8 @@ func TestReportedAgain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
-			active, standby := newStandby(t, jool4115, a), newStandby(t, jool4115, b)
+			bed := newTestbed(t, 2)
+			active, standby := bed.standby(0), bed.standby(1)
 			active.start()
 			standby.start()
 			active.synced()

@@ -34,10 +34,8 @@ var tooLong = map[string]bool{
 	"supervisor/modes_test.go TestModes":                          true,
 	"supervisor/progress_test.go TestStoppedLoop":                 true,
 	"worker/follower_test.go TestFollow":                          true,
-	"worker/mtu_test.go TestPathMTU":                              true,
 	"worker/sealed_test.go TestWithoutTheKey":                     true,
 	"worker/unicastlisted_test.go TestRelist":                     true,
-	"worker/unicastsocket_test.go TestUnicastInterfaces":          true,
 }
 
 // TestSizes checks that no file and no function is longer than CONTRIBUTING.md allows.
