@@ -17,11 +17,12 @@ import (
 	"joolctl/syncwire"
 )
 
-// peer is an ordinary UDP socket in a namespace, whose datagrams the test writes: those of upstream's joold, forged ones, or the messages
-// of another host, with the peer's sender ID and sequence number.
+// peer is an ordinary UDP socket in a namespace, or a port of a simulated network. The test writes its datagrams: those of upstream's joold,
+// forged ones, or the messages of another host, with the peer's sender ID and sequence number.
 type peer struct {
 	*net.UDPConn
 	t    testing.TB
+	wire *virtual     // nil: the peer has a socket
 	to   *net.UDPAddr // nil: the socket is connected
 	p4   *ipv4.PacketConn
 	p6   *ipv6.PacketConn
@@ -98,9 +99,12 @@ func (p *peer) buffer(bytes int) error {
 func (p *peer) send(b []byte) {
 	p.t.Helper()
 	var err error
-	if p.to == nil {
+	switch {
+	case p.wire != nil:
+		p.wire.Network.Send(p.wire.port, b)
+	case p.to == nil:
 		_, err = p.Write(b)
-	} else {
+	default:
 		_, err = p.WriteToUDP(b, p.to)
 	}
 	if err != nil {
@@ -111,6 +115,9 @@ func (p *peer) send(b []byte) {
 // receive returns the next datagram and, in a group, its time to live.
 func (p *peer) receive() (_ []byte, ttl int) {
 	p.t.Helper()
+	if p.wire != nil {
+		return p.wire.receive(), 0
+	}
 	if err := p.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		p.t.Fatal(err)
 	}
