@@ -94,13 +94,16 @@ func (v *virtual) receive() (b []byte) {
 // worker returns the host's running worker.
 func (h *virtualHost) worker() *simulated { return h.Replica().(*simulated) }
 
-func (h *virtualHost) sync() SyncState { return h.worker().w.Sync() }
+// Sync returns the worker's state.
+func (h *virtualHost) Sync() SyncState { return h.worker().w.Sync() }
+
+func (h *virtualHost) counters() *Counters { return h.worker().w.counters }
 
 // synced waits until the host says that its table is complete, and returns the report of its last full sync.
 func (h *virtualHost) synced() (last replication.SyncReport) {
 	h.v.t.Helper()
-	h.v.until("the table is complete", func() bool { s := h.sync(); return s.Synced == syncwire.SyncYes && s.Phase == "" })
-	if l := h.sync().Last; l != nil {
+	h.v.until("the table is complete", func() bool { s := h.Sync(); return s.Synced == syncwire.SyncYes && s.Phase == "" })
+	if l := h.Sync().Last; l != nil {
 		last = *l
 	}
 	return last
@@ -111,5 +114,43 @@ func (h *virtualHost) get(want session.Record) (session.Record, bool) {
 	return h.Module.Session(want.Key())
 }
 
-// report makes the module report sessions.
-func (h *virtualHost) report(records ...session.Record) { h.Module.Report(packed(h.v.t, records...)) }
+// put stores sessions in the module. The worker gives them to it, because it would notice another program that does.
+func (h *virtualHost) put(records ...session.Record) {
+	r := h.worker()
+	r.w.counters.injected.Add(uint64(len(records)))
+	for len(records) > 0 {
+		n := min(36, len(records))
+		r.add(packed(h.v.t, records[:n]...))
+		records = records[n:]
+	}
+	r.toKernel()
+}
+
+// report makes the module store and report sessions.
+func (h *virtualHost) report(records ...session.Record) {
+	h.put(records...)
+	h.Module.Report(packed(h.v.t, records...))
+}
+
+// alone waits until the host has no live peer.
+func (h *virtualHost) alone() {
+	h.v.t.Helper()
+	h.v.until("the host is alone", func() bool { return h.Sync().Synced == syncwire.SyncAlone })
+}
+
+// alike waits until the first two hosts have the same sessions and are complete.
+func (v *virtual) alike() {
+	v.t.Helper()
+	v.until("both hosts are complete and have the same sessions", func() bool {
+		a, b := v.hosts[0], v.hosts[1]
+		for _, h := range v.hosts[:2] {
+			if s := h.Sync(); s.Synced != syncwire.SyncYes || !s.complete() {
+				return false
+			}
+		}
+		return differing(a.Module.Records(), b.Module.Records(), apart) == "" && differing(b.Module.Records(), a.Module.Records(), apart) == ""
+	})
+}
+
+// pass lets time pass.
+func (v *virtual) pass(d time.Duration) { v.Run(v.Clock.Elapsed() + d) }

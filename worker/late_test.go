@@ -59,8 +59,8 @@ func TestStall(t *testing.T) {
 		s.end(4, 0)
 	}
 	had := func(t *testing.T, h *virtualHost, why string) {
-		h.v.until("the full sync has ended", func() bool { l := h.sync().Last; return l != nil && l.Why == why })
-		if r := *h.sync().Last; r.Had != n || r.Injected != 0 {
+		h.v.until("the full sync has ended", func() bool { l := h.Sync().Last; return l != nil && l.Why == why })
+		if r := *h.Sync().Last; r.Had != n || r.Injected != 0 {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -110,8 +110,7 @@ func TestWithoutTheKey(t *testing.T) {
 		bed.standby(4, sessionsAt(7000, 100)...).keyed(configdir.SecurityRequire, seal.NewKey(2)),
 	}
 	for i, h := range strangers {
-		h.start()
-		h.report(sessionsAt(8000+100*i, 50)...)
+		h.start().report(sessionsAt(8000+100*i, 50)...)
 	}
 	live := sessionAt(9000, 0)
 	first.report(live)
@@ -127,34 +126,40 @@ func TestWithoutTheKey(t *testing.T) {
 		}
 	}
 	for _, h := range []*host{first, second} {
-		eventually(t, "each counter changes", func() bool {
-			l := h.counters.Losses()
-			return l.Forged > 0 && l.Replayed > 0 && l.UnknownKey > 0 && l.ClearRefused > 0
-		})
-		l := h.counters.Losses()
-		l.Forged, l.Replayed, l.UnknownKey, l.ClearRefused, l.Unconfirmed = 0, 0, 0, 0, 0
-		if l != (Losses{}) {
-			t.Errorf("losses %+v", l)
-		}
+		h.onlyRefused()
 		unchanged(t, h, before)
 		if n := h.instance.Sessions.Len(); n != len(before)+1 {
 			t.Errorf("%d sessions, want %d", n, len(before)+1)
-		}
-		if s := h.Sync(); s.Synced != syncwire.SyncYes || s.Phase != "" {
-			t.Errorf("%+v", s)
-		}
-		if peers := h.Peers(); len(peers) != 1 {
-			t.Errorf("peers %+v", peers)
-		}
-		for _, line := range []string{"a forged datagram", "a replayed datagram", "a key that the key file does not have", "dropped a clear datagram"} {
-			if n := h.log.count(line); n != 1 {
-				t.Errorf("%d lines in the log with %q, want 1", n, line)
-			}
 		}
 	}
 	for i, h := range strangers {
 		if h.has([]session.Record{live}) {
 			t.Errorf("stranger %d has learned a session", i)
+		}
+	}
+}
+
+// onlyRefused waits until the host has refused datagrams for each reason, and checks that nothing but counters and the log shows it.
+func (h *host) onlyRefused() {
+	h.t.Helper()
+	eventually(h.t, "each counter changes", func() bool {
+		l := h.counters.Losses()
+		return l.Forged > 0 && l.Replayed > 0 && l.UnknownKey > 0 && l.ClearRefused > 0
+	})
+	l := h.counters.Losses()
+	l.Forged, l.Replayed, l.UnknownKey, l.ClearRefused, l.Unconfirmed = 0, 0, 0, 0, 0
+	if l != (Losses{}) {
+		h.t.Errorf("losses %+v", l)
+	}
+	if s := h.Sync(); s.Synced != syncwire.SyncYes || s.Phase != "" {
+		h.t.Errorf("%+v", s)
+	}
+	if peers := h.Peers(); len(peers) != 1 {
+		h.t.Errorf("peers %+v", peers)
+	}
+	for _, line := range []string{"a forged datagram", "a replayed datagram", "a key that the key file does not have", "dropped a clear datagram"} {
+		if n := h.log.count(line); n != 1 {
+			h.t.Errorf("%d lines in the log with %q, want 1", n, line)
 		}
 	}
 }

@@ -33,9 +33,6 @@ var tooLong = map[string]bool{
 	"supervisor/exhaustion_test.go TestExhaustion":                true,
 	"supervisor/modes_test.go TestModes":                          true,
 	"supervisor/progress_test.go TestStoppedLoop":                 true,
-	"worker/follower_test.go TestFollow":                          true,
-	"worker/sealed_test.go TestWithoutTheKey":                     true,
-	"worker/unicastlisted_test.go TestRelist":                     true,
 }
 
 // TestSizes checks that no file and no function is longer than CONTRIBUTING.md allows.
