@@ -135,7 +135,7 @@ func TestFloods(t *testing.T) {
 		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeSolicit: 10, syncwire.TypeHello: 60}},
 		{"SOLICITs", func(h syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i), &syncwire.Solicit{To: h}
-		}, map[syncwire.Type]int{syncwire.TypeBegin: 20, syncwire.TypeEnd: 20, syncwire.TypeBulk: replication.MaxRate * 500}},
+		}, map[syncwire.Type]int{syncwire.TypeHello: 60, syncwire.TypeBegin: 20, syncwire.TypeEnd: 20, syncwire.TypeBulk: replication.MaxRate * 500}},
 	} {
 		bed.run(c.name, func(t *testing.T, bed *testbed) {
 			before := h.instance.Sessions.Records()
