@@ -150,8 +150,7 @@ func TestAdvertiseLeavesOutNewer(t *testing.T) {
 
 // TestAdvertiseFails advertises a table that cannot be read: the state has the error.
 func TestAdvertiseFails(t *testing.T) {
-	bed := newTestbed(t, 2)
-	h := bed.host(0).start()
+	h := newTestbed(t, 2).host(0).start()
 	h.instance.Set(func(i *workertest.Instance) {
 		i.Refuse = refusing(joolnl.SessionForeach, &joolnl.Error{Code: 22, Text: "no"})
 	})

@@ -23,8 +23,7 @@ func stats(packets, sessions, reported uint64) *joolnl.Stats {
 
 // TestDropsShow increases the module's counter of dropped sessions. The worker shows the drops in its state and its losses.
 func TestDropsShow(t *testing.T) {
-	bed := newTestbed(t, 2)
-	h := bed.host(0)
+	h := newTestbed(t, 2).host(0)
 	h.instance.Stats = map[int]uint64{78: 5} // JSTAT_JOOLD_SSS_ENOSPC
 	h.start()
 	if s := h.Sync(); s.Answered.IsZero() || !s.KernelDropped.IsZero() {
@@ -49,8 +48,7 @@ func TestRecreatedInstanceResetsCounters(t *testing.T) {
 		{"another program writes", 1000, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bed := newTestbed(t, 2)
-			h := bed.host(0).start()
+			h := newTestbed(t, 2).host(0).start()
 			h.onThread(func(p *pumps) {
 				now := time.Now().Add(time.Hour)
 				for i, received6 := range []uint64{1000, 1000, test.received6, test.received6, test.received6, test.received6, test.received6} {
@@ -71,8 +69,7 @@ func TestRecreatedInstanceResetsCounters(t *testing.T) {
 
 // TestLedgerBalances reports sessions that are coalesced and refreshed: the ledger accounts for each of them.
 func TestLedgerBalances(t *testing.T) {
-	bed := newTestbed(t, 2)
-	h := bed.host(0)
+	h := newTestbed(t, 2).host(0)
 	h.current.RefreshPeriod = 20 * time.Millisecond
 	h.start()
 	for range 5 {

@@ -10,6 +10,7 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/replication"
+	"joolctl/replication/sim"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
@@ -84,17 +85,16 @@ func TestMixedVersions(t *testing.T) {
 }
 
 func TestEqualTables(t *testing.T) {
-	t.Parallel()
-	bed := newTestbed(t, 2)
 	const n = 3000
-	first, second := bed.standby(0, sessionsAt(0, n)...), bed.standby(1, sessionsAt(0, n)...)
-	first.start()
-	second.start()
-	for _, h := range []*host{first, second} {
+	v := newVirtual(t, tables(sessionsAt(0, n), sessionsAt(0, n)))
+	for _, h := range v.hosts {
 		if r := h.synced(); r.Got != n || r.Had != n || r.Injected+r.GaveBack+r.Collisions != 0 {
 			t.Errorf("%+v", r)
 		}
-		if n := h.instance.Count(joolnl.JooldAdd); n != 0 {
+	}
+	v.pass(time.Second)
+	for _, h := range v.hosts {
+		if n := h.Usage.Adds; n != 0 {
 			t.Errorf("%d JOOLD_ADDs", n)
 		}
 	}
@@ -144,23 +144,16 @@ func TestStaleTable(t *testing.T) {
 
 // TestThreeHosts starts two hosts with empty tables together: both request a full sync at the same time.
 func TestThreeHosts(t *testing.T) {
-	t.Parallel()
-	bed := newTestbed(t, 3)
-	const n = 5000
-	active := bed.standby(0, sessionsAt(0, n)...)
-	active.start().alone()
-	second, third := bed.standby(1), bed.standby(2)
-	second.start()
-	third.start()
-	second.synced()
-	third.synced()
-	become(t, active, second)
-	become(t, active, third)
-	wantEqual(t, active, second, third)
-	live := sessionsAt(10_000, 50)
-	second.report(live...)
-	become(t, second, active)
-	become(t, second, third)
+	const later = 10 * time.Second
+	v := newVirtual(t, tables(sessionsAt(0, 5000), nil, nil), sim.Fault{Kind: sim.Kill, For: later, Host: 1}, sim.Fault{Kind: sim.Kill, For: later, Host: 2})
+	v.hosts[0].alone()
+	v.Run(later)
+	v.hosts[1].synced()
+	v.hosts[2].synced()
+	v.alike()
+	v.hosts[1].report(sessionsAt(10_000, 50)...)
+	v.until("all have the live sessions", func() bool { return v.hosts[0].Module.Len() == 5050 && v.hosts[2].Module.Len() == 5050 })
+	v.alike()
 }
 
 // TestSenderDies stops the peer that sends its table in the middle of that: another peer takes over.
@@ -309,36 +302,50 @@ func TestWithoutSequence(t *testing.T) {
 	}
 }
 
-// TestRestart stops the active host's worker while sessions are opened, and starts it again.
+// TestRestart stops the active host's worker while sessions are opened, and starts it again: many sessions, or too few for the comparison
+// of table sizes. Afterwards its peers have the sessions.
 func TestRestart(t *testing.T) {
-	t.Parallel()
-	bed := newTestbed(t, 2)
-	active, standby := bed.standby(0, sessionsAt(0, 500)...), bed.standby(1)
-	active.start()
-	standby.start()
-	standby.synced()
-	active.synced()
-	active.stop()
-	active.instance.Sessions.Put(sessionsAt(500, 2000)...)
-	active.restart()
-	active.synced()
-	become(t, active, standby)
-	wantEqual(t, active, standby)
+	const at, down = 10 * time.Second, time.Second
+	for _, c := range []struct {
+		name   string
+		tables [][]session.Record
+		opened int
+	}{
+		{"two hosts", tables(sessionsAt(0, 500), nil), 2000},
+		{"three hosts", tables(sessionsAt(0, 500), nil, nil), 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := newVirtual(t, c.tables, sim.Fault{Kind: sim.Kill, At: at, For: down})
+			v.alike()
+			v.Run(at)
+			for i := range c.opened {
+				if err := v.hosts[0].Module.Add(packed(t, sessionAt(500+i, 0))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			v.Run(at + down)
+			v.hosts[0].synced()
+			v.until("all have the sessions", func() bool {
+				for _, h := range v.hosts {
+					if h.Module.Len() != 500+c.opened {
+						return false
+					}
+				}
+				return true
+			})
+			v.alike()
+		})
+	}
 }
 
 // TestAppears sends a live datagram of an unknown peer before its HELLO, as if an earlier HELLO had been lost. The host requests a
 // full sync from that peer.
 func TestAppears(t *testing.T) {
-	t.Parallel()
-	bed := newTestbed(t, 2)
-	h := bed.standby(1)
-	h.start().alone()
-	sender := bed.peer(0)
-	sender.send(syncwire.Trailer{Kind: syncwire.Live, Sender: 77, Seq: 1}.Append(entries(t, jool4115, 1, 1)))
-	hello := syncwire.Message{Sender: 77, Last: 1, Body: &syncwire.Hello{Sync: syncwire.SyncAlone, Sessions: 1, Settings: ttl}}
-	sender.send(hello.Append(nil))
-	solicit, _ := control[*syncwire.Solicit](sender)
-	if solicit.To != 77 {
+	s, h := virtualPeer(t)
+	h.alone()
+	s.live(sessionAt(1, 0))
+	s.say(&syncwire.Hello{Sync: syncwire.SyncAlone, Sessions: 1, Settings: ttl})
+	if solicit, _ := control[*syncwire.Solicit](s); solicit.To != s.id {
 		t.Errorf("%+v", solicit)
 	}
 }

@@ -17,48 +17,41 @@ import (
 
 // testbed is the harness of this package's tests: some namespaces, each with an interface "sync" by which it reaches the others. A test
 // puts hosts and peers into the namespaces by their numbers. A host is a whole worker, which runs by itself after start, and step by step
-// in step. A peer is a socket whose datagrams the test writes. simulation runs the same workers in virtual time, without sockets.
+// in step. A peer is a socket whose datagrams the test writes. virtual is the same in virtual time, without sockets.
 type testbed struct {
 	t         testing.TB
 	ns        []string     // their names
 	six, four []netip.Addr // their addresses
 	group     netip.Addr   // of the hosts and peers
-	hub       string       // the namespace of the bridge, if there is one
 }
 
-// layout says how a testbed connects its namespaces.
-type layout uint8
+// layout says how a testbed connects its namespaces: by a bridge, or two of them by one link, or by a router.
+type layout bool
 
-const (
-	// bridged connects them by a bridge, or two of them by one link. Number i has the addresses fd64::i+1 and 10.64.0.i+1.
-	bridged layout = iota
-	// halved connects the first two by a bridge, and the others by a second one, until join connects the bridges.
-	halved
-	// routed connects them by a router, each by a link of its own. Number i has the addresses fd64:i::2 and 10.64.i.2.
-	routed
-)
+// routed is the layout with a router, and a link of its own for each namespace.
+const routed layout = true
 
-// newTestbed returns a testbed with n namespaces.
+// newTestbed returns a testbed with n namespaces. Number i has the addresses fd64::i+1 and 10.64.0.i+1; with a router fd64:i::2 and
+// 10.64.i.2.
 func newTestbed(t testing.TB, n int, how ...layout) *testbed {
 	t.Helper()
 	b := &testbed{t: t, group: group6}
-	for range n {
+	form6, form4, first := "fd64::%d", "10.64.0.%d", 1
+	if len(how) > 0 {
+		form6, form4, first = "fd64:%d::2", "10.64.%d.2", 0
+	}
+	for i := range n {
 		b.add()
+		b.six = append(b.six, netip.MustParseAddr(fmt.Sprintf(form6, first+i)))
+		b.four = append(b.four, netip.MustParseAddr(fmt.Sprintf(form4, first+i)))
 	}
 	switch {
-	case slices.Contains(how, routed):
+	case len(how) > 0:
 		b.route()
 	case n == 2:
 		b.connect(0, 1, "sync", 64)
-	case n > 2:
-		b.bridge(slices.Contains(how, halved))
-	}
-	for i := range n {
-		six, four := fmt.Sprintf("fd64::%d", i+1), fmt.Sprintf("10.64.0.%d", i+1)
-		if slices.Contains(how, routed) {
-			six, four = fmt.Sprintf("fd64:%d::2", i), fmt.Sprintf("10.64.%d.2", i)
-		}
-		b.six, b.four = append(b.six, netip.MustParseAddr(six)), append(b.four, netip.MustParseAddr(four))
+	default:
+		b.bridge()
 	}
 	return b
 }
@@ -79,29 +72,17 @@ func (b *testbed) connect(i, j int, name string, net int) {
 	nstest.Veth(b.t, end(i, 1), end(j, 2))
 }
 
-func (b *testbed) bridge(apart bool) {
+func (b *testbed) bridge() {
 	b.t.Helper()
-	b.hub = nstest.New(b.t)
-	for _, name := range []string{"lan2", "lan"} {
-		nstest.IP(b.t, b.hub, "link add "+name+" type bridge mcast_snooping 0", "link set "+name+" up")
-	}
+	hub := nstest.New(b.t)
+	nstest.IP(b.t, hub, "link add lan type bridge mcast_snooping 0", "link set lan up")
 	for i, ns := range b.ns {
-		port, bridge := fmt.Sprintf("port%d", i), "lan"
+		port := fmt.Sprintf("port%d", i)
 		nstest.Veth(b.t,
-			nstest.End{Namespace: ns, Name: "sync", Addrs: []string{fmt.Sprintf("fd64::%d/64", i+1), fmt.Sprintf("10.64.0.%d/24", i+1)}},
-			nstest.End{Namespace: b.hub, Name: port})
-		if apart && i >= 2 {
-			bridge = "lan2"
-		}
-		nstest.IP(b.t, b.hub, "link set "+port+" master "+bridge)
+			nstest.End{Namespace: ns, Name: "sync", Addrs: []string{b.six[i].String() + "/64", b.four[i].String() + "/24"}},
+			nstest.End{Namespace: hub, Name: port})
+		nstest.IP(b.t, hub, "link set "+port+" master lan")
 	}
-}
-
-// join connects the halves.
-func (b *testbed) join() {
-	b.t.Helper()
-	nstest.IP(b.t, b.hub, "link add one type veth peer name two", "link set one master lan", "link set two master lan2",
-		"link set one up", "link set two up")
 }
 
 func (b *testbed) route() {
@@ -109,7 +90,7 @@ func (b *testbed) route() {
 	router := nstest.New(b.t)
 	for i, ns := range b.ns {
 		nstest.Veth(b.t,
-			nstest.End{Namespace: ns, Name: "sync", Addrs: []string{fmt.Sprintf("fd64:%d::2/64", i), fmt.Sprintf("10.64.%d.2/24", i)}},
+			nstest.End{Namespace: ns, Name: "sync", Addrs: []string{b.six[i].String() + "/64", b.four[i].String() + "/24"}},
 			nstest.End{Namespace: router, Name: fmt.Sprintf("port%d", i), Addrs: []string{fmt.Sprintf("fd64:%d::1/64", i), fmt.Sprintf("10.64.%d.1/24", i)}})
 		nstest.IP(b.t, ns, fmt.Sprintf("route add default via 10.64.%d.1", i), fmt.Sprintf("route add ::/0 via fd64:%d::1", i))
 	}

@@ -304,6 +304,22 @@ func (h *host) synced() replication.SyncReport {
 	return replication.SyncReport{} // no full sync was necessary
 }
 
+// complete waits until the host is complete.
+func (h *host) complete() {
+	h.t.Helper()
+	within(h.t, 2*patience, "the host is complete", func() bool { s := h.Sync(); return s.Synced == syncwire.SyncYes && s.complete() })
+}
+
+// has reports whether a host's table has all of these sessions.
+func (h *host) has(records []session.Record) bool {
+	for i := range records {
+		if _, there := h.instance.Sessions.Get(records[i].Key()); !there {
+			return false
+		}
+	}
+	return true
+}
+
 // alone waits until the worker says that it has no live peer.
 func (h *host) alone() {
 	h.t.Helper()

@@ -174,7 +174,7 @@ func controlThat[T syncwire.Body](p *peer, holds func(T) bool) (T, syncwire.Mess
 	}
 }
 
-// record keeps what the socket receives until the function is called, which returns it, with all that waits in the socket then.
+// record reads datagrams until the returned function is called. This function returns them, with those that wait in the socket then.
 func (p *peer) record() func() [][]byte {
 	done := make(chan [][]byte)
 	go func() {

@@ -27,8 +27,9 @@ type virtual struct {
 // virtualHost is a host of a simulation with its log.
 type virtualHost struct {
 	*sim.Node
-	v   *virtual
-	log logged
+	v     *virtual
+	log   logged
+	level slog.LevelVar
 }
 
 // tables has the sessions of a host's instance for each host.
@@ -45,7 +46,7 @@ func newVirtual(t testing.TB, tables [][]session.Record, faults ...sim.Fault) *v
 	for i := range c.Hosts {
 		h := &virtualHost{v: v}
 		v.hosts = append(v.hosts, h)
-		log, memory := slog.New(slog.NewTextHandler(&h.log, nil)), newScratch().(*scratch)
+		log, memory := slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: &h.level})), newScratch().(*scratch)
 		c.Hosts[i].Replica = func(e *sim.Env) sim.Replica {
 			return &simulated{env: e, verify: simSpec().VerifyPeriod, memory: memory, log: log}
 		}
@@ -114,6 +115,16 @@ func (h *virtualHost) get(want session.Record) (session.Record, bool) {
 	return h.Module.Session(want.Key())
 }
 
+// has reports whether the host's instance has all of these sessions.
+func (h *virtualHost) has(records []session.Record) bool {
+	for i := range records {
+		if _, there := h.get(records[i]); !there {
+			return false
+		}
+	}
+	return true
+}
+
 // put stores sessions in the module. The worker gives them to it, because it would notice another program that does.
 func (h *virtualHost) put(records ...session.Record) {
 	r := h.worker()
@@ -138,17 +149,18 @@ func (h *virtualHost) alone() {
 	h.v.until("the host is alone", func() bool { return h.Sync().Synced == syncwire.SyncAlone })
 }
 
-// alike waits until the first two hosts have the same sessions and are complete.
+// alike waits until the hosts have the same sessions and are complete.
 func (v *virtual) alike() {
 	v.t.Helper()
-	v.until("both hosts are complete and have the same sessions", func() bool {
-		a, b := v.hosts[0], v.hosts[1]
-		for _, h := range v.hosts[:2] {
-			if s := h.Sync(); s.Synced != syncwire.SyncYes || !s.complete() {
+	v.until("the hosts are complete and have the same sessions", func() bool {
+		first := v.hosts[0].Module.Records()
+		for _, h := range v.hosts {
+			own := h.Module.Records()
+			if s := h.Sync(); s.Synced != syncwire.SyncYes || !s.complete() || differing(first, own, apart) != "" || differing(own, first, apart) != "" {
 				return false
 			}
 		}
-		return differing(a.Module.Records(), b.Module.Records(), apart) == "" && differing(b.Module.Records(), a.Module.Records(), apart) == ""
+		return true
 	})
 }
 

@@ -94,8 +94,7 @@ func TestRecreatedInstance(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			bed := newTestbed(t, 2)
-			h := bed.standby(0)
+			h := newTestbed(t, 2).standby(0)
 			h.instance.Set(func(i *workertest.Instance) { i.Stats = workertest.Counting() })
 			h.start().alone()
 			since := h.Sync().IncompleteSince

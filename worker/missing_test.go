@@ -161,8 +161,7 @@ func TestEnableSS(t *testing.T) {
 // TestEnableSSRefused makes the module refuse to switch session synchronisation on. Run returns an error that names the instance,
 // and not a *Missing.
 func TestEnableSSRefused(t *testing.T) {
-	bed := newTestbed(t, 2)
-	h := bed.host(0)
+	h := newTestbed(t, 2).host(0)
 	h.current.EnableSS = true
 	h.instance.Off = true
 	h.instance.Refuse = refusing(joolnl.GlobalUpdate, &joolnl.Error{Code: unix.EINVAL, Text: "not today"})
@@ -171,8 +170,7 @@ func TestEnableSSRefused(t *testing.T) {
 
 // TestRefusalIsLookedInto removes the instance, so that the module refuses an ACK. The worker then checks its instance at once.
 func TestRefusalIsLookedInto(t *testing.T) {
-	bed := newTestbed(t, 2)
-	h := bed.host(0).start()
+	h := newTestbed(t, 2).host(0).start()
 	listening := h.kernel.Connections()
 	h.instance.Remove()
 	if n := h.instance.Multicast(entries(t, jool4115, 1, 1)); n != listening {
@@ -186,8 +184,7 @@ func TestRefusalIsLookedInto(t *testing.T) {
 
 // TestOtherModule sends a report in the format of another version of the module: Run returns an error.
 func TestOtherModule(t *testing.T) {
-	bed := newTestbed(t, 2)
-	h := bed.host(0).start()
+	h := newTestbed(t, 2).host(0).start()
 	h.kernel.SetVersion(jool419)
 	h.instance.Multicast(entries(t, jool419, 1, 1))
 	wantError(t, h.end(), false, "changed from 4.1.15 to 4.1.9")

@@ -7,7 +7,6 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
-	"joolctl/worker/workertest"
 )
 
 // noMemory is the module's error for a JOOLD_ADD if the kernel had no memory for some of the sessions.
@@ -16,20 +15,14 @@ var noMemory = &joolnl.Error{Code: unix.EINVAL, Text: "sessiondb_add() threw unk
 // TestNoMemory makes a standby's module refuse live sessions for lack of memory. The standby is incomplete until a full sync has
 // brought them.
 func TestNoMemory(t *testing.T) {
-	t.Parallel()
-	bed := newTestbed(t, 2)
-	active, standby := bed.standby(0, sessionsAt(0, 100)...), bed.standby(1)
-	active.start()
-	standby.start()
-	standby.synced()
-	active.synced()
-	standby.instance.Set(func(i *workertest.Instance) { i.Refuse = refusing(joolnl.JooldAdd, noMemory) })
+	v, active, standby := inStep(t)
+	standby.Module.NoMemory = 1
 	active.report(sessionsAt(1000, 3)...)
-	eventually(t, "the standby is incomplete", func() bool { return len(standby.Sync().Lacking) > 0 })
-	standby.instance.Set(func(i *workertest.Instance) { i.Refuse = nil })
-	within(t, 3*patience, "the standby has all sessions and is complete", func() bool {
+	v.until("the standby is incomplete", func() bool { return len(standby.Sync().Lacking) > 0 })
+	standby.Module.NoMemory = 0
+	v.until("the standby has all sessions and is complete", func() bool {
 		s := standby.Sync()
-		return standby.instance.Sessions.Len() == 103 && s.complete()
+		return standby.Module.Len() == 103 && s.complete()
 	})
 }
 

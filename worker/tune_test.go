@@ -44,8 +44,7 @@ func settings(i *workertest.Instance) (deadline, capacity uint32) {
 // TestTuneSS runs a worker with "tune ss". It changes default settings at its start, and again after they were reset, but at most
 // once a minute. It logs one line for each setting.
 func TestTuneSS(t *testing.T) {
-	bed := newTestbed(t, 2)
-	h := bed.host(0)
+	h := newTestbed(t, 2).host(0)
 	h.current.TuneSS = true
 	h.start()
 	want := func(what string, deadline, capacity uint32, lines int) {
@@ -129,8 +128,7 @@ func TestExposureOf(t *testing.T) {
 
 // TestTrailingAck reports a session. After the module's deadline has passed, the worker sends one trailing ACK, and no further one.
 func TestTrailingAck(t *testing.T) {
-	bed := newTestbed(t, 2)
-	h := bed.host(0)
+	h := newTestbed(t, 2).host(0)
 	h.current.TuneSS = true
 	h.start()
 	h.instance.Wait(t, joolnl.JooldAck, 1) // sent at the start

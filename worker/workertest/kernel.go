@@ -231,8 +231,8 @@ func (i *Instance) MulticastRaw(message []byte) int {
 	return n
 }
 
-// Take makes the kernel answer no more requests of the instance's connection until give is called. The test itself reads the worker's
-// requests from one descriptor meanwhile, and writes the module's reports into the other.
+// Take stops the kernel from answering requests of the instance's connection until give is called. Meanwhile, the test writes the module's
+// reports into one descriptor, and reads the worker's requests from the other.
 func (i *Instance) Take(t testing.TB) (multicasts, requests int, give func()) {
 	t.Helper()
 	i.kernel.mu.Lock()
