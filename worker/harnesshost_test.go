@@ -165,15 +165,18 @@ func (h *host) accounted() {
 		return
 	}
 	_ = p.thread.Do(func() { // fails if the worker has just ended
-		if p.conn == nil || len(p.failed) > 0 {
-			return
-		}
-		l, losses := h.counters.Ledger(), h.counters.Losses()
-		came, went := p.audit.Received(p.tally())
-		if came != went {
-			h.t.Errorf("%d sessions came in, %d are accounted for: %+v, %d untranslated, %d wait", came, went, l, losses.Untranslated, p.host.Pending())
+		if p.conn != nil && len(p.failed) == 0 {
+			p.accounted(h.t)
 		}
 	})
+}
+
+func (p *pumps) accounted(t testing.TB) {
+	t.Helper()
+	if came, went := p.audit.Received(p.tally()); came != went {
+		c := p.w.counters
+		t.Errorf("%d sessions came in, %d are accounted for: %+v, %d untranslated, %d wait", came, went, c.Ledger(), c.Losses().Untranslated, p.host.Pending())
+	}
 }
 
 // pumps returns the running worker; nil if it does not run.

@@ -64,7 +64,17 @@ func newVirtual(t testing.TB, tables [][]session.Record, faults ...sim.Fault) *v
 		}
 	}
 	v.Run(time.Millisecond)
+	t.Cleanup(v.accounted)
 	return v
+}
+
+// accounted checks the ledger of each running worker.
+func (v *virtual) accounted() {
+	for _, h := range v.hosts {
+		if h.Running() {
+			h.worker().accounted(v.t)
+		}
+	}
 }
 
 // virtualPeer returns the only host of a virtual testbed, and the peer.
