@@ -36,7 +36,7 @@ func aged(n int) []session.Session {
 }
 
 // advertised reads datagrams until it has n sessions. It skips control messages.
-func (p *plain) advertised(f session.Format, n int) (records []session.Record, trailers []syncwire.Trailer) {
+func (p *peer) advertised(f session.Format, n int) (records []session.Record, trailers []syncwire.Trailer) {
 	p.t.Helper()
 	for len(records) < n {
 		b, _ := p.receive()
@@ -64,11 +64,10 @@ func TestAdvertise(t *testing.T) {
 	for _, version := range []joolnl.Version{jool419, jool4112, jool4115} {
 		for _, sequence := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v sequence %v", version, sequence), func(t *testing.T) {
-				a, b := hosts(t)
-				p := openPlain(t, b, group6, port, "sync")
-				spec := specFor(a, group6)
-				spec.Sequence, spec.AdvertiseRate = sequence, 1000
-				h := newHost(t, version, spec)
+				bed := newTestbed(t, 2)
+				p := bed.peer(1)
+				h := bed.host(0).of(version)
+				h.current.Sequence, h.current.AdvertiseRate = sequence, 1000
 				const n = 200
 				h.instance.Table = aged(n)
 				h.instance.Stats = map[int]uint64{5: n}
@@ -114,11 +113,10 @@ func TestAdvertise(t *testing.T) {
 // TestAdvertiseLeavesOutNewer makes the module report a session during an advertise. The worker does not send the session's older
 // record from the table.
 func TestAdvertiseLeavesOutNewer(t *testing.T) {
-	a, b := hosts(t)
-	p := openPlain(t, b, group6, port, "sync")
-	spec := specFor(a, group6)
-	spec.AdvertiseRate = 200
-	h := newHost(t, jool4115, spec)
+	bed := newTestbed(t, 2)
+	p := bed.peer(1)
+	h := bed.host(0)
+	h.current.AdvertiseRate = 200
 	h.instance.Table = aged(100)
 	h.start()
 	if _, err := h.Advertise(context.Background()); err != nil {
@@ -152,15 +150,9 @@ func TestAdvertiseLeavesOutNewer(t *testing.T) {
 
 // TestAdvertiseFails advertises a table that cannot be read: the state has the error.
 func TestAdvertiseFails(t *testing.T) {
-	a, _ := hosts(t)
-	h := newHost(t, jool4115, specFor(a, group6)).start()
+	h := newTestbed(t, 2).host(0).start()
 	h.instance.Set(func(i *workertest.Instance) {
-		i.Refuse = func(r workertest.Request) *joolnl.Error {
-			if r.Op == joolnl.SessionForeach {
-				return &joolnl.Error{Code: 22, Text: "no"}
-			}
-			return nil
-		}
+		i.Refuse = refusing(joolnl.SessionForeach, &joolnl.Error{Code: 22, Text: "no"})
 	})
 	if _, err := h.Advertise(context.Background()); err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"joolctl/configdir"
 	"joolctl/joolnl"
 	"joolctl/replication"
 	"joolctl/seal"
@@ -16,7 +15,7 @@ import (
 )
 
 // none calls fn once to warm up and then runs times, and fails if these calls allocate memory.
-func (d *driven) none(what string, runs int, fn func(i int)) {
+func (d *stepped) none(what string, runs int, fn func(i int)) {
 	i := 0
 	if n := testing.AllocsPerRun(runs, func() { fn(i); i++ }); n != 0 {
 		d.t.Errorf("%s: %v allocations", what, n)
@@ -29,7 +28,7 @@ func TestNoAllocations(t *testing.T) {
 	const runs = 50
 	for _, v := range []joolnl.Version{jool419, jool4112, jool4115} {
 		t.Run(v.String(), func(t *testing.T) {
-			drive(t, v, func(d *driven) {
+			newTestbed(t, 2).standby(0).of(v).step(func(d *stepped) {
 				for _, together := range []int{1, 3, batch + 2} {
 					d.outNoAllocations(v, together, runs)
 				}
@@ -59,12 +58,16 @@ func TestNoAllocations(t *testing.T) {
 // TestMTUNoAllocations checks that reports allocate no memory, neither as long datagrams nor if they are divided.
 func TestMTUNoAllocations(t *testing.T) {
 	const runs = 50
-	driveSpec(t, jool419, func(s *configdir.Spec) { s.MTU = 9000 }, func(d *driven) {
+	h := newTestbed(t, 2).standby(0).of(jool419)
+	h.current.MTU = 9000
+	h.step(func(d *stepped) {
 		for _, together := range []int{1, batch + 2} {
 			d.outNoAllocations(jool419, together, runs)
 		}
 	})
-	driveSpec(t, jool4115, func(s *configdir.Spec) { s.MTU = 1280 }, func(d *driven) {
+	h = newTestbed(t, 2).standby(0)
+	h.current.MTU = 1280
+	h.step(func(d *stepped) {
 		for _, together := range []int{1, batch + 2} {
 			var messages [][]byte
 			for range together * (runs + 1) {
@@ -80,7 +83,7 @@ func TestMTUNoAllocations(t *testing.T) {
 }
 
 // outNoAllocations checks that reports allocate no memory. The worker reads together reports at a time.
-func (d *driven) outNoAllocations(v joolnl.Version, together, runs int) {
+func (d *stepped) outNoAllocations(v joolnl.Version, together, runs int) {
 	lists := d.newLists(d.format, together*(runs+1))
 	var messages [][]byte
 	for _, list := range lists {
@@ -115,7 +118,7 @@ func (unread) readTable(int, time.Time, func() bool, func(replication.Snapshot, 
 // TestBulkNoAllocations checks that BULKs allocate no memory, neither at their sender nor at their receiver.
 func TestBulkNoAllocations(t *testing.T) {
 	const runs = 50
-	drive(t, jool4115, func(d *driven) {
+	newTestbed(t, 2).standby(0).step(func(d *stepped) {
 		now := time.Now()
 		records := sessionsAt(0, (replication.MaxRate*(runs+2)+200)*syncwire.MaxBulk)
 		d.host.Sender.Return(&replication.Peer{PeerInfo: replication.PeerInfo{Sync: syncwire.SyncYes}}, replication.Snapshot{Records: records, Base: now}, nil, now)
@@ -132,11 +135,7 @@ func TestBulkNoAllocations(t *testing.T) {
 		})
 		d.host.Sender.Stop()
 
-		if err := d.to.Send(d.group, syncwire.Message{Sender: 0x10f, Body: &syncwire.End{FullSync: 1}}.Append(nil)); err != nil {
-			panic(err)
-		}
-		d.wait(d.socket.fd)
-		d.fromNetwork()
+		d.hear(syncwire.Message{Sender: 0x10f, Body: &syncwire.End{FullSync: 1}}.Append(nil))
 		d.do = unread{d.do}
 		d.host.Receiver.Stop(now)
 		d.host.Receiver.Begin(&syncwire.Begin{FullSync: 1, Why: syncwire.WhyAdvertise, Sessions: uint32(len(records)), Settings: ttl}, d.host.Peers.WithID(0x10f), now, now)
@@ -148,13 +147,7 @@ func TestBulkNoAllocations(t *testing.T) {
 			}
 			bulks = append(bulks, syncwire.Message{Sender: 0x10f, Body: &syncwire.Bulk{FullSync: 1, Index: i, Records: list}}.Append(nil))
 		}
-		d.none("receiving BULKs", runs, func(i int) {
-			if err := d.to.Send(d.group, bulks[i]); err != nil {
-				panic(err)
-			}
-			d.wait(d.socket.fd)
-			d.fromNetwork()
-		})
+		d.none("receiving BULKs", runs, func(i int) { d.hear(bulks[i]) })
 		if got := d.host.Receiver.Progress().Done; got != (runs+1)*syncwire.MaxBulk {
 			t.Errorf("%d sessions were received, want %d", got, (runs+1)*syncwire.MaxBulk)
 		}
@@ -166,7 +159,7 @@ func TestBulkNoAllocations(t *testing.T) {
 func BenchmarkPumps(b *testing.B) {
 	for _, together := range []int{1, multicasts} {
 		b.Run(fmt.Sprintf("out, %d at a time", together), func(b *testing.B) {
-			drive(b, jool4115, func(d *driven) {
+			newTestbed(b, 2).standby(0).step(func(d *stepped) {
 				lists, messages := d.newLists(d.format, together), [][]byte(nil)
 				for _, list := range lists {
 					messages = append(messages, workertest.Multicast(jool4115, "nat", list))
@@ -186,7 +179,7 @@ func BenchmarkPumps(b *testing.B) {
 	}
 	for _, theirs := range []session.Format{session.Packed40, session.Nested} {
 		b.Run(fmt.Sprintf("in, %d at a time, %v", batch, theirs), func(b *testing.B) {
-			drive(b, jool4115, func(d *driven) {
+			newTestbed(b, 2).standby(0).step(func(d *stepped) {
 				lists := d.newLists(theirs, batch)
 				b.ReportAllocs()
 				for n := 0; n < b.N; n += batch {

@@ -23,8 +23,7 @@ func stats(packets, sessions, reported uint64) *joolnl.Stats {
 
 // TestDropsShow increases the module's counter of dropped sessions. The worker shows the drops in its state and its losses.
 func TestDropsShow(t *testing.T) {
-	a, _ := hosts(t)
-	h := newHost(t, jool4115, specFor(a, group6))
+	h := newTestbed(t, 2).host(0)
 	h.instance.Stats = map[int]uint64{78: 5} // JSTAT_JOOLD_SSS_ENOSPC
 	h.start()
 	if s := h.Sync(); s.Answered.IsZero() || !s.KernelDropped.IsZero() {
@@ -49,8 +48,7 @@ func TestRecreatedInstanceResetsCounters(t *testing.T) {
 		{"another program writes", 1000, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			a, _ := hosts(t)
-			h := newHost(t, jool4115, specFor(a, group6)).start()
+			h := newTestbed(t, 2).host(0).start()
 			h.onThread(func(p *pumps) {
 				now := time.Now().Add(time.Hour)
 				for i, received6 := range []uint64{1000, 1000, test.received6, test.received6, test.received6, test.received6, test.received6} {
@@ -71,10 +69,9 @@ func TestRecreatedInstanceResetsCounters(t *testing.T) {
 
 // TestLedgerBalances reports sessions that are coalesced and refreshed: the ledger accounts for each of them.
 func TestLedgerBalances(t *testing.T) {
-	a, _ := hosts(t)
-	spec := specFor(a, group6)
-	spec.RefreshPeriod = 20 * time.Millisecond
-	h := newHost(t, jool4115, spec).start()
+	h := newTestbed(t, 2).host(0)
+	h.current.RefreshPeriod = 20 * time.Millisecond
+	h.start()
 	for range 5 {
 		for first := range 4 {
 			h.instance.Multicast(entries(t, jool4115, 30*first, 36)) // the lists overlap
@@ -92,9 +89,9 @@ func TestLedgerBalances(t *testing.T) {
 // TestWayInBalances sends live, duplicate, advertised, own, buffered and upstream datagrams: the ledger accounts for all of their
 // sessions.
 func TestWayInBalances(t *testing.T) {
-	a, b := hosts(t)
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b)
+	bed := newTestbed(t, 2)
+	s := bed.peer(0)
+	h := bed.standby(1)
 	h.start().alone()
 	self := h.running.host.Knowledge.Self()
 	list := func(first, n int) []byte { return packed(t, sessionsAt(first, n)...) }

@@ -28,68 +28,65 @@ func TestInherit(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		// before is called while all workers run, away while the standby's worker is stopped.
-		before, away func(t *testing.T, active, standby *host, third string)
+		before, away func(t *testing.T, active, standby *host, bed *testbed)
 		want         bool // the next worker needs no full sync
 		either       bool // the result depends on timing
 	}{
 		{name: "no traffic", want: true},
-		{name: "sessions are reported", away: func(_ *testing.T, active, _ *host, _ string) {
+		{name: "sessions are reported", away: func(_ *testing.T, active, _ *host, _ *testbed) {
 			for i := range 50 {
 				active.report(sessionAt(5000+i, 0))
 			}
 		}, want: true},
-		{name: "the next worker is in another process", away: func(_ *testing.T, _, standby *host, _ string) {
+		{name: "the next worker is in another process", away: func(_ *testing.T, _, standby *host, _ *testbed) {
 			saved := standby.counters.Save()
 			standby.counters.checkpoints.write("another", replication.Checkpoint{})
 			standby.counters.Restore(saved)
 		}, want: true},
-		{name: "more datagrams are sent than are kept for retransmission", away: func(t *testing.T, active, _ *host, _ string) {
+		{name: "more datagrams are sent than are kept for retransmission", away: func(t *testing.T, active, _ *host, _ *testbed) {
 			for i := range replication.RetransmitDatagrams + 100 {
 				active.report(sessionAt(5000+i, 0))
 			}
 			eventually(t, "all sessions are sent", func() bool { return active.counters.Ledger().Sent == replication.RetransmitDatagrams+100 })
 		}},
-		{name: "the active host starts a new incarnation", away: func(_ *testing.T, active, _ *host, _ string) {
+		{name: "the active host starts a new incarnation", away: func(_ *testing.T, active, _ *host, _ *testbed) {
 			active.stop()
 			active.counters.Distrust()
 			active.instance.Sessions.Put(sessionAt(5000, 0))
-			active.init(active.spec())
-			active.start()
+			active.restart()
 		}},
-		{name: "another host has a session that both lack", away: func(t *testing.T, active, _ *host, third string) {
-			other := newStandby(t, jool4115, third, sessionAt(5000, 0))
-			other.start()
-			other.synced()
+		{name: "another host has a session that both lack", away: func(t *testing.T, active, _ *host, bed *testbed) {
+			bed.standby(2, sessionAt(5000, 0)).start().synced()
 			eventually(t, "the active host has it", func() bool { return active.instance.Sessions.Len() == n+1 })
 			active.complete()
 		}},
-		{name: "an upstream joold has been heard", before: func(t *testing.T, _, standby *host, third string) {
-			openPlain(t, third, group6, port, "sync").send(entries(t, jool4115, 1, 1))
+		{name: "an upstream joold has been heard", before: func(t *testing.T, _, standby *host, bed *testbed) {
+			bed.peer(2).send(entries(t, jool4115, 1, 1))
 			eventually(t, "the upstream joold is a peer", func() bool { return len(standby.Peers()) == 2 })
 		}},
-		{name: "the module reports a session just before", before: func(_ *testing.T, active, standby *host, _ string) {
+		{name: "the module reports a session just before", before: func(_ *testing.T, active, standby *host, _ *testbed) {
 			standby.report(sessionAt(5000, 0))
 			eventually(t, "it has crossed", func() bool { return active.instance.Sessions.Len() == n+1 })
 		}, want: true},
-		{name: "the module drops sessions just before", before: func(_ *testing.T, _, standby *host, _ string) {
+		{name: "the module drops sessions just before", before: func(_ *testing.T, _, standby *host, _ *testbed) {
 			standby.instance.Sessions.Put(sessionAt(5000, 0))
 			standby.instance.Set(func(i *workertest.Instance) { i.Stats[78]++ })
 		}, either: true}, // the worker may end before it has polled the counter; then it leaves no checkpoint
-		{name: "the module reports a session meanwhile", away: func(_ *testing.T, _, standby *host, _ string) {
+		{name: "the module reports a session meanwhile", away: func(_ *testing.T, _, standby *host, _ *testbed) {
 			standby.instance.Multicast(lone(standby, 5000))
 		}},
-		{name: "another program writes to the module", away: func(_ *testing.T, _, standby *host, _ string) {
+		{name: "another program writes to the module", away: func(_ *testing.T, _, standby *host, _ *testbed) {
 			standby.instance.Set(func(i *workertest.Instance) { i.Stats[80]++ })
 		}},
-		{name: "the instance is recreated", away: func(_ *testing.T, _, standby *host, _ string) {
+		{name: "the instance is recreated", away: func(_ *testing.T, _, standby *host, _ *testbed) {
 			standby.instance.Set(func(i *workertest.Instance) { i.Stats, i.Sessions = workertest.Counting(), workertest.NewTable() })
 		}},
-		{name: "the active host's module drops a session", away: func(t *testing.T, active, _ *host, _ string) {
+		{name: "the active host's module drops a session", away: func(t *testing.T, active, _ *host, _ *testbed) {
 			active.instance.Sessions.Put(sessionAt(5000, 0))
 			active.instance.Set(func(i *workertest.Instance) { i.Stats[78]++ })
 			eventually(t, "the drop is counted", func() bool { return active.counters.Losses().KernelDropped == 1 })
 		}},
-		{name: "a worker runs without sequence numbers", away: func(_ *testing.T, _, standby *host, _ string) {
+		{name: "a worker runs without sequence numbers", away: func(_ *testing.T, _, standby *host, _ *testbed) {
 			spec := standby.spec()
 			without := spec
 			without.Sequence = false
@@ -98,12 +95,12 @@ func TestInherit(t *testing.T) {
 			standby.stop()
 			standby.init(spec)
 		}},
-		{name: "an operator restarts the worker", away: func(_ *testing.T, _, standby *host, _ string) { standby.counters.Distrust() }},
+		{name: "an operator restarts the worker", away: func(_ *testing.T, _, standby *host, _ *testbed) { standby.counters.Distrust() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			names := lan(t, 3)
-			active, standby := newStandby(t, jool4115, names[0], sessionsAt(0, n)...), newStandby(t, jool4115, names[1])
+			bed := newTestbed(t, 3)
+			active, standby := bed.standby(0, sessionsAt(0, n)...), bed.standby(1)
 			for _, h := range []*host{active, standby} {
 				h.instance.Stats = workertest.Counting()
 				h.instance.Stats[78] = 0 // JSTAT_JOOLD_SSS_ENOSPC
@@ -113,15 +110,14 @@ func TestInherit(t *testing.T) {
 			standby.synced()
 			eventually(t, "both are complete", func() bool { return active.Sync().Synced == syncwire.SyncYes })
 			if c.before != nil {
-				c.before(t, active, standby, names[2])
+				c.before(t, active, standby, bed)
 			}
 			standby.stop()
 			reads := standby.instance.Count(joolnl.SessionForeach)
 			if c.away != nil {
-				c.away(t, active, standby, names[2])
+				c.away(t, active, standby, bed)
 			}
-			standby.init(standby.spec())
-			standby.start()
+			standby.restart()
 			got := standby.synced()
 			if inherited := got.Why == replication.CauseInherited; inherited != c.want && !c.either {
 				t.Errorf("%+v", got)

@@ -10,9 +10,9 @@ import (
 
 // TestEvents: a host that gets a peer's table has events of the full sync and of its verdict, in this order.
 func TestEvents(t *testing.T) {
-	names := lan(t, 2)
-	a := newStandby(t, jool4115, names[0], sessionsAt(0, 50)...).start()
-	b := newStandby(t, jool4115, names[1]).start()
+	bed := newTestbed(t, 2)
+	a := bed.standby(0, sessionsAt(0, 50)...).start()
+	b := bed.standby(1).start()
 	_ = a
 	b.synced()
 	kind := func(k eventlog.Kind) (eventlog.Event, int) {
@@ -41,7 +41,7 @@ func TestEvents(t *testing.T) {
 
 // TestEventLimit: many events of one kind at a time leave room for others.
 func TestEventLimit(t *testing.T) {
-	h := newHost(t, jool4115, specFor("", group6))
+	h := newHost(t, specFor("", group6))
 	for range 3 * eventsAtOnce {
 		h.event(eventlog.Event{Kind: eventlog.FullSyncFailed})
 	}
@@ -60,10 +60,10 @@ func TestEventLimit(t *testing.T) {
 
 // TestRenamedLog: after a rename, events and log lines have the new name of the pair.
 func TestRenamedLog(t *testing.T) {
-	a, b := hosts(t)
-	h := newHost(t, jool4115, specFor(b, group6)).start()
+	bed := newTestbed(t, 2)
+	h := bed.host(1).start()
 	h.Rename("green")
-	openPlain(t, a, group6, port, "sync").send([]byte{1, 2, 3})
+	bed.peer(0).send([]byte{1, 2, 3})
 	eventually(t, "the log has the new name", func() bool {
 		return h.log.count("dropped a malformed datagram") == 1 && h.log.count("pair=green") > 0
 	})

@@ -32,11 +32,7 @@ func TestRetransmissionAfterFailover(t *testing.T) {
 	} {
 		for _, during := range []string{"", ", during a full sync"} {
 			t.Run(c.name+during, func(t *testing.T) {
-				t.Parallel()
-				a, b := hosts(t)
-				s := newScripted(t, a)
-				h := newStandby(t, jool4115, b)
-				h.start()
+				s, h := virtualPeer(t)
 				to := s.asked(0)
 				s.begin(to, 5, 0)
 				s.end(5, 0)
@@ -45,28 +41,24 @@ func TestRetransmissionAfterFailover(t *testing.T) {
 				s.last++ // this datagram is lost
 				lost := s.last
 				s.live(sessionAt(44, 0))
-				for {
-					if nack, _ := control[*syncwire.Nack](s.plain); nack.To == s.id && nack.FullSync == 0 {
-						break
-					}
-				}
+				controlThat(s, func(n *syncwire.Nack) bool { return n.To == s.id && n.FullSync == 0 })
 				if during != "" {
 					s.say(&syncwire.Begin{FullSync: 6, Why: syncwire.WhyAdvertise, Settings: ttl})
-					eventually(t, "it receives", func() bool { return h.Sync().Phase == replication.PhaseCollecting.String() })
+					h.v.until("it receives", func() bool { return h.Sync().Phase == replication.PhaseCollecting.String() })
 				}
 				h.report(c.reported)
-				eventually(t, "the report is read", func() bool { return h.counters.Ledger().Reported == 1 })
+				h.v.until("the report is read", func() bool { return h.counters().Ledger().Reported == 1 })
 				s.send(syncwire.Trailer{Kind: syncwire.Retransmission, Sender: s.id, Seq: lost}.Append(packed(t, c.repeated)))
 				marker := sessionAt(48, 0)
 				s.live(marker)
 				if during != "" {
 					s.end(6, 0)
 				}
-				eventually(t, "the datagram after the retransmission is stored", func() bool {
-					_, there := h.instance.Sessions.Get(marker.Key())
+				h.v.until("the datagram after the retransmission is stored", func() bool {
+					_, there := h.get(marker)
 					return there
 				})
-				r, _ := h.instance.Sessions.Get(c.repeated.Key())
+				r, _ := h.get(c.repeated)
 				if r.State() != c.want {
 					t.Errorf("%v, want %v", r.State(), c.want)
 				}

@@ -14,9 +14,9 @@ import (
 
 // TestMemoryOfForgedMessages announces full syncs of the largest size, and sends a few of their BULKs. The worker's memory must stay small.
 func TestMemoryOfForgedMessages(t *testing.T) {
-	a, b := hosts(t)
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b)
+	bed := newTestbed(t, 2)
+	s := bed.peer(0)
+	h := bed.standby(1)
 	h.start()
 	to := s.asked(replication.MaxSessions)
 	records := sessionsAt(0, syncwire.MaxBulk)
@@ -59,7 +59,7 @@ func TestMemoryOfForgedMessages(t *testing.T) {
 }
 
 // said reads datagrams for the time d, and counts those of a worker by their type. Datagrams with sessions count as type 0.
-func (p *plain) said(from syncwire.ID, d time.Duration) map[syncwire.Type]int {
+func (p *peer) said(from syncwire.ID, d time.Duration) map[syncwire.Type]int {
 	p.t.Helper()
 	counts := make(map[syncwire.Type]int)
 	b := make([]byte, 2048)
@@ -86,14 +86,14 @@ func typeOf(b syncwire.Body) syncwire.Type {
 // TestFloods sends messages that a worker answers, as fast as possible. The number of answers must be bounded, no session may change,
 // and the worker must still send live datagrams.
 func TestFloods(t *testing.T) {
-	names := lan(t, 3)
-	h := newStandby(t, jool4115, names[0], sessionsAt(0, 2000)...)
+	bed := newTestbed(t, 3)
+	h := bed.standby(0, sessionsAt(0, 2000)...)
 	h.start().alone()
 	for i := range 600 {
 		h.report(sessionAt(10_000+i, 0))
 	}
 	eventually(t, "all sessions are sent", func() bool { return h.counters.Ledger().Sent == 600 })
-	hears, forger := openPlain(t, names[1], group6, port, "sync"), newScripted(t, names[2])
+	hears, forger := bed.peer(1), bed.peer(2)
 	for number, c := range []struct {
 		name  string
 		flood func(h syncwire.ID, last syncwire.Seq, i int, r *rand.Rand) (sender syncwire.ID, body syncwire.Body)
@@ -135,9 +135,9 @@ func TestFloods(t *testing.T) {
 		}, map[syncwire.Type]int{syncwire.TypeNack: replication.MaxReplies * 26, syncwire.TypeSolicit: 10, syncwire.TypeHello: 60}},
 		{"SOLICITs", func(h syncwire.ID, _ syncwire.Seq, i int, _ *rand.Rand) (syncwire.ID, syncwire.Body) {
 			return syncwire.ID(1000 + i), &syncwire.Solicit{To: h}
-		}, map[syncwire.Type]int{syncwire.TypeBegin: 20, syncwire.TypeEnd: 20, syncwire.TypeBulk: replication.MaxRate * 500}},
+		}, map[syncwire.Type]int{syncwire.TypeHello: 60, syncwire.TypeBegin: 20, syncwire.TypeEnd: 20, syncwire.TypeBulk: replication.MaxRate * 500}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		bed.run(c.name, func(t *testing.T, bed *testbed) {
 			before := h.instance.Sessions.Records()
 			stop, stopped := make(chan struct{}), make(chan int)
 			self := h.running.host.Knowledge.Self()
@@ -182,7 +182,7 @@ func TestFloods(t *testing.T) {
 }
 
 // waitFor reads datagrams until one of them has the session.
-func (p *plain) waitFor(want session.Record) {
+func (p *peer) waitFor(want session.Record) {
 	p.t.Helper()
 	for {
 		b, _ := p.receive()
@@ -200,13 +200,13 @@ func (p *plain) waitFor(want session.Record) {
 
 // TestMutatedFlood sends forged, mutated and random control messages to two hosts that synchronise. The hosts still become equal.
 func TestMutatedFlood(t *testing.T) {
-	names := lan(t, 3)
-	first, second := newStandby(t, jool4115, names[0], sessionsAt(0, 2000)...), newStandby(t, jool4115, names[1])
+	bed := newTestbed(t, 3)
+	first, second := bed.standby(0, sessionsAt(0, 2000)...), bed.standby(1)
 	first.start()
 	second.start()
 	first.synced()
 	second.synced()
-	forger := newScripted(t, names[2])
+	forger := bed.peer(2)
 	r := rand.New(rand.NewPCG(7, 7))
 	record := sessionAt(1, 0)
 	ids := []syncwire.ID{first.running.host.Knowledge.Self(), second.running.host.Knowledge.Self(), 1000, 1001}

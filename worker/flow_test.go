@@ -16,18 +16,18 @@ import (
 
 // TestSessionsCross reports sessions on one host: the other host's module gets them.
 func TestSessionsCross(t *testing.T) {
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	for _, v := range []joolnl.Version{jool419, jool4112, jool4115} {
 		for _, group := range []netip.Addr{group6, group4} {
 			for _, by := range []struct{ how, a, b string }{
 				{"by name", "sync", "sync"}, {"by IPv6 address", "fd64::1", "fd64::2"}, {"by IPv4 address", "10.64.0.1", "10.64.0.2"},
 			} {
-				t.Run(fmt.Sprintf("Jool %v, %v, %s", v, group, by.how), func(t *testing.T) {
-					specA, specB := specFor(a, group), specFor(b, group)
-					specA.InInterface, specA.OutInterface = by.a, by.a
-					specB.InInterface, specB.OutInterface = by.b, by.b
-					hostA, hostB := newHost(t, v, specA).start(), newHost(t, v, specB).start()
-					cross(t, v, hostA, hostB)
+				bed.run(fmt.Sprintf("Jool %v, %v, %s", v, group, by.how), func(t *testing.T, bed *testbed) {
+					bed.group = group
+					hostA, hostB := bed.host(0).of(v), bed.host(1).of(v)
+					hostA.current.InInterface, hostA.current.OutInterface = by.a, by.a
+					hostB.current.InInterface, hostB.current.OutInterface = by.b, by.b
+					cross(t, v, hostA.start(), hostB.start())
 					cross(t, v, hostB, hostA)
 				})
 			}
@@ -71,9 +71,9 @@ func counts(t *testing.T, h *host, want Stats) {
 
 // TestOwnDatagramsAreNotHeard makes a worker send a datagram, and then its peer. The worker receives only that of the peer.
 func TestOwnDatagramsAreNotHeard(t *testing.T) {
-	a, b := hosts(t)
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		hostA, hostB := newHost(t, jool4115, specFor(a, group)).start(), newHost(t, jool4115, specFor(b, group)).start()
+	bed := newTestbed(t, 2)
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
+		hostA, hostB := bed.host(0).start(), bed.host(1).start()
 		mine, theirs := entries(t, jool4115, 1, 2), entries(t, jool4115, 5, 3)
 		hostA.instance.Multicast(mine)
 		same(t, hostB.adds(1), mine)
@@ -88,20 +88,18 @@ func TestOwnDatagramsAreNotHeard(t *testing.T) {
 // TestInInterfaceOnly sends datagrams to a host through two links. The host has members of the group on both, but the worker
 // processes only the datagrams on its own interface.
 func TestInInterfaceOnly(t *testing.T) {
-	a, b := hosts(t)
-	nstest.Veth(t,
-		nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
-		nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+	bed := newTestbed(t, 2)
+	bed.connect(0, 1, "other", 65)
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
 		// Another socket makes b a member of the group on its other interface.
-		openPlain(t, b, group, port+1, "other")
-		hostB := newHost(t, jool4115, specFor(b, group)).start()
-		other, sync := openPlain(t, a, group, port, "other"), (*plain)(nil)
+		bed.peerAt(1, bed.group, port+1, "other")
+		hostB := bed.host(1).start()
+		other, sync := bed.peerAt(0, bed.group, port, "other"), (*peer)(nil)
 		for i := range 20 {
 			other.send(entries(t, jool4115, 100+i, 1))
 		}
 		other.Close()
-		sync = openPlain(t, a, group, port, "sync")
+		sync = bed.peer(0)
 		want := entries(t, jool4115, 1, 4)
 		sync.send(want)
 		same(t, hostB.adds(1), want)
@@ -109,20 +107,20 @@ func TestInInterfaceOnly(t *testing.T) {
 		if s, l := hostB.counters.Stats(), hostB.counters.Losses(); s.NetRcvdPackets != 1 || l != (Losses{}) {
 			t.Errorf("%+v, %+v", s, l)
 		}
-		if peers := hostB.Peers(); len(peers) != 1 || peers[0].Address.Is4() != group.Is4() {
+		if peers := hostB.Peers(); len(peers) != 1 || peers[0].Address.Is4() != bed.group.Is4() {
 			t.Errorf("peers %v", peers)
 		}
 	})
 }
 
 func TestTTL(t *testing.T) {
-	a, b := hosts(t)
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		receiver := openPlain(t, b, group, port, "sync")
+	bed := newTestbed(t, 2)
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
+		receiver := bed.peer(1)
 		for _, ttl := range []int{1, 7, 255} {
-			spec := specFor(a, group)
-			spec.TTL = ttl
-			h := newHost(t, jool4115, spec).start()
+			h := bed.host(0)
+			h.current.TTL = ttl
+			h.start()
 			want := entries(t, jool4115, ttl, 2)
 			h.instance.Multicast(want)
 			got, gotTTL := receiver.receive()
@@ -135,12 +133,13 @@ func TestTTL(t *testing.T) {
 }
 
 func TestReuseAddr(t *testing.T) {
-	a, _ := hosts(t)
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+	bed := newTestbed(t, 2)
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
 		for _, reuse := range []bool{false, true} {
-			spec := specFor(a, group)
-			spec.ReuseAddr = reuse
-			first := newHost(t, jool4115, spec).start()
+			first := bed.host(0)
+			first.current.ReuseAddr = reuse
+			first.start()
+			spec := first.spec()
 			spec.Instance = "second"
 			second := first.beside(spec)
 			err := second.tryStart()
@@ -149,7 +148,7 @@ func TestReuseAddr(t *testing.T) {
 					t.Errorf("reuseaddr 1: %v", err)
 				}
 			} else {
-				wantError(t, err, false, fmt.Sprint(group), fmt.Sprint(port), fmt.Sprintf("%q", a), "address already in use", "reuseaddr")
+				wantError(t, err, false, fmt.Sprint(bed.group), fmt.Sprint(port), fmt.Sprintf("%q", bed.ns[0]), "address already in use", "reuseaddr")
 			}
 			second.stop()
 			first.stop()
@@ -159,11 +158,12 @@ func TestReuseAddr(t *testing.T) {
 
 // TestBuffers checks that the sockets' receive buffers can be larger than the system's limit.
 func TestBuffers(t *testing.T) {
-	a, _ := hosts(t)
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		spec := specFor(a, group)
-		spec.ReceiveBuffer = 32 << 20
-		h := newHost(t, jool4115, spec).start()
+	bed := newTestbed(t, 2)
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
+		h := bed.host(0)
+		h.current.ReceiveBuffer = 32 << 20
+		h.start()
+		spec := h.spec()
 		p := h.running
 		for name, fd := range map[string]int{"network": p.socket.fd, "netlink": p.conn.Receiver()} {
 			// The kernel doubles the number for its own bookkeeping.
@@ -180,11 +180,10 @@ func TestBuffers(t *testing.T) {
 // TestNamespacesDoNotMix runs workers for four instances of the same name in four namespaces. Each instance gets only the
 // sessions of its peer.
 func TestNamespacesDoNotMix(t *testing.T) {
-	a, b := hosts(t)
-	c, d := hosts(t)
-	first := newHost(t, jool4115, specFor(a, group6)).start()
+	bed, other := newTestbed(t, 2), newTestbed(t, 2)
+	first := bed.host(0).start()
 	all := []*host{first}
-	for _, ns := range []string{b, c, d} {
+	for _, ns := range []string{bed.ns[1], other.ns[0], other.ns[1]} {
 		all = append(all, first.beside(specFor(ns, group6)).start())
 	}
 	const rounds = 50
@@ -206,25 +205,23 @@ func TestNamespacesDoNotMix(t *testing.T) {
 
 // TestNetNamespace runs a worker whose network socket is in another namespace than its instance.
 func TestNetNamespace(t *testing.T) {
-	a, b := hosts(t)
-	inner := nstest.New(t)
-	spec := specFor(inner, group6)
-	spec.NetNamespace = a
-	hostA, hostB := newHost(t, jool4115, spec).start(), newHost(t, jool4115, specFor(b, group6)).start()
-	cross(t, jool4115, hostA, hostB)
+	bed := newTestbed(t, 2)
+	hostA, hostB := bed.host(bed.add()), bed.host(1).start()
+	hostA.current.NetNamespace = bed.ns[0]
+	cross(t, jool4115, hostA.start(), hostB)
 	cross(t, jool4115, hostB, hostA)
-	nstest.Delete(t, a)
+	nstest.Delete(t, bed.ns[0])
 	hostA.Check()
-	wantError(t, hostA.end(), true, fmt.Sprintf("namespace %q", a))
+	wantError(t, hostA.end(), true, fmt.Sprintf("namespace %q", bed.ns[0]))
 }
 
 // TestAckWithoutNetwork sets the link down: the worker acknowledges reports that it cannot send.
 func TestAckWithoutNetwork(t *testing.T) {
-	a, _ := hosts(t)
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		h := newHost(t, jool4115, specFor(a, group)).start()
-		nstest.IP(t, a, "link set sync down")
-		defer nstest.IP(t, a, "link set sync up", "address replace fd64::1/64 dev sync nodad")
+	bed := newTestbed(t, 2)
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
+		h := bed.host(0).start()
+		nstest.IP(t, bed.ns[0], "link set sync down")
+		defer nstest.IP(t, bed.ns[0], "link set sync up", "address replace fd64::1/64 dev sync nodad")
 		for i := range 3 {
 			h.instance.Multicast(entries(t, jool4115, i, 1))
 		}
@@ -241,12 +238,12 @@ func TestAckWithoutNetwork(t *testing.T) {
 
 // TestAckComesFirst makes the worker panic when it sends a datagram: it has sent the ACK before that.
 func TestAckComesFirst(t *testing.T) {
-	a, _ := hosts(t)
-	h := newHost(t, jool4115, specFor(a, group6))
+	bed := newTestbed(t, 2)
+	h := bed.host(0)
 	h.log.panics = "could not be sent"
 	h.start()
 	h.instance.Wait(t, joolnl.JooldAck, 1)
-	nstest.IP(t, a, "link set sync down")
+	nstest.IP(t, bed.ns[0], "link set sync down")
 	h.instance.Multicast(entries(t, jool4115, 1, 1))
 	if err := h.end(); err == nil || !strings.Contains(err.Error(), "could not be sent") {
 		t.Errorf("the worker ended with %v", err)

@@ -22,27 +22,22 @@ func next(t *testing.T, f *Follower) Flow {
 	return Flow{}
 }
 
+// follow follows a running worker.
+func (h *host) follow() *Follower {
+	h.t.Helper()
+	f, err := h.Follow()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return f
+}
+
 // TestFollow follows sessions on their way out of one host and into another one.
 func TestFollow(t *testing.T) {
-	a, b := hosts(t)
-	hostA := newHost(t, jool4115, specFor(a, group6))
-	if _, err := hostA.Follow(); !errors.Is(err, ErrNotRunning) {
-		t.Errorf("before the start: %v", err)
-	}
-	hostA.start()
-	hostB := newHost(t, jool4115, specFor(b, group6)).start()
-	out, err := hostA.Follow()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := hostB.Follow()
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := hostB.Follow()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bed := newTestbed(t, 2)
+	hostA := bed.host(0).start()
+	hostB := bed.host(1).start()
+	out, in, second := hostA.follow(), hostB.follow(), hostB.follow()
 	want := entries(t, jool4115, 1, 5)
 	hostA.instance.Multicast(want)
 	for _, c := range []struct {
@@ -60,64 +55,75 @@ func TestFollow(t *testing.T) {
 			t.Errorf("%v, %v", s, err)
 		}
 	}
+}
 
-	// Nobody reads second any more.
+// TestSlowFollower reads one of two followers, and later the other one: only the other one misses sessions, and it learns how many.
+func TestSlowFollower(t *testing.T) {
+	bed := newTestbed(t, 2)
+	hostA := bed.host(0).start()
+	hostB := bed.host(1).start()
+	in, slow := hostB.follow(), hostB.follow()
 	for i := range followerRoom + 3 {
 		hostA.instance.Multicast(entries(t, jool4115, i%200, 2))
 		next(t, in)
 	}
-	if n := second.Dropped(); n != 6 {
+	if n := slow.Dropped(); n != 6 {
 		t.Errorf("%d sessions were dropped, want 6", n)
 	}
 	if n := in.Dropped(); n != 0 {
 		t.Errorf("%d sessions of a fast reader were dropped", n)
 	}
-	if flow := next(t, second); flow.Dropped != 0 {
+	if flow := next(t, slow); flow.Dropped != 0 {
 		t.Errorf("%d sessions were dropped before those that waited", flow.Dropped)
 	}
-
 	in.Close()
 	in.Close()
 	hostA.instance.Multicast(entries(t, jool4115, 1, 1))
-	eventually(t, "the second follower gets what was dropped with the next sessions", func() bool { return second.Dropped() == 0 })
+	eventually(t, "the slow follower gets what was dropped with the next sessions", func() bool { return slow.Dropped() == 0 })
 	for range followerRoom - 1 {
-		next(t, second)
+		next(t, slow)
 	}
-	if flow := next(t, second); flow.Dropped != 6 {
+	if flow := next(t, slow); flow.Dropped != 6 {
 		t.Errorf("%d sessions were dropped before the last ones, want 6", flow.Dropped)
 	}
 	if len(in.Flows()) > 0 {
 		t.Error("a closed follower gets sessions")
 	}
-	hostB.stop()
+}
+
+// TestFollowedWorkerEnds follows a worker before its start, until its end, and afterwards.
+func TestFollowedWorkerEnds(t *testing.T) {
+	h := newTestbed(t, 2).host(0)
+	if _, err := h.Follow(); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("before the start: %v", err)
+	}
+	h.start().follow().Close()
+	if h.followers.Load() != nil {
+		t.Error("a worker without followers has a list of them")
+	}
+	f := h.follow()
+	h.stop()
 	select {
-	case <-second.Ended():
+	case <-f.Ended():
 	case <-time.After(patience):
 		t.Error("the follower does not learn that the worker has ended")
 	}
-	second.Close()
-	if _, err := hostB.Follow(); !errors.Is(err, ErrNotRunning) {
+	f.Close()
+	if _, err := h.Follow(); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("after the end: %v", err)
-	}
-	out.Close()
-	if hostA.followers.Load() != nil {
-		t.Error("a worker without followers has a list of them")
 	}
 }
 
 // TestFollowFullSync follows the sessions of a peer's table.
 func TestFollowFullSync(t *testing.T) {
-	names := lan(t, 2)
-	a := newStandby(t, jool4115, names[0], sessionsAt(0, 50)...)
-	b := newStandby(t, jool4115, names[1])
+	bed := newTestbed(t, 2)
+	a := bed.standby(0, sessionsAt(0, 50)...)
+	b := bed.standby(1)
 	gate := b.gate()
 	gate.Lock()
 	a.start()
 	b.start()
-	f, err := b.Follow()
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := b.follow()
 	gate.Unlock()
 	for got := 0; got < 50; {
 		flow := next(t, f)

@@ -10,18 +10,18 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/replication"
+	"joolctl/replication/sim"
 	"joolctl/session"
 	"joolctl/syncwire"
-	"joolctl/worker/workertest"
 )
 
 func TestColdStandby(t *testing.T) {
 	for _, v := range []joolnl.Version{jool419, jool4112, jool4115} {
 		t.Run(v.String(), func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
+			bed := newTestbed(t, 2)
 			const n = 3000
-			active, standby := newStandby(t, v, a, sessionsAt(0, n)...), newStandby(t, v, b)
+			active, standby := bed.standby(0, sessionsAt(0, n)...).of(v), bed.standby(1).of(v)
 			active.start()
 			standby.start()
 			got := standby.synced()
@@ -69,8 +69,8 @@ func TestMixedVersions(t *testing.T) {
 		for _, w := range []joolnl.Version{versions[(i+1)%3], versions[(i+2)%3]} {
 			t.Run(fmt.Sprintf("%v and %v", v, w), func(t *testing.T) {
 				t.Parallel()
-				a, b := hosts(t)
-				first, second := newStandby(t, v, a, sessionsAt(0, 500)...), newStandby(t, w, b, sessionsAt(400, 500)...)
+				bed := newTestbed(t, 2)
+				first, second := bed.standby(0, sessionsAt(0, 500)...).of(v), bed.standby(1, sessionsAt(400, 500)...).of(w)
 				first.start()
 				second.start()
 				first.synced()
@@ -85,17 +85,16 @@ func TestMixedVersions(t *testing.T) {
 }
 
 func TestEqualTables(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
 	const n = 3000
-	first, second := newStandby(t, jool4115, a, sessionsAt(0, n)...), newStandby(t, jool4115, b, sessionsAt(0, n)...)
-	first.start()
-	second.start()
-	for _, h := range []*host{first, second} {
+	v := newVirtual(t, tables(sessionsAt(0, n), sessionsAt(0, n)))
+	for _, h := range v.hosts {
 		if r := h.synced(); r.Got != n || r.Had != n || r.Injected+r.GaveBack+r.Collisions != 0 {
 			t.Errorf("%+v", r)
 		}
-		if n := h.instance.Count(joolnl.JooldAdd); n != 0 {
+	}
+	v.pass(time.Second)
+	for _, h := range v.hosts {
+		if n := h.Usage.Adds; n != 0 {
 			t.Errorf("%d JOOLD_ADDs", n)
 		}
 	}
@@ -107,8 +106,8 @@ func TestStaleTable(t *testing.T) {
 	for _, who := range []string{"the stale host starts", "the fresh host starts"} {
 		t.Run(who, func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
-			fresh, stale := newStandby(t, jool4115, a), newStandby(t, jool4115, b)
+			bed := newTestbed(t, 2)
+			fresh, stale := bed.standby(0), bed.standby(1)
 			var old, now []session.Record
 			for i := range 400 {
 				o := kind(sessionAt(4*i, 0), session.TCP, session.Established, 0, 10*time.Minute)
@@ -145,31 +144,24 @@ func TestStaleTable(t *testing.T) {
 
 // TestThreeHosts starts two hosts with empty tables together: both request a full sync at the same time.
 func TestThreeHosts(t *testing.T) {
-	t.Parallel()
-	names := lan(t, 3)
-	const n = 5000
-	active := newStandby(t, jool4115, names[0], sessionsAt(0, n)...)
-	active.start().alone()
-	second, third := newStandby(t, jool4115, names[1]), newStandby(t, jool4115, names[2])
-	second.start()
-	third.start()
-	second.synced()
-	third.synced()
-	become(t, active, second)
-	become(t, active, third)
-	wantEqual(t, active, second, third)
-	live := sessionsAt(10_000, 50)
-	second.report(live...)
-	become(t, second, active)
-	become(t, second, third)
+	const later = 10 * time.Second
+	v := newVirtual(t, tables(sessionsAt(0, 5000), nil, nil), sim.Fault{Kind: sim.Kill, For: later, Host: 1}, sim.Fault{Kind: sim.Kill, For: later, Host: 2})
+	v.hosts[0].alone()
+	v.Run(later)
+	v.hosts[1].synced()
+	v.hosts[2].synced()
+	v.alike()
+	v.hosts[1].report(sessionsAt(10_000, 50)...)
+	v.until("all have the live sessions", func() bool { return v.hosts[0].Module.Len() == 5050 && v.hosts[2].Module.Len() == 5050 })
+	v.alike()
 }
 
 // TestSenderDies stops the peer that sends its table in the middle of that: another peer takes over.
 func TestSenderDies(t *testing.T) {
 	t.Parallel()
-	names := lan(t, 3)
+	bed := newTestbed(t, 3)
 	const n = 5000
-	first, other := newStandby(t, jool4115, names[0], sessionsAt(0, n)...), newStandby(t, jool4115, names[1], sessionsAt(0, n-10)...)
+	first, other := bed.standby(0, sessionsAt(0, n)...), bed.standby(1, sessionsAt(0, n-10)...)
 	gate := first.gate()
 	first.start()
 	other.start()
@@ -182,7 +174,7 @@ func TestSenderDies(t *testing.T) {
 		return len(p) == 1 && p[0].Sessions == n+1
 	})
 	gate.Lock()
-	cold := newStandby(t, jool4115, names[2])
+	cold := bed.standby(2)
 	cold.start()
 	eventually(t, "the cold host receives a table", func() bool { return cold.Sync().Phase == replication.PhaseCollecting.String() })
 	// The cold host loses half of the table, and the sender does not receive its NACKs.
@@ -235,9 +227,9 @@ func TestLoss(t *testing.T) {
 	for _, percent := range []uint32{1, 10, 20} {
 		t.Run(fmt.Sprintf("%d %%", percent), func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
+			bed := newTestbed(t, 2)
 			const n = 10_000
-			active, standby := newStandby(t, jool4115, a, sessionsAt(0, n)...), newStandby(t, jool4115, b)
+			active, standby := bed.standby(0, sessionsAt(0, n)...), bed.standby(1)
 			active.start()
 			active.lossy(percent)
 			standby.start()
@@ -266,9 +258,9 @@ func TestLoss(t *testing.T) {
 // TestLiveDuringFullSync reports sessions while a full sync brings older records of them.
 func TestLiveDuringFullSync(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	const n = 5000
-	active, standby := newStandby(t, jool4115, a, sessionsAt(0, n)...), newStandby(t, jool4115, b)
+	active, standby := bed.standby(0, sessionsAt(0, n)...), bed.standby(1)
 	active.start().alone()
 	standby.start()
 	for i := 0; standby.Sync().Synced != syncwire.SyncYes; i++ {
@@ -288,23 +280,21 @@ func TestLiveDuringFullSync(t *testing.T) {
 // TestWithoutSequence runs a host with a peer that sends datagrams without trailers, like upstream's joold.
 func TestWithoutSequence(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
-	ours := newStandby(t, jool4115, a, sessionsAt(0, 100)...)
-	spec := standbySpec(b)
-	spec.Sequence = false
-	plainOne := newHost(t, jool4115, spec)
-	plainOne.instance.Sessions = workertest.NewTable()
-	plainOne.start()
+	bed := newTestbed(t, 2)
+	ours := bed.standby(0, sessionsAt(0, 100)...)
+	plain := bed.standby(1)
+	plain.current.Sequence = false
+	plain.start()
 	ours.start()
 	ours.report(sessionsAt(1000, 40)...)
-	eventually(t, "live sessions cross", func() bool { return plainOne.instance.Sessions.Len() == 40 })
-	plainOne.report(sessionsAt(2000, 40)...)
+	eventually(t, "live sessions cross", func() bool { return plain.instance.Sessions.Len() == 40 })
+	plain.report(sessionsAt(2000, 40)...)
 	eventually(t, "live sessions cross in the other direction", func() bool { return ours.instance.Sessions.Len() == 180 })
 	ours.alone()
 	if p := ours.Peers(); len(p) != 1 || p[0].ID != 0 {
 		t.Errorf("peers %+v", p)
 	}
-	if l := plainOne.counters.Losses(); l.Malformed > 0 || l.NotUnderstood == 0 {
+	if l := plain.counters.Losses(); l.Malformed > 0 || l.NotUnderstood == 0 {
 		t.Errorf("losses %+v", l)
 	}
 	if l := ours.counters.Losses(); l != (Losses{}) {
@@ -312,37 +302,50 @@ func TestWithoutSequence(t *testing.T) {
 	}
 }
 
-// TestRestart stops the active host's worker while sessions are opened, and starts it again.
+// TestRestart stops the active host's worker while sessions are opened, and starts it again: many sessions, or too few for the comparison
+// of table sizes. Afterwards its peers have the sessions.
 func TestRestart(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
-	active, standby := newStandby(t, jool4115, a, sessionsAt(0, 500)...), newStandby(t, jool4115, b)
-	active.start()
-	standby.start()
-	standby.synced()
-	active.synced()
-	active.stop()
-	active.instance.Sessions.Put(sessionsAt(500, 2000)...)
-	active.init(standbySpec(a))
-	active.start()
-	active.synced()
-	become(t, active, standby)
-	wantEqual(t, active, standby)
+	const at, down = 10 * time.Second, time.Second
+	for _, c := range []struct {
+		name   string
+		tables [][]session.Record
+		opened int
+	}{
+		{"two hosts", tables(sessionsAt(0, 500), nil), 2000},
+		{"three hosts", tables(sessionsAt(0, 500), nil, nil), 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := newVirtual(t, c.tables, sim.Fault{Kind: sim.Kill, At: at, For: down})
+			v.alike()
+			v.Run(at)
+			for i := range c.opened {
+				if err := v.hosts[0].Module.Add(packed(t, sessionAt(500+i, 0))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			v.Run(at + down)
+			v.hosts[0].synced()
+			v.until("all have the sessions", func() bool {
+				for _, h := range v.hosts {
+					if h.Module.Len() != 500+c.opened {
+						return false
+					}
+				}
+				return true
+			})
+			v.alike()
+		})
+	}
 }
 
 // TestAppears sends a live datagram of an unknown peer before its HELLO, as if an earlier HELLO had been lost. The host requests a
 // full sync from that peer.
 func TestAppears(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
-	h := newStandby(t, jool4115, b)
-	h.start().alone()
-	sender := openPlain(t, a, group6, port, "sync")
-	sender.send(syncwire.Trailer{Kind: syncwire.Live, Sender: 77, Seq: 1}.Append(entries(t, jool4115, 1, 1)))
-	hello := syncwire.Message{Sender: 77, Last: 1, Body: &syncwire.Hello{Sync: syncwire.SyncAlone, Sessions: 1, Settings: ttl}}
-	sender.send(hello.Append(nil))
-	solicit, _ := control[*syncwire.Solicit](sender)
-	if solicit.To != 77 {
+	s, h := virtualPeer(t)
+	h.alone()
+	s.live(sessionAt(1, 0))
+	s.say(&syncwire.Hello{Sync: syncwire.SyncAlone, Sessions: 1, Settings: ttl})
+	if solicit, _ := control[*syncwire.Solicit](s); solicit.To != s.id {
 		t.Errorf("%+v", solicit)
 	}
 }

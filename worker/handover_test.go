@@ -23,12 +23,11 @@ type leaving struct {
 	manager *fdstoretest.Manager
 }
 
-func startLeaving(t *testing.T, spec configdir.Spec) *leaving {
-	t.Helper()
-	h := newHost(t, jool4115, spec)
-	l := &leaving{h, &overrun{Kernel: h.kernel, group: 1}, fdstoretest.New(t)}
+func startLeaving(h *host) *leaving {
+	h.t.Helper()
+	l := &leaving{h, &overrun{Kernel: h.kernel, group: 1}, fdstoretest.New(h.t)}
 	l.env.Kernel = l.kernel
-	l.env.Store = l.manager.Open(t, slog.New(slog.DiscardHandler))
+	l.env.Store = l.manager.Open(h.t, slog.New(slog.DiscardHandler))
 	l.start()
 	return l
 }
@@ -55,7 +54,7 @@ func (l *leaving) next(spec configdir.Spec) {
 // TestHandover sends a datagram and a report between the end of one process and the start of the next. The next worker receives
 // both, unless a socket does not fit its configuration: then it opens another one.
 func TestHandover(t *testing.T) {
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+	(&testbed{t: t}).bothFamilies(func(t *testing.T, both *testbed) {
 		for _, c := range []struct {
 			name string
 			// between is called while no worker runs.
@@ -73,18 +72,17 @@ func TestHandover(t *testing.T) {
 				l.instance = l.kernel.Add(l.t, s.Namespace, s.Instance)
 			}, true, false, "sync"},
 			// The IPv6 socket is used too, but the worker drops the datagram because it arrived on the old interface.
-			{"another interface", func(_ *leaving, s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, group.Is4(), true, "other"},
+			{"another interface", func(_ *leaving, s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, both.group.Is4(), true, "other"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				a, b := hosts(t)
-				nstest.Veth(t,
-					nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
-					nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
-				spec := specFor(b, group)
-				spec.Namespace = a // the netlink socket and the network socket are in different namespaces
-				l := startLeaving(t, spec)
+				bed := newTestbed(t, 2)
+				bed.connect(0, 1, "other", 65)
+				bed.group = both.group
+				h := bed.host(0)
+				h.current.NetNamespace = bed.ns[1] // not the namespace of the netlink socket
+				l, spec := startLeaving(h), h.spec()
 				l.leave()
-				peer := openPlain(t, a, group, port, "sync")
+				peer := bed.peer(0)
 				meanwhile := entries(t, jool4115, 1, 3)
 				peer.send(meanwhile)
 				peer.Close()
@@ -92,7 +90,7 @@ func TestHandover(t *testing.T) {
 				l.kernel.multicast(t, workertest.Multicast(jool4115, "nat", report))
 				c.between(l, &spec)
 				l.next(spec)
-				later := openPlain(t, a, group, int(spec.Port), c.via)
+				later := bed.peerAt(0, bed.group, spec.Port, c.via)
 				afterwards := entries(t, jool4115, 50, 2)
 				later.send(afterwards)
 				want := [][]byte{afterwards}
@@ -117,19 +115,19 @@ func TestHandover(t *testing.T) {
 
 // TestHandoverOfNamespace recreates the namespace between two processes. The next worker opens new sockets.
 func TestHandoverOfNamespace(t *testing.T) {
-	a, b := hosts(t)
-	l := startLeaving(t, specFor(b, group6))
+	bed := newTestbed(t, 2)
+	l := startLeaving(bed.host(1))
 	l.leave()
-	nstest.Delete(t, b)
-	nstest.Add(t, b)
-	nstest.Veth(t, nstest.End{Namespace: a, Name: "new", Addrs: []string{"fd66::1/64"}},
-		nstest.End{Namespace: b, Name: "sync", Addrs: []string{"fd66::2/64"}})
-	l.instance = l.kernel.Add(t, b, "nat")
-	l.next(specFor(b, group6))
+	nstest.Delete(t, bed.ns[1])
+	nstest.Add(t, bed.ns[1])
+	nstest.Veth(t, nstest.End{Namespace: bed.ns[0], Name: "new", Addrs: []string{"fd66::1/64"}},
+		nstest.End{Namespace: bed.ns[1], Name: "sync", Addrs: []string{"fd66::2/64"}})
+	l.instance = l.kernel.Add(t, bed.ns[1], "nat")
+	l.next(l.spec())
 	if n := l.env.Store.Passed(); n != 2 {
 		t.Errorf("%d sockets are left, want both", n)
 	}
-	peer := openPlain(t, a, group6, port, "new")
+	peer := bed.peerAt(0, bed.group, port, "new")
 	peer.send(entries(t, jool4115, 1, 1))
 	same(t, l.adds(1), entries(t, jool4115, 1, 1))
 	if got := l.instance.Count(joolnl.JooldAck); got == 0 {

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"testing"
 
@@ -12,30 +11,15 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// blocked keeps the worker's thread busy while fn runs. The worker then reads the datagrams that fn has sent in one batch.
-func (h *host) blocked(fn func()) {
-	h.t.Helper()
-	h.mu.Lock()
-	th := h.running.thread
-	h.mu.Unlock()
-	entered, leave := make(chan struct{}), make(chan struct{})
-	if err := th.Post(func() { close(entered); <-leave }); err != nil {
-		h.t.Fatal(err)
-	}
-	<-entered
-	defer close(leave)
-	fn()
-}
-
 // TestBadDatagrams sends malformed datagrams and unknown messages, each between two valid datagrams.
 func TestBadDatagrams(t *testing.T) {
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	good := entries(t, jool4115, 1, 3)
 	broken := slices.Clone(good)
 	broken[len(broken)-1] = 0xff
 	malformed, notUnderstood := Losses{Malformed: 1}, Losses{NotUnderstood: 1}
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		sender := openPlain(t, a, group, port, "sync")
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
+		sender := bed.peer(0)
 		for _, c := range []struct {
 			name string
 			in   []byte
@@ -59,8 +43,8 @@ func TestBadDatagrams(t *testing.T) {
 			{"the shortest trailer", append(slices.Clone(good), 0, 0), notUnderstood, good, ""},
 			{"41 sessions", entries(t, jool4115, 1, 41), Losses{}, entries(t, jool4115, 1, 41), ""},
 		} {
-			t.Run(c.name, func(t *testing.T) {
-				h := newHost(t, jool4115, specFor(b, group)).start()
+			bed.run(c.name, func(t *testing.T, bed *testbed) {
+				h := bed.host(1).start()
 				first, last := entries(t, jool4115, 100, 1), entries(t, jool4115, 200, 1)
 				sender.send(first)
 				sender.send(c.in)
@@ -89,12 +73,12 @@ func TestBadDatagrams(t *testing.T) {
 
 // TestOtherModulesFormat sends the sessions of each version of the module to each other version.
 func TestOtherModulesFormat(t *testing.T) {
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	modules := []joolnl.Version{jool419, jool4112, jool4115}
 	for _, from := range modules {
 		for _, to := range modules {
-			t.Run(fmt.Sprintf("%v to %v", from, to), func(t *testing.T) {
-				sender, receiver := newHost(t, from, specFor(a, group6)).start(), newHost(t, to, specFor(b, group6)).start()
+			bed.run(fmt.Sprintf("%v to %v", from, to), func(t *testing.T, bed *testbed) {
+				sender, receiver := bed.host(0).of(from).start(), bed.host(1).of(to).start()
 				sender.instance.Multicast(entries(t, from, 1, 3))
 				same(t, receiver.adds(1), entries(t, to, 1, 3))
 				if got := receiver.counters.Losses(); got != (Losses{}) {
@@ -107,9 +91,9 @@ func TestOtherModulesFormat(t *testing.T) {
 
 // TestBatch lets more datagrams wait in the socket than one recvmmsg reads.
 func TestBatch(t *testing.T) {
-	a, b := hosts(t)
-	sender := openPlain(t, a, group6, port, "sync")
-	h := newHost(t, jool4115, specFor(b, group6)).start()
+	bed := newTestbed(t, 2)
+	sender := bed.peer(0)
+	h := bed.host(1).start()
 	const n = 5*batch + 3
 	var want [][]byte
 	size := 0
@@ -134,12 +118,13 @@ func TestBatch(t *testing.T) {
 
 // TestSocketDrops overruns the network socket.
 func TestSocketDrops(t *testing.T) {
-	a, b := hosts(t)
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		sender := openPlain(t, a, group, port, "sync")
-		spec := specFor(b, group)
-		spec.ReceiveBuffer = 10_000
-		h := newHost(t, jool4115, spec).start()
+	bed := newTestbed(t, 2)
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
+		sender := bed.peer(0)
+		h := bed.host(1)
+		h.current.ReceiveBuffer = 10_000
+		h.start()
+		spec := h.spec()
 		const n = 300
 		h.blocked(func() {
 			for i := range n {
@@ -163,7 +148,7 @@ func TestSocketDrops(t *testing.T) {
 
 // TestKernelErrors makes the module refuse every third request, with different errors.
 func TestKernelErrors(t *testing.T) {
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	for _, c := range []struct {
 		name    string
 		err     joolnl.Error
@@ -174,9 +159,9 @@ func TestKernelErrors(t *testing.T) {
 		{"no instance", joolnl.Error{Code: unix.ESRCH, Text: "This namespace lacks an instance named 'nat'."}, true},
 		{"netlink's own", joolnl.Error{Code: unix.EPERM}, true},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			sender := openPlain(t, a, group6, port, "sync")
-			h := newHost(t, jool4115, specFor(b, group6))
+		bed.run(c.name, func(t *testing.T, bed *testbed) {
+			sender := bed.peer(0)
+			h := bed.host(1)
 			n := 0
 			h.instance.Refuse = func(r workertest.Request) *joolnl.Error {
 				if r.Op != joolnl.JooldAdd {
@@ -238,9 +223,9 @@ func TestSentAdds(t *testing.T) {
 
 // TestHeard sends a datagram of an unknown version to a host. The host counts its sender as a peer.
 func TestHeard(t *testing.T) {
-	a, b := hosts(t)
-	sender := openPlain(t, a, group6, port, "sync")
-	h := newHost(t, jool4115, specFor(b, group6)).start()
+	bed := newTestbed(t, 2)
+	sender := bed.peer(0)
+	h := bed.host(1).start()
 	sender.send([]byte{0, 0})
 	eventually(t, "a peer is heard", func() bool { return len(h.Peers()) == 1 })
 	heard := h.Peers()[0]

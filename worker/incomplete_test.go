@@ -62,32 +62,22 @@ func TestIncompleteSince(t *testing.T) {
 // TestCompletePeer receives HELLOs of a peer. CompletePeer is the time of the last HELLO that says that the peer is complete or
 // alone.
 func TestCompletePeer(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
-	s := newScripted(t, a)
-	h := newStandby(t, jool4115, b)
-	h.start().alone()
-	sessions := uint32(0) // different in each HELLO, to recognise it
-	hello := func(sync syncwire.Sync) time.Time {
-		sessions++
-		s.say(&syncwire.Hello{Sync: sync, Settings: ttl, Sessions: sessions})
-		eventually(t, "the HELLO is received", func() bool {
-			peers := h.Peers()
-			return len(peers) == 1 && peers[0].Sessions == sessions
-		})
-		return h.Sync().CompletePeer
-	}
-	if got := hello(syncwire.SyncNo); !got.IsZero() {
-		t.Errorf("an incomplete peer counts: %v", got)
-	}
-	before := time.Now()
-	for _, sync := range []syncwire.Sync{syncwire.SyncYes, syncwire.SyncAlone} {
-		hello(sync)
-		eventually(t, "a "+sync.String()+" peer counts", func() bool { return h.Sync().CompletePeer.After(before) })
-		before = time.Now()
-	}
-	if hello(syncwire.SyncNo).After(before) {
-		t.Error("an incomplete peer counts")
+	s, h := virtualPeer(t)
+	h.alone()
+	for _, c := range []struct {
+		sync   syncwire.Sync
+		counts bool
+	}{{syncwire.SyncNo, false}, {syncwire.SyncYes, true}, {syncwire.SyncAlone, true}, {syncwire.SyncNo, false}} {
+		h.v.pass(time.Second)
+		before := h.v.Clock.Now()
+		s.say(&syncwire.Hello{Sync: c.sync, Settings: ttl})
+		h.v.pass(100 * time.Millisecond)
+		if peers := h.worker().host.Peers.All(); len(peers) != 1 || peers[0].LastHeard.Before(before) {
+			t.Errorf("the peers are %+v", peers)
+		}
+		if counts := h.Sync().CompletePeer.After(before); counts != c.counts {
+			t.Errorf("a peer that says %v counts: %v, want %v", c.sync, counts, c.counts)
+		}
 	}
 }
 
@@ -104,8 +94,7 @@ func TestRecreatedInstance(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, _ := hosts(t)
-			h := newStandby(t, jool4115, a)
+			h := newTestbed(t, 2).standby(0)
 			h.instance.Set(func(i *workertest.Instance) { i.Stats = workertest.Counting() })
 			h.start().alone()
 			since := h.Sync().IncompleteSince

@@ -10,8 +10,9 @@ import (
 
 // TestLinkTrouble sets the link of a running worker down, at either end. The worker continues, and shows and logs the trouble.
 func TestLinkTrouble(t *testing.T) {
-	a, b := hosts(t)
-	h := newHost(t, jool4115, specFor(a, group6)).start()
+	bed := newTestbed(t, 2)
+	h := bed.host(0).start()
+	ns := bed.ns[0]
 	told := func(want string) {
 		t.Helper()
 		eventually(t, "the trouble is: "+want, func() bool {
@@ -23,8 +24,8 @@ func TestLinkTrouble(t *testing.T) {
 	told("")
 	began := time.Now()
 	for _, c := range []struct{ ns, down, want, up string }{
-		{a, "link set sync down", `interface "sync" is down in namespace "` + a + `"; type: ip netns exec ` + a + " ip link set sync up", "link set sync up"},
-		{b, "link set sync down", `interface "sync" has no carrier in namespace "` + a + `"; check its cable`, "link set sync up"},
+		{ns, "link set sync down", `interface "sync" is down in namespace "` + ns + `"; type: ip netns exec ` + ns + " ip link set sync up", "link set sync up"},
+		{bed.ns[1], "link set sync down", `interface "sync" has no carrier in namespace "` + ns + `"; check its cable`, "link set sync up"},
 	} {
 		nstest.IP(t, c.ns, c.down)
 		told(c.want)
@@ -36,10 +37,9 @@ func TestLinkTrouble(t *testing.T) {
 	}
 
 	// An interface that is down when the worker starts, and one that is down when the worker moves to it.
-	nstest.IP(t, a, "link add other type veth peer name other2", "link set sync down")
+	nstest.IP(t, bed.ns[0], "link add other type veth peer name other2", "link set sync down")
 	h.stop()
-	h.init(specFor(a, group6))
-	h.start()
+	h.restart()
 	if got := h.Sync().Trouble; !strings.HasPrefix(got, `interface "sync" is down`) {
 		t.Errorf("at the start: %q", got)
 	}

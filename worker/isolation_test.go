@@ -14,26 +14,15 @@ import (
 	"joolctl/worker/workertest"
 )
 
-// onThread calls fn on the worker's thread. A panic in fn does not end the worker.
-func (h *host) onThread(fn func(p *pumps)) {
-	h.t.Helper()
-	h.mu.Lock()
-	p := h.running
-	h.mu.Unlock()
-	if err := p.thread.Do(func() { fn(p) }); err != nil {
-		h.t.Fatal(err)
-	}
-}
-
 // TestPanicAnywhere makes a worker panic in each kind of function that it runs. Its Run returns an error with the stack and
 // closes all descriptors, and another worker on the same thread continues.
 func TestPanicAnywhere(t *testing.T) {
-	a, b := hosts(t)
-	peer := openPlain(t, a, group6, port, "sync")
-	cries := openPlain(t, a, group6, port+1, "sync")
-	spec := specFor(b, group6)
-	spec.Instance, spec.Port, spec.Sequence = "other", port+1, true
-	neighbour := newHost(t, jool4115, spec).start()
+	bed := newTestbed(t, 2)
+	peer := bed.peer(0)
+	cries := bed.peerAt(0, bed.group, port+1, "sync")
+	neighbour := bed.host(1)
+	neighbour.current.Port, neighbour.current.Sequence = port+1, true
+	neighbour.start()
 	fds := countDir(t, "/proc/self/fd")
 	for _, c := range []struct {
 		where string
@@ -48,12 +37,7 @@ func TestPanicAnywhere(t *testing.T) {
 		{"an error from the module", func(h *host) {
 			h.onThread(func(p *pumps) { p.conn.OnError = func(uint32, error) { panic("no error") } })
 			h.instance.Set(func(i *workertest.Instance) {
-				i.Refuse = func(r workertest.Request) *joolnl.Error {
-					if r.Op != joolnl.JooldAdd {
-						return nil
-					}
-					return &joolnl.Error{Code: unix.EINVAL, Text: "no"}
-				}
+				i.Refuse = refusing(joolnl.JooldAdd, &joolnl.Error{Code: unix.EINVAL, Text: "no"})
 			})
 			peer.send(entries(t, jool4115, 1, 2))
 		}, "(*Conn).ReadErrors"},
@@ -86,8 +70,10 @@ func TestPanicAnywhere(t *testing.T) {
 			}
 		}, "(*Worker).Reconfigure"},
 	} {
-		t.Run(c.where, func(t *testing.T) {
-			victim := neighbour.beside(specFor(b, group6))
+		bed.run(c.where, func(t *testing.T, bed *testbed) {
+			spec := specFor(bed.ns[1], group6)
+			spec.Instance = "other"
+			victim := neighbour.beside(spec)
 			victim.start()
 			c.cause(victim)
 			err := victim.end()
@@ -110,9 +96,9 @@ func TestPanicAnywhere(t *testing.T) {
 // TestBlockedRequest blocks a request of one worker in the kernel. A worker in another namespace still sends its ACKs. (Workers
 // in one namespace share a thread and wait for each other, but the kernel also processes one request after the other.)
 func TestBlockedRequest(t *testing.T) {
-	a, b := hosts(t)
-	blocked := newHost(t, jool4115, specFor(a, group6)).start()
-	other := newHost(t, jool4115, specFor(b, group6))
+	bed := newTestbed(t, 2)
+	blocked := bed.host(0).start()
+	other := bed.host(1)
 	other.pool = blocked.pool
 	other.init(other.spec())
 	other.start()

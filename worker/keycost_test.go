@@ -18,17 +18,15 @@ import (
 // without. A socket stands in for the module, so the module's own work on a session is missing.
 func BenchmarkKey(b *testing.B) {
 	for _, mode := range []configdir.Security{configdir.SecurityOff, configdir.SecurityRequire} {
-		for name, do := range map[string]func(*driven, *seal.Channel) time.Duration{"out": keyOut, "in": keyIn} {
+		for name, do := range map[string]func(*stepped, *seal.Channel) time.Duration{"out": keyOut, "in": keyIn} {
 			b.Run(name+", security "+mode.String(), func(b *testing.B) { benchmarkKey(b, mode, do) })
 		}
 	}
 }
 
 // benchmarkKey measures with a peer whose key the worker accepts. do returns how long the worker took for batch datagrams.
-func benchmarkKey(b *testing.B, mode configdir.Security, do func(*driven, *seal.Channel) time.Duration) {
-	driveSpec(b, jool4115, func(spec *configdir.Spec) {
-		spec.Security, spec.Keys = configdir.SecurityAccept, seal.NewKeys(seal.NewKey(1))
-	}, func(d *driven) {
+func benchmarkKey(b *testing.B, mode configdir.Security, do func(*stepped, *seal.Channel) time.Duration) {
+	newTestbed(b, 2).standby(0).keyed(configdir.SecurityAccept, seal.NewKey(1)).step(func(d *stepped) {
 		peer := d.peer(b)
 		if peer == nil {
 			return
@@ -46,14 +44,14 @@ func benchmarkKey(b *testing.B, mode configdir.Security, do func(*driven, *seal.
 }
 
 // newList returns a list of the next 36 sessions.
-func (d *driven) newList() []byte {
+func (d *stepped) newList() []byte {
 	const sessions = 36
 	d.first += sessions
 	return inFormat(d.t, d.format, d.first-sessions, sessions)
 }
 
 // keyOut gives the worker full reports.
-func keyOut(d *driven, _ *seal.Channel) (took time.Duration) {
+func keyOut(d *stepped, _ *seal.Channel) (took time.Duration) {
 	for range batch / multicasts {
 		for range multicasts {
 			if _, err := unix.Write(d.multicasts, workertest.Multicast(jool4115, "nat", d.newList())); err != nil {
@@ -70,7 +68,7 @@ func keyOut(d *driven, _ *seal.Channel) (took time.Duration) {
 }
 
 // keyIn gives the worker datagrams of the peer.
-func keyIn(d *driven, peer *seal.Channel) (took time.Duration) {
+func keyIn(d *stepped, peer *seal.Channel) (took time.Duration) {
 	for range batch {
 		d.last++
 		datagram := syncwire.Trailer{Sender: 0x10f, Seq: d.last}.Append(d.newList())

@@ -1,66 +1,45 @@
 package worker
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"joolctl/packetio"
 	"joolctl/replication"
+	"joolctl/replication/sim"
 	"joolctl/syncwire"
 )
-
-// returned waits for the BEGIN with which a worker sends sessions back to the sender of a full sync, and returns how many
-// sessions it announces.
-func (s *scripted) returned() int {
-	s.t.Helper()
-	for {
-		if b, _ := control[*syncwire.Begin](s.plain); b.Why == syncwire.WhyReturn {
-			return int(b.Sessions)
-		}
-	}
-}
 
 // TestReturnIsOwed sends the peer's table late, or before the worker has asked for it. The worker sends back the sessions that
 // the peer lacks in both cases.
 func TestReturnIsOwed(t *testing.T) {
 	const n, lacks = 100, 3
 	records := sessionsAt(0, n)
-	whole := func(s *scripted) {
-		for i := range bulksOf(n) {
-			s.bulk(5, i, records)
-		}
-		s.end(5, n)
-	}
 	for _, c := range []struct {
 		name string
-		play func(s *scripted, h *host)
+		play func(s *peer, h *virtualHost)
 	}{
-		{"late, after the worker has given up", func(s *scripted, h *host) {
+		{"late, after the worker has given up", func(s *peer, h *virtualHost) {
 			to := s.asked(n)
-			eventually(s.t, "it gives up", func() bool { return h.log.count("no peer gave its session table") > 0 })
+			h.v.until("it gives up", func() bool { return h.log.count("no peer gave its session table") > 0 })
 			s.begin(to, 5, n)
-			whole(s)
+			s.fullSync(5, records)
 		}},
-		{"advertised to all hosts, then requested", func(s *scripted, h *host) {
+		{"advertised to all hosts, then requested", func(s *peer, h *virtualHost) {
 			s.asked(n)
 			s.say(&syncwire.Begin{FullSync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
-			whole(s)
+			s.fullSync(5, records)
 			s.begin(s.asked(n), 6, n)
-			for i := range bulksOf(n) {
-				s.bulk(6, i, records)
-			}
-			s.end(6, n)
+			s.fullSync(6, records)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			a, b := hosts(t)
-			s := newScripted(t, a)
-			h := newStandby(t, jool4115, b, sessionsAt(5000, lacks)...)
-			h.start()
+			s, h := virtualPeer(t, sessionsAt(5000, lacks)...)
 			c.play(s, h)
-			if got := s.returned(); got != lacks {
-				t.Errorf("%d sessions are sent back, want %d", got, lacks)
+			b, _ := controlThat(s, func(b *syncwire.Begin) bool { return b.Why == syncwire.WhyReturn })
+			if b.Sessions != lacks {
+				t.Errorf("%d sessions are sent back, want %d", b.Sessions, lacks)
 			}
 		})
 	}
@@ -69,16 +48,18 @@ func TestReturnIsOwed(t *testing.T) {
 // TestStall stops a worker's thread while datagrams arrive. The worker subtracts the time that they wait from the times
 // left of their sessions.
 func TestStall(t *testing.T) {
-	const n, still = 100, replication.MinTolerance + 500*time.Millisecond
+	const n, at, still = 100, time.Second, replication.MinTolerance + 500*time.Millisecond
 	records := sessionsAt(0, n)
-	whole := func(s *scripted) {
-		for i := range bulksOf(n) {
-			s.bulk(5, i, records)
-		}
-		s.end(5, n)
+	older := slices.Clone(records) // as they are during the stall
+	for i := range older {
+		older[i].Age(at)
 	}
-	had := func(t *testing.T, h *host, why string) {
-		eventually(t, "the full sync has ended", func() bool { l := h.Sync().Last; return l != nil && l.Why == why })
+	none := func(s *peer, to syncwire.ID) {
+		s.begin(to, 4, 0)
+		s.end(4, 0)
+	}
+	had := func(t *testing.T, h *virtualHost, why string) {
+		h.v.until("the full sync has ended", func() bool { l := h.Sync().Last; return l != nil && l.Why == why })
 		if r := *h.Sync().Last; r.Had != n || r.Injected != 0 {
 			t.Errorf("%+v", r)
 		}
@@ -86,58 +67,30 @@ func TestStall(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		// before sends messages while the thread runs, meanwhile while it is stopped.
-		before, meanwhile func(s *scripted, to syncwire.ID)
-		see               func(t *testing.T, h *host)
+		before, meanwhile func(s *peer, to syncwire.ID)
+		see               func(t *testing.T, h *virtualHost)
 	}{
-		{"a full sync after BEGIN", func(s *scripted, to syncwire.ID) {
-			s.begin(to, 5, n)
-			s.nacked(5) // the worker has read BEGIN
-		}, func(s *scripted, _ syncwire.ID) { whole(s) }, func(t *testing.T, h *host) { had(t, h, "start") }},
-		{"an advertised table", func(s *scripted, to syncwire.ID) {
-			s.begin(to, 4, 0)
-			s.end(4, 0)
-		}, func(s *scripted, _ syncwire.ID) {
+		{"a full sync after BEGIN", func(s *peer, to syncwire.ID) { s.begin(to, 5, n) },
+			func(s *peer, _ syncwire.ID) { s.fullSync(5, older) }, func(t *testing.T, h *virtualHost) { had(t, h, "start") }},
+		{"an advertised table", none, func(s *peer, _ syncwire.ID) {
 			s.say(&syncwire.Begin{FullSync: 5, Why: syncwire.WhyAdvertise, Sessions: n, Settings: ttl})
-			whole(s)
-		}, func(t *testing.T, h *host) { had(t, h, replication.CauseAdvertised) }},
-		{"a live datagram", func(s *scripted, to syncwire.ID) {
-			s.begin(to, 4, 0)
-			s.end(4, 0)
-		}, func(s *scripted, _ syncwire.ID) { s.live(sessionAt(900, 0)) }, func(t *testing.T, h *host) {
+			s.fullSync(5, older)
+		}, func(t *testing.T, h *virtualHost) { had(t, h, replication.CauseAdvertised) }},
+		{"a live datagram", none, func(s *peer, _ syncwire.ID) { s.live(sessionAt(900, 0)) }, func(t *testing.T, h *virtualHost) {
 			want := sessionAt(900, 0)
-			eventually(t, "the session is stored", func() bool {
-				for _, r := range h.instance.Sessions.Records() {
-					if r.Key() == want.Key() {
-						if young := int64(want.Expires()) - int64(r.Expires()); young < replication.MinTolerance.Milliseconds() {
-							t.Fatalf("the stored session has been idle for %d ms, want at least %v", young, replication.MinTolerance)
-						}
-						return true
-					}
-				}
-				return false
-			})
+			h.v.until("the session is stored", func() bool { _, there := h.get(want); return there })
+			r, _ := h.get(want)
+			if young := int64(want.Expires()) - int64(r.Expires()); young < still.Milliseconds() {
+				t.Errorf("the stored session has been idle for %d ms, want at least %v", young, still)
+			}
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			a, b := hosts(t)
-			s := newScripted(t, a)
-			h := newStandby(t, jool4115, b, records...)
-			h.start()
-			to := s.asked(n)
-			c.before(s, to)
-			if c.name != "a full sync after BEGIN" {
-				h.synced()
-			}
-			stopped := make(chan struct{})
-			h.onThread(func(p *pumps) {
-				p.post(func() {
-					close(stopped)
-					time.Sleep(still)
-				})
-			})
-			<-stopped
-			c.meanwhile(s, to)
+			v := newVirtual(t, tables(records), sim.Fault{Kind: sim.Stall, At: at, For: still})
+			s, h := v.peer, v.hosts[0]
+			c.before(s, s.asked(n))
+			v.Run(at)
+			c.meanwhile(s, 0)
 			c.see(t, h)
 		})
 	}

@@ -25,15 +25,15 @@ import (
 // TestPanic makes one of two workers on a thread panic between two datagrams. The other worker continues, and no session of
 // the first is sent by it.
 func TestPanic(t *testing.T) {
-	a, b := hosts(t)
-	sender := openPlain(t, a, group6, port, "sync")
-	victim := newHost(t, jool4115, specFor(b, group6))
+	bed := newTestbed(t, 2)
+	sender := bed.peer(0)
+	victim := bed.host(1)
 	victim.log.panics = "malformed"
 	victim.start()
-	spec := specFor(b, group6)
+	spec := victim.spec()
 	spec.Instance, spec.Port = "other", port+1
 	neighbour := victim.beside(spec).start()
-	cries := openPlain(t, a, group6, port+1, "sync")
+	cries := bed.peerAt(0, bed.group, port+1, "sync")
 
 	victim.blocked(func() {
 		sender.send(entries(t, jool4115, 1, 5)) // queued when the worker panics
@@ -73,9 +73,9 @@ func (panicKernel) Dial(string, int) (*joolnl.Conn, error) { panic("no kernel") 
 
 // TestPanicAtStart makes Dial panic, and then ready.
 func TestPanicAtStart(t *testing.T) {
-	a, _ := hosts(t)
+	bed := newTestbed(t, 2)
 	fds := countDir(t, "/proc/self/fd")
-	h := newHost(t, jool4115, specFor(a, group6))
+	h := bed.host(0)
 	h.env.Kernel = panicKernel{}
 	err := h.Run(context.Background(), func() { t.Error("ready") })
 	if err == nil || !strings.Contains(err.Error(), "no kernel") || !strings.Contains(err.Error(), "panicKernel.Dial") {
@@ -91,16 +91,16 @@ func TestPanicAtStart(t *testing.T) {
 
 // TestCycles starts and stops workers a thousand times.
 func TestCycles(t *testing.T) {
-	a, _ := hosts(t)
+	bed := newTestbed(t, 2)
 	k := workertest.NewKernel(jool4115)
-	k.Add(t, a, "nat")
+	k.Add(t, bed.ns[0], "nat")
 	pool := nsthread.NewPool()
 	var counters Counters
 	cycle := func(n int) {
 		for i := range n {
-			spec := specFor(a, group6)
+			spec := specFor(bed.ns[0], group6)
 			if i%2 == 1 {
-				spec = specFor(a, group4)
+				spec = specFor(bed.ns[0], group4)
 			}
 			ctx, cancel := context.WithCancel(context.Background())
 			w := New(spec, Env{Threads: pool, Kernel: k}, &counters)
@@ -134,12 +134,12 @@ func TestCycles(t *testing.T) {
 
 // TestNamespaceIsLetGo deletes a namespace after its worker has ended: the kernel must be able to free it.
 func TestNamespaceIsLetGo(t *testing.T) {
-	a, b := hosts(t)
-	h := newHost(t, jool4115, specFor(a, group6)).start()
+	bed := newTestbed(t, 2)
+	h := bed.host(0).start()
 	h.stop()
-	nstest.Delete(t, a)
+	nstest.Delete(t, bed.ns[0])
 	pool := nsthread.NewPool()
-	th, err := pool.Get(b)
+	th, err := pool.Get(bed.ns[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,9 +156,9 @@ func TestNamespaceIsLetGo(t *testing.T) {
 }
 
 func TestKernelStatsAndAdvertise(t *testing.T) {
-	a, _ := hosts(t)
+	bed := newTestbed(t, 2)
 	ctx := context.Background()
-	h := newHost(t, jool4115, specFor(a, group6))
+	h := bed.host(0)
 	h.instance.Stats = map[int]uint64{5: 40000, 76: 7, 78: 9, 30: 1}
 	if _, err := h.KernelStats(ctx); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("before Run: %v", err)
@@ -199,7 +199,7 @@ func TestKernelStatsAndAdvertise(t *testing.T) {
 		t.Errorf("counters after Run: %v", err)
 	}
 
-	old := newHost(t, jool419, specFor(a, group6)).start()
+	old := bed.host(0).of(jool419).start()
 	if v := old.ModuleVersion(); v != "4.1.9" {
 		t.Errorf("module version %q", v)
 	}
@@ -207,9 +207,9 @@ func TestKernelStatsAndAdvertise(t *testing.T) {
 
 // TestNonsenseFromKernel sends malformed netlink messages to a worker. It logs them once, and still processes valid reports.
 func TestNonsenseFromKernel(t *testing.T) {
-	a, b := hosts(t)
-	receiver := openPlain(t, b, group6, port, "sync")
-	h := newHost(t, jool4115, specFor(a, group6)).start()
+	bed := newTestbed(t, 2)
+	receiver := bed.peer(1)
+	h := bed.host(0).start()
 	good := workertest.Multicast(jool4115, "nat", entries(t, jool4115, 1, 2))
 	for _, m := range [][]byte{{1}, good[:47], good[:60], append([]byte{0, 0, 0, 0}, good[4:]...), make([]byte, 100)} {
 		h.instance.MulticastRaw(m)
@@ -279,11 +279,10 @@ func (k *overrun) multicast(t *testing.T, b []byte) {
 
 // TestNetlinkOverrun overruns the netlink socket. The worker processes later reports, and sends one ACK for the lost ones.
 func TestNetlinkOverrun(t *testing.T) {
-	a, b := hosts(t)
-	receiver := openPlain(t, b, group6, port, "sync")
-	spec := specFor(a, group6)
-	spec.ReceiveBuffer = 10_000
-	h := newHost(t, jool4115, spec)
+	bed := newTestbed(t, 2)
+	receiver := bed.peer(1)
+	h := bed.host(0)
+	h.current.ReceiveBuffer = 10_000
 	k := &overrun{Kernel: h.kernel}
 	h.env.Kernel = k
 	h.start()

@@ -38,8 +38,8 @@ func wantError(t *testing.T, err error, missing bool, texts ...string) {
 }
 
 func TestMissing(t *testing.T) {
-	a, _ := hosts(t)
-	inNS := fmt.Sprintf("%q", a)
+	bed := newTestbed(t, 2)
+	a, inNS := bed.ns[0], fmt.Sprintf("%q", bed.ns[0])
 	plainFile := filepath.Join(t.TempDir(), "plain")
 	if err := os.WriteFile(plainFile, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -83,12 +83,7 @@ func TestMissing(t *testing.T) {
 			h.instance.Refuse = func(workertest.Request) *joolnl.Error { return &joolnl.Error{Code: unix.EPERM} }
 		}, false, []string{"CAP_NET_ADMIN", "run joolctl as root"}},
 		{"any other refusal", func(h *host, _ *configdir.Spec) {
-			h.instance.Refuse = func(r workertest.Request) *joolnl.Error {
-				if r.Op == joolnl.GlobalForeach {
-					return &joolnl.Error{Code: unix.EINVAL, Text: "not today"}
-				}
-				return nil
-			}
+			h.instance.Refuse = refusing(joolnl.GlobalForeach, &joolnl.Error{Code: unix.EINVAL, Text: "not today"})
 		}, false, []string{`reading the settings of instance "nat" in namespace ` + inNS, "not today"}},
 		{"a route to the group", func(_ *host, s *configdir.Spec) { s.InInterface, s.Group = "", group4 },
 			true, []string{"there is no route to 239.64.64.64 in namespace " + inNS, `"in interface"`, "ip route add 239.64.64.64 dev"}},
@@ -96,11 +91,9 @@ func TestMissing(t *testing.T) {
 			s.InInterface, s.Group = "", netip.MustParseAddr("ff02::64")
 		}, false, []string{"ff02::64", `"in interface"`}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			spec := specFor(a, group6)
-			h := newHost(t, jool4115, spec)
-			c.change(h, &spec)
-			h.init(spec)
+		bed.run(c.name, func(t *testing.T, bed *testbed) {
+			h := bed.host(0)
+			c.change(h, &h.current)
 			fds := countDir(t, "/proc/self/fd")
 			wantError(t, h.tryStart(), c.missing, c.want...)
 			h.end()
@@ -133,9 +126,9 @@ func TestGoneMeanwhile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, _ := hosts(t)
-			h := newHost(t, jool4115, specFor(a, group6)).start()
-			c.take(t, h, a)
+			bed := newTestbed(t, 2)
+			h := bed.host(0).start()
+			c.take(t, h, bed.ns[0])
 			h.Check()
 			wantError(t, h.end(), true, c.want)
 			eventually(t, "the connection is closed", func() bool { return h.kernel.Connections() == 0 })
@@ -146,10 +139,9 @@ func TestGoneMeanwhile(t *testing.T) {
 // TestEnableSS runs a worker with EnableSS for an instance whose session synchronisation is off, and is switched off again later.
 // The worker switches it on both times, and logs that.
 func TestEnableSS(t *testing.T) {
-	a, b := hosts(t)
-	spec := specFor(a, group6)
-	spec.EnableSS = true
-	h := newHost(t, jool4115, spec)
+	bed := newTestbed(t, 2)
+	h := bed.host(0)
+	h.current.EnableSS = true
 	h.instance.Off = true
 	h.start()
 	off := func() (off bool) {
@@ -162,31 +154,23 @@ func TestEnableSS(t *testing.T) {
 	h.instance.Set(func(i *workertest.Instance) { i.Off = true })
 	h.Check()
 	eventually(t, "it is on again", func() bool { return !off() })
-	hostB := newHost(t, jool4115, specFor(b, group6)).start()
+	hostB := bed.host(1).start()
 	cross(t, jool4115, h, hostB)
 }
 
 // TestEnableSSRefused makes the module refuse to switch session synchronisation on. Run returns an error that names the instance,
 // and not a *Missing.
 func TestEnableSSRefused(t *testing.T) {
-	a, _ := hosts(t)
-	spec := specFor(a, group6)
-	spec.EnableSS = true
-	h := newHost(t, jool4115, spec)
+	h := newTestbed(t, 2).host(0)
+	h.current.EnableSS = true
 	h.instance.Off = true
-	h.instance.Refuse = func(r workertest.Request) *joolnl.Error {
-		if r.Op == joolnl.GlobalUpdate {
-			return &joolnl.Error{Code: unix.EINVAL, Text: "not today"}
-		}
-		return nil
-	}
+	h.instance.Refuse = refusing(joolnl.GlobalUpdate, &joolnl.Error{Code: unix.EINVAL, Text: "not today"})
 	wantError(t, h.tryStart(), false, `turning session synchronisation on in instance "nat" in namespace`, "not today")
 }
 
 // TestRefusalIsLookedInto removes the instance, so that the module refuses an ACK. The worker then checks its instance at once.
 func TestRefusalIsLookedInto(t *testing.T) {
-	a, _ := hosts(t)
-	h := newHost(t, jool4115, specFor(a, group6)).start()
+	h := newTestbed(t, 2).host(0).start()
 	listening := h.kernel.Connections()
 	h.instance.Remove()
 	if n := h.instance.Multicast(entries(t, jool4115, 1, 1)); n != listening {
@@ -200,8 +184,7 @@ func TestRefusalIsLookedInto(t *testing.T) {
 
 // TestOtherModule sends a report in the format of another version of the module: Run returns an error.
 func TestOtherModule(t *testing.T) {
-	a, _ := hosts(t)
-	h := newHost(t, jool4115, specFor(a, group6)).start()
+	h := newTestbed(t, 2).host(0).start()
 	h.kernel.SetVersion(jool419)
 	h.instance.Multicast(entries(t, jool419, 1, 1))
 	wantError(t, h.end(), false, "changed from 4.1.15 to 4.1.9")
@@ -212,16 +195,15 @@ func TestOtherModule(t *testing.T) {
 
 // TestProbe calls Probe for an instance that exists, and for missing ones. Probe leaves no descriptor open.
 func TestProbe(t *testing.T) {
-	a, _ := hosts(t)
-	spec := specFor(a, group6)
-	h := newHost(t, jool4115, spec)
-	h.init(spec)
+	bed := newTestbed(t, 2)
+	h := bed.host(0)
+	spec := h.spec()
 	fds := countDir(t, "/proc/self/fd")
 	if err := Probe(spec, h.env); err != nil {
 		t.Error(err)
 	}
 	elsewhere := spec
-	elsewhere.Namespace = "nowhere-" + a
+	elsewhere.Namespace = "nowhere-" + bed.ns[0]
 	wantError(t, Probe(elsewhere, h.env), true, "does not exist", "; type: ip netns add nowhere-")
 	h.instance.Remove()
 	wantError(t, Probe(spec, h.env), true, `instance "nat" does not exist`, "jool instance add nat")

@@ -10,7 +10,6 @@ import (
 
 	"joolctl/configdir"
 	"joolctl/joolnl"
-	"joolctl/nsthread"
 	"joolctl/nsthread/nstest"
 	"joolctl/replication"
 	"joolctl/seal"
@@ -20,21 +19,14 @@ import (
 // capture returns a function that returns the lengths of the IP packets that have left a namespace by its interface "sync" since.
 func capture(t testing.TB, ns string) func() (longest, fragments, packets int) {
 	t.Helper()
-	pool := nsthread.NewPool()
-	th, err := pool.Get(ns)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer th.Release()
 	fd := -1
-	if doErr := th.Do(func() {
+	insideOf(t, ns, func() (err error) {
 		// Packets of all protocols, without the link's header: those that leave as well.
 		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0x0300); err == nil {
 			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
 		}
-	}); err != nil || doErr != nil {
-		t.Fatal(err, doErr)
-	}
+		return err
+	})
 	t.Cleanup(func() { unix.Close(fd) })
 	return func() (longest, fragments, packets int) {
 		t.Helper()
@@ -89,21 +81,20 @@ func TestMTU(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
-			nets := []string{a, b}
-			for _, ns := range nets {
+			bed := newTestbed(t, 2)
+			bed.group = c.group
+			for _, ns := range bed.ns {
 				nstest.IP(t, ns, fmt.Sprintf("link set sync mtu %d", c.link))
 			}
 			var all [2]*host
 			var captured [2]func() (int, int, int)
 			for i := range all {
-				all[i] = newStandby(t, c.versions[i], nets[i], sessionsAt(4000*i, 1000)...)
-				all[i].current.Group, all[i].current.MTU = c.group, c.mtu[i]
-				all[i].current.RefreshPeriod = 0
+				all[i] = bed.standby(i, sessionsAt(4000*i, 1000)...).of(c.versions[i])
+				all[i].current.MTU, all[i].current.RefreshPeriod = c.mtu[i], 0
 				if c.sealed {
 					all[i].keyed(configdir.SecurityRequire, key)
 				}
-				captured[i] = capture(t, nets[i])
+				captured[i] = capture(t, bed.ns[i])
 			}
 			for _, h := range all {
 				h.start()
@@ -137,35 +128,29 @@ func TestMTU(t *testing.T) {
 // limitsNow returns the MTU in force.
 func (h *host) limitsNow() (mtu int) {
 	h.t.Helper()
-	if err := h.running.thread.Do(func() { mtu = h.running.host.Limits.MTU }); err != nil {
-		h.t.Fatal(err)
-	}
+	h.onThread(func(p *pumps) { mtu = p.host.Limits.MTU })
 	return mtu
 }
 
 // TestMTUChanges changes the MTU of the interface and "mtu" of a running host, which keeps its socket.
 func TestMTUChanges(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
-	other := nstest.New(t) // the network socket's namespace need not be the instance's
-	for _, ns := range []string{a, other} {
-		t.Run(map[bool]string{true: "one namespace", false: "two namespaces"}[ns == a], func(t *testing.T) {
-			spec := specFor(a, group6)
-			spec.Sequence = true
-			h := newHost(t, jool4115, spec)
-			if ns != a {
-				spec.Namespace, spec.Instance = other, "other"
-				h = newHost(t, jool4115, spec)
-			}
+	bed := newTestbed(t, 2)
+	bed.add() // the network socket's namespace need not be the instance's
+	for name, instance := range map[string]int{"one namespace": 0, "two namespaces": 2} {
+		bed.run(name, func(t *testing.T, bed *testbed) {
+			h := bed.host(instance)
+			h.current.Sequence, h.current.NetNamespace = true, bed.ns[0]
 			h.start()
+			spec := h.spec()
 			socket := h.running.socket.fd
-			peer := openPlain(t, b, group6, port, "sync")
+			peer := bed.peer(1)
 			n := 0
 			for _, c := range []struct{ link, mtu, want, longest int }{
 				{1500, 0, 1500, 36}, {1400, 0, 1400, 33}, {1500, 0, 1500, 36}, {1500, 1280, 1280, 30}, {1300, 1280, 1280, 30}, {1300, 0, 1300, 31},
 				{1500, 0, 1500, 36}, {1500, 1400, 1400, 33}, {1500, 9000, 9000, 36},
 			} {
-				nstest.IP(t, a, fmt.Sprintf("link set sync mtu %d", c.link))
+				nstest.IP(t, bed.ns[0], fmt.Sprintf("link set sync mtu %d", c.link))
 				h.Check()
 				if spec.MTU != c.mtu {
 					spec.MTU = c.mtu
@@ -209,40 +194,28 @@ func TestPathMTU(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			names, key := lan(t, 3), seal.NewKey(1)
-			nstest.IP(t, names[1], fmt.Sprintf("link set sync mtu %d", c.link))
+			bed, key := newTestbed(t, 3), seal.NewKey(1)
+			bed.group = c.group
+			nstest.IP(t, bed.ns[1], fmt.Sprintf("link set sync mtu %d", c.link))
 			all := make([]*host, 3)
-			for i, ns := range names {
-				all[i] = newStandby(t, jool4115, ns, sessionsAt(100*i, 10)...)
-				all[i].current.Group = c.group
+			for i := range all {
+				all[i] = bed.standby(i, sessionsAt(100*i, 10)...)
 				if c.sealed {
 					all[i].keyed(configdir.SecurityRequire, key)
 				}
-				if i == 0 {
-					all[i].current.MTU = c.mtu
-				}
-				all[i].start()
+			}
+			all[0].current.MTU = c.mtu
+			for _, h := range all {
+				h.start()
 			}
 			for _, h := range all {
 				h.synced()
 			}
 			sender, small := all[0], all[1]
-			live := sessionAt(5000, 0)
-			search := func(what string, holds func(replication.PathTrouble) bool) replication.PathTrouble {
-				t.Helper()
-				within(t, 12*patience, what, func() bool {
-					sender.report(live) // without sessions, the search takes ten times as long
-					return holds(sender.Sync().Path)
-				})
-				return sender.Sync().Path
-			}
-			found := search("the MTU of the path is found", func(p replication.PathTrouble) bool { return p.MTU != 0 })
+			found := sender.searchMTU("the MTU of the path is found", func(p replication.PathTrouble) bool { return p.MTU != 0 })
 			// A veth receives 4 bytes more than its MTU, for a VLAN tag. It sends no more than its MTU.
 			if found.MTU != max(c.mtu, 1500) || found.Works < c.want || found.Works > min(c.want+4, 1500) || c.mtu == 0 && !inNet(small, found.Peer) {
 				t.Errorf("found %+v", found)
-			}
-			if s := sender.Sync(); s.Synced != syncwire.SyncYes {
-				t.Errorf("the table is not complete any more: %+v", s.Lacking)
 			}
 			for i, h := range all[1:] {
 				// The third host's packets do not reach the second one either.
@@ -250,45 +223,66 @@ func TestPathMTU(t *testing.T) {
 					t.Errorf("host %d: %+v", i+1, p)
 				}
 			}
-			if n := sender.log.count("the table lacks sessions"); n > 0 {
-				t.Errorf("the verdict became no %d times", n)
-			}
-			remedy := fmt.Sprintf(`write \"mtu\": %d`, found.Works)
-			eventually(t, "the log says what to write", func() bool { return sender.log.count(remedy) > 0 })
-			if n := sender.log.count(remedy); n != 1 {
-				t.Errorf("%d lines say what to write", n)
-			}
-			if n := sender.counters.sendErrors.Load(); n > 0 {
-				t.Errorf("%d errors", n)
-			}
-
-			spec := sender.spec()
-			spec.MTU = found.Works
-			if err := sender.Reconfigure(spec); err != nil {
-				t.Fatal(err)
-			}
-			heard := func() (n int) {
-				_ = small.running.thread.Do(func() {
-					for _, p := range small.running.host.Peers.All() {
-						n = max(n, p.PaddedLen())
-					}
-				})
-				return n
-			}
+			sender.toldMTU(found.Works)
 			full := syncwire.NewLimits(found.Works, c.group.Is4(), c.sealed).Message()
-			search("a padded HELLO of the configured MTU arrives", func(replication.PathTrouble) bool { return heard() == full })
-			if p := sender.Sync().Path; p.MTU != 0 {
-				t.Errorf("with the configured value: %+v", p)
-			}
-			all[0].report(sessionsAt(7000, 500)...)
-			eventually(t, "many sessions cross", func() bool { return small.has(sessionsAt(7000, 500)) })
+			worksWith(t, found.Works, full, sender, small)
 		})
 	}
 }
 
+// searchMTU waits until the state of the search has a property, and returns the state.
+func (h *host) searchMTU(what string, holds func(replication.PathTrouble) bool) replication.PathTrouble {
+	h.t.Helper()
+	live := sessionAt(5000, 0)
+	within(h.t, 12*patience, what, func() bool {
+		h.report(live) // without sessions, the search takes ten times as long
+		return holds(h.Sync().Path)
+	})
+	return h.Sync().Path
+}
+
+// toldMTU checks that the host has stayed complete, and that one line in its log says which MTU to write.
+func (h *host) toldMTU(works int) {
+	h.t.Helper()
+	if s := h.Sync(); s.Synced != syncwire.SyncYes {
+		h.t.Errorf("the table is not complete any more: %+v", s.Lacking)
+	}
+	if n := h.log.count("the table lacks sessions"); n > 0 {
+		h.t.Errorf("the verdict became no %d times", n)
+	}
+	remedy := fmt.Sprintf(`write \"mtu\": %d`, works)
+	eventually(h.t, "the log says what to write", func() bool { return h.log.count(remedy) > 0 })
+	if n := h.log.count(remedy); n != 1 {
+		h.t.Errorf("%d lines say what to write", n)
+	}
+	if n := h.counters.sendErrors.Load(); n > 0 {
+		h.t.Errorf("%d errors", n)
+	}
+}
+
+// worksWith gives the sender the MTU that works: padded HELLOs of the full length arrive, and many sessions.
+func worksWith(t *testing.T, mtu, full int, sender, small *host) {
+	t.Helper()
+	sender.reconfigure(func(s *configdir.Spec) { s.MTU = mtu })
+	heard := func() (n int) {
+		small.onThread(func(p *pumps) {
+			for _, known := range p.host.Peers.All() {
+				n = max(n, known.PaddedLen())
+			}
+		})
+		return n
+	}
+	p := sender.searchMTU("a padded HELLO of the configured MTU arrives", func(replication.PathTrouble) bool { return heard() == full })
+	if p.MTU != 0 {
+		t.Errorf("with the configured value: %+v", p)
+	}
+	sender.report(sessionsAt(7000, 500)...)
+	eventually(t, "many sessions cross", func() bool { return small.has(sessionsAt(7000, 500)) })
+}
+
 // inNet reports whether an address is one of the host's.
 func inNet(h *host, address netip.Addr) (is bool) {
-	_ = h.running.thread.Do(func() {
+	h.onThread(func(*pumps) {
 		addrs, _ := net.InterfaceAddrs()
 		for _, a := range addrs {
 			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == address {

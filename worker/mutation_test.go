@@ -67,25 +67,25 @@ const processor = 500 * time.Microsecond
 
 // TestMutatedCaptures sends every mutation of datagrams that C joold has sent.
 func TestMutatedCaptures(t *testing.T) {
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	for _, v := range []joolnl.Version{jool419, 0x04010d00, jool4115} {
-		t.Run(v.String(), func(t *testing.T) {
+		bed.run(v.String(), func(t *testing.T, bed *testbed) {
 			before := sessionsAt(0, 1000)
-			h := newStandby(t, v, b, before...)
+			h := bed.standby(1, before...).of(v)
 			captured := capturedDatagrams(t, v)
 			if len(captured) == 0 {
 				t.Fatal("the capture has no datagrams")
 			}
-			takesMutations(t, h.start(), openPlain(t, a, group6, port, "sync"), captured, before)
+			takesMutations(t, h.start(), bed.peer(0), captured, before)
 		})
 	}
 }
 
 // TestMutatedControls sends every mutation of one control message of each kind.
 func TestMutatedControls(t *testing.T) {
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	before := sessionsAt(0, 1000)
-	h := newStandby(t, jool4115, b, before...)
+	h := bed.standby(1, before...)
 	h.start()
 	record := sessionAt(700, 0)
 	self := h.running.host.Knowledge.Self()
@@ -102,12 +102,12 @@ func TestMutatedControls(t *testing.T) {
 	} {
 		messages = append(messages, syncwire.Message{Sender: 1000, Last: 5, Body: body}.Append(nil))
 	}
-	takesMutations(t, h, openPlain(t, a, group6, port, "sync"), messages, before)
+	takesMutations(t, h, bed.peer(0), messages, before)
 }
 
 // takesMutations sends every mutation of some datagrams to a worker. Only sessions that occur in a valid mutation may change,
 // a counter must count each datagram that is not a valid control message, and memory and CPU time must stay within bounds.
-func takesMutations(t *testing.T, h *host, sender *plain, datagrams [][]byte, before []session.Record) {
+func takesMutations(t *testing.T, h *host, sender *peer, datagrams [][]byte, before []session.Record) {
 	t.Helper()
 	named := make(map[session.Key]bool)
 	name := func(d []byte) (control bool) {

@@ -7,7 +7,6 @@ import (
 
 	"joolctl/joolnl"
 	"joolctl/packetio"
-	"joolctl/worker/workertest"
 )
 
 // noMemory is the module's error for a JOOLD_ADD if the kernel had no memory for some of the sessions.
@@ -16,34 +15,21 @@ var noMemory = &joolnl.Error{Code: unix.EINVAL, Text: "sessiondb_add() threw unk
 // TestNoMemory makes a standby's module refuse live sessions for lack of memory. The standby is incomplete until a full sync has
 // brought them.
 func TestNoMemory(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
-	active, standby := newStandby(t, jool4115, a, sessionsAt(0, 100)...), newStandby(t, jool4115, b)
-	active.start()
-	standby.start()
-	standby.synced()
-	active.synced()
-	standby.instance.Set(func(i *workertest.Instance) {
-		i.Refuse = func(r workertest.Request) *joolnl.Error {
-			if r.Op == joolnl.JooldAdd {
-				return noMemory
-			}
-			return nil
-		}
-	})
+	v, active, standby := inStep(t)
+	standby.Module.NoMemory = 1
 	active.report(sessionsAt(1000, 3)...)
-	eventually(t, "the standby is incomplete", func() bool { return len(standby.Sync().Lacking) > 0 })
-	standby.instance.Set(func(i *workertest.Instance) { i.Refuse = nil })
-	within(t, 3*patience, "the standby has all sessions and is complete", func() bool {
+	v.until("the standby is incomplete", func() bool { return len(standby.Sync().Lacking) > 0 })
+	standby.Module.NoMemory = 0
+	v.until("the standby has all sessions and is complete", func() bool {
 		s := standby.Sync()
-		return standby.instance.Sessions.Len() == 103 && s.complete()
+		return standby.Module.Len() == 103 && s.complete()
 	})
 }
 
 // TestRefused makes the module refuse a JOOLD_ADD with different errors. The host stops trusting its vector only if a full sync can
 // help.
 func TestRefused(t *testing.T) {
-	drive(t, jool4115, func(d *driven) {
+	newTestbed(t, 2).standby(0).step(func(d *stepped) {
 		for _, c := range []struct {
 			name   string
 			err    error
@@ -69,7 +55,7 @@ func TestRefused(t *testing.T) {
 
 // TestErrorsLost makes netlink lose error replies: the host no longer trusts its vector.
 func TestErrorsLost(t *testing.T) {
-	drive(t, jool4115, func(d *driven) {
+	newTestbed(t, 2).standby(0).step(func(d *stepped) {
 		d.sent.put(7, 40)
 		before := d.host.Knowledge.Doubts()
 		if d.kernelError(0, unix.ENOBUFS); d.host.Knowledge.Doubts() != before+1 {
@@ -88,7 +74,7 @@ func (f failing) SendAdds(*packetio.Gather) error { return f.err }
 
 // TestAddsUnsent makes sending JOOLD_ADDs fail: whatever the error is, the host no longer trusts its vector.
 func TestAddsUnsent(t *testing.T) {
-	drive(t, jool4115, func(d *driven) {
+	newTestbed(t, 2).standby(0).step(func(d *stepped) {
 		real := d.module
 		for _, err := range []error{unix.ENOBUFS, unix.EPERM, unix.EINTR} {
 			before := d.host.Knowledge.Doubts()

@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"joolctl/configdir"
 	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -16,7 +15,7 @@ import (
 // numbers, and can be retransmitted.
 func TestPartlySent(t *testing.T) {
 	sessions := []int{5, 36, 5, 36, 5} // a datagram with 36 sessions exceeds an MTU of 1280
-	drive(t, jool4115, func(d *driven) {
+	newTestbed(t, 2).standby(0).step(func(d *stepped) {
 		dontFragment := func(on int) {
 			if err := unix.SetsockoptInt(d.socket.fd, unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, on); err != nil {
 				panic(err)
@@ -43,11 +42,7 @@ func TestPartlySent(t *testing.T) {
 
 		dontFragment(0)
 		nack := &syncwire.Nack{To: d.host.Knowledge.Self(), Ranges: []syncwire.Range{{From: uint32(before + 1), To: uint32(before + 5)}}}
-		if err := d.to.Send(d.group, syncwire.Message{Sender: 0x10f, Body: nack}.Append(nil)); err != nil {
-			panic(err)
-		}
-		d.wait(d.socket.fd)
-		d.fromNetwork()
+		d.hear(syncwire.Message{Sender: 0x10f, Body: nack}.Append(nil))
 		d.sentWith(syncwire.Retransmission, before, sessions, 1, 2, 3, 4, 5)
 		if l := d.w.counters.Ledger(); l.Retransmitted != 87 || d.w.counters.Losses() != lost {
 			t.Errorf("ledger %+v, losses %+v", l, d.w.counters.Losses())
@@ -61,8 +56,9 @@ func TestPartlySent(t *testing.T) {
 // TestOverrunHastensRefreshes overruns the netlink socket while a refresh waits. The worker sends the refresh at once: after the
 // full sync that brings the lost sessions, it would overwrite a newer record.
 func TestOverrunHastensRefreshes(t *testing.T) {
-	long := func(s *configdir.Spec) { s.RefreshPeriod = time.Hour } // on a busy host, the refresh would not wait otherwise
-	driveSpec(t, jool4115, long, func(d *driven) {
+	h := newTestbed(t, 2).standby(0)
+	h.current.RefreshPeriod = time.Hour // on a busy host, the refresh would not wait otherwise
+	h.step(func(d *stepped) {
 		before := d.host.Knowledge.Position().Seq
 		report := workertest.Multicast(jool4115, "nat", entries(t, jool4115, 0, 3))
 		d.multicast(report)
@@ -81,7 +77,7 @@ func TestOverrunHastensRefreshes(t *testing.T) {
 
 // sentWith reads the datagrams that the worker sends to the group. Their sequence numbers must be before plus each of numbers,
 // and the datagram with number i must have sessions[i-1] sessions.
-func (d *driven) sentWith(kind syncwire.Kind, before syncwire.Seq, sessions []int, numbers ...int) {
+func (d *stepped) sentWith(kind syncwire.Kind, before syncwire.Seq, sessions []int, numbers ...int) {
 	for _, i := range numbers {
 		list, trailer, err := syncwire.Sessions(d.buf[:d.read(d.group)], session.Packed40)
 		want := syncwire.Trailer{Kind: kind, Sender: d.host.Knowledge.Self(), Seq: before + syncwire.Seq(i)}

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -11,9 +10,9 @@ import (
 
 // TestOneAddress makes two workers send from one address. Each has its own sequence numbers, and both are live.
 func TestOneAddress(t *testing.T) {
-	t.Parallel()
-	s, h := beside(t)
-	other := &scripted{plain: s.plain, id: 78}
+	s, h := virtualPeer(t)
+	other := *s // with another sender ID, and its own sequence numbers
+	other.id = 78
 	for i := range 20 {
 		if i == 10 {
 			s.last++ // a datagram is lost
@@ -21,19 +20,13 @@ func TestOneAddress(t *testing.T) {
 		s.live(sessionAt(4*i, 0))
 		other.live(sessionAt(10_000+4*i, 0))
 	}
-	for {
-		if n, _ := control[*syncwire.Nack](s.plain); n.To == s.id {
-			break
-		}
-	}
-	eventually(t, "all others are stored", func() bool { return h.instance.Sessions.Len() == 40 })
+	controlThat(s, func(n *syncwire.Nack) bool { return n.To == s.id })
+	h.v.until("all others are stored", func() bool { return h.Module.Len() == 40 })
 	var live []syncwire.ID
-	h.onThread(func(p *pumps) {
-		for _, known := range p.host.Peers.Live(time.Now()) {
-			live = append(live, known.ID)
-		}
-	})
-	if diff := cmp.Diff([]syncwire.ID{77, 78}, live); diff != "" || len(h.Peers()) != 2 {
-		t.Errorf("live peers, of %d (-want +got):\n%s", len(h.Peers()), diff)
+	for _, known := range h.worker().host.Peers.Live(h.v.Clock.Now()) {
+		live = append(live, known.ID)
+	}
+	if diff := cmp.Diff([]syncwire.ID{77, 78}, live); diff != "" || len(h.worker().host.Peers.All()) != 2 {
+		t.Errorf("live peers, of %d (-want +got):\n%s", len(h.worker().host.Peers.All()), diff)
 	}
 }

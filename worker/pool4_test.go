@@ -13,13 +13,12 @@ import (
 // TestPool4Differs runs two hosts whose pool4 is equal, but in another order: they show no difference. After one pool4 has changed,
 // both show it.
 func TestPool4Differs(t *testing.T) {
-	a, b := hosts(t)
+	bed := newTestbed(t, 2)
 	pool := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24")}
 	var both []*host
-	for _, ns := range []string{a, b} {
-		spec := specFor(ns, group6)
-		spec.Sequence = true
-		both = append(both, newHost(t, jool4115, spec))
+	for i := range bed.ns {
+		both = append(both, bed.host(i))
+		both[i].current.Sequence = true
 	}
 	both[0].instance.Pool4, both[1].instance.Pool4 = slices.Clone(pool), slices.Clone(pool)
 	slices.Reverse(both[1].instance.Pool4)
@@ -73,8 +72,8 @@ func TestSettingsDiffer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
-			both := []*host{newStandby(t, c.first, a), newStandby(t, c.second, b)}
+			bed := newTestbed(t, 2)
+			both := []*host{bed.standby(0).of(c.first), bed.standby(1).of(c.second)}
 			both[1].instance.Settings = c.settings
 			for _, h := range both {
 				h.start()

@@ -4,8 +4,7 @@ import "testing"
 
 // TestTurns: a loop goes round without traffic too.
 func TestTurns(t *testing.T) {
-	a, _ := hosts(t)
-	h := newHost(t, jool4115, specFor(a, group6)).start()
+	h := newTestbed(t, 2).host(0).start()
 	before := h.Turns()
 	within(t, 4*askIdle, "the idle loop has gone round", func() bool { return h.Turns() > before })
 	if h.InKernel() {

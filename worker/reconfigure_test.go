@@ -18,16 +18,14 @@ import (
 
 // TestReconfigure changes a running worker's spec, and checks that sessions cross in both directions afterwards.
 func TestReconfigure(t *testing.T) {
-	a, b := hosts(t)
-	nstest.Veth(t,
-		nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
-		nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
+	bed := newTestbed(t, 2)
+	bed.connect(0, 1, "other", 65)
 	// Without a named interface, the kernel chooses "sync" for IPv4.
-	for _, ns := range []string{a, b} {
+	for _, ns := range bed.ns {
 		nstest.IP(t, ns, "route add 239.0.0.0/8 dev sync")
 	}
 	away := map[netip.Addr]netip.Addr{group6: netip.MustParseAddr("ff08::77"), group4: netip.MustParseAddr("239.7.7.7")}
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
 		for _, c := range []struct {
 			name   string
 			before func(*configdir.Spec)
@@ -41,16 +39,16 @@ func TestReconfigure(t *testing.T) {
 			{"another interface", nil, func(s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, "other", 1, true},
 			{"the same interface by address", nil, func(s *configdir.Spec) { s.InInterface, s.OutInterface = "fd64::1", "fd64::1" }, "sync", 1, true},
 			{"ttl", nil, func(s *configdir.Spec) { s.TTL = 9 }, "sync", 9, true},
-			{"another group", nil, func(s *configdir.Spec) { s.Group = away[group] }, "sync", 1, false},
+			{"another group", nil, func(s *configdir.Spec) { s.Group = away[bed.group] }, "sync", 1, false},
 			{"another port", nil, func(s *configdir.Spec) { s.Port += 5 }, "sync", 1, false},
-			{"another group and interface", nil, func(s *configdir.Spec) { s.Group, s.InInterface, s.OutInterface = away[group], "other", "other" }, "other", 1, false},
+			{"another bed.group and interface", nil, func(s *configdir.Spec) { s.Group, s.InInterface, s.OutInterface = away[bed.group], "other", "other" }, "other", 1, false},
 			{"a link-local group", nil, func(s *configdir.Spec) {
-				if group == group6 {
+				if bed.group == group6 {
 					s.Group, s.OutInterface = netip.MustParseAddr("ff02::64"), ""
 				}
-			}, "sync", 1, group == group4},
+			}, "sync", 1, bed.group == group4},
 			{"another link for such a group", func(s *configdir.Spec) {
-				if group == group6 {
+				if bed.group == group6 {
 					s.Group = netip.MustParseAddr("ff02::64")
 				}
 			}, func(s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, "other", 1, true},
@@ -58,19 +56,15 @@ func TestReconfigure(t *testing.T) {
 			{"in interface named", func(s *configdir.Spec) { s.InInterface = "" }, func(s *configdir.Spec) { s.InInterface = "sync" }, "sync", 1, true},
 			{"another in interface named", func(s *configdir.Spec) { s.InInterface = "" }, func(s *configdir.Spec) { s.InInterface, s.OutInterface = "other", "other" }, "other", 1, true},
 		} {
-			t.Run(c.name, func(t *testing.T) {
-				spec := specFor(a, group)
+			bed.run(c.name, func(t *testing.T, bed *testbed) {
+				h := bed.host(0)
 				if c.before != nil {
-					c.before(&spec)
+					c.before(&h.current)
 				}
-				h := newHost(t, jool4115, spec).start()
-				socket := h.running.socket.fd
-				c.after(&spec)
-				spec.ReceiveBuffer = 3 << 20
-				if err := h.Reconfigure(spec); err != nil {
-					t.Fatal(err)
-				}
-				peer := openPlain(t, b, spec.Group, int(spec.Port), c.via)
+				socket := h.start().running.socket.fd
+				h.reconfigure(func(s *configdir.Spec) { c.after(s); s.ReceiveBuffer = 3 << 20 })
+				spec := h.spec()
+				peer := bed.peerAt(1, spec.Group, spec.Port, c.via)
 				list := entries(t, jool4115, 10, 3)
 				peer.send(list)
 				same(t, h.adds(1), list)
@@ -97,12 +91,11 @@ func TestReconfigure(t *testing.T) {
 // TestRetune changes settings that do not concern sockets: the refresh period, and whether datagrams have sequence numbers.
 func TestRetune(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
-	spec := standbySpec(a)
-	spec.RefreshPeriod = time.Minute
-	h := newHost(t, jool4115, spec).start()
-	h.alone()
-	peer := openPlain(t, b, group6, port, "sync")
+	bed := newTestbed(t, 2)
+	h := bed.standby(0)
+	h.current.RefreshPeriod = time.Minute
+	h.start().alone()
+	peer := bed.peer(1)
 	list := entries(t, jool4115, 1, 1)
 	report := func(want int) {
 		t.Helper()
@@ -120,25 +113,16 @@ func TestRetune(t *testing.T) {
 	}
 	report(len(list) + syncwire.TrailerLen)
 
-	spec.RefreshPeriod = 0
-	if err := h.Reconfigure(spec); err != nil {
-		t.Fatal(err)
-	}
+	h.reconfigure(func(s *configdir.Spec) { s.RefreshPeriod = 0 })
 	report(len(list) + syncwire.TrailerLen) // with the old refresh period, it would not be sent for a minute
 
-	spec.Sequence = false
-	if err := h.Reconfigure(spec); err != nil {
-		t.Fatal(err)
-	}
+	h.reconfigure(func(s *configdir.Spec) { s.Sequence = false })
 	report(len(list))
 	if s := h.Sync(); s.Synced != syncwire.SyncNo || s.Phase != "" {
 		t.Errorf("without sequence: %+v", s)
 	}
 
-	spec.Sequence = true
-	if err := h.Reconfigure(spec); err != nil {
-		t.Fatal(err)
-	}
+	h.reconfigure(func(s *configdir.Spec) { s.Sequence = true })
 	if hello, _ := control[*syncwire.Hello](peer); !hello.Asks {
 		t.Errorf("the first HELLO does not ask for HELLOs: %+v", hello)
 	}
@@ -148,15 +132,15 @@ func TestRetune(t *testing.T) {
 
 // TestReconfigureFails reconfigures a worker with specs that cannot work: it keeps its configuration.
 func TestReconfigureFails(t *testing.T) {
-	a, b := hosts(t)
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		spec := specFor(a, group)
-		h := newHost(t, jool4115, spec)
+	bed := newTestbed(t, 2)
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
+		h := bed.host(0)
+		spec := h.spec()
 		if err := h.Reconfigure(spec); !errors.Is(err, ErrNotRunning) {
 			t.Errorf("before Run: %v", err)
 		}
 		h.start()
-		peer := openPlain(t, b, group, port, "sync")
+		peer := bed.peer(1)
 		taken := h.beside(func() configdir.Spec { s := spec; s.Instance, s.Port = "other", port+1; return s }()).start()
 		fds := countDir(t, "/proc/self/fd")
 		for i, c := range []struct {
@@ -169,7 +153,7 @@ func TestReconfigureFails(t *testing.T) {
 			{func(s *configdir.Spec) { s.NetNamespace = "nothere" }, true, `namespace "nothere"`},
 			{func(s *configdir.Spec) { s.Port = port + 1 }, false, "address already in use"},
 			{func(s *configdir.Spec) { s.Instance = "other" }, false, `"nat"`},
-			{func(s *configdir.Spec) { s.Namespace = b }, false, `"nat"`},
+			{func(s *configdir.Spec) { s.Namespace = bed.ns[1] }, false, `"nat"`},
 		} {
 			bad := spec
 			c.change(&bad)
@@ -200,26 +184,19 @@ func TestReconfigureFails(t *testing.T) {
 // TestReconfigureWithoutLoss changes the group's port under traffic. The worker processes every datagram that was sent to the
 // old port before the change.
 func TestReconfigureWithoutLoss(t *testing.T) {
-	a, b := hosts(t)
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		spec := specFor(a, group)
-		h := newHost(t, jool4115, spec).start()
-		peer := openPlain(t, b, group, port, "sync")
+	bed := newTestbed(t, 2)
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
+		h := bed.host(0).start()
+		peer := bed.peer(1)
 		n := 0
 		for i := range 20 {
 			for range 10 {
 				peer.send(entries(t, jool4115, 3*n, 3))
 				n++
 			}
-			spec.Port = port + uint16(i%2)
-			if err := h.Reconfigure(spec); err != nil {
-				t.Fatal(err)
-			}
-			if spec.Port != port { // back to the first port
-				spec.Port = port
-				if err := h.Reconfigure(spec); err != nil {
-					t.Fatal(err)
-				}
+			h.reconfigure(func(s *configdir.Spec) { s.Port = port + uint16(i%2) })
+			if i%2 == 1 { // back to the first port
+				h.reconfigure(func(s *configdir.Spec) { s.Port = port })
 			}
 		}
 		h.adds(n)
@@ -229,28 +206,22 @@ func TestReconfigureWithoutLoss(t *testing.T) {
 // TestReconfigureInterfaceWithoutLoss changes the interface under traffic. The worker processes every datagram that arrived on
 // the old interface before the change.
 func TestReconfigureInterfaceWithoutLoss(t *testing.T) {
-	a, b := hosts(t)
-	c := nstest.New(t)
-	nstest.Veth(t,
-		nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
-		nstest.End{Namespace: c, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
-	nstest.IP(t, a, "route add 239.0.0.0/8 dev sync") // the interface that the kernel chooses
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		spec := specFor(a, group)
-		h := newHost(t, jool4115, spec).start()
-		by := map[string]*plain{"sync": openPlain(t, b, group, port, "sync"), "other": openPlain(t, c, group, port, "other")}
+	bed := newTestbed(t, 2)
+	third := bed.add()
+	bed.connect(0, third, "other", 65)
+	nstest.IP(t, bed.ns[0], "route add 239.0.0.0/8 dev sync") // the interface that the kernel chooses
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
+		h := bed.host(0).start()
+		by := map[string]*peer{"sync": bed.peer(1), "other": bed.peerAt(third, bed.group, port, "other")}
 		n := 0
 		for range 20 {
 			for _, next := range []string{"other", "sync", "", "other", "sync"} {
-				peer := by[cmp.Or(spec.InInterface, "sync")]
+				peer := by[cmp.Or(h.spec().InInterface, "sync")]
 				for range 10 {
 					peer.send(entries(t, jool4115, 3*n, 3))
 					n++
 				}
-				spec.InInterface = next
-				if err := h.Reconfigure(spec); err != nil {
-					t.Fatal(err)
-				}
+				h.reconfigure(func(s *configdir.Spec) { s.InInterface = next })
 			}
 		}
 		h.adds(n)
@@ -260,11 +231,10 @@ func TestReconfigureInterfaceWithoutLoss(t *testing.T) {
 // TestReconfigureCrossed reconfigures two workers at once. The network socket of each is in the namespace of the other's
 // instance, so they could wait for each other's thread.
 func TestReconfigureCrossed(t *testing.T) {
-	a, b := hosts(t)
-	specA, specB := specFor(a, group6), specFor(b, group6)
-	specA.NetNamespace, specB.NetNamespace = b, a
-	first := newHost(t, jool4115, specA).start()
-	second := first.beside(specB).start()
+	bed := newTestbed(t, 2)
+	first, specB := bed.host(0), specFor(bed.ns[1], group6)
+	first.current.NetNamespace, specB.NetNamespace = bed.ns[1], bed.ns[0]
+	second := first.start().beside(specB).start()
 	done := make(chan error, 2)
 	for _, h := range []*host{first, second} {
 		go func() {
@@ -296,23 +266,22 @@ func TestReconfigureCrossed(t *testing.T) {
 // TestReconfigureNetNamespace moves the network socket into another namespace and back under traffic. The worker processes every
 // datagram that was sent to the old socket before the change, and leaves no socket open.
 func TestReconfigureNetNamespace(t *testing.T) {
-	here, peerHere := hosts(t)
-	there, peerThere := hosts(t)
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		spec := specFor(here, group)
-		h := newHost(t, jool4115, spec).start()
-		peers := map[string]*plain{here: openPlain(t, peerHere, group, port, "sync"), there: openPlain(t, peerThere, group, port, "sync")}
+	bed := newTestbed(t, 2)
+	bed.add()
+	bed.add()
+	bed.connect(2, 3, "sync", 64)
+	bed.bothFamilies(func(t *testing.T, bed *testbed) {
+		h := bed.host(0).start()
+		here, there := bed.ns[0], bed.ns[2]
+		peers := map[string]*peer{here: bed.peer(1), there: bed.peer(3)}
 		fds, n := countDir(t, "/proc/self/fd"), 0
 		for range 20 {
 			for _, next := range []string{there, here} {
 				for range 10 {
-					peers[spec.NetNamespace].send(entries(t, jool4115, 3*n, 3))
+					peers[h.spec().NetNamespace].send(entries(t, jool4115, 3*n, 3))
 					n++
 				}
-				spec.NetNamespace = next
-				if err := h.Reconfigure(spec); err != nil {
-					t.Fatal(err)
-				}
+				h.reconfigure(func(s *configdir.Spec) { s.NetNamespace = next })
 				h.instance.Multicast(entries(t, jool4115, 20_000+3*n, 3))
 				if got, _ := peers[next].receive(); len(got) < 3*40 {
 					t.Errorf("%d bytes", len(got))

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"joolctl/configdir"
-	"joolctl/nsthread/nstest"
 )
 
 // perSecond is how many new sessions a second the module reports in openSteadily.
@@ -57,11 +56,9 @@ func TestReconfigureUnderTraffic(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a, b := hosts(t)
-			nstest.Veth(t,
-				nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64"}},
-				nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64"}})
-			active, standby := newStandby(t, jool4115, a), newStandby(t, jool4115, b)
+			bed := newTestbed(t, 2)
+			bed.connect(0, 1, "other", 65)
+			active, standby := bed.standby(0), bed.standby(1)
 			active.start().alone()
 			standby.start().synced()
 			stop := active.openSteadily()

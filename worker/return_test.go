@@ -1,63 +1,36 @@
 package worker
 
 import (
+	"slices"
 	"testing"
+	"time"
 
+	"joolctl/replication/sim"
 	"joolctl/session"
-	"joolctl/syncwire"
 )
 
 // TestBothStart starts two hosts with different tables at the same time.
 func TestBothStart(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
 	const n = 1000
-	first, second := newStandby(t, jool4115, a, sessionsAt(0, n)...), newStandby(t, jool4115, b, sessionsAt(n, n)...)
-	first.start()
-	second.start()
-	first.synced()
-	second.synced()
-	wantEqual(t, first, second)
+	v := newVirtual(t, tables(sessionsAt(0, n), sessionsAt(n, n)))
+	v.hosts[0].synced()
+	v.hosts[1].synced()
+	v.alike()
 }
 
 // TestReturn starts a host that has sessions which its peer lacks, and newer records of sessions that both have. After the full
 // sync from the peer, the host sends them back.
 func TestReturn(t *testing.T) {
-	t.Parallel()
-	a, b := hosts(t)
 	common := sessionsAt(0, 1000)
 	newer := []session.Record{sessionAt(800, 0), kind(sessionAt(804, 0), session.TCP, session.Trans, session.TimerTransitory, 0)}
-	active, returning := newStandby(t, jool4115, a, common...), newStandby(t, jool4115, b, common[500:]...)
-	returning.instance.Sessions.Put(sessionsAt(5000, 700)...)
-	returning.instance.Sessions.Put(newer...)
-	active.start().alone()
-	returning.start()
+	const later = 10 * time.Second
+	v := newVirtual(t, tables(common, slices.Concat(common[500:], sessionsAt(5000, 700), newer)), sim.Fault{Kind: sim.Kill, For: later, Host: 1})
+	active, returning := v.hosts[0], v.hosts[1]
+	active.alone()
+	v.Run(later)
 	got := returning.synced()
-	become(t, active, returning)
+	v.alike()
 	if got.Injected != 500 || got.Had != 498 || got.GaveBack != 700+2 || got.Collisions != 0 {
 		t.Errorf("%+v", got)
 	}
-	eventually(t, "the host that was alone is complete", func() bool { return active.Sync().Synced == syncwire.SyncYes })
-}
-
-// TestRestartAmongThree stops the active host's worker while sessions are opened. The next worker requests a full sync from one
-// peer; afterwards both peers have the sessions.
-func TestRestartAmongThree(t *testing.T) {
-	t.Parallel()
-	names := lan(t, 3)
-	active, second, third := newStandby(t, jool4115, names[0], sessionsAt(0, 500)...), newStandby(t, jool4115, names[1]), newStandby(t, jool4115, names[2])
-	for _, h := range []*host{active, second, third} {
-		h.start()
-	}
-	for _, h := range []*host{active, second, third} {
-		h.synced()
-	}
-	active.stop()
-	active.instance.Sessions.Put(sessionsAt(500, 3)...) // too few for the comparison of table sizes
-	active.init(standbySpec(names[0]))
-	active.start()
-	active.synced()
-	become(t, active, second)
-	become(t, active, third)
-	wantEqual(t, active, second, third)
 }

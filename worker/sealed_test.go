@@ -6,28 +6,16 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"joolctl/configdir"
 	"joolctl/seal"
 	"joolctl/session"
 	"joolctl/syncwire"
 )
 
-// keyed changes a host's spec before it starts.
-func (h *host) keyed(mode configdir.Security, keys ...seal.Key) *host {
-	h.current.Security, h.current.Keys, h.current.KeyFile = mode, seal.NewKeys(keys...), "blue.key"
-	return h
-}
-
 // rekey changes the mode and the keys of a running host.
 func (h *host) rekey(mode configdir.Security, keys ...seal.Key) {
 	h.t.Helper()
-	spec := h.spec()
-	spec.Security, spec.Keys = mode, seal.NewKeys(keys...)
-	if err := h.Reconfigure(spec); err != nil {
-		h.t.Fatal(err)
-	}
+	h.reconfigure(func(s *configdir.Spec) { s.Security, s.Keys = mode, seal.NewKeys(keys...) })
 }
 
 // linked waits until a host and another one accept each other's datagrams.
@@ -38,45 +26,6 @@ func (h *host) linked(links uint64) {
 		_ = h.running.thread.Do(func() { n = h.running.channel.Links() })
 		return n >= links
 	})
-}
-
-// record keeps what a socket receives until the function is called, which returns it, with all that waits in the socket then.
-func (p *plain) record() func() [][]byte {
-	done := make(chan [][]byte)
-	go func() {
-		var all [][]byte
-		buf := make([]byte, 64<<10)
-		for {
-			n, _, err := p.ReadFromUDP(buf)
-			if err != nil {
-				done <- all
-				return
-			}
-			all = append(all, bytes.Clone(buf[:n]))
-		}
-	}()
-	return func() [][]byte {
-		p.t.Helper()
-		_ = p.SetReadDeadline(time.Unix(1, 0))
-		all := <-done // a read past its deadline fails even if datagrams wait
-		raw, err := p.SyscallConn()
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		if err := raw.Control(func(fd uintptr) {
-			buf := make([]byte, 64<<10)
-			for {
-				n, _, err := unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT)
-				if err != nil {
-					return
-				}
-				all = append(all, bytes.Clone(buf[:n]))
-			}
-		}); err != nil {
-			p.t.Fatal(err)
-		}
-		return all
-	}
 }
 
 // traces counts the datagrams that have an address of one of the sessions: the IPv6 host's, or those on the IPv4 side together.
@@ -99,9 +48,9 @@ func TestSealedHosts(t *testing.T) {
 	for _, mode := range []configdir.Security{configdir.SecurityOff, configdir.SecurityAccept, configdir.SecuritySend, configdir.SecurityRequire} {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
-			names := lan(t, 3)
-			stop := openPlain(t, names[2], group6, port, "sync").record()
-			first, second := newStandby(t, jool4115, names[0], sessionsAt(0, 500)...), newStandby(t, jool419, names[1])
+			bed := newTestbed(t, 3)
+			stop := bed.peer(2).record()
+			first, second := bed.standby(0, sessionsAt(0, 500)...), bed.standby(1).of(jool419)
 			for _, h := range []*host{first, second} {
 				h.keyed(mode, key).start()
 			}
@@ -146,31 +95,27 @@ func TestSealedHosts(t *testing.T) {
 // TestWithoutTheKey has hosts without the key, and a forger, in the group of two hosts: only counters change.
 func TestWithoutTheKey(t *testing.T) {
 	key := seal.NewKey(1)
-	names := lan(t, 6)
-	recorded := openPlain(t, names[5], group6, port, "sync")
+	bed := newTestbed(t, 6)
+	recorded := bed.peer(5)
 	stop := recorded.record()
-	first, second := newStandby(t, jool4115, names[0], sessionsAt(0, 200)...), newStandby(t, jool4115, names[1])
+	first, second := bed.standby(0, sessionsAt(0, 200)...), bed.standby(1)
 	first.keyed(configdir.SecurityRequire, key).start()
 	second.keyed(configdir.SecurityRequire, key).start()
 	first.synced()
 	second.synced()
 	before := first.instance.Sessions.Records()
 	strangers := []*host{
-		newStandby(t, jool4115, names[2], sessionsAt(5000, 100)...),
-		newStandby(t, jool4115, names[3], sessionsAt(6000, 100)...).keyed(configdir.SecurityRequire, seal.NewKey(1)),
-		newStandby(t, jool4115, names[4], sessionsAt(7000, 100)...).keyed(configdir.SecurityRequire, seal.NewKey(2)),
+		bed.standby(2, sessionsAt(5000, 100)...),
+		bed.standby(3, sessionsAt(6000, 100)...).keyed(configdir.SecurityRequire, seal.NewKey(1)),
+		bed.standby(4, sessionsAt(7000, 100)...).keyed(configdir.SecurityRequire, seal.NewKey(2)),
 	}
 	for i, h := range strangers {
-		h.start()
-		h.report(sessionsAt(8000+100*i, 50)...)
+		h.start().report(sessionsAt(8000+100*i, 50)...)
 	}
 	live := sessionAt(9000, 0)
 	first.report(live)
 	eventually(t, "a session crosses", func() bool { return second.has([]session.Record{live}) })
 	datagrams := stop()
-	if err := recorded.SetDeadline(time.Time{}); err != nil {
-		t.Fatal(err)
-	}
 	for i := range 3 {
 		for _, d := range datagrams {
 			d = bytes.Clone(d)
@@ -181,29 +126,10 @@ func TestWithoutTheKey(t *testing.T) {
 		}
 	}
 	for _, h := range []*host{first, second} {
-		eventually(t, "each counter changes", func() bool {
-			l := h.counters.Losses()
-			return l.Forged > 0 && l.Replayed > 0 && l.UnknownKey > 0 && l.ClearRefused > 0
-		})
-		l := h.counters.Losses()
-		l.Forged, l.Replayed, l.UnknownKey, l.ClearRefused, l.Unconfirmed = 0, 0, 0, 0, 0
-		if l != (Losses{}) {
-			t.Errorf("losses %+v", l)
-		}
+		h.onlyRefused()
 		unchanged(t, h, before)
 		if n := h.instance.Sessions.Len(); n != len(before)+1 {
 			t.Errorf("%d sessions, want %d", n, len(before)+1)
-		}
-		if s := h.Sync(); s.Synced != syncwire.SyncYes || s.Phase != "" {
-			t.Errorf("%+v", s)
-		}
-		if peers := h.Peers(); len(peers) != 1 {
-			t.Errorf("peers %+v", peers)
-		}
-		for _, line := range []string{"a forged datagram", "a replayed datagram", "a key that the key file does not have", "dropped a clear datagram"} {
-			if n := h.log.count(line); n != 1 {
-				t.Errorf("%d lines in the log with %q, want 1", n, line)
-			}
 		}
 	}
 	for i, h := range strangers {
@@ -213,13 +139,38 @@ func TestWithoutTheKey(t *testing.T) {
 	}
 }
 
+// onlyRefused waits until the host has refused datagrams for each reason, and checks that nothing but counters and the log shows it.
+func (h *host) onlyRefused() {
+	h.t.Helper()
+	eventually(h.t, "each counter changes", func() bool {
+		l := h.counters.Losses()
+		return l.Forged > 0 && l.Replayed > 0 && l.UnknownKey > 0 && l.ClearRefused > 0
+	})
+	l := h.counters.Losses()
+	l.Forged, l.Replayed, l.UnknownKey, l.ClearRefused, l.Unconfirmed = 0, 0, 0, 0, 0
+	if l != (Losses{}) {
+		h.t.Errorf("losses %+v", l)
+	}
+	if s := h.Sync(); s.Synced != syncwire.SyncYes || s.Phase != "" {
+		h.t.Errorf("%+v", s)
+	}
+	if peers := h.Peers(); len(peers) != 1 {
+		h.t.Errorf("peers %+v", peers)
+	}
+	for _, line := range []string{"a forged datagram", "a replayed datagram", "a key that the key file does not have", "dropped a clear datagram"} {
+		if n := h.log.count(line); n != 1 {
+			h.t.Errorf("%d lines in the log with %q, want 1", n, line)
+		}
+	}
+}
+
 // TestRestartedHost replays what a peer has sent to a host that was restarted meanwhile: the host opens none of it.
 func TestRestartedHost(t *testing.T) {
 	key := seal.NewKey(1)
-	names := lan(t, 3)
-	attacker := openPlain(t, names[2], group6, port, "sync")
+	bed := newTestbed(t, 3)
+	attacker := bed.peer(2)
 	stop := attacker.record()
-	first, second := newStandby(t, jool4115, names[0], sessionsAt(0, 100)...).keyed(configdir.SecurityRequire, key), newStandby(t, jool4115, names[1]).keyed(configdir.SecurityRequire, key)
+	first, second := bed.standby(0, sessionsAt(0, 100)...).keyed(configdir.SecurityRequire, key), bed.standby(1).keyed(configdir.SecurityRequire, key)
 	first.start()
 	second.start()
 	first.synced()
@@ -229,10 +180,7 @@ func TestRestartedHost(t *testing.T) {
 	first.stop()
 	second.stop()
 	datagrams := stop()
-	if err := attacker.SetDeadline(time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	again := newStandby(t, jool4115, names[1]).keyed(configdir.SecurityRequire, key).start()
+	again := bed.standby(1).keyed(configdir.SecurityRequire, key).start()
 	for _, d := range datagrams {
 		attacker.send(d)
 	}
@@ -253,8 +201,8 @@ func TestRestartedHost(t *testing.T) {
 // arrive, none by a full sync.
 func TestMigration(t *testing.T) {
 	key := seal.NewKey(1)
-	a, b := hosts(t)
-	both := []*host{newStandby(t, jool4115, a), newStandby(t, jool4115, b)}
+	bed := newTestbed(t, 2)
+	both := []*host{bed.standby(0), bed.standby(1)}
 	for _, h := range both {
 		h.start()
 	}
@@ -305,10 +253,10 @@ func TestMigration(t *testing.T) {
 // TestKeyRotation adds a key on each of three hosts, moves it to the first line on each, and removes the old one, under traffic.
 func TestKeyRotation(t *testing.T) {
 	one, two := seal.NewKey(1), seal.NewKey(2)
-	names := lan(t, 3)
+	bed := newTestbed(t, 3)
 	var all []*host
-	for _, ns := range names {
-		all = append(all, newStandby(t, jool4115, ns).keyed(configdir.SecurityRequire, one).start())
+	for i := range bed.ns {
+		all = append(all, bed.standby(i).keyed(configdir.SecurityRequire, one).start())
 	}
 	for _, h := range all {
 		h.synced()

@@ -60,9 +60,7 @@ func TestGreetingsOnBeats(t *testing.T) {
 // TestSealedNoAllocations checks that a sealed datagram allocates no memory, neither at its sender nor at its receiver.
 func TestSealedNoAllocations(t *testing.T) {
 	const runs = 50
-	driveSpec(t, jool4115, func(spec *configdir.Spec) {
-		spec.Security, spec.Keys = configdir.SecurityAccept, seal.NewKeys(seal.NewKey(1))
-	}, func(d *driven) {
+	newTestbed(t, 2).standby(0).keyed(configdir.SecurityAccept, seal.NewKey(1)).step(func(d *stepped) {
 		d.mode = configdir.SecurityRequire
 		peer := d.peer(t)
 		if peer == nil {
@@ -89,18 +87,14 @@ func TestSealedNoAllocations(t *testing.T) {
 }
 
 // peer returns the Channel of a host that the worker accepts, and that accepts the worker; nil if that takes too long.
-func (d *driven) peer(t testing.TB) *seal.Channel {
+func (d *stepped) peer(t testing.TB) *seal.Channel {
 	peer := seal.NewChannel(d.keys, d.context, time.Now())
 	for end := time.Now().Add(patience); peer.Links() == 0 || d.channel.Links() == 0; {
 		if time.Now().After(end) {
 			t.Errorf("%d and %d links", peer.Links(), d.channel.Links())
 			return nil
 		}
-		if err := d.to.Send(d.group, peer.Greet(nil, time.Now())); err != nil {
-			panic(err)
-		}
-		d.wait(d.socket.fd)
-		d.fromNetwork()
+		d.hear(peer.Greet(nil, time.Now()))
 		d.greetAt = time.Time{}
 		d.greetWhenDue(time.Now())
 		for greeted := false; !greeted || d.ready(d.group); { // the worker's earlier datagrams are queued before its greeting
@@ -134,9 +128,7 @@ func BenchmarkRefused(b *testing.B) {
 	} {
 		for _, mode := range []configdir.Security{configdir.SecurityRequire, configdir.SecurityOff} {
 			b.Run(c.name+", "+mode.String(), func(b *testing.B) {
-				driveSpec(b, jool4115, func(spec *configdir.Spec) {
-					spec.Security, spec.Keys = configdir.SecurityAccept, seal.NewKeys(seal.NewKey(1))
-				}, func(d *driven) {
+				newTestbed(b, 2).standby(0).keyed(configdir.SecurityAccept, seal.NewKey(1)).step(func(d *stepped) {
 					peer := d.peer(b)
 					if peer == nil {
 						return
@@ -172,4 +164,4 @@ func BenchmarkRefused(b *testing.B) {
 }
 
 // ready reports whether a socket has something to read.
-func (d *driven) ready(fd int) bool { return (&netSocket{fd: fd}).waits() }
+func (d *stepped) ready(fd int) bool { return (&netSocket{fd: fd}).waits() }

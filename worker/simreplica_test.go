@@ -3,6 +3,7 @@ package worker
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type simulated struct {
 	retry    time.Time // when to check again whether the missing instance exists; zero: it exists
 	memory   *scratch  // shared by the workers of the simulation
 	keyed    *keyed    // nil: datagrams are clear
+	log      *slog.Logger
 }
 
 // refusal is the module's error for a JOOLD_ADD that the worker has not read yet.
@@ -100,7 +102,7 @@ func (r *simulated) run(now time.Time, counters *Counters, adopted bool) {
 	}
 	spec := simSpec()
 	spec.VerifyPeriod = r.verify
-	p := newPumps(New(spec, Env{}, counters))
+	p := newPumps(New(spec, Env{Log: r.log}, counters))
 	p.do, p.module, p.random, p.beats.Epoch = r, r, r.env.Rand, sim.Epoch
 	p.version, p.jiffy, p.adopted, p.instance = r.env.Version(), r.env.Jiffy(), adopted, "sim"
 	p.timer, p.trailing, p.scratch, p.socket = &r.due, &r.trail, r.memory, &netSocket{}

@@ -13,13 +13,13 @@ import (
 func TestIgnoresTestDatagrams(t *testing.T) {
 	for _, mode := range []configdir.Security{configdir.SecurityOff, configdir.SecurityRequire} {
 		t.Run(mode.String(), func(t *testing.T) {
-			names := lan(t, 2)
-			h := newStandby(t, jool4115, names[0])
+			bed := newTestbed(t, 2)
+			h := bed.standby(0)
 			if mode.Keyed() {
 				h.keyed(mode, seal.NewKey(1))
 			}
 			h.start()
-			peer := openPlain(t, names[1], group6, port, "sync")
+			peer := bed.peer(1)
 			for range 3 {
 				peer.send(syncwire.AppendTest(nil))
 			}

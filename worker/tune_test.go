@@ -44,10 +44,9 @@ func settings(i *workertest.Instance) (deadline, capacity uint32) {
 // TestTuneSS runs a worker with "tune ss". It changes default settings at its start, and again after they were reset, but at most
 // once a minute. It logs one line for each setting.
 func TestTuneSS(t *testing.T) {
-	a, _ := hosts(t)
-	spec := specFor(a, group6)
-	spec.TuneSS = true
-	h := newHost(t, jool4115, spec).start()
+	h := newTestbed(t, 2).host(0)
+	h.current.TuneSS = true
+	h.start()
 	want := func(what string, deadline, capacity uint32, lines int) {
 		t.Helper()
 		if d, c := settings(h.instance); d != deadline || c != capacity {
@@ -81,17 +80,13 @@ func TestTuneSS(t *testing.T) {
 
 // TestTuneSSLater adds "tune ss" to the spec of a running worker: the worker changes the settings at once.
 func TestTuneSSLater(t *testing.T) {
-	a, _ := hosts(t)
-	spec := specFor(a, group6)
-	h := newHost(t, jool4115, spec).start()
+	bed := newTestbed(t, 2)
+	h := bed.host(0).start()
 	if e := h.Sync().Exposure; e.AtMost < 2*time.Second || !strings.Contains(e.Remedy, `"tune ss": true`) ||
-		!strings.Contains(e.Remedy, "ip netns exec "+a+" jool -i nat global update ss-flush-deadline 4") {
+		!strings.Contains(e.Remedy, "ip netns exec "+bed.ns[0]+" jool -i nat global update ss-flush-deadline 4") {
 		t.Errorf("not tuned: %+v", e)
 	}
-	spec.TuneSS = true
-	if err := h.Reconfigure(spec); err != nil {
-		t.Fatal(err)
-	}
+	h.reconfigure(func(s *configdir.Spec) { s.TuneSS = true })
 	eventually(t, "the settings are changed", func() bool { return h.Sync().Exposure.AtMost <= wellTuned })
 	if d, c := settings(h.instance); d != tunedDeadline || c != tunedCapacity {
 		t.Errorf("deadline %d and capacity %d", d, c)
@@ -100,21 +95,15 @@ func TestTuneSSLater(t *testing.T) {
 
 // TestTuneSSRefused makes the module refuse the settings of "tune ss". The worker continues, and shows the module's reason.
 func TestTuneSSRefused(t *testing.T) {
-	a, b := hosts(t)
-	spec := specFor(a, group6)
-	spec.TuneSS = true
-	h := newHost(t, jool4115, spec)
-	h.instance.Refuse = func(r workertest.Request) *joolnl.Error {
-		if r.Op == joolnl.GlobalUpdate {
-			return &joolnl.Error{Code: unix.EINVAL, Text: "a BIB entry lies outside pool4"}
-		}
-		return nil
-	}
+	bed := newTestbed(t, 2)
+	h := bed.host(0)
+	h.current.TuneSS = true
+	h.instance.Refuse = refusing(joolnl.GlobalUpdate, &joolnl.Error{Code: unix.EINVAL, Text: "a BIB entry lies outside pool4"})
 	h.start()
 	if e := h.Sync().Exposure; !strings.Contains(e.Refused, "outside pool4") || !strings.Contains(e.Remedy, "remove the sessions outside pool4") {
 		t.Errorf("refused: %+v", e)
 	}
-	cross(t, jool4115, h, newHost(t, jool4115, specFor(b, group6)).start())
+	cross(t, jool4115, h, bed.host(1).start())
 }
 
 func TestExposureOf(t *testing.T) {
@@ -139,10 +128,9 @@ func TestExposureOf(t *testing.T) {
 
 // TestTrailingAck reports a session. After the module's deadline has passed, the worker sends one trailing ACK, and no further one.
 func TestTrailingAck(t *testing.T) {
-	a, _ := hosts(t)
-	spec := specFor(a, group6)
-	spec.TuneSS = true
-	h := newHost(t, jool4115, spec).start()
+	h := newTestbed(t, 2).host(0)
+	h.current.TuneSS = true
+	h.start()
 	h.instance.Wait(t, joolnl.JooldAck, 1) // sent at the start
 	begin := time.Now()
 	h.instance.Multicast(entries(t, jool4115, 1, 1))

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -17,8 +16,9 @@ import (
 // TestRelist removes one of three peers from the lists of the others and adds it again, while sessions flow. The other two lose nothing,
 // need no full sync and keep their sockets. The third gets what it has missed.
 func TestRelist(t *testing.T) {
-	names, addresses, _ := routed(t, 3)
-	all := newUnicast(t, names, addresses, sessionsAt(0, 200)...)
+	bed := newTestbed(t, 3, routed)
+	addresses := bed.six
+	all := bed.unicast(addresses, sessionsAt(0, 200)...)
 	key := seal.NewKey(1)
 	for _, h := range all {
 		h.keyed(configdir.SecurityRequire, key).start()
@@ -27,39 +27,12 @@ func TestRelist(t *testing.T) {
 		h.synced()
 		h.linked(2)
 	}
-	stays := all[:2]
-	syncs := []FullSyncs{all[0].counters.FullSyncs(), all[1].counters.FullSyncs()}
-	var fds []int
-	for _, h := range stays {
-		fds = append(fds, h.running.socket.fd)
-	}
-	reported := 1000
-	traffic := func(hosts ...*host) (records []session.Record) {
-		for range 30 {
-			for _, h := range hosts {
-				r := sessionAt(reported, 0)
-				reported++
-				h.report(r)
-				records = append(records, r)
-			}
-		}
-		return records
-	}
-	relist := func(peers func(i int) []netip.Addr) (records []session.Record) {
-		for i, h := range stays {
-			records = append(records, traffic(stays...)...)
-			spec := h.spec()
-			spec.Peers = configdir.NewPeers(at(peers(i)...)...)
-			if err := h.Reconfigure(spec); err != nil {
-				t.Fatal(err)
-			}
-			records = append(records, traffic(stays...)...)
-		}
-		return records
-	}
-	without := relist(func(i int) []netip.Addr { return []netip.Addr{addresses[1-i]} })
-	missed := traffic(stays...)
-	for _, h := range stays {
+	g := &relisted{stays: all[:2], next: 1000}
+	fds := []int{all[0].running.socket.fd, all[1].running.socket.fd}
+	interrupted := all[1].counters.FullSyncs().Interrupted
+	without := g.relist(func(i int) []netip.Addr { return []netip.Addr{addresses[1-i]} })
+	missed := g.traffic(g.stays...)
+	for _, h := range g.stays {
 		eventually(t, "the sessions cross", func() bool { return h.has(append(without, missed...)) })
 		eventually(t, "the third host is no peer", func() bool { return len(h.Peers()) == 1 })
 		if s := h.Sync(); s.Synced != syncwire.SyncYes {
@@ -69,42 +42,65 @@ func TestRelist(t *testing.T) {
 	if all[2].has(missed) {
 		t.Error("the removed host gets sessions")
 	}
-	own := traffic(all[2])
+	own := g.traffic(all[2])
 	eventually(t, "datagrams of the removed host are dropped", func() bool {
 		return all[0].counters.Losses().Unlisted > 0 && all[1].counters.Losses().Unlisted > 0
 	})
-	with := relist(func(i int) []netip.Addr { return []netip.Addr{addresses[1-i], addresses[2]} })
+	with := g.relist(func(i int) []netip.Addr { return []netip.Addr{addresses[1-i], addresses[2]} })
 	for i, h := range all {
 		within(t, 3*patience, fmt.Sprintf("host %d has all sessions", i), func() bool { return h.has(slices.Concat(without, missed, own, with)) })
 	}
-	for i, h := range stays {
-		l := h.counters.Losses()
-		if l.Unlisted, l.Unconfirmed = 0, 0; l.NetworkLost != 0 || l.SendErrors != 0 || l.Malformed != 0 || l.SocketDrops != 0 {
-			t.Errorf("losses %+v", l)
-		}
-		for _, peer := range h.Peers() {
-			if peer.Address == addresses[1-i] && (peer.Lost != 0 || peer.Repaired != 0) {
-				t.Errorf("host %d has lost %d datagrams of the other one, and repaired %d", i, peer.Lost, peer.Repaired)
-			}
-		}
+	for i, h := range g.stays {
+		h.lostNothing(addresses[1-i])
 		if h.running.socket.fd != fds[i] {
 			t.Errorf("host %d has opened another socket", i)
 		}
-		if i == 1 && h.counters.FullSyncs().Interrupted != syncs[i].Interrupted {
-			t.Errorf("full syncs %+v, then %+v", syncs[i], h.counters.FullSyncs())
-		}
+	}
+	if n := all[1].counters.FullSyncs().Interrupted; n != interrupted {
+		t.Errorf("%d full syncs were interrupted", n-interrupted)
 	}
 }
 
-// dial opens an ordinary socket in a namespace that sends to an address.
-func dial(t testing.TB, ns string, from netip.AddrPort, to netip.AddrPort) (c *net.UDPConn) {
-	t.Helper()
-	insideOf(t, ns, func() (err error) {
-		c, err = net.DialUDP("udp", net.UDPAddrFromAddrPort(from), net.UDPAddrFromAddrPort(to))
-		return err
-	})
-	t.Cleanup(func() { c.Close() })
-	return c
+// relisted has the hosts whose lists change, and the number of the next session.
+type relisted struct {
+	stays []*host
+	next  int
+}
+
+// traffic reports sessions on some hosts.
+func (g *relisted) traffic(hosts ...*host) (records []session.Record) {
+	for range 30 {
+		for _, h := range hosts {
+			r := sessionAt(g.next, 0)
+			g.next++
+			h.report(r)
+			records = append(records, r)
+		}
+	}
+	return records
+}
+
+// relist changes the lists, one after the other, while sessions flow.
+func (g *relisted) relist(peers func(i int) []netip.Addr) (records []session.Record) {
+	for i, h := range g.stays {
+		records = append(records, g.traffic(g.stays...)...)
+		h.reconfigure(func(s *configdir.Spec) { s.Peers = configdir.NewPeers(at(peers(i)...)...) })
+		records = append(records, g.traffic(g.stays...)...)
+	}
+	return records
+}
+
+// lostNothing checks that no datagram of a peer was lost, not even until its retransmission.
+func (h *host) lostNothing(of netip.Addr) {
+	h.t.Helper()
+	if l := h.counters.Losses(); l.NetworkLost != 0 || l.SendErrors != 0 || l.Malformed != 0 || l.SocketDrops != 0 {
+		h.t.Errorf("losses %+v", l)
+	}
+	for _, peer := range h.Peers() {
+		if peer.Address == of && (peer.Lost != 0 || peer.Repaired != 0) {
+			h.t.Errorf("%d datagrams of %v are lost, and %d were retransmitted", peer.Lost, of, peer.Repaired)
+		}
+	}
 }
 
 // TestUnlistedSender has a host that is not listed send clear and sealed datagrams: one counter changes, the status has the address, and
@@ -112,18 +108,17 @@ func dial(t testing.TB, ns string, from netip.AddrPort, to netip.AddrPort) (c *n
 func TestUnlistedSender(t *testing.T) {
 	for _, mode := range []configdir.Security{configdir.SecurityOff, configdir.SecurityRequire} {
 		t.Run(mode.String(), func(t *testing.T) {
-			names, addresses, _ := routed(t, 3)
-			h := newUnicast(t, names[:2], addresses[:2])[0]
+			bed := newTestbed(t, 3, routed)
+			addresses := bed.six
+			h := bed.unicast(addresses[:2])[0]
 			if mode.Keyed() {
 				h.keyed(mode, seal.NewKey(1))
 			}
 			h.start()
-			stranger := dial(t, names[2], netip.AddrPort{}, at(addresses[0])[0])
+			stranger := bed.dial(2, netip.AddrPort{}, at(addresses[0])[0])
 			sealed := seal.NewChannel(seal.NewKeys(seal.NewKey(1)), seal.Context{}, time.Now()).Greet(nil, time.Now())
 			for _, b := range [][]byte{entries(t, jool4115, 0, 3), sealed, nil, make([]byte, 4000), []byte("x")} {
-				if _, err := stranger.Write(b); err != nil {
-					t.Fatal(err)
-				}
+				stranger.send(b)
 			}
 			eventually(t, "the datagrams are counted", func() bool { return h.counters.Losses() == Losses{Unlisted: 5} })
 			if s := h.Sync(); s.Unlisted != addresses[2] || time.Since(s.UnlistedAt) > patience {
@@ -135,20 +130,14 @@ func TestUnlistedSender(t *testing.T) {
 			if len(h.Peers()) != 0 || h.instance.Sessions.Len() != 0 {
 				t.Errorf("%d sessions, peers %+v", h.instance.Sessions.Len(), h.Peers())
 			}
-			spec := h.spec()
-			spec.Peers = configdir.NewPeers(at(addresses[1:]...)...)
-			if err := h.Reconfigure(spec); err != nil {
-				t.Fatal(err)
-			}
+			h.reconfigure(func(s *configdir.Spec) { s.Peers = configdir.NewPeers(at(addresses[1:]...)...) })
 			if s := h.Sync(); s.Unlisted.IsValid() {
 				t.Errorf("%v is listed, and counts as unlisted", s.Unlisted)
 			}
 			if mode.Keyed() {
 				return
 			}
-			if _, err := dial(t, names[1], netip.AddrPortFrom(addresses[1], 4711), at(addresses[0])[0]).Write(entries(t, jool4115, 0, 3)); err != nil {
-				t.Fatal(err)
-			}
+			bed.dial(1, netip.AddrPortFrom(addresses[1], 4711), at(addresses[0])[0]).send(entries(t, jool4115, 0, 3))
 			h.adds(1)
 		})
 	}
@@ -156,18 +145,16 @@ func TestUnlistedSender(t *testing.T) {
 
 // TestRestrictedGroup has three hosts in a group. Two of them list each other, and ignore the third.
 func TestRestrictedGroup(t *testing.T) {
-	bothFamilies(t, func(t *testing.T, group netip.Addr) {
-		names := lan(t, 3)
+	newTestbed(t, 3).bothFamilies(func(t *testing.T, bed *testbed) {
+		addresses := bed.six
+		if bed.group.Is4() {
+			addresses = bed.four
+		}
 		var all []*host
-		for i, ns := range names {
-			h := newStandby(t, jool4115, ns, sessionsAt(100*i, 50)...)
-			h.current.Group = group
+		for i := range bed.ns {
+			h := bed.standby(i, sessionsAt(100*i, 50)...)
 			if i < 2 {
-				address := netip.MustParseAddr(fmt.Sprintf("fd64::%d", 2-i))
-				if group.Is4() {
-					address = netip.MustParseAddr(fmt.Sprintf("10.64.0.%d", 2-i))
-				}
-				h.current.Peers = configdir.NewPeers(netip.AddrPortFrom(address, 0))
+				h.current.Peers = configdir.NewPeers(netip.AddrPortFrom(addresses[1-i], 0))
 			}
 			all = append(all, h.start())
 		}
@@ -192,35 +179,25 @@ func TestRestrictedGroup(t *testing.T) {
 func TestWelcome(t *testing.T) {
 	for _, mode := range []configdir.Security{configdir.SecurityOff, configdir.SecurityRequire} {
 		t.Run(mode.String(), func(t *testing.T) {
-			names, addresses, _ := routed(t, 3)
-			h := newUnicast(t, names[:2], addresses[:2])[0]
+			bed := newTestbed(t, 3, routed)
+			addresses := bed.six
+			h := bed.unicast(addresses[:2])[0]
 			key := seal.NewKey(1)
 			if mode.Keyed() {
 				h.keyed(mode, key)
 			}
 			h.start().alone()
-			added := &plain{UDPConn: dial(t, names[2], at(addresses[2])[0], at(addresses[0])[0]), t: t}
-			spec := h.spec()
-			spec.Peers = configdir.NewPeers(at(addresses[1:]...)...)
+			added := bed.dial(2, at(addresses[2])[0], at(addresses[0])[0])
 			began := time.Now()
-			if err := h.Reconfigure(spec); err != nil {
-				t.Fatal(err)
-			}
-			b := make([]byte, 2000)
-			if err := added.SetReadDeadline(began.Add(patience)); err != nil {
-				t.Fatal(err)
-			}
-			n, err := added.Read(b)
-			if err != nil {
-				t.Fatal(err)
-			}
+			h.reconfigure(func(s *configdir.Spec) { s.Peers = configdir.NewPeers(at(addresses[1:]...)...) })
+			b, _ := added.receive()
 			if mode.Keyed() {
-				if _, outcome := seal.NewChannel(seal.NewKeys(key), seal.Context{}, began).Open(b[:n], time.Now()); outcome != seal.Greeting {
+				if _, outcome := seal.NewChannel(seal.NewKeys(key), seal.Context{}, began).Open(b, time.Now()); outcome != seal.Greeting {
 					t.Errorf("the first datagram is %d, not a greeting", outcome)
 				}
 				return
 			}
-			m, err := syncwire.Parse(b[:n])
+			m, err := syncwire.Parse(b)
 			if hello, is := m.Body.(*syncwire.Hello); err != nil || !is || !hello.Asks {
 				t.Errorf("the first message is %+v, %v", m.Body, err)
 			}

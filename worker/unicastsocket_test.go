@@ -33,15 +33,28 @@ func linkLocal(t testing.TB, ns string) (address netip.Addr) {
 	return address
 }
 
+// listen opens a socket that is bound to an address, and sends nowhere in particular.
+func (b *testbed) listen(i int, address netip.Addr) (conn *net.UDPConn) {
+	b.t.Helper()
+	insideOf(b.t, b.ns[i], func() (err error) {
+		bound := net.UDPAddrFromAddrPort(netip.AddrPortFrom(address, port))
+		if address.IsLinkLocalUnicast() {
+			bound.Zone = "sync"
+		}
+		conn, err = net.ListenUDP("udp", bound)
+		return err
+	})
+	b.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 // TestUnicastInterfaces has two namespaces with two links. "in interface" and "out interface" choose between them and the addresses.
 func TestUnicastInterfaces(t *testing.T) {
-	a, b := hosts(t)
-	nstest.Veth(t,
-		nstest.End{Namespace: a, Name: "other", Addrs: []string{"fd65::1/64", "10.65.0.1/24"}},
-		nstest.End{Namespace: b, Name: "other", Addrs: []string{"fd65::2/64", "10.65.0.2/24"}})
-	nstest.IP(t, a, "address add 10.64.0.11/24 dev sync", "address add fd64::11/64 dev sync nodad", "link set lo up", "address add 10.66.0.1/32 dev lo", "address add fd66::1/128 dev lo nodad")
-	nstest.IP(t, b, "route add 10.66.0.1/32 via 10.64.0.1", "route add fd66::1/128 via fd64::1", "link set lo up", "address add 10.66.0.2/32 dev lo", "address add fd66::2/128 dev lo nodad")
-	nstest.IP(t, a, "route add 10.66.0.2/32 via 10.64.0.2 metric 10", "route add 10.66.0.2/32 via 10.65.0.2 metric 2000",
+	bed := newTestbed(t, 2)
+	bed.connect(0, 1, "other", 65)
+	nstest.IP(t, bed.ns[0], "address add 10.64.0.11/24 dev sync", "address add fd64::11/64 dev sync nodad", "link set lo up", "address add 10.66.0.1/32 dev lo", "address add fd66::1/128 dev lo nodad")
+	nstest.IP(t, bed.ns[1], "route add 10.66.0.1/32 via 10.64.0.1", "route add fd66::1/128 via fd64::1", "link set lo up", "address add 10.66.0.2/32 dev lo", "address add fd66::2/128 dev lo nodad")
+	nstest.IP(t, bed.ns[0], "route add 10.66.0.2/32 via 10.64.0.2 metric 10", "route add 10.66.0.2/32 via 10.65.0.2 metric 2000",
 		"route add fd66::2/128 via fd64::2 metric 10", "route add fd66::2/128 via fd65::2 metric 2000")
 	for _, c := range []struct {
 		name, in, out string
@@ -65,29 +78,15 @@ func TestUnicastInterfaces(t *testing.T) {
 		{"IPv6, out by address", "sync", "fd64::11", "fd64::2", "fd64::11", []string{"fd64::1", "fd64::11"}, []string{"fd65::1"}},
 		{"IPv6, link-local", "sync", "sync", "link-local", "link-local", []string{"fd64::1"}, nil},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		bed.run(c.name, func(t *testing.T, bed *testbed) {
 			if c.peer == "link-local" {
-				c.peer, c.from = linkLocal(t, b).String(), linkLocal(t, a).String()
+				c.peer, c.from = linkLocal(t, bed.ns[1]).String(), linkLocal(t, bed.ns[0]).String()
 			}
 			peer := netip.MustParseAddr(c.peer)
-			var conn *net.UDPConn
-			insideOf(t, b, func() (err error) {
-				network, bound := "udp4", net.UDPAddr{IP: peer.AsSlice(), Port: port}
-				if peer.Is6() {
-					network = "udp6"
-				}
-				if peer.IsLinkLocalUnicast() {
-					bound.Zone = "sync"
-				}
-				conn, err = net.ListenUDP(network, &bound)
-				return err
-			})
-			defer conn.Close()
-			h := newStandby(t, jool4115, a)
-			h.current = unicastSpec(a, at(peer)...)
+			conn := bed.listen(1, peer)
+			h := bed.unicast([]netip.Addr{{}, peer})[0]
 			h.current.InInterface, h.current.OutInterface = c.in, c.out
 			h.start()
-			defer h.stop()
 			if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +123,8 @@ func TestUnicastInterfaces(t *testing.T) {
 // TestUnicastReconfigure changes a worker: it opens another socket only if it must be bound to another address, and hears the peer
 // before and after, even without "reuseaddr". A worker without a group takes the socket that the one before has left.
 func TestUnicastReconfigure(t *testing.T) {
-	names, six, four := routed(t, 2)
+	bed := newTestbed(t, 2, routed)
+	six, four := bed.six, bed.four
 	for _, c := range []struct {
 		name   string
 		change func(*configdir.Spec)
@@ -140,11 +140,8 @@ func TestUnicastReconfigure(t *testing.T) {
 		{"port", func(s *configdir.Spec) { s.Port++ }, false},
 		{"family", func(s *configdir.Spec) { s.Peers, s.TTL = configdir.NewPeers(at(six[1])...), 9 }, false},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			h := newStandby(t, jool4115, names[0])
-			h.current = unicastSpec(names[0], at(four[1])...)
-			h.start()
-			defer h.stop()
+		bed.run(c.name, func(t *testing.T, bed *testbed) {
+			h := bed.unicast(four)[0].start()
 			before := h.spec()
 			changed := before
 			c.change(&changed)
@@ -171,9 +168,7 @@ func TestUnicastReconfigure(t *testing.T) {
 				if !spec.Is4() {
 					to, from = six[0], six[1]
 				}
-				if _, err := dial(t, names[1], netip.AddrPortFrom(from, 0), netip.AddrPortFrom(to, spec.Port)).Write(entries(t, jool4115, 100*i, 1)); err != nil {
-					t.Fatal(err)
-				}
+				bed.dial(1, netip.AddrPortFrom(from, 0), netip.AddrPortFrom(to, spec.Port)).send(entries(t, jool4115, 100*i, 1))
 				h.adds(i + 1)
 			}
 			h.noLosses()
@@ -184,7 +179,8 @@ func TestUnicastReconfigure(t *testing.T) {
 // TestUnicastHandover ends a worker without a group, and starts the next one of the next process: it hears what was sent meanwhile,
 // unless it has to be bound to another address.
 func TestUnicastHandover(t *testing.T) {
-	names, _, four := routed(t, 2)
+	bed := newTestbed(t, 2, routed)
+	four := bed.four
 	for _, c := range []struct {
 		name   string
 		change func(*configdir.Spec)
@@ -196,21 +192,17 @@ func TestUnicastHandover(t *testing.T) {
 		}, true},
 		{"another address", func(s *configdir.Spec) { s.InInterface = four[0].String() }, false},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			spec := unicastSpec(names[0], at(four[1])...)
-			spec.Sequence, spec.ReuseAddr = false, true
-			l := startLeaving(t, spec)
+		bed.run(c.name, func(t *testing.T, bed *testbed) {
+			h := bed.unicast(four)[0]
+			h.current.Sequence, h.current.ReuseAddr = false, true
+			l, spec := startLeaving(h), h.spec()
 			l.leave()
-			peer := dial(t, names[1], netip.AddrPortFrom(four[1], 0), at(four[0])[0])
+			peer := bed.dial(1, netip.AddrPortFrom(four[1], 0), at(four[0])[0])
 			meanwhile, afterwards := entries(t, jool4115, 1, 3), entries(t, jool4115, 50, 2)
-			if _, err := peer.Write(meanwhile); err != nil {
-				t.Fatal(err)
-			}
+			peer.send(meanwhile)
 			c.change(&spec)
 			l.next(spec)
-			if _, err := peer.Write(afterwards); err != nil {
-				t.Fatal(err)
-			}
+			peer.send(afterwards)
 			want := [][]byte{afterwards}
 			if c.heard {
 				want = [][]byte{meanwhile, afterwards}
@@ -222,9 +214,9 @@ func TestUnicastHandover(t *testing.T) {
 
 // TestUnicastClaims has a second pair use the port of the first one.
 func TestUnicastClaims(t *testing.T) {
-	names, _, four := routed(t, 2)
-	h := newStandby(t, jool4115, names[0])
-	h.current = unicastSpec(names[0], at(four[1])...)
+	bed := newTestbed(t, 2, routed)
+	four := bed.four
+	h := bed.unicast(four)[0]
 	h.current.ReuseAddr = true
 	h.start()
 	for _, c := range []struct {
@@ -237,7 +229,7 @@ func TestUnicastClaims(t *testing.T) {
 		{"an address", func(s *configdir.Spec) { s.InInterface = four[0].String() }, true},
 		{"another port", func(s *configdir.Spec) { s.Port++ }, false},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		bed.run(c.name, func(t *testing.T, bed *testbed) {
 			spec := h.spec()
 			spec.Name, spec.Instance = "second", "other"
 			c.change(&spec)
@@ -246,8 +238,8 @@ func TestUnicastClaims(t *testing.T) {
 			err := second.tryStart()
 			second.cancel()
 			_ = second.end()
-			if taken := err != nil && strings.Contains(err.Error(), `UDP port 6464 on every address in namespace "`+names[0]+`" is pair "pair"'s too`) ||
-				err != nil && strings.Contains(err.Error(), `UDP port 6464 on `+four[0].String()+` in namespace "`+names[0]+`" is pair "pair"'s too`); taken != c.taken {
+			if taken := err != nil && strings.Contains(err.Error(), `UDP port 6464 on every address in namespace "`+bed.ns[0]+`" is pair "pair"'s too`) ||
+				err != nil && strings.Contains(err.Error(), `UDP port 6464 on `+four[0].String()+` in namespace "`+bed.ns[0]+`" is pair "pair"'s too`); taken != c.taken {
 				t.Errorf("taken: %v, %v", taken, err)
 			}
 		})

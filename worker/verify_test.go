@@ -13,8 +13,8 @@ import (
 // show it either. The periodic verification finds the differences.
 func TestVerify(t *testing.T) {
 	t.Parallel()
-	a, b := hosts(t)
-	first, second := newStandby(t, jool4115, a, sessionsAt(0, 100)...), newStandby(t, jool4115, b)
+	bed := newTestbed(t, 2)
+	first, second := bed.standby(0, sessionsAt(0, 100)...), bed.standby(1)
 	for _, h := range []*host{first, second} {
 		h.current.VerifyPeriod = time.Second
 	}

@@ -16,19 +16,9 @@ const (
 	tableFrom   = 8   // a composite literal of as many lines is a table
 )
 
-// tooLong are the functions that are longer and remain to be divided.
-var tooLong = map[string]bool{
-	"worker/follower_test.go TestFollow":                 true,
-	"worker/mtu_test.go TestPathMTU":                     true,
-	"worker/sealed_test.go TestWithoutTheKey":            true,
-	"worker/unicastlisted_test.go TestRelist":            true,
-	"worker/unicastsocket_test.go TestUnicastInterfaces": true,
-}
-
 // TestSizes checks that no file and no function is longer than CONTRIBUTING.md allows.
 func TestSizes(t *testing.T) {
 	const root = "../.."
-	found := make(map[string]bool)
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".go" {
 			return err
@@ -51,19 +41,12 @@ func TestSizes(t *testing.T) {
 			if n <= maxFunction {
 				continue
 			}
-			if found[id] = true; !tooLong[id] {
-				t.Errorf("%s has %d lines without tables; divide it into functions of at most %d", id, n, maxFunction)
-			}
+			t.Errorf("%s has %d lines without tables; divide it into functions of at most %d", id, n, maxFunction)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for id := range tooLong {
-		if !found[id] {
-			t.Errorf("%s is short enough: remove it from tooLong", id)
-		}
 	}
 }
 

@@ -8,6 +8,7 @@ package workertest
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -226,6 +227,41 @@ func (i *Instance) MulticastRaw(message []byte) int {
 				n++
 			}
 		}
+	}
+	return n
+}
+
+// Take stops the kernel from answering requests of the instance's connection until give is called. Meanwhile, the test writes the module's
+// reports into one descriptor, and reads the worker's requests from the other.
+func (i *Instance) Take(t testing.TB) (multicasts, requests int, give func()) {
+	t.Helper()
+	i.kernel.mu.Lock()
+	defer i.kernel.mu.Unlock()
+	for c := range i.kernel.conns {
+		if c.key != i.key {
+			continue
+		}
+		i.kernel.mu.Unlock() // the kernel may be answering a request
+		_ = c.requests.SetReadDeadline(time.Unix(1, 0))
+		<-c.taken
+		i.kernel.mu.Lock()
+		return descriptor(t, c.multicasts), descriptor(t, c.requests), func() {
+			_ = c.requests.SetReadDeadline(time.Time{})
+			c.taken <- struct{}{}
+		}
+	}
+	t.Error("the instance has no connection")
+	return -1, -1, func() {}
+}
+
+// descriptor returns a file's descriptor. The file still owns it.
+func descriptor(t testing.TB, f *os.File) (n int) {
+	raw, err := f.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { n = int(fd) })
+	}
+	if err != nil {
+		t.Error(err)
 	}
 	return n
 }

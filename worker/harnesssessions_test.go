@@ -3,65 +3,56 @@ package worker
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
-	"joolctl/configdir"
 	"joolctl/internal/await"
 	"joolctl/joolnl"
-	"joolctl/nsthread/nstest"
 	"joolctl/replication"
 	"joolctl/session"
 	"joolctl/worker/workertest"
 )
 
-// lan connects n namespaces by a bridge. In each, the interface "sync" leads to the bridge.
-func lan(t testing.TB, n int) []string {
+// entries returns n sessions in the format of a version of Jool. Their ports and addresses are numbered, beginning with first.
+func entries(t testing.TB, v joolnl.Version, first, n int) []byte {
 	t.Helper()
-	names, _ := halves(t, n, false)
-	return names
+	return inFormat(t, v.Format(), first, n)
 }
 
-// halves is like lan. If apart is set, the first two namespaces are on one bridge and the others on a second one, until join
-// connects the bridges.
-func halves(t testing.TB, n int, apart bool) (_ []string, join func()) {
+func inFormat(t testing.TB, f session.Format, first, n int) []byte {
 	t.Helper()
-	hub := nstest.New(t)
-	nstest.IP(t, hub, "link add lan2 type bridge mcast_snooping 0", "link set lan2 up")
-	nstest.IP(t, hub, "link add lan type bridge mcast_snooping 0", "link set lan up")
-	var names []string
-	for i := range n {
-		ns, port := nstest.New(t), fmt.Sprintf("port%d", i)
-		nstest.Veth(t,
-			nstest.End{Namespace: ns, Name: "sync", Addrs: []string{fmt.Sprintf("fd64::%d/64", i+1), fmt.Sprintf("10.64.0.%d/24", i+1)}},
-			nstest.End{Namespace: hub, Name: port})
-		bridge := "lan"
-		if apart && i >= 2 {
-			bridge = "lan2"
+	var b []byte
+	for i := first; i < first+n; i++ {
+		dst4 := [4]byte{192, 0, 2, byte(i)}
+		dst6 := [16]byte{0, 0x64, 0xff, 0x9b, 12: 192, 13: 0, 14: 2, 15: byte(i)}
+		var err error
+		b, err = f.Append(b, session.Session{
+			Proto:   session.UDP,
+			Src6:    netip.AddrPortFrom(netip.MustParseAddr("2001:db8::8"), uint16(i)),
+			Dst6:    netip.AddrPortFrom(netip.AddrFrom16(dst6), 53),
+			Src4:    netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), uint16(i)),
+			Dst4:    netip.AddrPortFrom(netip.AddrFrom4(dst4), 53),
+			Expires: 5 * time.Minute,
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		nstest.IP(t, hub, "link set "+port+" master "+bridge)
-		names = append(names, ns)
 	}
-	return names, func() {
-		nstest.IP(t, hub, "link add one type veth peer name two", "link set one master lan", "link set two master lan2",
-			"link set one up", "link set two up")
-	}
+	return b
 }
 
-// standbySpec returns the spec of a pair with sequence numbers and refreshes.
-func standbySpec(ns string) (spec configdir.Spec) {
-	spec = specFor(ns, group6)
-	spec.Sequence, spec.RefreshPeriod, spec.ReceiveBuffer = true, time.Second, 8<<20
-	return spec
-}
-
-// newStandby returns a host whose instance has a session table, which holds the records.
-func newStandby(t testing.TB, v joolnl.Version, ns string, records ...session.Record) *host {
+// packed returns records in the format of the newest module.
+func packed(t testing.TB, records ...session.Record) []byte {
 	t.Helper()
-	h := newHost(t, v, standbySpec(ns))
-	h.instance.Sessions = workertest.NewTable()
-	h.instance.Sessions.Put(records...)
-	return h
+	var list []byte
+	for i := range records {
+		var err error
+		if list, err = session.Packed40.AppendRecord(list, &records[i], workertest.Pool6); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return list
 }
 
 var ttl = settingsOf(joolnl.Globals{TCPEstablished: 2 * time.Hour, TCPTransitory: 4 * time.Minute, UDP: 5 * time.Minute, ICMP: workertest.ICMPTimeout}, jool4115)

@@ -14,6 +14,7 @@ import (
 	"joolctl/joolnl"
 	"joolctl/nsthread"
 	"joolctl/replication"
+	"joolctl/seal"
 	"joolctl/session"
 	"joolctl/syncwire"
 	"joolctl/worker/workertest"
@@ -59,6 +60,7 @@ func (l *logged) count(text string) int {
 // host is a worker in a namespace, with its simulated kernel, threads, counters and log.
 type host struct {
 	t        testing.TB
+	bed      *testbed
 	kernel   *workertest.Kernel
 	instance *workertest.Instance
 	pool     *nsthread.Pool
@@ -72,12 +74,23 @@ type host struct {
 }
 
 // newHost returns a host whose worker has not been started.
-func newHost(t testing.TB, v joolnl.Version, spec configdir.Spec) *host {
+func newHost(t testing.TB, spec configdir.Spec) *host {
 	t.Helper()
-	k := workertest.NewKernel(v)
-	h := &host{t: t, kernel: k, pool: nsthread.NewPool()}
-	h.instance = k.Add(t, spec.Namespace, spec.Instance)
+	h := &host{t: t, kernel: workertest.NewKernel(jool4115), pool: nsthread.NewPool()}
+	h.instance = h.kernel.Add(t, spec.Namespace, spec.Instance)
 	h.init(spec)
+	return h
+}
+
+// of changes the version of the module before the start.
+func (h *host) of(v joolnl.Version) *host {
+	h.kernel.SetVersion(v)
+	return h
+}
+
+// keyed gives the host keys before it starts.
+func (h *host) keyed(mode configdir.Security, keys ...seal.Key) *host {
+	h.current.Security, h.current.Keys, h.current.KeyFile = mode, seal.NewKeys(keys...), "blue.key"
 	return h
 }
 
@@ -90,10 +103,18 @@ func (h *host) beside(spec configdir.Spec) *host {
 	return other
 }
 
+// init gives the host a worker, with the counters of the one before.
 func (h *host) init(spec configdir.Spec) {
 	log := slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: &h.level}))
 	h.events = eventlog.New(time.Now())
 	h.Worker = New(spec, Env{Threads: h.pool, Kernel: h.kernel, Log: log, EventLog: h.events, Claims: NewClaims()}, &h.counters)
+}
+
+// restart starts the next worker after stop.
+func (h *host) restart() *host {
+	h.t.Helper()
+	h.init(h.spec())
+	return h.start()
 }
 
 // start runs the worker until the end of the test, and waits until it is ready.
@@ -139,22 +160,61 @@ func (h *host) stop() {
 // accounted checks the ledger: a running worker has given each received session to the module, or has counted why not.
 func (h *host) accounted() {
 	h.t.Helper()
-	h.mu.Lock()
-	p := h.running
-	h.mu.Unlock()
+	p := h.pumps()
 	if p == nil {
 		return
 	}
 	_ = p.thread.Do(func() { // fails if the worker has just ended
-		if p.conn == nil || len(p.failed) > 0 {
-			return
-		}
-		l, losses := h.counters.Ledger(), h.counters.Losses()
-		came, went := p.audit.Received(p.tally())
-		if came != went {
-			h.t.Errorf("%d sessions came in, %d are accounted for: %+v, %d untranslated, %d wait", came, went, l, losses.Untranslated, p.host.Pending())
+		if p.conn != nil && len(p.failed) == 0 {
+			p.accounted(h.t)
 		}
 	})
+}
+
+func (p *pumps) accounted(t testing.TB) {
+	t.Helper()
+	if came, went := p.audit.Received(p.tally()); came != went {
+		c := p.w.counters
+		t.Errorf("%d sessions came in, %d are accounted for: %+v, %d untranslated, %d wait", came, went, c.Ledger(), c.Losses().Untranslated, p.host.Pending())
+	}
+}
+
+// pumps returns the running worker; nil if it does not run.
+func (h *host) pumps() *pumps {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.running
+}
+
+// onThread calls fn on the worker's thread. A panic in fn does not end the worker.
+func (h *host) onThread(fn func(p *pumps)) {
+	h.t.Helper()
+	p := h.pumps()
+	if err := p.thread.Do(func() { fn(p) }); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// blocked keeps the worker's thread busy while fn runs. The worker then reads the datagrams that fn has sent in one batch.
+func (h *host) blocked(fn func()) {
+	h.t.Helper()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	if err := h.pumps().thread.Post(func() { close(entered); <-leave }); err != nil {
+		h.t.Fatal(err)
+	}
+	<-entered
+	defer close(leave)
+	fn()
+}
+
+// reconfigure changes the spec of a running worker.
+func (h *host) reconfigure(change func(*configdir.Spec)) {
+	h.t.Helper()
+	spec := h.spec()
+	change(&spec)
+	if err := h.Reconfigure(spec); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // end waits for the end of the worker.
@@ -204,6 +264,16 @@ func (h *host) gate() *sync.Mutex {
 	return &gate
 }
 
+// refusing makes a module reply with an error to requests of a kind: it is for Instance.Refuse.
+func refusing(op joolnl.Op, err *joolnl.Error) func(workertest.Request) *joolnl.Error {
+	return func(r workertest.Request) *joolnl.Error {
+		if r.Op != op {
+			return nil
+		}
+		return err
+	}
+}
+
 // report makes the module store and report sessions, as it does when it translates packets.
 func (h *host) report(records ...session.Record) {
 	h.t.Helper()
@@ -235,6 +305,22 @@ func (h *host) synced() replication.SyncReport {
 		return *last
 	}
 	return replication.SyncReport{} // no full sync was necessary
+}
+
+// complete waits until the host is complete.
+func (h *host) complete() {
+	h.t.Helper()
+	within(h.t, 2*patience, "the host is complete", func() bool { s := h.Sync(); return s.Synced == syncwire.SyncYes && s.complete() })
+}
+
+// has reports whether a host's table has all of these sessions.
+func (h *host) has(records []session.Record) bool {
+	for i := range records {
+		if _, there := h.instance.Sessions.Get(records[i].Key()); !there {
+			return false
+		}
+	}
+	return true
 }
 
 // alone waits until the worker says that it has no live peer.
