@@ -110,7 +110,7 @@ func (p Plan) companions(r *rand.Rand, f Fault) []Fault {
 		}
 		return []Fault{{Kind: Failover, At: min(end+time.Duration(length*float64(takeoverWithin)).Truncate(time.Millisecond), p.To), Host: from, Peer: host}}
 	}
-	if f.Kind == Restart && drawn < restartDrops && f.For > 10*time.Millisecond {
+	if f.Kind == Restart && drawn > 1-restartDrops && f.For > 10*time.Millisecond {
 		lasts := time.Duration(length * float64(f.For-time.Millisecond)).Truncate(time.Millisecond)
 		return []Fault{{Kind: Drops, At: at + time.Millisecond, For: lasts, Host: host, Peer: f.Peer, Amount: float64(1 + int(7*amount))}}
 	}
