@@ -1,18 +1,21 @@
-# Two targets matter: `make demo` shows the main job on real kernels, `make test` passes all that is in CI; `make test-long` installs the packages in whole systems.
+# Two targets matter: `make demo` shows the main job on real kernels, `make test` passes the tests. `make ci` has all that CI runs, `make test-long` installs the
+# packages in whole systems.
 export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 5000x
 GOVULNCHECK ?= v1.9.0
 
-.PHONY: vulncheck sim sim-mutations stress soak soak-short allocs bench-live bench-standby chaos all build test check vet unit race fuzz vm test-long lab demo bench bench-many packages release clean
+.PHONY: ci vm-counted vm-newest vm-others vulncheck sim sim-mutations stress soak soak-short allocs bench-live bench-standby chaos all build test check vet unit race fuzz vm test-long lab demo bench bench-many packages release clean
 
 all: build
 
 build: ## the two programs, static, in bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
-test: ## everything but the benchmarks, the mutations, the soak and the long form of chaos; the lab is prepared meanwhile
-	@nice -n 19 $(MAKE) -s lab >/dev/null 2>&1 & trap "kill $$! 2>/dev/null" EXIT; $(MAKE) build vet && $(MAKE) -j2 --output-sync=target race fuzz && $(MAKE) sim && $(MAKE) allocs && $(MAKE) vm
+test: ## in less than ten minutes: all tests without a virtual machine, with the race detector; 2,000 simulations; the commands and the documents on the newest Jool; the lab is prepared meanwhile
+	@nice -n 19 $(MAKE) -s lab >/dev/null 2>&1 & trap "kill $$! 2>/dev/null" EXIT; $(MAKE) build vet && $(MAKE) race && $(MAKE) sim && $(MAKE) allocs && $(MAKE) vm-newest
+
+ci: test fuzz vm-counted vm-others ## what CI runs: also fuzzing, and the other tests on the real module, on its oldest version, too
 
 check: vet ## without root and without a virtual machine, for every user, in less than a minute
 	JOOLCTL_NO_ROOT=1 $(GO) test -count=1 -short ./...
@@ -62,9 +65,18 @@ lab: ## prepares kernel and Jool modules for the virtual machines, once
 # Their machines count instructions: each has one processor, and takes no notice of the other.
 COUNTED := ^(TestChaos|TestCompleteness|TestDrill|TestFailovers|TestFleet|TestHeal|TestKeepalived|TestRates|TestSealed|TestSealedAttack|TestStandby)$$
 
-vm: lab ## tests on the real Jool module; of two machines in real time at once each would take more than twice as long
+NEWEST := ^TestVM$$/^newest
+
+vm: vm-counted vm-newest vm-others ## tests on the real Jool module
+
+vm-counted: lab
 	$(GO) test -count=1 -timeout 40m -parallel 2 -run '$(COUNTED)' ./e2e
-	$(GO) test -count=1 -timeout 40m -parallel 1 -skip '^TestSoak$$|$(COUNTED)' ./e2e/...
+
+vm-newest: lab
+	$(GO) test -count=1 -timeout 10m -run '$(NEWEST)' ./e2e
+
+vm-others: lab # of two machines in real time at once each would take more than twice as long
+	$(GO) test -count=1 -timeout 40m -parallel 1 -skip '^TestSoak$$|$(NEWEST)|$(COUNTED)' ./e2e/...
 
 # They boot one machine after the other, in real time; those of TestTrixie that count instructions share the processors.
 test-long: ## package and units in Debian bookworm and trixie with systemd; sync, standby and heal on trixie's kernel; ten failovers under keepalived, FRR and BIRD

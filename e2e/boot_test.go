@@ -65,10 +65,14 @@ func verbose() []string {
 func onEach(t *testing.T, purpose string) {
 	t.Parallel()
 	l := labtest.Prepare(t)
-	for _, version := range slices.Compact([]string{l.Oldest(), l.Newest()}) {
-		t.Run("Jool "+version, func(t *testing.T) {
+	versions := []struct{ age, jool string }{{"oldest", l.Oldest()}, {"newest", l.Newest()}}
+	if l.Oldest() == l.Newest() {
+		versions = versions[1:]
+	}
+	for _, v := range versions {
+		t.Run(v.age+" Jool, "+v.jool, func(t *testing.T) {
 			t.Parallel()
-			boot(t, l, purpose, version)
+			boot(t, l, purpose, v.jool)
 		})
 	}
 }
