@@ -275,6 +275,8 @@ func TestSimulationFound(t *testing.T) {
 			"stall at=1m48.064s for=11.936s host=1 peer=3; failover at=1m49.359s for=0s host=0 peer=1"},
 		{5488, "reports that waited in the socket while no worker ran look young if the instance was recreated meanwhile",
 			"restart at=40.823s for=5.763s host=0 peer=1; recreate at=46.242s for=3.467s host=0 peer=1 amount=0.020340481954344836"},
+		{1360, "reports that waited in the socket while no worker ran look young if the worker before could not write a checkpoint",
+			"forge at=42.942s for=1.297s host=1 peer=0; restart at=51.065s for=2.434s host=1 peer=0; drops at=51.066s for=516ms host=1 peer=0 amount=4; deadline at=54.285s for=1.646s host=1 peer=0 amount=894"},
 		{8208, "an own session goes with its BIB entry, and the peer's record that it has won against does not take its place",
 			"merge at=0s for=43.94s host=1 peer=0 sides=1; failover at=44.234s for=0s host=0 peer=1; loss at=1m26.423s for=19.08s host=1 peer=-1 amount=0.42532626881960967; one-way at=1m26.423s for=19.08s host=-1 peer=1"},
 		{8609, "the same after the instance was recreated",
