@@ -175,7 +175,7 @@ func TestRestrictedGroup(t *testing.T) {
 	})
 }
 
-// TestWelcome adds a peer to the list of a running host: the host asks it for a HELLO, and sends a greeting before if it has a key.
+// TestWelcome adds a peer to the list of a running host: the host asks it for a HELLO, and sends a greeting if it has a key.
 func TestWelcome(t *testing.T) {
 	for _, mode := range []configdir.Security{configdir.SecurityOff, configdir.SecurityRequire} {
 		t.Run(mode.String(), func(t *testing.T) {
@@ -190,13 +190,20 @@ func TestWelcome(t *testing.T) {
 			added := bed.dial(2, at(addresses[2])[0], at(addresses[0])[0])
 			began := time.Now()
 			h.reconfigure(func(s *configdir.Spec) { s.Peers = configdir.NewPeers(at(addresses[1:]...)...) })
-			b, _ := added.receive()
 			if mode.Keyed() {
-				if _, outcome := seal.NewChannel(seal.NewKeys(key), seal.Context{}, began).Open(b, time.Now()); outcome != seal.Greeting {
-					t.Errorf("the first datagram is %d, not a greeting", outcome)
+				// The HELLO is first if another greeting has just left: greetings are 100 ms apart. It asks again when the peer has confirmed.
+				channel, outcomes := seal.NewChannel(seal.NewKeys(key), seal.Context{}, began), []seal.Outcome(nil)
+				for len(outcomes) < 2 && !slices.Contains(outcomes, seal.Greeting) {
+					b, _ := added.receive()
+					_, outcome := channel.Open(b, time.Now())
+					outcomes = append(outcomes, outcome)
+				}
+				if !slices.Contains(outcomes, seal.Greeting) {
+					t.Errorf("the first datagrams are %d, and none is a greeting", outcomes)
 				}
 				return
 			}
+			b, _ := added.receive()
 			m, err := syncwire.Parse(b)
 			if hello, is := m.Body.(*syncwire.Hello); err != nil || !is || !hello.Asks {
 				t.Errorf("the first message is %+v, %v", m.Body, err)
