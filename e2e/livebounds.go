@@ -44,7 +44,7 @@ var (
 	}
 	// OlderBounds are the bounds on older versions of Jool.
 	OlderBounds = LiveBounds{Single: NewestBounds.Single, Burst: NewestBounds.Burst, NoWorse: true, Sender: 1.3, Receiver: 1.15, Packets: 0.92}
-	// ShortBounds are the bounds of `make test`, whose host may be busy. TestStandby bounds the processor time, by instructions: a
+	// ShortBounds are the bounds of `make ci`, whose host may be busy. TestStandby bounds the processor time, by instructions: a
 	// thread is also charged for the time in which the host runs other programs.
 	ShortBounds = LiveBounds{
 		Single:   LatencyBounds{P50: 100 * time.Millisecond},

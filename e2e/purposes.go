@@ -12,7 +12,7 @@ import (
 
 // purpose is the machine that a purpose's tests need: see package guest's EnvRun.
 type purpose struct {
-	// Guest is the machine as `make test` boots it. Its Timeout is far more than the tests take.
+	// Guest is the machine as `make ci` boots it. Its Timeout is far more than the tests take.
 	Guest
 	// otherJool has a second version of Jool in the machine.
 	otherJool bool
@@ -77,7 +77,7 @@ var purposes = map[string]purpose{
 	"shell":            {Guest: Guest{Timeout: 24 * time.Hour}},
 }
 
-// GuestFor returns the machine for a purpose's tests, with a version of Jool. Short tests are those of `make test`.
+// GuestFor returns the machine for a purpose's tests, with a version of Jool. Short tests are those of `make ci`.
 func GuestFor(l *lab.Lab, name, version string, short bool) (Guest, error) {
 	p, ok := purposes[name]
 	if !ok {
