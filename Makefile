@@ -5,17 +5,18 @@ GO ?= go
 FUZZTIME ?= 5000x
 GOVULNCHECK ?= v1.9.0
 
-.PHONY: ci vm-counted vm-newest vm-others vulncheck sim sim-mutations stress soak soak-short allocs bench-live bench-standby chaos all build test check vet unit race fuzz vm test-long lab demo bench bench-many packages release clean
+.PHONY: ci vm-counted vm-newest vm-others vulncheck sim sim-mutations stress soak soak-short bench-live bench-standby chaos all build test check vet unit race fuzz vm test-long lab demo bench bench-many packages release clean
 
 all: build
 
 build: ## the two programs, static, in bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
-test: ## in less than ten minutes: all tests without a virtual machine, with the race detector; 2,000 simulations; the commands and the documents on the newest Jool; the lab is prepared meanwhile
-	@nice -n 19 $(MAKE) -s lab >/dev/null 2>&1 & trap "kill $$! 2>/dev/null" EXIT; $(MAKE) build vet && $(MAKE) race && $(MAKE) sim && $(MAKE) allocs && $(MAKE) vm-newest
+test: ## in less than ten minutes: all tests without a virtual machine; 2,000 simulations; the commands and the documents on the newest Jool; the lab is prepared meanwhile
+	@nice -n 19 $(MAKE) -s lab >/dev/null 2>&1 & trap "kill $$! 2>/dev/null" EXIT; $(MAKE) build vet && $(MAKE) unit && $(MAKE) sim && $(MAKE) vm-newest
 
-ci: test fuzz vm-counted vm-others ## what CI runs: also fuzzing, and the other tests on the real module, on its oldest version, too
+ci: ## what CI runs: also the race detector, fuzzing, and the other tests on the real module, on its oldest version, too
+	$(MAKE) test && $(MAKE) race && $(MAKE) fuzz && $(MAKE) vm-counted vm-others
 
 check: vet ## without root and without a virtual machine, for every user, in less than a minute
 	JOOLCTL_NO_ROOT=1 $(GO) test -count=1 -short ./...
@@ -28,13 +29,10 @@ vet:
 	$(GO) vet -tags manpages ./cmd/...
 	$(GO) tool staticcheck ./...
 
-unit: ## what needs no virtual machine; namespaces and sockets are real, and need root
-	$(GO) test -short ./...
+unit: ## what needs no virtual machine; namespaces and sockets are real, and need root; the hot paths must not allocate
+	$(GO) test -count=1 -short ./...
 
-allocs: ## the race detector allocates; without it the hot paths must not
-	$(GO) test -short -run Alloc ./...
-
-race: ## most tests wait most of the time, so there is room for more of them at once, and for fuzzing beside them
+race: ## most tests wait most of the time, so there is room for more of them at once
 	CGO_ENABLED=1 $(GO) test -short -race -parallel 4 ./...
 
 sim: ## simulates SEEDS groups of hosts with faults, in virtual time; a failing one prints the command that repeats it
@@ -95,6 +93,7 @@ bench-standby: ## what a standby comes to hold, beside C joold, into docs/benchm
 
 bench-live: ## measures in real time how long new sessions take to the standby, and what that costs, into docs/benchmarks.md
 	$(GO) run ./e2e/cmd/benchlive
+	$(GO) run ./e2e/cmd/lab test -run TestSealedCost -short=false -v
 
 bench-many: ## measures 40 and 500 pairs, and writes docs/benchmarks.md
 	$(GO) run ./e2e/cmd/benchmany

@@ -78,7 +78,7 @@ func (h *Host) Begin(c *Checkpoint, adopted bool, now time.Time) {
 // unchanged reports whether the module's counters are those of a checkpoint.
 func (h *Host) unchanged(c *Checkpoint, adopted bool) bool {
 	was, now := &c.Counters, &h.counters
-	if !h.counted || !now.Complete || was.Reported+was.Stored == 0 || was.fell(now) {
+	if !h.counted || !now.Complete || was.Reported+was.Stored == 0 || was.fell(now) { // a checkpoint that has only the time has no counters
 		return false
 	}
 	// The reports that wait in an adopted socket left the module after the worker before had read the counters.

@@ -71,7 +71,7 @@ func TestInherit(t *testing.T) {
 		{name: "the module drops sessions just before", before: func(_ *testing.T, _, standby *host, _ *testbed) {
 			standby.instance.Sessions.Put(sessionAt(5000, 0))
 			standby.instance.Set(func(i *workertest.Instance) { i.Stats[78]++ })
-		}, either: true}, // the worker may end before it has polled the counter; then it leaves no checkpoint
+		}, either: true}, // the worker may end before it has polled the counter; then its checkpoint has only the time
 		{name: "the module reports a session meanwhile", away: func(_ *testing.T, _, standby *host, _ *testbed) {
 			standby.instance.Multicast(lone(standby, 5000))
 		}},

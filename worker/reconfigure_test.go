@@ -41,7 +41,7 @@ func TestReconfigure(t *testing.T) {
 			{"ttl", nil, func(s *configdir.Spec) { s.TTL = 9 }, "sync", 9, true},
 			{"another group", nil, func(s *configdir.Spec) { s.Group = away[bed.group] }, "sync", 1, false},
 			{"another port", nil, func(s *configdir.Spec) { s.Port += 5 }, "sync", 1, false},
-			{"another bed.group and interface", nil, func(s *configdir.Spec) { s.Group, s.InInterface, s.OutInterface = away[bed.group], "other", "other" }, "other", 1, false},
+			{"another group and interface", nil, func(s *configdir.Spec) { s.Group, s.InInterface, s.OutInterface = away[bed.group], "other", "other" }, "other", 1, false},
 			{"a link-local group", nil, func(s *configdir.Spec) {
 				if bed.group == group6 {
 					s.Group, s.OutInterface = netip.MustParseAddr("ff02::64"), ""

@@ -198,7 +198,7 @@ func TestWelcome(t *testing.T) {
 					_, outcome := channel.Open(b, time.Now())
 					outcomes = append(outcomes, outcome)
 				}
-				if !slices.Contains(outcomes, seal.Greeting) {
+				if late := time.Since(began) > 2*time.Second; late || !slices.Contains(outcomes, seal.Greeting) { // the next regular one is later
 					t.Errorf("the first datagrams are %d, and none is a greeting", outcomes)
 				}
 				return

@@ -25,7 +25,7 @@ type guestTest struct {
 	count   int
 	timeout time.Duration
 	out     string
-	icount  *bool // nil: as `make test` has it
+	icount  *bool // nil: as `make ci` has it
 }
 
 func test(ctx context.Context, args []string) (int, error) {
@@ -34,12 +34,12 @@ func test(ctx context.Context, args []string) (int, error) {
 	flags.StringVar(&g.name, "run", "", "run this `test`: its whole name, and behind a slash a pattern for subtests")
 	flags.StringVar(&g.suite, "suite", "", suiteUsage())
 	flags.StringVar(&g.jool, "jool", "", "load this `version` of Jool (default the newest)")
-	flags.BoolVar(&g.short, "short", true, "run the short form of tests that have one, as make test does")
+	flags.BoolVar(&g.short, "short", true, "run the short form of tests that have one, as make ci does")
 	flags.BoolVar(&g.verbose, "v", false, "print the log of tests that pass, too")
 	flags.IntVar(&g.count, "count", 1, "run the test so many times in the same machine")
 	flags.DurationVar(&g.timeout, "timeout", 0, "fail after this time (default far more than the test takes)")
 	flags.StringVar(&g.out, "out", "", "write the files of the machine's /out to this `directory`")
-	flags.BoolFunc("icount", "make executed instructions the machine's clock, or not (default as make test does)", func(s string) error {
+	flags.BoolFunc("icount", "make executed instructions the machine's clock, or not (default as make ci does)", func(s string) error {
 		on := s == "true"
 		g.icount = &on
 		return nil
@@ -87,7 +87,7 @@ func (g *guestTest) run(ctx context.Context, l *lab.Lab, programs e2e.Programs) 
 	return err
 }
 
-// adjust applies the flags to the machine of `make test`.
+// adjust applies the flags to the machine of `make ci`.
 func (g *guestTest) adjust(m *e2e.Guest) {
 	name, sub, _ := strings.Cut(g.name, "/")
 	pattern := "^" + name + "$"
